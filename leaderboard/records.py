@@ -1,0 +1,101 @@
+"""What one evaluation hands to the results store. Plain values: no torch, no mteb, no DuckDB."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as evaluated; (name, revision) identifies it."""
+
+    name: str
+    revision: str = ""
+    kind: str = "dense"  # dense | sparse | lexical | cross | hybrid
+    details: dict = field(default_factory=dict)  # the card: dim, parameters, licence, public, training sets, ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task's split and subset; (name, revision, split, subset) identifies it."""
+
+    name: str
+    type: str  # mteb's task types: Retrieval, Reranking, STS, Classification, ...
+    split: str = "test"
+    subset: str = "default"
+    revision: str = ""
+    main_metric: str = "ndcg_at_10"
+    details: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One timed phase of a run: load, encode queries, encode documents, index, search, score."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PerQuery:
+    """Scores of each query: `metrics[name]` is a float64 array aligned with `query_ids`."""
+
+    query_ids: list[str]
+    metrics: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A retrieval run: `document_ids[rows[q, r]]` stands at rank r for query q; row -1 marks an empty place."""
+
+    query_ids: list[str]
+    document_ids: list[str]
+    rows: np.ndarray  # int32 [queries, k]
+    scores: np.ndarray  # float32 [queries, k]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What the dashboard shows beside a ranking; kept once per task revision."""
+
+    queries: dict[str, str]  # query id -> text
+    qrels: dict[str, dict[str, int]]  # query id -> document id -> relevance
+    documents: dict[str, str]  # document id -> beginning of its text, for judged and top-ranked documents
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model x task x view, whole: the unit that the store writes, all or nothing."""
+
+    model: Model
+    task: Task
+    main_score: float
+    scores: dict[str, float]
+    index: str = ""  # faiss:flat, torch, lucene, ...; empty for tasks without an index
+    layer: int | None = None
+    dim: int | None = None
+    precision: str = "float32"
+    costs: dict[str, float] = field(default_factory=dict)  # encode_seconds, texts_per_second, index_bytes, ...
+    asked: dict = field(default_factory=dict)  # settings as the user gave them
+    resolved: dict = field(default_factory=dict)  # settings as used: prompts, dtype and why, first rendered inputs
+    environment: dict = field(default_factory=dict)  # versions, hardware, git revision
+    phases: list[Phase] = field(default_factory=list)
+    per_query: PerQuery | None = None
+    ranking: Ranking | None = None
+    texts: Texts | None = None
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that could not be finished: recorded beside the runs, so that nothing fails silently."""
+
+    model: str
+    task: str
+    problem: str
+    hint: str = ""
+    asked: dict = field(default_factory=dict)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
