@@ -28,12 +28,13 @@ class Card:
     max_length: int = 0  # tokens
     attention: str = ""  # bidirectional | causal
     pooling: str = ""
-    similarity: str = "cosine"  # cosine | dot
+    similarity: str = ""  # cosine | dot; empty: as the loaded model says
     base: str = ""  # backbone the method was published on
     dtype: str = ""  # dtype of the published weights
     prompts: dict[str, str] = field(default_factory=dict)  # by role (query, document), task type or task name
     instruction: str = ""  # template with {instruction}, filled with the task's own instruction
     instruct_documents: bool = False  # the instruction also precedes documents of asymmetric tasks
+    offline: dict = field(default_factory=dict)  # a Python package that carries the same weights, with their sha256
     settings: dict = field(default_factory=dict)  # keyword arguments of the method's loader
     published: list[dict] = field(default_factory=list)  # {task, metric, score, source}
     notes: str = ""

