@@ -48,23 +48,20 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     card = find(name)
     if card.method == "bm25":
         return LoadedModel(card, None, revision=_digest_of_text(repr(sorted(card.settings.items()))))
-    if card.method == "file":
-        from embedlab.encoders import from_file
-
-        hub.settle()
-        device, (dtype_name, torch_dtype, reason) = _device(device), _dtype(dtype, device)
-        encoder = from_file(card.source)(device=device, dtype=torch_dtype)
-        revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
-        return LoadedModel(card, encoder.eval(), revision, str(encoder.device), dtype_name, reason)
-
-    folder, revision = _weights(card)
-    from embedlab.encoders import method, recognise
-
     hub.settle()
-    if card.method == "auto":
-        card = replace(card, method=recognise(folder))
+    from embedlab.encoders import from_file, method, recognise
+
+    _quiet()
     device = _device(device)
     dtype_name, torch_dtype, reason = _dtype(dtype, device)
+    if card.method == "file":
+        encoder = from_file(card.source)(device=device, dtype=torch_dtype)
+        revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
+        return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason)
+
+    folder, revision = _weights(card)
+    if card.method == "auto":
+        card = replace(card, method=recognise(folder))
     settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}
     try:
         encoder = method(card.method)(str(folder), device=device, dtype=torch_dtype, **settings)
@@ -160,6 +157,14 @@ def _kind(folder: Path) -> str:
     if '"CrossEncoder"' in text:
         return "cross"
     return "dense"
+
+
+def _quiet() -> None:
+    """No bars or notices of the libraries while weights load: the command line has its own."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def _device(device: str | None) -> str:

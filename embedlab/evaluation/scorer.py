@@ -1,0 +1,153 @@
+"""Per-query retrieval metrics, computed as arrays.
+
+The policy, in one place, and the same as trec_eval's:
+
+* Documents rank by score, highest first; equal scores by document id, the greater id first.
+* A query with no result scores 0 on every metric; a query without a positive judgement is not scored.
+* Where a task says so, a document with the query's own id is removed before ranking (self-match), and where it says
+  that the first result is to be skipped, the first one is.
+* Judgements of 0 or less count as not relevant; gains are the judgements themselves (linear).
+
+Source of the definitions: trec_eval 9 (`ndcg_cut`, `map_cut`, `P`, `recall`, `success`) and, for MRR, mteb.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
+
+
+def rank(rows: np.ndarray, scores: np.ndarray, document_ids: Sequence[str], query_ids: Sequence[str] = (), *,
+         remove_self: bool = False, skip_first: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Order a run by the policy above.
+
+    Args:
+        rows: int32 `[queries, k]`, positions in `document_ids`; -1 marks an empty place.
+        scores: float32 `[queries, k]`.
+        document_ids: the corpus's ids, in row order.
+        query_ids: the queries' ids; needed for `remove_self`.
+        remove_self: drop documents whose id equals the query's.
+        skip_first: drop each query's best document.
+
+    Returns:
+        Rows and scores of the same shapes, ordered, with empty places (-1, -inf) last.
+    """
+    scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
+    if remove_self:
+        row_of = {document: row for row, document in enumerate(document_ids)}
+        own = np.array([row_of.get(query, -2) for query in query_ids], dtype=rows.dtype)
+        scores[rows == own[:, None]] = -np.inf
+    rows = np.where(np.isneginf(scores), -1, rows)
+    if (scores[:, 1:] >= scores[:, :-1]).any():  # out of order, or tied
+        rows, scores = _sort(rows, scores, document_ids)
+    if skip_first:
+        rows, scores = rows[:, 1:], scores[:, 1:]
+    return rows, scores
+
+
+class Judgements(NamedTuple):
+    """The positive judgements of a task's queries as arrays, in query order.
+
+    query: position of the query; row: the document's row, -1 where the corpus lacks it; gain: its relevance.
+    """
+
+    queries: int
+    documents: int
+    query: np.ndarray
+    row: np.ndarray
+    gain: np.ndarray
+
+
+def judge(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], document_ids: Sequence[str]) -> Judgements:
+    """Turn qrels (query id -> document id -> relevance) into arrays, once per task."""
+    wanted = {document for query in query_ids for document in qrels.get(query, ())}
+    row_of = {document: row for row, document in enumerate(document_ids) if document in wanted}
+    triples = [(position, row_of.get(document, -1), gain)
+               for position, query in enumerate(query_ids)
+               for document, gain in qrels.get(query, {}).items() if gain > 0]
+    query, row, gain = np.array(triples, dtype=np.int64).reshape(-1, 3).T
+    return Judgements(len(query_ids), len(document_ids), query, row, gain)
+
+
+def evaluate(rows: np.ndarray, judgements: Judgements, cutoffs: Sequence[int] = CUTOFFS) -> dict[str, np.ndarray]:
+    """Score each query of a ranked run.
+
+    Args:
+        rows: int32 `[queries, k]` as `rank` returns them.
+        judgements: of the same queries and documents.
+        cutoffs: ranks at which to cut.
+
+    Returns:
+        metric -> float64 `[queries]`, with mteb's names: ndcg_at_k, map_at_k, recall_at_k, precision_at_k, mrr_at_k,
+        hit_rate_at_k for every cut-off.
+    """
+    number, query, gain = judgements.queries, judgements.query, judgements.gain
+    relevant = np.bincount(query, minlength=number)
+    hit_query, hit_rank, hit_gain = _hits(rows, judgements)
+    hits_before = _position_in_group(hit_query)
+    precision_at_hit = (hits_before + 1) / (hit_rank + 1)
+
+    best_first = np.lexsort((-gain, query))
+    ideal_query, ideal_gain = query[best_first], gain[best_first]
+    ideal_rank = _position_in_group(ideal_query)
+
+    def per_query(of: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.bincount(of, weights=weights, minlength=number)
+
+    scores: dict[str, np.ndarray] = {}
+    for k in cutoffs:
+        top, ideal = hit_rank < k, ideal_rank < k
+        hits = np.bincount(hit_query[top], minlength=number)
+        dcg = per_query(hit_query[top], hit_gain[top] / np.log2(hit_rank[top] + 2))
+        ideal_dcg = per_query(ideal_query[ideal], ideal_gain[ideal] / np.log2(ideal_rank[ideal] + 2))
+        first = top & (hits_before == 0)
+        scores[f"ndcg_at_{k}"] = _divide(dcg, ideal_dcg)
+        scores[f"map_at_{k}"] = _divide(per_query(hit_query[top], precision_at_hit[top]), relevant)
+        scores[f"recall_at_{k}"] = _divide(hits, relevant)
+        scores[f"precision_at_{k}"] = hits / k
+        scores[f"mrr_at_{k}"] = per_query(hit_query[first], 1 / (hit_rank[first] + 1))
+        scores[f"hit_rate_at_{k}"] = (hits > 0).astype(np.float64)
+    return scores
+
+
+def _sort(rows: np.ndarray, scores: np.ndarray, document_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Sort by score, then document id, both descending: one integer key per hit, score bits above id rank."""
+    by_id = np.argsort(np.asarray(document_ids, dtype=np.dtypes.StringDType()), kind="stable")
+    rank_of_id = np.zeros(len(by_id) + 1, dtype=np.uint64)  # the last place is what row -1 looks up
+    rank_of_id[by_id] = np.arange(1, len(by_id) + 1)
+    bits = (scores + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
+    sign = np.uint32(1 << 31)
+    ascending = np.where(bits & sign, ~bits, bits | sign)
+    key = np.sort((ascending.astype(np.uint64) << np.uint64(32)) | rank_of_id[rows], axis=1)[:, ::-1]
+    ascending = (key >> np.uint64(32)).astype(np.uint32)
+    scores = np.where(ascending & sign, ascending ^ sign, ~ascending).view(np.float32)
+    rows = np.append(by_id, -1)[(key & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1]
+    return rows.astype(np.int32), scores
+
+
+def _hits(rows: np.ndarray, judgements: Judgements) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Query, rank and gain of every relevant document that was retrieved, in query and rank order."""
+    gains = np.zeros(rows.shape, dtype=np.int32)
+    gain_of_row = np.zeros(judgements.documents + 1, dtype=np.int32)  # the last place is what row -1 looks up
+    found = judgements.row >= 0
+    judged_row, judged_gain = judgements.row[found], judgements.gain[found]
+    starts = np.searchsorted(judgements.query[found], np.arange(judgements.queries + 1))
+    for position, (start, stop) in enumerate(pairwise(starts)):  # one table for all queries stays in the cache
+        gain_of_row[judged_row[start:stop]] = judged_gain[start:stop]
+        gain_of_row.take(rows[position], out=gains[position], mode="wrap")
+        gain_of_row[judged_row[start:stop]] = 0
+    query, rank = np.nonzero(gains)
+    return query, rank, gains[query, rank]
+
+
+def _position_in_group(groups: np.ndarray) -> np.ndarray:
+    """0, 1, 2, ... within each run of equal values of a sorted array."""
+    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]]) if len(groups) else np.empty(0, np.int64)
+    return np.arange(len(groups)) - np.repeat(starts, np.diff(np.r_[starts, len(groups)]))
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
