@@ -1,0 +1,147 @@
+"""Layers and dimensions as views of one forward pass.
+
+The embedding "after layer n" is what the model gives when its backbone is cut after n layers. BERT-like encoders
+normalise inside every layer, so that is the state after layer n itself. Pre-norm models (decoders, ModernBERT, T5)
+keep their final norm when cut, so it is the final norm of that state.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import nn
+
+from embedlab.errors import UserError
+
+_STACKS = ("layer", "layers", "block", "h")  # what backbones call their list of layers
+_FINAL_NORMS = ("norm", "final_norm", "final_layer_norm", "ln_f")  # beside the list, in pre-norm models
+
+
+class _Backbone(NamedTuple):
+    config: object
+    owner: nn.Module  # the module that holds the list of layers
+    attribute: str  # the list's name in `owner`
+    layers: nn.ModuleList
+    norm: nn.Module
+    position: int  # of the sentence-transformers module that runs the backbone
+
+
+def number_of_layers(model: SentenceTransformer) -> int:
+    """How many layers the model's backbone has.
+
+    Raises:
+        UserError: the model has no single list of layers.
+    """
+    return len(_backbone(model).layers)
+
+
+def layer_outputs(model: SentenceTransformer, features: dict, layers: Sequence[int]) -> torch.Tensor:
+    """The sentence embeddings of the model cut after each of `layers`, from one forward pass.
+
+    Args:
+        model: any SentenceTransformer whose backbone's last state is what its pooling reads.
+        features: what `model.preprocess` returned, on the model's device; left as it was.
+        layers: layer numbers, from 1 (the first) to `number_of_layers(model)`; in any order.
+
+    Returns:
+        `[len(layers), batch, dim]`, each slice equal to `truncate(model, n)`'s own output.
+
+    Raises:
+        UserError: a layer the model does not have, or a model for which layers are not defined.
+    """
+    backbone = _backbone(model)
+    _check(layers, len(backbone.layers))
+    modules, states = list(model), {}
+    with ExitStack() as hooks:
+        for n in {*layers, len(backbone.layers)}:
+            hooks.enter_context(backbone.layers[n - 1].register_forward_hook(_keep(states, n)))
+        features = dict(features)
+        for module in modules[: backbone.position + 1]:
+            features = module(features)
+
+    if not torch.equal(backbone.norm(states[len(backbone.layers)]), features.get("token_embeddings", torch.empty(0))):
+        raise _undefined("it changes the states after its last layer")
+    return torch.stack([_pool(modules[backbone.position + 1 :], features, backbone.norm(states[n])) for n in layers])
+
+
+def truncate(model: SentenceTransformer, n: int) -> SentenceTransformer:
+    """Drop every layer after the n-th from `model` itself, so that only n layers run; returns the model.
+
+    Raises:
+        UserError: the model has no layer `n`, or no single list of layers.
+    """
+    backbone = _backbone(model)
+    _check([n], len(backbone.layers))
+    setattr(backbone.owner, backbone.attribute, backbone.layers[:n])
+    backbone.config.num_hidden_layers = n
+    if getattr(backbone.config, "layer_types", None):
+        backbone.config.layer_types = list(backbone.config.layer_types)[:n]
+    return model
+
+
+def slice_and_normalise(vectors, dim: int, normalise: bool):
+    """The first `dim` dimensions of `vectors` (array or tensor `[..., d]`), then L2-normalised if asked.
+
+    The order matters: Matryoshka losses slice first and normalise the slice.
+
+    Raises:
+        UserError: the vectors have fewer than `dim` dimensions.
+    """
+    width = vectors.shape[-1]
+    if not 1 <= dim <= width:
+        raise UserError(f"The model has no {dim} dimensions.", f"Valid are 1 to {width}.")
+    vectors = vectors[..., :dim]
+    if not normalise:
+        return vectors
+    length = (vectors**2).sum(-1)[..., None] ** 0.5
+    return vectors / length.clip(1e-12)
+
+
+def _backbone(model: SentenceTransformer) -> _Backbone:
+    transformer = model.transformers_model
+    if transformer is None:
+        raise _undefined("it has no transformers backbone")
+    config = transformer.config.get_text_config()
+    # The outermost list counts: a T5 layer is itself a short list.
+    owner, name = next(
+        (
+            (owner, name)
+            for owner in transformer.modules()
+            for name in _STACKS
+            if isinstance(getattr(owner, name, None), nn.ModuleList)
+            and len(getattr(owner, name)) == getattr(config, "num_hidden_layers", 0)
+        ),
+        (None, ""),
+    )
+    if owner is None:
+        raise _undefined(f"its backbone {type(transformer).__name__} has no list of layers")
+    norm = next((getattr(owner, norm) for norm in _FINAL_NORMS if hasattr(owner, norm)), nn.Identity())
+    position = next(i for i, module in enumerate(model) if any(part is transformer for part in module.modules()))
+    return _Backbone(config, owner, name, getattr(owner, name), norm, position)
+
+
+def _keep(states: dict[int, torch.Tensor], n: int):
+    def hook(_layer, _inputs, output):
+        states[n] = output[0] if isinstance(output, tuple) else output
+
+    return hook
+
+
+def _pool(modules: list[nn.Module], features: dict, states: torch.Tensor) -> torch.Tensor:
+    features = {**features, "token_embeddings": states}
+    for module in modules:
+        features = module(features)
+    return features["sentence_embedding"]
+
+
+def _check(layers: Sequence[int], depth: int) -> None:
+    if wrong := [n for n in layers if not 1 <= n <= depth]:
+        raise UserError(f"The model has no layer {wrong[0]}.", f"Valid are 1 to {depth}.")
+
+
+def _undefined(why: str) -> UserError:
+    return UserError(
+        f"Views of single layers are not defined for this model: {why}.", "Use its full depth: no --layers."
+    )
