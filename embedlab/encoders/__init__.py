@@ -6,12 +6,14 @@ A method's module has `load(source, *, revision=None, device=None, dtype=None, *
 """
 
 import json
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from embedlab.errors import unknown
+from embedlab.errors import UserError, unknown
 
 METHODS = {
     "sentence-transformers": "embedlab.encoders.stock",
@@ -28,8 +30,57 @@ def method(name: str) -> Callable:
         return import_module(METHODS[name]).load
     plugins = {point.name: point for point in entry_points(group="embedlab.encoders")}
     if name in plugins:
-        return plugins[name].load()
+        return _guarded(f"The plugin {name!r} ({plugins[name].value})", plugins[name].load)
     raise unknown("method", name, [*METHODS, *plugins])
+
+
+def from_file(spec: str) -> Callable:
+    """The loader that `path/to/file.py:Name` names, a user's own method.
+
+    `Name` is a class or function that takes the keyword arguments `device` and `dtype` and gives a
+    `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`.
+
+    Raises:
+        UserError: the file is not there. What goes wrong inside it, a UserError says when the loader is called.
+    """
+    path, _, name = spec.rpartition(":")
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"There is no file {path!r}.", "A method of your own is given as path/to/file.py:Class.")
+
+    def get() -> Callable:
+        module_spec = spec_from_file_location(f"embedlab_file_{file.stem}", file)
+        module = module_from_spec(module_spec)
+        sys.modules[module_spec.name] = module  # dataclasses and pickle look their module up there
+        module_spec.loader.exec_module(module)
+        return getattr(module, name)
+
+    return _guarded(f"{name} of {path}", get)
+
+
+def _guarded(what: str, get: Callable[[], Callable]) -> Callable:
+    """A loader out of foreign code: whatever goes wrong in it becomes one message."""
+
+    def load(*args, **kwargs):
+        from sentence_transformers.base.model import BaseModel
+
+        try:
+            model = get()(*args, **kwargs)
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UserError(
+                f"{what} failed: {type(error).__name__}: {error}",
+                "The fault lies in that code. Type again with --debug before the command for its traceback.",
+            ) from error
+        if not isinstance(model, BaseModel):
+            raise UserError(
+                f"{what} gave a {type(model).__name__}.",
+                "It has to give a SentenceTransformer, SparseEncoder or CrossEncoder of sentence-transformers.",
+            )
+        return model
+
+    return load
 
 
 def recognise(folder: Path) -> str:

@@ -14,27 +14,8 @@ from embedlab.encoders.layers import layer_outputs, number_of_layers, slice_and_
 from embedlab.errors import UserError
 
 TEXTS = ["the cat sat on the mat", "a", "dogs run in the park and cats do not", ""]
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "the",
-    "a",
-    "cat",
-    "cats",
-    "dogs",
-    "sat",
-    "on",
-    "mat",
-    "run",
-    "in",
-    "park",
-    "and",
-    "do",
-    "not",
-]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a", "cat", "cats", "dogs", "sat", "on", "mat", "run",
+         "in", "park", "and", "do", "not"]  # fmt: skip
 SMALL = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
 BACKBONES = {
     "bert": (tf.BertModel, tf.BertConfig(vocab_size=19, **SMALL)),
