@@ -1,0 +1,76 @@
+"""Shard files: a block of vectors with its keys, written once, read by memory map, checked by checksum."""
+
+import os
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xxhash
+from scipy.sparse import csr_matrix
+
+
+class Shard(NamedTuple):
+    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum)."""
+
+    name: str
+    rows: int
+    files: dict[str, tuple[int, str]]
+
+
+def write(folder: Path, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix) -> Shard:
+    """Write a shard's files, flushed to disk; nothing refers to them until a manifest does."""
+    name = uuid.uuid4().hex
+    parts = {"keys": keys.view(np.uint8).reshape(-1, 16), "tokens": tokens.astype(np.int32)}
+    if isinstance(vectors, np.ndarray):
+        parts["dense"] = vectors
+    else:
+        parts |= {"data": vectors.data, "indices": vectors.indices.astype(np.int32),
+                  "indptr": vectors.indptr.astype(np.int64), "width": np.array([vectors.shape[1]])}
+    files = {}
+    for part, array in parts.items():
+        path = folder / f"{name}.{part}.npy"
+        with path.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        files[part] = (path.stat().st_size, checksum(path))
+    return Shard(name, len(keys), files)
+
+
+def checksum(path: Path) -> str:
+    """xxh3 of a file's bytes."""
+    digest = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fault(folder: Path, shard: Shard) -> str:
+    """What is wrong with a shard's files; empty where nothing is."""
+    for part, (size, digest) in shard.files.items():
+        path = folder / f"{shard.name}.{part}.npy"
+        if not path.is_file():
+            return f"{path.name} is missing"
+        if path.stat().st_size != size:
+            return f"{path.name} has {path.stat().st_size} bytes, expected {size}"
+        if checksum(path) != digest:
+            return f"{path.name} does not match its checksum"
+    return ""
+
+
+def read(folder: Path, shard: Shard, part: str) -> np.ndarray:
+    """One part of a shard as a read-only memory map."""
+    return np.load(folder / f"{shard.name}.{part}.npy", mmap_mode="r", allow_pickle=False)
+
+
+def keys_of(folder: Path, shard: Shard) -> np.ndarray:
+    """A shard's text keys, dtype V16."""
+    return np.ascontiguousarray(read(folder, shard, "keys")).view("V16").reshape(-1)
+
+
+def remove(folder: Path, name: str) -> None:
+    """Delete a shard's files."""
+    for path in folder.glob(f"{name}.*.npy"):
+        path.unlink(missing_ok=True)
