@@ -22,7 +22,7 @@ from transformers import (
 )
 
 TEXTS = [
-    "Instruct: Given a question, retrieve passages that answer the question\nQuery: are judo throws allowed in wrestling?",
+    "Instruct: Given a question, retrieve passages that answer the question\nQuery: are judo throws allowed?",
     "how to become a radiology technician in michigan?",
     "Since you're reading this, you are probably someone from a judo background or wrestling.",
     "Below are the basic steps to becoming a radiologic technologist in Michigan: earn a high school diploma.",

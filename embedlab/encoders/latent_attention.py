@@ -1,0 +1,68 @@
+"""The cross-attention block that NV-Embed and multi-layer pooling share, under the names of NV-Embed's checkpoint.
+
+NV-Embed (arXiv:2405.17428, section 3.1): the tokens are the queries, the latents keys and values.
+Multi-layer trainable pooling (arXiv:2409.02727): the latents are the queries, the layers keys and values.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class CrossAttentionBlocks(nn.ModuleList):
+    """Cross-attention and feed-forward, each with a norm in front and a residual.
+
+    Args:
+        size: width of queries, context and output.
+        heads: number of heads.
+        head_size: width of each head.
+    """
+
+    def __init__(self, size: int, heads: int, head_size: int):
+        super().__init__(
+            [_Normed(CrossAttention(size, heads, head_size), size, context=True), _Normed(_FeedForward(size), size)]
+        )
+
+    def forward(self, queries: torch.Tensor, context: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """queries `[B, Q, d]`, context `[B, C, d]`, mask bool `[B, C]` -> `[B, Q, d]`."""
+        attend, feed = self
+        queries = queries + attend.fn(attend.norm(queries), attend.norm_context(context), mask)
+        return queries + feed.fn(feed.norm(queries))
+
+
+class _Normed(nn.Module):
+    def __init__(self, fn: nn.Module, size: int, context: bool = False):
+        super().__init__()
+        self.fn = fn
+        self.norm = nn.LayerNorm(size)
+        if context:
+            self.norm_context = nn.LayerNorm(size)
+
+
+class CrossAttention(nn.Module):
+    def __init__(self, size: int, heads: int, head_size: int):
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(size, heads * head_size, bias=False)
+        self.to_kv = nn.Linear(size, 2 * heads * head_size, bias=False)
+        self.to_out = nn.Linear(heads * head_size, size, bias=False)
+
+    def forward(self, queries: torch.Tensor, context: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        keys, values = self.to_kv(context).chunk(2, dim=-1)
+        queries, keys, values = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.to_q(queries), keys, values)
+        )
+        seen = None if mask is None else mask[:, None, None, :]
+        return self.to_out(F.scaled_dot_product_attention(queries, keys, values, seen).transpose(1, 2).flatten(2))
+
+
+class _FeedForward(nn.Module):
+    """GEGLU of width 4: the first half of the projection, times GELU of the second."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.net = nn.ModuleList([nn.Linear(size, 8 * size), nn.Identity(), nn.Linear(4 * size, size)])
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        values, gates = self.net[0](states).chunk(2, dim=-1)
+        return self.net[2](values * F.gelu(gates))

@@ -1,0 +1,121 @@
+"""NV-Embed v1 and v2 (arXiv:2405.17428): bidirectional Mistral, latent-attention pooling."""
+
+import json
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Module, Normalize
+from torch import nn
+from transformers import MistralConfig, MistralModel
+
+from embedlab.encoders import attention as attentions
+from embedlab.encoders.decoder import Decoder
+from embedlab.encoders.latent_attention import CrossAttentionBlocks
+from embedlab.encoders.pooling import masked_mean
+from embedlab.encoders.template import Template
+from embedlab.encoders.weights import local, read_layout, read_tokenizer
+
+# The instruction is not pooled. As published, the cut is at the pieces of the instruction alone, not counting BOS:
+# its last piece, the trailing space, merges with the first word of the query.
+TEMPLATE = {"start": ["<s>"], "end": ["</s>"], "pooled": "after_prompt"}
+
+
+class LatentAttentionPooling(Module):
+    """Each token attends to a trained dictionary of latents; then the mean over the marked tokens (section 3.1).
+
+    Args:
+        size: width of tokens and latents.
+        latents: number of latents.
+        heads: number of heads.
+        head_size: width of each head.
+    """
+
+    config_keys = ("size", "latents_number", "heads", "head_size")
+
+    def __init__(self, size: int = 4096, latents_number: int = 512, heads: int = 8, head_size: int = 4096):
+        super().__init__()
+        self.size = size
+        self.latents_number = latents_number
+        self.heads = heads
+        self.head_size = head_size
+        self.latents = nn.Parameter(torch.randn(latents_number, size))
+        self.cross_attend_blocks = CrossAttentionBlocks(size, heads, head_size)
+
+    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        states = features["token_embeddings"]
+        states = self.cross_attend_blocks(states, self.latents.expand(len(states), -1, -1))
+        features["sentence_embedding"] = masked_mean(states, features["pooling_mask"])
+        return features
+
+    def get_embedding_dimension(self) -> int:
+        return self.size
+
+    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
+        self.save_config(output_path)
+        self.save_torch_weights(output_path, safe_serialization)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "LatentAttentionPooling":
+        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
+        module = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
+        return cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=module, **where)
+
+
+def recognises(folder: Path, config: dict) -> bool:
+    """Whether a folder holds NV-Embed's published layout."""
+    return config.get("model_type") == "nvembed"
+
+
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    max_length: int = 4096,
+) -> SentenceTransformer:
+    """Load the published checkpoint: `embedding_model.*` and `latent_attention_model.*` in safetensors.
+
+    Args:
+        source: hub id or local folder.
+        revision: hub revision; None takes the newest.
+        device: torch device; None lets sentence-transformers choose.
+        dtype: dtype of the weights; None is float32.
+        max_length: tokens, with BOS and EOS.
+
+    Raises:
+        UserError: a key is missing or misshapen (all of them are named), or the attention is not bidirectional.
+    """
+    folder = local(source, revision)
+    published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = {key: value for key, value in published["text_config"].items() if key not in ("model_type", "architectures")}
+    config = attentions.configure(MistralConfig(**text), "bidirectional")
+    config.name_or_path = str(source)
+    head = published.get("latent_attention_config", {})
+    with torch.device("meta"):
+        pooling = LatentAttentionPooling(
+            config.hidden_size,
+            head.get("num_latents_value", 512),
+            head.get("num_cross_heads", 8),
+            head.get("cross_dim_head", 4096),
+        )
+        shapes = {f"embedding_model.{key}": value.shape for key, value in MistralModel(config).state_dict().items()}
+    shapes |= {f"latent_attention_model.{key}": value.shape for key, value in pooling.state_dict().items()}
+
+    weights = read_layout(folder, shapes, dtype)
+    backbone = MistralModel.from_pretrained(
+        None, config=config, state_dict=_below("embedding_model.", weights), dtype=dtype or torch.float32
+    )
+    attentions.apply(backbone, "bidirectional")
+    pooling.load_state_dict(_below("latent_attention_model.", weights), assign=True)
+    template = Template(**TEMPLATE, max_length=max_length)
+    decoder = Decoder(backbone, read_tokenizer(folder), template, attention="bidirectional")
+    modules = [decoder, pooling]
+    if head.get("output_normalize", True):
+        modules.append(Normalize())
+    return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")
+
+
+def _below(prefix: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

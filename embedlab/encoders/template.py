@@ -1,0 +1,147 @@
+"""From a text and its instruction to token ids, built by us.
+
+Tokenizers of one and the same model put BOS and EOS in or leave them out by version and by switch, and cut EOS off
+long texts. Here start and end tokens are placed by id, a long text loses its own end and nothing else, and the
+pooled positions follow from the ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerBase
+
+from embedlab.errors import UserError, unknown
+
+POOLED = {
+    "all": "every token",
+    "after_prompt": "without the first n tokens, n = pieces of the prompt alone; every token where there is no prompt",
+    "content": "everything after start tokens and prompt",
+    "text": "the last n tokens, n = pieces of the text with what follows it",
+    "end": "the end tokens",
+}
+
+
+class Row(NamedTuple):
+    """One input: its token ids, and the first of the pooled ones; those behind it are pooled too."""
+
+    ids: list[int]
+    first: int
+    head: int  # ids before the text: start tokens and prompt
+
+
+@dataclass
+class Template:
+    """How one method lays out its input.
+
+    The ids are `start` + pieces(`text` or `bare`) + `end`. With a prompt (the rendered instruction) `text` is used,
+    without one `bare`.
+    """
+
+    text: str = "{prompt}{text}"
+    bare: str = "{text}"
+    start: list[str] = field(default_factory=list)  # tokens in front, e.g. ["<s>"]
+    end: list[str] = field(default_factory=list)  # tokens at the end, e.g. ["</s>"]
+    pooled: str = "all"  # one of POOLED
+    prefix: str = ""  # in front of every prompt, e.g. examples for in-context learning
+    strip: bool = False  # white space around prompt and text goes
+    apart: bool = False  # prompt and text are cut into pieces separately
+    max_length: int = 512  # tokens in all
+    text_max_length: int | None = None  # tokens of the text alone, cut at words (LLM2Vec)
+
+    def __post_init__(self):
+        if self.pooled not in POOLED:
+            raise unknown("pooled span", self.pooled, POOLED, f"Valid: {', '.join(POOLED)}.")
+
+    def rows(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None) -> list[Row]:
+        """One row per text; never longer than `max_length`, start and end tokens always present.
+
+        Raises:
+            UserError: an input is no string, a start or end token is unknown, or the prompt leaves no room.
+        """
+        for text in texts:
+            if not isinstance(text, str):
+                raise UserError(f"A text to encode is of type {type(text).__name__}.", "Give strings.")
+        start, end = token_ids(tokenizer, self.start), token_ids(tokenizer, self.end)
+        room = self.max_length - len(start) - len(end)
+        head, tail = self._around(prompt)
+        head_ids = pieces(tokenizer, [head])[0]
+        if len(head_ids) + len(pieces(tokenizer, [tail])[0]) >= room:
+            raise UserError(
+                f"The instruction takes {len(head_ids)} tokens of {self.max_length}: no room for a text.",
+                "Shorten the instruction, or raise the maximal length.",
+            )
+        texts = [text.strip() if self.strip else text for text in texts]
+        if self.text_max_length:
+            texts = [cut_at_words(tokenizer, text, self.text_max_length) for text in texts]
+        if self.apart:
+            bodies = [head_ids + ids for ids in pieces(tokenizer, [text + tail for text in texts])]
+        else:
+            bodies = pieces(tokenizer, [head + text + tail for text in texts])
+        rows = []
+        for text, body in zip(texts, bodies, strict=True):
+            if len(body) > room:
+                body = _fit(tokenizer, head, text, tail, room) if tail else body[:room]
+            # A model without start and end tokens has nothing to read in an empty text.
+            ids = start + body + end or [tokenizer.eos_token_id]
+            first = {
+                "all": 0,
+                "after_prompt": len(head_ids) if prompt else 0,
+                "content": len(start) + len(head_ids),
+                "text": len(ids) - len(end) - len(pieces(tokenizer, [text + tail])[0]) if self.pooled == "text" else 0,
+                "end": len(ids) - len(end),
+            }[self.pooled]
+            rows.append(Row(ids, max(0, min(first, len(ids) - 1)), len(start) + len(head_ids)))
+        return rows
+
+    def _around(self, prompt: str | None) -> tuple[str, str]:
+        """What stands before and after the text."""
+        head, _, tail = (self.text if prompt else self.bare).partition("{text}")
+        if not prompt:
+            return head, tail
+        return head.replace("{prompt}", self.prefix + (prompt.strip() if self.strip else prompt)), tail
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """Token ids without any that the tokenizer would add by itself."""
+    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+
+
+def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int]:
+    """The ids of start or end tokens.
+
+    Raises:
+        UserError: the vocabulary lacks one.
+    """
+    vocabulary = tokenizer.get_vocab()
+    if missing := [token for token in tokens if token not in vocabulary]:
+        raise UserError(
+            f"The tokenizer has no token {', '.join(map(repr, missing))}.",
+            "Give the model's own tokens as start and end of the template.",
+        )
+    return [vocabulary[token] for token in tokens]
+
+
+def cut_at_words(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int) -> str:
+    """LLM2Vec's rule: keep the share of the words that the tokens exceed the limit by, until the text fits.
+
+    A text without spaces would become empty; it is left to the cut by tokens instead.
+    """
+    while (length := len(pieces(tokenizer, [text])[0])) > max_length:
+        words = text.split()
+        shorter = " ".join(words[: int(len(words) * max_length / length)])
+        if not shorter:
+            return text
+        text = shorter
+    return text
+
+
+def _fit(tokenizer: PreTrainedTokenizerBase, head: str, text: str, tail: str, room: int) -> list[int]:
+    """The ids of head + text + tail, with the end of the text cut until they fit."""
+    while len(ids := pieces(tokenizer, [head + text + tail])[0]) > room:
+        if not text:
+            return ids[:room]
+        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        kept = len(offsets) - (len(ids) - room)
+        text = text[: min(offsets[kept - 1][1], len(text) - 1)] if kept > 0 else ""
+    return ids

@@ -1,0 +1,106 @@
+"""Reading published checkpoints: every missing or misshapen key is named, nothing is quietly initialised."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from embedlab import hub
+from embedlab.encoders import attention as attentions
+from embedlab.errors import UserError
+
+
+def local(source: str | Path, revision: str | None = None) -> Path:
+    """The local folder of `source`, a folder or a hub id."""
+    return Path(source) if Path(source).is_dir() else hub.snapshot(str(source), revision)
+
+
+def read_tokenizer(folder: Path):
+    """The tokenizer in `folder`.
+
+    Raises:
+        UserError: it holds a SentencePiece model without tokenizer.json, from which transformers 5 builds a tokenizer
+            that loses the mark of the leading space.
+    """
+    if (folder / "tokenizer.model").exists() and not (folder / "tokenizer.json").exists():
+        raise UserError(
+            f"The folder {folder} has tokenizer.model but no tokenizer.json.",
+            "Put the tokenizer.json of the base model beside it.",
+        )
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def read_backbone(
+    folder: Path,
+    attention: attentions.Attention,
+    *,
+    dtype: torch.dtype | None = None,
+    language_model: bool = False,
+) -> PreTrainedModel:
+    """The transformer in `folder`, with its attention set.
+
+    Args:
+        language_model: with the head that generates.
+
+    Raises:
+        UserError: keys are missing or misshapen, or the attention does not fit the model.
+    """
+    config = attentions.configure(AutoConfig.from_pretrained(folder), attention)
+    model, report = (AutoModelForCausalLM if language_model else AutoModel).from_pretrained(
+        folder, config=config, dtype=dtype or torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+    )
+    missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
+    misshapen = [f"{key} {list(found)} instead of {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
+    _refuse(folder, missing, misshapen)
+    attentions.apply(model, attention)
+    return model
+
+
+def read_layout(
+    folder: Path, wanted: dict[str, torch.Size], dtype: torch.dtype | None = None
+) -> dict[str, torch.Tensor]:
+    """The tensors `wanted` (key -> shape) from the safetensors in `folder`, sharded or not.
+
+    Raises:
+        UserError: no safetensors, or keys are missing or misshapen: one error that names each.
+    """
+    files = _files(folder)
+    missing = [key for key in wanted if key not in files]
+    misshapen, tensors = [], {}
+    for file in sorted(set(files.values())):
+        with safe_open(file, framework="pt") as shard:
+            for key in (key for key in wanted if files.get(key) == file):
+                found = shard.get_slice(key).get_shape()
+                if found != list(wanted[key]):
+                    misshapen.append(f"{key} {found} instead of {list(wanted[key])}")
+                else:
+                    tensors[key] = shard.get_tensor(key).to(dtype or torch.float32)
+    _refuse(folder, missing, misshapen)
+    return tensors
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Key -> the file that holds it."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        return {key: folder / name for key, name in json.loads(index.read_text())["weight_map"].items()}
+    file = folder / "model.safetensors"
+    if not file.exists():
+        raise UserError(f"The folder {folder} holds no model.safetensors.", "Download the model again.")
+    with safe_open(file, framework="pt") as opened:
+        return dict.fromkeys(opened.keys(), file)
+
+
+def _refuse(folder: Path, missing: list[str], misshapen: list[str]) -> None:
+    problems = []
+    if missing:
+        problems.append(f"missing: {', '.join(sorted(missing))}")
+    if misshapen:
+        problems.append(f"misshapen: {', '.join(sorted(misshapen))}")
+    if problems:
+        raise UserError(
+            f"The checkpoint {folder} does not fit the model; {'; '.join(problems)}.",
+            "Download it again, or check that it is of this method.",
+        )
