@@ -16,6 +16,14 @@ from pathlib import Path
 from embedlab.errors import UserError, unknown
 
 METHODS = {
+    "nv-embed": "embedlab.encoders.nv_embed",
+    "causal2vec": "embedlab.encoders.causal2vec",
+    "gem": "embedlab.encoders.gem",
+    "llm2vec": "embedlab.encoders.llm2vec",
+    "genc": "embedlab.encoders.genc",
+    "kalm": "embedlab.encoders.kalm",
+    "in-context": "embedlab.encoders.in_context",
+    "pooling-and-attn": "embedlab.encoders.pooling_and_attn",
     "sentence-transformers": "embedlab.encoders.stock",
 }
 

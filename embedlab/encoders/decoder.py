@@ -9,7 +9,7 @@ from sentence_transformers.base.modules import InputModule
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embedlab.encoders import attention as attentions
-from embedlab.encoders import register  # noqa: F401 - saved models load by SentenceTransformer(path)
+from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
 from embedlab.encoders.template import Row, Template
 from embedlab.encoders.weights import read_backbone, read_tokenizer
 

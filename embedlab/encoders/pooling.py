@@ -1,9 +1,10 @@
 """Pooling over the positions that a template marks, where the attention mask is not the whole story."""
 
 import torch
+import torch.nn.functional as F
 from sentence_transformers.base.modules import Module
 
-from embedlab.encoders import register  # noqa: F401 - saved models load by SentenceTransformer(path)
+from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
 from embedlab.errors import unknown
 
 MODES = ("mean", "concatenate")
@@ -16,27 +17,43 @@ class MarkedPooling(Module):
         embedding_dimension: d.
         mode: "mean" gives `[B, d]`; "concatenate" joins the k marked states to `[B, k * d]`.
         tokens: k, the number of marked positions per text, for "concatenate".
+        order: in which order "concatenate" joins them; None keeps that of the text.
+        normalize_parts: "concatenate" first scales each state to unit length.
 
     Raises:
         UserError: an unknown mode.
     """
 
-    config_keys = ("embedding_dimension", "mode", "tokens")
+    config_keys = ("embedding_dimension", "mode", "tokens", "order", "normalize_parts")
 
-    def __init__(self, embedding_dimension: int, mode: str = "mean", tokens: int = 1):
+    def __init__(
+        self,
+        embedding_dimension: int,
+        mode: str = "mean",
+        tokens: int = 1,
+        order: list[int] | None = None,
+        normalize_parts: bool = False,
+    ):
         super().__init__()
         if mode not in MODES:
             raise unknown("pooling", mode, MODES, f"Valid: {', '.join(MODES)}.")
         self.embedding_dimension = embedding_dimension
         self.mode = mode
         self.tokens = tokens
+        self.order = order
+        self.normalize_parts = normalize_parts
 
     def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         states, mask = features["token_embeddings"], features["pooling_mask"]
         if self.mode == "mean":
             features["sentence_embedding"] = masked_mean(states, mask)
         else:
-            features["sentence_embedding"] = states[mask.bool()].view(len(states), self.get_embedding_dimension())
+            parts = states[mask.bool()].view(len(states), self.tokens, -1)
+            if self.normalize_parts:
+                parts = F.normalize(parts, dim=-1)
+            if self.order:
+                parts = parts[:, self.order]
+            features["sentence_embedding"] = parts.flatten(1)
         return features
 
     def get_embedding_dimension(self) -> int:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import torch
 
+from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
+
 
 def load(source: str | Path, *, revision: str | None = None, device: str | None = None,
          dtype: torch.dtype | None = None, kind: str = "dense", **settings):

@@ -44,6 +44,7 @@ class Template:
     end: list[str] = field(default_factory=list)  # tokens at the end, e.g. ["</s>"]
     pooled: str = "all"  # one of POOLED
     prefix: str = ""  # in front of every prompt, e.g. examples for in-context learning
+    lead: str = ""  # in front of every text, and counted as text
     strip: bool = False  # white space around prompt and text goes
     apart: bool = False  # prompt and text are cut into pieces separately
     max_length: int = 512  # tokens in all
@@ -71,7 +72,7 @@ class Template:
                 f"The instruction takes {len(head_ids)} tokens of {self.max_length}: no room for a text.",
                 "Shorten the instruction, or raise the maximal length.",
             )
-        texts = [text.strip() if self.strip else text for text in texts]
+        texts = [self.lead + (text.strip() if self.strip else text) for text in texts]
         if self.text_max_length:
             texts = [cut_at_words(tokenizer, text, self.text_max_length) for text in texts]
         if self.apart:
@@ -105,6 +106,14 @@ class Template:
 def pieces(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids without any that the tokenizer would add by itself."""
     return tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+
+
+def default_marks(tokenizer: PreTrainedTokenizerBase) -> dict[str, list[str]]:
+    """The start and end tokens that the tokenizer would put around a text by itself, as settings of a template."""
+    ids, body = tokenizer("a")["input_ids"], pieces(tokenizer, ["a"])[0]
+    begin = next(i for i in range(len(ids)) if ids[i : i + len(body)] == body)
+    around = {"start": ids[:begin], "end": ids[begin + len(body) :]}
+    return {side: tokenizer.convert_ids_to_tokens(marks) for side, marks in around.items()}
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int]:

@@ -52,8 +52,8 @@ def read_backbone(
         folder, config=config, dtype=dtype or torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
     )
     missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
-    misshapen = [f"{key} {list(found)} instead of {list(wanted)}" for key, found, wanted in report["mismatched_keys"]]
-    _refuse(folder, missing, misshapen)
+    misshapen = {key: (found, wanted) for key, found, wanted in report["mismatched_keys"]}
+    _complain(folder, missing, misshapen)
     attentions.apply(model, attention)
     return model
 
@@ -67,17 +67,13 @@ def read_layout(
         UserError: no safetensors, or keys are missing or misshapen: one error that names each.
     """
     files = _files(folder)
-    missing = [key for key in wanted if key not in files]
-    misshapen, tensors = [], {}
-    for file in sorted(set(files.values())):
+    shapes, tensors = {}, {}
+    for file in sorted({files[key] for key in wanted if key in files}):
         with safe_open(file, framework="pt") as shard:
             for key in (key for key in wanted if files.get(key) == file):
-                found = shard.get_slice(key).get_shape()
-                if found != list(wanted[key]):
-                    misshapen.append(f"{key} {found} instead of {list(wanted[key])}")
-                else:
-                    tensors[key] = shard.get_tensor(key).to(dtype or torch.float32)
-    _refuse(folder, missing, misshapen)
+                shapes[key] = shard.get_slice(key).get_shape()
+                tensors[key] = shard.get_tensor(key).to(dtype or torch.float32)
+    refuse(folder, wanted, shapes)
     return tensors
 
 
@@ -93,14 +89,27 @@ def _files(folder: Path) -> dict[str, Path]:
         return dict.fromkeys(opened.keys(), file)
 
 
-def _refuse(folder: Path, missing: list[str], misshapen: list[str]) -> None:
+def refuse(where: Path, wanted: dict, found: dict) -> None:
+    """Compare the shapes `wanted` and `found`, both by key; keys that nobody wants may be there.
+
+    Raises:
+        UserError: keys are missing or misshapen: one error that names each.
+    """
+    misshapen = {
+        key: (found[key], shape) for key, shape in wanted.items() if key in found and list(found[key]) != list(shape)
+    }
+    _complain(where, [key for key in wanted if key not in found], misshapen)
+
+
+def _complain(where: Path, missing: list[str], misshapen: dict[str, tuple]) -> None:
     problems = []
     if missing:
         problems.append(f"missing: {', '.join(sorted(missing))}")
     if misshapen:
-        problems.append(f"misshapen: {', '.join(sorted(misshapen))}")
+        named = (f"{key} {list(found)} instead of {list(shape)}" for key, (found, shape) in sorted(misshapen.items()))
+        problems.append(f"misshapen: {', '.join(named)}")
     if problems:
         raise UserError(
-            f"The checkpoint {folder} does not fit the model; {'; '.join(problems)}.",
+            f"The checkpoint {where} does not fit the model; {'; '.join(problems)}.",
             "Download it again, or check that it is of this method.",
         )
