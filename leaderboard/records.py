@@ -85,6 +85,7 @@ class Run:
     per_query: PerQuery | None = None
     ranking: Ranking | None = None
     texts: Texts | None = None
+    source: str = ""  # empty: computed here; imported: mteb, mteb-external (self-reported), anserini, pyserini, trec
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -1,0 +1,146 @@
+"""Rankings and texts: Parquet files in the folder beside the results file.
+
+    results.files/rankings/<run id>.parquet     query, rank, document, score
+    results.files/texts/<task>/<table>-*.parquet     append-only parts of queries, qrels and documents
+
+A file is complete before it gets its name, and gets its name before the row that tells of it: a killed writer leaves
+at most a file without a row, which `Store.prune` removes.
+"""
+
+import json
+import os
+import re
+import uuid
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.records import Ranking, Task, Texts
+
+_TEXT_TABLES = {
+    "queries": pa.schema({"id": pa.string(), "text": pa.string()}),
+    "qrels": pa.schema({"query": pa.string(), "document": pa.string(), "relevance": pa.int32()}),
+    "documents": pa.schema({"id": pa.string(), "text": pa.string()}),
+}
+
+
+class Files:
+    """The folder `root` of one store."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def ranking_path(self, run_id: str) -> Path:
+        """Where a run's ranking is, or would be.
+
+        Raises:
+            LeaderboardError: the id could lead outside the folder.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", run_id):
+            raise LeaderboardError(
+                f"{run_id[:80]!r} cannot be a run's id.", "An id is up to 64 letters, digits, hyphens and underscores."
+            )
+        return self.root / "rankings" / f"{run_id}.parquet"
+
+    def write_ranking(self, run_id: str, ranking: Ranking) -> Path:
+        """Write a ranking under a passing name; rename it to `ranking_path` to make it count."""
+        queries, ranks = np.nonzero(ranking.rows >= 0)
+        documents, positions = np.unique(ranking.rows[queries, ranks], return_inverse=True)
+        names = pa.array([ranking.document_ids[row] for row in documents], pa.string())
+        table = pa.table({
+            "query": pa.DictionaryArray.from_arrays(queries.astype(np.int32), pa.array(ranking.query_ids, pa.string())),
+            "rank": pa.array(ranks.astype(np.int32)),
+            "document": pa.DictionaryArray.from_arrays(positions.astype(np.int32), names),
+            "score": pa.array(ranking.scores[queries, ranks].astype(np.float32)),
+        })  # fmt: skip
+        # Queries without any result have no row; their ids are kept so that the record comes back whole.
+        table = table.replace_schema_metadata(
+            {"queries": json.dumps(list(ranking.query_ids)), "depth": str(ranking.rows.shape[1])}
+        )
+        return _write(table, self.ranking_path(run_id))
+
+    def read_ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking:
+        """A run's ranking, or that of some of its queries; `document_ids` holds the ranked documents only."""
+        table = pq.read_table(
+            self.ranking_path(run_id), filters=None if query_ids is None else pc.field("query").isin(query_ids)
+        )
+        kept = table.schema.metadata
+        queries = json.loads(kept[b"queries"])
+        if query_ids is not None:
+            queries = [query for query in queries if query in set(query_ids)]
+        position = pc.index_in(table["query"].cast(pa.string()), pa.array(queries, pa.string())).to_numpy()
+        documents = table["document"].cast(pa.string()).unique()
+        shape = (len(queries), int(kept[b"depth"]))
+        rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
+        places = position, table["rank"].to_numpy()
+        rows[places] = pc.index_in(table["document"].cast(pa.string()), documents).to_numpy()
+        scores[places] = table["score"].to_numpy()
+        return Ranking(queries, documents.to_pylist(), rows, scores)
+
+    def add_texts(self, task: Task, texts: Texts) -> None:
+        """Add what the task's parts do not hold yet. Call it while the store is locked."""
+        folder = self._texts_folder(task)
+        rows = {
+            "queries": list(texts.queries.items()),
+            "qrels": [(q, d, grade) for q, judged in texts.qrels.items() for d, grade in judged.items()],
+            "documents": list(texts.documents.items()),
+        }
+        for name, schema in _TEXT_TABLES.items():
+            keys = schema.names[:-1]
+            known = set(zip(*(column.to_pylist() for column in _parts(folder, name).select(keys).columns), strict=True))
+            new = [row for row in rows[name] if row[: len(keys)] not in known]
+            if new:
+                columns = [
+                    pa.array(values, kind) for values, kind in zip(zip(*new, strict=True), schema.types, strict=True)
+                ]
+                path = folder / f"{name}-{uuid.uuid4().hex}.parquet"
+                _write(pa.table(columns, schema), path).replace(path)
+
+    def read_texts(self, task: Task) -> Texts | None:
+        """The texts of a task, or None where none were kept."""
+        folder = self._texts_folder(task)
+        if not folder.is_dir():
+            return None
+        queries, qrels, documents = (_parts(folder, name).to_pydict() for name in _TEXT_TABLES)
+        judged: dict[str, dict[str, int]] = {}
+        for query, document, relevance in zip(*qrels.values(), strict=True):
+            judged.setdefault(query, {})[document] = relevance
+        return Texts(dict(zip(*queries.values(), strict=True)), judged, dict(zip(*documents.values(), strict=True)))
+
+    def orphans(self, run_ids: set[str], max_age: float, now: float) -> list[Path]:
+        """Rankings that no run has, and passing names older than `max_age` seconds."""
+        found = []
+        for path in self.root.glob("**/*.parquet"):
+            if path.parent.name == "rankings" and path.stem not in run_ids:
+                found.append(path)
+        return found + [path for path in self.root.glob("**/*.part") if now - path.stat().st_mtime > max_age]
+
+    def _texts_folder(self, task: Task) -> Path:
+        identity = "\n".join((task.name, task.revision, task.split, task.subset))
+        readable = re.sub(r"[^A-Za-z0-9_-]+", "-", task.name)[:60]
+        return self.root / "texts" / f"{readable}-{sha256(identity.encode()).hexdigest()[:16]}"
+
+
+def _parts(folder: Path, name: str) -> pa.Table:
+    tables = [pq.read_table(part) for part in sorted(folder.glob(f"{name}-*.parquet"))]
+    return pa.concat_tables([_TEXT_TABLES[name].empty_table(), *tables])
+
+
+def _write(table: pa.Table, path: Path) -> Path:
+    """Write `table` beside `path` under a passing name, on the disk for good before this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    passing = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    try:
+        with passing.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        passing.unlink(missing_ok=True)
+        raise
+    return passing

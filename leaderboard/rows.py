@@ -1,0 +1,173 @@
+"""Records as Arrow tables, one for each table of the schema, and back."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from math import isfinite
+
+import numpy as np
+import pyarrow as pa
+
+from leaderboard.records import Failure, Model, PerQuery, Phase, Run, Task
+
+_TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int32()
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+_TIME = pa.timestamp("us")
+
+SCHEMAS = {
+    "models": pa.schema(dict.fromkeys(("name", "revision", "kind", "details"), _TEXT)),
+    "tasks": pa.schema(dict.fromkeys(("name", "revision", "split", "subset", "type", "main_metric", "details"), _TEXT)),
+    "runs": pa.schema(
+        dict.fromkeys(("id", "model", "model_revision", "task", "task_revision", "split", "subset", "index"), _TEXT)
+        | {"layer": _WHOLE, "dim": _WHOLE, "precision": _TEXT, "main_score": _REAL}
+        | dict.fromkeys(("asked", "resolved", "environment", "source"), _TEXT)
+        | {"has_ranking": pa.bool_(), "created": _TIME}
+    ),
+    "scores": pa.schema({"run_id": _NAMES, "metric": _NAMES, "value": _REAL}),
+    "per_query": pa.schema({"run_id": _NAMES, "query_id": _NAMES, "metric": _NAMES, "value": _REAL}),
+    "phases": pa.schema({"run_id": _TEXT, "position": _WHOLE, "name": _TEXT, "seconds": _REAL}),
+    "costs": pa.schema({"run_id": _TEXT, "name": _TEXT, "value": _REAL}),
+    "failures": pa.schema(dict.fromkeys(("model", "task", "problem", "hint", "asked"), _TEXT) | {"created": _TIME}),
+}
+
+
+def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
+    """The rows of `runs` by table name; rankings and texts, which live in files, are not among them."""
+    return {
+        "models": _table("models", _unique(_model(run.model) for run in runs)),
+        "tasks": _table("tasks", _unique(_task(run.task) for run in runs)),
+        "runs": _table("runs", [_run(run) for run in runs]),
+        "scores": _table("scores", [(run.id, *score) for run in runs for score in run.scores.items()]),
+        "per_query": _per_query(runs),
+        "phases": _table(
+            "phases", [(run.id, i, phase.name, phase.seconds) for run in runs for i, phase in enumerate(run.phases)]
+        ),
+        "costs": _table("costs", [(run.id, *cost) for run in runs for cost in run.costs.items()]),
+    }
+
+
+def failure_table(failure: Failure) -> pa.Table:
+    """One row of the table failures."""
+    return _table(
+        "failures",
+        [(failure.model, failure.task, failure.problem, failure.hint, to_json(failure.asked), utc(failure.created))],
+    )
+
+
+def run_record(row: dict, scores: dict[str, float], costs: dict, phases: list[Phase], per_query: PerQuery) -> Run:
+    """The run of one row of the view `results` with its model's and task's details; no ranking, no texts."""
+    return Run(
+        id=row["id"],
+        model=Model(row["model"], row["model_revision"], row["kind"], json.loads(row["model_details"])),
+        task=Task(
+            row["task"], row["type"], row["split"], row["subset"], row["task_revision"], row["main_metric"],
+            json.loads(row["task_details"]),
+        ),
+        main_score=row["main_score"],
+        scores=scores,
+        index=row["index"], layer=row["layer"], dim=row["dim"], precision=row["precision"],
+        costs=costs,
+        asked=json.loads(row["asked"]),
+        resolved=json.loads(row["resolved"]),
+        environment=json.loads(row["environment"]),
+        phases=phases,
+        per_query=per_query,
+        source=row["source"],
+        created=row["created"].replace(tzinfo=UTC),
+    )  # fmt: skip
+
+
+def per_query_record(table: pa.Table) -> PerQuery | None:
+    """The per-query scores of one run from its rows, which stand metric by metric in the queries' order."""
+    if not table.num_rows:
+        return None
+    metrics: dict[str, list] = {}
+    queries: dict[str, None] = dict.fromkeys(table["query_id"].to_pylist())
+    for metric, value in zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True):
+        metrics.setdefault(metric, []).append(value)
+    return PerQuery(list(queries), {name: np.array(values, dtype=np.float64) for name, values in metrics.items()})
+
+
+def to_json(value: object) -> str:
+    """`value` as JSON that DuckDB reads: numpy numbers and arrays plain, NaN and infinities null, the rest as text."""
+    try:
+        return json.dumps(value, allow_nan=False, default=_plain, ensure_ascii=False)
+    except ValueError:
+        return json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), ensure_ascii=False)
+
+
+def utc(time: datetime) -> datetime:
+    """`time` in UTC without its zone, as the store keeps it; a time without a zone is taken as UTC."""
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
+def _plain(value: object) -> object:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _model(model: Model) -> tuple:
+    return (model.name, model.revision), (model.kind, to_json(model.details))
+
+
+def _task(task: Task) -> tuple:
+    key = (task.name, task.revision, task.split, task.subset)
+    return key, (task.type, task.main_metric, to_json(task.details))
+
+
+def _unique(rows: Iterable[tuple]) -> list[tuple]:
+    """Rows with the same key once: the last that has details."""
+    kept: dict[tuple, tuple] = {}
+    for key, rest in rows:
+        if key not in kept or rest[-1] != "{}":
+            kept[key] = rest
+    return [key + rest for key, rest in kept.items()]
+
+
+def _run(run: Run) -> tuple:
+    return (
+        run.id, run.model.name, run.model.revision, run.task.name, run.task.revision, run.task.split, run.task.subset,
+        run.index, run.layer, run.dim, run.precision, float(run.main_score),
+        to_json(run.asked), to_json(run.resolved), to_json(run.environment), run.source,
+        run.ranking is not None, utc(run.created),
+    )  # fmt: skip
+
+
+def _table(name: str, rows: Sequence[tuple]) -> pa.Table:
+    schema = SCHEMAS[name]
+    columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
+    return pa.table([_column(values, field.type) for values, field in zip(columns, schema, strict=True)], schema)
+
+
+def _column(values: Sequence, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, kind.value_type).dictionary_encode()
+    return pa.array(values, kind)
+
+
+def _per_query(runs: Sequence[Run]) -> pa.Table:
+    parts = [SCHEMAS["per_query"].empty_table()]
+    for run in runs:
+        if run.per_query is None:
+            continue
+        queries, metrics = run.per_query.query_ids, run.per_query.metrics
+        count = len(queries)
+        columns = [
+            pa.DictionaryArray.from_arrays(np.zeros(count * len(metrics), np.int32), [run.id]),
+            pa.DictionaryArray.from_arrays(
+                np.tile(np.arange(count, dtype=np.int32), len(metrics)), pa.array(queries, _TEXT)
+            ),
+            pa.DictionaryArray.from_arrays(
+                np.repeat(np.arange(len(metrics), dtype=np.int32), count), pa.array(metrics, _TEXT)
+            ),
+            pa.array(np.concatenate([np.asarray(v, np.float64) for v in metrics.values()] or [np.empty(0)])),
+        ]
+        parts.append(pa.table(columns, SCHEMAS["per_query"]))
+    return pa.concat_tables(parts)
