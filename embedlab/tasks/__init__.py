@@ -1,0 +1,108 @@
+"""Where texts and labels come from: MTEB, BEIR folders, a local mirror, and the built-in benchmarks.
+
+A task is named by
+
+* MTEB's name of it (`SciFact`) or of a benchmark (`"MTEB(eng, v2)"`);
+* a benchmark in data/benchmarks/ (`stdlib`, `stdlib-mini`) or one of its tasks (`StdlibCodeSearch`);
+* the path of a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`). Where the folder's name is that of
+  an MTEB data set, the task is MTEB's, with its prompts and metrics.
+
+`--data-dir DIR` is a local mirror of MTEB's data sets, one entry per task. The entry is named like the task, in any
+case; the task type at the end of the name may be left out, and the name of the hub repository will do (`Banking77`,
+`banking77`, `banking77-classification`). An entry is
+
+    <Task>/corpus.jsonl queries.jsonl qrels/<split>.tsv [top_ranked.jsonl]    retrieval, reranking: a BEIR folder
+    <Task>/test.tsv                  score, sentence1, sentence2              STS
+    <Task>/test.tsv                  label, sentence1, sentence2              pair classification (label 0 or 1)
+    <Task>/train.csv, test.csv       text, label                              classification (label a word or a number)
+    <Task>/test.csv                  text, label                              clustering
+    <Task>/test.tsv                  sentence1, sentence2                     bitext mining (line by line parallel)
+    <Task>/test.jsonl                mteb's own columns                       summarisation, several labels per text
+
+Each table may be .tsv (no quoting), .csv (quoted) or .jsonl, with further columns, in a subfolder, or flat in DIR as
+`<Task>.tsv`, `<Task>-test.tsv`, `<Task>.train.csv`. Tasks with several languages keep each in `<Task>/<subset>/`.
+A mirror holds the data as MTEB evaluates them, after its own sampling. Local files keep MTEB's revision only if their
+size agrees with MTEB's published statistics; otherwise the revision is a hash of the files.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from embedlab.errors import UserError
+
+
+def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | None = None) -> list:
+    """The tasks (`mteb.AbsTask`, not loaded) of the given names, each once, in order.
+
+    A task made of other tasks (`CQADupstackRetrieval`) stands for those.
+
+    Args:
+        names: tasks, benchmarks, BEIR folders, as in the module's description.
+        data_dir: a local mirror; tasks that it lacks come from the hub.
+        split: the split to evaluate instead of the task's own.
+
+    Raises:
+        UserError: a name is unknown, a task has modalities other than text, or a folder does not exist.
+    """
+    from embedlab.hub import settle
+    from embedlab.tasks import catalogue, local
+
+    if not all(catalogue.is_here(name) for name in names):
+        settle()  # before mteb is imported: its libraries read then whether they are offline
+    tasks = {}
+    for name in names:
+        for task in catalogue.find(name):
+            if split:
+                task.filter_eval_splits([split])
+            if data_dir is not None and not hasattr(task, "sources"):
+                local.attach(task, Path(data_dir))
+            tasks.setdefault((task.metadata.name, *getattr(task, "sources", ())), task)
+    return list(tasks.values())
+
+
+def load(task):
+    """Load the data of `task`, in place; returns it.
+
+    Raises:
+        UserError: whatever went wrong: the hub cannot be reached, a file or split is missing, a line is malformed.
+    """
+    try:
+        task.load_data()
+        if hasattr(task, "convert_v1_dataset_format_to_v2"):
+            task.convert_v1_dataset_format_to_v2(num_proc=None)
+    except UserError:
+        raise
+    except Exception as error:
+        raise _explained(task, error) from error
+    return task
+
+
+def _explained(task, error: Exception) -> UserError:
+    name = task.metadata.name
+    if isinstance(error, OSError) and hasattr(task, "sources"):
+        return UserError(f"The data of {name} cannot be read: {error}.", "Check the file and its permissions.")
+    if isinstance(error, OSError):  # covers requests', httpx' and huggingface_hub's errors of connection
+        return UserError(
+            f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub: {error}.",
+            f"What works offline: stdlib, stdlib-mini, a BEIR folder's path, and --data-dir DIR with {_expected(task)}. "
+            "`embedlab tasks --help` describes the layout.",
+        )
+    return UserError(
+        f"{name} cannot be loaded: {type(error).__name__}: {error}.",
+        f"Its splits: {', '.join(task.metadata.eval_splits)}. --debug shows the traceback.",
+    )
+
+
+def _expected(task) -> str:
+    """The files of a mirror that would hold this task."""
+    from mteb.abstasks import AbsTaskRetrieval
+
+    from embedlab.tasks import local, tables
+
+    name = task.metadata.name
+    if isinstance(task, AbsTaskRetrieval):
+        files = ["corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in task.eval_splits)]
+        files += ["top_ranked.jsonl"] if "Reranking" in task.metadata.type else []
+        return f"DIR/{name}/ holding {', '.join(files)}"
+    files = " and ".join(f"DIR/{name}/{split}.tsv" for split in local.splits(task))
+    return f"{files} (columns {', '.join(tables.columns(task))})"

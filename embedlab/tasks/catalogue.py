@@ -1,0 +1,152 @@
+"""Which tasks and benchmarks there are, and how a name becomes tasks."""
+
+import os
+import tomllib
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+from embedlab.errors import UserError, unknown
+from embedlab.resources import DATA
+from embedlab.tasks import beir, local
+
+
+@cache
+def benchmarks() -> dict[str, dict]:
+    """The benchmarks that we define, by name: `description`, `tasks` (names), and `define`, the metadata of new tasks.
+
+    Raises:
+        UserError: a file in data/benchmarks/ is no TOML.
+    """
+    found = {}
+    for path in sorted((DATA / "benchmarks").glob("*.toml")):
+        try:
+            found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise UserError(f"The benchmark {path.name} cannot be read: {error}.") from error
+    return found
+
+
+def built_in() -> dict[str, dict]:
+    """The tasks that our benchmarks define: name -> fields of mteb's `TaskMetadata`, and `settings` of the task."""
+    return {name: fields for bench in benchmarks().values() for name, fields in bench.get("define", {}).items()}
+
+
+def is_here(name: str) -> bool:
+    """Whether `name` needs neither mteb's registry nor the hub: a BEIR folder, or built in."""
+    ours = {ours.lower() for ours in (*benchmarks(), *built_in())}
+    return name.lower() in ours or beir.is_folder(Path(name))
+
+
+def find(name: str) -> list:
+    """The tasks, not loaded, that `name` stands for.
+
+    Raises:
+        UserError: no task, benchmark or folder has this name (with the closest names), or it is not about text alone.
+    """
+    folder = Path(name).expanduser()
+    if beir.is_folder(folder):
+        return [_from_folder(folder)]
+    if os.sep in name or name.startswith("."):
+        raise UserError(f"{name} is no BEIR folder: there is no {folder / 'corpus.jsonl'}.", beir.LAYOUT)
+    for ours, bench in benchmarks().items():
+        if name.lower() == ours.lower():
+            return [task for member in bench["tasks"] for task in find(member)]
+    for ours in built_in():
+        if name.lower() == ours.lower():
+            return [_built_in(ours)]
+    return _from_mteb(name)
+
+
+def _from_mteb(name: str) -> list:
+    import mteb
+    from mteb.benchmarks.get_benchmark import get_benchmark, get_benchmarks
+
+    tasks = {task.lower(): task for task in registry()}
+    groups = {alias.lower(): bench.name for bench in get_benchmarks() for alias in (bench.name, *(bench.aliases or ()))}
+    if name.lower() in tasks:
+        found = [mteb.get_task(tasks[name.lower()])]
+    elif name.lower() in groups:
+        found = deepcopy(list(get_benchmark(groups[name.lower()]).tasks))
+    else:
+        names = [*benchmarks(), *built_in(), *registry(), *groups.values()]
+        raise unknown(
+            "task",
+            name,
+            dict.fromkeys(names),
+            "Type `embedlab tasks PATTERN` to search the names, or give the path of a BEIR folder.",
+        )
+    found = [member for task in found for member in (task.metadata.tasks if task.is_aggregate else [task])]
+    for task in found:
+        if task.metadata.modalities != ["text"]:
+            raise UserError(
+                f"{task.metadata.name} is about {' and '.join(task.metadata.modalities)}.",
+                "embedlab evaluates tasks of text alone. Type `embedlab tasks PATTERN` to find some.",
+            )
+    return found
+
+
+def registry() -> dict[str, type]:
+    """mteb's task classes by name."""
+    from mteb.get_tasks import _TASKS_REGISTRY
+
+    return _TASKS_REGISTRY
+
+
+def _from_folder(folder: Path):
+    """A retrieval task on a BEIR folder: mteb's own where its name is that of an mteb data set."""
+    known = _known(folder)
+    if known:
+        task = known()
+        local.read_from(task, [folder])
+        return task
+    splits = beir.splits(folder)
+    split = "test" if "test" in splits or not splits else splits[0]
+    reranking = (folder / "top_ranked.jsonl").is_file()
+    return _task(
+        folder.resolve().name,
+        folder,
+        {
+            "description": f"Retrieval on the BEIR folder {folder.resolve().name}.",
+            "type": "Reranking" if reranking else "Retrieval",
+            "main_score": "map_at_1000" if reranking else "ndcg_at_10",
+            "eval_splits": [split],
+        },
+    )
+
+
+def _known(folder: Path) -> type | None:
+    """The one mteb class of text retrieval that the folder's name stands for."""
+    name = local.plain(folder.resolve().name)
+    classes = [
+        task
+        for task in registry().values()
+        if task.metadata.modalities == ["text"]
+        and task.metadata.type in ("Retrieval", "Reranking")
+        and not task.metadata.is_multilingual
+    ]
+    exact = [task for task in classes if local.plain(task.metadata.name) == name]
+    found = exact or [task for task in classes if name in local.known_as(task)]
+    return found[0] if len(found) == 1 else None
+
+
+def _built_in(name: str):
+    """A task of the built-in benchmark, built where this Python has none yet."""
+    from embedlab.tasks import stdlib
+
+    return _task(name, stdlib.folder() / name, built_in()[name])
+
+
+def _task(name: str, folder: Path, fields: dict):
+    """A task of our own on local files: an mteb class made from `fields`; its revision is the files' hash."""
+    import mteb.abstasks as kinds
+    from mteb import TaskMetadata
+
+    kind = {"Classification": kinds.AbsTaskClassification, "Clustering": kinds.AbsTaskClustering}
+    fields = dict(fields)
+    settings = fields.pop("settings", {})
+    base = kind.get(fields["type"], kinds.AbsTaskRetrieval)
+    metadata = TaskMetadata(name=name, dataset={"path": name, "revision": ""}, eval_langs=["eng-Latn"], **fields)
+    task = type(name, (base,), {**settings, "metadata": metadata})()
+    local.read_from(task, [folder])
+    return task
