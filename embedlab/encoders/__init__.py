@@ -24,6 +24,12 @@ METHODS = {
     "kalm": "embedlab.encoders.kalm",
     "in-context": "embedlab.encoders.in_context",
     "pooling-and-attn": "embedlab.encoders.pooling_and_attn",
+    "plain": "embedlab.encoders.plain",
+    "starbucks": "embedlab.encoders.starbucks",
+    "echo": "embedlab.encoders.echo",
+    "echo-splade": "embedlab.encoders.echo_splade",
+    "lion": "embedlab.encoders.lion",
+    "lens": "embedlab.encoders.lens",
     "sentence-transformers": "embedlab.encoders.stock",
 }
 

@@ -31,6 +31,7 @@ class Decoder(InputModule):
     """
 
     config_file_name = "decoder_config.json"
+    template_class = Template
 
     def __init__(
         self,
@@ -163,5 +164,5 @@ class Decoder(InputModule):
         where["local_files_only"] = kwargs.get("local_files_only", False)
         settings = cls.load_config(model_name_or_path, subfolder=subfolder, **where)
         folder = cls.load_dir_path(model_name_or_path, subfolder=subfolder, **where)
-        template = Template(**settings.pop("template"))
+        template = cls.template_class(**settings.pop("template"))
         return cls.read(folder, template, dtype=(model_kwargs or {}).get("dtype"), **settings)

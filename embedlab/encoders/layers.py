@@ -61,6 +61,8 @@ def layer_outputs(model: SentenceTransformer, features: dict, layers: Sequence[i
         for module in modules[: backbone.position + 1]:
             features = module(features)
 
+    if "all_layer_embeddings" in features:
+        raise _undefined("its pooling reads several layers")
     if not torch.equal(backbone.norm(states[len(backbone.layers)]), features.get("token_embeddings", torch.empty(0))):
         raise _undefined("it changes the states after its last layer")
     return torch.stack([_pool(modules[backbone.position + 1 :], features, backbone.norm(states[n])) for n in layers])

@@ -1,0 +1,62 @@
+"""Lion (arXiv:2502.15526): bidirectional Llama 3 retrievers, LoRA adapters on a base adapted by masked prediction.
+
+Sparse: log(1 + relu(max over all tokens of logit / d^(1/4))), BOS included, nothing shifted. Dense: the mean of the
+token states, each normalised first. Both by dot product (github.com/HansiZeng/scaling-retriever).
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.base.modules import Normalize
+
+from embedlab.encoders.decoder import Decoder
+from embedlab.encoders.llm2vec import merge_adapter
+from embedlab.encoders.pooling import MarkedPooling
+from embedlab.encoders.splade import LexicalHead
+from embedlab.encoders.template import Template
+from embedlab.encoders.weights import local, read_backbone, read_tokenizer
+
+
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    kind: str = "sparse",
+    base: str | Path | None = None,
+    max_length: int = 512,
+) -> SentenceTransformer | SparseEncoder:
+    """The base model with the adapter merged in; or a model that is merged already.
+
+    Args:
+        source: hub id or local folder of the adapter.
+        revision: of `source`.
+        device: torch device; None lets sentence-transformers choose.
+        dtype: dtype of the weights; None is float32.
+        kind: "sparse" (Lion-SP) or "dense" (Lion-DS).
+        base: the base model; None takes the one that the adapter names.
+        max_length: tokens, with BOS.
+
+    Raises:
+        UserError: weights do not fit, peft is missing, or the attention is not bidirectional.
+    """
+    folder = local(source, revision)
+    adapter = folder / "adapter_config.json"
+    base_folder = folder
+    if adapter.exists():
+        base_folder = local(base or json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    model = read_backbone(base_folder, "bidirectional", dtype=dtype, language_model=kind == "sparse")
+    if adapter.exists():
+        model = merge_adapter(model, folder)
+    tokenizer = read_tokenizer(folder if (folder / "tokenizer.json").exists() else base_folder)
+    template = Template(start=[tokenizer.bos_token], max_length=max_length)
+    decoder = Decoder(model.base_model, tokenizer, template, attention="bidirectional")
+    if kind == "sparse":
+        head = LexicalHead.of(model.get_output_embeddings(), scale=model.config.hidden_size**-0.25)
+        return SparseEncoder(modules=[decoder, head], device=device, similarity_fn_name="dot")
+    pooling = MarkedPooling(decoder.get_embedding_dimension())
+    modules = [decoder, Normalize(module_input_name="token_embeddings"), pooling]
+    return SentenceTransformer(modules=modules, device=device, similarity_fn_name="dot")

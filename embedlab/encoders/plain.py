@@ -1,0 +1,79 @@
+"""Published encoders that are a bare transformers checkpoint: what their papers pool, and how long, is said here.
+
+RetroMAE (arXiv:2205.12035), Mirror-BERT (arXiv:2104.08027), Trans-Encoder (arXiv:2109.13059), 2DMSE
+(arXiv:2402.14776) and the like: a backbone, one pooling, one similarity.
+"""
+
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+
+from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
+
+
+class PaddedTransformer(Transformer):
+    """Pads every text on the right to one fixed length, and lets the pooling that follows read the padding too.
+
+    So Mirror-BERT's mean is the average over all positions (github.com/cambridgeltl/mirror-bert). Attention never
+    sees the padding, but each padded position has a state of its own.
+    """
+
+    config_keys = [*Transformer.config_keys, "pad_to"]  # noqa: RUF012
+
+    def __init__(self, *args, pad_to: int, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pad_to = pad_to
+
+    def forward(self, features: dict, **kwargs) -> dict:
+        missing = self.pad_to - features["input_ids"].shape[1]
+        padding = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
+        for name in padding.keys() & features.keys():
+            features[name] = torch.nn.functional.pad(features[name], (0, missing), value=padding[name])
+        features = super().forward(features, **kwargs)
+        features["attention_mask"] = torch.ones_like(features["attention_mask"])
+        return features
+
+
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    pooling: str = "cls",
+    similarity: str = "cosine",
+    max_length: int | None = None,
+    query_length: int | None = None,
+    document_length: int | None = None,
+    pad: bool = False,
+) -> SentenceTransformer:
+    """A SentenceTransformer of the checkpoint's backbone and one pooling, without normalisation.
+
+    Args:
+        source: hub id or local folder.
+        revision: hub revision; None takes the newest.
+        device: torch device; None lets sentence-transformers choose.
+        dtype: dtype of the weights; None is float32.
+        pooling: a mode of sentence-transformers' `Pooling`: "cls", "mean", "lasttoken", ...
+        similarity: "cosine" or "dot".
+        max_length: tokens; None takes the checkpoint's own limit.
+        query_length: tokens of a query where they differ, used when `preprocess` is told `task="query"`.
+        document_length: tokens of a document, with `task="document"`.
+        pad: pad every text to `max_length`, and pool the padding as well.
+    """
+    settings = {
+        "model_kwargs": {"revision": revision, "dtype": dtype or torch.float32},
+        "processor_kwargs": {"revision": revision} | ({"model_max_length": max_length} if max_length else {}),
+        "config_kwargs": {"revision": revision},
+        "query_length": query_length,
+        "document_length": document_length,
+    }
+    if pad:
+        transformer = PaddedTransformer(str(source), pad_to=max_length, **settings)
+    else:
+        transformer = Transformer(str(source), **settings)
+    modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling)]
+    return SentenceTransformer(modules=modules, device=device, similarity_fn_name=similarity)
