@@ -16,23 +16,33 @@ OFFLINE_HINT = (
 
 
 @cache
-def settle() -> bool:
-    """Whether the hub can be reached; where not, tell its libraries once to work from their cache.
-
-    Call before the first import of transformers, datasets or huggingface_hub: they read the environment then.
-    """
+def reachable() -> bool:
+    """Whether the hub answers; a proxy is taken to lead there."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return False
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
         return True
-    host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
     try:
-        socket.create_connection((host, 443), timeout=3).close()
+        socket.create_connection((_host(), 443), timeout=3).close()
     except OSError:
-        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-        print(f"The hub ({host}) cannot be reached: working offline.", file=sys.stderr)
         return False
     return True
+
+
+@cache
+def settle() -> bool:
+    """Whether the hub can be reached; where not, tell its libraries once to work from their cache, and say so.
+
+    Call before the first import of transformers, datasets or huggingface_hub: they read the environment then.
+    """
+    if not reachable() and "HF_HUB_OFFLINE" not in os.environ:
+        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+        print(f"The hub ({_host()}) cannot be reached: working offline.", file=sys.stderr)
+    return reachable()
+
+
+def _host() -> str:
+    return urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
 
 
 def snapshot(repository: str, revision: str | None = None) -> Path:

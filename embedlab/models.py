@@ -52,8 +52,8 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     from embedlab.encoders import from_file, method, recognise
 
     _quiet()
-    device = _device(device)
-    dtype_name, torch_dtype, reason = _dtype(dtype, device)
+    device = choose_device(device)
+    dtype_name, torch_dtype, reason = choose_dtype(dtype, device)
     if card.method == "file":
         encoder = from_file(card.source)(device=device, dtype=torch_dtype)
         revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
@@ -167,7 +167,8 @@ def _quiet() -> None:
     logging.disable_progress_bar()
 
 
-def _device(device: str | None) -> str:
+def choose_device(device: str | None) -> str:
+    """The torch device asked for, checked; a GPU where there is one and none is asked for."""
     import torch
 
     if device is None:
@@ -180,7 +181,7 @@ def _device(device: str | None) -> str:
     return device
 
 
-def _dtype(dtype: str, device: str):
+def choose_dtype(dtype: str, device: str):
     """(name, torch dtype, reason): bfloat16 where the hardware multiplies it natively, else float32."""
     import torch
 

