@@ -56,7 +56,6 @@ def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int,
             retriever.add(data.document_ids[done : done + size], chunk)
             done += size
             bar.advance(size)
-        retriever.finish()
     built = time.perf_counter() - built
     searched = time.perf_counter()
     if data.candidates is None:
@@ -77,7 +76,7 @@ def _among_candidates(retriever, queries, data: RetrievalData, k: int) -> tuple[
     for position, query in enumerate(data.query_ids):
         among = data.candidates.get(query, ())
         if among:
-            hits = retriever.search(queries[position : position + 1], min(width, len(among)), among=among)
+            hits = retriever.search(queries[position : position + 1], min(width, len(among)), only=among)
             rows[position, : hits.rows.shape[1]], scores[position, : hits.rows.shape[1]] = hits.rows[0], hits.scores[0]
     return rows, scores
 

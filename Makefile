@@ -1,0 +1,29 @@
+# Everything a newcomer types. Each target makes its own .venv when there is none.
+PYTHON ?= python3
+BIN = .venv/bin
+export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
+
+.PHONY: eval test dashboard lint bench
+
+eval: .venv/ready
+	$(BIN)/embedlab eval --model bm25 --model all-minilm-l6-v2 --benchmark stdlib-mini
+	$(BIN)/embedlab leaderboard --benchmark stdlib-mini
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+dashboard: .venv/ready
+	$(BIN)/embedlab dashboard
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/ready
+	$(BIN)/python -m pytest -m bench tests/bench
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	touch $@
