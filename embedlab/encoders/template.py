@@ -22,6 +22,10 @@ POOLED = {
 }
 
 
+# Longer than any piece of a vocabulary (128 in the longest), so a text cut here still fills its limit.
+CHARACTERS_PER_TOKEN = 256
+
+
 class Row(NamedTuple):
     """One input: its token ids, and the first of the pooled ones; those behind it are pooled too."""
 
@@ -72,24 +76,26 @@ class Template:
                 f"The instruction takes {len(head_ids)} tokens of {self.max_length}: no room for a text.",
                 "Shorten the instruction, or raise the maximal length.",
             )
+        # What can never be read is not cut into pieces either.
+        texts = [text[: CHARACTERS_PER_TOKEN * self.max_length] for text in texts]
         texts = [self.lead + (text.strip() if self.strip else text) for text in texts]
         if self.text_max_length:
             texts = [cut_at_words(tokenizer, text, self.text_max_length) for text in texts]
-        if self.apart:
-            bodies = [head_ids + ids for ids in pieces(tokenizer, [text + tail for text in texts])]
-        else:
-            bodies = pieces(tokenizer, [head + text + tail for text in texts])
+        own = pieces(tokenizer, [text + tail for text in texts]) if self.apart or self.pooled == "text" else None
+        bodies = (
+            [head_ids + ids for ids in own] if self.apart else pieces(tokenizer, [head + text + tail for text in texts])
+        )
         rows = []
-        for text, body in zip(texts, bodies, strict=True):
+        for i, body in enumerate(bodies):
             if len(body) > room:
-                body = _fit(tokenizer, head, text, tail, room) if tail else body[:room]
+                body = _fit(tokenizer, head, texts[i], tail, room) if tail else body[:room]
             # A model without start and end tokens has nothing to read in an empty text.
             ids = start + body + end or [tokenizer.eos_token_id]
             first = {
                 "all": 0,
                 "after_prompt": len(head_ids) if prompt else 0,
                 "content": len(start) + len(head_ids),
-                "text": len(ids) - len(end) - len(pieces(tokenizer, [text + tail])[0]) if self.pooled == "text" else 0,
+                "text": len(ids) - len(end) - len(own[i]) if self.pooled == "text" else 0,
                 "end": len(ids) - len(end),
             }[self.pooled]
             rows.append(Row(ids, max(0, min(first, len(ids) - 1)), len(start) + len(head_ids)))

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
@@ -147,30 +148,16 @@ def write_nv_embed(
     backbone = AutoModel.from_config(text_config)
     _spread(backbone)
     size = text_config.hidden_size
-    block = "latent_attention_model.cross_attend_blocks"
     weights = {f"embedding_model.{key}": value for key, value in backbone.state_dict().items()}
-    weights |= {
-        "latent_attention_model.latents": torch.randn(latents, size),
-        f"{block}.0.norm.weight": 1 + torch.randn(size) / 10,
-        f"{block}.0.norm.bias": torch.randn(size) / 10,
-        f"{block}.0.norm_context.weight": 1 + torch.randn(size) / 10,
-        f"{block}.0.norm_context.bias": torch.randn(size) / 10,
-        f"{block}.0.fn.to_q.weight": torch.randn(heads * width, size) / 8,
-        f"{block}.0.fn.to_kv.weight": torch.randn(2 * heads * width, size) / 8,
-        f"{block}.0.fn.to_out.weight": torch.randn(size, heads * width) / 8,
-        f"{block}.1.norm.weight": 1 + torch.randn(size) / 10,
-        f"{block}.1.norm.bias": torch.randn(size) / 10,
-        f"{block}.1.fn.net.0.weight": torch.randn(8 * size, size) / 8,
-        f"{block}.1.fn.net.0.bias": torch.randn(8 * size),
-        f"{block}.1.fn.net.2.weight": torch.randn(size, 4 * size) / 8,
-        f"{block}.1.fn.net.2.bias": torch.randn(size),
-    }
+    weights["latent_attention_model.latents"] = torch.randn(latents, size)
+    weights |= _cross_attention("latent_attention_model.cross_attend_blocks", size, heads, width)
     write_shards(folder, weights, shards)
     (folder / "config.json").write_text(
         json.dumps(
             {
                 "model_type": "nvembed",
                 "architectures": ["NVEmbedModel"],
+                "auto_map": {"AutoModel": "modeling_nvembed.NVEmbedModel"},
                 "hidden_size": size,
                 "padding_side": "right",
                 "add_eos": True,
@@ -191,6 +178,45 @@ def write_nv_embed(
         encoding="utf-8",
     )
     return folder
+
+
+def write_adapter(folder: Path, base: Path, *, seed: int = 0) -> Path:
+    """A LoRA adapter on all linear layers of `base`, both factors random, as peft saves it."""
+    model = AutoModel.from_pretrained(base)
+    torch.manual_seed(seed)
+    layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=layers, init_lora_weights=False))
+    adapted.save_pretrained(folder)
+    return Path(folder)
+
+
+def write_attn_pool(folder: Path, *, layers: bool = True, latents: int = 4, heads: int = 2, width: int = 32) -> None:
+    """The head of multi-layer trainable pooling, attn_pool.pt, with random weights."""
+    torch.manual_seed(4)
+    size = SIZES["hidden_size"]
+    weights = {"latents": torch.randn(latents, size), **_cross_attention("cross_attend_blocks", size, heads, width)}
+    if layers:
+        weights["pos_emb.weight"] = torch.randn(SIZES["num_hidden_layers"], size)
+    torch.save(weights, Path(folder) / "attn_pool.pt")
+
+
+def _cross_attention(block: str, size: int, heads: int, width: int) -> dict[str, torch.Tensor]:
+    """Random weights of the cross-attention block that NV-Embed and multi-layer pooling share."""
+    return {
+        f"{block}.0.norm.weight": 1 + torch.randn(size) / 10,
+        f"{block}.0.norm.bias": torch.randn(size) / 10,
+        f"{block}.0.norm_context.weight": 1 + torch.randn(size) / 10,
+        f"{block}.0.norm_context.bias": torch.randn(size) / 10,
+        f"{block}.0.fn.to_q.weight": torch.randn(heads * width, size) / 8,
+        f"{block}.0.fn.to_kv.weight": torch.randn(2 * heads * width, size) / 8,
+        f"{block}.0.fn.to_out.weight": torch.randn(size, heads * width) / 8,
+        f"{block}.1.norm.weight": 1 + torch.randn(size) / 10,
+        f"{block}.1.norm.bias": torch.randn(size) / 10,
+        f"{block}.1.fn.net.0.weight": torch.randn(8 * size, size) / 8,
+        f"{block}.1.fn.net.0.bias": torch.randn(8 * size),
+        f"{block}.1.fn.net.2.weight": torch.randn(size, 4 * size) / 8,
+        f"{block}.1.fn.net.2.bias": torch.randn(size),
+    }
 
 
 def write_shards(folder: Path, weights: dict[str, torch.Tensor], shards: int = 1) -> None:
