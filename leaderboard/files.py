@@ -112,13 +112,10 @@ class Files:
             judged.setdefault(query, {})[document] = relevance
         return Texts(dict(zip(*queries.values(), strict=True)), judged, dict(zip(*documents.values(), strict=True)))
 
-    def orphans(self, run_ids: set[str], max_age: float, now: float) -> list[Path]:
-        """Rankings that no run has, and passing names older than `max_age` seconds."""
-        found = []
-        for path in self.root.glob("**/*.parquet"):
-            if path.parent.name == "rankings" and path.stem not in run_ids:
-                found.append(path)
-        return found + [path for path in self.root.glob("**/*.part") if now - path.stat().st_mtime > max_age]
+    def orphans(self, run_ids: set[str], before: float) -> list[Path]:
+        """Rankings of none of these runs, and unfinished files last written before the time `before`."""
+        rankings = [path for path in self.root.glob("rankings/*.parquet") if path.stem not in run_ids]
+        return rankings + [path for path in self.root.glob("**/*.part") if path.stat().st_mtime < before]
 
     def _texts_folder(self, task: Task) -> Path:
         identity = "\n".join((task.name, task.revision, task.split, task.subset))

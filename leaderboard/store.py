@@ -92,11 +92,15 @@ class Store:
         self._files.ranking_path(whole).unlink(missing_ok=True)
         return whole
 
-    def prune(self) -> list[Path]:
-        """Delete the files that killed writers left without a row; returns them."""
+    def prune(self, max_age: float = 3600) -> list[Path]:
+        """Delete the files that killed writers left without a row; returns them.
+
+        Args:
+            max_age: seconds after which a file that is still being written counts as abandoned.
+        """
         with self._database.writing() as connection:  # no other writer may be between its file and its row
             ids = {id for (id,) in connection.execute("SELECT id FROM runs WHERE has_ranking").fetchall()}
-            orphans = self._files.orphans(ids, max_age=3600, now=time.time())
+            orphans = self._files.orphans(ids, time.time() - max_age)
             for path in orphans:
                 path.unlink(missing_ok=True)
         return orphans
