@@ -5,6 +5,7 @@ Their inference is one: cut the layers, take the pooled state, slice it. Nothing
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -38,9 +39,9 @@ class Views(Module):
         self.save_config(output_path)
 
 
-def trained_views(model: SentenceTransformer) -> list[View] | None:
-    """The pairs the model declares by a `Views` module; None where any layer and any dimension will do."""
-    return next((module.pairs for module in model if isinstance(module, Views)), None)
+def trained_views(model: SentenceTransformer) -> list[View] | Literal["any"]:
+    """The pairs the model declares by a `Views` module; "any" where every layer and every dimension will do."""
+    return next((module.pairs for module in model if isinstance(module, Views)), "any")
 
 
 def check_views(model: SentenceTransformer, views: Sequence[View], *, force: bool = False) -> None:
@@ -59,7 +60,7 @@ def check_views(model: SentenceTransformer, views: Sequence[View], *, force: boo
             f"Valid are layers 1 to {depth} and dimensions 1 to {width}.",
         )
     pairs = trained_views(model)
-    if pairs is None or force:
+    if pairs == "any" or force:
         return
     if off := [view for view in views if tuple(view) not in pairs]:
         raise UserError(
