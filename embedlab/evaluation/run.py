@@ -23,7 +23,7 @@ from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.evaluation.views import View, cross
 from leaderboard import records
 from leaderboard.store import Store
-from retrievers import check_spec
+from retrievers import make
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     """
     reporter = reporter or Reporter()
     for spec in request.indexes:
-        check_spec(spec)
+        make(spec)  # an unknown index is refused before any work
     cards = [models.find(name) for name in request.models]
     selected = tasks.resolve(request.tasks, data_dir=request.data_dir, split=request.split)
     store, outcome = Store(request.db), Outcome()
