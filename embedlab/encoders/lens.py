@@ -5,6 +5,7 @@ of it (`<query>`, or BOS) to the last but one; the prediction of EOS is left out
 A query is `<instruct>{instruction}\\n<query>{query}`, a document stands bare (github.com/Yibin-Lei/LENS).
 """
 
+import pickle
 from pathlib import Path
 
 import torch
@@ -64,5 +65,11 @@ def _read_head(file: Path) -> nn.Linear:
     if not file.is_file():
         raise UserError(f"There is no {file}: the head of a LENS model.", "Download the model again.")
     # The file is a pickled module. Only a linear layer may come out of it: pickles can run any code.
-    with torch.serialization.safe_globals([nn.Linear]):
-        return torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        with torch.serialization.safe_globals([nn.Linear]):
+            head = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        head = None
+    if not isinstance(head, nn.Linear):
+        raise UserError(f"The file {file} holds something other than a linear layer.", "Download the model again.")
+    return head

@@ -180,9 +180,9 @@ def write_nv_embed(
     return folder
 
 
-def write_adapter(folder: Path, base: Path, *, seed: int = 0) -> Path:
+def write_adapter(folder: Path, base: Path, *, seed: int = 0, language_model: bool = False) -> Path:
     """A LoRA adapter on all linear layers of `base`, both factors random, as peft saves it."""
-    model = AutoModel.from_pretrained(base)
+    model = (AutoModelForCausalLM if language_model else AutoModel).from_pretrained(base)
     torch.manual_seed(seed)
     layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=layers, init_lora_weights=False))
