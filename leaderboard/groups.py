@@ -8,27 +8,28 @@ from scipy import stats
 from leaderboard.statistics import correct
 
 
-def pairwise_p_values(tasks: Sequence[np.ndarray], correction: str = "holm") -> np.ndarray:
+def pairwise_p_values(tasks: Sequence[Sequence[np.ndarray]], correction: str = "holm") -> np.ndarray:
     """Corrected p-values of every pair's difference in the mean over tasks, float64 `[models, models]`, symmetric.
 
-    A t-test paired by query, each task a stratum: standard errors add up over tasks, degrees of freedom follow
+    A t-test paired by query, each part of a task a stratum: squared standard errors add up, degrees of freedom follow
     Satterthwaite (1946). One task gives the ordinary paired t-test. With hundreds of pairs a resampling test would
     need millions of draws to reach p-values that survive the correction; over queries the t-test agrees with it
     (Urbano et al., SIGIR 2019).
 
     Args:
-        tasks: for each task the scores, float64 `[models, queries]`, two or more queries. To ask about other tasks
-            instead of other queries, give one array `[models, tasks]`.
+        tasks: for each task its parts (subsets of a split), each float64 `[models, queries]`, two or more queries.
+            To ask about other tasks instead of other queries, give one task of one part `[models, tasks]`.
         correction: "holm", "bh" or "none".
     """
-    means = np.mean([scores.mean(axis=1) for scores in tasks], axis=0)
-    errors = [_squared_errors(scores) / len(tasks) ** 2 for scores in tasks]
+    strata = [(scores, 1 / (len(parts) * len(tasks))) for parts in tasks for scores in parts]
+    means = np.sum([weight * scores.mean(axis=1) for scores, weight in strata], axis=0)
+    errors = [_squared_errors(scores) * weight**2 for scores, weight in strata]
     total = np.sum(errors, axis=0)
     difference = np.abs(means[:, None] - means)
     certain = total == 0
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = total**2 / np.sum(
-            [error**2 / (scores.shape[1] - 1) for error, scores in zip(errors, tasks, strict=True)], axis=0
+            [error**2 / (scores.shape[1] - 1) for error, (scores, _) in zip(errors, strata, strict=True)], axis=0
         )
         p = 2 * stats.t.sf(difference / np.sqrt(total), freedom)
     p = np.where(certain, np.where(difference < 1e-12, 1.0, 0.0), p)

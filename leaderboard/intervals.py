@@ -21,28 +21,30 @@ class Interval(NamedTuple):
 
 
 def resampled_means(
-    tasks: Sequence[np.ndarray], *, over: str = "queries", resamples: int = 2_000, seed: int = 0
+    tasks: Sequence[Sequence[np.ndarray]], *, over: str = "queries", resamples: int = 2_000, seed: int = 0
 ) -> np.ndarray:
     """Bootstrap replicates of every model's mean over tasks, float64 `[resamples, models]`.
 
     All models see the same draws, so differences and ranks of the columns are paired.
 
     Args:
-        tasks: for each task the scores, float64 `[models, queries]` (one column, its score, where queries are unknown).
+        tasks: for each task its parts (subsets of a split), each float64 `[models, queries]`; the score of a task is
+            the mean over its parts. To resample tasks alone, one column with the task's score is enough.
         over: "queries", "tasks" or "both"; with "both", tasks are drawn and within them queries.
         resamples: number of replicates.
         seed: of the random draws; the same seed gives the same intervals.
     """
     draw_queries, draw_tasks = choose("resampling", over, OVER)
     rng = np.random.default_rng(seed)
-    total = np.zeros((resamples, len(tasks[0])))
+    total = np.zeros((resamples, len(tasks[0][0])))
     if draw_tasks:
         weights = np.concatenate(list(resampled_counts(len(tasks), resamples, rng))) / len(tasks)
     else:
         weights = np.full((resamples, len(tasks)), 1 / len(tasks))
-    for task, scores in enumerate(tasks):
-        means = _resampled_queries(scores, resamples, rng) if draw_queries else scores.mean(axis=1)
-        total += weights[:, [task]] * means
+    for task, parts in enumerate(tasks):
+        for scores in parts:
+            means = _resampled_queries(scores, resamples, rng) if draw_queries else scores.mean(axis=1)
+            total += weights[:, [task]] / len(parts) * means
     return total
 
 

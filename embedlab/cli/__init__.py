@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
                   help="embedlab: a laboratory for text embedders built on LLMs.")
 
 # name -> module with a function `command`, whose signature is the command's options, or a typer app `commands`.
-COMMANDS: list[str] = ["eval", "models", "doctor"]
+COMMANDS: list[str] = ["eval", "models", "doctor", "leaderboard", "compare"]
 
 
 def _register() -> None:

@@ -10,7 +10,7 @@ from leaderboard.groups import letters, pairwise_p_values
 
 def test_one_task_is_the_paired_t_test():
     scores = np.random.default_rng(0).random((4, 25))
-    p = pairwise_p_values([scores], correction="none")
+    p = pairwise_p_values([[scores]], correction="none")
     for i in range(4):
         for j in range(4):
             expected = 1.0 if i == j else stats.ttest_rel(scores[i], scores[j]).pvalue
@@ -19,7 +19,7 @@ def test_one_task_is_the_paired_t_test():
 
 def test_equal_models_share_a_letter():
     scores = np.random.default_rng(1).random(300)
-    p = pairwise_p_values([np.stack([scores, scores, scores + 0.3])])
+    p = pairwise_p_values([[np.stack([scores, scores, scores + 0.3])]])
     assert p[0, 1] == 1.0
     assert p[0, 2] < 1e-6
     assert letters(p <= 0.05) == ["a", "a", "b"]
@@ -30,7 +30,7 @@ def test_alike_models_are_rarely_told_apart():
     false = 0
     gc.freeze()  # statsmodels collects garbage on every call, which takes long in a large test process
     for _ in range(1_000):
-        tasks = [rng.beta(1, 1, (5, 40)) + rng.normal(0, 0.3, 40), rng.beta(2, 1, (5, 120))]
+        tasks = [[rng.beta(1, 1, (5, 40)) + rng.normal(0, 0.3, 40), rng.random((5, 90))], [rng.beta(2, 1, (5, 120))]]
         false += (pairwise_p_values(tasks) <= 0.05).any()
     gc.unfreeze()
     assert false / 1_000 <= 0.06
@@ -38,8 +38,8 @@ def test_alike_models_are_rarely_told_apart():
 
 def test_several_tasks_count_alike_however_many_queries_they_have():
     rng = np.random.default_rng(3)
-    better_on_the_small = [rng.random((2, 30)), rng.random((2, 5_000))]
-    better_on_the_small[0][0] += 0.6
+    better_on_the_small = [[rng.random((2, 30))], [rng.random((2, 5_000))]]
+    better_on_the_small[0][0][0] += 0.6
     assert pairwise_p_values(better_on_the_small)[0, 1] < 0.001
 
 

@@ -1,0 +1,206 @@
+"""Tables for people: the columns of a leaderboard or a comparison, as text, Markdown or LaTeX."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from embedlab.errors import unknown
+
+if TYPE_CHECKING:
+    from leaderboard.comparison import Comparison
+    from leaderboard.standings import Standings
+
+# Up to so many tasks get a column each.
+_TASK_COLUMNS = 6
+_WIDTH = 200  # characters, where the output is no terminal
+_CORRECTIONS = {"holm": "Holm-corrected", "bh": "Benjamini-Hochberg-corrected", "none": "not corrected"}
+
+
+class Column(NamedTuple):
+    """A header and one cell per row; words stand left, numbers right."""
+
+    name: str
+    cells: list[str]
+    words: bool = False
+
+
+def print_leaderboard(standings: "Standings", cost: str = "", form: str = "text") -> None:
+    """Print the ranking, and below it what the reader must know.
+
+    Args:
+        standings: from `leaderboard.standings.rank`.
+        cost: a measured cost to show with the Pareto front of mean score against it.
+        form: "text", "markdown" or "latex".
+    """
+    _print(_of_standings(standings, cost), _legend(standings), form)
+
+
+def print_comparison(comparison: "Comparison", form: str = "text") -> None:
+    """Print one line per pair and task, and below it how it was tested."""
+    tested = sum(pair.p is not None for pair in comparison.pairs)
+    legend = [
+        f"{comparison.test} test over queries, p {_CORRECTIONS[comparison.correction]} for {tested} comparisons; "
+        f"* p <= {1 - comparison.level:.2g}; {comparison.level:.0%} intervals; d: Cohen's d of paired samples.",
+        *comparison.notes,
+    ]
+    _print(_of_comparison(comparison), legend if tested else comparison.notes, form)
+
+
+def _of_standings(standings: "Standings", cost: str) -> list[Column]:
+    rows, several = standings.rows, len(standings.tasks) > 1
+    incomplete = any(row.tasks < len(standings.tasks) for row in rows)
+    columns = [
+        Column("#", [_number(row.place) for row in rows]),
+        Column("model", [row.model for row in rows], words=True),
+        *(
+            Column(name, [_setting(getattr(row, name)) for row in rows], words=True)
+            for name in ("revision", "source", "index", "layer", "dim", "precision")
+            if len({getattr(row, name) for row in rows}) > 1
+        ),
+        Column("mean" if several else standings.tasks[0], [_score(row.mean) for row in rows]),
+        Column(f"{standings.level:.0%} interval", [_bounds(row.low, row.high) for row in rows]),
+        Column("group", [row.group for row in rows], words=True),
+    ]
+    if standings.sort == "mean":
+        columns.append(Column("rank interval", [_places(row.best_place, row.worst_place) for row in rows]))
+    if several:
+        shown = standings.tasks if len(standings.tasks) <= _TASK_COLUMNS else []
+        columns += [
+            Column("mean by type", [_score(row.types) for row in rows]),
+            Column("Borda", [_number(row.borda) for row in rows]),
+            *(Column(task, [_score(row.scores.get(task)) for row in rows]) for task in shown),
+        ]
+    if incomplete:
+        columns.append(Column("tasks", [f"{row.tasks} of {len(standings.tasks)}" for row in rows]))
+    columns += [
+        Column("zero-shot %", [_number(row.zero_shot) for row in rows]),
+        Column("texts/s", [_number(row.costs.get("texts_per_second")) for row in rows]),
+        Column("encode s", [_number(row.costs.get("encode_seconds"), 1) for row in rows]),
+    ]
+    if cost:
+        from leaderboard.standings import front
+
+        columns += [
+            Column(cost, [_number(row.costs.get(cost), 3) for row in rows]),
+            Column("Pareto", ["*" if best else "" for best in front(standings, cost)], words=True),
+        ]
+    return [column for column in columns if any(column.cells)]
+
+
+def _legend(standings: "Standings") -> list[str]:
+    if not standings.over:
+        return standings.notes
+    what = "queries and tasks" if standings.over == "both" else standings.over
+    return [
+        f"Intervals resample {what}; models that share a letter cannot be told apart at {1 - standings.level:.2g}.",
+        *standings.notes,
+    ]
+
+
+def _of_comparison(comparison: "Comparison") -> list[Column]:
+    from leaderboard.measures import shown
+
+    pairs, alpha = comparison.pairs, 1 - comparison.level
+    columns = [
+        Column("task", [pair.task for pair in pairs], words=True),
+        *(
+            Column(name, [getattr(pair, name) for pair in pairs], words=True)
+            for name in ("split", "subset")
+            if len({(pair.task, getattr(pair, name)) for pair in pairs}) > len({pair.task for pair in pairs})
+        ),
+        Column("metric", [shown(pair.metric) for pair in pairs], words=True),
+        Column("A", [pair.first for pair in pairs], words=True),
+        Column("B", [pair.second for pair in pairs], words=True),
+        Column("score A", [_score(pair.first_score) for pair in pairs]),
+        Column("score B", [_score(pair.second_score) for pair in pairs]),
+        Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs]),
+        Column(f"{comparison.level:.0%} interval", [_bounds(pair.low, pair.high, "+.4f") for pair in pairs]),
+        Column("p", [_p(pair.corrected_p, alpha) for pair in pairs]),
+        Column("win/tie/loss", ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs]),
+        Column("d", ["" if pair.effect_size is None else f"{pair.effect_size:+.2f}" for pair in pairs]),
+    ]
+    return [column for column in columns if any(column.cells)]
+
+
+def _print(columns: list[Column], legend: list[str], form: str) -> None:
+    if form not in FORMS:
+        raise unknown("format", form, FORMS, f"Choose one of: {', '.join(FORMS)}.")
+    FORMS[form](columns, legend)
+
+
+def _text(columns: list[Column], legend: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in columns:
+        table.add_column(column.name, justify="left" if column.words else "right", overflow="fold")
+    for cells in _rows(columns):
+        table.add_row(*cells)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, markup=False, highlight=False)
+    console.print(table)
+    for line in legend:
+        console.print(line)
+
+
+def _markdown(columns: list[Column], legend: list[str]) -> None:
+    lines = [
+        [column.name for column in columns],
+        ["---" if column.words else "---:" for column in columns],
+        *([cell.replace("|", "\\|") for cell in cells] for cells in _rows(columns)),
+    ]
+    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    print("".join(f"\n{line}\n" for line in legend), end="")
+
+
+def _latex(columns: list[Column], legend: list[str]) -> None:
+    """A tabular for the package booktabs."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {character: "\\" + character for character in "&%$#_{}"}
+    escape = str.maketrans(special)
+    header, *body = (" & ".join(cell.translate(escape) for cell in cells) + r" \\"
+                     for cells in [[column.name for column in columns], *_rows(columns)])  # fmt: skip
+    sides = "".join("l" if column.words else "r" for column in columns)
+    lines = [
+        rf"\begin{{tabular}}{{{sides}}}",
+        r"\toprule",
+        header,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    print("\n".join([*lines, *(f"% {line}" for line in legend)]))
+
+
+FORMS = {"text": _text, "markdown": _markdown, "latex": _latex}
+
+
+def _rows(columns: list[Column]) -> Iterable[tuple[str, ...]]:
+    return zip(*(column.cells for column in columns), strict=True)
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _setting(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _bounds(low: float | None, high: float | None, form: str = ".4f") -> str:
+    return "" if low is None else f"{low:{form}} ... {high:{form}}"
+
+
+def _places(best: int | None, worst: int | None) -> str:
+    return "" if best is None else f"{best}" if best == worst else f"{best} ... {worst}"
+
+
+def _p(value: float | None, alpha: float) -> str:
+    if value is None:
+        return ""
+    return ("<0.0001" if value < 0.0001 else f"{value:.4f}") + ("*" if value <= alpha else " ")

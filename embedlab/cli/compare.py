@@ -1,0 +1,43 @@
+"""`embedlab compare`: is the difference between models more than chance?"""
+
+import json
+from typing import Annotated
+
+import typer
+
+from embedlab.cli.leaderboard import Db, Tasks
+
+
+def command(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two models or more, as `embedlab leaderboard` names them; one "
+            "of several views as model@dim=64,index=torch."
+        ),
+    ],
+    task: Tasks = None,
+    metric: Annotated[str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")] = "main",
+    test: Annotated[str, typer.Option(help="randomisation, bootstrap, t: all paired, over queries.")] = "randomisation",
+    correction: Annotated[str, typer.Option(help="holm, bh (Benjamini-Hochberg), none.")] = "holm",
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")] = 0.95,
+    form: Annotated[str, typer.Option("--format", help="text, markdown, latex.")] = "text",
+    db: Db = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The comparison as JSON on standard output, nothing else.")
+    ] = False,
+) -> None:
+    """Compare models query by query: differences, intervals, corrected p-values, wins, effect sizes."""
+    from dataclasses import asdict
+
+    from embedlab.cli._tables import print_comparison
+    from embedlab.resources import home
+    from leaderboard.comparison import compare
+    from leaderboard.store import Store
+
+    answer = compare(Store(db or home() / "results.duckdb"), models, task or None,
+                     metric=metric, test=test, correction=correction, level=level)  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(asdict(answer)))
+    else:
+        print_comparison(answer, form)

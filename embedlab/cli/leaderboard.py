@@ -1,0 +1,65 @@
+"""`embedlab leaderboard`: the results, ranked."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
+Tasks = Annotated[list[str], typer.Option("--task", "-t", help="A task in the store. Repeatable; all by default.")]
+
+
+def command(
+    task: Tasks = None,
+    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help='stdlib, "MTEB(eng, v2)", ...: its tasks.')] = "",
+    sort: Annotated[str, typer.Option(help="mean (over tasks), types (mean over task types), borda.")] = "mean",
+    metric: Annotated[str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")] = "main",
+    incomplete: Annotated[bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")] = False,
+    over: Annotated[str, typer.Option(help="What intervals resample: auto, queries, tasks, both.")] = "auto",
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")] = 0.95,
+    pareto: Annotated[
+        str,
+        typer.Option(
+            help="A measured cost, such as texts_per_second: shows who is on the Pareto front of the score against it."
+        ),
+    ] = "",
+    form: Annotated[str, typer.Option("--format", help="text, markdown, latex.")] = "text",
+    db: Db = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The ranking as JSON on standard output, nothing else.")
+    ] = False,
+) -> None:
+    """Rank the results, with confidence intervals, groups that cannot be told apart, and measured costs."""
+    from dataclasses import asdict
+
+    from embedlab.cli._tables import print_leaderboard
+    from embedlab.errors import UserError
+    from embedlab.resources import home
+    from leaderboard.standings import front, rank
+    from leaderboard.store import Store
+
+    if task and benchmark:
+        raise UserError("--task and --benchmark exclude each other.", "Type one of them.")
+    standings = rank(
+        Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
+        sort=sort, metric=metric, incomplete=incomplete, over=over, level=level,
+    )  # fmt: skip
+    if not as_json:
+        print_leaderboard(standings, pareto, form)
+        return
+    answer = asdict(standings)
+    if pareto:
+        for row, best in zip(answer["rows"], front(standings, pareto), strict=True):
+            row["pareto"] = best
+    typer.echo(json.dumps(answer))
+
+
+def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:
+    """The (split, subset) pairs of each task of a benchmark."""
+    from embedlab.tasks.catalogue import find
+
+    return {
+        task.metadata.name: [(split, subset) for split in task.eval_splits for subset in task.hf_subsets]
+        for task in find(benchmark)
+    }

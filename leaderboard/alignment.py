@@ -1,0 +1,72 @@
+"""Per-query scores of several runs side by side, aligned by query id."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.views import Views
+
+
+def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarray]:
+    """Query ids and the scores of every run on them, float64 `[runs, queries]`.
+
+    Args:
+        runs: by the name to show, the run's scores, indexed by query id.
+        task: the task's name, for the error.
+
+    Raises:
+        LeaderboardError: the runs were scored on different queries (says on which), or a query was scored twice.
+    """
+    first, reference = next(iter(runs.items()))
+    for name, scores in runs.items():
+        if scores.index.has_duplicates:
+            query = scores.index[scores.index.duplicated()][0]
+            raise LeaderboardError(
+                f"{name} has two scores for query {query!r} of {task}.", "Remove and repeat the run."
+            )
+        lacks, adds = reference.index.difference(scores.index), scores.index.difference(reference.index)
+        if len(lacks) or len(adds):
+            raise LeaderboardError(
+                f"{first} and {name} were scored on different queries of {task}: "
+                + "; ".join(_only(owner, ids) for owner, ids in ((first, lacks), (name, adds)) if len(ids))
+                + ".",
+                "Evaluate both on the same revision and split: embedlab eval --model MODEL --task TASK",
+            )
+    ids = reference.index
+    return list(ids), np.stack([scores.reindex(ids).to_numpy(np.float64) for scores in runs.values()])
+
+
+def has_per_query(store, views: Views) -> pd.Series:
+    """Whether every run of a view was scored query by query: bool, by view."""
+    ids = views.runs["run_id"].tolist()
+    scored = store.query("SELECT DISTINCT run_id FROM per_query WHERE run_id IN (SELECT unnest(?))", [ids])
+    return views.runs["run_id"].isin(scored["run_id"].to_pylist()).groupby(views.runs["view"]).all()
+
+
+def per_query(store, views: Views, task: str) -> dict[tuple[str, str], np.ndarray]:
+    """Scores by part (split, subset) of `task`, float64 `[views, queries]`; without the parts that a view lacks.
+
+    Raises:
+        LeaderboardError: the views were scored on different queries, or by different metrics.
+    """
+    runs = views.runs[views.runs["task"] == task]
+    if runs["metric"].nunique() > 1:
+        raise LeaderboardError(
+            f"The main metric of {task} differs: {', '.join(sorted(runs['metric'].unique()))}.",
+            "Name one that all have, e.g. --metric nDCG@10.",
+        )
+    rows = store.per_query(runs["run_id"].tolist(), runs["metric"].iloc[0]).to_pandas()
+    by_run = dict(tuple(rows.set_index("query_id").groupby("run_id")["value"]))
+    parts = {}
+    for key, part in runs.groupby(["split", "subset"]):
+        run_of = part.set_index("view")["run_id"]
+        if all(run_of.get(view) in by_run for view in views.table.index):
+            named = {views.table.at[view, "label"]: by_run[run_of[view]] for view in views.table.index}
+            parts[key] = align(named, task)[1]
+    return parts
+
+
+def _only(owner: str, ids: pd.Index) -> str:
+    return f"{len(ids)} only in {owner} ({', '.join(map(str, ids[:3]))}{', ...' if len(ids) > 3 else ''})"

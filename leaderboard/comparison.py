@@ -1,0 +1,130 @@
+"""Two or more views, task by task: how far apart they are, and whether that is more than chance."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from leaderboard.alignment import per_query
+from leaderboard.errors import LeaderboardError
+from leaderboard.intervals import interval, resampled_means
+from leaderboard.statistics import CORRECTIONS, TESTS, choose, correct, effect_size, win_tie_loss
+from leaderboard.views import Views, read
+
+
+@dataclass(frozen=True)
+class Pair:
+    """First less second on one part of a task. What follows `difference` is None where there are no queries to test."""
+
+    task: str
+    split: str
+    subset: str
+    metric: str
+    first: str
+    second: str
+    first_score: float
+    second_score: float
+    difference: float
+    queries: int | None = None
+    low: float | None = None  # confidence interval of the difference
+    high: float | None = None
+    p: float | None = None
+    corrected_p: float | None = None  # for all the pairs and tasks of the comparison
+    wins: int | None = None
+    ties: int | None = None
+    losses: int | None = None
+    effect_size: float | None = None  # Cohen's d of paired samples
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All pairs on all tasks that the views share; `notes` say what was left out."""
+
+    pairs: list[Pair]
+    test: str
+    correction: str
+    level: float
+    notes: list[str]
+
+
+def compare(
+    store,
+    models: Sequence[str],
+    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    *,
+    metric: str = "main",
+    test: str = "randomisation",
+    correction: str = "holm",
+    level: float = 0.95,
+) -> Comparison:
+    """Compare views in pairs, in the order of `models`.
+
+    Args:
+        store: a `leaderboard.store.Store`.
+        models: two or more names, as `Views.select` takes them.
+        tasks: as in `leaderboard.views.read`; by default every task that all of them have.
+        metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
+        test: "randomisation", "bootstrap" or "t".
+        correction: "holm", "bh" or "none", over all p-values of the answer.
+        level: of the confidence intervals (bootstrap over queries).
+
+    Raises:
+        LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets.
+    """
+    choose("test", test, TESTS)
+    choose("correction", correction, CORRECTIONS)
+    if len(models) < 2:
+        raise LeaderboardError("A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL")
+    everything = read(store, tasks, metric)
+    views = everything.select(models)
+    shared = views.scores.columns[views.scores.notna().all()]
+    if not len(shared):
+        raise LeaderboardError(
+            f"{', '.join(models)} have no task in common.", "Evaluate them on one: embedlab eval -m MODEL -t SciFact"
+        )
+    pairs = [pair for task in shared for pair in _on_task(store, views, task, test, level)]
+    corrected = correct([np.nan if pair.p is None else pair.p for pair in pairs], correction)
+    pairs = [
+        pair if pair.p is None else replace(pair, corrected_p=float(p))
+        for pair, p in zip(pairs, corrected, strict=True)
+    ]
+    left_out = [
+        f"{task} is left out: not evaluated on it: {', '.join(views.table['label'][views.scores[task].isna()])}."
+        for task in views.scores.columns.difference(shared)
+        if views.scores[task].notna().any()
+    ]
+    untested = {pair.task for pair in pairs if pair.p is None}
+    notes = [*left_out, *(f"{task} has no per-query scores to test." for task in sorted(untested))]
+    return Comparison(pairs, test, correction, level, notes)
+
+
+def _on_task(store, views: Views, task: str, test: str, level: float) -> list[Pair]:
+    scored = per_query(store, views, task)
+    pairs = []
+    for (split, subset), runs in views.runs[views.runs["task"] == task].groupby(["split", "subset"]):
+        overall = runs.set_index("view")["score"]
+        for first, second in combinations(range(len(views.table)), 2):
+            labels, (a, b) = views.table["label"].iloc[[first, second]], views.table.index[[first, second]]
+            pair = Pair(
+                task, split, subset, runs["metric"].iloc[0], *labels, overall[a], overall[b], overall[a] - overall[b]
+            )
+            if (split, subset) in scored and scored[split, subset].shape[1] > 1:
+                pair = _tested(pair, scored[split, subset][first], scored[split, subset][second], test, level)
+            pairs.append(pair)
+    return pairs
+
+
+def _tested(pair: Pair, first: np.ndarray, second: np.ndarray, test: str, level: float) -> Pair:
+    differences = first - second
+    low, high = interval(resampled_means([[differences[None]]], resamples=10_000), level)
+    return replace(
+        pair,
+        difference=float(differences.mean()),
+        queries=len(differences),
+        low=float(low[0]),
+        high=float(high[0]),
+        p=float(TESTS[test](differences)),
+        effect_size=float(effect_size(differences)),
+        **win_tie_loss(differences)._asdict(),
+    )

@@ -1,0 +1,221 @@
+"""The leaderboard: the store's views in order, with their uncertainty and what they cost."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from leaderboard import ranking
+from leaderboard.alignment import has_per_query, per_query
+from leaderboard.costs import combine, lower_is_better
+from leaderboard.errors import LeaderboardError
+from leaderboard.groups import letters, pairwise_p_values
+from leaderboard.intervals import interval, rank_interval, resampled_means
+from leaderboard.statistics import choose
+from leaderboard.views import Views, read
+
+# Column of the row -> whether less is better.
+SORTS = {"mean": False, "types": False, "borda": True}
+# Fewer tasks than this say little about tasks of their kind.
+_FEWEST_TASKS = 6
+_NO_QUERIES = (
+    f"No intervals: no ranked view has per-query scores on every task, and {_FEWEST_TASKS} tasks are needed without."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One view of a model. None where a value is unknown or would compare different sets of tasks."""
+
+    label: str
+    model: str
+    revision: str
+    source: str  # empty: computed here; else the kind of file that it was imported from
+    kind: str
+    layer: int | None
+    dim: int | None
+    precision: str
+    index: str
+    place: int | None  # by the chosen order; None for a view that lacks tasks
+    tasks: int  # how many of the tasks it has
+    scores: dict[str, float]  # by task
+    mean: float | None
+    types: float | None  # mean over task types
+    borda: int | None
+    low: float | None = None  # confidence interval of the mean
+    high: float | None = None
+    best_place: int | None = None  # confidence interval of the rank by mean
+    worst_place: int | None = None
+    group: str = ""  # views that share a letter cannot be told apart
+    zero_shot: int | None = None  # percent of the tasks that it was not trained on
+    costs: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Standings:
+    """Rows best first, views that lack tasks last; `notes` say what the reader must know of them.
+
+    over: what the intervals and letters resample, "queries", "tasks" or "both"; empty where there are none.
+    """
+
+    rows: list[Row]
+    tasks: list[str]
+    sort: str
+    over: str
+    level: float
+    notes: list[str]
+
+
+def rank(
+    store,
+    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    *,
+    sort: str = "mean",
+    metric: str = "main",
+    incomplete: bool = False,
+    over: str = "auto",
+    level: float = 0.95,
+    correction: str = "holm",
+) -> Standings:
+    """Rank the views in `store`.
+
+    Args:
+        store: a `leaderboard.store.Store`.
+        tasks: as in `leaderboard.views.read`.
+        sort: "mean" over tasks, "types" (mean over task types), or "borda".
+        metric: "main", or one metric for all tasks.
+        incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's Borda count.
+        over: what intervals and letters resample: "queries", "tasks", "both"; "auto" takes queries where they were
+            scored one by one, else tasks where there are six or more.
+        level: of the confidence intervals; letters separate views at `1 - level`.
+        correction: of the letters' tests, as in `leaderboard.statistics.correct`.
+
+    Raises:
+        LeaderboardError: an option is unknown, or the store has nothing to rank.
+    """
+    fewer = choose("order", sort, SORTS)
+    views = read(store, tasks, metric)
+    complete = views.scores.notna().all(axis=1)
+    ranked = views.scores if incomplete else views.scores[complete]
+    table = views.table.join(
+        pd.DataFrame(
+            {
+                "mean": ranked.mean(axis=1) if incomplete else ranking.mean_over_tasks(ranked),
+                "types": ranking.mean_over_types(ranked, views.types),
+                "borda": ranking.borda(ranked),
+            }
+        )
+    )
+    table["place"] = table[sort].rank(ascending=fewer, method="min")
+    table["tasks"] = views.scores.notna().sum(axis=1)
+    table = table.sort_values(["place", "tasks", "label"], ascending=[True, False, True], na_position="last")
+    views = views.only(list(table.index))
+    sure, used, note = _uncertainty(store, views.only([v for v in table.index if complete[v]]), over, level, correction)
+    if len(sure) < table["place"].count():  # a rank among some of the views would not be the place in the table
+        sure[["best_place", "worst_place"]] = None
+    table = table.join(sure).join(_trained_on(store, views))
+    costs = _costs(store, views)
+    rows = [_row(table.loc[view], views.scores.loc[view], costs.get(view, {})) for view in table.index]
+    notes = [*_notes(views, complete, incomplete), *([note] if note else [])]
+    return Standings(rows, list(views.scores), sort, used, level, notes)
+
+
+def front(standings: Standings, cost: str) -> list[bool]:
+    """Which rows no other beats in both the mean score and `cost`; speeds count as better when higher.
+
+    Raises:
+        LeaderboardError: no row has this cost.
+    """
+    measured = sorted({name for row in standings.rows for name in row.costs})
+    if cost not in measured:
+        raise LeaderboardError(f"No run measured {cost!r}.", f"Measured: {', '.join(measured) or 'nothing'}.")
+    means = [float("nan") if row.mean is None else row.mean for row in standings.rows]
+    costs = [row.costs.get(cost, float("nan")) for row in standings.rows]
+    return ranking.pareto(means, costs, lower_is_better=lower_is_better(cost)).tolist()
+
+
+def _uncertainty(store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
+    """Intervals and letters by view, what they resample, and why there are none."""
+    nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
+    queries_known = has_per_query(store, views)
+    used = over
+    if over == "auto":
+        used = "queries" if queries_known.any() else "tasks" if len(views.scores.columns) >= _FEWEST_TASKS else ""
+    if not used or views.table.empty:
+        return nothing, "", "" if views.table.empty else _NO_QUERIES
+    if used == "tasks":
+        strata, tested = [[views.scores[[task]].to_numpy()] for task in views.scores], [[views.scores.to_numpy()]]
+    else:
+        views = views.only([view for view in views.table.index if queries_known[view]])
+        try:
+            strata = tested = [list(per_query(store, views, task).values()) for task in views.scores]
+        except LeaderboardError as error:
+            return nothing, "", f"No intervals: {error}"
+        if not all(strata):
+            return nothing, "", _NO_QUERIES
+        if used == "both":
+            tested = [[views.scores.to_numpy()]]
+    if views.table.empty or min(scores.shape[1] for parts in tested for scores in parts) < 2:
+        return nothing, "", f"No intervals over {used}: they need at least two."
+    replicates = resampled_means(strata, over=used)
+    low, high = interval(replicates, level)
+    best, worst = rank_interval(replicates, level)
+    group = letters(pairwise_p_values(tested, correction) <= 1 - level) if len(views.table) > 1 else ""
+    columns = {"low": low, "high": high, "best_place": best, "worst_place": worst, "group": group}
+    return pd.DataFrame(columns, index=views.table.index), used, ""
+
+
+def _trained_on(store, views: Views) -> pd.Series:
+    """The share of tasks that each model was not trained on, from the list `training_datasets` in its details."""
+    models = store.query("SELECT name, revision, details FROM models").to_pylist()
+    lists = {
+        (row["name"], row["revision"]): json.loads(row["details"] or "{}").get("training_datasets") for row in models
+    }
+    share = [
+        ranking.zero_shot(lists.get((row.model, row.revision)), list(views.scores)) for row in views.table.itertuples()
+    ]
+    return pd.Series(share, index=views.table.index, name="zero_shot", dtype="Int64")
+
+
+def _costs(store, views: Views) -> dict[int, dict[str, float]]:
+    runs = views.runs[["view", "run_id"]]
+    costs = store.query(
+        "SELECT run_id, name, value FROM costs WHERE run_id IN (SELECT unnest(?))", [runs["run_id"].tolist()]
+    ).to_pandas()
+    if costs.empty:
+        return {}
+    return {view: costs.dropna().to_dict() for view, costs in combine(runs.merge(costs, on="run_id")).iterrows()}
+
+
+def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
+    """What would mislead if it were not said."""
+    notes = []
+    if views.absent:
+        total = len(views.absent) + len(views.scores.columns)
+        notes.append(
+            f"{len(views.absent)} of {total} tasks have no results and do not count: {', '.join(views.absent)}."
+        )
+    lacking = int((~complete).sum())
+    if lacking and incomplete:
+        notes.append(f"{lacking} of {len(complete)} views lack tasks: their mean is over fewer tasks than the others'.")
+    elif lacking:
+        notes.append(
+            f"{lacking} of {len(complete)} views lack tasks and have no place. Choose tasks that all have (--task),"
+            " or type --incomplete."
+        )
+    revisions = views.runs.groupby("task")["task_revision"].nunique()
+    if mixed := revisions[revisions > 1].index.tolist():
+        notes.append(f"The views were scored on different revisions of {', '.join(mixed)}.")
+    return notes
+
+
+def _row(view: pd.Series, scores: pd.Series, costs: dict[str, float]) -> Row:
+    plain = {
+        name: None if pd.isna(value) else getattr(value, "item", lambda v=value: v)() for name, value in view.items()
+    }
+    whole = {
+        name: None if plain[name] is None else int(plain[name])
+        for name in ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
+    }
+    return Row(**{**plain, **whole, "group": plain["group"] or ""}, scores=scores.dropna().to_dict(), costs=costs)

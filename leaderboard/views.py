@@ -1,0 +1,176 @@
+"""What the store knows of each view (a model as evaluated: layer, dim, precision, index), as frames to rank."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import pandas as pd
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.measures import shown, stored
+
+# What tells views apart. The index comes last: its own options may hold commas.
+VIEW = ["model", "revision", "source", "layer", "dim", "precision", "index"]
+_PART = ["task", "split", "subset"]
+
+_NEWEST = """
+    SELECT * EXCLUDE newest, unnest(newest) FROM (
+        SELECT model, model_revision AS revision, source, layer, dim, "precision", "index", kind, task, type, split,
+            subset, max_by({{'run_id': id, 'score': {score}, 'metric': {metric}, 'task_revision': task_revision}},
+                           (created, id)) AS newest
+        FROM results {join} WHERE list_contains(?, task) GROUP BY ALL)
+"""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The newest run of every view on every part (split and subset) of the tasks.
+
+    table: one row per view: the columns of `VIEW`, kind, label.
+    scores: views by tasks, the mean over a task's parts; NaN where the view lacks a part.
+    runs: one row per run: view (the row's index in `table`), run_id, task, type, split, subset, metric, score,
+        task_revision.
+    absent: tasks asked for on which the store has no run.
+    """
+
+    table: pd.DataFrame
+    scores: pd.DataFrame
+    runs: pd.DataFrame
+    absent: list[str]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of each task."""
+        return dict(zip(self.runs["task"], self.runs["type"], strict=True))
+
+    def only(self, views: Sequence[int]) -> "Views":
+        """These views alone, in this order."""
+        runs = self.runs[self.runs["view"].isin(views)]
+        return Views(self.table.loc[views], self.scores.loc[views], runs, self.absent)
+
+    def select(self, names: Sequence[str]) -> "Views":
+        """The views that `names` stand for, in this order: a label, a model's name, or `model@dim=64,index=torch`.
+
+        Raises:
+            LeaderboardError: a name stands for no view, or for several.
+        """
+        return self.only([self._find(name) for name in names])
+
+    def _find(self, name: str) -> int:
+        labels = self.table["label"]
+        if (exact := labels[labels == name]).size == 1:
+            return exact.index[0]
+        model, _, settings = name.partition("@")
+        found = self.table[self.table["model"].str.lower() == model.lower()]
+        words = re.split(rf",?({'|'.join(VIEW[1:])})=", settings)
+        for key, value in zip(words[1::2], words[2::2], strict=True):
+            found = found[
+                [_text(has).startswith(value) if key == "revision" else _text(has) == value for has in found[key]]
+            ]
+        if len(found) == 1 and not words[0]:
+            return found.index[0]
+        if len(found) > 1 and not words[0]:
+            raise LeaderboardError(f"{name} stands for {len(found)} views.", f"Type one of: {_listed(found['label'])}")
+        close = get_close_matches(name.lower(), labels.str.lower(), n=3, cutoff=0.4)
+        likely = labels[labels.str.lower().isin(close) | (labels.str.partition("@")[0] == model)]
+        raise LeaderboardError(
+            f"The results hold no {name} on these tasks.", f"They hold: {_listed(likely if len(likely) else labels)}"
+        )
+
+
+def read(store, tasks: Collection[str] | Mapping[str, Collection] | None = None, metric: str = "main") -> Views:
+    """The views in `store` with a score on any of `tasks`.
+
+    Args:
+        store: a `leaderboard.store.Store`.
+        tasks: names, in any case; or by name the (split, subset) pairs that make up the task; None for all that the
+            store has. Without pairs, a task is made up of the parts that any view has.
+        metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
+
+    Raises:
+        LeaderboardError: the store has no runs, none of them on a named task, or none with this metric.
+    """
+    known = store.query("SELECT DISTINCT task FROM runs ORDER BY task")["task"].to_pylist()
+    if not known:
+        raise LeaderboardError(
+            f"There are no results in {store.path} yet.",
+            "Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini",
+        )
+    wanted, absent = _wanted(tasks, known)
+    metric = stored(metric)
+    own = metric == "main"
+    sql = _NEWEST.format(
+        score="main_score" if own else "value",
+        metric="main_metric" if own else "metric",
+        join="" if own else "JOIN scores ON run_id = id AND metric = ?",
+    )
+    runs = store.query(sql, [wanted] if own else [metric, wanted]).to_pandas()
+    if isinstance(tasks, Mapping):
+        parts = pd.DataFrame([(task, *part) for task in wanted for part in tasks[task]], columns=_PART)
+        runs = runs.merge(parts, on=_PART)
+    else:
+        parts = runs[_PART].drop_duplicates()
+    if runs.empty:
+        raise LeaderboardError(
+            f"No run on {_listed(pd.Series(wanted))} has {'a main score' if own else shown(metric)}.",
+            "Type `embedlab runs show ID` to see the metrics of a run.",
+        )
+    return _views(runs, parts.groupby("task").size(), wanted, absent)
+
+
+def _wanted(tasks, known: list[str]) -> tuple[list[str], list[str]]:
+    """The names of the tasks as the store has them, and those that it lacks."""
+    if tasks is None:
+        return known, []
+    if isinstance(tasks, Mapping):
+        return [task for task in tasks if task in known], [task for task in tasks if task not in known]
+    exact = {name.lower(): name for name in known}
+    for task in tasks:
+        if task.lower() not in exact:
+            raise LeaderboardError(f"The results hold no task {task!r}.", f"They hold: {_listed(pd.Series(known))}")
+    return [exact[task.lower()] for task in tasks], []
+
+
+def _views(runs: pd.DataFrame, parts: pd.Series, wanted: list[str], absent: list[str]) -> Views:
+    runs = _for_every_index(runs)
+    runs["view"] = runs.groupby(VIEW, dropna=False, sort=True).ngroup()
+    table = runs.drop_duplicates("view").set_index("view").sort_index()[[*VIEW, "kind"]]
+    table["label"] = _labels(table)
+    cells = runs.groupby(["view", "task"])["score"].agg(["mean", "count"])
+    cells.loc[cells["count"].to_numpy() < parts.loc[cells.index.get_level_values("task")].to_numpy(), "mean"] = float(
+        "nan"
+    )
+    scores = cells["mean"].unstack("task")
+    return Views(table, scores[[task for task in wanted if task in scores]], runs, absent)
+
+
+def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs on tasks without an index (STS, ...) belong to every index that the same vectors were searched with."""
+    vectors = VIEW[:-1]
+    indexes = runs.loc[runs["index"] != "", VIEW].drop_duplicates().rename(columns={"index": "searched"})
+    plain = runs[runs["index"] == ""].merge(indexes, on=vectors, how="left")
+    plain["index"] = plain.pop("searched").fillna("")
+    return pd.concat([runs[runs["index"] != ""], plain], ignore_index=True)
+
+
+def _labels(table: pd.DataFrame) -> pd.Series:
+    """The model's name, and of its settings those in which its views differ."""
+    varies = table.groupby("model")[VIEW[1:]].nunique(dropna=False) > 1
+
+    def label(row: pd.Series) -> str:
+        settings = [f"{key}={_text(row[key])}" for key in VIEW[1:] if varies.loc[row["model"], key] and _text(row[key])]
+        return row["model"] + ("@" + ",".join(settings) if settings else "")
+
+    return table.apply(label, axis=1)
+
+
+def _text(value: object) -> str:
+    """A setting as one types it; layers and dims come as floats where some view has none."""
+    if pd.isna(value):
+        return ""
+    return str(int(value)) if isinstance(value, float) else str(value)
+
+
+def _listed(names: pd.Series) -> str:
+    return ", ".join(names.iloc[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
