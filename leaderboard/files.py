@@ -10,6 +10,7 @@ at most a file without a row, which `Store.prune` removes.
 import json
 import os
 import re
+import shutil
 import uuid
 from hashlib import sha256
 from pathlib import Path
@@ -63,6 +64,12 @@ class Files:
             {"queries": json.dumps(list(ranking.query_ids)), "depth": str(ranking.rows.shape[1])}
         )
         return _write(table, self.ranking_path(run_id))
+
+    def copy_ranking(self, run_id: str, source: Path) -> Path:
+        """Copy a ranking file of another store, as `write_ranking` writes one."""
+        passing = _passing(self.ranking_path(run_id))
+        shutil.copyfile(source, passing)
+        return passing
 
     def read_ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking:
         """A run's ranking, or that of some of its queries; `document_ids` holds the ranked documents only."""
@@ -130,8 +137,7 @@ def _parts(folder: Path, name: str) -> pa.Table:
 
 def _write(table: pa.Table, path: Path) -> Path:
     """Write `table` beside `path` under a passing name, on the disk for good before this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    passing = _passing(path)
     try:
         with passing.open("wb") as file:
             pq.write_table(table, file, compression="zstd")
@@ -141,3 +147,8 @@ def _write(table: pa.Table, path: Path) -> Path:
         passing.unlink(missing_ok=True)
         raise
     return passing
+
+
+def _passing(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{path.stem}.{os.getpid()}.part")

@@ -18,7 +18,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.files import Files
 from leaderboard.records import Failure, Phase, Ranking, Run, Task, Texts
 
-_RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
+RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
 # What `runs` and `scores` can be filtered by: columns of the view `results`.
 FILTERS = (
     "id", "model", "model_revision", "kind", "task", "task_revision", "split", "subset", "type", "index", "layer",
@@ -39,23 +39,23 @@ class Store:
 
     def __init__(self, path: str | Path, timeout: float = 30.0):
         self.path = Path(path)
-        self._database = Database(self.path, timeout)
-        self._files = Files(self.path.with_suffix(".files"))
+        self.database = Database(self.path, timeout)
+        self.files = Files(self.path.with_suffix(".files"))
 
     # Writing
 
     def add(self, run: Run) -> str:
         """Store a run whole, or not at all; a run already stored is left as it is. Returns its id."""
-        target = self._files.ranking_path(run.id)
+        target = self.files.ranking_path(run.id)
         content = rows.tables([run])
-        with self._database.explained("written"):
-            passing = self._files.write_ranking(run.id, run.ranking) if run.ranking else None
+        with self.database.explained("written"):
+            passing = self.files.write_ranking(run.id, run.ranking) if run.ranking else None
             try:
-                with self._database.writing() as connection:
+                with self.database.writing() as connection:
                     if _stored(connection, [run.id]):
                         return run.id
                     if run.texts:
-                        self._files.add_texts(run.task, run.texts)
+                        self.files.add_texts(run.task, run.texts)
                     if passing:
                         passing.replace(target)
                     _insert(connection, content)
@@ -67,7 +67,7 @@ class Store:
     def add_failure(self, failure: Failure) -> None:
         """Record that a task could not be finished."""
         table = rows.failure_table(failure)
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             _insert(connection, {"failures": table})
 
     def add_tables(self, content: Mapping[str, pa.Table], imported: Sequence[tuple[str, str]] = ()) -> None:
@@ -77,7 +77,7 @@ class Store:
             content: rows by table name.
             imported: (SHA-256, path) of the files they came from.
         """
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             _delete(connection, content["runs"]["id"].to_pylist())
             _insert(connection, content)
             if imported:
@@ -86,10 +86,14 @@ class Store:
 
     def remove(self, id: str) -> str:
         """Remove a run, named by its id or a unique beginning of it, and its ranking. Returns the whole id."""
-        with self._database.writing() as connection:
+        with self.database.writing() as connection:
             whole = _whole_id(connection, id)
+            # Its file may be imported anew.
+            connection.execute(
+                "DELETE FROM imported WHERE path IN (SELECT resolved->>'file' FROM runs WHERE id = ?)", [whole]
+            )
             _delete(connection, [whole])
-        self._files.ranking_path(whole).unlink(missing_ok=True)
+        self.files.ranking_path(whole).unlink(missing_ok=True)
         return whole
 
     def prune(self, max_age: float = 3600) -> list[Path]:
@@ -98,9 +102,9 @@ class Store:
         Args:
             max_age: seconds after which a file that is still being written counts as abandoned.
         """
-        with self._database.writing() as connection:  # no other writer may be between its file and its row
+        with self.database.writing() as connection:  # no other writer may be between its file and its row
             ids = {id for (id,) in connection.execute("SELECT id FROM runs WHERE has_ranking").fetchall()}
-            orphans = self._files.orphans(ids, time.time() - max_age)
+            orphans = self.files.orphans(ids, time.time() - max_age)
             for path in orphans:
                 path.unlink(missing_ok=True)
         return orphans
@@ -109,7 +113,7 @@ class Store:
 
     def query(self, sql: str, parameters: Sequence = ()) -> pa.Table:
         """The answer to a SELECT over the tables of schema/1.sql and the view `results`, from one consistent state."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return connection.sql(sql, params=list(parameters)).to_arrow_table()
 
     def runs(self, **where: object) -> pa.Table:
@@ -151,13 +155,29 @@ class Store:
             [metric, list(run_ids)],
         )
 
+    def tables(self, **where: object) -> dict[str, pa.Table]:
+        """Every table of the runs that `where` chooses (as in `runs`), all from one consistent state."""
+        condition, parameters = _condition(where)
+        chosen = f"(SELECT id FROM results WHERE {condition})"
+        parts = {
+            "runs": f"id IN {chosen}",
+            "models": f"(name, revision) IN (SELECT (model, model_revision) FROM runs WHERE id IN {chosen})",
+            "tasks": "(name, revision, split, subset) IN"
+            f" (SELECT (task, task_revision, split, subset) FROM runs WHERE id IN {chosen})",
+        } | dict.fromkeys(RUN_TABLES[1:], f"run_id IN {chosen}")
+        with self.database.reading() as connection:
+            return {
+                name: connection.sql(f"SELECT * FROM {name} WHERE {part}", params=parameters).to_arrow_table()
+                for name, part in parts.items()
+            }
+
     def run(self, id: str) -> Run:
         """Everything about a run, named by its id or a unique beginning of it, but its ranking and texts.
 
         Raises:
             LeaderboardError: no run, or more than one, has this id.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             whole = _whole_id(connection, id)
 
             def fetch(sql: str) -> pa.Table:
@@ -183,15 +203,15 @@ class Store:
 
     def ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking | None:
         """A run's ranking, or that of some of its queries; None where the run has none."""
-        with self._database.explained("read"):
-            if not self._files.ranking_path(run_id).is_file():
+        with self.database.explained("read"):
+            if not self.files.ranking_path(run_id).is_file():
                 return None
-            return self._files.read_ranking(run_id, query_ids)
+            return self.files.read_ranking(run_id, query_ids)
 
     def texts(self, task: Task) -> Texts | None:
         """Queries, relevance judgements and shown documents of a task; None where none were kept."""
-        with self._database.explained("read"):
-            return self._files.read_texts(task)
+        with self.database.explained("read"):
+            return self.files.read_texts(task)
 
     def failures(self) -> pa.Table:
         """Failures, newest first: model, task, problem, hint, asked (JSON), created."""
@@ -210,25 +230,26 @@ def _stored(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> set[str]:
     return {id for (id,) in connection.execute("SELECT id FROM runs WHERE id IN (SELECT unnest(?))", [ids]).fetchall()}
 
 
+def insert_into(table: str, select: str) -> str:
+    """The statement that adds rows; a model or task already known keeps its row unless the new one has details."""
+    columns = {"models": ("kind", "details"), "tasks": ("type", "main_metric", "details")}.get(table)
+    if not columns:
+        return f"INSERT INTO {table} BY NAME {select}"
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    return f"INSERT INTO {table} BY NAME {select} ON CONFLICT DO UPDATE SET {changes} WHERE excluded.details <> '{{}}'"
+
+
 def _insert(connection: duckdb.DuckDBPyConnection, content: Mapping[str, pa.Table]) -> None:
     for name, table in content.items():
-        if not table.num_rows:
-            continue
-        connection.register("incoming", table)
-        # A model or task already known keeps its row unless the new one knows more about it.
-        known = {
-            "models": " ON CONFLICT DO UPDATE SET kind = excluded.kind, details = excluded.details",
-            "tasks": " ON CONFLICT DO UPDATE SET type = excluded.type, main_metric = excluded.main_metric,"
-            " details = excluded.details",
-        }.get(name)
-        rule = f"{known} WHERE excluded.details <> '{{}}'" if known else ""
-        connection.execute(f'INSERT INTO "{name}" BY NAME SELECT * FROM incoming{rule}')
-        connection.unregister("incoming")
+        if table.num_rows:
+            connection.register("incoming", table)
+            connection.execute(insert_into(name, "SELECT * FROM incoming"))
+            connection.unregister("incoming")
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> None:
     ids = list(_stored(connection, ids))
-    for name in _RUN_TABLES if ids else ():
+    for name in RUN_TABLES if ids else ():
         key = "id" if name == "runs" else "run_id"
         connection.execute(f"DELETE FROM {name} WHERE {key} IN (SELECT unnest(?))", [ids])
 

@@ -112,7 +112,7 @@ def test_another_program_that_keeps_the_file_is_named_after_the_time_limit(tmp_p
 def test_a_reader_at_work_delays_a_writer_but_not_another_reader(tmp_path, make_run):
     store = Store(tmp_path / "results.duckdb", timeout=5)
     store.add(make_run(1))
-    with store._database.reading() as connection:
+    with store.database.reading() as connection:
         assert store.runs().num_rows == 1
         with pytest.raises(LeaderboardError, match="held by"):
             Store(store.path, timeout=0.1).add(make_run(2))

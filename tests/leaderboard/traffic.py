@@ -8,8 +8,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from leaderboard.records import Model, PerQuery, Ranking, Run, Task, Texts  # noqa: E402
-from leaderboard.store import Store  # noqa: E402
+from leaderboard.records import Model, PerQuery, Ranking, Run, Task, Texts
+from leaderboard.store import Store
 
 QUERIES = 20
 _IDS = [f"q{i}" for i in range(QUERIES)]

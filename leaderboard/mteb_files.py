@@ -1,0 +1,157 @@
+"""MTEB's result files: `results/<model>/<revision>/<Task>.json`, of every mteb version, read as runs.
+
+Since mteb 1.11 a file holds `scores: {split: [{hf_subset, languages, main_score, metric: value}]}`; before, splits
+stood at the top level, with nested similarity scores and no main score. A folder's optional model_meta.json names the
+model. The revision "external" marks scores that a model's authors reported themselves.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from typing import NamedTuple
+
+from leaderboard.records import Model, Run, Task
+
+# Old names of the similarities, under which files before 1.11 nest their scores.
+_NESTED = {"cos_sim": "cosine", **{name: name for name in ("manhattan", "euclidean", "dot", "max", "similarity")}}
+_NO_SCORES = {"main_score", "hf_subset", "languages", "evaluation_time"}
+
+
+class TaskFacts(NamedTuple):
+    """What a file does not say of its task: its name today, mteb's type and main metric."""
+
+    name: str
+    type: str
+    main_metric: str
+
+
+class Malformed(ValueError):
+    """The file is no result file; the text says why."""
+
+
+def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run]:
+    """The runs of one file, one for each split and subset, with ids that depend on what was evaluated alone.
+
+    Args:
+        path: `.../<model>/<revision>/<Task>.json`.
+        content: the file's bytes.
+        facts: of the tasks by name; a task without keeps its name, an empty type, and the main metric "main_score".
+
+    Raises:
+        Malformed: no JSON, no scores, or an entry without a main score.
+    """
+    data = _object(content)
+    name = data.get("task_name", data.get("mteb_dataset_name"))
+    if not isinstance(name, str):
+        raise Malformed("no task name")
+    task = facts.get(name, TaskFacts(name, "", "main_score"))
+    entries = list(_entries(data, task.main_metric))
+    if not entries:
+        raise Malformed("no scores")
+    model = _model(path.parent)
+    seconds = data.get("evaluation_time")
+    runs = {}
+    for split, subset, entry in entries:
+        place = Task(
+            task.name, task.type, split, subset, str(data.get("dataset_revision") or ""), task.main_metric,
+            {"languages": entry["languages"]} if entry.get("languages") else {},
+        )  # fmt: skip
+        scores = {key: float(value) for key, value in entry.items() if key not in _NO_SCORES and _is_number(value)}
+        run = Run(
+            model, place, float(entry["main_score"]), scores,
+            costs={"evaluation_seconds": float(seconds)} if _is_number(seconds) and len(entries) == 1 else {},
+            resolved={"file": "/".join(path.parts[-3:])},
+            environment={"packages": {"mteb": data["mteb_version"]}} if data.get("mteb_version") else {},
+            source="mteb-external" if model.revision == "external" else "mteb",
+            id=imported_id(model, place),
+            created=_date(data.get("date")),
+        )  # fmt: skip
+        runs[run.id] = run
+    return list(runs.values())
+
+
+def imported_id(model: Model, task: Task, *more: str) -> str:
+    """The id of an imported run: the same whenever the same thing is imported again."""
+    parts = [model.name, model.revision, task.name, task.revision, task.split, task.subset, *more]
+    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _object(content: bytes) -> dict:
+    try:
+        data = json.loads(content)
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise Malformed(f"no JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise Malformed(f"a JSON {type(data).__name__}, not an object")
+    return data
+
+
+def _entries(data: dict, main_metric: str) -> Iterator[tuple[str, str, dict]]:
+    for split, scores in _splits(data).items():
+        if isinstance(scores, list):
+            found = [(entry.get("hf_subset", "default"), entry) for entry in scores if isinstance(entry, dict)]
+        elif isinstance(scores, dict):
+            by_subset = any(isinstance(value, dict) and key not in _NESTED for key, value in scores.items())
+            found = list(scores.items()) if by_subset else [("default", scores)]
+            found = [(subset, entry) for subset, entry in found if isinstance(entry, dict)]
+        else:
+            raise Malformed(f"the scores of {split!r} are a {type(scores).__name__}")
+        for subset, entry in found:
+            entry = _flat(entry)
+            entry.setdefault("main_score", entry.get(main_metric))
+            if not _is_number(entry["main_score"]):
+                raise Malformed(f"no main score for split {split!r}, subset {subset!r}")
+            yield split, str(subset), entry
+
+
+def _splits(data: dict) -> dict:
+    if "scores" in data:
+        if not isinstance(data["scores"], dict):
+            raise Malformed(f"the scores are a {type(data['scores']).__name__}, not an object")
+        return data["scores"]
+    return {key: value for key, value in data.items() if isinstance(value, dict)}
+
+
+def _flat(entry: dict) -> dict:
+    """Nested scores, as `cos_sim: {spearman: 0.8}`, by the names of today: `cosine_spearman`."""
+    flat = {}
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            flat |= {f"{_NESTED.get(key, key)}_{inner}": score for inner, score in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+
+
+def _date(value: object) -> datetime:
+    try:
+        if isinstance(value, str):
+            date = datetime.fromisoformat(value)
+            return date if date.tzinfo else date.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(value, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.now(UTC)
+
+
+@cache
+def _model(folder: Path) -> Model:
+    name, revision, details = folder.parent.name.replace("__", "/"), folder.name, {}
+    meta_file = folder / "model_meta.json"
+    if meta_file.is_file():
+        meta = _object(meta_file.read_bytes())
+        name, revision = meta.get("name") or name, meta.get("revision") or revision
+        known = {
+            "dim": meta.get("embed_dim"), "parameters": meta.get("n_parameters"), "licence": meta.get("license"),
+            "public": meta.get("open_weights"), "max_length": meta.get("max_tokens"),
+            "training_datasets": meta.get("training_datasets"),
+        }  # fmt: skip
+        details = {key: value for key, value in known.items() if value is not None}
+    return Model(name, revision, details=details)

@@ -1,0 +1,109 @@
+"""Merge, export, import: what goes out comes back the same."""
+
+import json
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.exporting import export
+from leaderboard.merging import merge
+from leaderboard.records import Failure, Model, Task
+from leaderboard.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results.duckdb")
+
+
+def test_merge_adds_what_is_lacking_and_nothing_twice(tmp_path, store, make_run):
+    other = Store(tmp_path / "o'ther" / "other.duckdb")
+    shared, own, theirs = make_run(1), make_run(2), make_run(3)
+    for target, run in ((store, shared), (store, own), (other, shared), (other, theirs)):
+        target.add(run)
+    other.add_failure(Failure("m", "t", "out of memory", asked={"batch": 4}))
+    assert merge(store, other.path) == (1, 1, 1)
+    assert merge(store, other.path) == (0, 0, 2)
+    assert set(store.runs()["id"].to_pylist()) == {shared.id, own.id, theirs.id}
+    assert store.query("SELECT count(*) AS n FROM scores")["n"].to_pylist() == [6]
+    merged = store.run(theirs.id)
+    assert merged.scores == theirs.scores and merged.phases == theirs.phases
+    np.testing.assert_array_equal(store.ranking(theirs.id).scores, other.ranking(theirs.id).scores)
+    assert set(store.texts(theirs.task).documents) == {"d1", "d2", "d3"}
+    assert store.failures().num_rows == 1
+    assert other.runs().num_rows == 2
+
+
+def test_merge_names_what_is_wrong(tmp_path, store, make_run):
+    store.add(make_run(1))
+    with pytest.raises(LeaderboardError, match="no file"):
+        merge(store, tmp_path / "absent.duckdb")
+    with pytest.raises(LeaderboardError, match="the store itself"):
+        merge(store, store.path)
+    (tmp_path / "bad.duckdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(LeaderboardError, match="corrupt"):
+        merge(store, tmp_path / "bad.duckdb")
+    assert store.runs().num_rows == 1
+
+
+@pytest.mark.parametrize(("format", "read"), [("parquet", pyarrow.parquet.read_table), ("csv", pyarrow.csv.read_csv)])
+def test_tables_keep_every_figure(tmp_path, store, make_run, format, read):
+    kept, left = make_run(1), make_run(2, model=Model("another"))
+    store.add(kept)
+    store.add(left)
+    paths = export(store, tmp_path / "out", format, model="org/model")
+    tables = {path.stem: read(path) for path in paths}
+    assert tables["runs"]["id"].to_pylist() == [kept.id]
+    assert dict(zip(*tables["scores"].select(["metric", "value"]).to_pydict().values(), strict=True)) == kept.scores
+    assert tables["per_query"].num_rows == 10
+    assert tables["models"]["name"].to_pylist() == ["org/model"]
+
+
+def test_mteb_loads_our_export_with_the_same_scores(tmp_path, store, make_run):
+    import mteb
+    from mteb.results import TaskResult
+
+    task = Task(
+        "SciFact", "Retrieval", revision="0228b52cf27578f30900b9e5271d331663a030d7", details={"languages": ["eng-Latn"]}
+    )
+    full = make_run(1, task=task)
+    older = make_run(2, task=task, created=full.created.replace(year=2020))
+    cut = make_run(3, task=task, dim=128, precision="int8")
+    for run in (full, older, cut):
+        store.add(run)
+    paths = {path.relative_to(tmp_path).as_posix(): path for path in export(store, tmp_path, "mteb")}
+    plain = paths["results/org__model/abc/SciFact.json"]
+    view = paths["results/org__model/abc/experiments/dim_128__precision_int8/SciFact.json"]
+    for path, run in ((plain, full), (view, cut)):
+        result = TaskResult.from_disk(path)
+        assert result.get_score() == run.main_score
+        (entry,) = result.scores["test"]
+        assert {name: entry[name] for name in run.scores} == run.scores
+    loaded = mteb.ResultCache(tmp_path).load_results()
+    (model,) = loaded.model_results
+    assert (model.model_name, model.model_revision) == ("org/model", "abc")
+    (result,) = model.task_results
+    assert result.get_score() == full.main_score
+    both = mteb.ResultCache(tmp_path).load_results(load_experiments="match_name")
+    assert sorted(r.get_score() for m in both.model_results for r in m.task_results) == sorted(
+        [full.main_score, cut.main_score]
+    )
+
+
+def test_hostile_names_stay_inside_the_folder(tmp_path, store, make_run):
+    store.add(make_run(1, model=Model("../../../escape", "../r"), task=Task("../../t", "STS")))
+    out = tmp_path / "deep" / "er"
+    for path in export(store, out, "mteb"):
+        assert path.resolve().is_relative_to(out.resolve())
+    assert json.loads((out / "results").glob("*/*/*.json").__next__().read_text())
+
+
+def test_an_unknown_format_or_filter_is_named(tmp_path, store):
+    with pytest.raises(LeaderboardError, match="Unknown format") as caught:
+        export(store, tmp_path, "xml")
+    assert "parquet" in caught.value.hint
+    with pytest.raises(LeaderboardError, match="colour"):
+        export(store, tmp_path, "csv", colour="red")
