@@ -14,7 +14,7 @@ from transformers.utils import logging
 from embedlab.encoders import causal2vec, gem, genc, in_context, kalm, llm2vec, nv_embed, pooling_and_attn
 
 logging.disable_progress_bar()
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # on models this small, more threads only wait for each other
 
 EXAMPLES = [{"instruction": "Find the answer", "query": "what is judo", "response": "a martial art"}]
 LLAMA_3 = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")

@@ -9,15 +9,15 @@ def rms_norm(states, norm):
     return norm.weight * states / torch.sqrt((states**2).mean(-1, keepdim=True) + norm.variance_epsilon)
 
 
-def rotated(states, position, theta):
-    """Rotary position embedding of one head's vector: dimension i turns with dimension i + d/2."""
-    half = len(states) // 2
-    turned = torch.empty_like(states)
-    for i in range(half):
-        angle = position * theta ** (-i / half)
-        turned[i] = states[i] * math.cos(angle) - states[i + half] * math.sin(angle)
-        turned[i + half] = states[i + half] * math.cos(angle) + states[i] * math.sin(angle)
-    return turned
+def rotated(states, theta):
+    """Rotary position embedding of one head `[L, w]`: dimensions i and i + w/2 are one complex number that turns."""
+    half = states.shape[1] // 2
+    numbers = torch.complex(states[:, :half], states[:, half:])
+    for position in range(len(states)):
+        for i in range(half):
+            angle = position * theta ** (-i / half)
+            numbers[position, i] *= complex(math.cos(angle), math.sin(angle))
+    return torch.cat([numbers.real, numbers.imag], dim=1)
 
 
 @torch.no_grad()
@@ -41,19 +41,19 @@ def decoder_states(model, embeddings, sees):
         normed = rms_norm(states, layer.input_layernorm)
         attention = layer.self_attn
         q, k, v = (getattr(attention, f"{name}_proj")(normed) for name in "qkv")
-        rows = []
+        hidden = torch.zeros(len(states), len(states))
         for row in range(len(states)):
-            out = []
-            for head in range(heads):
-                group = head // (heads // groups)
-                query = rotated(q[row, head * width : (head + 1) * width], row, theta)
-                columns = [column for column in range(len(states)) if sees(row, column, number)]
-                keys = [rotated(k[c, group * width : (group + 1) * width], c, theta) for c in columns]
-                scores = torch.stack([query @ key for key in keys]) / math.sqrt(width)
-                values = torch.stack([v[c, group * width : (group + 1) * width] for c in columns])
-                out.append(scores.softmax(0) @ values)
-            rows.append(torch.cat(out))
-        states = states + attention.o_proj(torch.stack(rows))
+            for column in range(len(states)):
+                if not sees(row, column, number):
+                    hidden[row, column] = -torch.inf
+        rotated_keys = [rotated(k[:, group * width : (group + 1) * width], theta) for group in range(groups)]
+        out = []
+        for head in range(heads):
+            group = head // (heads // groups)
+            query = rotated(q[:, head * width : (head + 1) * width], theta)
+            shares = (torch.einsum("rw,cw->rc", query, rotated_keys[group]) / math.sqrt(width) + hidden).softmax(-1)
+            out.append(torch.einsum("rc,cw->rw", shares, v[:, group * width : (group + 1) * width]))
+        states = states + attention.o_proj(torch.cat(out, dim=1))
         normed = rms_norm(states, layer.post_attention_layernorm)
         mlp = layer.mlp
         states = states + mlp.down_proj(torch.nn.functional.silu(mlp.gate_proj(normed)) * mlp.up_proj(normed))
