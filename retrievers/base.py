@@ -1,11 +1,12 @@
 """What every retriever is: documents in, ranked rows out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 
 class Hits(NamedTuple):
@@ -30,11 +31,22 @@ class Retriever(ABC):
 
     @abstractmethod
     def index(self, ids: Sequence[str], documents) -> "Retriever":
-        """Index `documents` (texts, a float array `[n, d]`, or a CSR matrix `[n, |V|]`) under `ids`; returns self."""
+        """Index `documents` under `ids`, in place of what was indexed before; returns self.
+
+        `documents` are texts (strings, or mappings with "title" and "text"), a float array `[n, d]`, or a CSR
+        matrix `[n, |V|]`, as the retriever takes them.
+        """
 
     @abstractmethod
-    def search(self, queries, k: int) -> Hits:
-        """The `k` best documents for each query (texts, a float array `[q, d]`, or a CSR matrix `[q, |V|]`)."""
+    def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+        """The `k` best documents for each query (texts, a float array `[q, d]`, or a CSR matrix `[q, |V|]`).
+
+        `only` limits the search to these document ids. Where fewer than `k` documents are found, or indexed,
+        the last places are empty (row -1, score -inf).
+
+        Raises:
+            RetrieverError: nothing is indexed, `k` is below 1, an id of `only` is unknown, or the queries do not fit.
+        """
 
     @abstractmethod
     def save(self, path: Path) -> None:
@@ -42,5 +54,20 @@ class Retriever(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, path: Path) -> "Retriever":
-        """Read an index that `save` wrote."""
+    def load(cls, path: Path, encoder=None) -> "Retriever":
+        """Read an index that `save` wrote; refuses where `encoder` is not the one that made its vectors."""
+
+    def search_one(self, query, k: int, *, only: Collection[str] | None = None) -> list[tuple[str, float]]:
+        """The `k` best documents for one query (a text, a vector `[d]`, or a CSR matrix `[1, |V|]`): ids and scores."""
+        queries = query if issparse(query) else [query] if isinstance(query, str) else np.asarray(query)[None]
+        hits = self.search(queries, k, only=only)
+        pairs = zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
+        return [(self.ids[row], score) for row, score in pairs if row >= 0]
+
+    def text(self, row: int) -> str | None:
+        """The text of the document at `row`; None where the retriever keeps no texts."""
+        return None
+
+    def __rshift__(self, stage: Any) -> "Retriever":
+        """`retriever >> stage`: the stage works on what this retriever finds."""
+        return stage.after(self)

@@ -1,0 +1,80 @@
+"""What the indexes of dense vectors share: metrics, checks, exact scoring of chosen rows."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import issparse
+
+from retrievers.errors import RetrieverError
+from retrievers.index import Index
+
+METRICS = ("ip", "cosine", "l2")
+
+
+@dataclass(eq=False)
+class DenseIndex(Index):
+    """An index of vectors `[n, d]`.
+
+    `metric`: "ip" (inner product), "cosine", or "l2", whose score is minus the squared Euclidean distance, so that
+    higher is better everywhere.
+    """
+
+    metric: str = field(default="ip", kw_only=True)
+
+    def __post_init__(self):
+        if self.metric not in METRICS:
+            raise RetrieverError(f"Unknown metric {self.metric!r}.", f"Known: {', '.join(METRICS)}.")
+        super().__post_init__()
+
+    @property
+    def dim(self) -> int:
+        """The dimension of the vectors; 0 while nothing is indexed."""
+        return self._dim
+
+    def _clear(self) -> None:
+        self._dim = 0
+
+    def _checked(self, documents) -> np.ndarray:
+        vectors = check_vectors(documents)
+        if self._dim and vectors.shape[1] != self._dim:
+            raise RetrieverError(
+                f"The vectors have {vectors.shape[1]} dimensions, those of the index {self._dim}.",
+                "Encode with the model and the dimension that the index was built with.",
+            )
+        return vectors
+
+    def _content(self, documents: np.ndarray):
+        yield "vectors", np.ascontiguousarray(documents).tobytes()
+
+    def _prepared(self, vectors: np.ndarray) -> np.ndarray:
+        """float32, contiguous, and of length 1 where the metric is cosine."""
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        return normalised(vectors) if self.metric == "cosine" else vectors
+
+
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """Rows divided by their length; a zero row stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+
+def check_vectors(vectors) -> np.ndarray:
+    """The vectors as a float array `[n, d]`.
+
+    Raises:
+        RetrieverError: they are something else, or hold NaN or infinity.
+    """
+    if issparse(vectors):
+        raise RetrieverError("A dense index was given sparse vectors.", "Use 'sparse', 'seismic' or 'lucene:impact'.")
+    if hasattr(vectors, "detach"):  # a torch tensor
+        vectors = vectors.detach().float().cpu().numpy()
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+        raise RetrieverError(
+            f"Expected vectors as a float array [n, d], got {vectors.dtype} of shape {list(vectors.shape)}.",
+            "Encode texts first, or use a text retriever: 'lucene', or retrievers.encoded(encoder, index).",
+        )
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise RetrieverError(f"The vector at row {row} holds NaN or infinity.", "Encode again, perhaps in float32.")
+    return vectors

@@ -1,0 +1,103 @@
+"""Exact dense search with torch, on CPU or GPU, in chunks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from retrievers import ranking
+from retrievers.base import Hits
+from retrievers.dense import DenseIndex
+
+_DOCUMENTS = 50_000  # rows per matrix product: with 1,024 queries the scores take 200 MB
+_QUERIES = 1024
+
+
+@dataclass(eq=False)
+class TorchIndex(DenseIndex):
+    """Every document is scored. Vectors stay in the precision they came in; scores are computed in float32.
+
+    `device` is a torch device; by default a GPU where there is one.
+    """
+
+    family: ClassVar[str] = "torch"
+
+    device: str = ""
+
+    @property
+    def on(self) -> str:
+        """The device in use."""
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._chunks: list[torch.Tensor] = []
+
+    def _add(self, vectors: np.ndarray) -> None:
+        self._dim = vectors.shape[1]
+        if self.metric == "cosine":
+            vectors = self._prepared(vectors).astype(vectors.dtype, copy=False)
+        # On the CPU this shares the caller's memory: the corpus is never held twice.
+        self._chunks += torch.from_numpy(_writable(vectors)).to(self.on).split(_DOCUMENTS)
+
+    def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
+        queries = torch.from_numpy(self._prepared(queries)).to(self.on)
+        parts = [self._search_batch(batch, k, rows) for batch in queries.split(_QUERIES)]
+        return Hits(np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts]))
+
+    def _search_batch(self, queries: torch.Tensor, k: int, rows: np.ndarray | None) -> Hits:
+        found, start = None, 0
+        for chunk in self._chunks:
+            here = np.arange(start, start + len(chunk))
+            start += len(chunk)
+            if rows is not None:
+                here = rows[(rows >= here[0]) & (rows <= here[-1])]
+                chunk = chunk[torch.from_numpy(here - (start - len(chunk))).to(chunk.device)]
+            if len(here):
+                hits = _top(self._scores(queries, chunk.float()), k, here)
+                found = hits if found is None else ranking.merge(found, hits, k)
+        return found
+
+    def _scores(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
+        products = queries @ documents.T
+        if self.metric != "l2":
+            return products
+        return 2 * products - queries.square().sum(1)[:, None] - documents.square().sum(1)[None]
+
+    def memory_bytes(self) -> int:
+        return sum(chunk.numel() * chunk.element_size() for chunk in self._chunks)
+
+    def _write(self, target: Path) -> None:
+        # Chunk by chunk, so that a GPU's index does not have to fit into the host's memory at once.
+        dtype = self._chunks[0].cpu().numpy().dtype if self._chunks else np.float32
+        shape = (len(self.ids), self._dim)
+        file = np.lib.format.open_memmap(target / "vectors.npy", mode="w+", dtype=dtype, shape=shape)
+        start = 0
+        for chunk in self._chunks:
+            file[start : start + len(chunk)] = chunk.cpu().numpy()
+            start += len(chunk)
+        file.flush()
+
+    def _read(self, path: Path) -> None:
+        # Copy on write: the file is mapped, not read, and never written to.
+        vectors = np.load(path / "vectors.npy", mmap_mode="c")
+        self._dim = vectors.shape[1]
+        self._chunks = list(torch.from_numpy(vectors).to(self.on).split(_DOCUMENTS))
+
+
+def _top(scores: torch.Tensor, k: int, rows: np.ndarray) -> Hits:
+    """As `ranking.top`; torch finds the candidates, and numpy settles the queries with a tie at the cut."""
+    k = min(k, scores.shape[1])
+    values, columns = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    tied = torch.nonzero(values[:, k - 1] == values[:, k])[:, 0] if values.shape[1] > k else []
+    hits = ranking.best(rows[columns[:, :k].cpu().numpy()], values[:, :k].cpu().numpy(), k)
+    if len(tied):
+        settled = ranking.top(scores[tied].cpu().numpy(), k, rows)
+        hits.rows[tied.cpu().numpy()], hits.scores[tied.cpu().numpy()] = settled
+    return hits
+
+
+def _writable(vectors: np.ndarray) -> np.ndarray:
+    return vectors if vectors.flags.writeable and vectors.flags.c_contiguous else np.array(vectors)

@@ -1,0 +1,191 @@
+"""What all indexes of one kind of vector or text share: ids, checks, memory of their making, the folder on disk."""
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+
+from retrievers import folder, ranking
+from retrievers.base import Hits, Retriever
+from retrievers.errors import RetrieverError
+
+
+@dataclass(eq=False)
+class Index(Retriever):
+    """A retriever over one index. A kind of index says how to add, search, write and read; the fields are its settings.
+
+    `encoder` identifies what made the vectors; `corpus` is a digest of the ids and documents, however chunked.
+    """
+
+    family: ClassVar[str]  # the word before the colon in the factory string
+
+    encoder: str = field(default="", kw_only=True)
+
+    def __post_init__(self):
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all documents."""
+        self.ids: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._digests = {}
+        self._loaded_corpus = ""
+        self._clear()
+
+    def index(self, ids: Sequence[str], documents) -> Self:
+        self.clear()
+        return self.add(ids, documents)
+
+    def add(self, ids: Sequence[str], documents) -> Self:
+        """Index a further chunk. Kinds that are trained (IVF, PQ, SQ8) learn from the first chunk.
+
+        Raises:
+            RetrieverError: ids are empty, not strings or duplicates, or documents do not fit; nothing is added then.
+        """
+        if self._loaded_corpus:
+            raise RetrieverError("A loaded index takes no more documents.", "Index the whole corpus anew.")
+        ids = list(ids)
+        documents = self._checked(documents)
+        count = documents.shape[0] if hasattr(documents, "shape") else len(documents)
+        if len(ids) != count:
+            raise RetrieverError(f"{len(ids)} ids were given for {count} documents.", "Give one id per document.")
+        rows = self._new_rows(ids)
+        self._add(documents)
+        self._rows.update(rows)
+        self.ids.extend(ids)
+        for part, data in [("ids", _joined(ids)), *self._content(documents)]:
+            self._digests.setdefault(part, hashlib.blake2b(digest_size=16)).update(data)
+        return self
+
+    def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+        if not self.ids:
+            raise RetrieverError("The index is empty.", "Index documents first: retriever.index(ids, documents).")
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise RetrieverError(f"k is {k!r}.", "Ask for 1 document or more.")
+        rows = None if only is None else self._rows_of(only)
+        queries = self._checked_queries(queries)
+        count = len(self.ids) if rows is None else len(rows)
+        if count == 0:
+            empty = np.empty((queries.shape[0] if hasattr(queries, "shape") else len(queries), 0))
+            return ranking.pad(Hits(empty, empty), k)
+        return ranking.pad(self._search(queries, min(int(k), count), rows), k)
+
+    @property
+    def corpus(self) -> str:
+        """Digest of ids and documents, the same for the same corpus in any chunks."""
+        parts = "".join(f"{part}:{digest.hexdigest()} " for part, digest in sorted(self._digests.items()))
+        return self._loaded_corpus or hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+
+    @property
+    def settings(self) -> dict:
+        """The fields that shape the index, as `retrievers.make` takes them."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "encoder"}
+
+    def save(self, path: Path) -> None:
+        def fill(target: Path) -> None:
+            (target / "ids.json").write_text(json.dumps(list(self.ids), ensure_ascii=False), encoding="utf-8")
+            self._write(target)
+
+        folder.write(path, self.manifest, fill)
+
+    @property
+    def manifest(self) -> dict:
+        """What a saved index says of itself."""
+        return {
+            "retriever": self.family,
+            "settings": self.settings,
+            "encoder": self.encoder,
+            "corpus": self.corpus,
+            "documents": len(self.ids),
+        }
+
+    @classmethod
+    def load(cls, path: Path, encoder: str | None = None) -> Self:
+        manifest = folder.read_manifest(path)
+        if manifest["retriever"] != cls.family:
+            raise RetrieverError(
+                f"The index at {path} is of kind {manifest['retriever']!r}, not {cls.family!r}.",
+                "Load any kind with retrievers.load(path).",
+            )
+        check_encoder(path, manifest["encoder"], encoder)
+        loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
+        loaded.ids = json.loads((Path(path) / "ids.json").read_text(encoding="utf-8"))
+        loaded._loaded_corpus = manifest["corpus"]
+        loaded._read(Path(path))
+        return loaded
+
+    def memory_bytes(self) -> int:
+        """Bytes that the index holds in memory for searching, without ids."""
+        raise NotImplementedError
+
+    def _new_rows(self, ids: list[str]) -> dict[str, int]:
+        known = self._row_table()
+        fresh = {}
+        for row, name in enumerate(ids, start=len(self.ids)):
+            if not isinstance(name, str) or not name:
+                raise RetrieverError(f"The document at row {row} has the id {name!r}.", "Ids are non-empty strings.")
+            if name in known or name in fresh:
+                raise RetrieverError(f"The id {name!r} occurs twice.", "Give each document an id of its own.")
+            fresh[name] = row
+        return fresh
+
+    def _row_table(self) -> dict[str, int]:
+        if len(self._rows) != len(self.ids):  # after loading
+            self._rows = {name: row for row, name in enumerate(self.ids)}
+        return self._rows
+
+    def _rows_of(self, only: Collection[str]) -> np.ndarray:
+        table = self._row_table()
+        unknown = [name for name in only if name not in table]
+        if unknown:
+            raise RetrieverError(
+                f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
+                "Filter by ids that were indexed.",
+            )
+        return np.array(sorted({table[name] for name in only}), dtype=np.int64)
+
+    # What a kind of index says.
+
+    @abstractmethod
+    def _clear(self) -> None: ...
+
+    @abstractmethod
+    def _checked(self, documents): ...
+
+    def _checked_queries(self, queries):
+        return self._checked(queries)
+
+    @abstractmethod
+    def _content(self, documents) -> Iterable[tuple[str, bytes]]:
+        """The documents' bytes for the digest, by part."""
+
+    @abstractmethod
+    def _add(self, documents) -> None: ...
+
+    @abstractmethod
+    def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
+        """The best `k` (at most the number of documents allowed) among all rows, or among `rows` (ascending)."""
+
+    @abstractmethod
+    def _write(self, target: Path) -> None: ...
+
+    @abstractmethod
+    def _read(self, path: Path) -> None: ...
+
+
+def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:
+    """Refuse an index whose vectors another encoder made."""
+    if wanted and made_by and wanted != made_by:
+        raise RetrieverError(
+            f"The index at {path} was made with the encoder {made_by!r}, not {wanted!r}.",
+            f"Load it with {made_by!r}, or build an index with {wanted!r}.",
+        )
+
+
+def _joined(texts: list[str]) -> bytes:
+    return "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass")

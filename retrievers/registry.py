@@ -1,0 +1,99 @@
+"""Factory strings: `make("faiss:hnsw32,efSearch=128", metric="cosine")`, and `load` for any saved index."""
+
+import inspect
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+from retrievers import folder
+from retrievers.base import Retriever
+from retrievers.errors import RetrieverError
+
+# The word before the colon -> module:class. The part after the colon, up to the first setting, is the field `kind`.
+FAMILIES = {
+    "faiss": "retrievers._faiss:FaissIndex",
+    "torch": "retrievers.exact:TorchIndex",
+    "lucene": "retrievers.lucene:LuceneIndex",
+    "sparse": "retrievers.sparse:SparseIndex",
+    "seismic": "retrievers.seismic:SeismicIndex",
+}
+COMPOSED = {
+    "encoded": "retrievers.encoded:Encoded",
+    "fusion": "retrievers.hybrid:Fusion",
+}
+SPECS = (
+    "faiss:flat", "faiss:hnsw32", "faiss:ivf64", "faiss:ivf64,sq8", "faiss:ivf64,pq48", "faiss:sq8", "faiss:pq48",
+    "faiss:binary", "torch", "lucene", "lucene:multifield", "lucene:impact", "lucene:hnsw", "sparse", "seismic",
+)  # fmt: skip
+_HINT = f"Known: {' '.join(SPECS)}. Settings follow as ,name=value: faiss:hnsw32,efSearch=128."
+
+
+def make(spec: str, **settings) -> Retriever:
+    """An empty retriever from a factory string.
+
+    Args:
+        spec: `family[:kind][,name=value ...]`, such as "faiss:ivf64,nprobe=8" or "lucene:multifield,language=de".
+            Case and underscores of a setting's name do not matter.
+        settings: further settings, which win over those in the string; `encoder` is the id of the vectors' encoder.
+
+    Raises:
+        RetrieverError: the family, kind or a setting is unknown, or the package it needs is not installed.
+    """
+    head, *options = spec.strip().split(",")
+    family, _, kind = head.partition(":")
+    kinds = [kind, *(option for option in options if "=" not in option)]
+    kind = ",".join(part.strip() for part in kinds if part)
+    if family.lower() not in FAMILIES:
+        close = get_close_matches(spec.lower(), SPECS, n=3, cutoff=0.4)
+        raise RetrieverError(
+            f"Unknown retriever {spec!r}.", (f"Did you mean {' or '.join(close)}? " if close else "") + _HINT
+        )
+    cls = _class(FAMILIES[family.lower()])
+    named = dict(option.split("=", 1) for option in options if "=" in option)
+    if kind:
+        named["kind"] = kind
+    known = {name.replace("_", ""): p for name, p in inspect.signature(cls).parameters.items()}
+    values = {}
+    for name, value in {**named, **settings}.items():
+        parameter = known.get(name.strip().replace("_", "").lower())
+        if parameter is None:
+            raise RetrieverError(f"{family} has no setting {name!r}.", f"It has: {', '.join(sorted(_names(known)))}.")
+        values[parameter.name] = _typed(value, parameter)
+    return cls(**values)
+
+
+def load(path: Path, encoder=None) -> Retriever:
+    """The retriever that was saved in the folder `path`.
+
+    Args:
+        encoder: for an index of vectors, the id of the encoder it must have been made with; for a text retriever,
+            its `Encoder`, or a function from an encoder's recorded name to its `Encoder`.
+
+    Raises:
+        RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder is needed.
+    """
+    family = folder.read_manifest(path)["retriever"]
+    known = {**FAMILIES, **COMPOSED}
+    if family not in known:
+        raise RetrieverError(f"The index at {path} is of an unknown kind {family!r}.", "Build it again.")
+    return _class(known[family]).load(Path(path), encoder)
+
+
+def _class(target: str) -> type[Retriever]:
+    module, name = target.split(":")
+    return getattr(import_module(module), name)
+
+
+def _names(known: dict) -> list[str]:
+    return [parameter.name for parameter in known.values()]
+
+
+def _typed(value, parameter: inspect.Parameter):
+    if not isinstance(value, str) or isinstance(parameter.default, str):
+        return value
+    try:
+        return type(parameter.default)(value)
+    except ValueError:
+        raise RetrieverError(
+            f"The setting {parameter.name} is {value!r}.", f"It is a number, such as {parameter.default}."
+        ) from None

@@ -1,0 +1,40 @@
+"""Vectors kept beside an index for rescoring: references to the caller's chunks, or a mapped file."""
+
+from pathlib import Path
+
+import numpy as np
+
+
+class Vectors:
+    """Rows of vectors in chunks, none of them copied; a chunk may be a memory-mapped file of a vector store."""
+
+    def __init__(self):
+        self._chunks: list[np.ndarray] = []
+        self._starts = [0]
+
+    def append(self, chunk: np.ndarray) -> None:
+        self._chunks.append(chunk)
+        self._starts.append(self._starts[-1] + len(chunk))
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors at `rows` (any shape) as float32 `[*rows.shape, d]`."""
+        flat = rows.ravel()
+        out = np.empty((len(flat), self._chunks[0].shape[1]), dtype=np.float32)
+        owner = np.searchsorted(self._starts, flat, side="right") - 1
+        for number in np.unique(owner):
+            here = owner == number
+            out[here] = self._chunks[number][flat[here] - self._starts[number]]
+        return out.reshape(*rows.shape, -1)
+
+    def save(self, path: Path) -> None:
+        shape = (self._starts[-1], self._chunks[0].shape[1])
+        file = np.lib.format.open_memmap(path, mode="w+", dtype=self._chunks[0].dtype, shape=shape)
+        for start, chunk in zip(self._starts, self._chunks, strict=False):
+            file[start : start + len(chunk)] = chunk
+        file.flush()
+
+    @classmethod
+    def load(cls, path: Path) -> "Vectors":
+        vectors = cls()
+        vectors.append(np.load(path, mmap_mode="r"))
+        return vectors
