@@ -50,6 +50,7 @@ class Decoder(InputModule):
         self.attention = attention
         self.padding_side = padding_side
         self.all_layers = all_layers
+        self.max_seq_length = template.max_length
         self.rows([""])  # a template that does not fit the tokenizer fails now
 
     @classmethod
@@ -83,7 +84,8 @@ class Decoder(InputModule):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
-        self.template.max_length = value
+        """Never more than the positions that the backbone was built for."""
+        self.template.max_length = min(value, getattr(self.model.config, "max_position_embeddings", value))
 
     def get_embedding_dimension(self) -> int:
         return self.model.config.hidden_size

@@ -56,9 +56,9 @@ def test_llm2vec_pools_the_text_with_what_closes_the_turn(tiny):
 
 
 def test_genc_pools_what_follows_the_instruction(tiny):
-    tokens, pooled = shown(tiny("genc"), "are judo", "Find it.")
+    tokens, pooled = shown(tiny("genc"), "are judo", "the question.")
     assert tokens[:2] == ["<|begin_of_text|>", "<|start_header_id|>"]
-    assert "".join(tokens[2:]) == "▁user<|end_header_id|>▁\n\nFind▁it.\nare▁judo<|eot_id|>▁\n<|end_of_text|>"
+    assert "".join(tokens[2:]) == "▁user<|end_header_id|>▁\n\nthe▁question.\nare▁judo<|eot_id|>▁\n<|end_of_text|>"
     assert "".join(pooled) == "\nare▁judo<|eot_id|>▁\n<|end_of_text|>"
 
 
