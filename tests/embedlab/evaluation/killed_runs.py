@@ -1,0 +1,54 @@
+"""Evaluate a BEIR folder again and again, killed with SIGKILL at random moments, then to the end.
+
+Run as a program (it forks, which wants a process of its own): killed_runs.py MODEL BEIR_FOLDER HOME KILLS
+Prints how many runs were killed and the digest of the final run's ranking and scores.
+"""
+
+import hashlib
+import os
+import random
+import signal
+import sys
+import time
+
+import torch
+
+torch.set_num_threads(1)  # a forked child must not inherit a pool of threads
+
+from embedlab import models  # noqa: E402
+from embedlab.evaluation import encode, run  # noqa: E402
+
+
+def evaluate(model: str, folder: str) -> str:
+    outcome = run.evaluate(run.Request([model], [folder], indexes=["torch"], dtype="float32", device="cpu",
+                                       db=os.path.join(os.environ["EMBEDLAB_HOME"], "results.duckdb")))
+    assert not outcome.failures, outcome.failures
+    digest = hashlib.sha256()
+    for ranking in (finished.ranking for finished in outcome.runs):
+        digest.update(ranking.rows.tobytes() + ranking.scores.tobytes())
+    return digest.hexdigest()
+
+
+def main(model: str, folder: str, home: str, kills: int) -> None:
+    os.environ["EMBEDLAB_HOME"] = home
+    encode.SHARD_CHARACTERS = 3_000
+    loaded = models.load(model, device="cpu", dtype="float32")
+    models.load = lambda *_, **__: loaded  # loading is not what is tested
+    loaded.encoder.encode("warm up")
+    chance, killed = random.Random(7), 0
+    while killed < kills:
+        child = os.fork()
+        if child == 0:
+            evaluate(model, folder)
+            os._exit(0)
+        time.sleep(chance.uniform(0.0, 0.35))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        killed += os.WIFSIGNALED(status)
+        if not os.WIFSIGNALED(status):
+            break  # the work is done; the rest of the kills would test nothing
+    print(killed, evaluate(model, folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
