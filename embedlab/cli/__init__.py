@@ -10,11 +10,16 @@ from importlib import import_module
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-                  help="embedlab: a laboratory for text embedders built on LLMs.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="embedlab: a laboratory for text embedders built on LLMs.",
+)
 
 # name -> module with a function `command`, whose signature is the command's options, or a typer app `commands`.
-COMMANDS: list[str] = ["eval", "models", "doctor", "leaderboard", "compare"]
+COMMANDS: list[str] = ["eval", "models", "doctor", "leaderboard", "compare", "runs", "import", "export", "merge"]
 
 
 def _register() -> None:
