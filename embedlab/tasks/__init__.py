@@ -48,7 +48,7 @@ def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | 
     from embedlab.tasks import catalogue, local
 
     if not all(catalogue.is_here(name) for name in names):
-        settle()  # before mteb is imported: its libraries read then whether they are offline
+        settle()  # before mteb is imported, whose libraries read then whether they are offline
     tasks = {}
     for name in names:
         for task in catalogue.find(name):
@@ -67,6 +67,8 @@ def load(task):
         UserError: whatever went wrong: the hub cannot be reached, a file or split is missing, a line is malformed.
     """
     try:
+        if not hasattr(task, "sources"):
+            _heed_the_hub()
         task.load_data()
         if hasattr(task, "convert_v1_dataset_format_to_v2"):
             task.convert_v1_dataset_format_to_v2(num_proc=None)
@@ -77,6 +79,17 @@ def load(task):
     return task
 
 
+def _heed_the_hub() -> None:
+    """Keep the hub's libraries from retrying for half a minute what cannot be reached, even when imported before."""
+    import datasets.config
+    import huggingface_hub.constants
+
+    from embedlab.hub import settle
+
+    if not settle():
+        datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
+
+
 def _explained(task, error: Exception) -> UserError:
     name = task.metadata.name
     if isinstance(error, OSError) and hasattr(task, "sources"):
@@ -84,8 +97,8 @@ def _explained(task, error: Exception) -> UserError:
     if isinstance(error, OSError):  # covers requests', httpx' and huggingface_hub's errors of connection
         return UserError(
             f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub: {error}.",
-            f"What works offline: stdlib, stdlib-mini, a BEIR folder's path, and --data-dir DIR with {_expected(task)}. "
-            "`embedlab tasks --help` describes the layout.",
+            "What works offline: stdlib, stdlib-mini, a BEIR folder's path, and --data-dir DIR "
+            f"with {_expected(task)}. `embedlab tasks --help` describes the layout.",
         )
     return UserError(
         f"{name} cannot be loaded: {type(error).__name__}: {error}.",

@@ -13,7 +13,8 @@ from embedlab.tasks import beir, local
 
 @cache
 def benchmarks() -> dict[str, dict]:
-    """The benchmarks that we define, by name: `description`, `tasks` (names), and `define`, the metadata of new tasks.
+    """The benchmarks in data/benchmarks/, by name: `description`, `tasks` (names); where they bring tasks of their own,
+    `define` (their metadata) and `sizes`.
 
     Raises:
         UserError: a file in data/benchmarks/ is no TOML.
@@ -28,8 +29,13 @@ def benchmarks() -> dict[str, dict]:
 
 
 def built_in() -> dict[str, dict]:
-    """The tasks that our benchmarks define: name -> fields of mteb's `TaskMetadata`, and `settings` of the task."""
-    return {name: fields for bench in benchmarks().values() for name, fields in bench.get("define", {}).items()}
+    """The tasks that our benchmarks define: name -> fields of mteb's `TaskMetadata`, `settings` (attributes of the
+    task), `folder` and `sizes` (see `stdlib.folder`)."""
+    defined = {}
+    for bench in benchmarks().values():
+        for name, fields in bench.get("define", {}).items():
+            defined[name] = {**fields, "sizes": bench["sizes"]}
+    return {name: {**defined.get(fields.get("like"), {}), **fields} for name, fields in defined.items()}
 
 
 def is_here(name: str) -> bool:
@@ -131,10 +137,12 @@ def _known(folder: Path) -> type | None:
 
 
 def _built_in(name: str):
-    """A task of the built-in benchmark, built where this Python has none yet."""
+    """A task of the built-in benchmark, whose texts are collected where they have not been yet."""
     from embedlab.tasks import stdlib
 
-    return _task(name, stdlib.folder() / name, built_in()[name])
+    fields = {key: value for key, value in built_in()[name].items() if key != "like"}
+    folder = stdlib.folder(fields.pop("sizes")) / fields.pop("folder")
+    return _task(name, folder, fields)
 
 
 def _task(name: str, folder: Path, fields: dict):
