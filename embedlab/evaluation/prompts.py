@@ -8,7 +8,7 @@ def prompt_for(card: Card, encoder, task_metadata, prompt_type) -> str:
 
     The first of these that applies, in mteb's order of precedence within each:
 
-    1. the card's `prompts`, by task-role, task, type-role, type, role;
+    1. the card's `prompts`, by task-role, task, type-role, type, role; `{instruction}` is filled in;
     2. the card's `instruction` template around the task's own instruction from mteb; documents of asymmetric tasks
        stay bare unless the card says `instruct_documents`;
     3. the prompts in the model's sentence-transformers configuration.
@@ -23,7 +23,8 @@ def prompt_for(card: Card, encoder, task_metadata, prompt_type) -> str:
 
     name = get_prompt_name(card.prompts, task_metadata, prompt_type)
     if name is not None:
-        return card.prompts[name]
+        words = card.prompts[name]
+        return words.format(instruction=instruction_of(task_metadata, prompt_type)) if "{instruction}" in words else words
     if card.instruction:
         if prompt_type is not None and prompt_type.value == "document" and not card.instruct_documents:
             return ""
