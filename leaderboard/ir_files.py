@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from leaderboard.measures import stored
 from leaderboard.mteb_files import Malformed, imported_id
 from leaderboard.records import Model, Ranking, Run, Task
 
@@ -44,7 +45,7 @@ def read_table(path: Path, content: bytes) -> list[Run]:
             raise Malformed("neither Anserini's columns nor Pyserini's")
         grouped: dict[tuple, dict[str, float]] = {}
         for name, revision, dataset, split, metric, value in lines:
-            grouped.setdefault((name, revision, dataset, split), {})[_metric(metric)] = float(value)
+            grouped.setdefault((name, revision, dataset, split), {})[stored(metric)] = float(value)
     except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
         raise error if isinstance(error, Malformed) else Malformed(str(error)) from None
 
@@ -133,12 +134,6 @@ def _pyserini_scores(table: csv.DictReader) -> Iterator[tuple]:
     for row in table:
         for metric in row.keys() - _PYSERINI:
             yield row["condition"], "", row["dataset"], "test", metric, row[metric]
-
-
-def _metric(name: str) -> str:
-    """`nDCG@10` by mteb's name, `ndcg_at_10`."""
-    measure, _, cutoff = name.partition("@")
-    return f"{ {'R': 'recall', 'P': 'precision'}.get(measure, measure.lower()) }_at_{cutoff}"
 
 
 def _kind(name: str) -> str:

@@ -55,8 +55,10 @@ def poll(store: Store, until: Path) -> None:
 # Runs whose parts are missing, doubled or another run's.
 PARTIAL = f"""
     SELECT r.id, s.n, q.n, c.n FROM runs r
-    LEFT JOIN (SELECT run_id, count(*) n, min(value) low, max(value) high FROM scores GROUP BY run_id) s ON s.run_id = r.id
-    LEFT JOIN (SELECT run_id, count(*) n, min(value) low, max(value) high FROM per_query GROUP BY 1) q ON q.run_id = r.id
+    LEFT JOIN (SELECT run_id, count(*) n, min(value) low, max(value) high FROM scores GROUP BY 1) s
+        ON s.run_id = r.id
+    LEFT JOIN (SELECT run_id, count(*) n, min(value) low, max(value) high FROM per_query GROUP BY 1) q
+        ON q.run_id = r.id
     LEFT JOIN (SELECT run_id, count(*) n FROM costs GROUP BY run_id) c ON c.run_id = r.id
     WHERE (s.n, q.n, c.n) IS DISTINCT FROM (2, {QUERIES}, 1)
        OR least(s.low, q.low) <> r.main_score OR greatest(s.high, q.high) <> r.main_score

@@ -1,0 +1,76 @@
+"""`embedlab import`: public results, and runs of other tools."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_LISTED = 20
+
+
+def command(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of MTEB results (results/<model>/<revision>/<Task>.json), a CSV file of Anserini's "
+            "or Pyserini's scores, or a TREC run file."
+        ),
+    ],
+    qrels: Annotated[Path | None, typer.Option(help="For a TREC run: the TREC qrels file to score it by.")] = None,
+    task: Annotated[str, typer.Option("--task", "-t", help="For a TREC run: the task's name.")] = "",
+    model: Annotated[str, typer.Option("--model", "-m", help="For a TREC run: the model's name.")] = "",
+    split: Annotated[str, typer.Option(help="For a TREC run: the task's split.")] = "test",
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Files read at once; one per processor by default.")
+    ] = None,
+    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The counts as JSON on standard output, nothing else.")
+    ] = False,
+) -> None:
+    """Import results; what was imported before is passed over, so that a stopped import can be repeated."""
+    from functools import partial
+
+    from embedlab.errors import UserError
+    from embedlab.evaluation.progress import Reporter
+    from embedlab.resources import home
+    from leaderboard.importing import Report, import_files, result_files
+    from leaderboard.ir_files import is_table, read_table
+    from leaderboard.store import Store
+
+    store, reporter = Store(db or home() / "results.duckdb"), Reporter()
+    if not path.exists():
+        raise UserError(f"There is no file or folder {path}.", "Type: embedlab import --help")
+    if path.is_dir():
+        from embedlab.tasks.facts import task_facts
+        from leaderboard.mteb_files import read
+
+        files = result_files(path)
+        with reporter.phase("import", len(files)) as bar:
+            report = import_files(
+                store, files, partial(read, facts=task_facts()), processes=processes, progress=bar.advance
+            )
+    elif is_table(path):
+        report = import_files(store, [path], read_table)
+    elif qrels and task and model:
+        from embedlab.evaluation.trec import trec_run
+
+        store.add(trec_run(path, qrels, model=model, task=task, split=split))
+        report = Report(files=1, runs=1)
+    else:
+        raise UserError(
+            f"{path} is neither a folder of MTEB results nor a CSV file of Anserini's or Pyserini's scores.",
+            "If it is a TREC run, type: embedlab import RUN --qrels QRELS --task SciFact --model NAME",
+        )
+    if as_json:
+        malformed = [{"file": str(file), "problem": problem} for file, problem in report.malformed]
+        typer.echo(
+            json.dumps({"files": report.files, "known": report.known, "runs": report.runs, "malformed": malformed})
+        )
+        return
+    typer.echo(f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before.")
+    for file, problem in report.malformed[:_LISTED]:
+        typer.echo(f"Skipped {file}: {problem}", err=True)
+    if len(report.malformed) > _LISTED:
+        typer.echo(f"... and {len(report.malformed) - _LISTED:,} more; --json lists them all.", err=True)

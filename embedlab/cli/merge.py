@@ -1,0 +1,26 @@
+"""`embedlab merge`: another results store into this one."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    other: Annotated[Path, typer.Argument(help="The other store's file; its .files folder lies beside it.")],
+    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON on standard output.")] = False,
+) -> None:
+    """Add another store's runs, rankings, texts and failures; what is there already stays as it is."""
+    from embedlab.resources import home
+    from leaderboard.merging import merge
+    from leaderboard.store import Store
+
+    merged = merge(Store(db or home() / "results.duckdb"), other)
+    if as_json:
+        typer.echo(json.dumps(merged._asdict()))
+    else:
+        typer.echo(
+            f"Added {merged.runs:,} runs and {merged.failures:,} failures; {merged.known:,} runs were there already."
+        )

@@ -1,0 +1,150 @@
+"""`embedlab runs`: what the store holds, run by run."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer(no_args_is_help=True, help="List, show, compare the settings of, and remove single runs.")
+
+Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON on standard output, nothing else.")]
+_WIDTH = 200  # characters, where the output is no terminal
+
+Id = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.", show_default=False)]
+
+
+@commands.command("list")
+def list_runs(
+    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only of this model. Repeatable.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only on this task. Repeatable.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    where = {name: value for name, value in (("model", model), ("task", task)) if value}
+    found = _store(db).runs(**where)
+    runs = found.slice(0, limit).to_pylist()
+    if as_json:
+        typer.echo(json.dumps({"runs": runs, "total": found.num_rows}, default=str))
+        return
+    if not runs:
+        typer.echo("No runs. Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini")
+        return
+    settings = ("index", "layer", "dim", "precision", "source")
+    rows = [
+        [
+            run["id"][:8],
+            run["model"],
+            "/".join(
+                [run["task"], *(run[name] for name in ("split", "subset") if run[name] not in ("test", "default"))]
+            ),
+            *("" if run[name] is None else str(run[name]) for name in settings),
+            f"{run['main_score']:.4f}",
+            f"{run['created']:%Y-%m-%d %H:%M}",
+        ]
+        for run in runs
+    ]
+    _table(
+        ["id", "model", "task", *settings, "main score", "created (UTC)"], rows, right={"layer", "dim", "main score"}
+    )
+    if found.num_rows > limit:
+        typer.echo(f"{limit} of {found.num_rows:,} runs. Type --limit {found.num_rows} for all.")
+
+
+@commands.command()
+def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
+    """Show everything about a run: scores, costs, phases, settings, first rendered inputs."""
+    from leaderboard.differences import first_inputs, settings
+
+    run = _store(db).run(id)
+    facts = settings(run)
+    if as_json:
+        phases = [{"name": phase.name, "seconds": phase.seconds} for phase in run.phases]
+        typer.echo(json.dumps({
+            "id": run.id, "created": run.created, "main_score": run.main_score, "scores": run.scores,
+            "costs": run.costs, "phases": phases, "settings": facts,
+            "first_inputs": [pair.first for pair in first_inputs(run, run)],
+        }, default=str))  # fmt: skip
+        return
+    typer.echo(f"{run.id}  {run.created:%Y-%m-%d %H:%M} UTC  {run.task.main_metric} {run.main_score:.4f}")
+    _table(["metric", "score"], [[name, f"{value:.4f}"] for name, value in run.scores.items()], right={"score"})
+    _table(["cost", "value"], [[name, f"{value:,.6g}"] for name, value in run.costs.items()], right={"value"})
+    _table(["phase", "seconds"], [[phase.name, f"{phase.seconds:.2f}"] for phase in run.phases], right={"seconds"})
+    _table(["setting", "value"], [[name, _shown(value)] for name, value in facts.items()])
+    _table(["first rendered inputs"], [[pair.first] for pair in first_inputs(run, run)])
+
+
+@commands.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run's id, or the beginning of it.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another's.")],
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every setting in which two runs differ, and their first rendered inputs side by side."""
+    from leaderboard.differences import differences, first_inputs
+
+    store = _store(db)
+    one, other = store.run(first), store.run(second)
+    found, inputs = differences(one, other), first_inputs(one, other)
+    if as_json:
+        typer.echo(json.dumps({
+            "runs": [one.id, other.id], "main_scores": [one.main_score, other.main_score],
+            "differences": [part._asdict() for part in found], "first_inputs": [part._asdict() for part in inputs],
+        }, default=str))  # fmt: skip
+        return
+    header = [f"{run.id[:8]} ({run.main_score:.4f})" for run in (one, other)]
+    _table(["setting", *header], [[part.name, _shown(part.first), _shown(part.second)] for part in found])
+    if not found:
+        typer.echo("No setting differs.")
+    _table([f"first rendered inputs, {header[0]}", header[1]], [list(part) for part in inputs])
+
+
+@commands.command()
+def rm(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Runs' ids, or the beginnings of them.")],
+    db: Db = None,
+) -> None:
+    """Remove runs, with their rankings."""
+    store = _store(db)
+    for id in ids:
+        typer.echo(f"Removed {store.remove(id)}.")
+
+
+@commands.command()
+def prune(db: Db = None) -> None:
+    """Delete files that interrupted writers left behind."""
+    typer.echo(f"Deleted {len(_store(db).prune())} files.")
+
+
+def _store(db: Path | None):
+    from embedlab.resources import home
+    from leaderboard.store import Store
+
+    return Store(db or home() / "results.duckdb")
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _table(header: list[str], rows: list[list[str]], right: set[str] = frozenset()) -> None:
+    """A table of plain text, in which nothing is markup; columns without any content are left out."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    filled = [place for place in range(len(header)) if any(row[place] for row in rows)]
+    if not filled:
+        return
+    table = Table()
+    for place in filled:
+        name = header[place]
+        table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(row[place]) for place in filled))
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
