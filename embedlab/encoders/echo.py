@@ -110,16 +110,15 @@ class EchoTemplate:
 
 
 class EchoDecoder(Decoder):
-    """A decoder whose pooling_mask marks the second copy; padding is on the right."""
+    """A decoder whose pooling_mask marks the second copy."""
 
     template_class = EchoTemplate
 
     def preprocess(self, inputs: list[str], prompt: str | None = None, task: str | None = None, **_) -> dict:
         spans = self.template.spans(self.tokenizer, inputs, prompt, query=task == "query")
         features = self.pad([Row(ids, 0, 0) for ids, _ in spans])
-        features["pooling_mask"].zero_()
-        for row, (_, marks) in zip(features["pooling_mask"], spans, strict=True):
-            row[: len(marks)] = torch.tensor(marks)
+        tokens = features["attention_mask"].bool()
+        features["pooling_mask"][tokens] = torch.tensor([mark for _, marks in spans for mark in marks])
         return features
 
 

@@ -101,7 +101,7 @@ def test_padding_is_unk_on_the_right(mistral, tmp_path):
     short = int(features["attention_mask"][0].sum())
     assert features["input_ids"][0, short:].tolist() == [words.unk_token_id] * (features["input_ids"].shape[1] - short)
     assert features["attention_mask"][0].tolist() == [1] * short + [0] * (features["input_ids"].shape[1] - short)
-    assert not features["pooling_mask"][0, short:].any()
+    assert features["pooling_mask"][0].sum() == 2 and not features["pooling_mask"][0, short:].any()
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])
@@ -132,12 +132,16 @@ def test_only_the_second_copy_sees_the_whole_text(model, mistral):
     assert (one[start_of_second] - two[start_of_second]).abs().max() > 1e-3
 
 
-def test_batch_size_and_order_do_not_matter(model):
+def test_batch_size_order_and_padding_do_not_matter(model):
     one, all_, turned = (
         model.encode(texts, batch_size=size) for texts, size in ((TEXTS, 1), (TEXTS, 6), (TEXTS[::-1], 4))
     )
     assert np.abs(one - all_).max() < 1e-5
     assert np.abs(one - turned[::-1]).max() < 1e-5
+    model[0].padding_side = "left"
+    left = model.encode(TEXTS)
+    model[0].padding_side = "right"
+    assert np.abs(one - left).max() < 1e-5
 
 
 def test_save_load_and_layers(model, tmp_path):

@@ -133,3 +133,18 @@ def test_slice_then_normalise(kind):
     for wrong in (0, 9):
         with pytest.raises(UserError, match=f"no {wrong} dimensions"):
             slice_and_normalise(vectors, wrong, normalise=True)
+
+
+def test_layers_of_every_llm_method(every):
+    """Each equals its truncated model, or is refused: a pooling over all layers has none of its own."""
+    name, model = every
+    features = model.preprocess(TEXTS, prompt="Find the answer: ")
+    with torch.no_grad():
+        if "all_layer_embeddings" in model(dict(features)):
+            with pytest.raises(UserError, match="reads several layers"):
+                layer_outputs(model, features, [2])
+            return
+        view = layer_outputs(model, features, [2])[0]
+        expected = truncate(copy.deepcopy(model), 2)(dict(features))["sentence_embedding"]
+    assert torch.allclose(view, expected, atol=1e-6), name
+    assert not torch.allclose(view, model(dict(features))["sentence_embedding"], atol=1e-3)
