@@ -32,7 +32,7 @@ def print_leaderboard(standings: "Standings", cost: str = "", form: str = "text"
         cost: a measured cost to show with the Pareto front of mean score against it.
         form: "text", "markdown" or "latex".
     """
-    _print(_of_standings(standings, cost), _legend(standings), form)
+    print_columns(_of_standings(standings, cost), _legend(standings), form)
 
 
 def print_comparison(comparison: "Comparison", form: str = "text") -> None:
@@ -43,7 +43,7 @@ def print_comparison(comparison: "Comparison", form: str = "text") -> None:
         f"* p <= {1 - comparison.level:.2g}; {comparison.level:.0%} intervals; d: Cohen's d of paired samples.",
         *comparison.notes,
     ]
-    _print(_of_comparison(comparison), legend if tested else comparison.notes, form)
+    print_columns(_of_comparison(comparison), legend if tested else comparison.notes, form)
 
 
 def _of_standings(standings: "Standings", cost: str) -> list[Column]:
@@ -122,7 +122,8 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
     return [column for column in columns if any(column.cells)]
 
 
-def _print(columns: list[Column], legend: list[str], form: str) -> None:
+def print_columns(columns: list[Column], legend: list[str], form: str = "text") -> None:
+    """Print a table and the lines below it, in one of the forms text, markdown, latex."""
     if form not in FORMS:
         raise unknown("format", form, FORMS, f"Choose one of: {', '.join(FORMS)}.")
     FORMS[form](columns, legend)

@@ -97,21 +97,27 @@ def _as_json(run) -> dict:
 
 
 def _print(outcome, db: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from embedlab.cli._tables import Column, print_columns
 
-    table = Table(title="This run")
-    for name, side in (("model", "left"), ("task", "left"), ("view", "left"), ("metric", "left"), ("score", "right"),
-                       ("encode s", "right"), ("texts/s", "right"), ("tokens/text", "right"), ("search ms p50", "right")):
-        table.add_column(name, justify=side)
-    for run in sorted(outcome.runs, key=lambda run: (run.task.name, -run.main_score)):
-        view = [run.index, f"layer {run.layer}" if run.layer else "", f"{run.dim}d" if run.dim else "",
-                "" if run.precision == "float32" else run.precision]
-        costs = [(run.costs.get(name), digits) for name, digits in
-                 (("encode_seconds", 1), ("texts_per_second", 0), ("tokens_per_text", 0), ("latency_p50_ms", 2))]
-        table.add_row(run.model.name, run.task.name, " ".join(filter(None, view)), run.task.main_metric,
-                      f"{run.main_score:.4f}", *("" if cost is None else f"{cost:,.{digits}f}" for cost, digits in costs))
-    console = Console()
-    console.print(table)
-    console.print(f"Recorded in {db}. Type `embedlab leaderboard` for the ranking, "
-                  "`embedlab compare A B` for what is significant.")
+    runs = sorted(outcome.runs, key=lambda run: (run.task.name, run.task.subset, -run.main_score))
+
+    def cost(title: str, name: str, digits: int, scale: float = 1) -> Column:
+        return Column(title, [f"{run.costs[name] / scale:,.{digits}f}" if name in run.costs else "" for run in runs])
+
+    print_columns([
+        Column("task", [run.task.name for run in runs], words=True),
+        *([Column("subset", [run.task.subset for run in runs], words=True)] if len({run.task.subset for run in runs}) > 1 else []),
+        Column("model", [run.model.name for run in runs], words=True),
+        Column("view", [_view(run) for run in runs], words=True),
+        Column("metric", [run.task.main_metric for run in runs], words=True),
+        Column("score", [f"{run.main_score:.4f}" for run in runs]),
+        cost("encode s", "encode_seconds", 1), cost("texts/s", "texts_per_second", 0),
+        cost("tokens/text", "tokens_per_text", 0), cost("query ms p50", "latency_p50_ms", 2),
+        cost("index MB", "index_bytes", 1, 1e6),
+    ], [f"Recorded in {db}.", "Type `embedlab leaderboard` for the ranking, `embedlab compare A B` for what is significant."])
+
+
+def _view(run) -> str:
+    parts = (run.index, f"layer {run.layer}" if run.layer else "", f"{run.dim}d" if run.dim else "",
+             "" if run.precision == "float32" else run.precision)
+    return " ".join(filter(None, parts))

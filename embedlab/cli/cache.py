@@ -1,0 +1,81 @@
+"""`embedlab cache`: what the vector store holds, and how to make room."""
+
+import json
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
+                       help="The vector store: what is encoded, how big it is, what is broken.")
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
+
+
+@commands.command("ls")
+def ls(as_json: Json = False) -> None:
+    """List the spaces: one per model, role, prompt, layer and dtype."""
+    from embedlab.evaluation.vector_store import spaces
+
+    rows = [{**_told(manifest["ingredients"]), "space": folder.name, "texts": sum(shard.rows for shard in manifest["shards"]),
+             "shards": len(manifest["shards"]), "bytes": _size(folder)} for folder, manifest in spaces()]
+    if as_json:
+        typer.echo(json.dumps({"spaces": rows}))
+        return
+
+    from embedlab.cli._tables import Column, print_columns
+
+    print_columns([
+        *(Column(name, [str(row[name]) for row in rows], words=True) for name in ("model", "role", "prompt", "layer", "dtype")),
+        Column("texts", [f"{row['texts']:,}" for row in rows]), Column("MB", [f"{row['bytes'] / 1e6:,.1f}" for row in rows]),
+        Column("space", [row["space"] for row in rows], words=True),
+    ], ["No vectors yet: embedlab eval fills the store."] if not rows else [])
+
+
+@commands.command("du")
+def du(as_json: Json = False) -> None:
+    """Say how much disk each model takes."""
+    from embedlab.evaluation.vector_store import spaces
+
+    taken: dict[str, int] = {}
+    for folder, manifest in spaces():
+        model = _told(manifest["ingredients"])["model"]
+        taken[model] = taken.get(model, 0) + _size(folder)
+    if as_json:
+        typer.echo(json.dumps({"bytes": taken}))
+        return
+    for model, size in sorted(taken.items(), key=lambda item: -item[1]):
+        typer.echo(f"{size / 1e6:12,.1f} MB  {model}")
+    typer.echo(f"{sum(taken.values()) / 1e6:12,.1f} MB  in all")
+
+
+@commands.command("prune")
+def prune(model: Annotated[str, typer.Option(help="Also remove all vectors of models whose name contains this.")] = "") -> None:
+    """Remove files that interrupted runs left behind."""
+    from embedlab.evaluation import vector_store
+
+    typer.echo(f"Freed {vector_store.prune(matching=model) / 1e6:,.1f} MB.")
+
+
+@commands.command("verify")
+def verify(as_json: Json = False) -> None:
+    """Check every shard against its checksum; exit code 1 where one is damaged."""
+    from embedlab.evaluation import vector_store
+
+    problems = vector_store.verify()
+    if as_json:
+        typer.echo(json.dumps({"problems": problems}))
+    else:
+        for problem in problems:
+            typer.echo(problem)
+        typer.echo(f"{len(problems)} damaged; the next run encodes their texts again." if problems else "All shards are whole.")
+    raise typer.Exit(1 if problems else 0)
+
+
+def _told(ingredients: dict) -> dict:
+    layer = ingredients.get("layer")
+    return {"model": ingredients.get("model", "?"), "role": ingredients.get("role", ""),
+            "prompt": ingredients.get("prompt", ""), "layer": "full" if layer is None else layer,
+            "dtype": f"{ingredients.get('dtype', '')}/{ingredients.get('store_dtype', '')}"}
+
+
+def _size(folder) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

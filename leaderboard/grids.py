@@ -1,0 +1,81 @@
+"""Layer x dimension tables of a model's scores."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from leaderboard import views
+from leaderboard.errors import LeaderboardError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Scores of one model through one index at one precision.
+
+    scores, front: layers by dimensions (None stands for the full depth); NaN and False where no run exists.
+    smallest: the cheapest view within 1 % of the best score, by layers times dimensions.
+    """
+
+    index: str
+    precision: str
+    measure: str
+    scores: pd.DataFrame
+    front: pd.DataFrame
+    smallest: str
+
+    def cells(self) -> dict:
+        """The grid as plain values."""
+        listed = [
+            {"layer": layer, "dim": dim, "score": float(self.scores.iat[r, c]), "pareto": bool(self.front.iat[r, c])}
+            for r, layer in enumerate(self.scores.index)
+            for c, dim in enumerate(self.scores.columns)
+            if not np.isnan(self.scores.iat[r, c])
+        ]
+        return {"index": self.index, "precision": self.precision, "measure": self.measure, "cells": listed}
+
+
+def grids(store, model: str, tasks: Collection[str] | None = None, *, metric: str = "main") -> list[Grid]:
+    """One grid per (index, precision) of the model; the score is the mean over the tasks.
+
+    Args:
+        store: a `leaderboard.store.Store`.
+        model: the model's name.
+        tasks: names; None for all tasks on which the model has results.
+        metric: as in `leaderboard.views.read`.
+
+    Raises:
+        LeaderboardError: the store has no results of the model on these tasks.
+    """
+    found = views.read(store, tasks, metric)
+    own = found.table[found.table["model"].str.lower() == model.lower()]
+    if own.empty:
+        raise LeaderboardError(f"The results hold no model {model!r} on these tasks.",
+                               f"They hold: {', '.join(sorted(set(found.table['model'])))}.")
+    scores = found.scores.loc[own.index]
+    scores = scores.loc[:, scores.notna().any()]
+    table = own.assign(score=scores.mean(axis=1, skipna=False)).dropna(subset="score")
+    measure = f"{metric} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {metric} over {scores.shape[1]} tasks"
+    return [_grid(str(index), str(precision), measure, part)
+            for (index, precision), part in table.groupby(["index", "precision"], dropna=False)]
+
+
+def _grid(index: str, precision: str, measure: str, part: pd.DataFrame) -> Grid:
+    layers = [None if pd.isna(layer) else int(layer) for layer in part["layer"]]
+    depth = [np.inf if layer is None else layer for layer in layers]
+    scores = pd.DataFrame({"layer": depth, "dim": part["dim"].astype("Int64").fillna(0).astype(int), "score": part["score"].to_numpy()})
+    dominated = [bool(((scores.layer <= a.layer) & (scores.dim <= a.dim) & (scores.score >= a.score)
+                       & ((scores.layer < a.layer) | (scores.dim < a.dim) | (scores.score > a.score))).any())
+                 for a in scores.itertuples()]
+    scores["front"] = ~np.array(dominated)
+    good = scores[scores.score >= 0.99 * scores.score.max()]
+    best = good.assign(size=good.layer.replace(np.inf, 1e9) * good.dim).nsmallest(1, "size").iloc[0]
+    name = f"{'full depth' if np.isinf(best.layer) else f'layer {int(best.layer)}'}, {int(best.dim)} dimensions"
+
+    def table(column: str) -> pd.DataFrame:
+        frame = scores.pivot_table(index="layer", columns="dim", values=column, aggfunc="last")
+        frame.index = pd.Index([None if np.isinf(layer) else int(layer) for layer in frame.index], dtype=object)
+        return frame
+
+    return Grid(index, precision, measure, table("score"), table("front").fillna(0).astype(bool), name)
