@@ -12,6 +12,7 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
+from embedlab.errors import UserError
 
 
 class PaddedTransformer(Transformer):
@@ -63,7 +64,12 @@ def load(
         query_length: tokens of a query where they differ, used when `preprocess` is told `task="query"`.
         document_length: tokens of a document, with `task="document"`.
         pad: pad every text to `max_length`, and pool the padding as well.
+
+    Raises:
+        UserError: `pad` without `max_length`.
     """
+    if pad and not max_length:
+        raise UserError("Padding needs a length.", "Give max_length, in tokens.")
     settings = {
         "model_kwargs": {"revision": revision, "dtype": dtype or torch.float32},
         "processor_kwargs": {"revision": revision} | ({"model_max_length": max_length} if max_length else {}),

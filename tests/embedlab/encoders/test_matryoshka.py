@@ -151,6 +151,8 @@ def test_mirror_bert_averages_over_the_padding(bert, tmp_path):
             assert abs(vectors[row, d] - sum(float(states[row, t, d]) for t in range(40)) / 40) < 1e-5
     model.save(str(tmp_path))
     assert np.array_equal(SentenceTransformer(str(tmp_path), device="cpu").encode(TEXTS, batch_size=3), vectors)
+    with pytest.raises(UserError, match="Padding needs a length"):
+        plain.load(bert, pad=True, device="cpu")
     masked = plain.load(bert, pooling="mean", max_length=40, device="cpu").encode(TEXTS)
     assert np.abs(masked - vectors).max() > 1e-3
 
