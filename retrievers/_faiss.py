@@ -88,6 +88,7 @@ class FaissIndex(DenseIndex):
                 "Use fewer clusters, a larger first chunk, or 'faiss:flat'.",
             )
         name = self.kind.upper().replace("FLAT", "Flat") + (",Flat" if ivf and "," not in self.kind else "")
+        name += "np" if pq else ""  # without polysemous training, which takes minutes and serves a search not offered
         metric = faiss.METRIC_L2 if self.metric == "l2" else faiss.METRIC_INNER_PRODUCT
         index = faiss.index_factory(dim, name, metric)
         if ivf:
