@@ -1,0 +1,101 @@
+"""runs, import, export and merge, typed as a user types them."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from embedlab.cli import run
+from leaderboard.records import Model, Ranking, Run, Task
+from leaderboard.store import Store
+
+
+@pytest.fixture
+def embedlab(monkeypatch, capsys, tmp_path):
+    """Runs a command line; returns the exit code, standard output and standard error."""
+    monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["embedlab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            run()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "results.duckdb")
+    for id, prompt in (("aaa1", "query: "), ("bbb2", "")):
+        resolved = {
+            "prompts": {"query": prompt},
+            "first_inputs": [f"{prompt}is [bold]it[/bold] so?"],
+            "dtype": "float32",
+        }
+        ranking = Ranking(["q"], ["d"], np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32))
+        task = Task("SciFact", "Retrieval", details={"languages": ["eng-Latn"]})
+        scores = {"ndcg_at_10": len(prompt) / 10}
+        store.add(Run(Model("org/m"), task, scores["ndcg_at_10"], scores, resolved=resolved, ranking=ranking, id=id))
+    return store
+
+
+def test_list_show_and_remove(embedlab, store):
+    code, out, _ = embedlab("runs", "list", "--json")
+    assert (code, [r["id"] for r in json.loads(out)["runs"]]) == (0, ["bbb2", "aaa1"])
+    assert "SciFact" in embedlab("runs", "list", "--model", "org/m")[1]
+    code, out, _ = embedlab("runs", "show", "aaa", "--json")
+    assert json.loads(out)["settings"]["resolved.prompts.query"] == "query: "
+    assert "query: is [bold]it[/bold] so?" in embedlab("runs", "show", "aaa")[1]
+    assert embedlab("runs", "rm", "aaa")[:2] == (0, "Removed aaa1.\n")
+    assert store.runs()["id"].to_pylist() == ["bbb2"]
+    code, _, error = embedlab("runs", "rm", "aaa")
+    assert (code, error) == (2, "Error: No run has the id 'aaa'.\nType: embedlab runs list\n")
+
+
+def test_diff_shows_what_differs_and_nothing_else(embedlab, store):
+    code, out, _ = embedlab("runs", "diff", "aaa", "bbb", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["differences"] == [{"name": "resolved.prompts.query", "first": "query: ", "second": ""}]
+    assert answer["first_inputs"] == [{"first": "query: is [bold]it[/bold] so?", "second": "is [bold]it[/bold] so?"}]
+    assert "resolved.prompts.query" in embedlab("runs", "diff", "aaa", "bbb")[1]
+    assert "No setting differs." in embedlab("runs", "diff", "aaa", "aaa")[1]
+
+
+def test_export_import_and_merge(embedlab, store, tmp_path):
+    code, out, _ = embedlab("export", tmp_path / "out", "--format", "mteb", "--json")
+    assert code == 0 and any(path.endswith("SciFact.json") for path in json.loads(out)["files"])
+    (tmp_path / "out/results/org__m/none/broken.json").write_text("{")
+    other = tmp_path / "other.duckdb"
+    code, out, error = embedlab("import", tmp_path / "out/results", "--db", other)
+    assert code == 0 and out.startswith("Read 1 files, 1 runs") and "broken.json: no JSON" in error
+    (row,) = Store(other).runs().to_pylist()
+    assert (row["model"], row["type"], row["main_metric"], row["main_score"]) == (
+        "org/m",
+        "Retrieval",
+        "ndcg_at_10",
+        0.0,
+    )
+    code, out, _ = embedlab("merge", other, "--json")
+    assert json.loads(out) == {"runs": 1, "failures": 0, "known": 0}
+    assert store.runs().num_rows == 3
+
+
+def test_a_trec_run_is_scored_by_its_qrels(embedlab, tmp_path):
+    (tmp_path / "run").write_text("1 Q0 d1 1 3.0 x\n1 Q0 d2 2 2.0 x\n9 Q0 d2 1 2.0 x\n")
+    (tmp_path / "qrels").write_text("1 0 d2 1\n2 0 d1 2\n3 0 d1 0\n")
+    command = ("import", tmp_path / "run", "--qrels", tmp_path / "qrels", "--task", "T", "--model", "m")
+    assert embedlab(*command)[0] == embedlab(*command)[0] == 0
+    store = Store(tmp_path / "results.duckdb")
+    (row,) = store.runs().to_pylist()
+    assert row["main_score"] == pytest.approx(1 / np.log2(3) / 2)  # query 2 has no result: 0
+    assert store.ranking(row["id"]).query_ids == ["1", "2"]
+    (tmp_path / "run").write_text("1 Q0 d1 1 high x\n")
+    code, _, error = embedlab(*command)
+    assert code == 2 and "run:1: the score 'high' is not a number" in error
+    code, _, error = embedlab("import", tmp_path / "run")
+    assert code == 2 and "--qrels" in error
+    code, _, error = embedlab("import", tmp_path / "absent")
+    assert code == 2 and "no file or folder" in error
