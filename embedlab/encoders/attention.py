@@ -73,12 +73,12 @@ class _ChooseMask:
 
     def __call__(self, layer, args, kwargs):
         mask = kwargs.pop("layer_masks")[self.kind]
-        if layer_uses_additive_masks(layer):
+        if _adds_its_mask(layer):
             mask = torch.zeros_like(mask, dtype=args[0].dtype).masked_fill(~mask, torch.finfo(args[0].dtype).min)
         return args, kwargs | {"attention_mask": mask}
 
 
-def layer_uses_additive_masks(layer: nn.Module) -> bool:
+def _adds_its_mask(layer: nn.Module) -> bool:
     """Eager attention adds its mask to the scores; the fused kernels take True and False."""
     configs = (getattr(module, "config", None) for module in layer.modules())
     return any(getattr(config, "_attn_implementation", "") == "eager" for config in configs)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Module, Normalize
+from sentence_transformers.base.modules import Normalize
 from torch import nn
 from transformers import MistralConfig, MistralModel
 
 from embedlab.encoders import attention as attentions
 from embedlab.encoders.decoder import Decoder
 from embedlab.encoders.latent_attention import CrossAttentionBlocks
-from embedlab.encoders.pooling import masked_mean
+from embedlab.encoders.pooling import TrainedPooling, masked_mean
 from embedlab.encoders.template import Template
 from embedlab.encoders.weights import local, read_layout, read_tokenizer
 
@@ -21,12 +21,12 @@ from embedlab.encoders.weights import local, read_layout, read_tokenizer
 TEMPLATE = {"start": ["<s>"], "end": ["</s>"], "pooled": "after_prompt"}
 
 
-class LatentAttentionPooling(Module):
+class LatentAttentionPooling(TrainedPooling):
     """Each token attends to a trained dictionary of latents; then the mean over the marked tokens (section 3.1).
 
     Args:
         size: width of tokens and latents.
-        latents: number of latents.
+        latents_number: number of latents.
         heads: number of heads.
         head_size: width of each head.
     """
@@ -50,16 +50,6 @@ class LatentAttentionPooling(Module):
 
     def get_embedding_dimension(self) -> int:
         return self.size
-
-    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
-        self.save_config(output_path)
-        self.save_torch_weights(output_path, safe_serialization)
-
-    @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "LatentAttentionPooling":
-        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
-        module = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
-        return cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=module, **where)
 
 
 def recognises(folder: Path, config: dict) -> bool:

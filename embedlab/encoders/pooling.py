@@ -63,6 +63,20 @@ class MarkedPooling(Module):
         self.save_config(output_path)
 
 
+class TrainedPooling(Module):
+    """A pooling with weights of its own, kept as model.safetensors beside its configuration."""
+
+    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
+        self.save_config(output_path)
+        self.save_torch_weights(output_path, safe_serialization)
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "TrainedPooling":
+        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
+        module = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
+        return cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=module, **where)
+
+
 def masked_mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean of `[B, L, d]` over the positions where mask `[B, L]` is 1; summed in float32, `[B, d]` in their dtype."""
     mask = mask[..., None].float()

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Module, Normalize
+from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
 from embedlab.encoders.decoder import Decoder
 from embedlab.encoders.latent_attention import CrossAttentionBlocks
 from embedlab.encoders.llm2vec import merge_adapter
-from embedlab.encoders.pooling import masked_mean
+from embedlab.encoders.pooling import TrainedPooling, masked_mean
 from embedlab.encoders.template import Template
 from embedlab.encoders.weights import local, read_backbone, read_tokenizer, refuse
 from embedlab.errors import UserError
@@ -29,7 +29,7 @@ VARIANTS = {
 }
 
 
-class TrainablePooling(Module):
+class TrainablePooling(TrainedPooling):
     """Latents attend to what the backbone gives; the mean over the latents is the embedding (section 3).
 
     Args:
@@ -85,16 +85,6 @@ class TrainablePooling(Module):
 
     def get_embedding_dimension(self) -> int:
         return self.size
-
-    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
-        self.save_config(output_path)
-        self.save_torch_weights(output_path, safe_serialization)
-
-    @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "TrainablePooling":
-        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
-        module = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
-        return cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=module, **where)
 
 
 def load(
