@@ -11,7 +11,7 @@ from leaderboard.alignment import has_per_query, per_query
 from leaderboard.costs import combine, lower_is_better
 from leaderboard.errors import LeaderboardError
 from leaderboard.groups import letters, pairwise_p_values
-from leaderboard.intervals import interval, rank_interval, resampled_means
+from leaderboard.intervals import OVER, interval, rank_interval, resampled_means
 from leaderboard.statistics import choose
 from leaderboard.views import Views, read
 
@@ -20,7 +20,7 @@ SORTS = {"mean": False, "types": False, "borda": True}
 # Fewer tasks than this say little about tasks of their kind.
 _FEWEST_TASKS = 6
 _NO_QUERIES = (
-    f"No intervals: no ranked view has per-query scores on every task, and {_FEWEST_TASKS} tasks are needed without."
+    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or --over tasks and two."
 )
 
 
@@ -31,7 +31,7 @@ class Row:
     label: str
     model: str
     revision: str
-    source: str  # empty: computed here; else the kind of file that it was imported from
+    source: str  # empty: computed here; else the kind of file it was imported from; "mteb-external": self-reported
     kind: str
     layer: int | None
     dim: int | None
@@ -77,6 +77,7 @@ def rank(
     over: str = "auto",
     level: float = 0.95,
     correction: str = "holm",
+    main_revisions: Mapping[str, str] | None = None,
 ) -> Standings:
     """Rank the views in `store`.
 
@@ -90,12 +91,14 @@ def rank(
             scored one by one, else tasks where there are six or more.
         level: of the confidence intervals; letters separate views at `1 - level`.
         correction: of the letters' tests, as in `leaderboard.statistics.correct`.
+        main_revisions: as in `leaderboard.views.read`.
 
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
     """
     fewer = choose("order", sort, SORTS)
-    views = read(store, tasks, metric)
+    choose("resampling", over, {"auto": None, **OVER})
+    views = read(store, tasks, metric, main_revisions)
     complete = views.scores.notna().all(axis=1)
     ranked = views.scores if incomplete else views.scores[complete]
     table = views.table.join(
@@ -114,9 +117,13 @@ def rank(
     sure, used, note = _uncertainty(store, views.only([v for v in table.index if complete[v]]), over, level, correction)
     if len(sure) < table["place"].count():  # a rank among some of the views would not be the place in the table
         sure[["best_place", "worst_place"]] = None
-    table = table.join(sure).join(_trained_on(store, views))
-    costs = _costs(store, views)
-    rows = [_row(table.loc[view], views.scores.loc[view], costs.get(view, {})) for view in table.index]
+    table = table.join(sure)
+    details, costs = _details(store, views), _costs(store, views)
+    table["zero_shot"] = [ranking.zero_shot(known.get("training_datasets"), list(views.scores)) for known in details]
+    rows = [
+        _row(table.loc[view], views.scores.loc[view], _with_size(known, costs.get(view, {})))
+        for view, known in zip(table.index, details, strict=True)
+    ]
     notes = [*_notes(views, complete, incomplete), *([note] if note else [])]
     return Standings(rows, list(views.scores), sort, used, level, notes)
 
@@ -139,43 +146,41 @@ def _uncertainty(store, views: Views, over: str, level: float, correction: str) 
     """Intervals and letters by view, what they resample, and why there are none."""
     nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
     queries_known = has_per_query(store, views)
-    used = over
     if over == "auto":
-        used = "queries" if queries_known.any() else "tasks" if len(views.scores.columns) >= _FEWEST_TASKS else ""
-    if not used or views.table.empty:
-        return nothing, "", "" if views.table.empty else _NO_QUERIES
-    if used == "tasks":
-        strata, tested = [[views.scores[[task]].to_numpy()] for task in views.scores], [[views.scores.to_numpy()]]
-    else:
+        over = "tasks" if not queries_known.any() and len(views.scores.columns) >= _FEWEST_TASKS else "queries"
+    if over != "tasks":
         views = views.only([view for view in views.table.index if queries_known[view]])
-        try:
-            strata = tested = [list(per_query(store, views, task).values()) for task in views.scores]
-        except LeaderboardError as error:
-            return nothing, "", f"No intervals: {error}"
-        if not all(strata):
-            return nothing, "", _NO_QUERIES
-        if used == "both":
-            tested = [[views.scores.to_numpy()]]
-    if views.table.empty or min(scores.shape[1] for parts in tested for scores in parts) < 2:
-        return nothing, "", f"No intervals over {used}: they need at least two."
-    replicates = resampled_means(strata, over=used)
+    if views.table.empty:
+        return nothing, "", _NO_QUERIES
+    by_task = [views.scores.to_numpy()]
+    try:
+        strata = [[scores[:, None]] for scores in by_task[0].T] if over == "tasks" else _by_query(store, views)
+    except LeaderboardError as error:
+        return nothing, "", f"No intervals: {error}"
+    tested = strata if over == "queries" else [by_task]
+    if not all(strata) or min(scores.shape[1] for parts in tested for scores in parts) < 2:
+        return (
+            nothing,
+            "",
+            _NO_QUERIES if over == "queries" else "No intervals over tasks: they need two tasks or more.",
+        )
+    replicates = resampled_means(strata, over=over)
     low, high = interval(replicates, level)
     best, worst = rank_interval(replicates, level)
     group = letters(pairwise_p_values(tested, correction) <= 1 - level) if len(views.table) > 1 else ""
     columns = {"low": low, "high": high, "best_place": best, "worst_place": worst, "group": group}
-    return pd.DataFrame(columns, index=views.table.index), used, ""
+    return pd.DataFrame(columns, index=views.table.index), over, ""
 
 
-def _trained_on(store, views: Views) -> pd.Series:
-    """The share of tasks that each model was not trained on, from the list `training_datasets` in its details."""
-    models = store.query("SELECT name, revision, details FROM models").to_pylist()
-    lists = {
-        (row["name"], row["revision"]): json.loads(row["details"] or "{}").get("training_datasets") for row in models
-    }
-    share = [
-        ranking.zero_shot(lists.get((row.model, row.revision)), list(views.scores)) for row in views.table.itertuples()
-    ]
-    return pd.Series(share, index=views.table.index, name="zero_shot", dtype="Int64")
+def _by_query(store, views: Views) -> list[list]:
+    return [list(per_query(store, views, task).values()) for task in views.scores]
+
+
+def _details(store, views: Views) -> list[dict]:
+    """What is known of each view's model; where revisions were joined, that of any revision."""
+    rows = store.query("SELECT name, revision, details FROM models WHERE details <> '{}'").to_pylist()
+    known = {(row["name"], revision): row["details"] for row in rows for revision in ("several", row["revision"])}
+    return [json.loads(known.get((view.model, view.revision), "{}")) for view in views.table.itertuples()]
 
 
 def _costs(store, views: Views) -> dict[int, dict[str, float]]:
@@ -186,6 +191,10 @@ def _costs(store, views: Views) -> dict[int, dict[str, float]]:
     if costs.empty:
         return {}
     return {view: costs.dropna().to_dict() for view, costs in combine(runs.merge(costs, on="run_id")).iterrows()}
+
+
+def _with_size(known: dict, costs: dict[str, float]) -> dict[str, float]:
+    return {"parameters": float(known["parameters"]), **costs} if known.get("parameters") else costs
 
 
 def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:

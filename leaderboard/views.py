@@ -9,6 +9,7 @@ import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown, stored
+from leaderboard.revisions import join_imported
 
 # What tells views apart. The index comes last: its own options may hold commas.
 VIEW = ["model", "revision", "source", "layer", "dim", "precision", "index"]
@@ -17,8 +18,8 @@ _PART = ["task", "split", "subset"]
 _NEWEST = """
     SELECT * EXCLUDE newest, unnest(newest) FROM (
         SELECT model, model_revision AS revision, source, layer, dim, "precision", "index", kind, task, type, split,
-            subset, max_by({{'run_id': id, 'score': {score}, 'metric': {metric}, 'task_revision': task_revision}},
-                           (created, id)) AS newest
+            subset, max_by({{'run_id': id, 'score': {score}, 'metric': {metric}, 'task_revision': task_revision,
+                            'mteb_version': environment->>'$.packages.mteb'}}, (created, id)) AS newest
         FROM results {join} WHERE list_contains(?, task) GROUP BY ALL)
 """
 
@@ -79,14 +80,20 @@ class Views:
         )
 
 
-def read(store, tasks: Collection[str] | Mapping[str, Collection] | None = None, metric: str = "main") -> Views:
-    """The views in `store` with a score on any of `tasks`.
+def read(
+    store,
+    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    metric: str = "main",
+    main_revisions: Mapping[str, str] | None = None,
+) -> Views:
+    """The views in `store` with a score on any of `tasks`; imported revisions of a model are joined (`join_imported`).
 
     Args:
         store: a `leaderboard.store.Store`.
         tasks: names, in any case; or by name the (split, subset) pairs that make up the task; None for all that the
             store has. Without pairs, a task is made up of the parts that any view has.
         metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
+        main_revisions: of models with imported results, the revision that goes before others.
 
     Raises:
         LeaderboardError: the store has no runs, none of them on a named task, or none with this metric.
@@ -116,6 +123,7 @@ def read(store, tasks: Collection[str] | Mapping[str, Collection] | None = None,
             f"No run on {_listed(pd.Series(wanted))} has {'a main score' if own else shown(metric)}.",
             "Type `embedlab runs show ID` to see the metrics of a run.",
         )
+    runs = join_imported(runs, main_revisions or {})
     return _views(runs, parts.groupby("task").size(), wanted, absent)
 
 

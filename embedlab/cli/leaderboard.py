@@ -43,7 +43,7 @@ def command(
         raise UserError("--task and --benchmark exclude each other.", "Type one of them.")
     standings = rank(
         Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
-        sort=sort, metric=metric, incomplete=incomplete, over=over, level=level,
+        main_revisions=main_revisions() if benchmark else None, sort=sort, metric=metric, incomplete=incomplete, over=over, level=level,
     )  # fmt: skip
     if not as_json:
         print_leaderboard(standings, pareto, form)
@@ -63,3 +63,10 @@ def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:
         task.metadata.name: [(split, subset) for split in task.eval_splits for subset in task.hf_subsets]
         for task in find(benchmark)
     }
+
+
+def main_revisions() -> dict[str, str]:
+    """The revision of each model that mteb's leaderboard shows first."""
+    from mteb import get_model_metas
+
+    return {meta.name: meta.revision for meta in get_model_metas() if meta.name and meta.revision}
