@@ -132,6 +132,8 @@ def _keep(states: dict[int, torch.Tensor], n: int):
 
 
 def _pool(modules: list[nn.Module], features: dict, states: torch.Tensor) -> torch.Tensor:
+    if not any(True for module in modules for _ in module.parameters()):
+        states = states.float()  # as the evaluation's own pass does: pooling without weights runs in float32
     features = {**features, "token_embeddings": states}
     for module in modules:
         features = module(features)

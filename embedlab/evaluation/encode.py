@@ -97,7 +97,7 @@ class Encoder:
         missing = {layer: ~space.has(keys) for layer, space in spaces.items()}
         wanted = [layer for layer, lacking in missing.items() if lacking.any()]
         cost = Cost(len(texts), first_inputs=[prompt + text[:2000] for text in texts[:1]],
-                    first_tokens=[self._first_tokens(text, prompt) for text in texts[:1]])
+                    first_tokens=[self._first_tokens(text, prompt, role) for text in texts[:1]])
         if wanted:
             lacking = np.logical_or.reduce([missing[layer] for layer in wanted])
             self._fill(texts, keys, np.flatnonzero(lacking), prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
@@ -124,11 +124,11 @@ class Encoder:
             prepared = None
             parts = list(_shards(texts, todo))
             for number, part in enumerate(parts):
-                features = prepared.result() if prepared else self._prepare(texts, part, prompt)
+                features = prepared.result() if prepared else self._prepare(texts, part, prompt, role)
                 if number + 1 < len(parts):  # the next shard is tokenised while the model works on this one
-                    prepared = ahead.submit(self._prepare, texts, parts[number + 1], prompt)
+                    prepared = ahead.submit(self._prepare, texts, parts[number + 1], prompt, role)
                 began = time.perf_counter()
-                tokens, outputs = self._run(features, [texts[i] for i in part], prompt, list(spaces))
+                tokens, outputs = self._run(features, [texts[i] for i in part], prompt, role, list(spaces))
                 seconds = time.perf_counter() - began
                 for layer, vectors in outputs.items():
                     fresh = ~spaces[layer].has(keys[part])
@@ -139,15 +139,20 @@ class Encoder:
                 bar.advance(sum(len(texts[i]) + 1 for i in part), f"{rate:,.0f} tokens/s")
         cost.seconds += time.perf_counter() - start
 
-    def _first_tokens(self, text: str, prompt: str) -> list[str]:
+    def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
         """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""
-        ids = self.model.encoder.preprocess([text], prompt=prompt or None).get("input_ids")
+        ids = self._features([text], prompt, role).get("input_ids")
         return self.model.encoder.tokenizer.convert_ids_to_tokens(ids[0, :40].tolist()) if ids is not None else []
 
-    def _prepare(self, texts, part, prompt) -> dict:
-        return self.model.encoder.preprocess([texts[i] for i in part], prompt=prompt or None)
+    def _prepare(self, texts, part, prompt, role) -> dict:
+        return self._features([texts[i] for i in part], prompt, role)
 
-    def _run(self, features: dict, texts: list[str], prompt: str, layers: list) -> tuple[np.ndarray, dict]:
+    def _features(self, texts: list[str], prompt: str, role: str) -> dict:
+        """What the model's forward pass takes; methods choose lengths and templates by the role."""
+        task = {"task": role} if role in ("query", "document") else {}
+        return self.model.encoder.preprocess(texts, prompt=prompt or None, **task)
+
+    def _run(self, features: dict, texts: list[str], prompt: str, role: str, layers: list) -> tuple[np.ndarray, dict]:
         """Vectors of one shard, batch by batch: tokens per text, and layer -> vectors in the shard's order."""
         mask = features["attention_mask"]
         tokens = mask.sum(dim=1).numpy()
@@ -158,7 +163,7 @@ class Encoder:
             size = max(1, self.batch_tokens // max(1, int(tokens[order[done]])))
             batch = order[done : done + size]
             try:
-                self._batch(features, texts, prompt, batch, int(tokens[batch[0]]), outputs)
+                self._batch(features, texts, prompt, role, batch, int(tokens[batch[0]]), outputs)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._halve(error, len(batch))
                 continue
@@ -166,9 +171,9 @@ class Encoder:
         return tokens, {layer: self._stack(rows) for layer, rows in outputs.items()}
 
     @torch.inference_mode()
-    def _batch(self, features, texts, prompt, batch, longest, outputs) -> None:
+    def _batch(self, features, texts, prompt, role, batch, longest, outputs) -> None:
         encoder = self.model.encoder
-        rows = _select(features, batch, longest) or encoder.preprocess([texts[i] for i in batch], prompt=prompt or None)
+        rows = _select(features, batch, longest) or self._features([texts[i] for i in batch], prompt, role)
         rows = {name: value.to(encoder.device) if isinstance(value, torch.Tensor) else value for name, value in rows.items()}
         inner = [layer for layer in outputs if layer is not None]
         if inner:

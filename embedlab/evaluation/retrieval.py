@@ -15,10 +15,12 @@ from embedlab.evaluation.views import View, coded, shape
 from embedlab.evaluation.vector_store import Vectors
 from leaderboard.records import PerQuery, Ranking, Texts
 from retrievers import make
+from retrievers.streaming import search_stream
 
 SNIPPET = 1_000  # characters of a document kept for the dashboard
 SHOWN = 10  # ranks whose documents are kept
-
+EXACT = ("faiss:flat", "torch")
+STREAM_BYTES = 1 << 30  # an exact index larger than this is searched chunk by chunk instead of being built
 
 
 def encode(encoder: Encoder, data: RetrievalData, task_metadata, layers) -> tuple[dict, dict, dict, Cost]:
@@ -27,10 +29,24 @@ def encode(encoder: Encoder, data: RetrievalData, task_metadata, layers) -> tupl
 
     card, loaded = encoder.model.card, encoder.model.encoder
     prompts = {role.value: prompt_for(card, loaded, task_metadata, role) for role in (PromptType.query, PromptType.document)}
+    encoder.reporter.say(_forecast(encoder, data, layers))
     queries, cost = encoder.encode(data.queries, role="query", prompt=prompts["query"], layers=layers)
     documents, more = encoder.encode(data.documents, role="document", prompt=prompts["document"], layers=layers)
     cost.add(more)
     return queries, documents, prompts, cost
+
+
+def _forecast(encoder: Encoder, data: RetrievalData, layers) -> str:
+    """What the encoding pass will leave on disk and hold in memory, before it begins."""
+    texts, card = len(data.queries) + len(data.documents), encoder.model.card
+    line = f"{texts:,} texts x {len(layers)} layers" if len(layers) > 1 else f"{texts:,} texts"
+    if card.kind != "dense":
+        return f"{line}: sparse vectors of {card.dim:,} terms."
+    width = card.dim * (2 if encoder.store_dtype == "float16" else 4)
+    index = min(len(data.documents) * card.dim * 4, STREAM_BYTES)
+    held = sum(map(len, data.documents)) + index + 4 * card.parameters
+    return (f"{line}: vectors of {card.dim:,} dimensions, {texts * len(layers) * width / 1e6:,.1f} MB on disk at most; "
+            f"peak memory about {held / 1e9 + 1:,.1f} GB.")
 
 
 def search_vectors(view: View, queries: Vectors, documents: Vectors, data: RetrievalData, *, similarity: str,
@@ -43,6 +59,9 @@ def search_vectors(view: View, queries: Vectors, documents: Vectors, data: Retri
     retriever = make(coded(view.index, view.precision), metric="cosine" if normalise else "ip")
     asked = shape(queries.read(), view, normalise=normalise)
     chunks = (shape(chunk, view, normalise=normalise) for chunk in documents.chunks())
+    whole = len(documents) * asked.shape[1] * 4
+    if whole > STREAM_BYTES and view.index in EXACT and coded(view.index, view.precision) == view.index and data.candidates is None:
+        return _stream(view.index, chunks, asked, data, k=k, metric=retriever.metric, reporter=reporter)
     return search(retriever, chunks, asked, data, k=k, reporter=reporter)
 
 
@@ -66,6 +85,22 @@ def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int,
     spent = {"index_seconds": built, "search_seconds": searched,
              "queries_per_second": len(data.query_ids) / max(searched, 1e-9), **_latency(retriever, queries)}
     return rows, scores, spent
+
+
+def _stream(spec: str, chunks: Iterator, queries, data: RetrievalData, *, k: int, metric: str, reporter):
+    """Search a large corpus exactly without holding it; there is no index to measure then."""
+    with reporter.phase("search", len(data.document_ids)) as bar:
+
+        def counted():
+            for chunk in chunks:
+                yield chunk
+                bar.advance(len(chunk))
+
+        began = time.perf_counter()
+        rows, scores = search_stream(spec, counted(), queries, k, metric=metric)
+        seconds = time.perf_counter() - began
+    return rows, scores, {"index_seconds": 0.0, "search_seconds": seconds,
+                          "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
 
 
 def _latency(retriever, queries) -> dict[str, float]:

@@ -138,18 +138,19 @@ def _views(request: Request, model) -> list[View]:
 
     pairs = trained_views(model.encoder)
     if request.diagonal:
-        if not pairs:
+        if pairs == "any":
             raise UserError(f"{model.name} declares no pairs of layer and dimensions.",
                             "Leave --views out and give --layers and --dims.")
         return cross((), (), request.precisions, request.indexes, pairs=pairs)
     asked = cross(request.layers, request.dims, request.precisions, request.indexes)
-    explicit = {view[:2] for view in asked} - {(None, None)}
-    if explicit:
+    if pairs == "any" and not any(view.layer for view in asked):
+        if wrong := [view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim]:
+            raise UserError(f"{model.name} has no {wrong[0]} dimensions.", f"Valid are dimensions 1 to {model.card.dim}.")
+    elif any(view[:2] != (None, None) for view in asked):
         from embedlab.encoders.layers import number_of_layers
 
-        depth = number_of_layers(model.encoder) if any(layer for layer, _ in explicit) or pairs else 1
-        full = [(layer or depth, dim or model.card.dim) for layer, dim in explicit]
-        check_views(model.encoder, full, force=request.force)
+        depth = number_of_layers(model.encoder)
+        check_views(model.encoder, [(view.layer or depth, view.dim or model.card.dim) for view in asked], force=request.force)
     return asked
 
 

