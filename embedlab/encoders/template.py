@@ -87,7 +87,8 @@ class Template:
         )
         rows = []
         for i, body in enumerate(bodies):
-            if len(body) > room:
+            whole = len(body)
+            if whole > room:
                 body = _fit(tokenizer, head, texts[i], tail, room) if tail else body[:room]
             # A model without start and end tokens has nothing to read in an empty text.
             ids = start + body + end or [tokenizer.eos_token_id]
@@ -95,7 +96,7 @@ class Template:
                 "all": 0,
                 "after_prompt": len(head_ids) if prompt else 0,
                 "content": len(start) + len(head_ids),
-                "text": len(ids) - len(end) - len(own[i]) if self.pooled == "text" else 0,
+                "text": whole - len(own[i]) + len(start) if self.pooled == "text" else 0,
                 "end": len(ids) - len(end),
             }[self.pooled]
             rows.append(Row(ids, max(0, min(first, len(ids) - 1)), len(start) + len(head_ids)))
@@ -128,13 +129,14 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int
     Raises:
         UserError: the vocabulary lacks one.
     """
-    vocabulary = tokenizer.get_vocab()
-    if missing := [token for token in tokens if token not in vocabulary]:
+    ids = tokenizer.convert_tokens_to_ids(tokens)
+    unknown_ids = {None, tokenizer.unk_token_id}
+    if missing := [t for t, i in zip(tokens, ids, strict=True) if i in unknown_ids and t != tokenizer.unk_token]:
         raise UserError(
             f"The tokenizer has no token {', '.join(map(repr, missing))}.",
             "Give the model's own tokens as start and end of the template.",
         )
-    return [vocabulary[token] for token in tokens]
+    return ids
 
 
 def cut_at_words(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int) -> str:

@@ -55,6 +55,14 @@ def test_llm2vec_pools_the_text_with_what_closes_the_turn(tiny):
     assert pooled == ["▁are", "▁judo", "<|eot_id|>"]
 
 
+def test_llm2vec_never_pools_the_instruction_of_a_text_that_was_cut(tiny):
+    decoder = tiny("llm2vec")[0]
+    short, long = decoder.rows(["judo", "x" * 900], "Given a question:")
+    assert len(long.ids) == decoder.max_seq_length
+    assert long.first == short.first > 10
+    assert long.ids[: long.first] == short.ids[: short.first]
+
+
 def test_genc_pools_what_follows_the_instruction(tiny):
     tokens, pooled = shown(tiny("genc"), "are judo", "the question.")
     assert tokens[:2] == ["<|begin_of_text|>", "<|start_header_id|>"]
