@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 _UNNAMED = ["external", "no_revision_available", ""]
-_ONE = ["model", "layer", "dim", "precision", "index"]
+_VIEW = ["model", "layer", "dim", "precision", "index"]
 
 
 def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
@@ -23,19 +23,22 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
     imported = runs[runs["source"] != ""].copy()
     if imported.empty:
         return runs
-    imported["rank"] = [
-        (revision == main.get(model), not pd.isna(version), revision not in _UNNAMED, _numbers(version))
-        for model, revision, version in imported[["model", "revision", "mteb_version"]].itertuples(index=False)
-    ]
-    order = imported.sort_values("rank", ascending=False, kind="stable")
-    chosen = order.groupby([*_ONE, "task"], dropna=False)["revision"].transform("first")
-    kept = order[order["revision"] == chosen].drop(columns="rank").sort_index()
-    views = kept.groupby(_ONE, dropna=False)
-    several = views["revision"].transform("nunique") > 1
-    sources = views["source"].transform(lambda names: " + ".join(sorted(set(names))))
-    kept["revision"], kept["source"] = kept["revision"].mask(several, "several"), sources
+    versions = sorted(imported["mteb_version"].dropna().unique(), key=_numbers)
+    first = {
+        "is_main": imported["revision"] == imported["model"].map(main),
+        "has_version": imported["mteb_version"].notna(),
+        "has_revision": ~imported["revision"].isin(_UNNAMED),
+        "version": imported["mteb_version"].map({version: place for place, version in enumerate(versions)}),
+    }
+    order = imported.assign(**first).sort_values(list(first), ascending=False, kind="stable")
+    chosen = order.groupby([*_VIEW, "task"], dropna=False)["revision"].transform("first")
+    kept = order[order["revision"] == chosen].drop(columns=list(first)).sort_index()
+    for column, named in (("revision", lambda _: "several"), ("source", lambda names: " + ".join(sorted(set(names))))):
+        several = kept.groupby(_VIEW, dropna=False)[column].transform("nunique") > 1
+        if several.any():
+            kept.loc[several, column] = kept[several].groupby(_VIEW, dropna=False)[column].transform(named)
     return pd.concat([runs[runs["source"] == ""], kept], ignore_index=True)
 
 
-def _numbers(version: object) -> tuple[int, ...]:
-    return () if pd.isna(version) else tuple(map(int, re.findall(r"\d+", str(version))))
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]

@@ -19,6 +19,8 @@ from leaderboard.views import Views, read
 SORTS = {"mean": False, "types": False, "borda": True}
 # Fewer tasks than this say little about tasks of their kind.
 _FEWEST_TASKS = 6
+# Letters for the best views: beyond these every row would carry dozens.
+_LETTERED = 30
 _NO_QUERIES = (
     f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or --over tasks and two."
 )
@@ -47,7 +49,7 @@ class Row:
     high: float | None = None
     best_place: int | None = None  # confidence interval of the rank by mean
     worst_place: int | None = None
-    group: str = ""  # views that share a letter cannot be told apart
+    group: str = ""  # views that share a letter cannot be told apart; only the best 30 have letters
     zero_shot: int | None = None  # percent of the tasks that it was not trained on
     costs: dict[str, float] = field(default_factory=dict)
 
@@ -120,9 +122,10 @@ def rank(
     table = table.join(sure)
     details, costs = _details(store, views), _costs(store, views)
     table["zero_shot"] = [ranking.zero_shot(known.get("training_datasets"), list(views.scores)) for known in details]
+    scores = views.scores.to_dict("index")
     rows = [
-        _row(table.loc[view], views.scores.loc[view], _with_size(known, costs.get(view, {})))
-        for view, known in zip(table.index, details, strict=True)
+        _row(view, scores[key], _with_size(known, costs.get(key, {})))
+        for key, view, known in zip(table.index, table.to_dict("records"), details, strict=True)
     ]
     notes = [*_notes(views, complete, incomplete), *([note] if note else [])]
     return Standings(rows, list(views.scores), sort, used, level, notes)
@@ -167,7 +170,9 @@ def _uncertainty(store, views: Views, over: str, level: float, correction: str) 
     replicates = resampled_means(strata, over=over)
     low, high = interval(replicates, level)
     best, worst = rank_interval(replicates, level)
-    group = letters(pairwise_p_values(tested, correction) <= 1 - level) if len(views.table) > 1 else ""
+    best_few = [[scores[:_LETTERED] for scores in parts] for parts in tested]
+    group = letters(pairwise_p_values(best_few, correction) <= 1 - level) if len(views.table) > 1 else [""]
+    group += [""] * (len(views.table) - len(group))
     columns = {"low": low, "high": high, "best_place": best, "worst_place": worst, "group": group}
     return pd.DataFrame(columns, index=views.table.index), over, ""
 
@@ -219,12 +224,11 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
     return notes
 
 
-def _row(view: pd.Series, scores: pd.Series, costs: dict[str, float]) -> Row:
-    plain = {
-        name: None if pd.isna(value) else getattr(value, "item", lambda v=value: v)() for name, value in view.items()
-    }
+def _row(view: dict, scores: dict[str, float], costs: dict[str, float]) -> Row:
+    plain = {name: None if pd.isna(value) else value for name, value in view.items()}
     whole = {
         name: None if plain[name] is None else int(plain[name])
         for name in ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
     }
-    return Row(**{**plain, **whole, "group": plain["group"] or ""}, scores=scores.dropna().to_dict(), costs=costs)
+    known = {task: score for task, score in scores.items() if not pd.isna(score)}
+    return Row(**{**plain, **whole, "group": plain["group"] or ""}, scores=known, costs=costs)

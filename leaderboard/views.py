@@ -164,13 +164,13 @@ def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _labels(table: pd.DataFrame) -> pd.Series:
     """The model's name, and of its settings those in which its views differ."""
-    varies = table.groupby("model")[VIEW[1:]].nunique(dropna=False) > 1
+    varies = (table.groupby("model")[VIEW[1:]].nunique(dropna=False) > 1).to_dict("index")
 
-    def label(row: pd.Series) -> str:
-        settings = [f"{key}={_text(row[key])}" for key in VIEW[1:] if varies.loc[row["model"], key] and _text(row[key])]
-        return row["model"] + ("@" + ",".join(settings) if settings else "")
+    def label(view: dict) -> str:
+        differing = [key for key, differs in varies[view["model"]].items() if differs and _text(view[key])]
+        return view["model"] + "@" * bool(differing) + ",".join(f"{key}={_text(view[key])}" for key in differing)
 
-    return table.apply(label, axis=1)
+    return pd.Series([label(view) for view in table.to_dict("records")], index=table.index)
 
 
 def _text(value: object) -> str:
