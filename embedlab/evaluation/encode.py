@@ -229,7 +229,7 @@ def _shards(texts: Sequence[str], todo: np.ndarray) -> Iterator[np.ndarray]:
 def _select(features: dict, batch: np.ndarray, longest: int) -> dict | None:
     """The rows of a batch cut to its longest text; None where the features are not plain padded token arrays."""
     mask = features["attention_mask"]
-    if not set(features) <= {"input_ids", "attention_mask", "token_type_ids", "modality"}:
+    if not set(features) <= {"input_ids", "attention_mask", "token_type_ids", "pooling_mask", "modality"}:
         return None
     left = not bool(mask[:, 0].all())
     columns = slice(mask.shape[1] - longest, None) if left else slice(0, longest)

@@ -20,6 +20,7 @@ from retrievers.streaming import search_stream
 SNIPPET = 1_000  # characters of a document kept for the dashboard
 SHOWN = 10  # ranks whose documents are kept
 EXACT = ("faiss:flat", "torch")
+CHUNK_BYTES = 1 << 27  # vectors read from the store at a time
 STREAM_BYTES = 1 << 30  # an exact index larger than this is searched chunk by chunk instead of being built
 
 
@@ -58,7 +59,7 @@ def search_vectors(view: View, queries: Vectors, documents: Vectors, data: Retri
     normalise = similarity == "cosine"
     retriever = make(coded(view.index, view.precision), metric="cosine" if normalise else "ip")
     asked = shape(queries.read(), view, normalise=normalise)
-    chunks = (shape(chunk, view, normalise=normalise) for chunk in documents.chunks())
+    chunks = (shape(chunk, view, normalise=normalise) for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)))
     whole = len(documents) * asked.shape[1] * 4
     if whole > STREAM_BYTES and view.index in EXACT and coded(view.index, view.precision) == view.index and data.candidates is None:
         return _stream(view.index, chunks, asked, data, k=k, metric=retriever.metric, reporter=reporter)
