@@ -26,6 +26,7 @@ import sys
 import sysconfig
 import tempfile
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 
 from embedlab.resources import home
@@ -51,7 +52,7 @@ def folder(sizes: dict[str, int]) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     built = Path(tempfile.mkdtemp(dir=target.parent))
     try:
-        found = list(definitions())
+        found = library()
         _write_search(built / "search", *code_search(found, sizes))
         _write_packages(built, docstrings_by_package(found, sizes), sizes["train"])
         built.rename(target)
@@ -61,6 +62,12 @@ def folder(sizes: dict[str, int]) -> Path:
     finally:
         shutil.rmtree(built, ignore_errors=True)
     return target
+
+
+@cache
+def library() -> list[Definition]:
+    """The definitions of the standard library; read once for all sizes."""
+    return list(definitions())
 
 
 def code_search(found: list[Definition], sizes: dict[str, int]) -> tuple[dict[str, str], dict[str, set[str]]]:

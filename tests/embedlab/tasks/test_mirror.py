@@ -79,7 +79,7 @@ def test_clustering_of_both_kinds(mirror, model):
     rows = labelled("text", "label")
     for name in ("StackExchangeClustering.v2", "StackExchangeClustering"):
         task = only(name, mirror(**{f"{name}/test.csv": rows}))
-        task.max_fraction_of_documents_to_embed = 1.0
+        task.max_fraction_of_documents_to_embed, task.max_documents_per_cluster = 1.0, 64
         assert 0 <= score(task, model) <= 1
 
 

@@ -1,0 +1,44 @@
+"""`embedlab tasks`: what models can be evaluated on."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embedlab.tasks import __doc__ as description
+
+
+def command(
+    pattern: Annotated[str, typer.Argument(help="Only names that contain this; searches MTEB's too.")] = "",
+    kind: Annotated[str, typer.Option("--type", help="Only this type: Retrieval, STS, Classification, ...")] = "",
+    benchmark: Annotated[str, typer.Option(help="Only the tasks of this benchmark.")] = "",
+    data_dir: Annotated[Path | None, typer.Option(help="A local mirror; its tasks count as available.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON on standard output.")] = False,
+) -> None:
+    from embedlab.tasks.listing import rows
+
+    found = rows(pattern, kind, benchmark, data_dir)
+    if as_json:
+        typer.echo(json.dumps({"tasks": found}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in ("name", "type", "main score", "data"):
+        table.add_column(column, no_wrap=column == "name", overflow="fold")
+    for row in found:
+        members = f"{row['tasks']} tasks" if "tasks" in row else row["main_score"]
+        table.add_row(row["name"], row["type"], members, row["data"])
+    Console().print(table)
+    if not (pattern or kind or benchmark or data_dir):
+        typer.echo(
+            "MTEB's tasks: type `embedlab tasks PATTERN`, --type or --benchmark. A BEIR folder's path works too."
+        )
+
+
+# \b keeps typer from filling the lines of a paragraph: the layout is a table.
+command.__doc__ = "List tasks and benchmarks, and where their data are.\n\n" + "\n\n".join(
+    f"\b\n{paragraph}" for paragraph in (description or "").strip().split("\n\n")
+)

@@ -1,0 +1,115 @@
+"""Lists of tasks and benchmarks, and where their data are."""
+
+from pathlib import Path
+
+from embedlab.errors import unknown
+from embedlab.tasks import catalogue, local
+
+
+def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None) -> list[dict]:
+    """Benchmarks and tasks about text: ours first, then mteb's. Without any condition: ours alone, at once.
+
+    Args:
+        pattern: part of a name, in any case.
+        kind: a task type, such as STS.
+        benchmark: only the tasks of this benchmark.
+        data_dir: a local mirror, whose tasks count as available.
+
+    Returns:
+        one dict each: name, type ("Benchmark" for those), main_score, languages (number of), tasks (number of),
+        data ("built in", "mirror", "cached", or "hub" where it would be downloaded), offline (bool), description.
+
+    Raises:
+        UserError: no such type or benchmark.
+    """
+    if benchmark:
+        found = [_task_row(task.metadata, _place(task, data_dir)) for task in _members(benchmark, data_dir)]
+    else:
+        found = _ours()
+        if pattern or kind or data_dir:
+            found += _mteb(pattern, data_dir)
+    if kind:
+        kinds = {row["type"].lower(): row["type"] for row in found}
+        if kind.lower() not in kinds:
+            raise unknown("task type", kind, kinds.values(), f"Types: {', '.join(sorted(set(kinds.values())))}.")
+        found = [row for row in found if row["type"].lower() == kind.lower()]
+    return [row for row in found if pattern.lower() in row["name"].lower()]
+
+
+def _ours() -> list[dict]:
+    benchmarks = [
+        _row(name, "Benchmark", "built in", bench["description"], tasks=len(bench["tasks"]))
+        for name, bench in catalogue.benchmarks().items()
+    ]
+    tasks = [
+        _row(name, fields["type"], "built in", fields["description"], main_score=fields["main_score"], languages=1)
+        for name, fields in catalogue.built_in().items()
+    ]
+    return benchmarks + tasks
+
+
+def _mteb(pattern: str, data_dir: Path | None) -> list[dict]:
+    from mteb.benchmarks.get_benchmark import get_benchmarks
+
+    benchmarks = [
+        _row(bench.name, "Benchmark", "hub", bench.description or "", tasks=len(bench.tasks))
+        for bench in get_benchmarks()
+        if all(task.metadata.modalities == ["text"] for task in bench.tasks)
+    ]
+    named = [task for name, task in catalogue.registry().items() if pattern.lower() in name.lower()]
+    text = [task for task in named if task.metadata.modalities == ["text"]]
+    mirrored = (task() for task in text) if data_dir else text
+    return benchmarks + [_task_row(task.metadata, _place(task, data_dir)) for task in mirrored]
+
+
+def _members(benchmark: str, data_dir: Path | None) -> list:
+    from embedlab.tasks import resolve
+
+    names = [*catalogue.benchmarks()]
+    if benchmark.lower() not in (name.lower() for name in names):
+        from mteb.benchmarks.get_benchmark import get_benchmarks
+
+        names = [alias for bench in get_benchmarks() for alias in (bench.name, *(bench.aliases or ()))] + names
+        if benchmark.lower() not in (name.lower() for name in names):
+            raise unknown("benchmark", benchmark, names)
+    return resolve([benchmark], data_dir=data_dir)
+
+
+def _place(task, data_dir: Path | None) -> str:
+    """Where the data of an mteb task (or, without a mirror, its class) are."""
+    if task.metadata.name in catalogue.built_in():
+        return "built in"
+    if data_dir and (hasattr(task, "sources") or local.attach(task, data_dir)):
+        return "mirror"
+    return "cached" if _cached(task.metadata.dataset["path"]) else "hub"
+
+
+def _cached(repository: str) -> bool:
+    """Whether the datasets library has prepared a data set of this hub repository on this machine."""
+    from datasets.config import HF_DATASETS_CACHE
+    from datasets.naming import camelcase_to_snakecase
+
+    owner, _, name = repository.rpartition("/")
+    return Path(HF_DATASETS_CACHE, f"{owner}___{camelcase_to_snakecase(name)}").is_dir()
+
+
+def _task_row(metadata, place: str) -> dict:
+    return _row(
+        metadata.name,
+        metadata.type,
+        place,
+        metadata.description,
+        main_score=metadata.main_score,
+        languages=len(metadata.languages),
+    )
+
+
+def _row(name: str, kind: str, place: str, description: str, **details) -> dict:
+    return {
+        "name": name,
+        "type": kind,
+        "data": place,
+        "offline": place != "hub",
+        **details,
+        "description": " ".join(description.split()),
+    }
