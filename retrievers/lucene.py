@@ -1,0 +1,252 @@
+"""BM25 with Lucene, as Anserini runs it, in this process."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from retrievers import ranking
+from retrievers._jvm import detach, java
+from retrievers.base import Hits
+from retrievers.errors import RetrieverError
+from retrievers.index import Index
+from retrievers.texts import Texts, check_texts, joined, title_and_text
+
+_TEXT_FIELD = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
+KINDS = ("flat", "multifield")
+
+
+class LuceneStore:
+    """One Lucene index: written in row order, so that a Lucene document number is a row; searched by many threads."""
+
+    def __init__(self, analyzer, similarity=None):
+        self._analyzer, self._similarity = analyzer, similarity
+        self._work = tempfile.TemporaryDirectory(prefix="retrievers-lucene-")
+        self.folder = Path(self._work.name)
+        self._writer = self._searcher = None
+
+    def writer(self):
+        """Lucene's IndexWriter. Adjacent segments alone are merged, one at a time: document numbers stay in order."""
+        self._searcher = None
+        if self._writer is None:
+            config = java("index.IndexWriterConfig")(self._analyzer)
+            config.setMergePolicy(java("index.LogDocMergePolicy")())
+            config.setMergeScheduler(java("index.SerialMergeScheduler")())
+            config.setRAMBufferSizeMB(256.0)
+            if self._similarity:
+                config.setSimilarity(self._similarity)
+            self._writer = java("index.IndexWriter")(_directory(self.folder), config)
+        return self._writer
+
+    def searcher(self):
+        """Lucene's IndexSearcher over everything written so far, merged into one segment."""
+        if self._writer is not None:
+            self._writer.forceMerge(1)
+            self._writer.close()
+            self._writer = None
+        if self._searcher is None:
+            reader = java("index.DirectoryReader").open(_directory(self.folder))
+            self._searcher = java("search.IndexSearcher")(reader, signature="(Lorg/apache/lucene/index/IndexReader;)V")
+            if self._similarity:
+                self._searcher.setSimilarity(self._similarity)
+            java("search.IndexSearcher").setMaxClauseCount(1 << 20)  # long queries have more than Lucene's 1,024 terms
+        return self._searcher
+
+    def search(self, query, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and scores of the best `k`; Lucene gives equal scores in the order of document numbers."""
+        found = self.searcher().search(query, k)
+        # All hits in one call, as JSON: a call into Java per hit would cost far more than the search.
+        hits = json.loads(_json_writer().writeValueAsString(found))["scoreDocs"]
+        return np.array([hit["doc"] for hit in hits], np.int32), np.array([hit["score"] for hit in hits], np.float32)
+
+    def save(self, target: Path) -> None:
+        self.searcher()
+        target.mkdir()
+        for file in self.folder.iterdir():
+            if file.name != "write.lock":
+                shutil.copyfile(file, target / file.name)
+
+    def bytes(self) -> int:
+        self.searcher()
+        return sum(file.stat().st_size for file in self.folder.iterdir())
+
+
+@dataclass(eq=False)
+class LuceneBase(Index):
+    """What the Lucene indexes share. `threads` searches run at a time; 0 takes one per core."""
+
+    threads: int = 0
+
+    def _clear(self) -> None:
+        self._store = LuceneStore(self._analyzer(), self._similarity())
+
+    def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
+        allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
+        self._store.searcher()
+        count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
+        workers = min(self.threads or os.cpu_count() or 1, count)
+        if workers <= 1:
+            answers = [self._search_query(queries[q], k, allowed) for q in range(count)]
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                futures = [
+                    pool.submit(self._search_slice, queries, range(w, count, workers), k, allowed)
+                    for w in range(workers)
+                ]
+                slices = [future.result() for future in futures]
+            answers = [slices[q % workers][q // workers] for q in range(count)]
+        hits = Hits(np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32))
+        for q, (found, scores) in enumerate(answers):
+            hits.rows[q, : len(found)], hits.scores[q, : len(found)] = found, scores
+        return ranking.best(*hits, k)
+
+    def _search_slice(self, queries, numbers, k: int, allowed) -> list:
+        try:
+            return [self._search_query(queries[q], k, allowed) for q in numbers]
+        finally:
+            detach()
+
+    def _search_query(self, query, k: int, allowed) -> tuple[np.ndarray, np.ndarray]:
+        return self._store.search(_filtered(self._query(query), allowed), k)
+
+    def memory_bytes(self) -> int:
+        """The size of the index files, which Lucene maps into memory."""
+        return self._store.bytes()
+
+    def _write(self, target: Path) -> None:
+        self._store.save(target / "lucene")
+
+    def _read(self, path: Path) -> None:
+        self._store.folder = path / "lucene"
+
+    @abstractmethod
+    def _analyzer(self): ...
+
+    def _similarity(self):
+        return None
+
+    @abstractmethod
+    def _query(self, query):
+        """The Lucene query for one query."""
+
+
+@dataclass(eq=False)
+class LuceneIndex(LuceneBase):
+    """BM25 (Robertson and Zaragoza 2009) with Anserini's analysers and defaults (k1 = 0.9, b = 0.4).
+
+    `kind`: "flat" puts title and text into one field; "multifield" gives each its own and adds their scores.
+    `language`: a two-letter code, English with Porter's stemmer by default; "whitespace" leaves words as they are.
+    """
+
+    family: ClassVar[str] = "lucene"
+
+    kind: str = "flat"
+    k1: float = 0.9
+    b: float = 0.4
+    language: str = "en"
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise RetrieverError(f"Unknown Lucene index {self.kind!r}.", f"Known: {', '.join(KINDS)}, impact, hnsw.")
+        super().__post_init__()
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._texts = Texts()
+        self._fields = None
+
+    def text(self, row: int) -> str:
+        return self._texts[row]
+
+    def _checked(self, documents):
+        return check_texts(documents)
+
+    def _content(self, documents):
+        for part, texts in zip(("titles", "texts"), zip(*map(title_and_text, documents), strict=True), strict=False):
+            yield part, "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass")
+
+    def _add(self, documents) -> None:
+        writer = self._store.writer()
+        if self._fields is None:
+            self._fields = _Fields(("contents", "title") if self.kind == "multifield" else ("contents",))
+        for row, document in enumerate(documents, start=len(self.ids)):
+            title, text = title_and_text(document)
+            values = (text, title) if self.kind == "multifield" else (joined(document),)
+            self._fields.add(writer, row, values)
+        self._texts.extend(documents)
+
+    def _analyzer(self):
+        if self.language == "en":
+            return java("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
+        if self.language == "whitespace":
+            return java("analysis.core.WhitespaceAnalyzer")()
+        analysers = java("io.anserini.analysis.AnalyzerMap")
+        if not analysers.analyzerMap.containsKey(self.language):
+            known = sorted(re.findall(r"(\w\w)=", analysers.analyzerMap.toString()))
+            raise RetrieverError(f"Lucene has no analyser for {self.language!r}.", f"Known: en, {', '.join(known)}.")
+        return analysers.getLanguageSpecificAnalyzer(self.language)
+
+    def _similarity(self):
+        return java("search.similarities.BM25Similarity")(self.k1, self.b)
+
+    def _query(self, query: str):
+        words = java("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        if self.kind == "flat":
+            return words.buildQuery("contents", self._store._analyzer, joined(query))
+        weights = java("java.util.HashMap")()
+        for name in ("contents", "title"):
+            weights.put(name, java("java.lang.Float")(1.0))
+        return words.buildQuery(weights, self._store._analyzer, joined(query))
+
+    def _write(self, target: Path) -> None:
+        super()._write(target)
+        self._texts.save(target)
+
+    def _read(self, path: Path) -> None:
+        super()._read(path)
+        self._texts = Texts.load(path)
+
+
+class _Fields:
+    """One Lucene document, filled again for each of ours: a new one each would be twenty calls into Java."""
+
+    def __init__(self, names: tuple[str, ...]):
+        options = java("document.FieldType")()
+        options.setIndexOptions(java("index.IndexOptions").DOCS_AND_FREQS)
+        options.freeze()
+        self._fields = [java("document.Field")(name, "", options, signature=_TEXT_FIELD) for name in names]
+        self._row = java("document.IntPoint")("row", 0)
+        self._document = java("document.Document")()
+        for field in (*self._fields, self._row):
+            self._document.add(field)
+
+    def add(self, writer, row: int, values: tuple[str, ...]) -> None:
+        for field, value in zip(self._fields, values, strict=True):
+            field.setStringValue(value.encode("utf-8", "replace").decode("utf-8"))
+        self._row.setIntValue(row)
+        writer.addDocument(self._document)
+
+
+def _filtered(query, allowed):
+    if allowed is None:
+        return query
+    occur = java("search.BooleanClause$Occur")
+    return java("search.BooleanQuery$Builder")().add(query, occur.MUST).add(allowed, occur.FILTER).build()
+
+
+def _directory(folder: Path):
+    return java("store.FSDirectory").open(java("java.io.File")(str(folder)).toPath())
+
+
+@cache
+def _json_writer():
+    return java("com.fasterxml.jackson.databind.ObjectMapper")()
