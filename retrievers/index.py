@@ -116,6 +116,7 @@ class Index(Retriever):
         loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
         loaded.ids = json.loads((Path(path) / "ids.json").read_text(encoding="utf-8"))
         loaded._loaded_corpus = manifest["corpus"]
+        loaded._restore(manifest)
         loaded._read(Path(path))
         return loaded
 
@@ -173,6 +174,9 @@ class Index(Retriever):
 
     @abstractmethod
     def _write(self, target: Path) -> None: ...
+
+    def _restore(self, manifest: dict) -> None:
+        """Take what the kind added to its manifest."""
 
     @abstractmethod
     def _read(self, path: Path) -> None: ...

@@ -29,7 +29,7 @@ class LuceneStore:
     """One Lucene index: written in row order, so that a Lucene document number is a row; searched by many threads."""
 
     def __init__(self, analyzer, similarity=None):
-        self._analyzer, self._similarity = analyzer, similarity
+        self.analyzer, self._similarity = analyzer, similarity
         self._work = tempfile.TemporaryDirectory(prefix="retrievers-lucene-")
         self.folder = Path(self._work.name)
         self._writer = self._searcher = None
@@ -38,7 +38,7 @@ class LuceneStore:
         """Lucene's IndexWriter. Adjacent segments alone are merged, one at a time: document numbers stay in order."""
         self._searcher = None
         if self._writer is None:
-            config = java("index.IndexWriterConfig")(self._analyzer)
+            config = java("index.IndexWriterConfig")(self.analyzer)
             config.setMergePolicy(java("index.LogDocMergePolicy")())
             config.setMergeScheduler(java("index.SerialMergeScheduler")())
             config.setRAMBufferSizeMB(256.0)
@@ -116,7 +116,7 @@ class LuceneBase(Index):
             detach()
 
     def _search_query(self, query, k: int, allowed) -> tuple[np.ndarray, np.ndarray]:
-        return self._store.search(_filtered(self._query(query), allowed), k)
+        return self._store.search(self._query(query, k, allowed), k)
 
     def memory_bytes(self) -> int:
         """The size of the index files, which Lucene maps into memory."""
@@ -135,8 +135,8 @@ class LuceneBase(Index):
         return None
 
     @abstractmethod
-    def _query(self, query):
-        """The Lucene query for one query."""
+    def _query(self, query, k: int, allowed):
+        """The Lucene query for one query, limited by the Lucene query `allowed` if that is not None."""
 
 
 @dataclass(eq=False)
@@ -177,7 +177,7 @@ class LuceneIndex(LuceneBase):
     def _add(self, documents) -> None:
         writer = self._store.writer()
         if self._fields is None:
-            self._fields = _Fields(("contents", "title") if self.kind == "multifield" else ("contents",))
+            self._fields = Fields(*(("contents", "title") if self.kind == "multifield" else ("contents",)))
         for row, document in enumerate(documents, start=len(self.ids)):
             title, text = title_and_text(document)
             values = (text, title) if self.kind == "multifield" else (joined(document),)
@@ -198,14 +198,14 @@ class LuceneIndex(LuceneBase):
     def _similarity(self):
         return java("search.similarities.BM25Similarity")(self.k1, self.b)
 
-    def _query(self, query: str):
+    def _query(self, query: str, k: int, allowed):
         words = java("io.anserini.search.query.BagOfWordsQueryGenerator")()
         if self.kind == "flat":
-            return words.buildQuery("contents", self._store._analyzer, joined(query))
+            return filtered(words.buildQuery("contents", self._store.analyzer, joined(query)), allowed)
         weights = java("java.util.HashMap")()
         for name in ("contents", "title"):
             weights.put(name, java("java.lang.Float")(1.0))
-        return words.buildQuery(weights, self._store._analyzer, joined(query))
+        return filtered(words.buildQuery(weights, self._store.analyzer, joined(query)), allowed)
 
     def _write(self, target: Path) -> None:
         super()._write(target)
@@ -216,10 +216,10 @@ class LuceneIndex(LuceneBase):
         self._texts = Texts.load(path)
 
 
-class _Fields:
+class Fields:
     """One Lucene document, filled again for each of ours: a new one each would be twenty calls into Java."""
 
-    def __init__(self, names: tuple[str, ...]):
+    def __init__(self, *names: str):
         options = java("document.FieldType")()
         options.setIndexOptions(java("index.IndexOptions").DOCS_AND_FREQS)
         options.freeze()
@@ -236,7 +236,8 @@ class _Fields:
         writer.addDocument(self._document)
 
 
-def _filtered(query, allowed):
+def filtered(query, allowed):
+    """The Lucene query, limited to the documents of `allowed`; scores stay."""
     if allowed is None:
         return query
     occur = java("search.BooleanClause$Occur")
