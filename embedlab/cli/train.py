@@ -1,0 +1,46 @@
+"""`embedlab train`: a recipe turns a base model into a method."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file, or the name of a shipped recipe (data/recipes/).")],
+    base: Annotated[str | None, typer.Option(help="Another base: a folder, a hub id, or a shipped checkpoint.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the result; EMBEDLAB_HOME/trained/NAME by default.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The record as JSON on standard output, nothing else.")
+    ] = False,
+) -> None:
+    """Train a model by a recipe. A killed run goes on from its last checkpoint: type the same again."""
+    from embedlab import hub
+    from embedlab.errors import missing_extra
+    from embedlab.resources import home
+
+    hub.settle()
+    try:
+        from embedlab.training.recipe import read
+        from embedlab.training.run import train
+    except ImportError as error:
+        if error.name in ("accelerate", "datasets", "peft"):
+            raise missing_extra("Training", "train") from None
+        raise
+
+    found = read(recipe, base)
+    target = out or home() / "trained" / found.name
+    record = train(found, target, device=device)
+    if as_json:
+        typer.echo(json.dumps({"model": str(target), **record}, default=str))
+    else:
+        losses = ", ".join(
+            f"{stage.objective} {loss}" for stage, loss in zip(found.stages, record["final_loss"], strict=True)
+        )
+        typer.echo(
+            f"{target}: {record['parameters']:,} parameters, {record['seconds'] / 60:.1f} minutes; last loss: {losses}"
+        )

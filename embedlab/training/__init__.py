@@ -1,0 +1,1 @@
+"""Recipes that turn a base model into each method: `embedlab train RECIPE.toml`."""

@@ -1,0 +1,74 @@
+"""A new base: a byte-level BPE tokenizer for code and prose, and random backbones of any size."""
+
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from embedlab.errors import UserError
+
+SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
+
+
+def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer, one for decoder and encoder: `<s>` is BOS and CLS, `</s>` is EOS and SEP.
+
+    Text is lower-cased, and identifiers are cut into their words (`readFile_name` -> `read file name`), so that code
+    and the prose about it share their tokens. White space counts as one blank, as indentation would fill the length.
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Replace(Regex(r"(?<=[a-z0-9])(?=[A-Z])"), " "),
+            normalizers.Replace(Regex(r"[_\s]+"), " "),
+            normalizers.Lowercase(),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=[AddedToken(token, special=True) for token in SPECIAL],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    around = [(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")]
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> $B </s>", around)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def write_random(folder: Path, tokenizer: PreTrainedTokenizerFast, architecture: str, **config) -> None:
+    """Save a random backbone and its tokenizer in `folder`, as `from_pretrained` reads them.
+
+    Args:
+        architecture: transformers' model type, such as "llama" (with its language-model head) or "bert".
+        config: fields of its configuration; the vocabulary and the special tokens are the tokenizer's.
+
+    Raises:
+        UserError: transformers has no such architecture.
+    """
+    ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    try:
+        settings = AutoConfig.for_model(
+            architecture, vocab_size=len(tokenizer), **{f"{name}_token_id": i for name, i in ids.items()}, **config
+        )
+    except ValueError as error:
+        raise UserError(
+            f"Unknown architecture {architecture!r}.", "Give a model type of transformers: llama, bert."
+        ) from error
+    decoder = type(settings) in AutoModelForCausalLM._model_mapping and not hasattr(settings, "type_vocab_size")
+    (AutoModelForCausalLM if decoder else AutoModel).from_config(settings).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

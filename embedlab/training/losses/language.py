@@ -1,0 +1,138 @@
+"""Language modelling on the backbone inside an embedder: next token, masked token, masked next token."""
+
+import torch
+import torch.nn.functional as F
+from sentence_transformers import SentenceTransformer
+from torch import nn
+
+from embedlab.encoders.decoder import Decoder
+
+IGNORED = -100
+
+
+class NextToken(nn.Module):
+    """Causal language modelling on the first column.
+
+    Args:
+        model: its first module is a `Decoder`.
+    """
+
+    def __init__(self, model: SentenceTransformer):
+        super().__init__()
+        self.model = model
+
+    def forward(self, sentence_features, labels=None) -> torch.Tensor:
+        features = sentence_features[0]
+        decoder: Decoder = self.model[0]
+        ids, mask = features["input_ids"], features["attention_mask"]
+        states = decoder.states(mask, input_ids=ids).last_hidden_state
+        targets = ids.masked_fill(mask == 0, IGNORED)
+        return token_loss(states[:, :-1], targets[:, 1:], output_weight(decoder.model))
+
+
+class MaskedNextToken(nn.Module):
+    """LLM2Vec's MNTP (arXiv:2404.05961, section 2.2): a masked token is predicted from the state before it.
+
+    Args:
+        model: its first module is a bidirectional `Decoder`.
+        mask_token: what stands for a masked token; the paper takes "_".
+        share: of the tokens that are masked.
+    """
+
+    def __init__(self, model: SentenceTransformer, mask_token: str = "_", share: float = 0.2):
+        super().__init__()
+        self.model = model
+        self.mask_id = mask_id(model.tokenizer, mask_token)
+        self.share = share
+
+    def forward(self, sentence_features, labels=None) -> torch.Tensor:
+        features = sentence_features[0]
+        decoder: Decoder = self.model[0]
+        ids, mask = features["input_ids"], features["attention_mask"]
+        hidden, targets = mask_tokens(ids, mask, self.share, self.mask_id, decoder.tokenizer)
+        states = decoder.states(mask, input_ids=hidden).last_hidden_state
+        return token_loss(states[:, :-1], targets[:, 1:], output_weight(decoder.model))
+
+
+class MaskedToken(nn.Module):
+    """Masked language modelling on the first column, with BERT's 80/10/10 rule (arXiv:1810.04805).
+
+    Args:
+        model: its first module is sentence-transformers' `Transformer` around an encoder.
+        share: of the tokens that are predicted.
+    """
+
+    def __init__(self, model: SentenceTransformer, share: float = 0.3):
+        super().__init__()
+        self.model = model
+        self.share = share
+        self.head = MaskedHead(model[0].model.config.hidden_size)
+
+    def forward(self, sentence_features, labels=None) -> torch.Tensor:
+        features = dict(sentence_features[0])
+        tokenizer = self.model.tokenizer
+        features["input_ids"], targets = mask_tokens(
+            features["input_ids"], features["attention_mask"], self.share, tokenizer.mask_token_id, tokenizer, keep=0.2
+        )
+        states = self.model[0](features)["token_embeddings"]
+        return token_loss(self.head(states), targets, self.model[0].model.get_input_embeddings().weight)
+
+
+class MaskedHead(nn.Module):
+    """BERT's transform in front of the tied output embeddings: dense, GELU, norm.
+
+    `forward` takes states `[..., width]` of the full width or, for Starbucks, of its first dimensions.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        dense = F.linear(states, self.dense.weight[:, : states.shape[-1]], self.dense.bias)
+        return self.norm(F.gelu(dense))
+
+
+def token_loss(states: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of states `[B, L, d]` against targets `[B, L]` where these are not `IGNORED`; 0 if nowhere.
+
+    Only the states that are asked get logits: the vocabulary is the widest thing here.
+    """
+    asked = targets != IGNORED
+    logits = F.linear(states[asked], weight).float()
+    return F.cross_entropy(logits, targets[asked], reduction="sum") / asked.sum().clamp(min=1)
+
+
+def mask_tokens(ids, attention_mask, share, mask_id, tokenizer, keep: float = 0.0):
+    """Mask a share of the tokens, special tokens excepted.
+
+    Args:
+        ids: `[B, L]`; attention_mask alike.
+        share: of the tokens that are predicted.
+        mask_id: id that stands for a masked token.
+        keep: of the predicted tokens, half of this share stay as they are and half become random ones.
+
+    Returns:
+        ids with masks, and targets that are `IGNORED` where nothing is predicted; both `[B, L]`.
+    """
+    special = torch.tensor(sorted({*tokenizer.all_special_ids, mask_id}), device=ids.device)
+    may = attention_mask.bool() & ~torch.isin(ids, special)
+    predicted = may & (torch.rand(ids.shape, device=ids.device) < share)
+    targets = ids.masked_fill(~predicted, IGNORED)
+    draw = torch.rand(ids.shape, device=ids.device)
+    hidden = ids.masked_fill(predicted & (draw >= keep), mask_id)
+    random = torch.randint_like(ids, len(tokenizer))
+    return torch.where(predicted & (draw < keep / 2), random, hidden), targets
+
+
+def mask_id(tokenizer, token: str) -> int:
+    """The id of the token that stands for a masked one; where the vocabulary lacks it, the tokenizer's own mask."""
+    found = tokenizer.get_vocab().get(token, tokenizer.mask_token_id)
+    return tokenizer.unk_token_id if found is None else found
+
+
+def output_weight(model) -> torch.Tensor:
+    """The output embeddings `[V, d]`; a backbone without a head uses its input embeddings, as tied models do."""
+    head = model.get_output_embeddings()
+    return (head or model.get_input_embeddings()).weight

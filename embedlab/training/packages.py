@@ -1,0 +1,119 @@
+"""Training data that every machine has: functions and docstrings of the packages installed beside us.
+
+Two kinds of pair, both out of real source: the first sentence of a docstring -> the code without docstrings, and the
+first sentence -> the rest of the docstring. The standard library itself is never read, and `Unseen` drops whatever
+repeats a piece of it (vendored copies, backports), so the built-in benchmark stays unseen.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from embedlab.errors import UserError
+from embedlab.tasks.stdlib import _words as words
+from embedlab.tasks.stdlib import first_sentence, is_verbatim
+from embedlab.tasks.stdlib_source import Definition, definitions
+
+PREFIX = 24  # words: a text that repeats so many from the beginning of a standard library text counts as a copy
+SHORTEST = 4  # words: the benchmark has no shorter texts
+_CHARACTERS = 2000  # of a text; more than the minis read
+
+
+def pairs(packages: list[str], kinds: tuple[str, ...] = ("code", "body")) -> list[dict[str, str]]:
+    """Pairs out of the installed `packages`, in a fixed order that does not depend on theirs.
+
+    Args:
+        packages: import names.
+        kinds: "code" (sentence -> code), "body" (sentence -> rest of the docstring).
+
+    Returns:
+        rows with query, positive and kind; no query and no positive occurs twice.
+
+    Raises:
+        UserError: a package is not installed.
+    """
+    unseen = Unseen(definitions())
+    found: dict[str, dict[str, str]] = {}
+    queries: set[tuple] = set()
+    positives: set[tuple] = set()
+    for package in sorted(packages):
+        for definition in definitions(_folder(package), package):
+            sentence = first_sentence(definition.docstring)
+            if not sentence:
+                continue
+            texts = {"code": definition.code, "body": _body(definition.docstring)}
+            for kind in kinds:
+                text = texts[kind][:_CHARACTERS]
+                key, value = (words(sentence), kind), words(text)
+                if key in queries or value in positives or not _useful(text, kind, sentence):
+                    continue
+                if unseen.repeats(sentence) or unseen.repeats(text):
+                    continue
+                queries.add(key)
+                positives.add(value)
+                row = {"query": sentence, "positive": text, "kind": kind}
+                found[hashlib.sha256(json.dumps(row).encode()).hexdigest()] = row
+    return [found[key] for key in sorted(found)]
+
+
+def versions(packages: list[str]) -> dict[str, str]:
+    """Import name -> installed version, "" where the package tells none."""
+    found = {}
+    for package in sorted(packages):
+        try:
+            found[package] = version(_DISTRIBUTIONS.get(package, package))
+        except PackageNotFoundError:
+            found[package] = ""
+    return found
+
+
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+
+
+class Unseen:
+    """Tells texts that repeat a standard library text: all of it, or its first `PREFIX` words.
+
+    Case, punctuation and white space do not count.
+    """
+
+    def __init__(self, found: Iterator[Definition]):
+        self.beginnings: dict[tuple, set[tuple]] = defaultdict(set)
+        for definition in found:
+            for text in (definition.code, definition.docstring, first_sentence(definition.docstring)):
+                beginning = words(text)[:PREFIX]
+                if len(beginning) >= SHORTEST:
+                    self.beginnings[beginning[:SHORTEST]].add(beginning)
+
+    def repeats(self, text: str) -> bool:
+        """Whether the beginning of a standard library text stands anywhere in `text`."""
+        own = words(text)
+        for start in range(len(own) - SHORTEST + 1):
+            for beginning in self.beginnings.get(own[start : start + SHORTEST], ()):
+                if own[start : start + len(beginning)] == beginning:
+                    return True
+        return False
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f"The training data come out of installed packages, and {package!r} is not installed.",
+            "Type: pip install 'embedlab[train]', or take the package out of the recipe's data.packages.",
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _body(docstring: str) -> str:
+    """The docstring without its first paragraph."""
+    return docstring.strip().partition("\n\n")[2].strip()
+
+
+def _useful(text: str, kind: str, sentence: str) -> bool:
+    if kind == "code":
+        return text.count("\n") >= 2 and not is_verbatim(sentence, text)
+    return len(words(text)) >= 8

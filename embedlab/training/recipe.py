@@ -1,0 +1,149 @@
+"""A recipe: everything that shapes a training run, as a TOML file.
+
+description = "..."
+method = "causal2vec"          # a key of embedlab.training.untrained.METHODS
+base = "base-decoder"          # a folder, a hub id, or a shipped checkpoint; or a table: a new, random model
+seed = 1
+
+[settings]                     # of the method
+context_encoder = "base-encoder"
+
+[data]                         # see embedlab.training.data
+packages = "minis"
+
+[[stages]]                     # one after the other
+objective = "contrastive"      # a key of embedlab.training.objectives.OBJECTIVES
+steps = 400
+[stages.settings]              # of the objective
+scale = 20.0
+"""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from embedlab.errors import UserError, unknown
+from embedlab.resources import DATA
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters instead of the backbone's own weights; they are merged at the end of the stage."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.1
+    targets: str = "all-linear"  # a regular expression of module names, or "all-linear"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One objective, trained for a number of steps."""
+
+    objective: str
+    steps: int
+    batch_size: int = 64
+    accumulate: int = 1  # batches per step
+    learning_rate: float = 2e-5
+    learning_rates: dict[str, float] = field(default_factory=dict)  # by regular expression of parameter names
+    warmup: float = 0.1  # share of the steps
+    schedule: str = "linear"  # of the learning rate after the warm-up, a name of transformers' SchedulerType
+    optimizer: str = "adamw_torch"
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 where the hardware multiplies it
+    save_steps: int = 100
+    settings: dict = field(default_factory=dict)
+    lora: Lora | None = None
+    data: dict = field(default_factory=dict)  # replaces keys of the recipe's data
+    dropout: float | None = None  # of the backbone, during this stage
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run, in full."""
+
+    name: str
+    method: str
+    base: str | dict
+    stages: list[Stage]
+    data: dict
+    description: str = ""
+    seed: int = 1
+    settings: dict = field(default_factory=dict)
+    dtype: str = "float16"  # of the weights in the result
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits; the description does not count."""
+        content = {key: value for key, value in asdict(self).items() if key != "description"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def read(path: Path, base: str | None = None) -> Recipe:
+    """The recipe in a TOML file.
+
+    Args:
+        path: the file; a bare name is looked up among the shipped recipes.
+        base: replaces the recipe's base.
+
+    Raises:
+        UserError: there is no such file, or it is no recipe: the first key that is wrong is named.
+    """
+    from embedlab.training.objectives import OBJECTIVES
+    from embedlab.training.untrained import METHODS
+
+    shipped = DATA / "recipes" / f"{path.name.removesuffix('.toml')}.toml"
+    if not path.is_file() and path.parent == Path() and shipped.is_file():
+        path = shipped
+    if not path.is_file():
+        raise unknown("recipe", str(path), [p.stem for p in (DATA / "recipes").glob("*.toml")], "Or give a TOML file.")
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"The recipe {path} is no TOML: {error}.", f"Compare it with {shipped.parent}.") from error
+    if base:
+        found["base"] = base
+    stages = found.pop("stages", None)
+    if not isinstance(stages, list) or not stages:
+        raise UserError(f"The recipe {path.name} has no stages.", "Add one [[stages]] with objective and steps.")
+    built = []
+    for number, stage in enumerate(stages, 1):
+        where = f"stage {number} of the recipe {path.name}"
+        if "lora" in stage:
+            stage["lora"] = _filled(Lora, stage["lora"], f"lora in {where}")
+        built.append(_filled(Stage, stage, where))
+    recipe = _filled(Recipe, {"name": path.stem, "stages": built, **found}, f"the recipe {path.name}")
+    if recipe.method not in METHODS:
+        raise unknown("method", recipe.method, METHODS, f"Valid: {', '.join(METHODS)}.")
+    for stage in recipe.stages:
+        if stage.objective not in OBJECTIVES:
+            raise unknown("objective", stage.objective, OBJECTIVES, f"Valid: {', '.join(OBJECTIVES)}.")
+        for name in ("steps", "batch_size", "accumulate", "learning_rate", "save_steps"):
+            if getattr(stage, name) <= 0:
+                raise UserError(f"{name} is {getattr(stage, name)} in the recipe {path.name}.", "Give more than 0.")
+    return recipe
+
+
+def _filled(kind: type, values: dict, where: str):
+    """A dataclass out of a table.
+
+    Raises:
+        UserError: a key is unknown, missing, or its value of another type.
+    """
+    known = {one.name: one for one in fields(kind)}
+    if wrong := [key for key in values if key not in known]:
+        raise unknown("key", wrong[0], known, f"It stands in {where}. Valid: {', '.join(known)}.")
+    for key, value in values.items():
+        wanted = known[key].type
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        plain = {int: isinstance(value, int) and number, float: number, str: isinstance(value, str)}
+        if not plain.get(wanted, True) or (wanted in (dict, dict[str, float]) and not isinstance(value, dict)):
+            shown = getattr(wanted, "__name__", wanted)
+            raise UserError(f"{key} = {value!r} in {where} is no {shown}.", f"Give a value of type {shown}.")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(f"A key is missing in {where}: {str(error).partition(': ')[2]}.", "Add it.") from error

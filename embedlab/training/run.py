@@ -1,0 +1,182 @@
+"""A training run: stages one after the other, resumable, and a record of how the model came about."""
+
+import csv
+import json
+import shutil
+import time
+from pathlib import Path
+
+import torch
+from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from embedlab.errors import UserError, missing_extra
+from embedlab.evaluation.environment import environment
+from embedlab.evaluation.progress import Reporter
+from embedlab.models import choose_device
+from embedlab.training import data, objectives, untrained
+from embedlab.training.recipe import Lora, Recipe, Stage
+from embedlab.training.trainer import STATE, trainer_for
+
+RECORD = "training.json"
+CURVE = "loss.csv"
+WORK = "unfinished"  # below the result's folder; gone when the run is done
+
+
+def train(recipe: Recipe, out: Path, *, device: str | None = None, reporter: Reporter | None = None) -> dict:
+    """Train `recipe` into the folder `out`, or go on where a killed run of the same recipe stopped.
+
+    Returns:
+        the record that also stands in out/training.json: recipe, seed, data digest, versions, seconds, final losses.
+
+    Raises:
+        UserError: `out` holds something else, or a part of the recipe does not fit another.
+    """
+    reporter = reporter or Reporter()
+    device = choose_device(device)
+    finished = _claim(out, recipe)
+    if finished:
+        return finished
+    work = out / WORK
+    started = time.perf_counter()
+    origins: dict[str, dict] = {}
+    base = _base(recipe, work, origins)
+    set_seed(recipe.seed)
+    model = untrained.build(recipe.method, base, recipe.settings).to(device)
+    for number, stage in enumerate(recipe.stages, 1):
+        folder = work / f"{number}-{stage.objective}"
+        if (folder / STATE).is_file():
+            model.load_state_dict(torch.load(folder / STATE, map_location=device, weights_only=True))
+            continue
+        rows, origins[f"stage {number}"] = data.load(recipe.data | stage.data, recipe.seed)
+        set_seed(recipe.seed + number)
+        name = f"{recipe.name}: {stage.objective} ({number} of {len(recipe.stages)})"
+        with reporter.phase(name, stage.steps) as bar:
+            curve = _run(model, stage, rows, folder, recipe.seed + number, bar)
+        seconds = time.perf_counter() - started
+        _note(work, {"stage": number, "curve": curve, "seconds": seconds, "data": origins})
+        started = time.perf_counter()
+        torch.save(model.state_dict(), folder / STATE)
+    record = _finish(model, recipe, base, out)
+    reporter.say(f"Trained {recipe.name} in {record['seconds'] / 60:.1f} minutes. Use it: --model {out}")
+    return record
+
+
+def _run(model, stage: Stage, rows, folder: Path, seed: int, bar) -> list[dict]:
+    """Train one stage in place; the loss curve, one row per logged step."""
+    objective = objectives.OBJECTIVES[stage.objective]
+    adapter = _adapt(model, stage.lora) if stage.lora else None
+    if stage.dropout is not None:
+        _set_dropout(model, stage.dropout)
+    loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
+    mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
+    rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
+    trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, bar=bar)
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
+    if adapter is not None:
+        adapter.merge_and_unload()
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _adapt(model, lora: Lora):
+    """Low-rank adapters in place of the backbone's own weights. Heads outside the backbone train in full."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise missing_extra("LoRA", "train") from None
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.targets)
+    backbone = model.transformers_model
+    if backbone is None:
+        raise UserError("This method has no single backbone for LoRA.", "Leave lora out of the stage.")
+    return get_peft_model(backbone, config)
+
+
+def _set_dropout(model, share: float) -> None:
+    """Dropout of every layer that has one, and of the attention where the layers have none (decoders)."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = share
+
+
+def _base(recipe: Recipe, work: Path, origins: dict) -> str | Path:
+    """The base's folder, made first where the recipe describes a new one."""
+    if isinstance(recipe.base, str):
+        return recipe.base
+    from embedlab.encoders.weights import read_tokenizer
+    from embedlab.training.base import train_tokenizer, write_random
+
+    folder = work / "base"
+    config = dict(recipe.base)
+    source = config.pop("tokenizer", None)
+    vocabulary = config.pop("vocabulary", 4096)
+    if "architecture" not in config:
+        raise UserError(f"[base] of {recipe.name} has no architecture.", 'Give a model type: architecture = "llama".')
+    if not (folder / "config.json").is_file():
+        if source:
+            tokenizer = read_tokenizer(untrained.resolve(source))
+        else:
+            rows, origins["tokenizer"] = data.load(recipe.data, recipe.seed)
+            tokenizer = train_tokenizer(objectives.arrange(rows, "text")["text"], vocabulary)
+        folder.mkdir(parents=True, exist_ok=True)
+        set_seed(recipe.seed)
+        write_random(folder, tokenizer, **config)
+    return folder
+
+
+def _claim(out: Path, recipe: Recipe) -> dict | None:
+    """Make `out` the place of this run; the record if the run is done.
+
+    Raises:
+        UserError: `out` holds the result of another recipe, or files of somebody else's.
+    """
+    record = out / RECORD
+    if record.is_file():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        if found["digest"] == recipe.digest:
+            return found
+        raise UserError(f"{out} holds a model trained by another recipe.", "Give another folder: --out DIR")
+    mark = out / WORK / "recipe"
+    if mark.is_file() and mark.read_text() != recipe.digest:
+        raise UserError(f"{out} holds an unfinished run of another recipe.", f"Remove {out / WORK}, or give --out DIR")
+    if not mark.is_file() and out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(recipe.digest)
+    return None
+
+
+def _note(work: Path, entry: dict) -> None:
+    with (work / "stages.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
+    """Save the model, the curve and the record; the work folder goes last, so a kill before loses nothing."""
+    from dataclasses import asdict
+
+    stages = [json.loads(line) for line in (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()]
+    model.to(getattr(torch, recipe.dtype)).save(str(out), create_model_card=False)
+    with (out / CURVE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stage", "step", "loss", "learning_rate"])
+        for stage in stages:
+            rows = ((entry["step"], entry["loss"], entry["learning_rate"]) for entry in stage["curve"])
+            writer.writerows([stage["stage"], step, f"{float(loss):.5g}", f"{rate:.3g}"] for step, loss, rate in rows)
+    facts = environment()
+    record = {
+        "digest": recipe.digest,
+        "recipe": asdict(recipe),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "seconds": round(sum(stage["seconds"] for stage in stages), 1),
+        "final_loss": [round(float(stage["curve"][-1]["loss"]), 5) if stage["curve"] else None for stage in stages],
+        "data": {name: origin for stage in stages for name, origin in stage["data"].items()},
+        "environment": {key: facts[key] for key in ("packages", "python", "cpu", "threads", "gpus", "git_revision")},
+    }
+    (out / RECORD).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    shutil.rmtree(out / WORK)
+    return record

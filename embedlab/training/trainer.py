@@ -1,0 +1,135 @@
+"""sentence-transformers' trainers, made to resume exactly.
+
+Their own checkpoints hold the model as it is saved for use. That loses what only training has: the parameters of
+a loss (GEM's temperature, the heads of language modelling) and adapters that are not merged yet.
+"""
+
+from pathlib import Path
+
+import torch
+from sentence_transformers import (
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+    SparseEncoderTrainer,
+    SparseEncoderTrainingArguments,
+)
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+STATE = "state.pt"
+
+
+class _Resumable:
+    """Checkpoints are the state of the loss, which holds the model."""
+
+    def _save(self, output_dir: str | None = None, state_dict=None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(self.loss.state_dict(), folder / STATE)
+
+    def _load_from_checkpoint(self, checkpoint_path: str, model=None) -> None:
+        state = torch.load(Path(checkpoint_path) / STATE, map_location="cpu", weights_only=True)
+        self.loss.load_state_dict(state)
+
+    def collect_features(self, inputs: dict) -> tuple[list[dict], torch.Tensor | None]:
+        """One dictionary per column. The stock rule takes Causal2Vec's context_input_ids for a column of its own."""
+        names = [name for name in self.train_dataset.column_names if f"{name}_input_ids" in inputs]
+        return [
+            {key.removeprefix(f"{name}_"): value for key, value in inputs.items() if key.startswith(f"{name}_")}
+            for name in names
+        ], inputs.get("label")
+
+    def add_model_card_callback(self, default_args_dict: dict) -> None:
+        """No generated README: the record and the card are written by `embedlab train` and by hand."""
+
+
+class DenseTrainer(_Resumable, SentenceTransformerTrainer):
+    """The trainer of dense methods."""
+
+
+class SparseTrainer(_Resumable, SparseEncoderTrainer):
+    """The trainer of sparse methods."""
+
+
+def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, bar=None):
+    """A trainer for one stage, its checkpoints in `folder`.
+
+    Args:
+        model: SentenceTransformer or SparseEncoder.
+        stage: `embedlab.training.recipe.Stage`.
+        rows: data set with the columns that the loss reads.
+        bar: `embedlab.evaluation.progress.Bar`.
+    """
+    sparse = type(model).__name__ == "SparseEncoder"
+    kind, arguments = (
+        (SparseTrainer, SparseEncoderTrainingArguments)
+        if sparse
+        else (DenseTrainer, SentenceTransformerTrainingArguments)
+    )
+    on_cpu = model.device.type == "cpu"
+    args = arguments(
+        output_dir=str(folder),
+        max_steps=stage.steps,
+        per_device_train_batch_size=stage.batch_size,
+        gradient_accumulation_steps=stage.accumulate,
+        learning_rate=stage.learning_rate,
+        learning_rate_mapping=stage.learning_rates,
+        lr_scheduler_type=stage.schedule,
+        warmup_steps=round(stage.steps * stage.warmup),
+        optim=stage.optimizer,
+        weight_decay=stage.weight_decay,
+        max_grad_norm=stage.max_grad_norm,
+        bf16=_bfloat16(stage.precision, model.device),
+        use_cpu=on_cpu,
+        save_strategy="steps",
+        save_steps=stage.save_steps,
+        save_total_limit=1,
+        logging_steps=max(1, min(10, stage.steps // 10)),
+        dataloader_drop_last=len(rows) >= stage.batch_size,
+        dataloader_pin_memory=not on_cpu,
+        seed=seed,
+        data_seed=seed,
+        report_to=[],
+        disable_tqdm=True,
+    )
+    trainer = kind(model=model, args=args, train_dataset=rows, loss=loss)
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if hasattr(loss, "on_step"):
+        trainer.add_callback(_Schedule(loss))
+    if bar:
+        trainer.add_callback(_Report(bar))
+    return trainer
+
+
+def _bfloat16(precision: str, device: torch.device) -> bool:
+    from embedlab.models import choose_dtype
+
+    return choose_dtype(precision, str(device))[0] == "bfloat16"
+
+
+class _Schedule(TrainerCallback):
+    """Tells a loss whose terms change over time how far the training is."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def on_step_begin(self, args, state, control, **kwargs) -> None:
+        self.loss.on_step(state.global_step, state.max_steps)
+
+
+class _Report(TrainerCallback):
+    """The progress bar: step, and the loss last seen."""
+
+    def __init__(self, bar):
+        self.bar = bar
+        self.done = 0
+        self.shown = ""
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        if logs and "loss" in logs:
+            self.shown = f"loss {float(logs['loss']):.3f}"
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        self.bar.advance(state.global_step - self.done, self.shown)
+        self.done = state.global_step

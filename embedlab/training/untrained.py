@@ -1,0 +1,155 @@
+"""Each method on a base, before training: what a recipe starts from, and what a trained model is compared with."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.base.modules import Normalize
+
+from embedlab.encoders.decoder import Decoder
+from embedlab.encoders.pooling import MarkedPooling
+from embedlab.encoders.template import Template
+from embedlab.encoders.weights import local
+from embedlab.errors import UserError
+from embedlab.resources import DATA
+
+CHECKPOINTS = DATA / "checkpoints"
+
+
+def build(method: str, base: str | Path, settings: dict) -> SentenceTransformer | SparseEncoder:
+    """An untrained model.
+
+    Args:
+        method: a key of METHODS.
+        base: a folder, a shipped checkpoint's name, or a hub id.
+        settings: of the method.
+
+    Raises:
+        UserError: a setting is unknown, or the base does not fit.
+    """
+    try:
+        return METHODS[method](resolve(base), **settings)
+    except TypeError as error:
+        raise UserError(f"The settings do not fit the method {method}: {error}.", "Correct [settings].") from error
+
+
+def resolve(base: str | Path) -> Path:
+    """The folder of a base.
+
+    Raises:
+        UserError: it is nowhere, and the hub does not have it.
+    """
+    shipped = CHECKPOINTS / str(base)
+    return shipped if (shipped / "config.json").is_file() else local(base)
+
+
+def decoder(
+    base: Path, *, attention: str = "causal", pooled: str = "all", max_length: int = 512, language_model: bool = False
+) -> SentenceTransformer:
+    """A decoder with `<s> text </s>`, and the mean over "all" tokens or over the "end" token alone."""
+    model = _read(base, Template(pooled=pooled, max_length=max_length), attention, language_model=language_model)
+    return _dense([model, MarkedPooling(model.get_embedding_dimension())])
+
+
+def causal2vec(base: Path, *, context_encoder: str, **settings) -> SentenceTransformer:
+    from embedlab.encoders import causal2vec as method
+
+    return method.create(base, resolve(context_encoder), **settings)
+
+
+def gem(base: Path, **settings) -> SentenceTransformer:
+    from embedlab.encoders import gem as method
+
+    return method.create(base, **settings)
+
+
+def nv_embed(
+    base: Path, *, latents: int = 512, heads: int = 8, head_size: int = 4096, max_length: int = 512
+) -> SentenceTransformer:
+    """Bidirectional attention, latent-attention pooling, L2 (arXiv:2405.17428)."""
+    from embedlab.encoders.nv_embed import TEMPLATE, LatentAttentionPooling
+
+    model = _read(base, Template(**TEMPLATE, max_length=max_length), "bidirectional")
+    pooling = LatentAttentionPooling(model.get_embedding_dimension(), latents, heads, head_size)
+    return _dense([model, pooling, Normalize()])
+
+
+def llm2vec(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:
+    from embedlab.encoders import llm2vec as method
+
+    return method.load(base, max_length=max_length, text_max_length=None, **settings)
+
+
+def multi_layer(
+    base: Path, *, attention: str = "bidirectional", latents: int = 768, heads: int = 32, head_size: int = 2048,
+    max_length: int = 1024,
+) -> SentenceTransformer:  # fmt: skip
+    """Multi-layer trainable pooling (arXiv:2409.02727, variants 3 and 5)."""
+    from embedlab.encoders.pooling_and_attn import TrainablePooling
+
+    model = _read(base, Template(max_length=max_length), attention, padding_side="left", all_layers=True)
+    size, layers = model.get_embedding_dimension(), model.model.config.num_hidden_layers
+    return _dense([model, TrainablePooling(size, layers, "layers", latents, heads, head_size), Normalize()])
+
+
+def genc(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:
+    """ULLME's GenC: bidirectional, mean over the content; the language-model head stays for GRL's other losses."""
+    template = Template(pooled="content", max_length=max_length)
+    model = _read(base, template, "bidirectional", language_model=True)
+    return _dense([model, MarkedPooling(model.get_embedding_dimension())])
+
+
+def echo(base: Path, **settings) -> SentenceTransformer:
+    from embedlab.encoders import echo as method
+
+    return method.load(base, **settings)
+
+
+def echo_splade(base: Path, **settings) -> SparseEncoder:
+    from embedlab.encoders import echo_splade as method
+
+    return method.load(base, **settings)
+
+
+def encoder(base: Path, **settings) -> SentenceTransformer:
+    """A BERT-like encoder with a pooling: MRL, 2DMSE, RetroMAE, Mirror-BERT."""
+    from embedlab.encoders import plain
+
+    return plain.load(base, **settings)
+
+
+def starbucks(base: Path, *, max_length: int | None = None, **settings) -> SentenceTransformer:
+    from embedlab.encoders import starbucks as method
+
+    model = method.load(base, **settings)
+    if max_length:
+        model.max_seq_length = max_length
+    return model
+
+
+METHODS: dict[str, Callable] = {
+    "decoder": decoder,
+    "causal2vec": causal2vec,
+    "gem": gem,
+    "nv-embed": nv_embed,
+    "llm2vec": llm2vec,
+    "multi-layer": multi_layer,
+    "genc": genc,
+    "echo": echo,
+    "echo-splade": echo_splade,
+    "encoder": encoder,
+    "starbucks": starbucks,
+}
+
+
+def _read(base: Path, template: Template, attention: str, **settings) -> Decoder:
+    from embedlab.encoders.weights import read_tokenizer
+
+    tokenizer = read_tokenizer(base)
+    template.start = [tokenizer.bos_token] if tokenizer.bos_token else []
+    template.end = [tokenizer.eos_token]
+    return Decoder.read(base, template, attention=attention, **settings)
+
+
+def _dense(modules: list) -> SentenceTransformer:
+    return SentenceTransformer(modules=modules, similarity_fn_name="cosine")
