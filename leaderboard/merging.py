@@ -65,7 +65,7 @@ def _insert(store: Store, copy: Path, rankings: dict[str, Path], texts: list) ->
         for id, passing in rankings.items():
             if id in fresh:
                 passing.replace(store.files.ranking_path(id))
-        for table in ("models", "tasks"):
+        for table in ("models", "tasks", "imported"):
             connection.execute(insert_into(table, f"SELECT * FROM other.{table}"))
         for table in RUN_TABLES:
             key = "id" if table == "runs" else "run_id"
@@ -73,5 +73,4 @@ def _insert(store: Store, copy: Path, rankings: dict[str, Path], texts: list) ->
             connection.execute(insert_into(table, select))
         unknown = "SELECT * FROM other.failures EXCEPT SELECT * FROM failures"
         ((failures,),) = connection.execute(f"INSERT INTO failures {unknown}").fetchall()
-        connection.execute("INSERT OR IGNORE INTO imported SELECT * FROM other.imported")
     return Merged(len(fresh), failures, total - len(fresh))

@@ -28,6 +28,7 @@ SCHEMAS = {
     "phases": pa.schema({"run_id": _TEXT, "position": _WHOLE, "name": _TEXT, "seconds": _REAL}),
     "costs": pa.schema({"run_id": _TEXT, "name": _TEXT, "value": _REAL}),
     "failures": pa.schema(dict.fromkeys(("model", "task", "problem", "hint", "asked"), _TEXT) | {"created": _TIME}),
+    "imported": pa.schema({"digest": _TEXT, "path": _TEXT, "created": _TIME}),
 }
 
 
@@ -52,6 +53,12 @@ def failure_table(failure: Failure) -> pa.Table:
         "failures",
         [(failure.model, failure.task, failure.problem, failure.hint, to_json(failure.asked), utc(failure.created))],
     )
+
+
+def imported_table(files: Sequence[tuple[str, str]]) -> pa.Table:
+    """Rows of the table imported, from (SHA-256, path)."""
+    now = utc(datetime.now(UTC))
+    return _table("imported", [(*file, now) for file in files])
 
 
 def run_record(row: dict, scores: dict[str, float], costs: dict, phases: list[Phase], per_query: PerQuery) -> Run:

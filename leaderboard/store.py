@@ -6,7 +6,6 @@ may write and read at once.
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -19,6 +18,14 @@ from leaderboard.files import Files
 from leaderboard.records import Failure, Phase, Ranking, Run, Task, Texts
 
 RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
+# A model or task already known keeps its row unless the new one has details.
+_KNOWN = {
+    "models": "ON CONFLICT DO UPDATE SET kind = excluded.kind, details = excluded.details"
+    " WHERE excluded.details <> '{}'",
+    "tasks": "ON CONFLICT DO UPDATE SET type = excluded.type, main_metric = excluded.main_metric,"
+    " details = excluded.details WHERE excluded.details <> '{}'",
+    "imported": "ON CONFLICT DO NOTHING",
+}
 # What `runs` and `scores` can be filtered by: columns of the view `results`.
 FILTERS = (
     "id", "model", "model_revision", "kind", "task", "task_revision", "split", "subset", "type", "index", "layer",
@@ -80,9 +87,7 @@ class Store:
         with self.database.writing() as connection:
             _delete(connection, content["runs"]["id"].to_pylist())
             _insert(connection, content)
-            if imported:
-                now = datetime.now(UTC).replace(tzinfo=None)
-                connection.executemany("INSERT OR IGNORE INTO imported VALUES (?, ?, ?)", [[*f, now] for f in imported])
+            _insert(connection, {"imported": rows.imported_table(imported)})
 
     def remove(self, id: str) -> str:
         """Remove a run, named by its id or a unique beginning of it, and its ranking. Returns the whole id."""
@@ -231,12 +236,8 @@ def _stored(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> set[str]:
 
 
 def insert_into(table: str, select: str) -> str:
-    """The statement that adds rows; a model or task already known keeps its row unless the new one has details."""
-    columns = {"models": ("kind", "details"), "tasks": ("type", "main_metric", "details")}.get(table)
-    if not columns:
-        return f"INSERT INTO {table} BY NAME {select}"
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
-    return f"INSERT INTO {table} BY NAME {select} ON CONFLICT DO UPDATE SET {changes} WHERE excluded.details <> '{{}}'"
+    """The statement that adds the rows of `select` to `table`, by `_KNOWN` where a row of the same key is there."""
+    return f"INSERT INTO {table} BY NAME {select} {_KNOWN.get(table, '')}"
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, content: Mapping[str, pa.Table]) -> None:
