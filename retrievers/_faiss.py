@@ -179,9 +179,10 @@ class FaissIndex(DenseIndex):
     def memory_bytes(self) -> int:
         if self._index is None:
             return 0
-        if self._binary:
-            return faiss.serialize_index_binary(self._index).nbytes
-        return faiss.serialize_index(self._index).nbytes
+        sizes = []
+        counter = faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part)))  # what it would write, never held
+        (faiss.write_index_binary if self._binary else faiss.write_index)(self._index, counter)
+        return sum(sizes)
 
     def _write(self, target: Path) -> None:
         write = faiss.write_index_binary if self._binary else faiss.write_index

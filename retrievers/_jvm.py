@@ -25,6 +25,11 @@ def java(name: str):
     return _autoclass()(name if name.startswith(("java.", "io.", "org.", "com.")) else f"org.apache.lucene.{name}")
 
 
+def java_version() -> str:
+    """The version of the Java that runs here."""
+    return java("java.lang.System").getProperty("java.version")
+
+
 def java_error() -> type[Exception]:
     """The class of exceptions that come from Java."""
     _autoclass()

@@ -39,7 +39,9 @@ class Index(Retriever):
 
     def index(self, ids: Sequence[str], documents) -> Self:
         self.clear()
-        return self.add(ids, documents)
+        self.add(ids, documents)
+        self.finish()
+        return self
 
     def add(self, ids: Sequence[str], documents) -> Self:
         """Index a further chunk. Kinds that are trained (IVF, PQ, SQ8) learn from the first chunk.
@@ -61,6 +63,9 @@ class Index(Retriever):
         for part, data in [("ids", _joined(ids)), *self._content(documents)]:
             self._digests.setdefault(part, hashlib.blake2b(digest_size=16)).update(data)
         return self
+
+    def finish(self) -> None:
+        """Do now what the first search after the last `add` would do."""
 
     def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         if not self.ids:

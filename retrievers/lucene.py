@@ -89,6 +89,9 @@ class LuceneBase(Index):
     def _clear(self) -> None:
         self._store = LuceneStore(self._analyzer(), self._similarity())
 
+    def finish(self) -> None:
+        self._store.searcher()
+
     def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
         allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
         self._store.searcher()
@@ -246,6 +249,11 @@ def filtered(query, allowed):
 
 def _directory(folder: Path):
     return java("store.FSDirectory").open(java("java.io.File")(str(folder)).toPath())
+
+
+def java_version() -> str:
+    """The version of the Java that runs Lucene; starts it."""
+    return java("java.lang.System").getProperty("java.version")
 
 
 @cache

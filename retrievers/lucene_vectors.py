@@ -92,7 +92,9 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
 
     def _add(self, vectors: np.ndarray) -> None:
         if vectors.shape[1] > _MAX_DIM:
-            raise RetrieverError(f"Lucene takes up to {_MAX_DIM} dimensions, not {vectors.shape[1]}.", "Use 'faiss:hnsw32'.")
+            raise RetrieverError(
+                f"Lucene takes up to {_MAX_DIM} dimensions, not {vectors.shape[1]}.", "Use 'faiss:hnsw32'."
+            )
         functions = java("index.VectorSimilarityFunction")
         function = {
             "cosine": functions.DOT_PRODUCT,  # of vectors of length 1

@@ -1,0 +1,122 @@
+"""Second stages: `bm25 >> rerank(cross_encoder)`. Pairs, whole lists in one pass, and late interaction."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrievers import ranking
+from retrievers.base import Hits, Retriever
+from retrievers.errors import RetrieverError
+
+# A scorer of one query's candidates: query, texts -> scores [len(texts)].
+Listwise = Callable[[str, list[str]], Sequence[float]]
+
+
+def rerank(model: Any, depth: int = 100) -> "Rerank":
+    """A stage that scores the first `depth` documents anew.
+
+    Args:
+        model: a cross-encoder (`predict` on pairs of query and text); a late-interaction encoder (`encode_query` and
+            `encode_document` give one array of token vectors per text); or a function `(query, texts) -> scores`
+            that sees a query's whole list at once, as Uni-Encoder does (arXiv:2106.01263).
+    """
+    if depth < 1:
+        raise RetrieverError(f"The depth is {depth}.", "Rerank 1 document or more.")
+    if hasattr(model, "predict"):
+        return Rerank(pairwise(model), depth)
+    if hasattr(model, "encode_query") and hasattr(model, "encode_document"):
+        return Rerank(max_sim(model), depth)
+    if not callable(model):
+        raise RetrieverError(
+            f"A {type(model).__name__} cannot rerank.",
+            "Give a cross-encoder, a late-interaction encoder, or a function (query, texts) -> scores.",
+        )
+    return Rerank(model, depth)
+
+
+@dataclass(frozen=True)
+class Rerank:
+    """A stage: what scores, and how deep."""
+
+    scorer: Listwise
+    depth: int = 100
+
+    def after(self, first: Retriever) -> "Reranked":
+        return Reranked(first, self)
+
+
+class Reranked(Retriever):
+    """A retriever whose best documents another model has put in order; none beyond the stage's depth are returned."""
+
+    def __init__(self, first: Retriever, stage: Rerank):
+        self.first, self.stage = first, stage
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return self.first.ids
+
+    def index(self, ids: Sequence[str], documents) -> "Reranked":
+        self.first.index(ids, documents)
+        return self
+
+    def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
+        found = self.first.search(queries, self.stage.depth, only=only)
+        scores = np.full(found.rows.shape, -np.inf, dtype=np.float32)
+        for q, query in enumerate(queries):
+            rows = found.rows[q][found.rows[q] >= 0]
+            if len(rows):
+                scores[q, : len(rows)] = self._scored(query, rows)
+        return ranking.pad(ranking.best(found.rows, scores, k), k)
+
+    def _scored(self, query: str, rows: np.ndarray) -> np.ndarray:
+        texts = [self.first.text(int(row)) for row in rows]
+        if any(text is None for text in texts):
+            raise RetrieverError("The first stage keeps no texts to rerank.", "Put the stage behind a text retriever.")
+        scores = np.asarray(self.stage.scorer(query, texts), dtype=np.float32)
+        if scores.shape != (len(texts),) or not np.isfinite(scores).all():
+            raise RetrieverError(
+                f"The reranker gave scores of shape {list(scores.shape)} for {len(texts)} documents, or NaN.",
+                "A reranker gives one finite score per document: a cross-encoder with one label.",
+            )
+        return scores
+
+    def text(self, row: int) -> str | None:
+        return self.first.text(row)
+
+    def save(self, path: Path) -> None:
+        """Write the first stage: a reranker is a model of its own, kept by whoever made it."""
+        self.first.save(path)
+
+    @classmethod
+    def load(cls, path: Path, encoder=None) -> "Reranked":
+        raise RetrieverError("A reranker is not part of an index.", "Type: retrievers.load(path) >> rerank(model).")
+
+
+def pairwise(model: Any) -> Listwise:
+    """Scores of a cross-encoder, from its `predict`."""
+    return lambda query, texts: model.predict([(query, text) for text in texts], show_progress_bar=False)
+
+
+def max_sim(encoder: Any) -> Listwise:
+    """Late interaction: for each query token its best document token, summed (ColBERT, arXiv:2004.12832)."""
+
+    def score(query: str, texts: list[str]) -> list[float]:
+        tokens = _array(encoder.encode_query([query])[0])
+        return [float((tokens @ _array(document).T).max(axis=1).sum()) for document in encoder.encode_document(texts)]
+
+    return score
+
+
+def _array(vectors) -> np.ndarray:
+    """Token vectors `[t, d]` in float32."""
+    vectors = vectors.detach().float().cpu().numpy() if hasattr(vectors, "detach") else vectors
+    vectors = np.asarray(vectors, dtype=np.float32)
+    if vectors.ndim != 2:
+        raise RetrieverError(
+            f"Late interaction needs token vectors [t, d], got shape {list(vectors.shape)}.",
+            "Use a multi-vector encoder.",
+        )
+    return vectors
