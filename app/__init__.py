@@ -1,0 +1,1 @@
+"""The dashboard: reads results through leaderboard/, searches through retrievers/, writes nothing."""

@@ -1,0 +1,61 @@
+"""Pickers that the pages share. Every one is bound to the address, under its key, so that a view can be shared."""
+
+import streamlit as st
+
+from app import reading
+from app.reading import Parts
+from app.texts import link, plain
+
+EVALUATE = "embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini"
+EVERYTHING = "All tasks"
+URL = "query-params"
+
+
+def empty(what: str, command: str) -> None:
+    """An empty state: what is missing, and the command that brings it."""
+    st.info(plain(what), icon=":material/inbox:")
+    st.caption("This command fills it:")
+    st.code(command, language="shell")
+
+
+def require_results() -> None:
+    """Stop the page with a hint where the store has no runs."""
+    if reading.tasks().empty:
+        empty("There are no results yet.", EVALUATE)
+        st.stop()
+
+
+def pick_tasks(key: str = "") -> Parts:
+    """The tasks that a page is about: a benchmark, narrowed to task types and to single tasks."""
+    known = reading.tasks()
+    here = set(known["task"])
+    benchmarks = {name: parts for name, parts in reading.benchmarks().parts.items() if here & parts.keys()}
+    first, second, third = st.columns([3, 3, 4])
+    benchmark = first.selectbox("Benchmark", [EVERYTHING, *benchmarks], key="benchmark", bind=URL)
+    chosen = known if benchmark == EVERYTHING else known[known["task"].isin(benchmarks[benchmark].keys())]
+    types = second.multiselect(
+        "Task types", sorted(chosen["type"].dropna().unique()), key="types", bind=URL, placeholder="all"
+    )
+    chosen = chosen[chosen["type"].isin(types)] if types else chosen
+    names = third.multiselect("Tasks", list(chosen["task"]), key="tasks", bind=URL, placeholder="all")
+    if benchmark == EVERYTHING:
+        return reading.hashable(names or list(chosen["task"]))
+    wanted = {
+        task: parts
+        for task, parts in benchmarks[benchmark].items()
+        if (task in names if names else not types or task not in here or task in set(chosen["task"]))
+    }
+    return reading.hashable(wanted)
+
+
+def run_link(label: str) -> str:
+    """The page Run at a view's label, with the tasks that are chosen now: they decide how a view is told apart."""
+    chosen = {key: st.query_params.get_all(key) for key in ("benchmark", "types", "tasks") if key in st.query_params}
+    return link("run", **chosen, view=label)
+
+
+def name_of(cost: str) -> str:
+    """A measured cost as people read it: texts / s for texts_per_second."""
+    name = cost.replace("_per_second", " / s").replace("_bytes", " (bytes)").replace("_seconds", " (s)")
+    name = name.removesuffix("_ms") + " (ms)" if name.endswith("_ms") else name
+    return name.replace("_", " ")

@@ -1,0 +1,43 @@
+"""A table to take away: CSV, Parquet, LaTeX. Made when the button is pressed, not before."""
+
+import io
+
+import pandas as pd
+import streamlit as st
+
+
+def buttons(frame: pd.DataFrame, name: str) -> None:
+    """Three download buttons."""
+    makers = {
+        "CSV": ("csv", "text/csv", lambda: frame.to_csv(index=False)),
+        "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: _parquet(frame)),
+        "LaTeX": ("tex", "application/x-tex", lambda: latex(frame)),
+    }
+    with st.container(horizontal=True):
+        for form, (ending, kind, make) in makers.items():
+            st.download_button(
+                form, make, f"{name}.{ending}", kind, key=f"download-{name}-{ending}",
+                icon=":material/download:", on_click="ignore", help=f"The table with all its columns as {form}",
+            )  # fmt: skip
+
+
+def latex(frame: pd.DataFrame) -> str:
+    """A tabular for the package booktabs: columns without any value left out, floats with four decimals."""
+    whole = frame.dropna(axis="columns", how="all").fillna("")
+    columns = [name for name in whole if not (whole[name] == "").all()]
+    escaped = whole[columns].rename(columns=_escape).map(lambda cell: _escape(cell) if isinstance(cell, str) else cell)
+    return escaped.to_latex(index=False, float_format="%.4f", escape=False)
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+_WORDED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_SPECIAL = str.maketrans(_WORDED | {character: "\\" + character for character in "&%$#_{}"})
+
+
+def _escape(text: str) -> str:
+    return text.translate(_SPECIAL)

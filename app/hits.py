@@ -1,0 +1,39 @@
+"""Ranked documents as a list: score, text with the query's words marked, and whether it is known to be relevant."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+import streamlit as st
+
+from app.texts import highlighted
+
+_SHOWN = 600  # characters of a document
+
+
+class Hit(NamedTuple):
+    """A document as shown. score: None where it has none. text: None where it was not kept."""
+
+    id: str
+    score: float | None
+    text: str | None
+    relevant: bool
+
+
+def show(hits: Sequence[Hit], terms: Sequence[str]) -> None:
+    """Show the documents in their order; words that begin with one of `terms` are marked."""
+    if not hits:
+        st.caption("Nothing.")
+        return
+    st.html("".join(_item(place, hit, terms) for place, hit in enumerate(hits, 1)))
+
+
+def _item(place: int, hit: Hit, terms: Sequence[str]) -> str:
+    badge = '<span class="lab-badge">relevant</span>' if hit.relevant else ""
+    score = "" if hit.score is None else f'<span class="score">{hit.score:.4f}</span>'
+    text = "The text was not kept." if hit.text is None else hit.text
+    cut = highlighted(text[:_SHOWN], terms) + (" …" if len(text) > _SHOWN else "")
+    return (
+        f'<article class="lab-hit{" relevant" if hit.relevant else ""}"><header><span>{place}. {escape(hit.id)}</span>'
+        f"{badge}{score}</header><p>{cut}</p></article>"
+    )

@@ -1,0 +1,45 @@
+"""The saved indexes that the dashboard searches: folders inside one folder, and nothing outside it."""
+
+from pathlib import Path
+
+import streamlit as st
+
+import retrievers
+from app.settings import settings
+from retrievers import folder
+from retrievers.registry import COMPOSED
+
+_TERMS = 20
+
+
+def saved(root: Path) -> dict[str, Path]:
+    """The indexes in `root`, at most two folders deep, by their path below it; links that lead out are left aside."""
+    inside = root.resolve()
+    found = {}
+    for pattern in ("*", "*/*"):
+        for manifest in sorted(root.glob(f"{pattern}/{folder.MANIFEST}")):
+            path = manifest.parent
+            hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+            nested = any(str(path.relative_to(root)).startswith(f"{name}/") for name in found)
+            if path.resolve().is_relative_to(inside) and not hidden and not nested:
+                found[str(path.relative_to(root))] = path
+    return found
+
+
+def load(path: Path) -> retrievers.Retriever:
+    """The retriever saved at `path`, kept in memory until it is built anew."""
+    return _load(str(path), (path / folder.MANIFEST).stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the index ...")
+def _load(path: str, changed: int) -> retrievers.Retriever:
+    family = folder.read_manifest(Path(path))["retriever"]
+    retriever = retrievers.load(Path(path), settings().encoder() if family in COMPOSED else None)
+    retriever.search(["warm"], 1)  # what is started on first use would be counted as the first query's latency
+    return retriever
+
+
+def expansion(retriever: retrievers.Retriever, query: str) -> list[tuple[str, float]]:
+    """The terms that a sparse model puts the query into, heaviest first; empty for other retrievers."""
+    terms = getattr(retriever, "query_terms", None)
+    return list(terms(query))[:_TERMS] if terms else []

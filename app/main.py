@@ -1,0 +1,44 @@
+"""The dashboard's entry point: pages, what runs now, and the one place where errors become messages.
+
+Start it with `embedlab dashboard`.
+"""
+
+import sys
+from pathlib import Path
+
+# Streamlit puts this folder on the path, not its parent, which holds the packages app, leaderboard, retrievers.
+if str(Path(__file__).parents[1]) not in sys.path:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import streamlit as st
+
+from app import status
+from app.pages import compare, costs, grids, leaderboard, live, run, search
+from app.texts import plain
+
+PAGES = [
+    st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard", default=True),
+    st.Page(costs.page, title="Cost and quality", icon=":material/speed:", url_path="costs"),
+    st.Page(grids.page, title="Grids", icon=":material/grid_on:", url_path="grids"),
+    st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+    st.Page(run.page, title="Run", icon=":material/receipt_long:", url_path="run"),
+    st.Page(search.page, title="Search", icon=":material/search:", url_path="search"),
+    st.Page(live.page, title="Live", icon=":material/radio_button_checked:", url_path="live"),
+]
+
+st.set_page_config(page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
+st.html(Path(__file__).with_name("style.css"))
+chosen = st.navigation(PAGES, expanded=True)
+st.session_state["pages"] = {page.url_path or "leaderboard": page for page in PAGES}
+st.title(chosen.title)
+try:
+    chosen.run()
+    with st.sidebar:
+        status.sidebar()
+except Exception as error:
+    # LeaderboardError and RetrieverError: `hint` is the mark of an error that the user can mend.
+    if not hasattr(error, "hint"):
+        raise
+    st.error(plain(str(error)), icon=":material/error:")
+    if error.hint:
+        st.caption(plain(error.hint))

@@ -1,0 +1,137 @@
+"""Compare: two models or more, task by task, then query by query."""
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app import controls, reading
+from app.charts import BLUE, ORANGE
+from app.downloads import buttons
+from app.pages.queries import differing_queries
+from app.tables import Column, table
+from app.texts import plain
+from leaderboard.comparison import Comparison, Pair
+from leaderboard.measures import shown
+from leaderboard.statistics import CORRECTIONS, TESTS
+
+_MOST = 6  # models: 15 pairs on every task
+_CORRECTED = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "none"}
+
+
+def page() -> None:
+    """The page."""
+    controls.require_results()
+    parts = controls.pick_tasks()
+    views = reading.all_views(parts)
+    labels = views.table["label"].tolist()
+    if len(labels) < 2:
+        controls.empty("A comparison needs results of two models on these tasks.", controls.EVALUATE)
+        return
+    known = pd.DataFrame({"tasks": views.scores.count(axis=1), "mean": views.scores.mean(axis=1)})
+    best = known.sort_values(["tasks", "mean"], ascending=False).index[:2]
+    left, middle, right = st.columns([6, 2, 2])
+    chosen = left.multiselect("Models", labels, default=views.table["label"].loc[best].tolist(), key="models",
+                              bind=controls.URL, max_selections=_MOST)  # fmt: skip
+    test = middle.selectbox("Test", list(TESTS), key="test", bind=controls.URL)
+    correction = right.selectbox("Correction", list(CORRECTIONS), key="correction", bind=controls.URL,
+                                 format_func=_CORRECTED.get)  # fmt: skip
+    if len(chosen) < 2:
+        st.info("Choose two models or more.", icon=":material/compare_arrows:")
+        return
+    answer = reading.compared(tuple(chosen), parts, test, correction)
+    _summary(answer)
+    _forest(answer)
+    _pairs(answer)
+    st.subheader("Query by query")
+    differing_queries(answer, views)
+
+
+def _summary(answer: Comparison) -> None:
+    alpha = 1 - answer.level
+    by_pair: dict[tuple[str, str], list[Pair]] = {}
+    for pair in answer.pairs:
+        by_pair.setdefault((pair.first, pair.second), []).append(pair)
+    groups = list(by_pair.items())
+    sure = [
+        [pair for pair in pairs if pair.corrected_p is not None and pair.corrected_p <= alpha] for _, pairs in groups
+    ]
+    table(
+        [
+            Column("A", [first for (first, _), _ in groups]),
+            Column("B", [second for (_, second), _ in groups]),
+            Column("Tasks", [len(pairs) for _, pairs in groups]),
+            Column(
+                "Mean of A − B", [sum(p.difference for p in pairs) / len(pairs) for _, pairs in groups], signed=True
+            ),
+            Column("A surely better on", [sum(p.difference > 0 for p in pairs) for pairs in sure]),
+            Column("B surely better on", [sum(p.difference < 0 for p in pairs) for pairs in sure]),
+            Column("Queries won / tied / lost by A", [_counts(pairs) for _, pairs in groups]),
+        ],
+        "Pairs of models over all tasks",
+    )
+    tested = sum(pair.p is not None for pair in answer.pairs)
+    lines = [f"Surely: p at most {alpha:.2g} in the {answer.test} test over queries, corrected "
+             f"({_CORRECTED[answer.correction]}) for {tested} comparisons."] if tested else []  # fmt: skip
+    st.caption(plain(" ".join([*lines, *answer.notes])))
+
+
+def _forest(answer: Comparison) -> None:
+    tested = [pair for pair in answer.pairs if pair.low is not None]
+    if not tested:
+        return
+    frame = pd.DataFrame([
+        {"task": _task(pair), "pair": f"{pair.first} − {pair.second}", "difference": pair.difference, "low": pair.low,
+         "high": pair.high, "p": pair.corrected_p, "sure": pair.corrected_p <= 1 - answer.level}
+        for pair in tested
+    ])  # fmt: skip
+    base = alt.Chart(frame).encode(y=alt.Y("task:N", sort=None, title=None))
+    colour = alt.Color("sure:N", scale=alt.Scale(domain=[True, False], range=[BLUE, ORANGE]), legend=None)
+    chart = alt.layer(
+        alt.Chart(frame).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x=alt.datum(0), color=alt.value("#888888")),
+        base.mark_rule(strokeWidth=2).encode(
+            x=alt.X("low:Q", title=f"difference with {answer.level:.0%} interval"), x2="high:Q", color=colour
+        ),
+        base.mark_point(filled=True, size=70).encode(
+            x="difference:Q", color=colour, shape=alt.Shape("sure:N", legend=None),
+            tooltip=["task:N", "pair:N", *(alt.Tooltip(f"{name}:Q", format="+.4f") for name in ("difference", "low", "high")),
+                     alt.Tooltip("p:Q", format=".4f", title="corrected p")],
+        ),
+    ).properties(height=alt.Step(24))  # fmt: skip
+    if frame["pair"].nunique() > 1:
+        chart = chart.facet(
+            row=alt.Row("pair:N", sort=None, title=None, header=alt.Header(labelAngle=0, labelAlign="left"))
+        )
+    st.altair_chart(chart)
+
+
+def _pairs(answer: Comparison) -> None:
+    pairs = answer.pairs
+    table(
+        [
+            Column("Task", [_task(pair) for pair in pairs]),
+            Column("Metric", [shown(pair.metric) for pair in pairs]),
+            Column("A", [pair.first for pair in pairs]),
+            Column("B", [pair.second for pair in pairs]),
+            Column("Score A", [float(pair.first_score) for pair in pairs]),
+            Column("Score B", [float(pair.second_score) for pair in pairs]),
+            Column("A − B", [float(pair.difference) for pair in pairs], signed=True),
+            Column(f"{answer.level:.0%} interval", [None if p.low is None else f"{p.low:+.4f} – {p.high:+.4f}" for p in pairs]),
+            Column("Corrected p", [pair.corrected_p for pair in pairs]),
+            Column("Won / tied / lost", [None if p.wins is None else f"{p.wins} / {p.ties} / {p.losses}" for p in pairs]),
+            Column("Effect size", [pair.effect_size for pair in pairs], digits=2, signed=True,
+                   help="Cohen's d of paired samples"),
+        ],
+        "Differences on every task",
+    )  # fmt: skip
+    buttons(pd.DataFrame([vars(pair) for pair in pairs]), "comparison")
+
+
+def _counts(pairs: list[Pair]) -> str | None:
+    known = [pair for pair in pairs if pair.wins is not None]
+    if not known:
+        return None
+    return " / ".join(f"{sum(getattr(pair, name) for pair in known):,}" for name in ("wins", "ties", "losses"))
+
+
+def _task(pair: Pair) -> str:
+    return pair.task + ("" if pair.subset == "default" else f", {pair.subset}")

@@ -1,0 +1,89 @@
+"""Grids: how a model's score depends on layer and dimensions, and on precision and index."""
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app import controls, reading
+from app.charts import heat_map
+from app.tables import Column, table
+from app.texts import plain
+from leaderboard.grids import Grid
+
+_COMMAND = "embedlab eval --model MODEL --task SciFact --layers 2,4,6 --dims 32,64,128 --precision float32,int8,binary"
+
+
+def page() -> None:
+    """The page."""
+    controls.require_results()
+    parts = controls.pick_tasks()
+    found = reading.all_views(parts)
+    counts = found.table["model"].value_counts()
+    elastic = sorted(counts[counts > 1].index)
+    if not elastic:
+        controls.empty("No model has results for more than one layer, dimension, precision or index.", _COMMAND)
+        return
+    left, right = st.columns(2)
+    model = left.selectbox("Model", elastic, key="model", bind=controls.URL)
+    own = found.scores.loc[found.table.index[found.table["model"] == model]]
+    tasks = tuple(own.columns[own.notna().any()])
+    grids = reading.gridded(model, tasks)
+    if not grids:
+        st.info("Its views share no task: choose one above.", icon=":material/grid_off:")
+        return
+    names = {_name(grid): grid for grid in grids}
+    if any(grid.scores.size > 1 for grid in grids):
+        _layers_and_dims(names[right.selectbox("Index and precision", list(names), key="grid", bind=controls.URL)])
+    _precision_and_index(grids)
+
+
+def _layers_and_dims(grid: Grid) -> None:
+    cells = pd.DataFrame(grid.cells()["cells"])
+    cells["layer"] = [f"layer {layer}" if layer else "full depth" for layer in cells["layer"].fillna(0).astype(int)]
+    st.metric("Smallest view within 1 % of the best", grid.smallest.capitalize())
+    st.caption(plain(f"Score: {grid.measure}."))
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Layer by dimensions")
+        st.altair_chart(heat_map(cells, "dim", "layer", x_title="dimensions", y_title="layer"))
+    with right:
+        st.subheader("Curves")
+        st.altair_chart(
+            alt.Chart(cells).mark_line(point=True).encode(
+                x=alt.X("dim:O", title="dimensions", axis=alt.Axis(labelAngle=0)),
+                y=alt.Y("score:Q", scale=alt.Scale(zero=False), title="score"),
+                color=alt.Color("layer:N", sort=None, title=None, legend=alt.Legend(orient="bottom")),
+                strokeDash=alt.StrokeDash("layer:N", sort=None, title=None),
+                tooltip=["layer:N", "dim:Q", alt.Tooltip("score:Q", format=".4f")],
+            ).properties(height=300)
+        )  # fmt: skip
+    st.caption("Views that no other equals with as few layers and dimensions:")
+    front = cells[cells["pareto"]].sort_values("score", ascending=False)
+    table(
+        [
+            Column("Layer", front["layer"].tolist()),
+            Column("Dimensions", front["dim"].astype(int).tolist()),
+            Column("Score", front["score"].tolist(), best="max"),
+            Column("Share of the best, %", (100 * front["score"] / front["score"].max()).tolist(), digits=1),
+        ],
+        "Views that no other equals with as few layers and dimensions",
+    )
+
+
+def _precision_and_index(grids: list[Grid]) -> None:
+    best = pd.DataFrame([(grid.precision, grid.index or "none", float(grid.scores.max().max())) for grid in grids],
+                        columns=["precision", "index", "score"])  # fmt: skip
+    if len(best) < 2:
+        return
+    st.subheader("Precision by index")
+    st.caption("The best score of each pair, over its layers and dimensions.")
+    wide = best.pivot(index="precision", columns="index", values="score")
+    columns = [
+        Column(index, [None if pd.isna(value) else value for value in wide[index]], best="max")
+        for index in wide.columns
+    ]
+    table([Column("Precision", list(wide.index)), *columns], "Best score by precision and index")
+
+
+def _name(grid: Grid) -> str:
+    return f"{grid.index or 'no index'}, {grid.precision}"

@@ -1,0 +1,125 @@
+"""Leaderboard: models ranked over the tasks of a benchmark, with what is known of the ranks' uncertainty."""
+
+from dataclasses import fields
+
+import pandas as pd
+import streamlit as st
+
+from app import controls, downloads, reading
+from app.charts import heat_map
+from app.filters import filtered
+from app.tables import Column, Link, table
+from app.texts import plain
+from leaderboard.standings import Row, Standings
+
+ORDERS = {"Mean over tasks": "mean", "Mean over task types": "types", "Borda count": "borda"}
+PAGE = 50  # rows
+_FEW_TASKS = 6  # so many have a column each, always
+_HEAT = 25  # rows of the heat map
+_CHOICES = ["Interval", "Places", "Group", "Mean by type", "Borda", "Zero-shot", "Kind", "View", "Source", "Revision"]
+_DEFAULT = ["Interval", "Places", "Group", "Borda", "Zero-shot", "Kind", "View"]
+
+
+def page() -> None:
+    """The page."""
+    controls.require_results()
+    parts = controls.pick_tasks()
+    left, middle, right = st.columns([3, 3, 4], vertical_alignment="bottom")
+    order = left.selectbox("Order by", list(ORDERS), key="order", bind=controls.URL)
+    incomplete = middle.checkbox("Rank models that lack tasks too", key="incomplete", bind=controls.URL)
+    standings = reading.ranked(parts, ORDERS[order], incomplete)
+    if not incomplete and all(row.place is None for row in standings.rows):
+        st.info("No model has all of these tasks: each is ranked by those that it has.", icon=":material/rule:")
+        standings = reading.ranked(parts, ORDERS[order], True)
+    costs = sorted({cost for row in standings.rows for cost in row.costs})
+    names = {controls.name_of(cost): cost for cost in costs}
+    few = standings.tasks if len(standings.tasks) <= _FEW_TASKS else []
+    offered = [*_CHOICES, *names, *(task for task in standings.tasks if task not in few)]
+    columns = [*right.multiselect("Columns", offered, default=_DEFAULT, key="columns", bind=controls.URL), *few]
+    rows = filtered(standings.rows)
+    if not rows:
+        st.info("No model passes the filters.", icon=":material/filter_alt_off:")
+        return
+    pages = -(-len(rows) // PAGE)
+    above = st.container()
+    number = st.pagination(pages, key="p", bind=controls.URL) if pages > 1 else 1
+    shown = rows[(number - 1) * PAGE :][:PAGE]
+    with above:
+        table(_columns(standings, shown, columns, names), f"Models ranked by {order.lower()}")
+    _legend(standings, len(rows))
+    downloads.buttons(_frame(standings, rows), "leaderboard")
+    if len(standings.tasks) > 1:
+        st.subheader("Task by task")
+        _heat_map(standings, shown[:_HEAT])
+
+
+def _columns(standings: Standings, rows: list[Row], chosen: list[str], costs: dict[str, str]) -> list[Column]:
+    several = len(standings.tasks) > 1
+    offered = {
+        "Mean by type": Column("Mean by type", [row.types if several else None for row in rows], best="max"),
+        "Borda": Column("Borda", [row.borda if several else None for row in rows], best="min",
+                        help="Rank by Borda count, as MTEB computes it"),
+        "Interval": Column(f"{standings.level:.0%} interval", [_span(row.low, row.high, ".4f") for row in rows],
+                           help=f"Confidence interval of the mean, {standings.over} resampled", right=True),
+        "Places": Column("Places", [_span(row.best_place, row.worst_place, "d") for row in rows],
+                         help="Confidence interval of the rank", right=True),
+        "Group": Column("Group", [row.group for row in rows], help="Models that share a letter cannot be told apart"),
+        "Zero-shot": Column("Zero-shot %", [row.zero_shot for row in rows],
+                            help="Share of the tasks that the model was not trained on"),
+        "Kind": Column("Kind", [row.kind for row in rows]),
+        "View": Column("View", [_view(row) for row in rows], help="Layer, dimensions, precision, index"),
+        "Source": Column("Source", [row.source or "computed here" for row in rows]),
+        "Revision": Column("Revision", [row.revision[:12] for row in rows]),
+        **{name: Column(name, [row.costs.get(cost) for row in rows], digits=1) for name, cost in costs.items()},
+        **{task: Column(task, [row.scores.get(task) for row in rows], best="max") for task in standings.tasks},
+    }  # fmt: skip
+    score = "Mean" if several else standings.tasks[0]
+    fixed = [
+        Column("Model", [Link(row.label, controls.run_link(row.label)) for row in rows]),
+        Column("#", [row.place for row in rows], help="Place among all models, whatever the filters hide"),
+        Column(score, [row.mean for row in rows], best="max"),
+        Column("Tasks", [f"{row.tasks} of {len(standings.tasks)}" if lacking else None for row in rows])
+        if (lacking := any(row.tasks < len(standings.tasks) for row in rows))
+        else Column("Tasks", []),
+    ]
+    return [*fixed, *(offered[name] for name in chosen if name in offered and name != score)]
+
+
+def _legend(standings: Standings, count: int) -> None:
+    lines = [f"{count} of {len(standings.rows)} models."]
+    if standings.over:
+        lines.append(
+            f"Intervals resample {'queries and tasks' if standings.over == 'both' else standings.over}. "
+            f"Models that share a letter cannot be told apart at {1 - standings.level:.2g}."
+        )
+    st.caption(plain(" ".join([*lines, *standings.notes])))
+
+
+def _heat_map(standings: Standings, rows: list[Row]) -> None:
+    cells = [(row.label, task, row.scores[task]) for row in rows for task in standings.tasks if task in row.scores]
+    frame = pd.DataFrame(cells, columns=["model", "task", "score"])
+    chart = heat_map(frame, "task", "model", x_title="task", y_title="model", values=len(standings.tasks) <= 14)
+    st.altair_chart(chart, width="stretch")
+    if len(rows) == _HEAT:
+        st.caption(f"The first {_HEAT} models of this page.")
+
+
+def _frame(standings: Standings, rows: list[Row]) -> pd.DataFrame:
+    facts = [field.name for field in fields(Row) if field.name not in ("scores", "costs")]
+    return pd.DataFrame([{name: getattr(row, name) for name in facts} | row.scores | row.costs for row in rows])
+
+
+def _view(row: Row) -> str:
+    words = [
+        f"layer {row.layer}" if row.layer else "",
+        f"{row.dim}d" if row.dim else "",
+        row.precision if row.precision != "float32" else "",
+        row.index,
+    ]
+    return ", ".join(filter(None, words))
+
+
+def _span(low: float | None, high: float | None, form: str) -> str | None:
+    if low is None:
+        return None
+    return f"{low:{form}}" if low == high else f"{low:{form}}\u00a0– {high:{form}}".replace(" ", "\u00a0")

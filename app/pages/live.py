@@ -1,0 +1,64 @@
+"""Live: evaluations that run now, and the results that have just come in."""
+
+import time
+
+import streamlit as st
+
+from app import controls, reading
+from app.settings import settings
+from app.tables import Column, Link, table
+from app.texts import link, plain
+from leaderboard import live
+from leaderboard.measures import shown
+
+_NEWEST = 20
+
+
+def page() -> None:
+    """The page; it redraws itself every second."""
+    _now()
+    _finished()
+
+
+@st.fragment(run_every=1.0)
+def _now() -> None:
+    running = live.read(settings().db)
+    st.subheader(f"Running now: {len(running)}")
+    if not running:
+        controls.empty("No evaluation is running. One that starts appears here by itself.", controls.EVALUATE)
+    for progress in running:
+        with st.container(border=True):
+            done = f"{progress.done:,} of {progress.total:,}" if progress.total else f"{progress.done:,}"
+            st.progress(
+                progress.share, text=f"**{plain(progress.model)}** on {plain(progress.task)}: {plain(progress.phase)}"
+            )
+            facts = [done, f"{progress.rate:,.0f} per second" if progress.rate else ""]
+            facts.append(f"{_duration(progress.seconds_left)} left in this phase" if progress.seconds_left else "")
+            facts.append(f"running for {_duration(time.time() - progress.started)}")
+            st.caption(plain(", ".join(filter(None, facts))))
+
+
+@st.fragment(run_every=2.0)
+def _finished() -> None:
+    st.subheader("Newest results")
+    runs = reading.newest_runs(_NEWEST)
+    if runs.empty:
+        st.caption("None yet.")
+        return
+    table(
+        [
+            Column("Model", [Link(run.model, link("run", id=run.id)) for run in runs.itertuples()]),
+            Column("Task", runs["task"].tolist()),
+            Column("Metric", [shown(name) if name else "" for name in runs["main_metric"]]),
+            Column("Score", [float(score) for score in runs["main_score"]]),
+            Column("Origin", [source or "computed here" for source in runs["source"]]),
+            Column("Finished (UTC)", [f"{created:%Y-%m-%d %H:%M:%S}" for created in runs["created"]]),
+        ],
+        "Newest results",
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,114 @@
+"""The queries on which two runs differ most, with what either retrieved."""
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app import controls, reading
+from app.charts import BLUE
+from app.hits import Hit, show
+from app.tables import Column, table
+from app.texts import plain, words
+from leaderboard.comparison import Comparison, Pair
+from leaderboard.measures import shown
+from leaderboard.records import Task, Texts
+from leaderboard.views import Views
+
+_LISTED = 30  # queries
+_DEPTH = 5  # retrieved documents
+
+
+def differing_queries(answer: Comparison, views: Views) -> None:
+    """Pick a pair on a task; see the scatter of its queries, those that differ most, and their texts."""
+    names = {_name(pair): pair for pair in answer.pairs if pair.p is not None}
+    if not names:
+        controls.empty("None of these tasks was scored query by query.", controls.EVALUATE)
+        return
+    pair = names[st.selectbox("Task and pair", list(names), key="on", bind=controls.URL)]
+    ids = [_run_id(views, pair, label) for label in (pair.first, pair.second)]
+    scores = reading.query_scores(tuple(ids), pair.metric)
+    run = reading.run(ids[0])
+    texts = reading.texts(run.task)
+    scores["difference"] = scores["first"] - scores["second"]
+    scores = scores.reindex(scores["difference"].abs().sort_values(ascending=False, kind="stable").index)
+    left, right = st.columns([2, 3])
+    with left:
+        _scatter(scores, pair)
+    listed = scores.head(_LISTED)
+    with right:
+        table(
+            [
+                Column("Query", [_text(texts, query) for query in listed.index]),
+                Column(pair.first, listed["first"].tolist()),
+                Column(pair.second, listed["second"].tolist()),
+                Column("A − B", listed["difference"].tolist(), signed=True),
+            ],
+            "The queries that differ most",
+        )
+    if texts is None or not texts.queries:
+        st.caption("The texts of this task were not kept.")
+        return
+    options = {f"{_text(texts, query)[:120]} [{query}]": query for query in listed.index}
+    _side_by_side(
+        options[st.selectbox("Query", list(options), key="query", bind=controls.URL)], pair, ids, run.task, texts
+    )
+
+
+def _scatter(scores: pd.DataFrame, pair: Pair) -> None:
+    frame = scores.reset_index(names="query")
+    metric = shown(pair.metric)
+    diagonal = pd.DataFrame({"first": [0, 1], "second": [0, 1]})
+    chart = alt.layer(
+        alt.Chart(diagonal).mark_line(strokeDash=[4, 3], color="#888888").encode(x="first:Q", y="second:Q"),
+        alt.Chart(frame).mark_circle(size=50, color=BLUE, opacity=0.45).encode(
+            x=alt.X("first:Q", title=f"{metric}, {pair.first}"),
+            y=alt.Y("second:Q", title=f"{metric}, {pair.second}"),
+            tooltip=["query:N", alt.Tooltip("first:Q", format=".4f"), alt.Tooltip("second:Q", format=".4f")],
+        ),
+    ).properties(height=380)  # fmt: skip
+    st.altair_chart(chart)
+
+
+def _side_by_side(query: str, pair: Pair, ids: list[str], task: Task, texts: Texts) -> None:
+    judged = {document: grade for document, grade in texts.qrels.get(query, {}).items() if grade > 0}
+    text = texts.queries.get(query, query)
+    st.markdown(f"**{plain(text)}**")
+    terms = words(text)
+    columns = st.columns(3)
+    with columns[0]:
+        st.markdown(f"**Relevant documents** ({len(judged)})")
+        show([Hit(d, None, texts.documents.get(d), True) for d in list(judged)[:_DEPTH]], terms)
+    for column, label, id in zip(columns[1:], (pair.first, pair.second), ids, strict=True):
+        with column:
+            st.markdown(f"**{plain(label)}**")
+            ranking = reading.store().ranking(id, [query])
+            if ranking is None or not len(ranking.rows):
+                st.caption("The ranking was not kept.")
+                continue
+            found = [
+                Hit(ranking.document_ids[row], float(score), texts.documents.get(ranking.document_ids[row]),
+                    ranking.document_ids[row] in judged)
+                for row, score in zip(ranking.rows[0][:_DEPTH], ranking.scores[0], strict=False)
+                if row >= 0
+            ]  # fmt: skip
+            show(found, terms)
+
+
+def _run_id(views: Views, pair: Pair, label: str) -> str:
+    view = views.table.index[views.table["label"] == label][0]
+    runs = views.runs
+    return runs[
+        (runs["view"] == view)
+        & (runs["task"] == pair.task)
+        & (runs["split"] == pair.split)
+        & (runs["subset"] == pair.subset)
+    ]["run_id"].iloc[0]
+
+
+def _name(pair: Pair) -> str:
+    where = "" if pair.subset == "default" else f", {pair.subset}"
+    return f"{pair.task}{where}: {pair.first} and {pair.second}"
+
+
+def _text(texts: Texts | None, query: str) -> str:
+    return texts.queries.get(query, query) if texts else query

@@ -1,0 +1,126 @@
+"""Run: everything about how one result came about, and what could not be finished."""
+
+import json
+
+import streamlit as st
+
+from app import controls, reading
+from app.tables import Column, table
+from app.texts import plain
+from leaderboard.differences import settings as all_settings
+from leaderboard.measures import shown
+from leaderboard.records import Run
+
+_LONGEST = 300  # characters of a setting
+
+
+def page() -> None:
+    """The page."""
+    failures = reading.failures()
+    if reading.tasks().empty:
+        controls.empty("There are no results yet.", controls.EVALUATE)
+    else:
+        _show(reading.run(_picked()))
+    if not failures.empty:
+        st.subheader("Failures")
+        table(
+            [
+                Column("Model", failures["model"].tolist()),
+                Column("Task", failures["task"].tolist()),
+                Column("Problem", failures["problem"].tolist()),
+                Column("What to do", failures["hint"].tolist()),
+                Column("When (UTC)", [f"{time:%Y-%m-%d %H:%M}" for time in failures["created"]]),
+            ],
+            "Tasks that could not be finished, newest first",
+        )
+
+
+def _picked() -> str:
+    """The id of the run in the address, or of the one that the pickers stand for."""
+    if st.query_params.get("id"):
+        st.page_link(st.session_state["pages"]["run"], label="Choose another run", icon=":material/arrow_back:")
+        return st.query_params["id"]
+    views = reading.all_views(controls.pick_tasks())
+    left, right = st.columns(2)
+    label = left.selectbox("Model", views.table["label"].tolist(), key="view", bind=controls.URL)
+    runs = views.runs[views.runs["view"] == views.table.index[views.table["label"] == label][0]]
+    runs = runs.sort_values(["type", "task", "split", "subset"])
+    names = {_part(run): run.run_id for run in runs.itertuples()}
+    return names[right.selectbox("Task", list(names), key="part", bind=controls.URL)]
+
+
+def _part(run) -> str:
+    return (
+        run.task
+        + ("" if run.split == "test" else f", {run.split}")
+        + ("" if run.subset == "default" else f", {run.subset}")
+    )
+
+
+def _show(run: Run) -> None:
+    st.subheader(plain(f"{run.model.name} on {run.task.name}"))
+    source = f"imported from {run.source}" if run.source else "computed here"
+    st.caption(plain(f"Run {run.id}, {run.created:%Y-%m-%d %H:%M} UTC, {source}"))
+    first, second, third, fourth = st.columns(4)
+    first.metric(plain(shown(run.task.main_metric)), f"{run.main_score:.4f}")
+    second.metric("Layer and dimensions", f"{run.layer or 'full'} / {run.dim or 'full'}")
+    third.metric("Precision", plain(run.precision))
+    fourth.metric("Index", plain(run.index or "none"))
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Scores")
+        table(
+            [Column("Metric", [shown(name) for name in run.scores]), Column("Score", list(run.scores.values()))],
+            "Scores",
+        )
+    with right:
+        st.subheader("Costs and phases")
+        if not run.costs and not run.phases:
+            st.caption("None were measured: the result was imported.")
+        table(
+            [
+                Column("Measured", [*map(controls.name_of, run.costs), *(f"phase: {phase.name} (s)" for phase in run.phases)]),
+                Column("Value", [*map(float, run.costs.values()), *(float(phase.seconds) for phase in run.phases)], digits=3),
+            ],
+            "Measured costs and seconds of each phase",
+        )  # fmt: skip
+    _inputs(run)
+    known = {name: value for name, value in all_settings(run).items() if value not in (None, "", {}, [])}
+    groups = {
+        "Prompts": "resolved.prompts",
+        "As asked": "asked.",
+        "As resolved": "resolved.",
+        "Environment": "environment.",
+    }
+    for title, beginning in groups.items():
+        part = {name: value for name, value in known.items() if name.startswith(beginning)}
+        known = {name: value for name, value in known.items() if name not in part}
+        _settings(title, part, beginning)
+    _settings("Model and task", known, "")
+
+
+def _inputs(run: Run) -> None:
+    texts = [str(text) for text in run.resolved.get("first_inputs") or ()]
+    if texts:
+        st.subheader("First rendered inputs")
+        st.caption("The texts as they reached the model, with prompt and template.")
+        for text in texts[:4]:
+            st.code(text, language=None, wrap_lines=True)
+
+
+def _settings(title: str, values: dict[str, object], beginning: str) -> None:
+    if not values:
+        return
+    with st.expander(title, expanded=title == "Prompts"):
+        table(
+            [
+                Column("Setting", [name.removeprefix(beginning.rstrip(".")).lstrip(".") or name for name in values]),
+                Column("Value", [_shortened(value) for value in values.values()]),
+            ],
+            title,
+        )
+
+
+def _shortened(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"

@@ -1,0 +1,184 @@
+"""What the pages read, kept until the store changes: every key holds the store's change stamp."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from app.settings import Benchmarks, settings
+from leaderboard import comparison, grids, standings, views
+from leaderboard.records import Run, Task, Texts
+from leaderboard.store import Store
+
+# A page must answer or say what is wrong; half a minute of waiting for a lock is for the command line.
+_PATIENCE = 10.0
+Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # a mapping of tasks to their parts that can be a key
+
+
+def store() -> Store:
+    """The store that the dashboard shows."""
+    return Store(settings().db, timeout=_PATIENCE)
+
+
+def benchmarks() -> Benchmarks:
+    """What is known of benchmarks by now; the file may be written while the dashboard runs."""
+    path = Path(settings().benchmarks)
+    return _benchmarks(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _benchmarks(path: str, changed: int) -> Benchmarks:
+    return settings().read_benchmarks()
+
+
+def tasks() -> pd.DataFrame:
+    """The tasks that have results: columns task, type, runs; in the order of type and name."""
+    return _tasks(settings().db, store().stamp())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _tasks(db: str, stamp: tuple) -> pd.DataFrame:
+    return store().query(
+        "SELECT task, any_value(type) AS type, count(*) AS runs FROM results GROUP BY task ORDER BY type, task"
+    ).to_pandas()  # fmt: skip
+
+
+def newest() -> dict[str, pd.Timestamp]:
+    """When each model was last evaluated, by the model's name."""
+    return _newest(settings().db, store().stamp())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _newest(db: str, stamp: tuple) -> dict[str, pd.Timestamp]:
+    table = store().query("SELECT model, max(created) AS created FROM runs GROUP BY model").to_pandas()
+    return dict(zip(table["model"], table["created"], strict=True))
+
+
+def ranked(parts: Parts, sort: str, incomplete: bool = False) -> standings.Standings:
+    """The standings over these tasks."""
+    return _ranked(settings().db, store().stamp(), parts, sort, incomplete, _benchmark_stamp())
+
+
+@st.cache_resource(max_entries=24, show_spinner="Ranking ...")
+def _ranked(db: str, stamp: tuple, parts: Parts, sort: str, incomplete: bool, known: int) -> standings.Standings:
+    return standings.rank(
+        store(), _chosen(parts), sort=sort, incomplete=incomplete, main_revisions=benchmarks().main_revisions
+    )
+
+
+def all_views(parts: Parts) -> views.Views:
+    """The newest run of every view on these tasks."""
+    return _views(settings().db, store().stamp(), parts, _benchmark_stamp())
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading results ...")
+def _views(db: str, stamp: tuple, parts: Parts, known: int) -> views.Views:
+    return views.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
+
+
+@st.cache_resource(max_entries=24, show_spinner="Comparing ...")
+def _compared(
+    db: str, stamp: tuple, labels: tuple[str, ...], parts: Parts, test: str, correction: str
+) -> comparison.Comparison:
+    return comparison.compare(store(), labels, _chosen(parts), test=test, correction=correction)
+
+
+def compared(labels: tuple[str, ...], parts: Parts, test: str, correction: str) -> comparison.Comparison:
+    """The views named `labels`, in pairs."""
+    return _compared(settings().db, store().stamp(), labels, parts, test, correction)
+
+
+@st.cache_resource(max_entries=24, show_spinner="Reading results ...")
+def _gridded(db: str, stamp: tuple, model: str, task_names: tuple[str, ...]) -> list[grids.Grid]:
+    return grids.grids(store(), model, task_names or None)
+
+
+def gridded(model: str, task_names: tuple[str, ...]) -> list[grids.Grid]:
+    """The model's grids, one for each index and precision; the mean over the tasks named, or all."""
+    return _gridded(settings().db, store().stamp(), model, task_names)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _run(db: str, stamp: tuple, id: str) -> Run:
+    return store().run(id)
+
+
+def run(id: str) -> Run:
+    """A run by its id or the beginning of it."""
+    return _run(settings().db, store().stamp(), id)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading texts ...")
+def _texts(db: str, stamp: tuple, name: str, revision: str, split: str, subset: str) -> Texts | None:
+    return store().texts(Task(name, "", split, subset, revision))
+
+
+def failures() -> pd.DataFrame:
+    """Failures, newest first."""
+    return _failures(settings().db, store().stamp())
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _failures(db: str, stamp: tuple) -> pd.DataFrame:
+    return store().failures().slice(0, 200).to_pandas()
+
+
+def newest_runs(count: int) -> pd.DataFrame:
+    """The runs stored last."""
+    return _newest_runs(settings().db, store().stamp(), count)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _newest_runs(db: str, stamp: tuple, count: int) -> pd.DataFrame:
+    return store().query(
+        "SELECT id, model, task, main_metric, main_score, source, created FROM results"
+        " ORDER BY created DESC, id LIMIT ?", [count]
+    ).to_pandas()  # fmt: skip
+
+
+def query_scores(ids: tuple[str, str], metric: str) -> pd.DataFrame:
+    """The scores of two runs on each query: columns first, second, indexed by query id."""
+    return _query_scores(settings().db, store().stamp(), ids, metric).copy()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _query_scores(db: str, stamp: tuple, ids: tuple[str, str], metric: str) -> pd.DataFrame:
+    table = store().per_query(ids, metric).to_pandas().pivot(index="query_id", columns="run_id", values="value")
+    return pd.DataFrame({"first": table[ids[0]], "second": table[ids[1]]})
+
+
+def judged_tasks() -> dict[str, Task]:
+    """The tasks with rankings, whose texts and judgements are kept, by the name to show."""
+    return _judged_tasks(settings().db, store().stamp())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _judged_tasks(db: str, stamp: tuple) -> dict[str, Task]:
+    rows = store().query(
+        "SELECT DISTINCT task, type, split, subset, task_revision AS revision FROM results WHERE has_ranking ORDER BY ALL"
+    ).to_pylist()  # fmt: skip
+    found = [Task(row["task"], row["type"], row["split"], row["subset"], row["revision"]) for row in rows]
+    return {", ".join(filter(None, (t.name, t.split, t.subset, t.revision[:8]))): t for t in found}
+
+
+def texts(task: Task) -> Texts | None:
+    """Queries, judgements and shown documents of a task; None where none were kept."""
+    return _texts(settings().db, store().stamp(), task.name, task.revision, task.split, task.subset)
+
+
+def hashable(chosen: Mapping[str, list] | list[str]) -> Parts:
+    """Tasks with their parts, or without (all that the store has), as a key."""
+    if isinstance(chosen, Mapping):
+        return tuple((task, tuple(map(tuple, parts))) for task, parts in chosen.items())
+    return tuple((task, ()) for task in chosen)
+
+
+def _chosen(parts: Parts) -> dict[str, list] | list[str]:
+    if all(of_task for _, of_task in parts):
+        return {task: list(of_task) for task, of_task in parts}
+    return [task for task, _ in parts]
+
+
+def _benchmark_stamp() -> int:
+    return len(benchmarks().parts)

@@ -1,0 +1,52 @@
+"""What the dashboard was started with: the environment variable EMBEDLAB_DASHBOARD, a JSON object."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+VARIABLE = "EMBEDLAB_DASHBOARD"
+
+
+@dataclass(frozen=True)
+class Benchmarks:
+    """Tasks with their (split, subset) pairs by benchmark, and the main revision of public models."""
+
+    parts: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)
+    main_revisions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """db: the results file. indexes: the folder of saved indexes. benchmarks: a JSON file with the fields of
+    `Benchmarks`, which may appear later. encoders: "module:function" that turns an encoder's name into an encoder."""
+
+    db: str = "results.duckdb"
+    indexes: str = ""
+    benchmarks: str = ""
+    encoders: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that serves the dashboard with these settings."""
+        return {**os.environ, VARIABLE: json.dumps(asdict(self))}
+
+    def encoder(self) -> Callable | None:
+        """The function that `encoders` names; None where none was given."""
+        if not self.encoders:
+            return None
+        module, _, name = self.encoders.partition(":")
+        return getattr(import_module(module), name)
+
+    def read_benchmarks(self) -> Benchmarks:
+        """What the file holds by now."""
+        try:
+            return Benchmarks(**json.loads(Path(self.benchmarks).read_text(encoding="utf-8")))
+        except (OSError, TypeError, ValueError):
+            return Benchmarks()
+
+
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings(**json.loads(os.environ.get(VARIABLE, "{}")))

@@ -1,0 +1,92 @@
+"""`embedlab dashboard`: the results in the browser."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8501,
+    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    indexes: Annotated[
+        Path | None, typer.Option(help="The folder of saved indexes to search; EMBEDLAB_HOME/indexes by default.")
+    ] = None,
+) -> None:
+    """Open the dashboard: leaderboard, costs, grids, comparisons, runs, search, what runs now."""
+    from importlib.metadata import version
+
+    from embedlab.errors import UserError, missing_extra
+    from embedlab.resources import home
+
+    if find_spec("streamlit") is None:
+        raise missing_extra("The dashboard", "app")
+    if indexes and not indexes.is_dir():
+        raise UserError(f"There is no folder {indexes}.", "Build an index into it: embedlab index --help")
+    if not _is_free(port):
+        raise UserError(
+            f"Port {port} is in use.", f"Type: embedlab dashboard --port {port + 1 if port < 65535 else 8501}"
+        )
+
+    from app.settings import Settings
+
+    benchmarks = home() / f"benchmarks-mteb-{version('mteb')}.json"
+    settings = Settings(
+        db=str((db or home() / "results.duckdb").resolve()),
+        indexes=str((indexes or home() / "indexes").resolve()),
+        benchmarks=str(benchmarks),
+        encoders="embedlab.models:text_encoder",
+    )
+    typer.echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
+    serve = [sys.executable, "-m", "app", "--server.port", str(port), "--server.address", "127.0.0.1"]
+    environment = settings.environment()
+    # The packages of this Python, also where embedlab runs from a checkout and the folder is another.
+    root = str(Path(__file__).parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    with subprocess.Popen(serve, env=environment) as child:
+        try:
+            if not benchmarks.is_file():  # while the pages are served already: importing mteb takes its time
+                write_benchmarks(benchmarks)
+            code = child.wait()
+        except KeyboardInterrupt:
+            child.terminate()
+            code = 0
+    if code:
+        raise UserError("The dashboard ended with an error.", "Its messages are above.")
+
+
+def write_benchmarks(target: Path) -> None:
+    """Write the benchmarks' tasks, with their parts, and the main revision of public models for the dashboard."""
+    from mteb import get_benchmarks
+
+    from embedlab.cli.leaderboard import main_revisions, parts
+    from embedlab.errors import UserError
+    from embedlab.tasks.catalogue import benchmarks
+
+    found = {}
+    for name in [*benchmarks(), *(benchmark.name for benchmark in get_benchmarks())]:
+        try:
+            found[name] = parts(name)
+        except UserError:  # a benchmark of images or sound
+            continue
+    passing = target.with_suffix(f".{os.getpid()}.part")
+    passing.parent.mkdir(parents=True, exist_ok=True)
+    passing.write_text(json.dumps({"parts": found, "main_revisions": main_revisions()}), encoding="utf-8")
+    passing.replace(target)
+
+
+def _is_free(port: int) -> bool:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,97 @@
+"""A small store with everything that the dashboard shows, made through `Store.add`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+import retrievers
+from leaderboard.records import Failure, Model, PerQuery, Phase, Ranking, Run, Task, Texts
+from leaderboard.store import Store
+
+SCRIPT = "<script>alert(1)</script>"
+DROP = "'; DROP TABLE runs; --"
+MARKDOWN = "**bold** [x](http://evil.example) $a$ :red[b]"
+ELASTIC = "starbucks"
+
+_QUERIES = 40
+_SUBJECTS = ["sorting", "hashing", "parsing", "searching", "caching", "threading", "logging", "testing"]
+_WORDS = ["list", "table", "stream", "index", "vector", "query", "document", "token", "layer", "prompt"]
+_IDS = [f"d{i}" for i in range(80)]
+_TEXTS = {
+    id: f"{_SUBJECTS[i % 8].title()} a {_WORDS[i % 10]} of {_WORDS[i // 8]}s, part {i}." for i, id in enumerate(_IDS)
+}
+_ASKED = {f"q{i}": f"how does {_SUBJECTS[i % 8]} a {_WORDS[i % 10]} work {i}" for i in range(_QUERIES)}
+_QRELS = {query: {f"d{i}": 1, f"d{i + 40}": 1} for i, query in enumerate(_ASKED)}
+MODELS = {"bm25": ("lexical", 0.55), "all-minilm-l6-v2": ("dense", 0.60), "nv-embed-mini": ("dense", 0.68),
+          "mistral-splade": ("sparse", 0.70), SCRIPT: ("dense", 0.40), DROP: ("dense", 0.35),
+          MARKDOWN: ("dense", 0.30)}  # fmt: skip
+TASKS = ["SciFact", "NFCorpus"]
+
+
+def whole_run(model: str, kind: str, skill: float, task: str, seed: int, **view) -> Run:
+    """A retrieval run whose scores agree with its ranking: the first relevant document stands at a random rank."""
+    rng = np.random.default_rng(seed)
+    rows = np.stack([rng.permutation(80)[:10] for _ in range(_QUERIES)]).astype(np.int32)
+    ranks = np.where(rng.random(_QUERIES) < skill, rng.integers(0, 3, _QUERIES), 9)
+    for query, rank in enumerate(ranks):
+        rows[query][rows[query] == query] = rows[query][rank]
+        rows[query][rank] = query
+    scores = -np.sort(-rng.random((_QUERIES, 10))).astype(np.float32)
+    per_query = {"ndcg_at_10": 1 / np.log2(ranks + 2), "recall_at_10": np.full(_QUERIES, 0.5)}
+    means = {name: float(values.mean()) for name, values in per_query.items()}
+    parameters = float(10 ** rng.uniform(7, 9))
+    return Run(
+        Model(model, "0123456789abcdef", kind, {"dim": 384, "parameters": parameters, "training_datasets": ["NFCorpus"]}),
+        Task(task, "Retrieval", revision="1"),
+        means["ndcg_at_10"],
+        means,
+        **{"index": "lucene" if kind == "lexical" else "faiss:flat", "dim": None if kind == "lexical" else 384, **view},
+        costs={"encode_seconds": float(rng.uniform(1, 30)), "texts_per_second": float(rng.uniform(50, 2000)),
+               "latency_p50_ms": 1.5, "latency_p95_ms": 2.5 + skill, "latency_p99_ms": 4.0, "parameters": parameters},
+        asked={"models": [model], "batch_tokens": None},
+        resolved={"prompts": {"query": "query: "}, "dtype": "float32", "dtype_reason": "no GPU",
+                  "first_inputs": [f"query: {_ASKED['q0']}"]},
+        environment={"packages": {"torch": "2.13.0"}, "cpu": "AMD EPYC", "cores": 2},
+        phases=[Phase("load model", 0.7), Phase("encode", 3.25)],
+        per_query=PerQuery(list(_ASKED), per_query),
+        ranking=Ranking(list(_ASKED), _IDS, rows, scores),
+        texts=Texts(_ASKED, _QRELS, _TEXTS),
+        id=f"run-{seed}",
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def sts_run(model: str, kind: str, score: float, seed: int) -> Run:
+    """An imported result: no costs, no queries."""
+    return Run(Model(model, "0123456789abcdef", kind), Task("STSBenchmark", "STS", main_metric="cosine_spearman"), score,
+               {"cosine_spearman": score}, dim=384, source="mteb", id=f"sts-{seed}")  # fmt: skip
+
+
+def fill(path: Path) -> Store:
+    """Write the sample store to `path`."""
+    store, seed = Store(path), 0
+    for model, (kind, skill) in MODELS.items():
+        for task in TASKS:
+            seed += 1
+            store.add(whole_run(model, kind, skill, task, seed))
+    for layer in (2, 4, 6):
+        for dim in (32, 64, 128):
+            seed += 1
+            skill = 0.45 + 0.04 * layer + 0.0005 * dim
+            store.add(whole_run(ELASTIC, "dense", skill, "SciFact", seed, layer=layer, dim=dim))
+    for precision, index in (("int8", "faiss:flat"), ("float32", "faiss:hnsw32"), ("int8", "faiss:hnsw32")):
+        seed += 1
+        store.add(whole_run(ELASTIC, "dense", 0.7, "SciFact", seed, layer=6, dim=128, precision=precision, index=index))
+    for number, score in enumerate((0.82, 0.79)):
+        store.add(sts_run(("org/imported-a", "org/imported-b")[number], "dense", score, number))
+    store.add_failure(
+        Failure("gem", "SciFact", f"The weights hold NaN {SCRIPT}.", "Type: embedlab eval --dtype float32")
+    )
+    return store
+
+
+def build_indexes(folder: Path) -> None:
+    """Two text indexes of the sample's documents."""
+    for name, spec in (("bm25", "lucene"), ("bm25-long", "lucene,b=0.9")):
+        retrievers.make(spec).index(_IDS, list(_TEXTS.values())).save(folder / name)
