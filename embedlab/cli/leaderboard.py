@@ -43,7 +43,8 @@ def command(
         raise UserError("--task and --benchmark exclude each other.", "Type one of them.")
     standings = rank(
         Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
-        main_revisions=main_revisions() if benchmark else None, sort=sort, metric=metric, incomplete=incomplete, over=over, level=level,
+        sort=sort, metric=metric, incomplete=incomplete, over=over, level=level,
+        main_revisions=main_revisions() if benchmark else None,
     )  # fmt: skip
     if not as_json:
         print_leaderboard(standings, pareto, form)

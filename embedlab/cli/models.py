@@ -20,16 +20,15 @@ def command(
         typer.echo(json.dumps({"models": [asdict(card) for card in found]}))
         return
 
-    from rich.console import Console
-    from rich.table import Table
+    from embedlab.cli._tables import Column, print_columns
 
-    table = Table()
-    for name in ("name", "method", "kind", "source", "dim", "attention", "pooling", "weights"):
-        table.add_column(name, justify="right" if name == "dim" else "left", overflow="fold")
-    for card in found:
-        table.add_row(card.name, card.method, card.kind, card.source, f"{card.dim:,}" if card.dim else "",
-                      card.attention, card.pooling, weights(card))
-    Console().print(table)
+    print_columns([
+        *(Column(name, [getattr(card, name) for card in found], words=True) for name in ("name", "method", "kind", "source")),
+        Column("dim", [f"{card.dim:,}" if card.dim else "" for card in found]),
+        Column("attention", [card.attention for card in found], words=True),
+        Column("pooling", [card.pooling for card in found], words=True),
+        Column("weights", [weights(card) for card in found], words=True),
+    ])
 
 
 def weights(card) -> str:

@@ -68,6 +68,7 @@ def search_vectors(view: View, queries: Vectors, documents: Vectors, data: Retri
 
 def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int, reporter):
     """Index the chunks in document order, search all queries, and time single queries."""
+    k = min(k, len(data.document_ids))
     built = time.perf_counter()
     done = 0
     with reporter.phase("index", len(data.document_ids)) as bar:
