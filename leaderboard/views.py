@@ -54,9 +54,12 @@ class Views:
         """The views that `names` stand for, in this order: a label, a model's name, or `model@dim=64,index=torch`.
 
         Raises:
-            LeaderboardError: a name stands for no view, or for several.
+            LeaderboardError: a name stands for no view or for several, or two names for the same.
         """
-        return self.only([self._find(name) for name in names])
+        found = [self._find(name) for name in names]
+        if len(set(found)) < len(found):
+            raise LeaderboardError(f"{', '.join(names)} name one view twice.", "Name every view once.")
+        return self.only(found)
 
     def _find(self, name: str) -> int:
         labels = self.table["label"]
@@ -146,10 +149,8 @@ def _views(runs: pd.DataFrame, parts: pd.Series, wanted: list[str], absent: list
     table = runs.drop_duplicates("view").set_index("view").sort_index()[[*VIEW, "kind"]]
     table["label"] = _labels(table)
     cells = runs.groupby(["view", "task"])["score"].agg(["mean", "count"])
-    cells.loc[cells["count"].to_numpy() < parts.loc[cells.index.get_level_values("task")].to_numpy(), "mean"] = float(
-        "nan"
-    )
-    scores = cells["mean"].unstack("task")
+    whole = cells["count"].to_numpy() >= parts.loc[cells.index.get_level_values("task")].to_numpy()
+    scores = cells["mean"].where(whole).unstack("task")
     return Views(table, scores[[task for task in wanted if task in scores]], runs, absent)
 
 

@@ -94,6 +94,8 @@ def test_unknown_names_are_one_clear_error(store):
         assert "a" in caught.value.hint
     with pytest.raises(LeaderboardError, match="two models"):
         compare(store, ["a"])
+    with pytest.raises(LeaderboardError, match="one view twice"):
+        compare(store, ["a", "A"])
     with pytest.raises(LeaderboardError, match="Unknown test 'wilcoxon'"):
         compare(store, ["a", "b"], test="wilcoxon")
 

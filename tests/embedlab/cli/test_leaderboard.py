@@ -75,12 +75,12 @@ def test_json_is_alone_on_standard_output(embedlab, db):
 def test_compare_as_text_markdown_and_latex(embedlab, db):
     words = ("compare", "org/good_one", "fair", "like", "--metric", "nDCG@10", "--db", db)
     text = embedlab(*words)[1]
-    assert "nDCG@10" in text and "100/0/0" in text and "Holm-corrected for 3 comparisons" in text
+    assert "nDCG@10" in text and "100/0/0" in text and "3 in all, p Holm-corrected" in text
     lines = embedlab(*words, "--format", "markdown")[1].splitlines()
     assert lines[1].startswith("| --- |")
     assert len({line.count("|") for line in lines[:5]}) == 1
-    latex = embedlab(*words, "--format", "latex")[1]
-    assert r"org/good\_one" in latex and r"95\% interval" in latex
+    latex = embedlab(*words, "--test", "t", "--format", "latex")[1]
+    assert r"org/good\_one" in latex and r"95\% interval" in latex and "$<$0.0001" in latex
     assert latex.count(r"\\") == 4
 
 
