@@ -34,6 +34,7 @@ class Card:
     prompts: dict[str, str] = field(default_factory=dict)  # by role (query, document), task type or task name
     instruction: str = ""  # template with {instruction}, filled with the task's own instruction
     instruct_documents: bool = False  # the instruction also precedes documents of asymmetric tasks
+    checkpoint: str = ""  # folder under data/checkpoints, for weights that ship with embedlab
     offline: dict = field(default_factory=dict)  # a Python package that carries the same weights, with their sha256
     settings: dict = field(default_factory=dict)  # keyword arguments of the method's loader
     published: list[dict] = field(default_factory=list)  # {task, metric, score, source}

@@ -1,6 +1,8 @@
 """From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's file."""
 
 import hashlib
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
@@ -10,6 +12,7 @@ from typing import Any
 from embedlab import hub
 from embedlab.cards import Card, cards
 from embedlab.errors import UserError, missing_extra, unknown
+from embedlab.resources import DATA
 
 
 @dataclass
@@ -61,13 +64,19 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
 
     folder, revision = _weights(card)
     if card.method == "auto":
-        card = replace(card, method=recognise(folder))
+        card = replace(card, method=recognise(folder), **_known_to_mteb(card.source))
     settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}
     try:
         encoder = method(card.method)(str(folder), device=device, dtype=torch_dtype, **settings)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The model {name} cannot be loaded: {error}", "Type again with --debug before the command.") from error
     return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason, settings)
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """`names` with each group of data/groups.toml (`minis`) replaced by its members, each name once."""
+    groups = tomllib.loads((DATA / "groups.toml").read_text(encoding="utf-8"))
+    return list(dict.fromkeys(member for name in names for member in groups.get(name, [name])))
 
 
 def find(name: str) -> Card:
@@ -92,9 +101,22 @@ def find(name: str) -> Card:
     raise unknown("model", name, known, "Type `embedlab models` for all; hub ids (owner/name) and local folders work too.")
 
 
+def _known_to_mteb(source: str) -> dict:
+    """Prompts and instruction template of a hub model that mteb's registry describes: what its published scores used."""
+    from mteb.models.get_model_meta import MODEL_REGISTRY
+
+    meta = MODEL_REGISTRY.get(source)
+    kwargs = meta.loader_kwargs if meta else {}
+    template = kwargs.get("instruction_template")
+    return {"prompts": kwargs.get("model_prompts") or kwargs.get("prompts_dict") or {},
+            "instruction": template if isinstance(template, str) else ""}
+
+
 def _weights(card: Card) -> tuple[Path, str]:
     """The folder with the model's files, and its revision."""
     local = Path(card.source) if card.source else None
+    if card.checkpoint:
+        local = DATA / "checkpoints" / card.checkpoint
     if local and local.is_absolute() and local.is_dir():
         return local, _digest_of_files(sorted(p for p in local.rglob("*") if p.suffix in _MODEL_FILES))
     if card.offline:
