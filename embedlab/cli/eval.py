@@ -116,7 +116,23 @@ def _print(outcome, db: Path) -> None:
         cost("encode s", "encode_seconds", 1), cost("texts/s", "texts_per_second", 0),
         cost("tokens/text", "tokens_per_text", 0), cost("query ms p50", "latency_p50_ms", 2),
         cost("index MB", "index_bytes", 1, 1e6),
-    ], [f"Recorded in {db}.", "Type `embedlab leaderboard` for the ranking, `embedlab compare A B` for what is significant."])
+    ], [f"Recorded in {db}.", "Type `embedlab compare A B` for what is significant, `embedlab dashboard` to look around."])
+    _print_ranking(runs, db)
+
+
+def _print_ranking(runs, db: Path) -> None:
+    """Where the models of this run stand on the tasks that all of them did."""
+    from embedlab.cli._tables import print_leaderboard
+    from leaderboard.standings import rank
+    from leaderboard.store import Store
+
+    done: dict[str, set[str]] = {}
+    for run in runs:
+        done.setdefault(run.model.name, set()).add(run.task.name)
+    shared = sorted(set.intersection(*done.values())) if done else []
+    if shared:
+        typer.echo(f"\nThe leaderboard on {', '.join(shared)}")
+        print_leaderboard(rank(Store(db), tasks=shared))
 
 
 def _view(run) -> str:

@@ -120,7 +120,7 @@ class Encoder:
         todo = lacking[first][np.argsort(-lengths, kind="stable")]
         total = int(lengths.sum()) + len(todo)
         start = time.perf_counter()
-        with self.reporter.phase(f"{self.model.name}: encode {role}", total) as bar, ThreadPoolExecutor(1) as ahead:
+        with self.reporter.phase(f"encode {role}", total, "tokens") as bar, ThreadPoolExecutor(1) as ahead:
             prepared = None
             parts = list(_shards(texts, todo))
             for number, part in enumerate(parts):
@@ -135,8 +135,7 @@ class Encoder:
                     spaces[layer].add(keys[part][fresh], tokens[fresh], vectors[fresh], seconds)
                 cost.encoded_texts += len(part)
                 cost.encoded_tokens += int(tokens.sum())
-                rate = cost.encoded_tokens / (time.perf_counter() - start)
-                bar.advance(sum(len(texts[i]) + 1 for i in part), f"{rate:,.0f} tokens/s")
+                bar.advance(sum(len(texts[i]) + 1 for i in part), int(tokens.sum()))
         cost.seconds += time.perf_counter() - start
 
     def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:

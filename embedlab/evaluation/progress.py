@@ -1,18 +1,28 @@
-"""One progress bar for all phases of a run, on standard error: phase, rate, time left."""
+"""What a run tells while it runs: a bar on standard error (phase, rate, time left), and a live file for the dashboard."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from leaderboard import live
+
 
 class Reporter:
-    """Shows what is happening; silent where standard error is no terminal, but for the lines of `say`."""
+    """Shows what is happening; where standard error is no terminal, only the lines of `say` appear.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
+    Args:
+        db: the results store beside which the live file lies; None writes none.
+    """
+
+    def __init__(self, db: Path | None = None) -> None:
+        self.console = Console(stderr=True, highlight=False, markup=False)
+        self._db, self._state = db, live.Progress("", "", "")
+        self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True,
             disable=not self.console.is_terminal,
@@ -23,24 +33,50 @@ class Reporter:
         self.console.print(line, soft_wrap=True)
 
     @contextmanager
-    def phase(self, name: str, total: int) -> Iterator["Bar"]:
-        """A bar over `total` units of work."""
-        task = self._progress.add_task(name, total=total, rate="")
-        self._progress.start()
+    def evaluation(self, model: str, task: str) -> Iterator[None]:
+        """Everything inside belongs to this model on this task."""
+        self._state = live.Progress(model, task, "load")
+        self._publish()
         try:
-            yield Bar(self._progress, task)
+            yield
         finally:
-            self._progress.remove_task(task)
-            if not self._progress.tasks:
-                self._progress.stop()
+            if self._db:
+                live.clear(self._db, self._state)
+
+    @contextmanager
+    def phase(self, name: str, total: int, unit: str = "") -> Iterator["Bar"]:
+        """A bar over `total` units of work; the rate is shown in `unit` per second, where one is named."""
+        bar = self._bars.add_task(f"{self._state.model}: {name}", total=total, rate="")
+        self._state = replace(self._state, phase=name, done=0, total=total, rate=0.0)
+        self._bars.start()
+        try:
+            yield Bar(self, bar, unit)
+        finally:
+            self._bars.remove_task(bar)
+            if not self._bars.tasks:
+                self._bars.stop()
+
+    def _publish(self) -> None:
+        if self._db:
+            live.publish(self._db, self._state)
 
 
 class Bar:
     """The bar of one phase."""
 
-    def __init__(self, progress: Progress, task) -> None:
-        self._progress, self._task = progress, task
+    def __init__(self, reporter: Reporter, bar, unit: str) -> None:
+        self._reporter, self._bar, self._unit = reporter, bar, unit
+        self._began, self._done, self._worked = time.perf_counter(), 0, 0
+        self._published = 0.0
 
-    def advance(self, units: int, rate: str = "") -> None:
-        """Move on by `units`; `rate` is shown beside the bar."""
-        self._progress.update(self._task, advance=units, rate=rate)
+    def advance(self, done: int, worked: int = 0) -> None:
+        """Move on by `done` of the phase's total, having worked off `worked` of the named unit."""
+        self._done, self._worked = self._done + done, self._worked + worked
+        now = time.perf_counter()
+        seconds = max(now - self._began, 1e-9)
+        rate = f"{self._worked / seconds:,.0f} {self._unit}/s" if self._unit else ""
+        self._reporter._bars.update(self._bar, advance=done, rate=rate)
+        if now - self._published > 1:  # the dashboard looks about once a second
+            self._published = now
+            self._reporter._state = replace(self._reporter._state, done=self._done, rate=self._done / seconds)
+            self._reporter._publish()

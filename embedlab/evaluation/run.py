@@ -63,13 +63,14 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     Raises:
         UserError: a name in the request is unknown; nothing has been run then.
     """
-    reporter = reporter or Reporter()
+    reporter = reporter or Reporter(request.db)
+    names = models.expand(request.models)
     for spec in request.indexes:
         make(spec)  # an unknown index is refused before any work
-    cards = [models.find(name) for name in request.models]
+    cards = [models.find(name) for name in names]
     selected = tasks.resolve(request.tasks, data_dir=request.data_dir, split=request.split)
     store, outcome = Store(request.db), Outcome()
-    for name, card in zip(request.models, cards, strict=True):
+    for name, card in zip(names, cards, strict=True):
         todo = [task for task in selected if _applies(card, task, outcome, reporter)]
         with _recorded(outcome, store, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
@@ -78,7 +79,8 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
             encoder = Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype,
                               reporter=reporter) if model.encoder is not None else None
             for task in todo:
-                with _recorded(outcome, store, request, name, [task.metadata.name], reporter):
+                with (_recorded(outcome, store, request, name, [task.metadata.name], reporter),
+                      reporter.evaluation(model.name, task.metadata.name)):
                     tasks.load(task)
                     for run in _evaluate_task(request, model, encoder, task, loading, reporter):
                         store.add(run)
