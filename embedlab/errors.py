@@ -1,7 +1,7 @@
 """The one kind of error that a user meets: what is wrong, and what to type next."""
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class UserError(Exception):

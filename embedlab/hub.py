@@ -55,8 +55,14 @@ def snapshot(repository: str, revision: str | None = None) -> Path:
     from huggingface_hub import errors, snapshot_download
 
     try:
-        return Path(snapshot_download(repository, revision=revision, local_files_only=not online,
-                                      ignore_patterns=["*.onnx", "*.h5", "*.msgpack", "openvino/*", "onnx/*", "*.gguf"]))
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                local_files_only=not online,
+                ignore_patterns=["*.onnx", "*.h5", "*.msgpack", "openvino/*", "onnx/*", "*.gguf"],
+            )
+        )
     except errors.GatedRepoError as error:
         raise UserError(
             f"The model {repository} is gated: its owners ask you to accept terms first.",

@@ -69,7 +69,9 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     try:
         encoder = method(card.method)(str(folder), device=device, dtype=torch_dtype, **settings)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"The model {name} cannot be loaded: {error}", "Type again with --debug before the command.") from error
+        raise UserError(
+            f"The model {name} cannot be loaded: {error}", "Type again with --debug before the command."
+        ) from error
     return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason, settings)
 
 
@@ -98,18 +100,22 @@ def find(name: str) -> Card:
         return Card(name=name.rpartition(":")[2], method="file", source=name)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return Card(name=name, method="auto", source=name)
-    raise unknown("model", name, known, "Type `embedlab models` for all; hub ids (owner/name) and local folders work too.")
+    raise unknown(
+        "model", name, known, "Type `embedlab models` for all; hub ids (owner/name) and local folders work too."
+    )
 
 
 def _known_to_mteb(source: str) -> dict:
-    """Prompts and instruction template of a hub model that mteb's registry describes: what its published scores used."""
+    """Prompts and instruction template of a hub model as mteb's registry has them: what its published scores used."""
     from mteb.models.get_model_meta import MODEL_REGISTRY
 
     meta = MODEL_REGISTRY.get(source)
     kwargs = meta.loader_kwargs if meta else {}
     template = kwargs.get("instruction_template")
-    return {"prompts": kwargs.get("model_prompts") or kwargs.get("prompts_dict") or {},
-            "instruction": template if isinstance(template, str) else ""}
+    return {
+        "prompts": kwargs.get("model_prompts") or kwargs.get("prompts_dict") or {},
+        "instruction": template if isinstance(template, str) else "",
+    }
 
 
 def _weights(card: Card) -> tuple[Path, str]:
@@ -198,8 +204,10 @@ def choose_device(device: str | None) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"The device {device!r} cannot be used here: {str(error).splitlines()[0]}",
-                        "Type `embedlab doctor` to see what this machine has; --device cpu always works.") from error
+        raise UserError(
+            f"The device {device!r} cannot be used here: {str(error).splitlines()[0]}",
+            "Type `embedlab doctor` to see what this machine has; --device cpu always works.",
+        ) from error
     return device
 
 

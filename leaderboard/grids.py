@@ -51,23 +51,39 @@ def grids(store, model: str, tasks: Collection[str] | None = None, *, metric: st
     found = views.read(store, tasks, metric)
     own = found.table[found.table["model"].str.lower() == model.lower()]
     if own.empty:
-        raise LeaderboardError(f"The results hold no model {model!r} on these tasks.",
-                               f"They hold: {', '.join(sorted(set(found.table['model'])))}.")
+        raise LeaderboardError(
+            f"The results hold no model {model!r} on these tasks.",
+            f"They hold: {', '.join(sorted(set(found.table['model'])))}.",
+        )
     scores = found.scores.loc[own.index]
     scores = scores.loc[:, scores.notna().any()]
     table = own.assign(score=scores.mean(axis=1, skipna=False)).dropna(subset="score")
-    measure = f"{metric} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {metric} over {scores.shape[1]} tasks"
-    return [_grid(str(index), str(precision), measure, part)
-            for (index, precision), part in table.groupby(["index", "precision"], dropna=False)]
+    measure = (
+        f"{metric} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {metric} over {scores.shape[1]} tasks"
+    )
+    return [
+        _grid(str(index), str(precision), measure, part)
+        for (index, precision), part in table.groupby(["index", "precision"], dropna=False)
+    ]
 
 
 def _grid(index: str, precision: str, measure: str, part: pd.DataFrame) -> Grid:
     layers = [None if pd.isna(layer) else int(layer) for layer in part["layer"]]
     depth = [np.inf if layer is None else layer for layer in layers]
-    scores = pd.DataFrame({"layer": depth, "dim": part["dim"].astype("Int64").fillna(0).astype(int), "score": part["score"].to_numpy()})
-    dominated = [bool(((scores.layer <= a.layer) & (scores.dim <= a.dim) & (scores.score >= a.score)
-                       & ((scores.layer < a.layer) | (scores.dim < a.dim) | (scores.score > a.score))).any())
-                 for a in scores.itertuples()]
+    scores = pd.DataFrame(
+        {"layer": depth, "dim": part["dim"].astype("Int64").fillna(0).astype(int), "score": part["score"].to_numpy()}
+    )
+    dominated = [
+        bool(
+            (
+                (scores.layer <= a.layer)
+                & (scores.dim <= a.dim)
+                & (scores.score >= a.score)
+                & ((scores.layer < a.layer) | (scores.dim < a.dim) | (scores.score > a.score))
+            ).any()
+        )
+        for a in scores.itertuples()
+    ]
     scores["front"] = ~np.array(dominated)
     good = scores[scores.score >= 0.99 * scores.score.max()]
     best = good.assign(size=good.layer.replace(np.inf, 1e9) * good.dim).nsmallest(1, "size").iloc[0]

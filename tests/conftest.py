@@ -13,19 +13,50 @@ def tiny_folder(tmp_path_factory):
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{n}" for n in range(200)), "q", ":", "the", "a", "of", "cell", "gene"]
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *(f"w{n}" for n in range(200)),
+        "q",
+        ":",
+        "the",
+        "a",
+        "of",
+        "cell",
+        "gene",
+    ]
     tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     raw = tmp_path_factory.mktemp("raw")
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
-                            sep_token="[SEP]", model_max_length=64).save_pretrained(raw)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=64,
+    ).save_pretrained(raw)
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-                         intermediate_size=64, max_position_embeddings=64, initializer_range=0.5)).save_pretrained(raw)
+    BertModel(
+        BertConfig(
+            vocab_size=len(words),
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=64,
+            initializer_range=0.5,
+        )
+    ).save_pretrained(raw)
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    SentenceTransformer(modules=[Transformer(str(raw), max_seq_length=64), Pooling(32, "mean"), Normalize()],
-                        device="cpu").save(str(folder))
+    SentenceTransformer(
+        modules=[Transformer(str(raw), max_seq_length=64), Pooling(32, "mean"), Normalize()], device="cpu"
+    ).save(str(folder))
     return folder
 
 

@@ -48,8 +48,13 @@ def test_imports_run_one_way(package):
 
 @pytest.mark.parametrize(
     ("library", "allowed", "number"),
-    [("faiss", "retrievers", 1), ("jnius", "retrievers", 1), ("jnius_config", "retrievers", 1), ("duckdb", "leaderboard", None),
-     ("streamlit", "app", None)],
+    [
+        ("faiss", "retrievers", 1),
+        ("jnius", "retrievers", 1),
+        ("jnius_config", "retrievers", 1),
+        ("duckdb", "leaderboard", None),
+        ("streamlit", "app", None),
+    ],
 )
 def test_each_library_has_one_home(library, allowed, number):
     users = [path for path in files(*PACKAGES) if library in tops(imports(path))]

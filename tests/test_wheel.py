@@ -17,13 +17,21 @@ ROOT = Path(__file__).parents[1]
 def installed(tmp_path_factory):
     """A fresh environment with the wheel; what it depends on is borrowed from the environment of the tests."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
-                   check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=False)
     python = folder / "env" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel],
-                   check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     (site,) = (folder / "env").glob("lib/python*/site-packages")
     (site / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"])
     return folder / "env"
@@ -31,17 +39,29 @@ def installed(tmp_path_factory):
 
 def run(environment, *arguments, cwd):
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([environment / "bin" / arguments[0], *arguments[1:]], cwd=cwd, capture_output=True, text=True,
-                          env={**clean, "EMBEDLAB_HOME": str(cwd / "home")}, timeout=300, check=True).stdout
+    return subprocess.run(
+        [environment / "bin" / arguments[0], *arguments[1:]],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**clean, "EMBEDLAB_HOME": str(cwd / "home")},
+        timeout=300,
+        check=True,
+    ).stdout
 
 
 def test_the_code_in_use_is_the_wheels(installed, tmp_path):
-    code = "import embedlab, retrievers, leaderboard, app; print(*(m.__file__ for m in (embedlab, retrievers, leaderboard, app)))"
-    assert all(Path(file).is_relative_to(installed) for file in run(installed, "python", "-c", code, cwd=tmp_path).split())
+    packages = ("embedlab", "retrievers", "leaderboard", "app")
+    code = f"import sys, {', '.join(packages)}; print(*(sys.modules[name].__file__ for name in {packages}))"
+    files = run(installed, "python", "-c", code, cwd=tmp_path).split()
+    assert len(files) == 4
+    assert all(Path(file).is_relative_to(installed) for file in files)
 
 
 def test_cards_and_benchmarks_come_along(installed, tmp_path):
-    names = {card["name"] for card in json.loads(run(installed, "embedlab", "models", "--json", cwd=tmp_path))["models"]}
+    names = {
+        card["name"] for card in json.loads(run(installed, "embedlab", "models", "--json", cwd=tmp_path))["models"]
+    }
     assert names == {path.stem for path in (ROOT / "data" / "models").glob("*.toml")}
     tasks = json.loads(run(installed, "embedlab", "tasks", "stdlib", "--json", cwd=tmp_path))
     assert "stdlib-mini" in json.dumps(tasks)

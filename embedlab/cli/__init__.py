@@ -19,7 +19,22 @@ app = typer.Typer(
 )
 
 # name -> module with a function `command`, whose signature is the command's options, or a typer app `commands`.
-COMMANDS: list[str] = ["eval", "train", "models", "tasks", "doctor", "leaderboard", "compare", "runs", "import", "export", "merge", "cache", "grid", "dashboard"]
+COMMANDS: list[str] = [
+    "eval",
+    "train",
+    "models",
+    "tasks",
+    "doctor",
+    "leaderboard",
+    "compare",
+    "runs",
+    "import",
+    "export",
+    "merge",
+    "cache",
+    "grid",
+    "dashboard",
+]
 
 
 def _register() -> None:

@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
-commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
-                       help="The vector store: what is encoded, how big it is, what is broken.")
+commands = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The vector store: what is encoded, how big it is, what is broken.",
+)
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 
 
@@ -15,19 +18,34 @@ def ls(as_json: Json = False) -> None:
     """List the spaces: one per model, role, prompt, layer and dtype."""
     from embedlab.evaluation.vector_store import spaces
 
-    rows = [{**_told(manifest["ingredients"]), "space": folder.name, "texts": sum(shard.rows for shard in manifest["shards"]),
-             "shards": len(manifest["shards"]), "bytes": _size(folder)} for folder, manifest in spaces()]
+    rows = [
+        {
+            **_told(manifest["ingredients"]),
+            "space": folder.name,
+            "texts": sum(shard.rows for shard in manifest["shards"]),
+            "shards": len(manifest["shards"]),
+            "bytes": _size(folder),
+        }
+        for folder, manifest in spaces()
+    ]
     if as_json:
         typer.echo(json.dumps({"spaces": rows}))
         return
 
     from embedlab.cli._tables import Column, print_columns
 
-    print_columns([
-        *(Column(name, [str(row[name]) for row in rows], words=True) for name in ("model", "role", "prompt", "layer", "dtype")),
-        Column("texts", [f"{row['texts']:,}" for row in rows]), Column("MB", [f"{row['bytes'] / 1e6:,.1f}" for row in rows]),
-        Column("space", [row["space"] for row in rows], words=True),
-    ], ["No vectors yet: embedlab eval fills the store."] if not rows else [])
+    print_columns(
+        [
+            *(
+                Column(name, [str(row[name]) for row in rows], words=True)
+                for name in ("model", "role", "prompt", "layer", "dtype")
+            ),
+            Column("texts", [f"{row['texts']:,}" for row in rows]),
+            Column("MB", [f"{row['bytes'] / 1e6:,.1f}" for row in rows]),
+            Column("space", [row["space"] for row in rows], words=True),
+        ],
+        ["No vectors yet: embedlab eval fills the store."] if not rows else [],
+    )
 
 
 @commands.command("du")
@@ -48,7 +66,9 @@ def du(as_json: Json = False) -> None:
 
 
 @commands.command("prune")
-def prune(model: Annotated[str, typer.Option(help="Also remove all vectors of models whose name contains this.")] = "") -> None:
+def prune(
+    model: Annotated[str, typer.Option(help="Also remove all vectors of models whose name contains this.")] = "",
+) -> None:
     """Remove files that interrupted runs left behind."""
     from embedlab.evaluation import vector_store
 
@@ -66,15 +86,21 @@ def verify(as_json: Json = False) -> None:
     else:
         for problem in problems:
             typer.echo(problem)
-        typer.echo(f"{len(problems)} damaged; the next run encodes their texts again." if problems else "All shards are whole.")
+        typer.echo(
+            f"{len(problems)} damaged; the next run encodes their texts again." if problems else "All shards are whole."
+        )
     raise typer.Exit(1 if problems else 0)
 
 
 def _told(ingredients: dict) -> dict:
     layer = ingredients.get("layer")
-    return {"model": ingredients.get("model", "?"), "role": ingredients.get("role", ""),
-            "prompt": ingredients.get("prompt", ""), "layer": "full" if layer is None else layer,
-            "dtype": f"{ingredients.get('dtype', '')}/{ingredients.get('store_dtype', '')}"}
+    return {
+        "model": ingredients.get("model", "?"),
+        "role": ingredients.get("role", ""),
+        "prompt": ingredients.get("prompt", ""),
+        "layer": "full" if layer is None else layer,
+        "dtype": f"{ingredients.get('dtype', '')}/{ingredients.get('store_dtype', '')}",
+    }
 
 
 def _size(folder) -> int:

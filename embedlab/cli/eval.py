@@ -6,66 +6,119 @@ from typing import Annotated
 
 import typer
 
-Models = Annotated[list[str], typer.Option("--model", "-m", help="A card's name (`embedlab models`), `minis` for all that "
-                                           "ship with their weights, a hub id, a local folder, or "
-                                           "path/to/file.py:Class. Repeatable.")]
-Tasks = Annotated[list[str], typer.Option("--task", "-t", help="An MTEB task such as SciFact, a built-in task, or the "
-                                          "path of a BEIR folder. Repeatable.")]
-Benchmarks = Annotated[list[str], typer.Option("--benchmark", "-b", help='stdlib, stdlib-mini, or an MTEB benchmark '
-                                               'such as "MTEB(eng, v2)". Repeatable.')]
+Models = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        "-m",
+        help="A card's name (`embedlab models`), `minis` for all that "
+        "ship with their weights, a hub id, a local folder, or "
+        "path/to/file.py:Class. Repeatable.",
+    ),
+]
+Tasks = Annotated[
+    list[str],
+    typer.Option(
+        "--task", "-t", help="An MTEB task such as SciFact, a built-in task, or the path of a BEIR folder. Repeatable."
+    ),
+]
+Benchmarks = Annotated[
+    list[str],
+    typer.Option(
+        "--benchmark", "-b", help='stdlib, stdlib-mini, or an MTEB benchmark such as "MTEB(eng, v2)". Repeatable.'
+    ),
+]
 
 
 def command(
     model: Models = None,
     task: Tasks = None,
     benchmark: Benchmarks = None,
-    index: Annotated[str, typer.Option(help="faiss:flat, torch, faiss:hnsw32, ...; a comma-separated list is a grid. "
-                                       "bm25 always searches through Lucene.")] = "faiss:flat",
+    index: Annotated[
+        str,
+        typer.Option(
+            help="faiss:flat, torch, faiss:hnsw32, ...; a comma-separated list is a grid. "
+            "bm25 always searches through Lucene."
+        ),
+    ] = "faiss:flat",
     layers: Annotated[str, typer.Option(help="Layers to evaluate, e.g. 2,4,6.")] = "",
     dims: Annotated[str, typer.Option(help="Dimensions to cut to, e.g. 32,64,128.")] = "",
     precision: Annotated[str, typer.Option(help="float32, float16, int8, binary; a list is a grid.")] = "float32",
-    views: Annotated[str, typer.Option(help="grid: every layer with every dimension; diagonal: the pairs that the "
-                                       "method was trained for.")] = "grid",
+    views: Annotated[
+        str,
+        typer.Option(
+            help="grid: every layer with every dimension; diagonal: the pairs that the method was trained for."
+        ),
+    ] = "grid",
     force: Annotated[bool, typer.Option("--force", help="Also views that the method was not trained for.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     store_dtype: Annotated[str, typer.Option(help="float32 or float16: dtype of the vectors on disk.")] = "float32",
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens that go through the model at once.")] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Documents retrieved per query; the task's largest cut-off "
-                                              "by default.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Documents retrieved per query; the task's largest cut-off by default.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Another split than the task's own.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="A local mirror of MTEB data sets (`embedlab tasks --help`).")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="A local mirror of MTEB data sets (`embedlab tasks --help`).")
+    ] = None,
     db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output, nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The results as JSON on standard output, nothing else.")
+    ] = False,
 ) -> None:
     """Evaluate models on tasks: encode once, search, score, record, rank."""
     from embedlab.errors import UserError, unknown
     from embedlab.resources import home
 
     if not model or not (task or benchmark):
-        raise UserError("eval needs a model and a task.",
-                        "Type: embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini")
-    for option, value, valid in (("--views", views, ("grid", "diagonal")), ("--store-dtype", store_dtype, ("float32", "float16"))):
+        raise UserError(
+            "eval needs a model and a task.",
+            "Type: embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini",
+        )
+    for option, value, valid in (
+        ("--views", views, ("grid", "diagonal")),
+        ("--store-dtype", store_dtype, ("float32", "float16")),
+    ):
         if value not in valid:
             raise unknown(option, value, valid, f"Valid: {', '.join(valid)}.")
 
     from embedlab.evaluation.run import Request, evaluate
     from embedlab.models import expand
 
-    outcome = evaluate(Request(
-        models=expand(model), tasks=[*(benchmark or ()), *(task or ())], indexes=_words(index),
-        layers=_numbers("--layers", layers), dims=_numbers("--dims", dims), precisions=_words(precision),
-        diagonal=views == "diagonal", force=force, device=device, dtype=dtype, store_dtype=store_dtype,
-        batch_tokens=batch_tokens, top_k=top_k, split=split, data_dir=data_dir, db=db or home() / "results.duckdb",
-    ))
+    outcome = evaluate(
+        Request(
+            models=expand(model),
+            tasks=[*(benchmark or ()), *(task or ())],
+            indexes=_words(index),
+            layers=_numbers("--layers", layers),
+            dims=_numbers("--dims", dims),
+            precisions=_words(precision),
+            diagonal=views == "diagonal",
+            force=force,
+            device=device,
+            dtype=dtype,
+            store_dtype=store_dtype,
+            batch_tokens=batch_tokens,
+            top_k=top_k,
+            split=split,
+            data_dir=data_dir,
+            db=db or home() / "results.duckdb",
+        )
+    )
     if as_json:
         typer.echo(json.dumps({"runs": [_as_json(run) for run in outcome.runs]}, default=str))
     else:
         _print(outcome, db or home() / "results.duckdb")
     if outcome.failures:
-        lines = [f"  {failure.model} on {failure.task}: {failure.problem} {failure.hint}" for failure in outcome.failures]
-        raise UserError(f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.runs)} evaluations failed; "
-                        "the others are recorded.", "\n".join(lines))
+        lines = [
+            f"  {failure.model} on {failure.task}: {failure.problem} {failure.hint}" for failure in outcome.failures
+        ]
+        raise UserError(
+            f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.runs)} evaluations failed; "
+            "the others are recorded.",
+            "\n".join(lines),
+        )
 
 
 def _words(text: str) -> list[str]:
@@ -91,9 +144,18 @@ def _numbers(option: str, text: str) -> list[int | None]:
 def _as_json(run) -> dict:
     """The contract that scripts rely on."""
     return {
-        "model": run.model.name, "task": run.task.name, "split": run.task.split, "subset": run.task.subset,
-        "index": run.index, "layer": run.layer, "dim": run.dim, "precision": run.precision,
-        "main_score": run.main_score, "main_metric": run.task.main_metric, "scores": run.scores, "costs": run.costs,
+        "model": run.model.name,
+        "task": run.task.name,
+        "split": run.task.split,
+        "subset": run.task.subset,
+        "index": run.index,
+        "layer": run.layer,
+        "dim": run.dim,
+        "precision": run.precision,
+        "main_score": run.main_score,
+        "main_metric": run.task.main_metric,
+        "scores": run.scores,
+        "costs": run.costs,
         "run_id": run.id,
     }
 
@@ -106,17 +168,29 @@ def _print(outcome, db: Path) -> None:
     def cost(title: str, name: str, digits: int, scale: float = 1) -> Column:
         return Column(title, [f"{run.costs[name] / scale:,.{digits}f}" if name in run.costs else "" for run in runs])
 
-    print_columns([
-        Column("task", [run.task.name for run in runs], words=True),
-        *([Column("subset", [run.task.subset for run in runs], words=True)] if len({run.task.subset for run in runs}) > 1 else []),
-        Column("model", [run.model.name for run in runs], words=True),
-        Column("view", [_view(run) for run in runs], words=True),
-        Column("metric", [run.task.main_metric for run in runs], words=True),
-        Column("score", [f"{run.main_score:.4f}" for run in runs]),
-        cost("encode s", "encode_seconds", 1), cost("texts/s", "texts_per_second", 0),
-        cost("tokens/text", "tokens_per_text", 0), cost("query ms p50", "latency_p50_ms", 2),
-        cost("index MB", "index_bytes", 1, 1e6),
-    ], [f"Recorded in {db}.", "Type `embedlab compare A B` for what is significant, `embedlab dashboard` to look around."])
+    print_columns(
+        [
+            Column("task", [run.task.name for run in runs], words=True),
+            *(
+                [Column("subset", [run.task.subset for run in runs], words=True)]
+                if len({run.task.subset for run in runs}) > 1
+                else []
+            ),
+            Column("model", [run.model.name for run in runs], words=True),
+            Column("view", [_view(run) for run in runs], words=True),
+            Column("metric", [run.task.main_metric for run in runs], words=True),
+            Column("score", [f"{run.main_score:.4f}" for run in runs]),
+            cost("encode s", "encode_seconds", 1),
+            cost("texts/s", "texts_per_second", 0),
+            cost("tokens/text", "tokens_per_text", 0),
+            cost("query ms p50", "latency_p50_ms", 2),
+            cost("index MB", "index_bytes", 1, 1e6),
+        ],
+        [
+            f"Recorded in {db}.",
+            "Type `embedlab compare A B` for what is significant, `embedlab dashboard` to look around.",
+        ],
+    )
     _print_ranking(runs, db)
 
 
@@ -136,6 +210,10 @@ def _print_ranking(runs, db: Path) -> None:
 
 
 def _view(run) -> str:
-    parts = (run.index, f"layer {run.layer}" if run.layer else "", f"{run.dim}d" if run.dim else "",
-             "" if run.precision == "float32" else run.precision)
+    parts = (
+        run.index,
+        f"layer {run.layer}" if run.layer else "",
+        f"{run.dim}d" if run.dim else "",
+        "" if run.precision == "float32" else run.precision,
+    )
     return " ".join(filter(None, parts))

@@ -9,11 +9,15 @@ import typer
 
 def command(
     model: Annotated[str, typer.Option("--model", "-m", help="A model with results for several layers or dimensions.")],
-    task: Annotated[list[str], typer.Option("--task", "-t", help="Tasks whose mean is shown. Repeatable; all by default.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", "-t", help="Tasks whose mean is shown. Repeatable; all by default.")
+    ] = None,
     metric: Annotated[str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")] = "main",
     db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
     form: Annotated[str, typer.Option("--format", help="text, markdown, latex.")] = "text",
-    as_json: Annotated[bool, typer.Option("--json", help="The cells as JSON on standard output, nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The cells as JSON on standard output, nothing else.")
+    ] = False,
 ) -> None:
     """Show how a model's score depends on layer and dimension; * marks the Pareto front."""
     from embedlab.errors import UserError
@@ -26,20 +30,30 @@ def command(
         typer.echo(json.dumps({"grids": [table.cells() for table in tables]}))
         return
     if all(table.scores.size == 1 for table in tables):
-        raise UserError(f"{model} has results for one view only.",
-                        f"Type: embedlab eval --model {model} --task ... --layers 2,4,6 --dims 32,64,128")
+        raise UserError(
+            f"{model} has results for one view only.",
+            f"Type: embedlab eval --model {model} --task ... --layers 2,4,6 --dims 32,64,128",
+        )
 
     from embedlab.cli._tables import Column, print_columns
 
     for table in tables:
         typer.echo(f"{model} through {table.index or 'no index'}, {table.precision}: {table.measure}")
         layers = ["full" if layer is None else str(layer) for layer in table.scores.index]
-        print_columns([
-            Column("layer \\ dim", layers, words=True),
-            *(Column(str(dim), [_cell(table, row, column) for row in range(len(layers))])
-              for column, dim in enumerate(table.scores.columns)),
-        ], ["* no other view is as good with as few layers and dimensions; "
-            f"{table.smallest} is the smallest within 1 % of the best."], form)
+        print_columns(
+            [
+                Column("layer \\ dim", layers, words=True),
+                *(
+                    Column(str(dim), [_cell(table, row, column) for row in range(len(layers))])
+                    for column, dim in enumerate(table.scores.columns)
+                ),
+            ],
+            [
+                "* no other view is as good with as few layers and dimensions; "
+                f"{table.smallest} is the smallest within 1 % of the best."
+            ],
+            form,
+        )
 
 
 def _cell(table, row: int, column: int) -> str:

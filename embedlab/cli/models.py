@@ -8,7 +8,9 @@ import typer
 
 def command(
     pattern: Annotated[str, typer.Argument(help="Only names, methods and sources that contain this.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="All fields of the cards as JSON on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="All fields of the cards as JSON on standard output.")
+    ] = False,
 ) -> None:
     """List the models that embedlab knows; hub ids and local folders work as well."""
     from dataclasses import asdict
@@ -22,13 +24,18 @@ def command(
 
     from embedlab.cli._tables import Column, print_columns
 
-    print_columns([
-        *(Column(name, [getattr(card, name) for card in found], words=True) for name in ("name", "method", "kind", "source")),
-        Column("dim", [f"{card.dim:,}" if card.dim else "" for card in found]),
-        Column("attention", [card.attention for card in found], words=True),
-        Column("pooling", [card.pooling for card in found], words=True),
-        Column("weights", [weights(card) for card in found], words=True),
-    ])
+    print_columns(
+        [
+            *(
+                Column(name, [getattr(card, name) for card in found], words=True)
+                for name in ("name", "method", "kind", "source")
+            ),
+            Column("dim", [f"{card.dim:,}" if card.dim else "" for card in found]),
+            Column("attention", [card.attention for card in found], words=True),
+            Column("pooling", [card.pooling for card in found], words=True),
+            Column("weights", [weights(card) for card in found], words=True),
+        ]
+    )
 
 
 def weights(card) -> str:

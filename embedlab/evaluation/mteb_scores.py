@@ -5,8 +5,16 @@ import numpy as np
 from embedlab.evaluation.retrieval_data import RetrievalData
 
 
-def official_scores(task, data: RetrievalData, rows: np.ndarray, scores: np.ndarray, per_query: dict[str, np.ndarray], *,
-                    split: str, subset: str) -> dict[str, float]:
+def official_scores(
+    task,
+    data: RetrievalData,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    per_query: dict[str, np.ndarray],
+    *,
+    split: str,
+    subset: str,
+) -> dict[str, float]:
     """All scores that mteb reports for a retrieval task, not rounded.
 
     Args:
@@ -15,8 +23,12 @@ def official_scores(task, data: RetrievalData, rows: np.ndarray, scores: np.ndar
         per_query: metric -> `[queries]`, as `scorer.evaluate` returns it.
     """
     means = {name: float(values.mean()) for name, values in per_query.items()}
-    return {**means, "accuracy": means["recall_at_1"], **_abstention(rows, scores, per_query),
-            **_task_specific(task, data, rows, scores, per_query, split, subset)}
+    return {
+        **means,
+        "accuracy": means["recall_at_1"],
+        **_abstention(rows, scores, per_query),
+        **_task_specific(task, data, rows, scores, per_query, split, subset),
+    }
 
 
 def _abstention(rows, scores, per_query) -> dict[str, float]:
@@ -32,9 +44,12 @@ def _abstention(rows, scores, per_query) -> dict[str, float]:
         "std": np.nanstd(filled, axis=1),
         "diff1": np.where(np.isinf(second), 0.0, filled[:, 0] - second),
     }
-    return {f"nauc_{name}_{kind}": float(nauc(values, metric))
-            for name, metric in per_query.items() if not name.startswith("hit_rate")
-            for kind, values in confidence.items()}
+    return {
+        f"nauc_{name}_{kind}": float(nauc(values, metric))
+        for name, metric in per_query.items()
+        if not name.startswith("hit_rate")
+        for kind, values in confidence.items()
+    }
 
 
 def _task_specific(task, data, rows, scores, per_query, split, subset) -> dict[str, float]:
@@ -43,10 +58,17 @@ def _task_specific(task, data, rows, scores, per_query, split, subset) -> dict[s
 
     if type(task).task_specific_scores is AbsTaskRetrieval.task_specific_scores:
         return {}
-    run = {query: {data.document_ids[row]: float(value) for row, value in zip(rows[q], scores[q], strict=True) if row >= 0}
-           for q, query in enumerate(data.query_ids)}
+    run = {
+        query: {data.document_ids[row]: float(value) for row, value in zip(rows[q], scores[q], strict=True) if row >= 0}
+        for q, query in enumerate(data.query_ids)
+    }
     trec = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit": "success"}
-    by_query = {query: {f"{trec[name.split('_')[0]]}_{name.rpartition('_')[2]}": float(values[q])
-                        for name, values in per_query.items() if not name.startswith("mrr")}
-                for q, query in enumerate(data.query_ids)}
+    by_query = {
+        query: {
+            f"{trec[name.split('_')[0]]}_{name.rpartition('_')[2]}": float(values[q])
+            for name, values in per_query.items()
+            if not name.startswith("mrr")
+        }
+        for q, query in enumerate(data.query_ids)
+    }
     return task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)

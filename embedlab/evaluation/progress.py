@@ -1,4 +1,4 @@
-"""What a run tells while it runs: a bar on standard error (phase, rate, time left), and a live file for the dashboard."""
+"""What a run tells while it runs: a bar on standard error (phase, rate, time left), a live file for the dashboard."""
 
 import time
 from collections.abc import Iterator
@@ -23,8 +23,14 @@ class Reporter:
         self.console = Console(stderr=True, highlight=False, markup=False)
         self._db, self._state = db, live.Progress("", "", "")
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
             disable=not self.console.is_terminal,
         )
 

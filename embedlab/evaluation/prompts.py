@@ -24,7 +24,9 @@ def prompt_for(card: Card, encoder, task_metadata, prompt_type) -> str:
     name = get_prompt_name(card.prompts, task_metadata, prompt_type)
     if name is not None:
         words = card.prompts[name]
-        return words.format(instruction=instruction_of(task_metadata, prompt_type)) if "{instruction}" in words else words
+        return (
+            words.format(instruction=instruction_of(task_metadata, prompt_type)) if "{instruction}" in words else words
+        )
     if card.instruction:
         if prompt_type is not None and prompt_type.value == "document" and not card.instruct_documents:
             return ""

@@ -11,8 +11,8 @@ from embedlab.evaluation.encode import Cost, Encoder
 from embedlab.evaluation.mteb_scores import official_scores
 from embedlab.evaluation.prompts import prompt_for
 from embedlab.evaluation.retrieval_data import RetrievalData
-from embedlab.evaluation.views import View, coded, shape
 from embedlab.evaluation.vector_store import Vectors
+from embedlab.evaluation.views import View, coded, shape
 from leaderboard.records import PerQuery, Ranking, Texts
 from retrievers import make
 from retrievers.streaming import search_stream
@@ -29,7 +29,9 @@ def encode(encoder: Encoder, data: RetrievalData, task_metadata, layers) -> tupl
     from mteb.types import PromptType
 
     card, loaded = encoder.model.card, encoder.model.encoder
-    prompts = {role.value: prompt_for(card, loaded, task_metadata, role) for role in (PromptType.query, PromptType.document)}
+    prompts = {
+        role.value: prompt_for(card, loaded, task_metadata, role) for role in (PromptType.query, PromptType.document)
+    }
     encoder.reporter.say(_forecast(encoder, data, layers))
     queries, cost = encoder.encode(data.queries, role="query", prompt=prompts["query"], layers=layers)
     documents, more = encoder.encode(data.documents, role="document", prompt=prompts["document"], layers=layers)
@@ -46,22 +48,36 @@ def _forecast(encoder: Encoder, data: RetrievalData, layers) -> str:
     width = card.dim * (2 if encoder.store_dtype == "float16" else 4)
     index = min(len(data.documents) * card.dim * 4, STREAM_BYTES)
     held = sum(map(len, data.documents)) + index + 4 * card.parameters
-    return (f"{line}: vectors of {card.dim:,} dimensions, {texts * len(layers) * width / 1e6:,.1f} MB on disk at most; "
-            f"peak memory about {held / 1e9 + 1:,.1f} GB.")
+    return (
+        f"{line}: vectors of {card.dim:,} dimensions, {texts * len(layers) * width / 1e6:,.1f} MB on disk at most; "
+        f"peak memory about {held / 1e9 + 1:,.1f} GB."
+    )
 
 
-def search_vectors(view: View, queries: Vectors, documents: Vectors, data: RetrievalData, *, similarity: str,
-                   k: int, reporter) -> tuple[np.ndarray, np.ndarray, dict]:
+def search_vectors(
+    view: View, queries: Vectors, documents: Vectors, data: RetrievalData, *, similarity: str, k: int, reporter
+) -> tuple[np.ndarray, np.ndarray, dict]:
     """Search one view: rows and scores `[queries, k]`, and what building and searching cost."""
     if queries.sparse:
-        return search(make("sparse" if view.index.startswith("faiss") else view.index), documents.chunks(),
-                      queries.read(), data, k=k, reporter=reporter)
+        return search(
+            make("sparse" if view.index.startswith("faiss") else view.index),
+            documents.chunks(),
+            queries.read(),
+            data,
+            k=k,
+            reporter=reporter,
+        )
     normalise = similarity == "cosine"
     retriever = make(coded(view.index, view.precision), metric="cosine" if normalise else "ip")
     asked = shape(queries.read(), view, normalise=normalise)
     chunks = (shape(chunk, view, normalise=normalise) for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)))
     whole = len(documents) * asked.shape[1] * 4
-    if whole > STREAM_BYTES and view.index in EXACT and coded(view.index, view.precision) == view.index and data.candidates is None:
+    if (
+        whole > STREAM_BYTES
+        and view.index in EXACT
+        and coded(view.index, view.precision) == view.index
+        and data.candidates is None
+    ):
         return _stream(view.index, chunks, asked, data, k=k, metric=retriever.metric, reporter=reporter)
     return search(retriever, chunks, asked, data, k=k, reporter=reporter)
 
@@ -84,8 +100,12 @@ def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int,
     else:
         rows, scores = _among_candidates(retriever, queries, data, k)
     searched = time.perf_counter() - searched
-    spent = {"index_seconds": built, "search_seconds": searched,
-             "queries_per_second": len(data.query_ids) / max(searched, 1e-9), **_latency(retriever, queries)}
+    spent = {
+        "index_seconds": built,
+        "search_seconds": searched,
+        "queries_per_second": len(data.query_ids) / max(searched, 1e-9),
+        **_latency(retriever, queries),
+    }
     return rows, scores, spent
 
 
@@ -101,8 +121,15 @@ def _stream(spec: str, chunks: Iterator, queries, data: RetrievalData, *, k: int
         began = time.perf_counter()
         rows, scores = search_stream(spec, counted(), queries, k, metric=metric)
         seconds = time.perf_counter() - began
-    return rows, scores, {"index_seconds": 0.0, "search_seconds": seconds,
-                          "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
+    return (
+        rows,
+        scores,
+        {
+            "index_seconds": 0.0,
+            "search_seconds": seconds,
+            "queries_per_second": len(data.query_ids) / max(seconds, 1e-9),
+        },
+    )
 
 
 def _latency(retriever, queries) -> dict[str, float]:
@@ -132,16 +159,29 @@ def _among_candidates(retriever, queries, data: RetrievalData, k: int) -> tuple[
 def score(task, data: RetrievalData, rows: np.ndarray, scores: np.ndarray, *, split: str, subset: str) -> dict:
     """Rank by the policy, score every query, and gather what a run records of it."""
     if np.isnan(scores[rows >= 0]).any():
-        raise UserError(f"The search returned scores that are not numbers on {task.metadata.name}.",
-                        "The model's vectors hold NaN: try --dtype float32.")
-    rows, scores = scorer.rank(rows, scores, data.document_ids, data.query_ids,
-                               remove_self=task.ignore_identical_ids, skip_first=task.skip_first_result)
+        raise UserError(
+            f"The search returned scores that are not numbers on {task.metadata.name}.",
+            "The model's vectors hold NaN: try --dtype float32.",
+        )
+    rows, scores = scorer.rank(
+        rows,
+        scores,
+        data.document_ids,
+        data.query_ids,
+        remove_self=task.ignore_identical_ids,
+        skip_first=task.skip_first_result,
+    )
     per_query = scorer.evaluate(rows, data.judgements, task.k_values)
-    shown = {int(row) for row in np.unique(rows[:, :SHOWN]) if row >= 0} | {int(row) for row in data.judgements.row if row >= 0}
+    shown = {int(row) for row in np.unique(rows[:, :SHOWN]) if row >= 0} | {
+        int(row) for row in data.judgements.row if row >= 0
+    }
     return {
         "scores": official_scores(task, data, rows, scores, per_query, split=split, subset=subset),
         "per_query": PerQuery(data.query_ids, per_query),
         "ranking": Ranking(data.query_ids, data.document_ids, rows, scores),
-        "texts": Texts(dict(zip(data.query_ids, data.queries, strict=True)), {q: dict(data.qrels[q]) for q in data.query_ids},
-                       {data.document_ids[row]: data.documents[row][:SNIPPET] for row in shown}),
+        "texts": Texts(
+            dict(zip(data.query_ids, data.queries, strict=True)),
+            {q: dict(data.qrels[q]) for q in data.query_ids},
+            {data.document_ids[row]: data.documents[row][:SNIPPET] for row in shown},
+        ),
     }

@@ -36,9 +36,18 @@ def retrieval_data(task, split: str, subset: str) -> RetrievalData:
     document_ids = list(corpus["id"])
     if set(corpus.column_names) <= {"id", "text", "title"}:  # mteb's own function maps row by row, minutes on millions
         titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
-        documents = [f"{title} {text}".strip() if title else text.strip()
-                     for title, text in zip(titles, corpus["text"], strict=True)]
+        documents = [
+            f"{title} {text}".strip() if title else text.strip()
+            for title, text in zip(titles, corpus["text"], strict=True)
+        ]
     else:
         documents = list(_retrieval_texts(corpus, PromptType.document))
-    return RetrievalData(query_ids, list(_retrieval_texts(queries, PromptType.query)), document_ids, documents, qrels,
-                         scorer.judge(qrels, query_ids, document_ids), data.get("top_ranked"))
+    return RetrievalData(
+        query_ids,
+        list(_retrieval_texts(queries, PromptType.query)),
+        document_ids,
+        documents,
+        qrels,
+        scorer.judge(qrels, query_ids, document_ids),
+        data.get("top_ranked"),
+    )

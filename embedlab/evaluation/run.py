@@ -76,11 +76,16 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
             started = time.perf_counter()
             model = models.load(name, device=request.device, dtype=request.dtype)
             loading = time.perf_counter() - started
-            encoder = Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype,
-                              reporter=reporter) if model.encoder is not None else None
+            encoder = (
+                Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype, reporter=reporter)
+                if model.encoder is not None
+                else None
+            )
             for task in todo:
-                with (_recorded(outcome, store, request, name, [task.metadata.name], reporter),
-                      reporter.evaluation(model.name, task.metadata.name)):
+                with (
+                    _recorded(outcome, store, request, name, [task.metadata.name], reporter),
+                    reporter.evaluation(model.name, task.metadata.name),
+                ):
                     tasks.load(task)
                     for run in _evaluate_task(request, model, encoder, task, loading, reporter):
                         store.add(run)
@@ -100,8 +105,9 @@ def _applies(card: Card, task, outcome: Outcome, reporter: Reporter) -> bool:
 
 
 @contextmanager
-def _recorded(outcome: Outcome, store: Store, request: Request, model: str, names: list[str],
-              reporter: Reporter) -> Iterator[None]:
+def _recorded(
+    outcome: Outcome, store: Store, request: Request, model: str, names: list[str], reporter: Reporter
+) -> Iterator[None]:
     """Turn an error into recorded failures of the named tasks, so that the rest goes on."""
     try:
         yield
@@ -117,14 +123,17 @@ def _recorded(outcome: Outcome, store: Store, request: Request, model: str, name
         reporter.say(f"{model} on {', '.join(names)} failed: {problem}\n{hint}")
 
 
-def _evaluate_task(request: Request, model, encoder: Encoder | None, task, loading: float,
-                   reporter: Reporter) -> Iterator[records.Run]:
+def _evaluate_task(
+    request: Request, model, encoder: Encoder | None, task, loading: float, reporter: Reporter
+) -> Iterator[records.Run]:
     from mteb.abstasks import AbsTaskRetrieval
 
     views = _views(request, model)
     for split in task.eval_splits:
         for subset in task.hf_subsets:
-            reporter.say(f"{model.name} on {task.metadata.name} ({split}{'' if subset == 'default' else f', {subset}'})")
+            reporter.say(
+                f"{model.name} on {task.metadata.name} ({split}{'' if subset == 'default' else f', {subset}'})"
+            )
             if isinstance(task, AbsTaskRetrieval):
                 parts = _retrieval(request, model, encoder, task, split, subset, views, reporter)
             else:
@@ -141,18 +150,24 @@ def _views(request: Request, model) -> list[View]:
     pairs = trained_views(model.encoder)
     if request.diagonal:
         if pairs == "any":
-            raise UserError(f"{model.name} declares no pairs of layer and dimensions.",
-                            "Leave --views out and give --layers and --dims.")
+            raise UserError(
+                f"{model.name} declares no pairs of layer and dimensions.",
+                "Leave --views out and give --layers and --dims.",
+            )
         return cross((), (), request.precisions, request.indexes, pairs=pairs)
     asked = cross(request.layers, request.dims, request.precisions, request.indexes)
     if pairs == "any" and not any(view.layer for view in asked):
         if wrong := [view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim]:
-            raise UserError(f"{model.name} has no {wrong[0]} dimensions.", f"Valid are dimensions 1 to {model.card.dim}.")
+            raise UserError(
+                f"{model.name} has no {wrong[0]} dimensions.", f"Valid are dimensions 1 to {model.card.dim}."
+            )
     elif any(view[:2] != (None, None) for view in asked):
         from embedlab.encoders.layers import number_of_layers
 
         depth = number_of_layers(model.encoder)
-        check_views(model.encoder, [(view.layer or depth, view.dim or model.card.dim) for view in asked], force=request.force)
+        check_views(
+            model.encoder, [(view.layer or depth, view.dim or model.card.dim) for view in asked], force=request.force
+        )
     return asked
 
 
@@ -167,14 +182,34 @@ def _retrieval(request, model, encoder, task, split, subset, views, reporter) ->
     layers = list(dict.fromkeys(view.layer for view in views))
     queries, documents, prompts, cost = retrieval.encode(encoder, data, task.metadata, layers)
     for view in views:
-        rows, scores, spent = retrieval.search_vectors(view, queries[view.layer], documents[view.layer], data,
-                                                       similarity=model.card.similarity, k=k, reporter=reporter)
+        rows, scores, spent = retrieval.search_vectors(
+            view,
+            queries[view.layer],
+            documents[view.layer],
+            data,
+            similarity=model.card.similarity,
+            k=k,
+            reporter=reporter,
+        )
         started = time.perf_counter()
         result = retrieval.score(task, data, rows, scores, split=split, subset=subset)
         scoring = time.perf_counter() - started
-        yield view, {**result, "costs": {**encoding_costs(cost), **spent}, "cost": cost, "prompts": prompts,
-                     "phases": {**phases, "encode": cost.seconds, "index": spent["index_seconds"],
-                                "search": spent["search_seconds"], "score": scoring}}
+        yield (
+            view,
+            {
+                **result,
+                "costs": {**encoding_costs(cost), **spent},
+                "cost": cost,
+                "prompts": prompts,
+                "phases": {
+                    **phases,
+                    "encode": cost.seconds,
+                    "index": spent["index_seconds"],
+                    "search": spent["search_seconds"],
+                    "score": scoring,
+                },
+            },
+        )
 
 
 def _by_mteb(encoder: Encoder, task, split, subset, views) -> Iterator[tuple[View, dict]]:
@@ -185,10 +220,21 @@ def _by_mteb(encoder: Encoder, task, split, subset, views) -> Iterator[tuple[Vie
         started = time.perf_counter()
         scores = task.evaluate(seen, split, subsets_to_run=[subset], encode_kwargs={})[subset]
         seconds = time.perf_counter() - started
-        plain = {name: float(value) for name, value in scores.items()
-                 if isinstance(value, int | float) and name not in ("main_score", "hf_subset")}
-        yield view, {"scores": plain, "costs": encoding_costs(seen.cost), "cost": seen.cost, "prompts": seen.prompts,
-                     "phases": {"encode": seen.cost.seconds, "score": seconds - seen.cost.seconds}}
+        plain = {
+            name: float(value)
+            for name, value in scores.items()
+            if isinstance(value, int | float) and name not in ("main_score", "hf_subset")
+        }
+        yield (
+            view,
+            {
+                "scores": plain,
+                "costs": encoding_costs(seen.cost),
+                "cost": seen.cost,
+                "prompts": seen.prompts,
+                "phases": {"encode": seen.cost.seconds, "score": seconds - seen.cost.seconds},
+            },
+        )
 
 
 def encoding_costs(cost: Cost) -> dict[str, float]:
@@ -208,24 +254,46 @@ def _run(request: Request, model, task, split, subset, view: View, loading: floa
     metadata, card, cost = task.metadata, model.card, part.get("cost")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     resolved = {
-        "model": model.identity, "method": card.method, "device": model.device, "dtype": model.dtype,
-        "dtype_reason": model.dtype_reason, "settings": model.settings, "prompts": part.get("prompts", {}),
-        "max_length": card.max_length, "similarity": card.similarity, "view": view._asdict(),
+        "model": model.identity,
+        "method": card.method,
+        "device": model.device,
+        "dtype": model.dtype,
+        "dtype_reason": model.dtype_reason,
+        "settings": model.settings,
+        "prompts": part.get("prompts", {}),
+        "max_length": card.max_length,
+        "similarity": card.similarity,
+        "view": view._asdict(),
         "attention_kernel": getattr(getattr(model.encoder, "config", None), "_attn_implementation", None),
-        "first_inputs": cost.first_inputs if cost else [], "first_tokens": cost.first_tokens if cost else [],
+        "first_inputs": cost.first_inputs if cost else [],
+        "first_tokens": cost.first_tokens if cost else [],
         "sources": [str(source) for source in getattr(task, "sources", ())],
     }
     return records.Run(
         model=records.Model(card.name, model.revision, card.kind, _facts(card)),
-        task=records.Task(metadata.name, metadata.type, split, subset, metadata.dataset.get("revision", ""),
-                          metadata.main_score, {"languages": list(metadata.languages)}),
+        task=records.Task(
+            metadata.name,
+            metadata.type,
+            split,
+            subset,
+            metadata.dataset.get("revision", ""),
+            metadata.main_score,
+            {"languages": list(metadata.languages)},
+        ),
         main_score=part["scores"][metadata.main_score],
-        scores=part["scores"], index=view.index, layer=view.layer, dim=view.dim or card.dim or None,
+        scores=part["scores"],
+        index=view.index,
+        layer=view.layer,
+        dim=view.dim or card.dim or None,
         precision=view.precision,
         costs={**part["costs"], "parameters": float(card.parameters), "peak_memory_bytes": float(peak)},
-        asked=_asked(request), resolved=resolved, environment=environment(),
+        asked=_asked(request),
+        resolved=resolved,
+        environment=environment(),
         phases=[records.Phase(name, seconds) for name, seconds in {"load model": loading, **part["phases"]}.items()],
-        per_query=part.get("per_query"), ranking=part.get("ranking"), texts=part.get("texts"),
+        per_query=part.get("per_query"),
+        ranking=part.get("ranking"),
+        texts=part.get("texts"),
     )
 
 

@@ -20,8 +20,15 @@ import numpy as np
 CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 
 
-def rank(rows: np.ndarray, scores: np.ndarray, document_ids: Sequence[str], query_ids: Sequence[str] = (), *,
-         remove_self: bool = False, skip_first: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def rank(
+    rows: np.ndarray,
+    scores: np.ndarray,
+    document_ids: Sequence[str],
+    query_ids: Sequence[str] = (),
+    *,
+    remove_self: bool = False,
+    skip_first: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
     """Order a run by the policy above.
 
     Args:
@@ -65,9 +72,12 @@ def judge(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], docu
     """Turn qrels (query id -> document id -> relevance) into arrays, once per task."""
     wanted = {document for query in query_ids for document in qrels.get(query, ())}
     row_of = {document: row for row, document in enumerate(document_ids) if document in wanted}
-    triples = [(position, row_of.get(document, -1), gain)
-               for position, query in enumerate(query_ids)
-               for document, gain in qrels.get(query, {}).items() if gain > 0]
+    triples = [
+        (position, row_of.get(document, -1), gain)
+        for position, query in enumerate(query_ids)
+        for document, gain in qrels.get(query, {}).items()
+        if gain > 0
+    ]
     query, row, gain = np.array(triples, dtype=np.int64).reshape(-1, 3).T
     return Judgements(len(query_ids), len(document_ids), query, row, gain)
 

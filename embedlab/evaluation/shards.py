@@ -19,16 +19,21 @@ class Shard(NamedTuple):
     seconds: float
 
 
-def write(folder: Path, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix,
-          seconds: float) -> Shard:
+def write(
+    folder: Path, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix, seconds: float
+) -> Shard:
     """Write a shard's files, flushed to disk; nothing refers to them until a manifest does."""
     name = uuid.uuid4().hex
     parts = {"keys": keys.view(np.uint8).reshape(-1, 16), "tokens": tokens.astype(np.int32)}
     if isinstance(vectors, np.ndarray):
         parts["dense"] = vectors
     else:
-        parts |= {"data": vectors.data, "indices": vectors.indices.astype(np.int32),
-                  "indptr": vectors.indptr.astype(np.int64), "width": np.array([vectors.shape[1]])}
+        parts |= {
+            "data": vectors.data,
+            "indices": vectors.indices.astype(np.int32),
+            "indptr": vectors.indptr.astype(np.int64),
+            "width": np.array([vectors.shape[1]]),
+        }
     files = {}
     for part, array in parts.items():
         path = folder / f"{name}.{part}.npy"

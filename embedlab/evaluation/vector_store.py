@@ -138,8 +138,11 @@ class Vectors:
         if not self._shards:
             return 0
         first = self._shards[0]
-        return int(shards.read(self._folder, first, "width")[0] if self.sparse
-                   else shards.read(self._folder, first, "dense").shape[1])
+        return int(
+            shards.read(self._folder, first, "width")[0]
+            if self.sparse
+            else shards.read(self._folder, first, "dense").shape[1]
+        )
 
     def read(self, start: int = 0, stop: int | None = None) -> np.ndarray | csr_matrix:
         """Rows start to stop as float32 `[n, d]`, or as a CSR matrix."""
@@ -181,8 +184,9 @@ class Vectors:
         return float(total)
 
     def _csr(self, number: int) -> csr_matrix:
-        data, indices, indptr = (np.asarray(shards.read(self._folder, self._shards[number], part))
-                                 for part in ("data", "indices", "indptr"))
+        data, indices, indptr = (
+            np.asarray(shards.read(self._folder, self._shards[number], part)) for part in ("data", "indices", "indptr")
+        )
         return csr_matrix((data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, self.dim))
 
 
@@ -196,8 +200,12 @@ def spaces(root: Path | None = None) -> Iterator[tuple[Path, dict]]:
 
 def verify(root: Path | None = None) -> list[str]:
     """What is wrong with any shard of the store, one line each."""
-    return [f"{folder.name}/{problem}" for folder, manifest in spaces(root)
-            for shard in manifest["shards"] if (problem := shards.fault(folder, shard))]
+    return [
+        f"{folder.name}/{problem}"
+        for folder, manifest in spaces(root)
+        for shard in manifest["shards"]
+        if (problem := shards.fault(folder, shard))
+    ]
 
 
 def prune(root: Path | None = None, *, matching: str = "") -> int:
@@ -228,10 +236,14 @@ def _manifest(folder: Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        print(f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", file=sys.stderr)
+        print(
+            f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", file=sys.stderr
+        )
         return {"ingredients": {}, "shards": []}
-    manifest["shards"] = [Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, seconds)
-                          for name, rows, files, seconds in manifest["shards"]]
+    manifest["shards"] = [
+        Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, seconds)
+        for name, rows, files, seconds in manifest["shards"]
+    ]
     return manifest
 
 

@@ -20,8 +20,14 @@ class View(NamedTuple):
     index: str = "faiss:flat"
 
 
-def cross(layers: Sequence[int | None], dims: Sequence[int | None], precisions: Sequence[str],
-          indexes: Sequence[str], *, pairs: Sequence[tuple[int, int]] = ()) -> list[View]:
+def cross(
+    layers: Sequence[int | None],
+    dims: Sequence[int | None],
+    precisions: Sequence[str],
+    indexes: Sequence[str],
+    *,
+    pairs: Sequence[tuple[int, int]] = (),
+) -> list[View]:
     """Every combination of the given values, or with `pairs` only those of (layer, dim).
 
     Raises:
@@ -31,8 +37,9 @@ def cross(layers: Sequence[int | None], dims: Sequence[int | None], precisions: 
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS, f"Valid: {', '.join(PRECISIONS)}.")
     shapes = list(pairs) or list(product(layers, dims))
-    return [View(layer, dim, precision, index)
-            for (layer, dim), precision, index in product(shapes, precisions, indexes)]
+    return [
+        View(layer, dim, precision, index) for (layer, dim), precision, index in product(shapes, precisions, indexes)
+    ]
 
 
 def shape(vectors: np.ndarray, view: View, *, normalise: bool) -> np.ndarray:
@@ -79,6 +86,8 @@ def coded(index: str, precision: str) -> str:
         return index
     exact = {"faiss:flat": {"int8": "faiss:sq8", "binary": "faiss:binary"}}
     if index not in exact:
-        raise UserError(f"--precision {precision} goes with --index faiss:flat, not {index}.",
-                        "Quantised indexes are chosen by name, e.g. --index faiss:sq8,faiss:binary.")
+        raise UserError(
+            f"--precision {precision} goes with --index faiss:flat, not {index}.",
+            "Quantised indexes are chosen by name, e.g. --index faiss:sq8,faiss:binary.",
+        )
     return exact[index][precision]

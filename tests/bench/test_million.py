@@ -49,8 +49,13 @@ assert peak < 2e9
 
 
 def test_a_million_documents_in_two_gigabytes(tmp_path, capsys):
-    answer = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path], capture_output=True, text=True, check=False,
-                            cwd=Path(__file__).parents[2])
+    answer = subprocess.run(
+        [sys.executable, "-c", PROGRAM, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
     with capsys.disabled():
         print("\n" + answer.stdout.strip())
     assert answer.returncode == 0, answer.stderr[-2000:]

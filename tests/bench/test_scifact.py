@@ -22,18 +22,35 @@ def test_cold_warm_grid(tmp_path, dtype, capsys):
     def run(home: str, *options):
         began = time.perf_counter()
         answer = subprocess.run(
-            [Path(sys.executable).with_name("embedlab"), "eval", "--model", "all-minilm-l6-v2", "--task", SCIFACT,
-             "--dtype", dtype, "--json", *options],
-            env={**os.environ, "EMBEDLAB_HOME": str(tmp_path / home)}, capture_output=True, text=True, check=True, cwd=ROOT)
+            [
+                Path(sys.executable).with_name("embedlab"),
+                "eval",
+                "--model",
+                "all-minilm-l6-v2",
+                "--task",
+                SCIFACT,
+                "--dtype",
+                dtype,
+                "--json",
+                *options,
+            ],
+            env={**os.environ, "EMBEDLAB_HOME": str(tmp_path / home)},
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
         return time.perf_counter() - began, json.loads(answer.stdout)["runs"]
 
     cold, first = run("one")
     warm, again = run("one")
     grid, views = run("two", "--layers", "1,2,3,4,5,6", "--dims", "32,64,128,192,256,384")
     with capsys.disabled():
-        print(f"\nSciFact, all-minilm-l6-v2, {dtype}: cold {cold:.1f} s, warm {warm:.1f} s, "
-              f"grid of {len(views)} views {grid:.1f} s ({grid / cold:.2f} x cold); "
-              f"nDCG@10 {first[0]['main_score']:.5f}, {first[0]['costs']['tokens_per_second']:,.0f} tokens/s")
+        print(
+            f"\nSciFact, all-minilm-l6-v2, {dtype}: cold {cold:.1f} s, warm {warm:.1f} s, "
+            f"grid of {len(views)} views {grid:.1f} s ({grid / cold:.2f} x cold); "
+            f"nDCG@10 {first[0]['main_score']:.5f}, {first[0]['costs']['tokens_per_second']:,.0f} tokens/s"
+        )
     assert again[0]["scores"] == first[0]["scores"]
     assert len(views) == 36
     assert abs(first[0]["main_score"] - 0.64508) < (0.0002 if dtype == "float32" else 0.001)

@@ -31,21 +31,29 @@ def test_scorer(ties, capsys):
     scores = -np.sort(-rng.normal(size=rows.shape).astype(np.float32), axis=1)
     if ties:
         scores = np.round(scores, 2)
-    qrels = {query: {document_ids[rows[q, place]]: int(rng.integers(1, 4)) for place in rng.choice(DEPTH, 20, replace=False)}
-             for q, query in enumerate(query_ids)}
-    run = {query: {document_ids[row]: float(score) for row, score in zip(rows[q], scores[q], strict=True)}
-           for q, query in enumerate(query_ids)}
+    qrels = {
+        query: {document_ids[rows[q, place]]: int(rng.integers(1, 4)) for place in rng.choice(DEPTH, 20, replace=False)}
+        for q, query in enumerate(query_ids)
+    }
+    run = {
+        query: {document_ids[row]: float(score) for row, score in zip(rows[q], scores[q], strict=True)}
+        for q, query in enumerate(query_ids)
+    }
 
     judging, judgements = best_of(3, lambda: scorer.judge(qrels, query_ids, document_ids))
     ours, metrics = best_of(3, lambda: scorer.evaluate(scorer.rank(rows, scores, document_ids)[0], judgements))
     cuts = ",".join(map(str, scorer.CUTOFFS))
-    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {f"{name}.{cuts}" for name in ("ndcg_cut", "map_cut", "recall", "P", "success")})
+    evaluator = pytrec_eval.RelevanceEvaluator(
+        qrels, {f"{name}.{cuts}" for name in ("ndcg_cut", "map_cut", "recall", "P", "success")}
+    )
     trec, theirs = best_of(3, lambda: evaluator.evaluate(run))
     mteb, _ = best_of(1, lambda: calculate_retrieval_scores(run, qrels, scorer.CUTOFFS))
 
     expected = [theirs[query]["ndcg_cut_10"] for query in query_ids]
     np.testing.assert_allclose(metrics["ndcg_at_10"], expected, atol=1e-9)
     with capsys.disabled():
-        print(f"\n{QUERIES:,} queries x {DEPTH:,} documents, {'many ties' if ties else 'distinct scores'}: "
-              f"embedlab {ours:.3f} s (judgements to arrays, once per task: {judging:.3f} s), pytrec_eval {trec:.3f} s "
-              f"({trec / ours:.1f} x), mteb {mteb:.3f} s ({mteb / ours:.1f} x)")
+        print(
+            f"\n{QUERIES:,} queries x {DEPTH:,} documents, {'many ties' if ties else 'distinct scores'}: "
+            f"embedlab {ours:.3f} s (judgements to arrays, once per task: {judging:.3f} s), pytrec_eval {trec:.3f} s "
+            f"({trec / ours:.1f} x), mteb {mteb:.3f} s ({mteb / ours:.1f} x)"
+        )

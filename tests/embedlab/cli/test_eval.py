@@ -1,4 +1,4 @@
-"""`embedlab eval` as a user meets it: results, the JSON contract, and one clear error for each thing that goes wrong."""
+"""`embedlab eval` as a user meets it: results, the JSON contract, one clear error for each thing that goes wrong."""
 
 import json
 
@@ -61,12 +61,26 @@ def test_equals_mteb(cli, home, folder, tiny, tiny_folder):
     numbers = {name: value for name, value in theirs.items() if isinstance(value, float) and name != "main_score"}
     assert len(numbers) > 100
     for name, value in numbers.items():
-        assert np.isnan(value) and np.isnan(ours[name]) or ours[name] == pytest.approx(value, abs=6e-6), name
+        assert (np.isnan(value) and np.isnan(ours[name])) or ours[name] == pytest.approx(value, abs=6e-6), name
 
 
 def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
-    code, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--layers", "1,3", "--dims", "8,32",
-                       "--precision", "float32,int8,binary", "--index", "faiss:flat")
+    code, out, _ = cli(
+        "eval",
+        "--model",
+        tiny_folder,
+        "--task",
+        folder,
+        "--json",
+        "--layers",
+        "1,3",
+        "--dims",
+        "8,32",
+        "--precision",
+        "float32,int8,binary",
+        "--index",
+        "faiss:flat",
+    )
     runs = json.loads(out)["runs"]
     assert code == 0
     assert {(run["layer"], run["dim"], run["precision"]) for run in runs} == {
@@ -118,7 +132,7 @@ def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, 
 def test_wrong_names_are_answered_with_right_ones(cli, home, folder, tiny_folder, options, problem, hint):
     defaults = {"--model": tiny_folder, "--task": folder}
     given = dict(zip(options[::2], options[1::2], strict=True))
-    code, out, err = cli("eval", *(word for pair in {**defaults, **given}.items() for word in pair))
+    code, _, err = cli("eval", *(word for pair in {**defaults, **given}.items() for word in pair))
     assert code == 2
     assert problem in err
     assert hint in err
@@ -150,7 +164,9 @@ def test_weights_that_are_not_the_hubs_are_refused(cli, home, folder, monkeypatc
 
 def test_bm25_ranks_and_leaves_the_rest(cli, home, folder):
     pytest.importorskip("pyserini", reason="needs the extra lucene")
-    code, out, err = cli("eval", "--model", "bm25", "--task", folder, "--task", "StdlibMiniPackageClassification", "--json")
+    code, out, err = cli(
+        "eval", "--model", "bm25", "--task", folder, "--task", "StdlibMiniPackageClassification", "--json"
+    )
     assert code == 0
     (run,) = json.loads(out)["runs"]
     assert run["index"] == "lucene"

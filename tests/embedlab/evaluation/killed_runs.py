@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -20,8 +21,16 @@ from embedlab.evaluation import encode, run  # noqa: E402
 
 
 def evaluate(model: str, folder: str) -> str:
-    outcome = run.evaluate(run.Request([model], [folder], indexes=["torch"], dtype="float32", device="cpu",
-                                       db=os.path.join(os.environ["EMBEDLAB_HOME"], "results.duckdb")))
+    outcome = run.evaluate(
+        run.Request(
+            [model],
+            [folder],
+            indexes=["torch"],
+            dtype="float32",
+            device="cpu",
+            db=Path(os.environ["EMBEDLAB_HOME"]) / "results.duckdb",
+        )
+    )
     assert not outcome.failures, outcome.failures
     digest = hashlib.sha256()
     for ranking in (finished.ranking for finished in outcome.runs):

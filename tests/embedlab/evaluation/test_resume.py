@@ -32,8 +32,14 @@ def folder(tmp_path_factory):
 
 
 def run(model, folder, home, kills: int) -> tuple[int, str]:
-    answer = subprocess.run([sys.executable, SCRIPT, model, folder, home, str(kills)], capture_output=True, text=True,
-                            timeout=280, check=False, cwd=Path(__file__).parents[3])
+    answer = subprocess.run(
+        [sys.executable, SCRIPT, model, folder, home, str(kills)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        cwd=Path(__file__).parents[3],
+    )
     assert answer.returncode == 0, answer.stderr[-2000:]
     killed, digest = answer.stdout.split()[-2:]
     return int(killed), digest

@@ -98,5 +98,7 @@ def test_sorting_by_bits_keeps_the_order_of_floats(values):
 
 
 def test_an_empty_run_scores_zero():
-    ours = score(np.empty((2, 0), np.int32), np.empty((2, 0), np.float32), ["a"], ["p", "q"], {"p": {"a": 1}, "q": {"a": 2}})
+    ours = score(
+        np.empty((2, 0), np.int32), np.empty((2, 0), np.float32), ["a"], ["p", "q"], {"p": {"a": 1}, "q": {"a": 2}}
+    )
     assert all((values == 0).all() and len(values) == 2 for values in ours.values())

@@ -44,7 +44,8 @@ def test_the_encoder_names_every_ingredient(tiny):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [(("", "ab"), ("a", "b")), (("a", ""), ("", "a")), (("", "x"), ("", "x ")), (("", "\ud800"), ("", "?"))]
+    ("one", "other"),
+    [(("", "ab"), ("a", "b")), (("a", ""), ("", "a")), (("", "x"), ("", "x ")), (("", "\ud800"), ("", "?"))],
 )
 def test_keys_tell_prompt_and_text_apart(one, other):
     assert text_keys(one[0], [one[1]]) != text_keys(other[0], [other[1]])
@@ -132,8 +133,10 @@ for part in range(20):
 
 
 def test_several_processes_write_and_read_at_once(tmp_path):
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(n)], cwd=Path(__file__).parents[3])
-               for n in range(4)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(n)], cwd=Path(__file__).parents[3])
+        for n in range(4)
+    ]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0, 0]
     space = Space({"model": "shared"}, tmp_path)
     for number in range(4):
