@@ -74,11 +74,11 @@ def _massacre(tmp_path: Path, writers: int, runs: int, kills: int) -> None:
 
 
 def test_writers_and_readers_do_not_disturb_each_other(tmp_path):
-    _crowd(tmp_path, writers=4, runs=8, readers=2)
+    _crowd(tmp_path, writers=4, runs=5, readers=2)
 
 
 def test_a_killed_writer_leaves_whole_runs_only(tmp_path):
-    _massacre(tmp_path, writers=3, runs=12, kills=4)
+    _massacre(tmp_path, writers=3, runs=8, kills=3)
 
 
 @pytest.mark.bench
