@@ -4,14 +4,16 @@ import altair as alt
 import pandas as pd
 
 SEQUENTIAL = "cividis"  # rises evenly in lightness, for every kind of colour vision
-BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+BLUE, ORANGE = "#2E8FD0", "#E69F00"  # seen on light and on dark
 
 
-def heat_map(cells: pd.DataFrame, x: str, y: str, *, x_title: str, y_title: str, values: bool = True) -> alt.LayerChart:
+def heat_map(
+    cells: pd.DataFrame, x: str, y: str, *, x_title: str, y_title: str, x_order: list | None = None, values: bool = True
+) -> alt.LayerChart:
     """A heat map of the column `score` (one row per cell, in the order to show); `values` writes the figures in."""
     angle = -40 if cells[x].nunique() > 5 else 0
     base = alt.Chart(cells).encode(
-        x=alt.X(f"{x}:N", sort=None, title=x_title, axis=alt.Axis(labelAngle=angle, labelLimit=160)),
+        x=alt.X(f"{x}:N", sort=x_order, title=x_title, axis=alt.Axis(labelAngle=angle, labelLimit=160)),
         y=alt.Y(f"{y}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, labelOverlap=False)),
         tooltip=[alt.Tooltip(f"{y}:N", title=y_title), alt.Tooltip(f"{x}:N", title=x_title),
                  alt.Tooltip("score:Q", format=".4f", title="score")],

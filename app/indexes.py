@@ -41,5 +41,4 @@ def _load(path: str, changed: int) -> retrievers.Retriever:
 
 def expansion(retriever: retrievers.Retriever, query: str) -> list[tuple[str, float]]:
     """The terms that a sparse model puts the query into, heaviest first; empty for other retrievers."""
-    terms = getattr(retriever, "query_terms", None)
-    return list(terms(query))[:_TERMS] if terms else []
+    return retriever.query_terms(query)[:_TERMS] if hasattr(retriever, "query_terms") else []

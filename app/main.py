@@ -29,7 +29,6 @@ PAGES = [
 st.set_page_config(page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
 st.html(Path(__file__).with_name("style.css"))
 chosen = st.navigation(PAGES, expanded=True)
-st.session_state["pages"] = {page.url_path or "leaderboard": page for page in PAGES}
 st.title(chosen.title)
 try:
     chosen.run()

@@ -156,7 +156,8 @@ def judged_tasks() -> dict[str, Task]:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _judged_tasks(db: str, stamp: tuple) -> dict[str, Task]:
     rows = store().query(
-        "SELECT DISTINCT task, type, split, subset, task_revision AS revision FROM results WHERE has_ranking ORDER BY ALL"
+        "SELECT DISTINCT task, type, split, subset, task_revision AS revision FROM results"
+        " WHERE has_ranking ORDER BY ALL"
     ).to_pylist()  # fmt: skip
     found = [Task(row["task"], row["type"], row["split"], row["subset"], row["revision"]) for row in rows]
     return {", ".join(filter(None, (t.name, t.split, t.subset, t.revision[:8]))): t for t in found}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-
+_SHORT = 40  # characters that stand on one line
 _NO_DIGITS = 10_000  # from here on, digits after the point say nothing
 
 
@@ -43,7 +43,9 @@ def table(columns: Sequence[Column], caption: str) -> None:
 
 def render(columns: Sequence[Column], caption: str) -> str:
     """The table as HTML. The first column heads the rows."""
-    header = "".join(f'<th scope="col"{_side(column)}{_title(column)}>{escape(column.name)}</th>' for column in columns)
+    header = "".join(
+        f'<th scope="col"{_class(column)}{_title(column)}>{escape(column.name)}</th>' for column in columns
+    )
     bests = [_best(column) for column in columns]
     body = []
     for row in range(len(columns[0].cells) if columns else 0):
@@ -54,7 +56,7 @@ def render(columns: Sequence[Column], caption: str) -> str:
             if best is not None and value == best:
                 text = f"<strong>{text}</strong>"
             tag = 'th scope="row"' if at == 0 else "td"
-            cells.append(f"<{tag}{_side(column)}>{text}</{tag[:2]}>")
+            cells.append(f"<{tag}{_class(column, value)}>{text}</{tag[:2]}>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<div class="lab-table" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
@@ -62,8 +64,11 @@ def render(columns: Sequence[Column], caption: str) -> str:
     )
 
 
-def _side(column: Column) -> str:
-    return ' class="figure"' if column.right or any(isinstance(cell, int | float) for cell in column.cells) else ""
+def _class(column: Column, value: object = None) -> str:
+    if column.right or any(isinstance(cell, int | float) for cell in column.cells):
+        return ' class="figure"'
+    text = value.text if isinstance(value, Link) else value
+    return ' class="long"' if isinstance(text, str) and len(text) > _SHORT else ""
 
 
 def _title(column: Column) -> str:
@@ -84,5 +89,6 @@ def _text(value: object, column: Column) -> str:
         return f'<a href="{escape(value.href)}" target="_self">{escape(value.text)}</a>'
     if isinstance(value, float):
         digits = column.digits if abs(value) < _NO_DIGITS else 0
+        value = round(value, digits) + 0.0  # -0.0000 would look like a loss
         return f"{value:{'+' if column.signed else ''},.{digits}f}"
     return f"{value:,}" if isinstance(value, int) else escape(str(value))

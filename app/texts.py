@@ -35,6 +35,6 @@ def words(text: str) -> list[str]:
 
 
 _COMMON = frozenset(
-    ("the", "and", "for", "with", "that", "this", "from", "are", "was", "were", "have", "has", "not", "but", "into", "can",
-     "does", "what", "which", "who", "how")
+    ("the", "and", "for", "with", "that", "this", "from", "are", "was", "were", "have", "has", "not", "but", "into",
+     "can", "does", "what", "which", "who", "how")
 )  # fmt: skip

@@ -65,7 +65,7 @@ def _summary(answer: Comparison) -> None:
             ),
             Column("A surely better on", [sum(p.difference > 0 for p in pairs) for pairs in sure]),
             Column("B surely better on", [sum(p.difference < 0 for p in pairs) for pairs in sure]),
-            Column("Queries won / tied / lost by A", [_counts(pairs) for _, pairs in groups]),
+            Column("A won / tied / lost", [_counts(pairs) for _, pairs in groups], right=True),
         ],
         "Pairs of models over all tasks",
     )
@@ -84,6 +84,7 @@ def _forest(answer: Comparison) -> None:
          "high": pair.high, "p": pair.corrected_p, "sure": pair.corrected_p <= 1 - answer.level}
         for pair in tested
     ])  # fmt: skip
+    several = frame["pair"].nunique() > 1
     base = alt.Chart(frame).encode(y=alt.Y("task:N", sort=None, title=None))
     colour = alt.Color("sure:N", scale=alt.Scale(domain=[True, False], range=[BLUE, ORANGE]), legend=None)
     chart = alt.layer(
@@ -93,11 +94,11 @@ def _forest(answer: Comparison) -> None:
         ),
         base.mark_point(filled=True, size=70).encode(
             x="difference:Q", color=colour, shape=alt.Shape("sure:N", legend=None),
-            tooltip=["task:N", "pair:N", *(alt.Tooltip(f"{name}:Q", format="+.4f") for name in ("difference", "low", "high")),
+            tooltip=["task:N", "pair:N", *(alt.Tooltip(f"{n}:Q", format="+.4f") for n in ("difference", "low", "high")),
                      alt.Tooltip("p:Q", format=".4f", title="corrected p")],
         ),
-    ).properties(height=alt.Step(24))  # fmt: skip
-    if frame["pair"].nunique() > 1:
+    ).properties(height=26 * frame["task"].nunique() + (0 if several else 60))  # fmt: skip
+    if several:
         chart = chart.facet(
             row=alt.Row("pair:N", sort=None, title=None, header=alt.Header(labelAngle=0, labelAlign="left"))
         )
@@ -115,15 +116,19 @@ def _pairs(answer: Comparison) -> None:
             Column("Score A", [float(pair.first_score) for pair in pairs]),
             Column("Score B", [float(pair.second_score) for pair in pairs]),
             Column("A − B", [float(pair.difference) for pair in pairs], signed=True),
-            Column(f"{answer.level:.0%} interval", [None if p.low is None else f"{p.low:+.4f} – {p.high:+.4f}" for p in pairs]),
+            Column(f"{answer.level:.0%} interval", [_bounds(pair) for pair in pairs], right=True),
             Column("Corrected p", [pair.corrected_p for pair in pairs]),
-            Column("Won / tied / lost", [None if p.wins is None else f"{p.wins} / {p.ties} / {p.losses}" for p in pairs]),
+            Column("Won / tied / lost", [_counts([pair]) for pair in pairs], right=True),
             Column("Effect size", [pair.effect_size for pair in pairs], digits=2, signed=True,
                    help="Cohen's d of paired samples"),
         ],
         "Differences on every task",
     )  # fmt: skip
     buttons(pd.DataFrame([vars(pair) for pair in pairs]), "comparison")
+
+
+def _bounds(pair: Pair) -> str | None:
+    return None if pair.low is None else f"{pair.low:+.4f} – {pair.high:+.4f}"
 
 
 def _counts(pairs: list[Pair]) -> str | None:

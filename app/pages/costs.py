@@ -64,7 +64,8 @@ def _points(standings: Standings, cost: str, score: str) -> pd.DataFrame:
 
 def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> None:
     positive = bool((points["cost"] > 0).all())
-    scale = alt.Scale(type="log" if logarithmic and positive else "linear", zero=False, nice=False, padding=25)
+    kind = {"type": "log"} if logarithmic and positive else {"type": "linear", "zero": False}
+    scale = alt.Scale(**kind, nice=False, padding=25)
     better = "lower is better" if lower_is_better(cost) else "higher is better"
     base = alt.Chart(points).encode(
         x=alt.X("cost:Q", scale=scale, title=f"{controls.name_of(cost)} ({better})"),
@@ -76,8 +77,8 @@ def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> Non
     side = {"align": "left", "dx": 9} if lower_is_better(cost) else {"align": "right", "dx": -9}
     front = alt.Chart(points[points["front"]]).encode(x=alt.X("cost:Q", scale=scale), y="score:Q")
     chart = alt.layer(
-        front.mark_line(interpolate="step-after" if lower_is_better(cost) else "step-before", color=ORANGE, opacity=0.8),
-        base.transform_filter("!datum.front").mark_circle(size=45, color=BLUE, opacity=0.55),
+        front.mark_line(interpolate="step-after" if lower_is_better(cost) else "step-before", color=ORANGE),
+        base.transform_filter("!datum.front").mark_circle(size=50, color=BLUE, opacity=0.75),
         base.transform_filter("datum.front").mark_point(size=95, color=ORANGE, filled=True, shape="diamond"),
         front.transform_filter("datum.front").mark_text(**side, dy=-7, fontSize=11, limit=260).encode(
             text="model:N", color=alt.value(ORANGE)
@@ -118,7 +119,7 @@ def _speeds(standings: Standings) -> None:
 
 
 def _dots(latency: pd.DataFrame) -> alt.Chart:
-    return alt.Chart(latency).mark_point(filled=True, size=70).encode(
+    return alt.Chart(latency).mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("milliseconds:Q", title="milliseconds per query"),
         y=alt.Y("model:N", sort=None, title=None),
         color=alt.Color("percentile:N", sort=list(_LATENCIES.values()), legend=alt.Legend(orient="bottom", title=None)),

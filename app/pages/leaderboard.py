@@ -98,7 +98,15 @@ def _legend(standings: Standings, count: int) -> None:
 def _heat_map(standings: Standings, rows: list[Row]) -> None:
     cells = [(row.label, task, row.scores[task]) for row in rows for task in standings.tasks if task in row.scores]
     frame = pd.DataFrame(cells, columns=["model", "task", "score"])
-    chart = heat_map(frame, "task", "model", x_title="task", y_title="model", values=len(standings.tasks) <= 14)
+    chart = heat_map(
+        frame,
+        "task",
+        "model",
+        x_title="task",
+        y_title="model",
+        x_order=standings.tasks,
+        values=len(standings.tasks) <= 14,
+    )
     st.altair_chart(chart, width="stretch")
     if len(rows) == _HEAT:
         st.caption(f"The first {_HEAT} models of this page.")

@@ -60,7 +60,7 @@ def _scatter(scores: pd.DataFrame, pair: Pair) -> None:
     diagonal = pd.DataFrame({"first": [0, 1], "second": [0, 1]})
     chart = alt.layer(
         alt.Chart(diagonal).mark_line(strokeDash=[4, 3], color="#888888").encode(x="first:Q", y="second:Q"),
-        alt.Chart(frame).mark_circle(size=50, color=BLUE, opacity=0.45).encode(
+        alt.Chart(frame).mark_circle(size=50, color=BLUE, opacity=0.6).encode(
             x=alt.X("first:Q", title=f"{metric}, {pair.first}"),
             y=alt.Y("second:Q", title=f"{metric}, {pair.second}"),
             tooltip=["query:N", alt.Tooltip("first:Q", format=".4f"), alt.Tooltip("second:Q", format=".4f")],

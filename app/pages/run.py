@@ -38,7 +38,7 @@ def page() -> None:
 def _picked() -> str:
     """The id of the run in the address, or of the one that the pickers stand for."""
     if st.query_params.get("id"):
-        st.page_link(st.session_state["pages"]["run"], label="Choose another run", icon=":material/arrow_back:")
+        st.html('<p class="lab-table-link"><a href="run" target="_self">Choose another run</a></p>')
         return st.query_params["id"]
     views = reading.all_views(controls.pick_tasks())
     left, right = st.columns(2)
@@ -77,13 +77,12 @@ def _show(run: Run) -> None:
         st.subheader("Costs and phases")
         if not run.costs and not run.phases:
             st.caption("None were measured: the result was imported.")
+        measured = {controls.name_of(name): float(value) for name, value in run.costs.items()}
+        measured |= {f"phase: {phase.name} (s)": float(phase.seconds) for phase in run.phases}
         table(
-            [
-                Column("Measured", [*map(controls.name_of, run.costs), *(f"phase: {phase.name} (s)" for phase in run.phases)]),
-                Column("Value", [*map(float, run.costs.values()), *(float(phase.seconds) for phase in run.phases)], digits=3),
-            ],
+            [Column("Measured", list(measured)), Column("Value", list(measured.values()), digits=3)],
             "Measured costs and seconds of each phase",
-        )  # fmt: skip
+        )
     _inputs(run)
     known = {name: value for name, value in all_settings(run).items() if value not in (None, "", {}, [])}
     groups = {

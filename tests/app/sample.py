@@ -42,7 +42,7 @@ def whole_run(model: str, kind: str, skill: float, task: str, seed: int, **view)
     means = {name: float(values.mean()) for name, values in per_query.items()}
     parameters = float(10 ** rng.uniform(7, 9))
     return Run(
-        Model(model, "0123456789abcdef", kind, {"dim": 384, "parameters": parameters, "training_datasets": ["NFCorpus"]}),
+        Model(model, "0123456789abcdef", kind, {"parameters": parameters, "training_datasets": ["NFCorpus"]}),
         Task(task, "Retrieval", revision="1"),
         means["ndcg_at_10"],
         means,
@@ -64,8 +64,9 @@ def whole_run(model: str, kind: str, skill: float, task: str, seed: int, **view)
 
 def sts_run(model: str, kind: str, score: float, seed: int) -> Run:
     """An imported result: no costs, no queries."""
-    return Run(Model(model, "0123456789abcdef", kind), Task("STSBenchmark", "STS", main_metric="cosine_spearman"), score,
-               {"cosine_spearman": score}, dim=384, source="mteb", id=f"sts-{seed}")  # fmt: skip
+    task = Task("STSBenchmark", "STS", main_metric="cosine_spearman")
+    scores = {"cosine_spearman": score}
+    return Run(Model(model, "0123456789abcdef", kind), task, score, scores, dim=384, source="mteb", id=f"sts-{seed}")
 
 
 def fill(path: Path) -> Store:

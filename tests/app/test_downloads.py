@@ -1,0 +1,19 @@
+"""The downloads hold what the table holds."""
+
+import io
+
+import pandas as pd
+
+from app.downloads import _parquet, latex
+from tests.app.sample import SCRIPT
+
+
+def test_parquet_comes_back():
+    frame = pd.DataFrame({"label": [SCRIPT, "b_1"], "mean": [0.5, None]})
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(_parquet(frame))), frame)
+
+
+def test_latex_escapes_and_leaves_out_empty_columns():
+    text = latex(pd.DataFrame({"label": ["50% & a_b \\input{x}"], "mean": [0.123456], "empty": [None], "blank": [""]}))
+    assert r"50\% \& a\_b \textbackslash{}input\{x\} & 0.1235" in text
+    assert "empty" not in text and "blank" not in text and r"\toprule" in text

@@ -1,0 +1,135 @@
+"""The pages' logic without a browser: filters, orders, and every way in which there is nothing to show."""
+
+import re
+
+import duckdb
+import pytest
+
+from leaderboard.database import schema_version
+from leaderboard.store import Store
+from tests.app import sample
+
+PAGES = ["leaderboard", "costs", "grids", "compare", "run", "search", "live"]
+
+
+def tables(page) -> str:
+    return "".join(element.proto.body for element in page.get("html"))
+
+
+def rows(page) -> list[str]:
+    return re.findall(r'<th scope="row"[^>]*>(?:<a [^>]*>)?([^<]*)<', tables(page))
+
+
+def said(page) -> str:
+    return " ".join(element.value for kind in ("info", "error", "caption", "code") for element in page.get(kind))
+
+
+@pytest.mark.parametrize("module", PAGES)
+def test_every_page_has_an_empty_state_with_a_command(show, tmp_path, module):
+    page = show(module, db=tmp_path / "none.duckdb", indexes=tmp_path / "none")
+    assert not page.exception
+    assert page.info and any(code.value.startswith("embedlab ") for code in page.code)
+    assert not (tmp_path / "none.duckdb").exists()
+
+
+def test_the_leaderboard_ranks_and_tells_who_cannot_be_told_apart(show, sample_db):
+    page = show("leaderboard", tasks=sample.TASKS)
+    assert not page.exception
+    from leaderboard.standings import rank
+
+    standings = rank(Store(sample_db), sample.TASKS)
+    expected = [row.label for row in standings.rows]
+    shown = [label.replace("&lt;", "<").replace("&gt;", ">").replace("&#x27;", "'") for label in rows(page)]
+    assert shown == expected
+    assert f"<strong>{standings.rows[0].mean:.4f}</strong>" in tables(page)
+    assert "share a letter cannot be told apart" in said(page)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ({"kind": "sparse"}, {"mistral-splade"}),
+        ({"name": "MINILM"}, {"all-minilm-l6-v2"}),
+        ({"origin": "Imported", "incomplete": "true"}, {"org/imported-a", "org/imported-b"}),
+        ({"since": "2026-02-01", "incomplete": "true"}, {"org/imported-a", "org/imported-b"}),
+        ({"zeroshot": "100"}, set()),
+        ({"size": "0"}, set()),
+    ],
+)
+def test_filters_hide_rows(show, address, expected):
+    chosen = {} if "incomplete" in address else {"tasks": sample.TASKS}
+    page = show("leaderboard", **chosen, **address)
+    assert not page.exception
+    assert set(rows(page)) == expected
+    if not expected:
+        assert "No model passes" in said(page)
+
+
+def test_an_address_that_makes_no_sense_falls_back(show):
+    page = show(
+        "leaderboard", benchmark=sample.DROP, tasks=sample.SCRIPT, order="x", p="-7", size="many", since="never"
+    )
+    assert not page.exception and len(rows(page)) > 5
+
+
+def test_the_grid_names_the_smallest_view(show, sample_db):
+    from leaderboard.grids import grids
+
+    page = show("grids", model=sample.ELASTIC)
+    assert not page.exception
+    wanted = {grid.smallest.capitalize() for grid in grids(Store(sample_db), sample.ELASTIC, ["SciFact"])}
+    assert page.metric[0].value in wanted
+    assert "faiss:hnsw32" in tables(page) and "int8" in tables(page)
+
+
+def test_compare_agrees_with_the_leaderboards_statistics(show, sample_db):
+    from leaderboard.comparison import compare
+
+    names = ["mistral-splade", "bm25"]
+    page = show("compare", models=names, tasks=["SciFact"])
+    assert not page.exception
+    (pair,) = compare(Store(sample_db), names, ["SciFact"]).pairs
+    html = tables(page)
+    assert f"{pair.difference:+.4f}" in html and f"{pair.corrected_p:.4f}" in html
+    assert f"{pair.wins} / {pair.ties} / {pair.losses}" in html
+    assert "lab-hit relevant" in html and "<mark>" in html
+
+
+def test_a_run_is_shown_whole_by_its_id(show):
+    page = show("run", id="run-3")
+    assert not page.exception
+    assert page.metric[0].value == re.search(r'nDCG@10</th><td class="figure">([\d.]+)', tables(page))[1]
+    assert "no GPU" in tables(page) and "2.13.0" in tables(page)
+    assert any("query: how does" in code.value for code in page.code)
+    assert "The weights hold NaN &lt;script&gt;" in tables(page)
+
+
+def test_a_query_of_ten_megabytes_is_refused(show, tmp_path):
+    sample.build_indexes(tmp_path)
+    page = show("search", indexes=tmp_path)
+    page.text_input(key="q").set_value("word " * 2_000_000).run(timeout=60)
+    assert not page.exception
+    assert "at most 2,000" in said(page) and "lab-hit" not in tables(page)
+
+
+def test_a_store_that_cannot_be_read_is_one_message(open_app, tmp_path):
+    corrupt = tmp_path / "corrupt.duckdb"
+    corrupt.write_bytes(b"no database" * 1000)
+    newer = tmp_path / "newer.duckdb"
+    sample.Store(newer).add(sample.sts_run("a", "dense", 0.5, 1))
+    with duckdb.connect(str(newer)) as connection:
+        connection.execute("UPDATE meta SET schema_version = ?", [schema_version() + 1])
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("CREATE TABLE t (a INTEGER)")
+    for path, words in ((corrupt, "corrupt"), (newer, "newer embedlab"), (other, "no results store")):
+        page = open_app(path)
+        assert not page.exception
+        assert len(page.error) == 1 and words in page.error[0].value.replace("\\", "")
+        assert page.caption  # what to do
+
+
+def test_the_whole_app_runs(open_app, sample_db):
+    page = open_app(sample_db)
+    assert not page.exception and not page.error
+    assert page.title[0].value == "Leaderboard"

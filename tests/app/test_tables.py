@@ -1,0 +1,32 @@
+"""Tables as HTML: escaped, figures on the right with four decimals, the best in bold, headers for screen readers."""
+
+from app.tables import Column, Link, render
+from tests.app.sample import SCRIPT
+
+
+def test_user_text_is_escaped_everywhere():
+    hostile = f'"{SCRIPT}'
+    html = render([Column(hostile, [hostile, Link(hostile, f"run?view={hostile}")], help=hostile)], hostile)
+    assert "<script>" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7  # header, its help, 3 cells' parts, label, caption
+    assert 'href="run?view=&quot;&lt;script' in html
+
+
+def test_figures():
+    html = render([Column("Model", ["a", "b", "c"]), Column("Score", [0.25, 0.123456, None], best="max")], "scores")
+    assert '<th scope="col" class="figure">Score</th>' in html
+    assert '<td class="figure"><strong>0.2500</strong></td>' in html
+    assert '<td class="figure">0.1235</td>' in html
+    assert 'aria-label="unknown">–' in html
+    assert html.count("<strong>") == 1 and html.count('<th scope="row">') == 3
+    assert 'role="region" tabindex="0" aria-label="scores"' in html
+
+
+def test_the_lowest_may_be_the_best_and_ties_are_all_bold():
+    html = render([Column("Model", ["a", "b", "c"]), Column("Borda", [1, 1, 3], best="min")], "ranks")
+    assert html.count("<strong>1</strong>") == 2
+
+
+def test_large_and_signed_figures():
+    html = render([Column("Cost", [1234567.891, -0.00001, 0.5], signed=True)], "costs")
+    assert ">+1,234,568<" in html and ">+0.0000<" in html and ">+0.5000<" in html

@@ -1,0 +1,134 @@
+"""Every page of the dashboard in a real browser: content, an interaction, no error in the console or on the page."""
+
+from dataclasses import replace
+from urllib.parse import quote, unquote_plus
+
+import pytest
+
+from leaderboard import live
+from leaderboard.live import Progress
+from tests.app import sample
+
+TASKS = "&".join(f"tasks={task}" for task in sample.TASKS)
+
+
+def test_leaderboard(tab):
+    tab.open(f"?{TASKS}")
+    text = tab.text()
+    assert "mistral-splade" in text and "share a letter cannot be told apart" in text
+    assert sample.SCRIPT in text and sample.DROP in text and sample.MARKDOWN in text
+    head = tab.page.locator("table thead th.figure").first
+    assert head.evaluate("e => getComputedStyle(e).textAlign") == "right"
+    assert tab.page.locator("td strong").first.evaluate("e => getComputedStyle(e).fontWeight") == "700"
+    first = tab.page.locator("tbody tr").first.inner_text()
+    tab.choose("Order by", "Borda count")
+    assert "order=Borda+count" in tab.page.url
+    tab.page.get_by_text("Filters").click()
+    tab.choose("Kind", "lexical")
+    assert tab.page.locator("tbody tr").count() == 1 and tab.page.locator("tbody tr").first.inner_text() != first
+    with tab.page.expect_download() as download:
+        tab.page.get_by_role("button", name="CSV").click()
+    assert "bm25" in download.value.path().read_text()
+
+
+def test_an_address_brings_the_view_back(tab, another_tab):
+    tab.open(f"?{TASKS}")
+    tab.choose("Order by", "Borda count")
+    tab.page.get_by_text("Filters").click()
+    tab.choose("Kind", "sparse")
+    copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
+    assert copy.page.locator("tbody").first.inner_text() == tab.page.locator("tbody").first.inner_text()
+
+
+def test_cost_and_quality(tab):
+    tab.open(f"costs?{TASKS}")
+    assert tab.page.locator("[data-testid=stVegaLiteChart]").count() == 3
+    assert "The Pareto front" in tab.text() and "Query latency" in tab.text()
+    tab.choose("Cost", "latency p95 (ms)")
+    assert tab.page.get_by_role("columnheader", name="latency p95 (ms)").is_visible()
+
+
+def test_grids(tab):
+    tab.open("grids")
+    assert "Smallest view within 1 % of the best" in tab.text() and "Precision by index" in tab.text()
+    before = tab.page.locator("tbody").first.inner_text()
+    tab.choose("Index and precision", "faiss:hnsw32, int8")
+    assert "grid=" in tab.page.url and tab.page.locator("tbody").first.inner_text() != before
+
+
+def test_compare(tab):
+    tab.open(f"compare?models=mistral-splade&models={quote(sample.DROP)}&{TASKS}")
+    text = tab.text()
+    assert sample.DROP in text and "Corrected p" in text and "Relevant documents" in text
+    first = tab.page.locator("article").first.inner_text()
+    tab.page.get_by_role("combobox", name="Query", exact=True).click()
+    tab.page.get_by_role("option").nth(3).click()
+    tab.settle()
+    assert tab.page.locator("article").first.inner_text() != first
+
+
+def test_run_reached_from_the_leaderboard(tab):
+    tab.open(f"?{TASKS}")
+    tab.page.get_by_role("link", name=sample.SCRIPT).click()
+    tab.page.wait_for_selector("h1:has-text('Run')")
+    tab.settle()
+    assert sample.SCRIPT in unquote_plus(tab.page.url)
+    assert f"{sample.SCRIPT} on" in tab.text() and "First rendered inputs" in tab.text()
+    tab.page.get_by_text("Environment", exact=True).click()
+    assert "AMD EPYC" in tab.text()
+    tab.choose("Task", "SciFact", )  # fmt: skip
+    assert f"{sample.SCRIPT} on SciFact" in tab.text()
+
+
+def test_search(tab):
+    tab.open("search?judged=SciFact, test, default, 1")
+    field = tab.page.get_by_role("textbox", name="Query")
+    field.fill("how does sorting a list work 0")
+    field.press("Enter")
+    tab.page.wait_for_selector("article")
+    tab.settle()
+    assert tab.page.locator("article").count() == 20
+    assert "Sorting" in tab.page.locator("mark").all_inner_texts()
+    assert "2 of 2 relevant documents" in tab.text() and " ms" in tab.text()
+    field.fill(sample.SCRIPT)
+    field.press("Enter")
+    tab.settle()
+    assert "Nothing." in tab.text()
+
+
+def test_a_query_of_ten_megabytes(tab):
+    tab.open("search")
+    field = tab.page.get_by_role("textbox", name="Query")
+    field.evaluate("(e, text) => { e.focus(); document.execCommand('insertText', false, text); }", "word " * 2_000_000)
+    field.press("Enter")
+    tab.settle()
+    assert len(tab.page.url) < 10_000 and len(field.input_value()) <= 2_000
+
+
+def test_live_shows_progress_and_results_without_reload(tab, site):
+    _, store = site
+    progress = Progress("gem", "NFCorpus", "encode documents", 10, 200, 4.0)
+    tab.open("live")
+    assert "Running now: 0" in tab.text() and "embedlab eval" in tab.text()
+    try:
+        live.publish(store.path, progress)
+        tab.page.wait_for_selector("text=10 of 200")
+        live.publish(store.path, replace(progress, done=150))
+        tab.page.wait_for_selector("text=150 of 200")
+    finally:
+        live.clear(store.path, progress)
+    tab.page.wait_for_selector("text=Running now: 0")
+    store.add(sample.sts_run("just-finished", "dense", 0.5, 77))
+    tab.page.wait_for_selector("text=just-finished")
+    tab.page.get_by_role("link", name="Leaderboard").click()
+    tab.choose("Task types", "STS")
+    assert "just-finished" in tab.text()
+
+
+@pytest.mark.parametrize("path", ["", "costs", "grids", "compare", "run", "search?q=sorting", "live"])
+def test_every_page_fits_a_phone(another_tab, path):
+    phone = another_tab(viewport={"width": 390, "height": 844}, color_scheme="dark").open(path)
+    width = phone.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert width <= 390
+    background = phone.page.locator(".stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    assert max(map(int, background.removeprefix("rgb(").removesuffix(")").split(","))) < 60
