@@ -4,47 +4,39 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory):
+def word_tokenizer():
+    """A tokenizer of the words w0 to w199 and a few more, with BERT's special tokens; at most 64 tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = [*special, *(f"w{n}" for n in range(200)), "q", ":"]
+    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [("[CLS]", 2), ("[SEP]", 3)]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory, word_tokenizer):
     """A sentence-transformers folder of a random BERT: 3 layers, 32 dimensions, 64 tokens."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertModel
 
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        *(f"w{n}" for n in range(200)),
-        "q",
-        ":",
-        "the",
-        "a",
-        "of",
-        "cell",
-        "gene",
-    ]
-    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
+    torch.set_num_threads(1)  # models this small lose more to threads than they win
     raw = tmp_path_factory.mktemp("raw")
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=64,
-    ).save_pretrained(raw)
+    word_tokenizer.save_pretrained(raw)
     torch.manual_seed(0)
     BertModel(
         BertConfig(
-            vocab_size=len(words),
+            vocab_size=len(word_tokenizer),
             hidden_size=32,
             num_hidden_layers=3,
             num_attention_heads=4,

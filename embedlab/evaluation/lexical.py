@@ -1,28 +1,35 @@
 """BM25 on a retrieval task: texts into Lucene, ranked rows out."""
 
-import time
+from collections.abc import Iterator
 
 from embedlab.evaluation import retrieval
 from embedlab.evaluation.retrieval_data import RetrievalData
-from embedlab.evaluation.views import View
+from retrievers import make
+
+_CHUNK = 10_000  # documents handed to Lucene at a time
 
 
-def evaluate_lexical(model, task, data: RetrievalData, k: int, split: str, subset: str, phases: dict, reporter):
-    """The view and the result of BM25, like those that `run` makes of vectors."""
-    from retrievers import make
+def search_texts(spec: str, settings: dict, data: RetrievalData, *, k: int, reporter):
+    """Rows, scores and costs of a text index such as "lucene" or "lucene:multifield,k1=1.2".
 
-    retriever = make("lucene", **model.card.settings)
-    chunks = (data.documents[start : start + 10_000] for start in range(0, len(data.documents), 10_000))
-    rows, scores, spent = retrieval.search(retriever, chunks, data.queries, data, k=k, reporter=reporter)
-    started = time.perf_counter()
-    result = retrieval.score(task, data, rows, scores, split=split, subset=subset)
-    return View(index="lucene"), {
-        **result,
-        "costs": spent,
-        "phases": {
-            **phases,
-            "index": spent["index_seconds"],
-            "search": spent["search_seconds"],
-            "score": time.perf_counter() - started,
-        },
-    }
+    Args:
+        spec: the index; settings in it win over `settings`.
+        settings: the card's: k1 and b.
+    """
+    named = {option.partition("=")[0] for option in spec.split(",")[1:]}
+    retriever = make(spec, **{name: value for name, value in settings.items() if name not in named})
+    chunks = _fields(data) if "multifield" in spec else _joined(data)
+    return retrieval.search(retriever, chunks, data.queries, data, k=k, reporter=reporter)
+
+
+def _joined(data: RetrievalData) -> Iterator[list[str]]:
+    for start in range(0, len(data.documents), _CHUNK):
+        yield data.documents[start : start + _CHUNK]
+
+
+def _fields(data: RetrievalData) -> Iterator[list[dict]]:
+    """Documents with title and text apart."""
+    for start in range(0, len(data.documents), _CHUNK):
+        columns = data.corpus[start : start + _CHUNK]
+        titles = columns.get("title") or [""] * len(columns["text"])
+        yield [{"title": title, "text": text} for title, text in zip(titles, columns["text"], strict=True)]

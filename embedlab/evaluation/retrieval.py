@@ -24,19 +24,18 @@ CHUNK_BYTES = 1 << 27  # vectors read from the store at a time
 STREAM_BYTES = 1 << 30  # an exact index larger than this is searched chunk by chunk instead of being built
 
 
-def encode(encoder: Encoder, data: RetrievalData, task_metadata, layers) -> tuple[dict, dict, dict, Cost]:
-    """Vectors of queries and documents per layer, the prompts used, and the cost."""
+def encode(encoder: Encoder, data: RetrievalData, task_metadata, layers) -> tuple[dict, dict, Cost]:
+    """Vectors of queries and documents by layer, the prompts used by role, and the cost."""
     from mteb.types import PromptType
 
-    card, loaded = encoder.model.card, encoder.model.encoder
-    prompts = {
-        role.value: prompt_for(card, loaded, task_metadata, role) for role in (PromptType.query, PromptType.document)
-    }
     encoder.reporter.say(_forecast(encoder, data, layers))
-    queries, cost = encoder.encode(data.queries, role="query", prompt=prompts["query"], layers=layers)
-    documents, more = encoder.encode(data.documents, role="document", prompt=prompts["document"], layers=layers)
-    cost.add(more)
-    return queries, documents, prompts, cost
+    cost, prompts, vectors = Cost(), {}, {}
+    for role, texts in ((PromptType.query, data.queries), (PromptType.document, data.documents)):
+        prompts[role.value] = prompt_for(encoder.model.card, encoder.model.encoder, task_metadata, role)
+        vectors[role], spent = encoder.encode(texts, role=role.value, prompt=prompts[role.value], layers=layers)
+        cost.add(spent)
+    queries, documents = vectors[PromptType.query], vectors[PromptType.document]
+    return {layer: (queries[layer], documents[layer]) for layer in layers}, prompts, cost
 
 
 def _forecast(encoder: Encoder, data: RetrievalData, layers) -> str:
@@ -60,7 +59,7 @@ def search_vectors(
     """Search one view: rows and scores `[queries, k]`, and what building and searching cost."""
     if queries.sparse:
         return search(
-            make("sparse" if view.index.startswith("faiss") else view.index),
+            make(view.index),
             documents.chunks(),
             queries.read(),
             data,
@@ -104,6 +103,7 @@ def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int,
         "index_seconds": built,
         "search_seconds": searched,
         "queries_per_second": len(data.query_ids) / max(searched, 1e-9),
+        "index_bytes": float(retriever.memory_bytes()),
         **_latency(retriever, queries),
     }
     return rows, scores, spent
@@ -121,15 +121,8 @@ def _stream(spec: str, chunks: Iterator, queries, data: RetrievalData, *, k: int
         began = time.perf_counter()
         rows, scores = search_stream(spec, counted(), queries, k, metric=metric)
         seconds = time.perf_counter() - began
-    return (
-        rows,
-        scores,
-        {
-            "index_seconds": 0.0,
-            "search_seconds": seconds,
-            "queries_per_second": len(data.query_ids) / max(seconds, 1e-9),
-        },
-    )
+    spent = {"search_seconds": seconds, "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
+    return rows, scores, spent
 
 
 def _latency(retriever, queries) -> dict[str, float]:

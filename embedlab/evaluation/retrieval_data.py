@@ -1,18 +1,22 @@
 """A retrieval task's split as plain lists: what is searched, what is asked, what is relevant."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from embedlab.evaluation import scorer
 
 
 class RetrievalData(NamedTuple):
-    """Queries and documents in row order; `candidates` (reranking tasks) maps query id to document ids."""
+    """Queries and documents in row order.
+
+    corpus: the data set that `documents` was rendered from; candidates (reranking tasks): query id -> document ids.
+    """
 
     query_ids: list[str]
     queries: list[str]
     document_ids: list[str]
     documents: list[str]
+    corpus: Any
     qrels: Mapping[str, Mapping[str, int]]
     judgements: scorer.Judgements
     candidates: Mapping[str, list[str]] | None
@@ -47,6 +51,7 @@ def retrieval_data(task, split: str, subset: str) -> RetrievalData:
         list(_retrieval_texts(queries, PromptType.query)),
         document_ids,
         documents,
+        corpus,
         qrels,
         scorer.judge(qrels, query_ids, document_ids),
         data.get("top_ranked"),

@@ -172,3 +172,53 @@ def test_bm25_ranks_and_leaves_the_rest(cli, home, folder):
     assert run["index"] == "lucene"
     assert run["main_score"] > 0.9
     assert "needs vectors" in err
+
+
+def test_sparse_models_search_their_own_indexes(cli, home, folder, tmp_path, word_tokenizer):
+    import torch
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+    from transformers import BertConfig, BertForMaskedLM
+
+    raw = tmp_path / "raw"
+    word_tokenizer.save_pretrained(raw)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertForMaskedLM(BertConfig(vocab_size=len(word_tokenizer), **shape)).save_pretrained(raw)
+    model = SparseEncoder(
+        modules=[Transformer(str(raw), transformer_task="fill-mask"), SpladePooling("max")], device="cpu"
+    )
+    model.save(str(tmp_path / "splade"))
+    code, out, err = cli("eval", "--model", tmp_path / "splade", "--task", folder, "--json", "--dtype", "float32")
+    assert code == 0, err
+    (run,) = json.loads(out)["runs"]
+    assert run["index"] == "sparse"
+    corpus = [json.loads(line)["text"] for line in (folder / "corpus.jsonl").read_text().splitlines()]
+    queries = [json.loads(line)["text"] for line in (folder / "queries.jsonl").read_text().splitlines()]
+    scores = (model.encode(queries).to_dense() @ model.encode(corpus).to_dense().T).numpy()
+    found = (-scores).argsort(axis=1)[:, 0] == np.arange(8)
+    assert run["scores"]["recall_at_1"] == pytest.approx(found.mean())
+
+
+def test_cross_encoders_reorder_candidates(cli, home, folder, tmp_path, word_tokenizer):
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import BertConfig, BertForSequenceClassification
+
+    raw = tmp_path / "cross"
+    word_tokenizer.save_pretrained(raw)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(vocab_size=len(word_tokenizer), num_labels=1, **shape)
+    BertForSequenceClassification(config).save_pretrained(raw)
+    CrossEncoder(str(raw), device="cpu").save(str(tmp_path / "ranker"))
+    code, _, err = cli("eval", "--model", tmp_path / "ranker", "--task", folder)
+    assert code == 2
+    assert "is a cross-encoder: it reorders candidates" in err
+    write(folder / "top_ranked.jsonl", [{"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 1}"]} for n in range(8)])
+    code, out, err = cli("eval", "--model", tmp_path / "ranker", "--task", folder, "--json")
+    assert code == 0, err
+    (run,) = json.loads(out)["runs"]
+    assert run["scores"]["recall_at_3"] == 1.0
+    assert run["costs"]["pairs_per_second"] > 0

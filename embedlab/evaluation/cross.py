@@ -1,0 +1,35 @@
+"""Cross-encoders: they score pairs, so they rank the candidates that a reranking task gives."""
+
+import time
+
+import numpy as np
+
+from embedlab.errors import UserError
+from embedlab.evaluation.retrieval_data import RetrievalData
+
+
+def score_candidates(model, data: RetrievalData, *, k: int, reporter) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Rows and scores `[queries, k]` of each query's candidates, and what scoring them cost.
+
+    Raises:
+        UserError: the task has no candidates.
+    """
+    if data.candidates is None:
+        raise UserError(
+            f"{model.name} is a cross-encoder: it reorders candidates, and this task has none.",
+            "Choose a reranking task such as AskUbuntuDupQuestions.",
+        )
+    row_of = {document: row for row, document in enumerate(data.document_ids)}
+    lists = [[row_of[document] for document in data.candidates.get(query, ())] for query in data.query_ids]
+    rows = np.full((len(lists), max(map(len, lists), default=0)), -1, dtype=np.int32)
+    scores = np.full(rows.shape, -np.inf, dtype=np.float32)
+    pairs = sum(map(len, lists))
+    began = time.perf_counter()
+    with reporter.phase("rerank", pairs, "pairs") as bar:
+        for position, (query, among) in enumerate(zip(data.queries, lists, strict=True)):
+            if among:
+                found = model.encoder.predict([(query, data.documents[row]) for row in among], show_progress_bar=False)
+                rows[position, : len(among)], scores[position, : len(among)] = among, found
+                bar.advance(len(among), len(among))
+    seconds = time.perf_counter() - began
+    return rows[:, :k], scores[:, :k], {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}

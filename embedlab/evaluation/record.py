@@ -1,0 +1,68 @@
+"""What a run records: settings asked and resolved, costs, phases, where it ran."""
+
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from embedlab.cards import Card
+from embedlab.evaluation.environment import environment
+from embedlab.evaluation.views import View
+from leaderboard import records
+
+
+def run_record(request, model, task, split: str, subset: str, view: View, loading: float, part: dict) -> records.Run:
+    """The record of one model on one part of a task, seen through one view."""
+    metadata, card, cost = task.metadata, model.card, part.get("cost")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    resolved = {
+        "model": model.identity,
+        "method": card.method,
+        "device": model.device,
+        "dtype": model.dtype,
+        "dtype_reason": model.dtype_reason,
+        "settings": model.settings,
+        "prompts": part.get("prompts", {}),
+        "max_length": card.max_length,
+        "similarity": card.similarity,
+        "view": view._asdict(),
+        "attention_kernel": getattr(getattr(model.encoder, "config", None), "_attn_implementation", None),
+        "first_inputs": cost.first_inputs if cost else [],
+        "first_tokens": cost.first_tokens if cost else [],
+        "sources": [str(source) for source in getattr(task, "sources", ())],
+    }
+    return records.Run(
+        model=records.Model(card.name, model.revision, card.kind, _facts(card)),
+        task=records.Task(
+            metadata.name,
+            metadata.type,
+            split,
+            subset,
+            metadata.revision or "",
+            metadata.main_score,
+            {"languages": list(metadata.languages)},
+        ),
+        main_score=part["scores"][metadata.main_score],
+        scores=part["scores"],
+        index=view.index,
+        layer=view.layer,
+        dim=view.dim or card.dim or None,
+        precision=view.precision,
+        costs={**part["costs"], "parameters": float(card.parameters), "peak_memory_bytes": float(peak)},
+        asked=asked(request),
+        resolved=resolved,
+        environment=environment(),
+        phases=[records.Phase(name, seconds) for name, seconds in {"load model": loading, **part["phases"]}.items()],
+        per_query=part.get("per_query"),
+        ranking=part.get("ranking"),
+        texts=part.get("texts"),
+    )
+
+
+def _facts(card: Card) -> dict:
+    return {key: value for key, value in asdict(card).items() if value not in ("", 0, [], {}) and key != "settings"}
+
+
+def asked(request) -> dict:
+    """The request as plain values."""
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(request).items()}

@@ -1,0 +1,126 @@
+"""One task under one model: every split, subset and view, by our retrieval or by mteb's evaluators."""
+
+import time
+from collections.abc import Iterator
+from numbers import Real
+
+from embedlab.errors import UserError
+from embedlab.evaluation import retrieval
+from embedlab.evaluation.cross import score_candidates
+from embedlab.evaluation.encode import Encoder
+from embedlab.evaluation.lexical import search_texts
+from embedlab.evaluation.mteb_encoder import MtebEncoder
+from embedlab.evaluation.retrieval_data import retrieval_data
+from embedlab.evaluation.views import View, cross
+
+# Kinds of model whose vectors (or texts, or pairs) only some indexes take; the first is used where none is asked for.
+_OWN_INDEXES = {"lexical": ("lucene",), "sparse": ("sparse", "seismic", "lucene:impact"), "cross": ("",)}
+
+
+def evaluate_task(request, model, encoder: Encoder | None, task, reporter) -> Iterator[tuple[str, str, View, dict]]:
+    """Evaluate a loaded task.
+
+    Yields:
+        split, subset, view, and what came of it: scores, costs, phases, and where they exist the encoding's cost and
+        prompts, per-query scores, the ranking and the texts.
+    """
+    from mteb.abstasks import AbsTaskRetrieval
+
+    views = _views(request, model)
+    for split in task.eval_splits:
+        for subset in task.hf_subsets:
+            part = split if subset == "default" else f"{split}, {subset}"
+            reporter.say(f"{model.name} on {task.metadata.name} ({part})")
+            if isinstance(task, AbsTaskRetrieval):
+                parts = _retrieval(request, model, encoder, task, split, subset, views, reporter)
+            else:
+                parts = _by_mteb(encoder, task, split, subset, views)
+            for view, part in parts:
+                yield split, subset, view, part
+
+
+def _views(request, model) -> list[View]:
+    kind = model.card.kind
+    if kind in _OWN_INDEXES:
+        fitting = [index for index in request.indexes if index.startswith(_OWN_INDEXES[kind])]
+        return [View(index=index) for index in fitting or _OWN_INDEXES[kind][:1]]
+    from embedlab.encoders.matryoshka import check_views, trained_views
+
+    pairs = trained_views(model.encoder)
+    if request.diagonal:
+        if pairs == "any":
+            raise UserError(
+                f"{model.name} declares no pairs of layer and dimensions.",
+                "Leave --views out and give --layers and --dims.",
+            )
+        return cross((), (), request.precisions, request.indexes, pairs=pairs)
+    asked = cross(request.layers, request.dims, request.precisions, request.indexes)
+    if pairs == "any" and not any(view.layer for view in asked):
+        if wrong := [view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim]:
+            raise UserError(
+                f"{model.name} has no {wrong[0]} dimensions.", f"Valid are dimensions 1 to {model.card.dim}."
+            )
+    elif any(view[:2] != (None, None) for view in asked):
+        from embedlab.encoders.layers import number_of_layers
+
+        depth = number_of_layers(model.encoder)
+        check_views(
+            model.encoder, [(view.layer or depth, view.dim or model.card.dim) for view in asked], force=request.force
+        )
+    return asked
+
+
+def _retrieval(request, model, encoder, task, split, subset, views, reporter) -> Iterator[tuple[View, dict]]:
+    started = time.perf_counter()
+    data = retrieval_data(task, split, subset)
+    reading = time.perf_counter() - started
+    k = request.top_k or max(task.k_values)
+    encoded, extra = None, {}
+    if model.card.kind in ("dense", "sparse"):
+        layers = list(dict.fromkeys(view.layer for view in views))
+        encoded, prompts, cost = retrieval.encode(encoder, data, task.metadata, layers)
+        extra = {"cost": cost, "prompts": prompts}
+    for view in views:
+        if model.card.kind == "lexical":
+            rows, scores, spent = search_texts(view.index, model.card.settings, data, k=k, reporter=reporter)
+        elif model.card.kind == "cross":
+            rows, scores, spent = score_candidates(model, data, k=k, reporter=reporter)
+        else:
+            queries, documents = encoded[view.layer]
+            rows, scores, spent = retrieval.search_vectors(
+                view, queries, documents, data, similarity=model.card.similarity, k=k, reporter=reporter
+            )
+        started = time.perf_counter()
+        result = retrieval.score(task, data, rows, scores, split=split, subset=subset)
+        phases = {
+            "read texts": reading,
+            "encode": extra["cost"].seconds if extra else 0.0,
+            "index": spent.get("index_seconds", 0.0),
+            "search": spent["search_seconds"],
+            "score": time.perf_counter() - started,
+        }
+        costs = {**(extra["cost"].named() if extra else {}), **spent}
+        yield view, {**result, **extra, "costs": costs, "phases": phases}
+
+
+def _by_mteb(encoder: Encoder, task, split, subset, views) -> Iterator[tuple[View, dict]]:
+    """Every task type but retrieval: mteb's own evaluators over our vectors."""
+    layers = list(dict.fromkeys(view.layer for view in views))
+    for view in dict.fromkeys(view._replace(index="") for view in views):  # these tasks search nothing
+        seen = MtebEncoder(encoder, view, layers)
+        started = time.perf_counter()
+        scores = task.evaluate(seen, split, subsets_to_run=[subset], encode_kwargs={})[subset]
+        seconds = time.perf_counter() - started
+        plain = {
+            name: float(value) for name, value in scores.items() if isinstance(value, Real) and name != "main_score"
+        }
+        yield (
+            view,
+            {
+                "scores": plain,
+                "costs": seen.cost.named(),
+                "cost": seen.cost,
+                "prompts": seen.prompts,
+                "phases": {"encode": seen.cost.seconds, "score": seconds - seen.cost.seconds},
+            },
+        )
