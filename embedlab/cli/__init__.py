@@ -33,6 +33,8 @@ COMMANDS: list[str] = [
     "merge",
     "cache",
     "grid",
+    "index",
+    "search",
     "dashboard",
 ]
 

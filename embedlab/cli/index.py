@@ -1,0 +1,54 @@
+"""`embedlab index`: a corpus and a model become an index on disk."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    model: Annotated[str, typer.Option(help="A card's name, a hub id, a local folder, or bm25.")],
+    corpus: Annotated[Path, typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; an index already there is replaced.")],
+    index: Annotated[
+        str, typer.Option(help="torch, faiss:flat, faiss:hnsw32, faiss:binary,rescore=4, lucene, sparse, seismic, ...")
+    ] = "",
+    instruction: Annotated[str, typer.Option(help="Fills the query template of models that have one.")] = "",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="What was built as JSON on standard output.")] = False,
+) -> None:
+    """Build a searchable index of a corpus with a model.
+
+    The index appears once it is whole: stopped before that, nothing is left, and an older index stays.
+    """
+    import time
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from embedlab import indexes
+    from retrievers import folder
+
+    folder.check_target(out)
+    ids, documents = indexes.read_corpus(corpus)
+    started = time.perf_counter()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"Indexing {len(ids):,} documents with {model}", total=len(ids))
+        retriever = indexes.build(
+            model, ids, documents, index, instruction=instruction or indexes.INSTRUCTION, device=device, dtype=dtype,
+            advance=lambda count: progress.advance(task, count),
+        )  # fmt: skip
+    retriever.save(out)
+    built = {
+        "index": str(out),
+        "documents": len(ids),
+        "seconds": round(time.perf_counter() - started, 3),
+        "bytes": folder.size_on_disk(out),
+    }
+    if as_json:
+        typer.echo(json.dumps(built))
+    else:
+        typer.echo(f"{out}: {len(ids):,} documents, {built['bytes'] / 1e6:,.1f} MB, {built['seconds']:,.1f} s")
+        typer.echo(f'Search it: embedlab search {out} "a question"')

@@ -1,0 +1,114 @@
+"""`embedlab search`: ask an index, or several side by side."""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embedlab.errors import UserError
+
+if TYPE_CHECKING:
+    from retrievers import Retriever
+
+_EXCERPT = 240  # characters shown of a document
+
+
+def command(
+    arguments: Annotated[list[str], typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")],
+    k: Annotated[int, typer.Option("-k", help="Documents to show.")] = 10,
+    compare: Annotated[bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
+) -> None:
+    """Search an index built by `embedlab index`: embedlab search INDEX "a question" -k 10."""
+    from embedlab import indexes
+
+    *paths, query = arguments
+    if len(paths) != 1 and not (compare and paths):
+        raise UserError(
+            f"{len(paths)} indexes were named.",
+            'Type: embedlab search INDEX "query", or --compare INDEX INDEX "query".',
+        )
+    results = {
+        path: _results(indexes.load(Path(path), device=device, dtype=dtype), query, k) for path in dict.fromkeys(paths)
+    }
+    if as_json:
+        answer = {"indexes": results} if compare else {"results": results[paths[0]]}
+        typer.echo(json.dumps({"query": query, **answer}, ensure_ascii=False))
+    elif compare:
+        _print_side_by_side(results)
+    else:
+        _print(results[paths[0]])
+
+
+def _results(retriever: "Retriever", query: str, k: int) -> list[dict]:
+    """The hits, each with its text and the spans `[start, end)` of the query's words in it."""
+    hits = retriever.search([query], k)
+    found = []
+    for rank, (row, score) in enumerate(zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True), 1):
+        if row >= 0:
+            text = retriever.text(row) or ""
+            found.append(
+                {
+                    "rank": rank,
+                    "id": retriever.ids[row],
+                    "score": score,
+                    "text": text,
+                    "highlights": _spans(query, text),
+                }
+            )
+    return found
+
+
+def _spans(query: str, text: str) -> list[tuple[int, int]]:
+    words = {word.casefold() for word in re.findall(r"\w+", query) if len(word) > 2}
+    return [match.span() for match in re.finditer(r"\w+", text) if match[0].casefold() in words]
+
+
+def _excerpt(result: dict):
+    """The part of the text with the first highlight, the query's words in bold."""
+    from rich.text import Text
+
+    spans = result["highlights"]
+    start = max(0, spans[0][0] - _EXCERPT // 4) if spans and spans[0][0] > _EXCERPT else 0
+    cut = result["text"][start : start + _EXCERPT]
+    shown = Text(("... " if start else "") + cut + (" ..." if start + _EXCERPT < len(result["text"]) else ""))
+    offset = start - (4 if start else 0)
+    for begin, end in spans:
+        if start <= begin and end <= start + len(cut):
+            shown.stylize("bold", begin - offset, end - offset)
+    return shown
+
+
+def _print(results: list[dict]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "id", "score", "text")
+    for result in results:
+        table.add_row(str(result["rank"]), result["id"], f"{result['score']:.4f}", _excerpt(result))
+    Console().print(table if results else "Nothing was found.")
+
+
+def _print_side_by_side(results: dict[str, list[dict]]) -> None:
+    """One column per index; behind each document the ranks it has in the others, "-" where it is missing."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    ranks = {path: {result["id"]: result["rank"] for result in found} for path, found in results.items()}
+    table = Table("", *results, show_lines=True)
+    for place in range(max(map(len, results.values()), default=0)):
+        cells = []
+        for path, found in results.items():
+            if place >= len(found):
+                cells.append(Text())
+                continue
+            result = found[place]
+            others = ", ".join(str(ranks[other].get(result["id"], "-")) for other in results if other != path)
+            cells.append(Text(f"{result['id']}  {result['score']:.4f}  (there: {others})\n", "cyan") + _excerpt(result))
+        table.add_row(str(place + 1), *cells)
+    Console().print(table)

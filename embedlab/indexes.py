@@ -1,0 +1,110 @@
+"""Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+import retrievers
+from embedlab import models
+from embedlab.errors import UserError
+from embedlab.tasks.beir import json_lines
+from retrievers.texts import Document
+
+INSTRUCTION = "Given a query, retrieve documents that answer it"
+_LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
+_STEP = 256  # documents between two moves of the progress bar
+
+
+@dataclass(frozen=True)
+class _Watched(retrievers.Encoder):
+    """An encoder that says after each few documents how far it is."""
+
+    advance: Callable[[int], None] = lambda count: None
+
+    def encode_documents(self, documents: Sequence[Document]):
+        parts = []
+        for start in range(0, len(documents), _STEP):
+            part = documents[start : start + _STEP]
+            parts.append(super().encode_documents(part))
+            self.advance(len(part))
+        return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+
+
+def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
+    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl.
+
+    Raises:
+        UserError: there is no such file, it is empty, or a line has no "_id" or "text".
+    """
+    file = path / "corpus.jsonl" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself.")
+    ids, documents = [], []
+    for place, row in json_lines(file):
+        if not isinstance(row.get("text"), str) or not isinstance(row.get("title") or "", str) or "_id" not in row:
+            raise UserError(
+                f"{place} has no _id or no text.", 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
+            )
+        ids.append(str(row["_id"]))
+        documents.append({"title": row.get("title") or "", "text": row["text"]})
+    if not ids:
+        raise UserError(f"{file} holds no documents.", _LINE)
+    return ids, documents
+
+
+def build(
+    model: str,
+    ids: list[str],
+    documents: list[Document],
+    spec: str = "",
+    *,
+    instruction: str = INSTRUCTION,
+    device: str | None = None,
+    dtype: str = "auto",
+    advance: Callable[[int], None] = lambda count: None,
+) -> retrievers.Retriever:
+    """A text retriever over the documents: the model's vectors in the index `spec`, or BM25.
+
+    Args:
+        spec: a factory string of `retrievers`; by default "torch" for dense models, "sparse" for sparse ones, and
+            "lucene" for bm25.
+        instruction: what fills the query template of models that have one.
+        advance: called with the number of documents encoded since the last call.
+    """
+    card = models.find(model)
+    if card.method == "bm25":
+        return retrievers.make(spec or "lucene", **card.settings).index(ids, documents)
+    found = encoder(model, instruction=instruction, device=device, dtype=dtype)
+    default = "sparse" if hasattr(found.model, "sparsity") else "torch"
+    watched = _Watched(**vars(found), advance=advance)
+    return retrievers.Encoded(watched, spec or default).index(ids, documents)
+
+
+def encoder(
+    name: str, *, instruction: str = INSTRUCTION, device: str | None = None, dtype: str = "auto"
+) -> retrievers.Encoder:
+    """The model as an encoder of queries and documents, with its card's prompts.
+
+    Raises:
+        UserError: the model is unknown, or gives no vectors.
+    """
+    loaded = models.load(name, device=device, dtype=dtype)
+    card = loaded.card
+    if not hasattr(loaded.encoder, "encode_query"):
+        raise UserError(f"{name} gives no vectors to index.", "Choose an embedding model: embedlab models.")
+    arguments = {}
+    for role in ("query", "document"):
+        prompt = card.prompts.get(role)
+        if prompt is None and card.instruction and (role == "query" or card.instruct_documents):
+            prompt = card.instruction
+        arguments[role] = {} if prompt is None else {"prompt": prompt.replace("{instruction}", instruction)}
+    return retrievers.Encoder(loaded.encoder, loaded.identity, name, **arguments)
+
+
+def load(path: Path, *, device: str | None = None, dtype: str = "auto") -> retrievers.Retriever:
+    """The retriever saved at `path`, with the models it needs."""
+    return retrievers.load(path, partial(encoder, device=device, dtype=dtype))
