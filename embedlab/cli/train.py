@@ -38,9 +38,8 @@ def command(
     if as_json:
         typer.echo(json.dumps({"model": str(target), **record}, default=str))
     else:
-        losses = ", ".join(
-            f"{stage.objective} {loss}" for stage, loss in zip(found.stages, record["final_loss"], strict=True)
-        )
-        typer.echo(
-            f"{target}: {record['parameters']:,} parameters, {record['seconds'] / 60:.1f} minutes; last loss: {losses}"
-        )
+        stages = zip(found.stages, record["final_loss"], strict=True)
+        losses = ", ".join(f"{stage.objective} {loss}" for stage, loss in stages)
+        minutes = record["seconds"] / 60
+        typer.echo(f"{found.name}: {record['parameters']:,} parameters, {minutes:.1f} minutes; last loss: {losses}.")
+        typer.echo(f"Use it: embedlab eval --model {target} --benchmark stdlib-mini")

@@ -7,14 +7,16 @@ repeats a piece of it (vendored copies, backports), so the built-in benchmark st
 
 import hashlib
 import json
+import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from embedlab.errors import UserError
-from embedlab.tasks.stdlib import _words as words
 from embedlab.tasks.stdlib import first_sentence, is_verbatim
 from embedlab.tasks.stdlib_source import Definition, definitions
 
@@ -36,7 +38,7 @@ def pairs(packages: list[str], kinds: tuple[str, ...] = ("code", "body")) -> lis
     Raises:
         UserError: a package is not installed.
     """
-    unseen = Unseen(definitions())
+    unseen = _unseen()
     found: dict[str, dict[str, str]] = {}
     queries: set[tuple] = set()
     positives: set[tuple] = set()
@@ -58,6 +60,11 @@ def pairs(packages: list[str], kinds: tuple[str, ...] = ("code", "body")) -> lis
                 row = {"query": sentence, "positive": text, "kind": kind}
                 found[hashlib.sha256(json.dumps(row).encode()).hexdigest()] = row
     return [found[key] for key in sorted(found)]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """`text` in lower case without punctuation and white space."""
+    return tuple(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 def versions(packages: list[str]) -> dict[str, str]:
@@ -98,7 +105,16 @@ class Unseen:
         return False
 
 
+@cache
+def _unseen() -> Unseen:
+    return Unseen(definitions())
+
+
 def _folder(package: str) -> Path:
+    if package in sys.stdlib_module_names:
+        raise UserError(
+            f"{package} is of the standard library, which the benchmark is made of.", "Name other packages."
+        )
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(

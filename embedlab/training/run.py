@@ -1,6 +1,7 @@
 """A training run: stages one after the other, resumable, and a record of how the model came about."""
 
 import csv
+import hashlib
 import json
 import shutil
 import time
@@ -12,9 +13,9 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from embedlab.errors import UserError, missing_extra
 from embedlab.evaluation.environment import environment
-from embedlab.evaluation.progress import Reporter
 from embedlab.models import choose_device
 from embedlab.training import data, objectives, untrained
+from embedlab.training.progress import bar
 from embedlab.training.recipe import Lora, Recipe, Stage
 from embedlab.training.trainer import STATE, trainer_for
 
@@ -23,8 +24,14 @@ CURVE = "loss.csv"
 WORK = "unfinished"  # below the result's folder; gone when the run is done
 
 
-def train(recipe: Recipe, out: Path, *, device: str | None = None, reporter: Reporter | None = None) -> dict:
+def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar) -> dict:
     """Train `recipe` into the folder `out`, or go on where a killed run of the same recipe stopped.
+
+    Args:
+        recipe: see `embedlab.training.recipe.read`.
+        out: a new or empty folder.
+        device: torch device; None takes a GPU where there is one.
+        progress: `(name, steps)` -> a context that gives a function of step and loss.
 
     Returns:
         the record that also stands in out/training.json: recipe, seed, data digest, versions, seconds, final losses.
@@ -32,7 +39,6 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, reporter: Rep
     Raises:
         UserError: `out` holds something else, or a part of the recipe does not fit another.
     """
-    reporter = reporter or Reporter()
     device = choose_device(device)
     finished = _claim(out, recipe)
     if finished:
@@ -51,18 +57,17 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, reporter: Rep
         rows, origins[f"stage {number}"] = data.load(recipe.data | stage.data, recipe.seed)
         set_seed(recipe.seed + number)
         name = f"{recipe.name}: {stage.objective} ({number} of {len(recipe.stages)})"
-        with reporter.phase(name, stage.steps) as bar:
-            curve = _run(model, stage, rows, folder, recipe.seed + number, bar)
+        with progress(name, stage.steps) as show:
+            curve = _run(model, stage, rows, folder, recipe.seed + number, show)
         seconds = time.perf_counter() - started
         _note(work, {"stage": number, "curve": curve, "seconds": seconds, "data": origins})
         started = time.perf_counter()
-        torch.save(model.state_dict(), folder / STATE)
-    record = _finish(model, recipe, base, out)
-    reporter.say(f"Trained {recipe.name} in {record['seconds'] / 60:.1f} minutes. Use it: --model {out}")
-    return record
+        torch.save(model.state_dict(), folder / "state.partial")
+        (folder / "state.partial").rename(folder / STATE)
+    return _finish(model, recipe, base, out)
 
 
-def _run(model, stage: Stage, rows, folder: Path, seed: int, bar) -> list[dict]:
+def _run(model, stage: Stage, rows, folder: Path, seed: int, show) -> list[dict]:
     """Train one stage in place; the loss curve, one row per logged step."""
     objective = objectives.OBJECTIVES[stage.objective]
     adapter = _adapt(model, stage.lora) if stage.lora else None
@@ -71,7 +76,7 @@ def _run(model, stage: Stage, rows, folder: Path, seed: int, bar) -> list[dict]:
     loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
     mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
     rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
-    trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, bar=bar)
+    trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
     folder.mkdir(parents=True, exist_ok=True)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
     if adapter is not None:
@@ -159,7 +164,8 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
     """Save the model, the curve and the record; the work folder goes last, so a kill before loses nothing."""
     from dataclasses import asdict
 
-    stages = [json.loads(line) for line in (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
+    stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())  # a repeated stage counts once
     model.to(getattr(torch, recipe.dtype)).save(str(out), create_model_card=False)
     with (out / CURVE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -171,6 +177,7 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
     record = {
         "digest": recipe.digest,
         "recipe": asdict(recipe),
+        "base_weights": _sha256(untrained.resolve(base)),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": round(sum(stage["seconds"] for stage in stages), 1),
         "final_loss": [round(float(stage["curve"][-1]["loss"]), 5) if stage["curve"] else None for stage in stages],
@@ -180,3 +187,12 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
     (out / RECORD).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
     shutil.rmtree(out / WORK)
     return record
+
+
+def _sha256(folder: Path) -> dict[str, str]:
+    """The weights' files in a folder, each with its sha256."""
+    found = {}
+    for path in sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")]):
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found

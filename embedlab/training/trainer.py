@@ -16,6 +16,8 @@ from sentence_transformers import (
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from embedlab.training.progress import Show
+
 STATE = "state.pt"
 
 
@@ -51,14 +53,14 @@ class SparseTrainer(_Resumable, SparseEncoderTrainer):
     """The trainer of sparse methods."""
 
 
-def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, bar=None):
+def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show | None = None):
     """A trainer for one stage, its checkpoints in `folder`.
 
     Args:
         model: SentenceTransformer or SparseEncoder.
         stage: `embedlab.training.recipe.Stage`.
         rows: data set with the columns that the loss reads.
-        bar: `embedlab.evaluation.progress.Bar`.
+        show: told each step and the loss last logged.
     """
     sparse = type(model).__name__ == "SparseEncoder"
     kind, arguments = (
@@ -97,8 +99,8 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, bar=None):
     trainer.remove_callback(ProgressCallback)
     if hasattr(loss, "on_step"):
         trainer.add_callback(_Schedule(loss))
-    if bar:
-        trainer.add_callback(_Report(bar))
+    if show:
+        trainer.add_callback(_Report(show))
     return trainer
 
 
@@ -119,17 +121,18 @@ class _Schedule(TrainerCallback):
 
 
 class _Report(TrainerCallback):
-    """The progress bar: step, and the loss last seen."""
+    """Shows how far the stage is, and the loss last logged."""
 
-    def __init__(self, bar):
-        self.bar = bar
-        self.done = 0
-        self.shown = ""
+    def __init__(self, show: Show):
+        self.show = show
+        self.loss = None
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self.show(state.global_step, self.loss)  # where an earlier run stopped
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
         if logs and "loss" in logs:
-            self.shown = f"loss {float(logs['loss']):.3f}"
+            self.loss = float(logs["loss"])
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
-        self.bar.advance(state.global_step - self.done, self.shown)
-        self.done = state.global_step
+        self.show(state.global_step, self.loss)

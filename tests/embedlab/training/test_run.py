@@ -1,0 +1,199 @@
+"""Runs from recipe to saved model: resumed ones end with the same weights, and bad recipes with one clear error."""
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer, SparseEncoder
+from small_pairs import TEXTS
+
+from embedlab.errors import UserError
+from embedlab.resources import DATA
+from embedlab.training import data, untrained
+from embedlab.training.recipe import read
+from embedlab.training.run import train
+
+TWO_STAGES = """
+method = "gem"
+base = "{base}"
+seed = 7
+dtype = "float32"
+[settings]
+tokens = 2
+max_length = 32
+[data]
+path = "{pairs}"
+[[stages]]
+objective = "gem"
+steps = 6
+batch_size = 4
+learning_rate = 1e-3
+precision = "float32"
+save_steps = 2
+settings = {{ ntp_steps = 3 }}
+[[stages]]
+objective = "contrastive"
+steps = 6
+batch_size = 4
+learning_rate = 1e-3
+precision = "float32"
+save_steps = 2
+dropout = 0.2
+lora = {{ rank = 2, alpha = 4, dropout = 0.1 }}
+"""
+
+
+def killed_after(steps):
+    """A progress bar that ends the run after so many steps of its stages, as Ctrl-C does."""
+
+    @contextmanager
+    def progress(name, total):
+        def show(step, loss):
+            if int(name.split("(")[1][0]) == steps[0] and step == steps[1]:
+                raise KeyboardInterrupt
+
+        yield show
+
+    return progress
+
+
+def weights(folder):
+    return SentenceTransformer(str(folder), device="cpu").state_dict()
+
+
+@pytest.fixture
+def recipe_file(tmp_path, decoder, pairs_file):
+    path = tmp_path / "two-stages.toml"
+    path.write_text(TWO_STAGES.format(base=decoder, pairs=pairs_file))
+    return path
+
+
+def test_a_killed_run_ends_with_the_same_weights(recipe_file, tmp_path):
+    recipe = read(recipe_file)
+    whole = train(recipe, tmp_path / "whole", device="cpu")
+    for steps in ((1, 5), (2, 5)):  # stage and step
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "killed", device="cpu", progress=killed_after(steps))
+    resumed = train(recipe, tmp_path / "killed", device="cpu")
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert resumed["final_loss"] == whole["final_loss"]
+    assert (tmp_path / "killed" / "loss.csv").read_text() == (tmp_path / "whole" / "loss.csv").read_text()
+
+
+def test_the_record_and_the_result(recipe_file, tmp_path, pairs_file):
+    recipe = read(recipe_file)
+    out = tmp_path / "out"
+    record = train(recipe, out, device="cpu")
+    assert record == json.loads((out / "training.json").read_text())
+    assert record["recipe"]["seed"] == 7 and record["environment"]["packages"]["torch"]
+    rows, origin = data.load({"path": str(pairs_file)}, seed=7)
+    assert record["data"]["stage 1"] == origin and origin["rows"] == len(rows) == len(TEXTS)
+    lines = (out / "loss.csv").read_text().splitlines()
+    assert lines[0] == "stage,step,loss,learning_rate" and {line[0] for line in lines[1:]} == {"1", "2"}
+    assert not (out / "unfinished").exists()
+
+    before = untrained.build(recipe.method, recipe.base, recipe.settings).state_dict()
+    after = weights(out)
+    assert before.keys() == after.keys(), "adapters are merged, so the layout is the method's own"
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert train(recipe, out, device="cpu") == record, "a finished run is not repeated"
+
+
+def test_training_lowers_the_loss(tmp_path, decoder, pairs_file):
+    path = tmp_path / "base.toml"
+    path.write_text(
+        f'method = "decoder"\nbase = "{decoder}"\n[settings]\nlanguage_model = true\nmax_length = 32\n'
+        f'[data]\npath = "{pairs_file}"\n[[stages]]\nobjective = "next-token"\nsteps = 30\nbatch_size = 8\n'
+        'learning_rate = 1e-2\nprecision = "float32"\n'
+    )
+    train(read(path), tmp_path / "out", device="cpu")
+    losses = [float(line.split(",")[2]) for line in (tmp_path / "out" / "loss.csv").read_text().splitlines()[1:]]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_a_new_base_gets_its_own_tokenizer(tmp_path, pairs_file):
+    path = tmp_path / "new.toml"
+    path.write_text(
+        'method = "encoder"\n[base]\narchitecture = "bert"\nvocabulary = 300\nhidden_size = 16\n'
+        "intermediate_size = 16\nnum_hidden_layers = 2\nnum_attention_heads = 2\nmax_position_embeddings = 64\n"
+        f'[settings]\npooling = "mean"\nmax_length = 32\n[data]\npath = "{pairs_file}"\n'
+        '[[stages]]\nobjective = "masked-token"\nsteps = 2\nbatch_size = 4\n'
+    )
+    record = train(read(path), tmp_path / "out", device="cpu")
+    model = SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    assert len(model.tokenizer) == 300 and record["data"]["tokenizer"]["rows"] == len(TEXTS)
+    ids = model.tokenizer("readFile_name  HTTP")["input_ids"]
+    assert model.tokenizer.decode(ids, skip_special_tokens=True).strip() == "read file name http"
+    assert ids[0] == model.tokenizer.bos_token_id and ids[-1] == model.tokenizer.eos_token_id
+
+
+def test_a_sparse_method_trains_and_loads(tmp_path, decoder, pairs_file):
+    path = tmp_path / "splade.toml"
+    path.write_text(
+        f'method = "echo-splade"\nbase = "{decoder}"\n[settings]\nmax_length = 16\n[data]\npath = "{pairs_file}"\n'
+        '[[stages]]\nobjective = "splade"\nsteps = 3\nbatch_size = 4\nlearning_rate = 1e-3\n'
+        "settings = { query_weight = 1e-3, document_weight = 1e-3 }\n"
+    )
+    train(read(path), tmp_path / "out", device="cpu")
+    model = SparseEncoder(str(tmp_path / "out"), device="cpu")
+    assert model.encode_document(TEXTS[:2]).shape == (2, len(model.tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('method = "gem"', 'method = "gam"', "Unknown method 'gam'"),
+        ("seed = 7", "sead = 7", "Unknown key 'sead'"),
+        ("seed = 7", 'seed = "x"', "seed = 'x'"),
+        ("steps = 6", "steps = 0", "steps is 0"),
+        ("steps = 6", "", "steps"),
+        ('objective = "gem"', 'objective = "jem"', "Unknown objective 'jem'"),
+        ("rank = 2", "rang = 2", "Unknown key 'rang'"),
+        ("ntp_steps = 3", "steps = 3", "do not fit the objective gem"),
+        ("tokens = 2", "token = 2", "do not fit the method gem"),
+        ("path =", 'hub = "a/b"\npath =', "names 2 sources"),
+        ("[data]", "[data", "is no TOML"),
+    ],
+)
+def test_a_bad_recipe_is_one_clear_error(recipe_file, tmp_path, old, new, problem):
+    recipe_file.write_text(recipe_file.read_text().replace(old, new, 1))
+    with pytest.raises(UserError) as error:
+        train(read(recipe_file), tmp_path / "out", device="cpu")
+    assert problem in str(error.value) and error.value.hint
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(recipe_file, tmp_path):
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        train(read(recipe_file), tmp_path, device="cpu")
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", sorted((DATA / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipes_can_be_read(path):
+    if path.stem != "packages":
+        recipe = read(Path(path.name))
+        assert recipe.name == path.stem and recipe.description
+
+
+def test_mined_negatives_are_never_close_to_the_positive(pairs_file, decoder, monkeypatch):
+    model = untrained.build("decoder", decoder, {"max_length": 32})
+    from types import SimpleNamespace
+
+    import embedlab.models
+
+    monkeypatch.setattr(embedlab.models, "load", lambda name: SimpleNamespace(encoder=model))
+    rows, _ = data.load({"path": str(pairs_file)}, seed=1)
+    mined = data.mine(rows, "any", number=2, ratio=0.999)
+    assert mined.column_names == ["query", "positive", "negative_1", "negative_2"]
+    for row in mined:
+        query, positive, *negatives = model.encode(list(row.values()), convert_to_tensor=True)
+        limit = 0.999 * torch.cosine_similarity(query, positive, dim=0) + 1e-4
+        assert all(torch.cosine_similarity(query, negative, dim=0) <= limit for negative in negatives)
+        assert row["positive"] not in (row["negative_1"], row["negative_2"])
+    with pytest.raises(UserError, match="No row has"):
+        data.mine(rows, "any", number=2, ratio=0.01)
