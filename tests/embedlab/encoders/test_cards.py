@@ -20,7 +20,7 @@ def test_a_card_fits_its_loader(name):
         assert set(card.settings) <= set(parameters)
     assert card.description and card.max_length and card.attention in ("bidirectional", "causal")
     assert card.kind == "cross" or (card.dim and card.pooling and card.similarity in ("cosine", "dot"))
-    assert card.public == bool(card.source)
+    assert card.public == bool(card.source or card.checkpoint)
     for published in card.published:
         assert set(published) == {"task", "metric", "score", "source"}
         assert -1 <= published["score"] <= 1
