@@ -77,6 +77,8 @@ def build(
     """
     card = models.find(model)
     if card.method == "bm25":
+        if spec and not spec.startswith("lucene"):
+            raise UserError(f"bm25 has no vectors for {spec!r}.", "Type --index lucene or --index lucene:multifield.")
         return retrievers.make(spec or "lucene", **card.settings).index(ids, documents)
     found = encoder(model, instruction=instruction, device=device, dtype=dtype)
     default = "sparse" if hasattr(found.model, "sparsity") else "torch"

@@ -4,6 +4,7 @@ pyserini's own searcher imports torch and transformers and takes seconds; the cl
 """
 
 import os
+import threading
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,10 @@ from retrievers.errors import RetrieverError
 # -Xrs leaves Ctrl-C to Python. JAVA_TOOL_OPTIONS (such as -Xmx8g) is read by the JVM itself.
 _OPTIONS = ("-Xrs", "-Xss4m", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
 _QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Dlog4j2.level=ERROR", "-Dlog4j2.StatusLogger.level=OFF"
+
+# pyjnius keeps the object that a method is called on in the method itself, which all threads share. So one thread at a
+# time may call Java, but for threads that call the same methods of the same objects.
+calls = threading.RLock()
 
 
 @cache
@@ -28,14 +33,6 @@ def java(name: str):
 def java_version() -> str:
     """The version of the Java that runs here."""
     return java("java.lang.System").getProperty("java.version")
-
-
-def java_error() -> type[Exception]:
-    """The class of exceptions that come from Java."""
-    _autoclass()
-    from jnius import JavaException
-
-    return JavaException
 
 
 def detach() -> None:

@@ -52,6 +52,8 @@ class Encoded(Retriever):
     def __init__(self, encoder: Encoder, index: str | Index = "torch", batch: int = 16_384):
         self.encoder, self.batch = encoder, batch
         self._index = index if isinstance(index, Index) else _made(index, encoder.model)
+        if self._index.family == "lucene":
+            raise RetrieverError("'lucene' ranks texts, not vectors.", "Use retrievers.make('lucene') by itself.")
         self._index.encoder = encoder.id
         self._texts = Texts()
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from retrievers import ranking
-from retrievers._jvm import detach, java
+from retrievers._jvm import calls, detach, java
 from retrievers.base import Hits
 from retrievers.errors import RetrieverError
 from retrievers.index import Index
@@ -76,7 +76,6 @@ class LuceneStore:
                 shutil.copyfile(file, target / file.name)
 
     def bytes(self) -> int:
-        self.searcher()
         return sum(file.stat().st_size for file in self.folder.iterdir())
 
 
@@ -87,46 +86,53 @@ class LuceneBase(Index):
     threads: int = 0
 
     def _clear(self) -> None:
-        self._store = LuceneStore(self._analyzer(), self._similarity())
+        with calls:
+            self._store = LuceneStore(self._analyzer(), self._similarity())
 
     def finish(self) -> None:
-        self._store.searcher()
+        with calls:
+            self._store.searcher()
+
+    def _add(self, documents) -> None:
+        with calls:
+            self._write_documents(documents)
 
     def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
-        allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
-        self._store.searcher()
         count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
-        workers = min(self.threads or os.cpu_count() or 1, count)
-        if workers <= 1:
-            answers = [self._search_query(queries[q], k, allowed) for q in range(count)]
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                futures = [
-                    pool.submit(self._search_slice, queries, range(w, count, workers), k, allowed)
-                    for w in range(workers)
-                ]
-                slices = [future.result() for future in futures]
-            answers = [slices[q % workers][q // workers] for q in range(count)]
+        with calls:
+            allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
+            self._store.searcher()
+            asked = [self._query(queries[q], k, allowed) for q in range(count)]
+            answers = self._answers(asked, k)
         hits = Hits(np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32))
         for q, (found, scores) in enumerate(answers):
             hits.rows[q, : len(found)], hits.scores[q, : len(found)] = found, scores
         return ranking.best(*hits, k)
 
-    def _search_slice(self, queries, numbers, k: int, allowed) -> list:
-        try:
-            return [self._search_query(queries[q], k, allowed) for q in numbers]
-        finally:
-            detach()
+    def _answers(self, asked: list, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows and scores for each Lucene query. The threads call one searcher and one writer, which is safe."""
+        workers = min(self.threads or os.cpu_count() or 1, len(asked))
+        if workers <= 1:
+            return [self._store.search(query, k) for query in asked]
 
-    def _search_query(self, query, k: int, allowed) -> tuple[np.ndarray, np.ndarray]:
-        return self._store.search(self._query(query, k, allowed), k)
+        def work(part: list) -> list:
+            try:
+                return [self._store.search(query, k) for query in part]
+            finally:
+                detach()
+
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(work, [asked[w::workers] for w in range(workers)]))
+        return [parts[q % workers][q // workers] for q in range(len(asked))]
 
     def memory_bytes(self) -> int:
         """The size of the index files, which Lucene maps into memory."""
+        self.finish()
         return self._store.bytes()
 
     def _write(self, target: Path) -> None:
-        self._store.save(target / "lucene")
+        with calls:
+            self._store.save(target / "lucene")
 
     def _read(self, path: Path) -> None:
         self._store.folder = path / "lucene"
@@ -136,6 +142,10 @@ class LuceneBase(Index):
 
     def _similarity(self):
         return None
+
+    @abstractmethod
+    def _write_documents(self, documents) -> None:
+        """Write `documents` with the store's writer; their first row is the number of documents so far."""
 
     @abstractmethod
     def _query(self, query, k: int, allowed):
@@ -177,7 +187,7 @@ class LuceneIndex(LuceneBase):
         for part, texts in zip(("titles", "texts"), zip(*map(title_and_text, documents), strict=True), strict=False):
             yield part, "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass")
 
-    def _add(self, documents) -> None:
+    def _write_documents(self, documents) -> None:
         writer = self._store.writer()
         if self._fields is None:
             self._fields = Fields(*(("contents", "title") if self.kind == "multifield" else ("contents",)))
@@ -202,13 +212,13 @@ class LuceneIndex(LuceneBase):
         return java("search.similarities.BM25Similarity")(self.k1, self.b)
 
     def _query(self, query: str, k: int, allowed):
-        words = java("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        words, query = java("io.anserini.search.query.BagOfWordsQueryGenerator")(), _encodable(joined(query))
         if self.kind == "flat":
-            return filtered(words.buildQuery("contents", self._store.analyzer, joined(query)), allowed)
+            return filtered(words.buildQuery("contents", self._store.analyzer, query), allowed)
         weights = java("java.util.HashMap")()
         for name in ("contents", "title"):
             weights.put(name, java("java.lang.Float")(1.0))
-        return filtered(words.buildQuery(weights, self._store.analyzer, joined(query)), allowed)
+        return filtered(words.buildQuery(weights, self._store.analyzer, query), allowed)
 
     def _write(self, target: Path) -> None:
         super()._write(target)
@@ -234,9 +244,14 @@ class Fields:
 
     def add(self, writer, row: int, values: tuple[str, ...]) -> None:
         for field, value in zip(self._fields, values, strict=True):
-            field.setStringValue(value.encode("utf-8", "replace").decode("utf-8"))
+            field.setStringValue(_encodable(value))
         self._row.setIntValue(row)
         writer.addDocument(self._document)
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates, which Java's strings cannot take from here, as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def filtered(query, allowed):

@@ -40,7 +40,7 @@ class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
     def _restore(self, manifest: dict) -> None:
         self._dim = manifest["dim"]
 
-    def _add(self, documents: sparse.csr_matrix) -> None:
+    def _write_documents(self, documents: sparse.csr_matrix) -> None:
         weights = impacts(documents, self.scale)
         writer = self._store.writer()
         self._fields = self._fields or Fields("impacts")
@@ -90,7 +90,7 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
     def _restore(self, manifest: dict) -> None:
         self._dim = manifest["dim"]
 
-    def _add(self, vectors: np.ndarray) -> None:
+    def _write_documents(self, vectors: np.ndarray) -> None:
         if vectors.shape[1] > _MAX_DIM:
             raise RetrieverError(
                 f"Lucene takes up to {_MAX_DIM} dimensions, not {vectors.shape[1]}.", "Use 'faiss:hnsw32'."

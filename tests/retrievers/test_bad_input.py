@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import retrievers
+from retrievers import RetrieverError
+from retrievers.registry import SPECS
+
+
+@pytest.mark.parametrize("spec", ["torch", "faiss:flat", "faiss:hnsw32", "lucene:hnsw"])
+def test_vectors_that_do_not_fit(spec, ids, vectors):
+    documents, queries = vectors
+    index = retrievers.make(spec).index(ids, documents)
+    broken = documents.copy()
+    broken[5, 3] = np.nan
+    with pytest.raises(RetrieverError, match="row 5 holds NaN"):
+        index.index(ids, broken)
+    index.index(ids, documents)
+    for bad, words in [
+        (queries[:, :7], "7 dimensions, those of the index 48"),
+        (np.full((1, 48), np.inf, np.float32), "infinity"),
+        (queries[0], "shape"),
+        (["a text"], "Expected vectors"),
+    ]:
+        with pytest.raises(RetrieverError, match=words):
+            index.search(bad, 3)
+    with pytest.raises(RetrieverError, match="7 dimensions"):
+        index.add(["x"], documents[:1, :7])
+
+
+def test_ids_that_do_not_fit(ids, vectors):
+    documents, _ = vectors
+    index = retrievers.make("torch").add(ids[:3], documents[:3])
+    for bad, words in [
+        (["d1"], "'d1' occurs twice"),
+        (["x", "x"], "'x' occurs twice"),
+        ([""], "the id ''"),
+        ([7], "the id 7"),
+        (["x", "y", "z"], "3 ids were given for"),
+    ]:
+        with pytest.raises(RetrieverError, match=words):
+            index.add(bad, documents[: min(len(bad), 2)])
+    assert index.ids == ids[:3] and index.search(documents[:1], 5).rows.max() == 2, "a refused chunk adds nothing"
+
+
+def test_searches_that_make_no_sense(ids, vectors):
+    documents, queries = vectors
+    with pytest.raises(RetrieverError, match="empty"):
+        retrievers.make("torch").search(queries, 3)
+    index = retrievers.make("torch").index(ids, documents)
+    for k in (0, -1, 2.5, "3"):
+        with pytest.raises(RetrieverError, match="k is"):
+            index.search(queries, k)
+    with pytest.raises(RetrieverError, match="'nobody'"):
+        index.search(queries, 3, only=["d1", "nobody"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("fais:flat", "faiss:flat"),
+        ("faiss:hsnw32", "hnsw32"),
+        ("faiss:flat,efSerch=3", "ef_search"),
+        ("faiss:hnsw32,efSearch=many", "number"),
+        ("lucene:impct", "impact"),
+        ("torch,metric=manhattan", "cosine"),
+        ("", "faiss:flat"),
+    ],
+)
+def test_unknown_strings_name_what_is_known(spec, words):
+    with pytest.raises(RetrieverError) as error:
+        retrievers.make(spec)
+    assert words in error.value.hint
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_string_in_the_list_is_known(spec):
+    assert retrievers.make(spec).ids == []
+
+
+def test_faiss_kinds_that_the_vectors_do_not_allow(vectors):
+    documents, _ = vectors
+    for spec, words in [("faiss:ivf64", "64 vectors"), ("faiss:pq24", "256 vectors"), ("faiss:pq7", "7 divides")]:
+        with pytest.raises(RetrieverError, match=words):
+            retrievers.make(spec).index(["a", "b"], documents[:2])
+    with pytest.raises(RetrieverError, match="8 divides"):
+        retrievers.make("faiss:binary").index(["a", "b"], documents[:2, :12])
+    with pytest.raises(RetrieverError, match="1024"):
+        retrievers.make("lucene:hnsw").index(["a"], np.ones((1, 1025), np.float32))
+
+
+@pytest.mark.parametrize(("module", "spec", "extra"), [("faiss", "faiss:flat", "cpu"), ("seismic", "seismic", "cpu")])
+def test_a_missing_package_says_what_to_type(module, spec, extra):
+    code = (
+        f"import sys\nsys.modules[{module!r}] = None\nimport retrievers\n"
+        f"try:\n    retrievers.make({spec!r})\nexcept retrievers.RetrieverError as e:\n    print(e, e.hint)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"pip install 'embedlab[{extra}]'" in answer.stdout

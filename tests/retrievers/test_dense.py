@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+
+import retrievers
+from retrievers import ranking
+from retrievers.costs import recall
+
+EXACT = ("torch", "faiss:flat")
+APPROXIMATE = {
+    "faiss:hnsw32": 0.95,
+    "faiss:HNSW16,efSearch=200": 0.95,
+    "faiss:ivf16,nprobe=8": 0.85,
+    "faiss:ivf16,sq8,nprobe=16": 0.9,
+    "faiss:sq8": 0.9,
+    "faiss:pq24": 0.5,
+    "faiss:ivf8,pq24,nprobe=8": 0.5,
+    "faiss:pq24,rescore=5": 0.95,
+    "faiss:binary": 0.2,
+    "faiss:binary,rescore=10": 0.7,
+    "lucene:hnsw": 0.95,
+}
+
+
+def reference(documents, queries, metric):
+    """All scores in float64, by numpy alone."""
+    documents, queries = documents.astype(np.float64), queries.astype(np.float64)
+    if metric == "cosine":
+        documents = documents / np.linalg.norm(documents, axis=1, keepdims=True)
+        queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    if metric == "l2":
+        return -((queries[:, None] - documents[None]) ** 2).sum(axis=2)
+    return queries @ documents.T
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+@pytest.mark.parametrize("spec", EXACT)
+def test_exact_search_agrees_with_numpy(spec, metric, ids, vectors):
+    documents, queries = vectors
+    scores = reference(documents, queries, metric)
+    hits = retrievers.make(spec, metric=metric).index(ids, documents).search(queries, 25)
+    assert (hits.rows == np.argsort(-scores, axis=1, kind="stable")[:, :25]).all()
+    scale = max(1.0, np.abs(scores).max())
+    assert np.abs(hits.scores - np.take_along_axis(scores, hits.rows, axis=1)).max() < 1e-5 * scale
+    assert hits.rows.dtype == np.int32 and hits.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("spec", APPROXIMATE)
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_approximate_search_finds_most(spec, metric, ids, vectors):
+    documents, queries = vectors
+    exact = retrievers.make("torch", metric=metric).index(ids, documents).search(queries, 10)
+    hits = retrievers.make(spec, metric=metric).index(ids, documents).search(queries, 10)
+    assert recall(hits, exact) >= APPROXIMATE[spec]
+    assert (np.diff(hits.scores, axis=1) <= 0).all()
+
+
+def test_rescoring_every_document_is_exact(ids, vectors):
+    documents, queries = vectors
+    exact = retrievers.make("torch", metric="cosine").index(ids, documents).search(queries, 10)
+    hits = retrievers.make("faiss:binary,rescore=60", metric="cosine").index(ids, documents).search(queries, 10)
+    assert (hits.rows == exact.rows).all()
+    np.testing.assert_allclose(hits.scores, exact.scores, atol=1e-6)
+
+
+def test_binary_scores_are_the_inner_products_of_signs(ids, vectors):
+    documents, queries = vectors
+    hits = retrievers.make("faiss:binary").index(ids, documents).search(queries, 600)
+    signs = np.where(queries > 0, 1, -1) @ np.where(documents > 0, 1, -1).T
+    assert (hits.scores == np.take_along_axis(signs, hits.rows, axis=1)).all()
+    assert retrievers.make("faiss:binary").index(ids, documents).memory_bytes() < 600 * 48 / 8 + 100
+
+
+@pytest.mark.parametrize("spec", EXACT)
+def test_ties_go_to_the_lower_row_even_at_the_cut(spec):
+    documents = np.zeros((3000, 4), np.float32)
+    documents[:, 0] = np.repeat([1, 3, 2], 1000)  # exact in float32, so equal scores are equal
+    index = retrievers.make(spec).index([str(i) for i in range(3000)], documents)
+    hits = index.search(np.eye(1, 4, dtype=np.float32), 1500)
+    assert hits.rows[0].tolist() == [*range(1000, 2000), *range(2000, 2500)]
+    assert index.search(np.eye(1, 4, dtype=np.float32), 3).rows[0].tolist() == [1000, 1001, 1002]
+
+
+@pytest.mark.parametrize("spec", [*EXACT, "faiss:hnsw32", "faiss:sq8", "faiss:binary,rescore=2", "faiss:pq24"])
+def test_filter_limits_the_search_and_fills_the_answer(spec, ids, vectors):
+    documents, queries = vectors
+    index = retrievers.make(spec, metric="cosine").index(ids, documents)
+    only = ids[400:20:-7]
+    hits = index.search(queries, 30, only=only)
+    assert {index.ids[row] for row in hits.rows.ravel()} <= set(only)
+    assert (hits.rows >= 0).all()
+    everything = index.search(queries, 600)
+    if spec not in ("faiss:hnsw32", "faiss:binary,rescore=2"):
+        place = {row: rank for rank, row in enumerate(everything.rows[0])}
+        assert [place[row] for row in hits.rows[0]] == sorted(place[row] for row in hits.rows[0])
+
+
+@pytest.mark.parametrize("spec", ["torch", "faiss:flat", "lucene:hnsw"])
+def test_more_places_than_documents_stay_empty(spec, vectors):
+    documents, queries = vectors
+    index = retrievers.make(spec).index(["a", "b", "c"], documents[:3])
+    hits = index.search(queries, 5)
+    assert (np.sort(hits.rows[:, :3], axis=1) == [0, 1, 2]).all()
+    assert (hits.rows[:, 3:] == -1).all() and np.isneginf(hits.scores[:, 3:]).all()
+    assert len(index.search_one(queries[0], 5)) == 3
+    assert (index.search(queries, 2, only=[]).rows == -1).all()
+
+
+@pytest.mark.parametrize("spec", ["torch", "faiss:flat", "faiss:sq8", "faiss:binary,rescore=3"])
+def test_adding_in_chunks_is_indexing_at_once(spec, ids, vectors):
+    documents, queries = vectors
+    once = retrievers.make(spec, metric="cosine").index(ids[:300], documents[:300])
+    chunks = retrievers.make(spec, metric="cosine")
+    for start in range(0, 300, 300 if spec == "faiss:sq8" else 70):  # SQ8 learns from its first chunk
+        chunks.add(ids[start : min(start + 70, 300)] if spec != "faiss:sq8" else ids[:300],
+                   documents[start : min(start + 70, 300)] if spec != "faiss:sq8" else documents[:300])  # fmt: skip
+    for got, wanted in zip(chunks.search(queries, 20), once.search(queries, 20), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-6)
+    assert chunks.corpus == once.corpus
+    assert retrievers.make(spec).index(ids[:299], documents[:299]).corpus != once.corpus
+
+
+def test_single_queries_answer_as_batches(ids, vectors):
+    documents, queries = vectors
+    index = retrievers.make("torch").index(ids, documents)
+    hits = index.search(queries, 5)
+    name, score = index.search_one(queries[4], 5)[0]
+    assert name == ids[hits.rows[4, 0]] and score == pytest.approx(float(hits.scores[4, 0]), rel=1e-6)
+
+
+def test_float16_vectors_are_kept_as_they_are(ids, vectors):
+    documents, queries = vectors
+    index = retrievers.make("torch").index(ids, documents.astype(np.float16))
+    assert index.memory_bytes() == 600 * 48 * 2
+    exact = ranking.top(queries @ documents.astype(np.float16).astype(np.float32).T, 10)
+    assert (index.search(queries, 10).rows == exact.rows).all()
+
+
+def test_torch_shares_the_callers_memory(ids, vectors):
+    documents = vectors[0].copy()
+    index = retrievers.make("torch", device="cpu").index(ids, documents)
+    assert np.shares_memory(index._chunks[0].numpy(), documents)

@@ -1,0 +1,155 @@
+import asyncio
+
+import numpy as np
+import pytest
+
+import retrievers
+from retrievers import Encoder
+
+DOCUMENTS = {
+    "heart": "The heart pumps blood through the body.",
+    "liver": "The liver makes bile and cleans the blood.",
+    "lung": "The lungs take oxygen from the air.",
+}
+QUERY = "which organ makes bile"
+
+
+@pytest.fixture(scope="module")
+def index():
+    return retrievers.make("lucene").index(list(DOCUMENTS), list(DOCUMENTS.values()))
+
+
+@pytest.fixture(scope="module")
+def scifact_index(scifact):
+    ids, documents, queries, qrels = scifact
+    return retrievers.make("lucene").index(ids, documents), queries, qrels
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_folder):
+    from sentence_transformers import SentenceTransformer
+
+    return Encoder(SentenceTransformer(str(tiny_folder), device="cpu"), "tiny@1", "tiny")
+
+
+def test_langchain_retriever(index):
+    from retrievers.langchain import LangChainRetriever
+
+    retriever = LangChainRetriever(index, k=2)
+    for found in (retriever.invoke(QUERY), asyncio.run(retriever.ainvoke(QUERY))):
+        assert found[0].id == found[0].metadata["id"] == "liver" and found[0].page_content == DOCUMENTS["liver"]
+        assert found[0].metadata["score"] == pytest.approx(index.search_one(QUERY, 1)[0][1])
+    assert {d.id for d in LangChainRetriever(index, only=["heart"]).invoke("blood bile")} == {"heart"}
+
+
+def test_langchain_pipeline_answers_from_scifact(scifact_index):
+    from langchain_core.language_models import FakeListChatModel
+    from langchain_core.output_parsers import StrOutputParser
+    from langchain_core.prompts import ChatPromptTemplate
+    from langchain_core.runnables import RunnablePassthrough
+
+    from retrievers.langchain import LangChainRetriever
+
+    index, queries, qrels = scifact_index
+    query = next(q for q in queries if next(iter(qrels[q])) == index.search_one(queries[q], 1)[0][0])
+    wanted, seen = next(iter(qrels[query])), []
+
+    class Reader(FakeListChatModel):
+        """Keeps what the pipeline hands to the generator."""
+
+        def _call(self, messages, *args, **kwargs):
+            seen.append(messages[-1].content)
+            return super()._call(messages, *args, **kwargs)
+
+    def joined(found):
+        return "\n".join(f"[{document.id}] {document.page_content}" for document in found)
+
+    prompt = ChatPromptTemplate.from_template("{context}\nQuestion: {question}")
+    context = {"context": LangChainRetriever(index, k=3) | joined, "question": RunnablePassthrough()}
+    chain = context | prompt | Reader(responses=["yes"]) | StrOutputParser()
+    assert chain.invoke(queries[query]) == "yes"
+    assert f"[{wanted}]" in seen[0] and index.text(index.ids.index(wanted)) in seen[0]
+
+
+def test_langchain_embeddings(encoder):
+    from langchain_core.vectorstores import InMemoryVectorStore
+
+    from retrievers.langchain import LangChainEmbeddings
+
+    store = InMemoryVectorStore(LangChainEmbeddings(encoder))
+    store.add_texts(["the cell w1", "gene w2 w3"])
+    assert store.similarity_search("gene w2 w3", k=1)[0].page_content == "gene w2 w3"
+    vector = asyncio.run(LangChainEmbeddings(encoder).aembed_query("gene"))
+    np.testing.assert_allclose(vector, encoder.model.encode_query("gene"), atol=1e-6)
+
+
+def test_llama_index_retriever(index):
+    from llama_index.core.evaluation import RetrieverEvaluator
+
+    from retrievers.llama_index import LlamaIndexRetriever
+
+    retriever = LlamaIndexRetriever(index, k=2)
+    for found in (retriever.retrieve(QUERY), asyncio.run(retriever.aretrieve(QUERY))):
+        assert found[0].node.node_id == found[0].node.metadata["id"] == "liver" and found[0].text == DOCUMENTS["liver"]
+        assert found[0].score == found[0].node.metadata["score"] == pytest.approx(index.search_one(QUERY, 1)[0][1])
+    evaluator = RetrieverEvaluator.from_metric_names(["mrr", "hit_rate"], retriever=retriever)
+    assert evaluator.evaluate(QUERY, ["liver"]).metric_vals_dict == {"mrr": 1.0, "hit_rate": 1.0}
+
+
+def test_llama_index_pipeline_answers_from_scifact(scifact_index):
+    from llama_index.core.llms import MockLLM
+    from llama_index.core.query_engine import RetrieverQueryEngine
+    from llama_index.core.response_synthesizers import get_response_synthesizer
+
+    from retrievers.llama_index import LlamaIndexRetriever
+
+    index, queries, _ = scifact_index
+    query = next(iter(queries.values()))
+    engine = RetrieverQueryEngine(
+        LlamaIndexRetriever(index, k=2), get_response_synthesizer(llm=MockLLM(), response_mode="compact")
+    )
+    answer = engine.query(query)
+    wanted = [name for name, _ in index.search_one(query, 2)]
+    assert [node.node_id for node in answer.source_nodes] == wanted
+    assert index.text(index.ids.index(wanted[0]))[:200] in str(answer), "the mock generator repeats its prompt"
+
+
+def test_llama_index_embedding(encoder):
+    from retrievers.llama_index import LlamaIndexEmbedding
+
+    model = LlamaIndexEmbedding(encoder)
+    wanted = encoder.model.encode_document(["cell", "gene w2"])
+    np.testing.assert_allclose(model.get_text_embedding_batch(["cell", "gene w2"]), wanted, atol=1e-6)
+    np.testing.assert_allclose(asyncio.run(model.aget_query_embedding("gene w2")), wanted[1], atol=1e-6)
+    np.testing.assert_allclose(asyncio.run(model.aget_text_embedding("cell")), wanted[0], atol=1e-6)
+
+
+def test_haystack_component(index):
+    from retrievers.haystack import HaystackRetriever
+
+    component = HaystackRetriever(index, top_k=2)
+    for found in (component.run(QUERY), asyncio.run(component.run_async(QUERY))):
+        best = found["documents"][0]
+        assert best.id == best.meta["id"] == "liver" and best.content == DOCUMENTS["liver"]
+        assert best.score == best.meta["score"] == pytest.approx(index.search_one(QUERY, 1)[0][1])
+    by_id = {"field": "id", "operator": "in", "value": ["heart"]}
+    assert [d.id for d in component.run("blood bile", filters=by_id)["documents"]] == ["heart"]
+    with pytest.raises(retrievers.RetrieverError, match="not by id"):
+        component.run(QUERY, filters={"field": "meta.year", "operator": ">", "value": 3})
+
+
+def test_haystack_pipeline_answers_from_scifact(scifact_index):
+    from haystack import Pipeline
+    from haystack.components.builders import PromptBuilder
+
+    from retrievers.haystack import HaystackRetriever
+
+    index, queries, _ = scifact_index
+    query = next(iter(queries.values()))
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", HaystackRetriever(index))
+    template = "{% for d in documents %}[{{ d.id }}] {{ d.content }}\n{% endfor %}{{ query }}"
+    pipeline.add_component("prompt", PromptBuilder(template, ["documents", "query"]))
+    pipeline.connect("retriever.documents", "prompt.documents")
+    prompt = pipeline.run({"retriever": {"query": query, "top_k": 2}, "prompt": {"query": query}})["prompt"]["prompt"]
+    assert all(f"[{name}] " in prompt for name, _ in index.search_one(query, 2)) and prompt.endswith(query)
