@@ -1,15 +1,24 @@
 """`python -m app`: serve the dashboard. Loads what the pages need first, so that the first page is quick."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import altair  # noqa: F401
 from streamlit.web.cli import main
 
-import leaderboard.comparison
-import leaderboard.grids
-import leaderboard.standings  # noqa: F401
+from app import reading
+from leaderboard.errors import LeaderboardError
+
+
+def warm() -> None:
+    """Read what the first page shows, into the caches that all sessions share; its errors are the page's to show."""
+    with suppress(LeaderboardError):
+        reading.ranked(reading.hashable(list(reading.tasks()["task"])), "mean")
+
 
 if __name__ == "__main__":
+    Thread(target=warm, daemon=True).start()
     sys.argv = ["streamlit", "run", str(Path(__file__).with_name("main.py")), *sys.argv[1:]]
     main()

@@ -13,9 +13,10 @@ if str(Path(__file__).parents[1]) not in sys.path:
 import streamlit as st
 
 from app import status
-from app.pages import compare, costs, grids, leaderboard, live, run, search
+from app.screens import compare, costs, grids, leaderboard, live, run, search
 from app.texts import plain
 
+# The folder is not called pages: Streamlit would serve its files by themselves.
 PAGES = [
     st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard", default=True),
     st.Page(costs.page, title="Cost and quality", icon=":material/speed:", url_path="costs"),

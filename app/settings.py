@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
@@ -27,10 +27,6 @@ class Settings:
     indexes: str = ""
     benchmarks: str = ""
     encoders: str = ""
-
-    def environment(self) -> dict[str, str]:
-        """The environment of a process that serves the dashboard with these settings."""
-        return {**os.environ, VARIABLE: json.dumps(asdict(self))}
 
     def encoder(self) -> Callable | None:
         """The function that `encoders` names; None where none was given."""

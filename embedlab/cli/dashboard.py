@@ -33,21 +33,18 @@ def command(
             f"Port {port} is in use.", f"Type: embedlab dashboard --port {port + 1 if port < 65535 else 8501}"
         )
 
-    from app.settings import Settings
-
     benchmarks = home() / f"benchmarks-mteb-{version('mteb')}.json"
-    settings = Settings(
-        db=str((db or home() / "results.duckdb").resolve()),
-        indexes=str((indexes or home() / "indexes").resolve()),
-        benchmarks=str(benchmarks),
-        encoders="embedlab.models:text_encoder",
-    )
+    settings = {
+        "db": str((db or home() / "results.duckdb").resolve()),
+        "indexes": str((indexes or home() / "indexes").resolve()),
+        "benchmarks": str(benchmarks),
+        "encoders": "embedlab.indexes:encoder",
+    }
     typer.echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
     serve = [sys.executable, "-m", "app", "--server.port", str(port), "--server.address", "127.0.0.1"]
-    environment = settings.environment()
     # The packages of this Python, also where embedlab runs from a checkout and the folder is another.
-    root = str(Path(__file__).parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "EMBEDLAB_DASHBOARD": json.dumps(settings), "PYTHONPATH": path}
     with subprocess.Popen(serve, env=environment) as child:
         try:
             if not benchmarks.is_file():  # while the pages are served already: importing mteb takes its time

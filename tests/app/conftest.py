@@ -38,7 +38,7 @@ def show(serve, sample_db):
 
     def run(module: str, db: Path = sample_db, indexes: Path | str = "", **address) -> AppTest:
         serve(db=db, indexes=indexes)
-        page = AppTest.from_string(f"from app.pages import {module}\n{module}.page()", default_timeout=60)
+        page = AppTest.from_string(f"from app.screens import {module}\n{module}.page()", default_timeout=60)
         for name, value in address.items():
             page.query_params[name] = value
         return page.run()

@@ -1,5 +1,7 @@
 """The dashboard as its command serves it, and a real Chromium to look at it. Skipped where there is none."""
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings
+from app.settings import VARIABLE
 from tests.app import sample
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -44,8 +46,8 @@ def site(tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = Settings(db=str(store.path), indexes=str(folder / "indexes")).environment()
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    settings = json.dumps({"db": str(store.path), "indexes": str(folder / "indexes")})
+    environment = {**os.environ, VARIABLE: settings, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "app", "--server.port", str(port), "--server.address", "127.0.0.1"]
     with subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}"
@@ -100,7 +102,7 @@ class Tab:
 
     def settle(self) -> "Tab":
         """Wait until the page's script has ended and no exception box is shown."""
-        self.page.wait_for_timeout(150)  # a click needs a moment to reach the server
+        self.page.wait_for_timeout(250)  # a click needs a moment to reach the server
         self.page.wait_for_function(_DONE)
         assert self.page.locator('[data-testid="stException"]').count() == 0
         return self
@@ -110,10 +112,15 @@ class Tab:
 
     def choose(self, label: str, option: str) -> None:
         """Pick an option of a select box or a multiselect."""
-        field = self.page.get_by_role("combobox", name=label)
-        field.click()
-        field.fill(option)
-        self.page.get_by_role("option", name=option, exact=True).click()
+        field = self.page.get_by_role("combobox", name=label, exact=True)
+        offered = self.page.get_by_role("option", name=option, exact=True)
+        end = time.monotonic() + 30
+        while not offered.is_visible():  # a redraw of the page closes a list that is open
+            assert time.monotonic() < end, f"{label} does not offer {option}"
+            field.click()
+            field.fill(option)
+            self.page.wait_for_timeout(300)
+        offered.click()
         self.page.keyboard.press("Escape")
         self.settle()
 

@@ -42,7 +42,7 @@ def test_an_address_brings_the_view_back(tab, another_tab):
 
 def test_cost_and_quality(tab):
     tab.open(f"costs?{TASKS}")
-    assert tab.page.locator("[data-testid=stVegaLiteChart]").count() == 3
+    tab.page.wait_for_function("document.querySelectorAll('.vega-embed canvas, .vega-embed svg').length >= 3")
     assert "The Pareto front" in tab.text() and "Query latency" in tab.text()
     tab.choose("Cost", "latency p95 (ms)")
     assert tab.page.get_by_role("columnheader", name="latency p95 (ms)").is_visible()
@@ -61,9 +61,8 @@ def test_compare(tab):
     text = tab.text()
     assert sample.DROP in text and "Corrected p" in text and "Relevant documents" in text
     first = tab.page.locator("article").first.inner_text()
-    tab.page.get_by_role("combobox", name="Query", exact=True).click()
-    tab.page.get_by_role("option").nth(3).click()
-    tab.settle()
+    fourth = tab.page.get_by_role("region", name="The queries that differ most").locator("tbody th").nth(3).inner_text()
+    tab.choose("Query", f"{fourth} [q{fourth.split()[-1]}]")
     assert tab.page.locator("article").first.inner_text() != first
 
 
@@ -74,9 +73,9 @@ def test_run_reached_from_the_leaderboard(tab):
     tab.settle()
     assert sample.SCRIPT in unquote_plus(tab.page.url)
     assert f"{sample.SCRIPT} on" in tab.text() and "First rendered inputs" in tab.text()
-    tab.page.get_by_text("Environment", exact=True).click()
+    tab.page.get_by_role("paragraph").filter(has_text="Environment").click()
     assert "AMD EPYC" in tab.text()
-    tab.choose("Task", "SciFact", )  # fmt: skip
+    tab.choose("Task", "SciFact")
     assert f"{sample.SCRIPT} on SciFact" in tab.text()
 
 
@@ -90,10 +89,9 @@ def test_search(tab):
     assert tab.page.locator("article").count() == 20
     assert "Sorting" in tab.page.locator("mark").all_inner_texts()
     assert "2 of 2 relevant documents" in tab.text() and " ms" in tab.text()
-    field.fill(sample.SCRIPT)
+    field.fill("<script>alert()</script>")
     field.press("Enter")
-    tab.settle()
-    assert "Nothing." in tab.text()
+    tab.page.wait_for_selector("text=Nothing.")
 
 
 def test_a_query_of_ten_megabytes(tab):

@@ -7,7 +7,7 @@ import streamlit as st
 from app import controls, reading
 from app.charts import BLUE, ORANGE
 from app.downloads import buttons
-from app.pages.queries import differing_queries
+from app.screens.queries import differing_queries
 from app.tables import Column, table
 from app.texts import plain
 from leaderboard.comparison import Comparison, Pair

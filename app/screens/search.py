@@ -14,7 +14,7 @@ from app.tables import Column, table
 from app.texts import plain, words
 from leaderboard.records import Texts
 
-_LONGEST = 2_000  # characters of a query
+_LONGEST = 2_000  # characters of a query; Streamlit cuts longer ones, in the browser and on arrival
 _COMMAND = "embedlab index --model bm25 --corpus DIR --out {folder}/bm25"
 _NONE = "none"
 
@@ -38,11 +38,6 @@ def page() -> None:
     texts = _judged()
     if not query.strip():
         st.caption("Both retrievers answer below. The address of the page keeps the query.")
-        return
-    if len(query) > _LONGEST:
-        st.error(
-            f"The query has {len(query):,} characters; at most {_LONGEST:,} are searched.", icon=":material/error:"
-        )
         return
     relevant = _relevant(texts, query)
     chosen = [name for name in (left, right) if name != _NONE]

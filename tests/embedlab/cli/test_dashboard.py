@@ -1,0 +1,78 @@
+"""`embedlab dashboard`: served on this machine alone, from any folder; what is wrong is said before anything starts."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = tmp_path / "home"
+    home.mkdir()
+    # With the list of benchmarks there already, the command need not import mteb.
+    (home / f"benchmarks-mteb-{version('mteb')}.json").write_text(json.dumps({"parts": {}, "main_revisions": {}}))
+    environment = {**os.environ, "EMBEDLAB_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", "from embedlab.cli import run; run()", "dashboard", "--port", str(port)]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert _answer(f"http://127.0.0.1:{port}/_stcore/health") == b"ok"
+            with socket.socket() as outside:
+                outside.settimeout(2)
+                assert outside.connect_ex((_outer_address(), port)) != 0
+        finally:
+            os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
+            _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert f"http://localhost:{port}" in errors.decode() and "Traceback" not in errors.decode()
+    assert not (home / "results.duckdb").exists()
+
+
+def test_a_port_in_use_is_one_message(cli, home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, _, errors = cli("dashboard", "--port", taken.getsockname()[1])
+    assert code == 2 and "is in use" in errors and "--port" in errors
+
+
+def test_a_folder_of_indexes_that_is_not_there(cli, home, tmp_path):
+    code, _, errors = cli("dashboard", "--indexes", tmp_path / "nowhere")
+    assert code == 2 and "There is no folder" in errors
+
+
+def _answer(address: str) -> bytes:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return urllib.request.urlopen(address, timeout=1).read()
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
+
+def _outer_address() -> str:
+    """This machine's address on its network; where it has none, another loopback address will do."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            return probe.getsockname()[0]
+        except OSError:
+            return "127.0.0.2"
