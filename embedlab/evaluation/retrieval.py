@@ -14,7 +14,7 @@ from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.vector_store import Vectors
 from embedlab.evaluation.views import View, coded, shape
 from leaderboard.records import PerQuery, Ranking, Texts
-from retrievers import make
+from retrievers import Hits, costs, make
 from retrievers.streaming import search_stream
 
 SNIPPET = 1_000  # characters of a document kept for the dashboard
@@ -67,18 +67,22 @@ def search_vectors(
             reporter=reporter,
         )
     normalise = similarity == "cosine"
-    retriever = make(coded(view.index, view.precision), metric="cosine" if normalise else "ip")
+    metric = "cosine" if normalise else "ip"
+    spec = coded(view.index, view.precision)
+    retriever = make(spec, metric=metric)
     asked = shape(queries.read(), view, normalise=normalise)
-    chunks = (shape(chunk, view, normalise=normalise) for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)))
-    whole = len(documents) * asked.shape[1] * 4
-    if (
-        whole > STREAM_BYTES
-        and view.index in EXACT
-        and coded(view.index, view.precision) == view.index
-        and data.candidates is None
-    ):
-        return _stream(view.index, chunks, asked, data, k=k, metric=retriever.metric, reporter=reporter)
-    return search(retriever, chunks, asked, data, k=k, reporter=reporter)
+
+    def chunks() -> Iterator[np.ndarray]:
+        for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)):
+            yield shape(chunk, view, normalise=normalise)
+
+    if spec in EXACT and data.candidates is None and len(documents) * asked.shape[1] * 4 > STREAM_BYTES:
+        return _stream(spec, chunks(), asked, data, k=k, metric=metric, reporter=reporter)
+    rows, scores, spent = search(retriever, chunks(), asked, data, k=k, reporter=reporter)
+    if spec not in EXACT and data.candidates is None:
+        exact = search_stream("torch", chunks(), asked, min(k, 10), metric=metric)
+        spent["recall_of_exact_at_10"] = costs.recall(Hits(rows[:, :10], scores[:, :10]), exact)
+    return rows, scores, spent
 
 
 def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int, reporter):
@@ -104,7 +108,7 @@ def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int,
         "search_seconds": searched,
         "queries_per_second": len(data.query_ids) / max(searched, 1e-9),
         "index_bytes": float(retriever.memory_bytes()),
-        **_latency(retriever, queries),
+        **costs.latency(retriever, queries, min(k, 10), singles=50),
     }
     return rows, scores, spent
 
@@ -123,17 +127,6 @@ def _stream(spec: str, chunks: Iterator, queries, data: RetrievalData, *, k: int
         seconds = time.perf_counter() - began
     spent = {"search_seconds": seconds, "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
     return rows, scores, spent
-
-
-def _latency(retriever, queries) -> dict[str, float]:
-    """Milliseconds for one query at a time, over the first 50, after one to warm up."""
-    number = min(50, queries.shape[0] if hasattr(queries, "shape") else len(queries))
-    taken = []
-    for position in [0, *range(number)]:
-        began = time.perf_counter()
-        retriever.search(queries[position : position + 1], 10)
-        taken.append(1000 * (time.perf_counter() - began))
-    return {f"latency_p{share}_ms": float(np.percentile(taken[1:], share)) for share in (50, 95, 99)}
 
 
 def _among_candidates(retriever, queries, data: RetrievalData, k: int) -> tuple[np.ndarray, np.ndarray]:
