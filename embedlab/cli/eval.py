@@ -154,7 +154,8 @@ def _as_json(run) -> dict:
         "precision": run.precision,
         "main_score": run.main_score,
         "main_metric": run.task.main_metric,
-        "scores": run.scores,
+        # JSON has no NaN, which an abstention score is where all queries score alike.
+        "scores": {name: None if value != value else value for name, value in run.scores.items()},
         "costs": run.costs,
         "run_id": run.id,
     }
