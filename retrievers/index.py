@@ -14,6 +14,8 @@ from retrievers import folder, ranking
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
 
+_EMPTY = "Index documents first: retriever.index(ids, documents)."
+
 
 @dataclass(eq=False)
 class Index(Retriever):
@@ -69,7 +71,7 @@ class Index(Retriever):
 
     def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         if not self.ids:
-            raise RetrieverError("The index is empty.", "Index documents first: retriever.index(ids, documents).")
+            raise RetrieverError("The index is empty.", _EMPTY)
         if not isinstance(k, int | np.integer) or k < 1:
             raise RetrieverError(f"k is {k!r}.", "Ask for 1 document or more.")
         rows = None if only is None else self._rows_of(only)
@@ -92,6 +94,9 @@ class Index(Retriever):
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "encoder"}
 
     def save(self, path: Path) -> None:
+        if not self.ids:
+            raise RetrieverError("The index is empty.", _EMPTY)
+
         def fill(target: Path) -> None:
             (target / "ids.json").write_text(json.dumps(list(self.ids), ensure_ascii=False), encoding="utf-8")
             self._write(target)

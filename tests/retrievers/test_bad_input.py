@@ -45,10 +45,12 @@ def test_ids_that_do_not_fit(ids, vectors):
     assert index.ids == ids[:3] and index.search(documents[:1], 5).rows.max() == 2, "a refused chunk adds nothing"
 
 
-def test_searches_that_make_no_sense(ids, vectors):
+def test_searches_that_make_no_sense(ids, vectors, tmp_path):
     documents, queries = vectors
     with pytest.raises(RetrieverError, match="empty"):
         retrievers.make("torch").search(queries, 3)
+    with pytest.raises(RetrieverError, match="empty"):
+        retrievers.make("faiss:flat").save(tmp_path / "index")
     index = retrievers.make("torch").index(ids, documents)
     for k in (0, -1, 2.5, "3"):
         with pytest.raises(RetrieverError, match="k is"):

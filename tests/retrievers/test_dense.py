@@ -105,14 +105,13 @@ def test_more_places_than_documents_stay_empty(spec, vectors):
     assert (index.search(queries, 2, only=[]).rows == -1).all()
 
 
-@pytest.mark.parametrize("spec", ["torch", "faiss:flat", "faiss:sq8", "faiss:binary,rescore=3"])
+@pytest.mark.parametrize("spec", ["torch", "faiss:flat", "faiss:binary,rescore=3"])
 def test_adding_in_chunks_is_indexing_at_once(spec, ids, vectors):
     documents, queries = vectors
     once = retrievers.make(spec, metric="cosine").index(ids[:300], documents[:300])
     chunks = retrievers.make(spec, metric="cosine")
-    for start in range(0, 300, 300 if spec == "faiss:sq8" else 70):  # SQ8 learns from its first chunk
-        chunks.add(ids[start : min(start + 70, 300)] if spec != "faiss:sq8" else ids[:300],
-                   documents[start : min(start + 70, 300)] if spec != "faiss:sq8" else documents[:300])  # fmt: skip
+    for start in range(0, 300, 75):
+        chunks.add(ids[start : start + 75], documents[start : start + 75])
     for got, wanted in zip(chunks.search(queries, 20), once.search(queries, 20), strict=True):
         np.testing.assert_allclose(got, wanted, atol=1e-6)
     assert chunks.corpus == once.corpus
