@@ -36,8 +36,8 @@ def serve(monkeypatch):
 def show(serve, sample_db):
     """A function that runs one page, with parameters in its address."""
 
-    def run(module: str, db: Path = sample_db, indexes: Path | str = "", **address) -> AppTest:
-        serve(db=db, indexes=indexes)
+    def run(module: str, db: Path = sample_db, indexes: Path | str = "", encoders: str = "", **address) -> AppTest:
+        serve(db=db, indexes=indexes, encoders=encoders)
         page = AppTest.from_string(f"from app.screens import {module}\n{module}.page()", default_timeout=60)
         for name, value in address.items():
             page.query_params[name] = value

@@ -1,5 +1,7 @@
 """The folder of indexes: what is found in it, and that nothing outside is."""
 
+from html import escape
+
 import pytest
 
 import retrievers
@@ -30,3 +32,28 @@ def test_a_broken_index_is_an_error_with_a_hint(tmp_path):
     with pytest.raises(RetrieverError, match="half-written") as caught:
         indexes.load(tmp_path / "one")
     assert caught.value.hint
+
+
+def test_a_sparse_models_expansion_terms_come_with_the_results(tmp_path, tiny_folder, show, monkeypatch):
+    import torch
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.sparse_encoder.modules import MLMTransformer, SpladePooling
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), initializer_range=0.3, **sizes)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = SparseEncoder(modules=[MLMTransformer(str(tmp_path)), SpladePooling("max")], device="cpu")
+    encoder = retrievers.Encoder(model, "splade@1", "splade")
+    documents = ["w1 w2 the cell", "w3 <b> gene"]
+    retrievers.Encoded(encoder, "sparse").index(["a", "b"], documents).save(tmp_path / "indexes" / "splade")
+    # What the command names in its settings: a function from an encoder's name to the encoder.
+    monkeypatch.setattr("tests.app.sample.encoder", lambda name: {"splade": encoder}[name], raising=False)
+    page = show("search", indexes=tmp_path / "indexes", encoders="tests.app.sample:encoder", q="w1 cell", right="none")
+    assert not page.exception and not page.error
+    html = "".join(element.proto.body for element in page.get("html"))
+    terms = retrievers.Encoded(encoder, "sparse").query_terms("w1 cell")
+    assert len(terms) > 1 and all(f">{escape(term)}</th>" in html for term, _ in terms[:20])
+    assert f"{terms[0][1]:.4f}" in html

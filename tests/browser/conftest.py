@@ -107,8 +107,12 @@ class Tab:
         assert self.page.locator('[data-testid="stException"]').count() == 0
         return self
 
-    def text(self) -> str:
-        return self.page.locator('[data-testid="stMain"]').inner_text()
+    def sees(self, *texts: str) -> None:
+        """Wait until the page shows all of these; parts of it are drawn after its script has ended."""
+        for text in texts:
+            self.page.wait_for_function(
+                "text => document.querySelector('[data-testid=stMain]').innerText.includes(text)", arg=text
+            )
 
     def choose(self, label: str, option: str) -> None:
         """Pick an option of a select box or a multiselect."""
