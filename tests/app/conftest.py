@@ -1,6 +1,7 @@
 """A sample store for the dashboard's tests, and its pages without a browser."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def sample_db(tmp_path_factory) -> Path:
 @pytest.fixture
 def serve(monkeypatch):
     """A function that puts settings into the environment, as the command does."""
+
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest leaves its script there
 
     def put(**settings) -> None:
         st.cache_resource.clear()

@@ -56,7 +56,7 @@ def site(tmp_path_factory):
         server.terminate()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must be gone before the next module's tests start theirs
 def chromium():
     from playwright.sync_api import sync_playwright
 
