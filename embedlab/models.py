@@ -1,8 +1,6 @@
 """From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's file."""
 
 import hashlib
-import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
@@ -73,12 +71,6 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
             f"The model {name} cannot be loaded: {error}", "Type again with --debug before the command."
         ) from error
     return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason, settings)
-
-
-def expand(names: Sequence[str]) -> list[str]:
-    """`names` with each group of data/groups.toml (`minis`) replaced by its members, each name once."""
-    groups = tomllib.loads((DATA / "groups.toml").read_text(encoding="utf-8"))
-    return list(dict.fromkeys(member for name in names for member in groups.get(name, [name])))
 
 
 def find(name: str) -> Card:

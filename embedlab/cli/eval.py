@@ -11,9 +11,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A card's name (`embedlab models`), `minis` for all that "
-        "ship with their weights, a hub id, a local folder, or "
-        "path/to/file.py:Class. Repeatable.",
+        help="A card's name (`embedlab models`), a hub id, a local folder, or path/to/file.py:Class. Repeatable.",
     ),
 ]
 Tasks = Annotated[

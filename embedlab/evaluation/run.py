@@ -57,7 +57,7 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
         UserError: a name in the request is unknown; nothing has been run then.
     """
     reporter = reporter or Reporter(request.db)
-    names = models.expand(request.models)
+    names = list(dict.fromkeys(request.models))
     for spec in request.indexes:
         make(spec)  # an unknown index is refused before any work
     cards = [models.find(name) for name in names]

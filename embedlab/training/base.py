@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedTokenizerFast
 
@@ -53,6 +54,10 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
 def write_random(folder: Path, tokenizer: PreTrainedTokenizerFast, architecture: str, **config) -> None:
     """Save a random backbone and its tokenizer in `folder`, as `from_pretrained` reads them.
 
+    Token embeddings start with unit variance, not with the usual 0.02: so a token's identity outweighs what random
+    layers add to it, and a model that sees few texts can match words before it has learned meanings. Where they are
+    also the output embeddings, the final norm starts small enough for logits of unit variance.
+
     Args:
         architecture: transformers' model type, such as "llama" (with its language-model head) or "bert".
         config: fields of its configuration; the vocabulary and the special tokens are the tokenizer's.
@@ -70,5 +75,10 @@ def write_random(folder: Path, tokenizer: PreTrainedTokenizerFast, architecture:
             f"Unknown architecture {architecture!r}.", "Give a model type of transformers: llama, bert."
         ) from error
     decoder = type(settings) in AutoModelForCausalLM._model_mapping and not hasattr(settings, "type_vocab_size")
-    (AutoModelForCausalLM if decoder else AutoModel).from_config(settings).save_pretrained(folder)
+    model = (AutoModelForCausalLM if decoder else AutoModel).from_config(settings)
+    torch.nn.init.normal_(model.get_input_embeddings().weight)
+    final_norm = getattr(model.base_model, "norm", None)
+    if decoder and settings.tie_word_embeddings and final_norm is not None:
+        torch.nn.init.constant_(final_norm.weight, settings.hidden_size**-0.5)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -99,7 +99,8 @@ def read(path: Path, base: str | None = None) -> Recipe:
     if not path.is_file() and path.parent == Path() and shipped.is_file():
         path = shipped
     if not path.is_file():
-        raise unknown("recipe", str(path), [p.stem for p in (DATA / "recipes").glob("*.toml")], "Or give a TOML file.")
+        names = sorted(p.stem for p in shipped.parent.glob("*.toml") if p.stem != "packages")
+        raise unknown("recipe", str(path), names, f"Shipped: {', '.join(names)}. Or give the path of a TOML file.")
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

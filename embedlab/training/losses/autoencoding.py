@@ -38,7 +38,7 @@ class _AutoEncoding(nn.Module):
         self.encoder_share = encoder_share
         self.decoder_share = decoder_share
         config = self.encoder.config
-        self.head = MaskedHead(config.hidden_size)
+        self.head = MaskedHead(self.vocabulary)
         self.decoder = DecoderLayer(config.hidden_size, config.num_attention_heads)
 
     @property

@@ -66,7 +66,7 @@ class MaskedToken(nn.Module):
         super().__init__()
         self.model = model
         self.share = share
-        self.head = MaskedHead(model[0].model.config.hidden_size)
+        self.head = MaskedHead(model[0].model.get_input_embeddings().weight)
 
     def forward(self, sentence_features, labels=None) -> torch.Tensor:
         features = dict(sentence_features[0])
@@ -81,13 +81,19 @@ class MaskedToken(nn.Module):
 class MaskedHead(nn.Module):
     """BERT's transform in front of the tied output embeddings: dense, GELU, norm.
 
+    Args:
+        embeddings: the tied output embeddings `[V, width]`.
+
     `forward` takes states `[..., width]` of the full width or, for Starbucks, of its first dimensions.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, embeddings: torch.Tensor):
         super().__init__()
+        width = embeddings.shape[1]
         self.dense = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
+        # Logits start with unit variance, whatever the scale of the embeddings.
+        nn.init.constant_(self.norm.weight, 1 / (embeddings.detach().float().std() * width**0.5).item())
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         dense = F.linear(states, self.dense.weight[:, : states.shape[-1]], self.dense.bias)

@@ -246,7 +246,7 @@ def test_auto_encoding_reaches_encoder_decoder_and_head(starbucks, name):
 
 
 def test_smae_reads_the_head_by_its_first_columns(starbucks):
-    head = language.MaskedHead(32)
+    head = language.MaskedHead(torch.randn(50, 32))
     narrow = torch.randn(2, 8)
     assert torch.allclose(head(narrow), head(F.pad(narrow, (0, 24))), atol=1e-6)
 
