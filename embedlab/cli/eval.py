@@ -82,11 +82,10 @@ def command(
             raise unknown(option, value, valid, f"Valid: {', '.join(valid)}.")
 
     from embedlab.evaluation.run import Request, evaluate
-    from embedlab.models import expand
 
     outcome = evaluate(
         Request(
-            models=expand(model),
+            models=model,
             tasks=[*(benchmark or ()), *(task or ())],
             indexes=_words(index),
             layers=_numbers("--layers", layers),
