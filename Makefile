@@ -7,7 +7,6 @@ export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
 
 eval: .venv/ready
 	$(BIN)/embedlab eval --model bm25 --model all-minilm-l6-v2 --benchmark stdlib-mini
-	$(BIN)/embedlab leaderboard --task StdlibMiniCodeSearch
 
 test: .venv/ready
 	$(BIN)/python -m pytest
