@@ -114,7 +114,7 @@ def digest(rows: Dataset) -> str:
 
 
 def lock(name: str) -> dict:
-    """A list of packages: the versions that the shipped checkpoints were trained on, and the pairs they gave.
+    """A list of packages in data/recipes/packages.toml, with `versions`: import name -> version.
 
     Raises:
         UserError: there is no list of this name.

@@ -1,7 +1,4 @@
-"""Every full-size recipe runs from end to end on a tiny base: its method, objectives, settings and adapters fit.
-
-Those of the minis have the same parts; that they run, the shipped checkpoints show.
-"""
+"""Every shipped recipe runs from end to end on a tiny base: its method, objectives, settings and adapters fit."""
 
 from dataclasses import replace
 from pathlib import Path
