@@ -15,9 +15,7 @@ from embedlab.training import untrained
 from embedlab.training.recipe import read
 from embedlab.training.run import train
 
-RECIPES = sorted(
-    path.stem for path in (DATA / "recipes").glob("*.toml") if path.stem != "packages" and "-mini" not in path.stem
-)
+RECIPES = sorted(path.stem for path in (DATA / "recipes").glob("*.toml") if path.stem != "packages")
 ON_ENCODERS = ("encoder", "starbucks")
 
 
