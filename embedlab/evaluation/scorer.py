@@ -42,14 +42,16 @@ def rank(
     Returns:
         Rows and scores of the same shapes, ordered, with empty places (-1, -inf) last.
     """
-    scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
+    rows, scores = np.array(rows), np.array(scores, dtype=np.float32)
+    scores[rows < 0] = -np.inf
     if remove_self:
         row_of = {document: row for row, document in enumerate(document_ids)}
         own = np.array([row_of.get(query, -2) for query in query_ids], dtype=rows.dtype)
         scores[rows == own[:, None]] = -np.inf
-    rows = np.where(np.isneginf(scores), -1, rows)
-    if (scores[:, 1:] >= scores[:, :-1]).any():  # out of order, or tied
-        rows, scores = _sort(rows, scores, document_ids)
+    rows[scores == -np.inf] = -1
+    unordered = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))  # out of order, or tied
+    if len(unordered):
+        rows[unordered], scores[unordered] = _sort(rows[unordered], scores[unordered], document_ids)
     if skip_first:
         rows, scores = rows[:, 1:], scores[:, 1:]
     return rows, scores
