@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(model, folder, home, kills: int) -> tuple[int, str]:
+def run(model, folder, home, kills: int) -> tuple[int, list[str]]:
     answer = subprocess.run(
         [sys.executable, SCRIPT, model, folder, home, str(kills)],
         capture_output=True,
@@ -41,12 +41,13 @@ def run(model, folder, home, kills: int) -> tuple[int, str]:
         cwd=Path(__file__).parents[3],
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
-    killed, digest = answer.stdout.split()[-2:]
-    return int(killed), digest
+    killed, *digests = answer.stdout.split()
+    return int(killed), digests
 
 
 def test_killed_runs_end_with_the_same_bits(tiny_folder, folder, tmp_path):
     _, undisturbed = run(tiny_folder, folder, tmp_path / "undisturbed", 0)
     killed, resumed = run(tiny_folder, folder, tmp_path / "killed", 20)
+    assert killed == 20
     assert resumed == undisturbed
-    assert killed >= 3, "the machine was too quick for the kills to hit"
+    assert len(undisturbed) == 1
