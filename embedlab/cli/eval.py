@@ -105,17 +105,25 @@ def command(
     )
     if as_json:
         typer.echo(json.dumps({"runs": [_as_json(run) for run in outcome.runs]}, default=str))
-    else:
+    elif outcome.runs:
         _print(outcome, db or home() / "results.duckdb")
     if outcome.failures:
-        lines = [
-            f"  {failure.model} on {failure.task}: {failure.problem} {failure.hint}" for failure in outcome.failures
-        ]
-        raise UserError(
-            f"{len(outcome.failures)} of {len(outcome.failures) + len(outcome.runs)} evaluations failed; "
-            "the others are recorded.",
-            "\n".join(lines),
-        )
+        raise _summary(outcome)
+
+
+def _summary(outcome):
+    """The error that ends a run of which something failed: each problem once, with what it befell."""
+    from embedlab.errors import UserError
+
+    befell: dict[tuple[str, str], list[str]] = {}
+    for failure in outcome.failures:
+        befell.setdefault((failure.problem, failure.hint), []).append(f"{failure.model} on {failure.task}")
+    if len(befell) == 1 and not outcome.runs:
+        return UserError(*next(iter(befell)))
+    lines = [f"  {', '.join(where)}: {problem} {hint}" for (problem, hint), where in befell.items()]
+    number, all_of_them = len(outcome.failures), len(outcome.failures) + len(outcome.runs)
+    kept = "; the others are recorded" if outcome.runs else ""
+    return UserError(f"{number} of {all_of_them} evaluations failed{kept}.", "\n".join(lines))
 
 
 def _words(text: str) -> list[str]:

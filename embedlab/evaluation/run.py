@@ -65,7 +65,7 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     store, outcome = Store(request.db), Outcome()
     for name, card in zip(names, cards, strict=True):
         todo = [task for task in selected if _applies(card, task, outcome, reporter)]
-        with _recorded(outcome, store, request, name, [task.metadata.name for task in todo], reporter):
+        with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
             model = models.load(name, device=request.device, dtype=request.dtype)
             loading = time.perf_counter() - started
@@ -76,7 +76,7 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
             )
             for task in todo:
                 with (
-                    _recorded(outcome, store, request, name, [task.metadata.name], reporter),
+                    _recorded(outcome, request, name, [task.metadata.name], reporter),
                     reporter.evaluation(model.name, task.metadata.name),
                 ):
                     tasks.load(task)
@@ -84,6 +84,9 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
                         run = run_record(request, model, task, *part[:3], loading, part[3])
                         store.add(run)
                         outcome.runs.append(run)
+    if outcome.runs:  # a request of which nothing came leaves the store as it was
+        for failure in outcome.failures:
+            store.add_failure(failure)
     return outcome
 
 
@@ -99,9 +102,7 @@ def _applies(card: Card, task, outcome: Outcome, reporter: Reporter) -> bool:
 
 
 @contextmanager
-def _recorded(
-    outcome: Outcome, store: Store, request: Request, model: str, names: list[str], reporter: Reporter
-) -> Iterator[None]:
+def _recorded(outcome: Outcome, request: Request, model: str, names: list[str], reporter: Reporter) -> Iterator[None]:
     """Turn an error into recorded failures of the named tasks, so that the rest goes on."""
     try:
         yield
@@ -112,6 +113,5 @@ def _recorded(
         hint = getattr(error, "hint", "") or "Type `embedlab --debug eval ...` to see where it happened."
         for name in names:
             failure = records.Failure(model, name, problem, hint, asked=asked(request))
-            store.add_failure(failure)
             outcome.failures.append(failure)
-        reporter.say(f"{model} on {', '.join(names)} failed: {problem}\n{hint}")
+        reporter.say(f"{model} on {', '.join(names)} failed: {problem}")
