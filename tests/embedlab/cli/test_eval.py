@@ -222,3 +222,21 @@ def test_cross_encoders_reorder_candidates(cli, home, folder, tmp_path, word_tok
     (run,) = json.loads(out)["runs"]
     assert run["scores"]["recall_at_3"] == 1.0
     assert run["costs"]["pairs_per_second"] > 0
+
+
+def test_a_method_trained_for_pairs_takes_its_diagonal(cli, home, folder, tiny_folder, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    from embedlab.encoders.matryoshka import Views
+
+    model = SentenceTransformer(str(tiny_folder), device="cpu")
+    SentenceTransformer(modules=[*model, Views([(1, 8), (3, 32)])], device="cpu").save(str(tmp_path / "pairs"))
+    command = ("eval", "--model", tmp_path / "pairs", "--task", folder, "--json")
+    code, out, err = cli(*command, "--views", "diagonal")
+    assert code == 0, err
+    assert {(run["layer"], run["dim"]) for run in json.loads(out)["runs"]} == {(1, 8), (3, 32)}
+    code, _, err = cli(*command, "--layers", "2", "--dims", "8")
+    assert code == 2
+    assert "was not trained for 8 dimensions after layer 2" in err
+    code, out, _ = cli(*command, "--layers", "2", "--dims", "8", "--force")
+    assert [(run["layer"], run["dim"]) for run in json.loads(out)["runs"]] == [(2, 8)]
