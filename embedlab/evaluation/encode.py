@@ -129,10 +129,8 @@ class Encoder:
             first_tokens=[self._first_tokens(text, prompt, role) for text in texts[:1]],
         )
         if wanted:
-            lacking = np.logical_or.reduce([missing[layer] for layer in wanted])
-            self._fill(
-                texts, keys, np.flatnonzero(lacking), prompt, role, {layer: spaces[layer] for layer in wanted}, cost
-            )
+            lacking = {layer: missing[layer] for layer in wanted}
+            self._fill(texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
         vectors = {layer: spaces[own].vectors(keys) for layer, own in asked.items()}
         first = next(iter(vectors.values()))
         tokens = first.tokens()
@@ -145,7 +143,8 @@ class Encoder:
         """The last layer under its other name, None, so that both share one space."""
         return None if layer is not None and layer == self.depth else layer
 
-    def _fill(self, texts, keys, lacking, prompt, role, spaces: dict[int | None, Space], cost: Cost) -> None:
+    def _fill(self, texts, keys, missing: dict, prompt, role, spaces: dict[int | None, Space], cost: Cost) -> None:
+        lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
         _, first = np.unique(keys[lacking], return_index=True)
         lengths = np.array([len(texts[i]) for i in lacking[first]])
         # By length, then key: the order, and with it every batch, does not depend on how the texts arrived.
@@ -155,15 +154,19 @@ class Encoder:
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, ThreadPoolExecutor(1) as ahead:
             prepared = None
             parts = list(_shards(texts, todo))
+
+            def texts_of(part: np.ndarray) -> list[str]:
+                return [texts[i] for i in part]
+
             for number, part in enumerate(parts):
-                features = prepared.result() if prepared else self._prepare(texts, part, prompt, role)
+                features = prepared.result() if prepared else self._features(texts_of(part), prompt, role)
                 if number + 1 < len(parts):  # the next shard is tokenised while the model works on this one
-                    prepared = ahead.submit(self._prepare, texts, parts[number + 1], prompt, role)
+                    prepared = ahead.submit(self._features, texts_of(parts[number + 1]), prompt, role)
                 began = time.perf_counter()
-                tokens, outputs = self._run(features, [texts[i] for i in part], prompt, role, list(spaces))
+                tokens, outputs = self._run(features, texts_of(part), prompt, role, list(spaces))
                 seconds = time.perf_counter() - began
                 for layer, vectors in outputs.items():
-                    fresh = ~spaces[layer].has(keys[part])
+                    fresh = missing[layer][part]
                     spaces[layer].add(keys[part][fresh], tokens[fresh], vectors[fresh], seconds)
                 cost.encoded_texts += len(part)
                 cost.encoded_tokens += int(tokens.sum())
@@ -174,9 +177,6 @@ class Encoder:
         """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""
         ids = self._features([text], prompt, role).get("input_ids")
         return self.model.encoder.tokenizer.convert_ids_to_tokens(ids[0, :40].tolist()) if ids is not None else []
-
-    def _prepare(self, texts, part, prompt, role) -> dict:
-        return self._features([texts[i] for i in part], prompt, role)
 
     def _features(self, texts: list[str], prompt: str, role: str) -> dict:
         """What the model's forward pass takes; methods choose lengths and templates by the role."""

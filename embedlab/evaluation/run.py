@@ -43,11 +43,10 @@ class Request:
 
 @dataclass
 class Outcome:
-    """What came of a request: the stored runs, and what failed or did not apply."""
+    """What came of a request: the stored runs, and what failed."""
 
     runs: list[records.Run] = field(default_factory=list)
     failures: list[records.Failure] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
 
 
 def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
@@ -64,7 +63,7 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     selected = tasks.resolve(request.tasks, data_dir=request.data_dir, split=request.split)
     store, outcome = Store(request.db), Outcome()
     for name, card in zip(names, cards, strict=True):
-        todo = [task for task in selected if _applies(card, task, outcome, reporter)]
+        todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
             model = models.load(name, device=request.device, dtype=request.dtype)
@@ -90,13 +89,11 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     return outcome
 
 
-def _applies(card: Card, task, outcome: Outcome, reporter: Reporter) -> bool:
+def _applies(card: Card, task, reporter: Reporter) -> bool:
     """Whether the model can do the task at all; bm25 ranks documents and has no vectors to classify or cluster."""
     ranks = task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
     if card.kind == "lexical" and not ranks:
-        line = f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs vectors."
-        outcome.skipped.append(line)
-        reporter.say(line)
+        reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs vectors.")
         return False
     return True
 

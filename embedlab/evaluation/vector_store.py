@@ -40,6 +40,7 @@ class Space:
         self.folder = (root or home() / "vectors") / space_address(ingredients)
         self._keys = np.empty(0, dtype="V16")
         self._place = np.empty((0, 2), dtype=np.int64)  # shard and row of each key
+        self._unsorted = 0  # shards, the last ones, whose keys are not among these yet
         self._shards: list[Shard] = []
         self.refresh()
 
@@ -54,9 +55,7 @@ class Space:
                 print(f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.", file=sys.stderr)
                 self._drop(shard)
             else:
-                self._shards.append(shard)
-                self._adopt(len(self._shards) - 1)
-        self._sort()
+                self._adopt(shard)
 
     def has(self, keys: np.ndarray) -> np.ndarray:
         """Which of the keys (dtype V16) have a vector here: bool `[n]`."""
@@ -82,9 +81,7 @@ class Space:
                 "Free some space (`embedlab cache prune`) or set EMBEDLAB_HOME to another folder; "
                 "what was finished is kept.",
             ) from error
-        self._shards.append(shard)
-        self._adopt(len(self._shards) - 1)
-        self._sort()
+        self._adopt(shard)
 
     def vectors(self, keys: np.ndarray) -> "Vectors":
         """The vectors of the keys, read when asked for.
@@ -98,20 +95,28 @@ class Space:
         return Vectors(self.folder, self._shards, self._place[at])
 
     def _find(self, keys: np.ndarray) -> np.ndarray:
+        self._sort()
         if not len(self._keys):
             return np.full(len(keys), -1)
         at = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
         return np.where(self._keys[at] == keys, at, -1)
 
-    def _adopt(self, number: int) -> None:
-        keys = shards.keys_of(self.folder, self._shards[number])
-        self._keys = np.concatenate([self._keys, keys])
-        place = np.stack([np.full(len(keys), number), np.arange(len(keys))], axis=1)
-        self._place = np.concatenate([self._place, place])
+    def _adopt(self, shard: Shard) -> None:
+        self._shards.append(shard)
+        self._unsorted += 1
 
     def _sort(self) -> None:
+        """Take in the keys of new shards: when somebody looks, not at every addition, which would be quadratic."""
+        if not self._unsorted:
+            return
+        keys, places = [self._keys], [self._place]
+        for number in range(len(self._shards) - self._unsorted, len(self._shards)):
+            keys.append(shards.keys_of(self.folder, self._shards[number]))
+            places.append(np.stack([np.full(len(keys[-1]), number), np.arange(len(keys[-1]))], axis=1))
+        self._keys, self._place = np.concatenate(keys), np.concatenate(places)
         order = np.argsort(self._keys, kind="stable")
         self._keys, self._place = self._keys[order], self._place[order]
+        self._unsorted = 0
 
     def _drop(self, shard: Shard) -> None:
         with FileLock(self.folder / "lock"):
