@@ -1,6 +1,7 @@
 """Model cards: what embedlab knows of a model, as TOML in data/models/."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -34,11 +35,20 @@ class Card:
     prompts: dict[str, str] = field(default_factory=dict)  # by role (query, document), task type or task name
     instruction: str = ""  # template with {instruction}, filled with the task's own instruction
     instruct_documents: bool = False  # the instruction also precedes documents of asymmetric tasks
+    group: str = ""  # a name that stands for all its cards in `embedlab eval --model`
     checkpoint: str = ""  # folder under data/checkpoints, for weights that ship with embedlab
     offline: dict = field(default_factory=dict)  # a Python package that carries the same weights, with their sha256
     settings: dict = field(default_factory=dict)  # keyword arguments of the method's loader
     published: list[dict] = field(default_factory=list)  # {task, metric, score, source}
     notes: str = ""
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """`names` with each group (`minis`) replaced by its cards' names, each name once."""
+    groups: dict[str, list[str]] = {}
+    for card in cards().values():
+        groups.setdefault(card.group, []).append(card.name)
+    return list(dict.fromkeys(member for name in names for member in (groups.get(name) or [name])))
 
 
 @cache

@@ -11,7 +11,8 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A card's name (`embedlab models`), a hub id, a local folder, or path/to/file.py:Class. Repeatable.",
+        help="A card's name (`embedlab models`), a hub id, a local folder, path/to/file.py:Class, or "
+        "minis for all that ship. Repeatable.",
     ),
 ]
 Tasks = Annotated[
@@ -81,11 +82,12 @@ def command(
         if value not in valid:
             raise unknown(option, value, valid, f"Valid: {', '.join(valid)}.")
 
+    from embedlab.cards import expand
     from embedlab.evaluation.run import Request, evaluate
 
     outcome = evaluate(
         Request(
-            models=model,
+            models=expand(model),
             tasks=[*(benchmark or ()), *(task or ())],
             indexes=_words(index),
             layers=_numbers("--layers", layers),

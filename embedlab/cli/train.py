@@ -13,6 +13,9 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="The folder of the result; EMBEDLAB_HOME/trained/NAME by default.")
     ] = None,
+    as_it_is: Annotated[
+        bool, typer.Option("--untrained", help="Save the model before its first step, to compare the trained one with.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The record as JSON on standard output, nothing else.")
@@ -26,14 +29,18 @@ def command(
     hub.settle()
     try:
         from embedlab.training.recipe import read
-        from embedlab.training.run import train
+        from embedlab.training.run import save_untrained, train
     except ImportError as error:
         if error.name in ("accelerate", "datasets", "peft"):
             raise missing_extra("Training", "train") from None
         raise
 
     found = read(recipe, base)
-    target = out or home() / "trained" / found.name
+    target = out or home() / "trained" / (f"{found.name}-untrained" if as_it_is else found.name)
+    if as_it_is:
+        save_untrained(found, target)
+        typer.echo(json.dumps({"model": str(target)}) if as_json else f"{found.name} before training: {target}")
+        return
     record = train(found, target, device=device)
     if as_json:
         typer.echo(json.dumps({"model": str(target), **record}, default=str))

@@ -51,7 +51,9 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
     )
 
 
-def write_random(folder: Path, tokenizer: PreTrainedTokenizerFast, architecture: str, **config) -> None:
+def write_random(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, architecture: str, *, words: Path | None = None, **config
+) -> None:
     """Save a random backbone and its tokenizer in `folder`, as `from_pretrained` reads them.
 
     Token embeddings start with unit variance, not with the usual 0.02: so a token's identity outweighs what random
@@ -60,10 +62,12 @@ def write_random(folder: Path, tokenizer: PreTrainedTokenizerFast, architecture:
 
     Args:
         architecture: transformers' model type, such as "llama" (with its language-model head) or "bert".
+        words: a trained model without layers, of the same tokenizer and width, whose token embeddings and norm are
+            taken over.
         config: fields of its configuration; the vocabulary and the special tokens are the tokenizer's.
 
     Raises:
-        UserError: transformers has no such architecture.
+        UserError: transformers has no such architecture, or `words` has other dimensions.
     """
     ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
     try:
@@ -76,9 +80,24 @@ def write_random(folder: Path, tokenizer: PreTrainedTokenizerFast, architecture:
         ) from error
     decoder = type(settings) in AutoModelForCausalLM._model_mapping and not hasattr(settings, "type_vocab_size")
     model = (AutoModelForCausalLM if decoder else AutoModel).from_config(settings)
-    torch.nn.init.normal_(model.get_input_embeddings().weight)
-    final_norm = getattr(model.base_model, "norm", None)
-    if decoder and settings.tie_word_embeddings and final_norm is not None:
-        torch.nn.init.constant_(final_norm.weight, settings.hidden_size**-0.5)
+    embeddings = model.get_input_embeddings().weight
+    norm = model.base_model.norm if decoder else model.base_model.embeddings.LayerNorm
+    torch.nn.init.normal_(embeddings)
+    if words:
+        _take_words(AutoModel.from_pretrained(words), embeddings, norm.weight)
+    if decoder and settings.tie_word_embeddings:
+        norm.weight.data *= settings.hidden_size**-0.5 / norm.weight.data.square().mean().sqrt()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def _take_words(words, embeddings: torch.Tensor, norm: torch.Tensor) -> None:
+    source = words.get_input_embeddings().weight
+    if source.shape != embeddings.shape:
+        raise UserError(
+            f"The words have {list(source.shape)} embeddings, the new base {list(embeddings.shape)}.",
+            "Give [base] the same tokenizer and hidden_size as its words.",
+        )
+    embeddings.copy_(source)
+    norm.copy_(words.norm.weight)

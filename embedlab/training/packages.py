@@ -12,7 +12,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -69,16 +69,8 @@ def words(text: str) -> tuple[str, ...]:
 
 def versions(packages: list[str]) -> dict[str, str]:
     """Import name -> installed version, "" where the package tells none."""
-    found = {}
-    for package in sorted(packages):
-        try:
-            found[package] = version(_DISTRIBUTIONS.get(package, package))
-        except PackageNotFoundError:
-            found[package] = ""
-    return found
-
-
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+    distributions = packages_distributions()
+    return {name: version(min(distributions[name])) if name in distributions else "" for name in sorted(packages)}
 
 
 class Unseen:
@@ -119,7 +111,7 @@ def _folder(package: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f"The training data come out of installed packages, and {package!r} is not installed.",
-            "Type: pip install 'embedlab[train]', or take the package out of the recipe's data.packages.",
+            "Type: pip install 'embedlab[all]', or take the package out of the recipe's data.packages.",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 

@@ -53,7 +53,7 @@ class Stage:
     optimizer: str = "adamw_torch"
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
-    precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 where the hardware multiplies it
+    precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs and on CPUs with AMX
     save_steps: int = 100
     settings: dict = field(default_factory=dict)
     lora: Lora | None = None

@@ -7,6 +7,7 @@ import shutil
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -69,6 +70,21 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
     return _finish(model, recipe, base, out)
 
 
+def save_untrained(recipe: Recipe, out: Path) -> None:
+    """Save the model of `recipe` as it is before the first step: what the trained one is measured against.
+
+    Raises:
+        UserError: `out` holds something, or a part of the recipe does not fit another.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
+    with TemporaryDirectory() as work:
+        base = _base(recipe, Path(work), {})
+        set_seed(recipe.seed)
+        model = untrained.build(recipe.method, base, recipe.settings)
+        model.to(getattr(torch, recipe.dtype)).save(str(out), create_model_card=False)
+
+
 def _run(model, stage: Stage, rows, folder: Path, seed: int, show) -> list[dict]:
     """Train one stage in place; the loss curve, one row per logged step."""
     objective = objectives.OBJECTIVES[stage.objective]
@@ -127,6 +143,7 @@ def _base(recipe: Recipe, work: Path, origins: dict) -> str | Path:
     config = dict(recipe.base)
     source = config.pop("tokenizer", None)
     vocabulary = config.pop("vocabulary", 4096)
+    words = untrained.resolve(config.pop("words")) if "words" in config else None
     if "architecture" not in config:
         raise UserError(f"[base] of {recipe.name} has no architecture.", 'Give a model type: architecture = "llama".')
     if not (folder / "config.json").is_file():
@@ -137,7 +154,7 @@ def _base(recipe: Recipe, work: Path, origins: dict) -> str | Path:
             tokenizer = train_tokenizer(objectives.arrange(rows, "text")["text"], vocabulary)
         folder.mkdir(parents=True, exist_ok=True)
         set_seed(recipe.seed)
-        write_random(folder, tokenizer, **config)
+        write_random(folder, tokenizer, words=words, **config)
     return folder
 
 

@@ -16,6 +16,7 @@ from sentence_transformers import (
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from embedlab.training.batches import SimilarLengths
 from embedlab.training.progress import Show
 
 STATE = "state.pt"
@@ -91,6 +92,7 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
         dataloader_pin_memory=not on_cpu,
         seed=seed,
         data_seed=seed,
+        batch_sampler=SimilarLengths,
         report_to=[],
         disable_tqdm=True,
     )
@@ -105,8 +107,11 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
 
 
 def _bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to train under autocast. CPUs without AMX take several times as long for it, above all backwards."""
     from embedlab.models import choose_dtype
 
+    if precision == "auto" and device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
+        return False
     return choose_dtype(precision, str(device))[0] == "bfloat16"
 
 
