@@ -71,6 +71,17 @@ class Causal2Vec(InputModule):
         self.projector = nn.Sequential(
             nn.Linear(encoder.config.hidden_size, width), nn.GELU(), nn.Linear(width, width)
         ).to(decoder.model.dtype)
+        self._start_projector()
+
+    @torch.no_grad()
+    def _start_projector(self) -> None:
+        """Start with a Contextual token as large as the decoder's tokens: a small one drowns in what layers add to it."""
+        first, _, last = self.projector
+        size = self.decoder.model.get_input_embeddings().weight.float().std().item()
+        for layer, gain in ((first, 1.0), (last, 3 * size)):  # 3: what the mean over states and GELU take away
+            weight = torch.empty_like(layer.weight, dtype=torch.float32)
+            layer.weight.copy_(nn.init.orthogonal_(weight, gain))
+            nn.init.zeros_(layer.bias)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

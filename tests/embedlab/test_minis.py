@@ -16,7 +16,7 @@ PAIRS = {
     "Close the file and release the lock.": "def close(self):\n    self.file.close()\n    self.lock.release()",
     "Sort the list in descending order.": "def sort_descending(values):\n    return sorted(values, reverse=True)",
     "Parse the date from a string.": "def parse_date(text):\n    return datetime.strptime(text, DATE_FORMAT).date()",
-    "Send an email message over SMTP.": "def send(message):\n    with smtplib.SMTP(host) as smtp:\n        smtp.send_message(message)",
+    "Send an email over SMTP.": "def send(message):\n    with smtplib.SMTP(host) as smtp:\n        smtp.send(message)",
 }
 
 

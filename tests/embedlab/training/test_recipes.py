@@ -31,8 +31,10 @@ def in_small(recipe, decoder, encoder, pairs_file):
     if isinstance(base, str):
         base = str(encoder if recipe.method in ON_ENCODERS else decoder)
     else:
-        base = base | {"hidden_size": 40, "intermediate_size": 16, "num_hidden_layers": 2, "vocabulary": 300}
-        base |= {"tokenizer": str(decoder)} if "tokenizer" in base else {}
+        small = {"hidden_size": 32, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2}
+        small |= {"num_hidden_layers": min(2, base["num_hidden_layers"]), "vocabulary": 300}
+        small |= {"tokenizer": str(decoder), "words": str(decoder)}
+        base = base | {key: value for key, value in small.items() if key in base}
     data = {"path": str(pairs_file)}
     if recipe.data.get("negatives"):
         data["negatives"] = {"teacher": "any", "number": 1, "ratio": 0.9999}

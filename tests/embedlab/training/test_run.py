@@ -13,7 +13,7 @@ from embedlab.errors import UserError
 from embedlab.resources import DATA
 from embedlab.training import data, untrained
 from embedlab.training.recipe import read
-from embedlab.training.run import train
+from embedlab.training.run import save_untrained, train
 
 TWO_STAGES = """
 method = "gem"
@@ -68,6 +68,17 @@ def recipe_file(tmp_path, decoder, pairs_file):
     path = tmp_path / "two-stages.toml"
     path.write_text(TWO_STAGES.format(base=decoder, pairs=pairs_file))
     return path
+
+
+def test_the_untrained_twin_is_the_model_before_its_first_step(recipe_file, tmp_path):
+    recipe = read(recipe_file)
+    save_untrained(recipe, tmp_path / "before")
+    trained = train(recipe, tmp_path / "after", device="cpu")
+    before, after = weights(tmp_path / "before"), weights(tmp_path / "after")
+    assert before.keys() == after.keys() and trained["final_loss"]
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    with pytest.raises(UserError, match="not empty"):
+        save_untrained(recipe, tmp_path / "before")
 
 
 def test_a_killed_run_ends_with_the_same_weights(recipe_file, tmp_path):
