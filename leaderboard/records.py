@@ -13,7 +13,7 @@ class Model:
 
     name: str
     revision: str = ""
-    kind: str = "dense"  # dense | sparse | lexical | cross | hybrid
+    kind: str = "dense"  # dense | sparse | lexical | cross | hybrid | rag
     details: dict = field(default_factory=dict)  # the card: dim, parameters, licence, public, training sets, ...
 
 

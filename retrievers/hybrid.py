@@ -39,6 +39,8 @@ class Fusion(Retriever):
             raise RetrieverError(f"Unknown fusion {method!r}.", f"Known: {', '.join(METHODS)}.")
         if weights is not None and len(weights) != len(parts):
             raise RetrieverError(f"{len(weights)} weights for {len(parts)} retrievers.", "Give one weight for each.")
+        if depth < 1 or k < 0:
+            raise RetrieverError(f"A fusion with depth {depth} and k {k}.", "The depth is 1 or more, k 0 or more.")
         self.parts, self.method, self.depth, self.k = list(parts), method, depth, k
         self.weights = [float(weight) for weight in (weights if weights is not None else [1.0] * len(parts))]
         self._merged: tuple[list[int], list[str], list[np.ndarray]] = ([], [], [])

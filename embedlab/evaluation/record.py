@@ -29,6 +29,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "attention_kernel": getattr(getattr(model.encoder, "config", None), "_attn_implementation", None),
         "first_inputs": cost.first_inputs if cost else [],
         "first_tokens": cost.first_tokens if cost else [],
+        "parts": parts(model, part.get("prompts", {})),
         "sources": [str(source) for source in getattr(task, "sources", ())],
     }
     return records.Run(
@@ -57,6 +58,25 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         ranking=part.get("ranking"),
         texts=part.get("texts"),
     )
+
+
+def parts(model, prompts: dict) -> dict:
+    """What each part of a composed model resolved to, by the name it has in the expression; {} for other models."""
+    return {
+        name: {
+            "model": part.identity,
+            "kind": part.card.kind,
+            "method": part.card.method,
+            "device": part.device,
+            "dtype": part.dtype,
+            "dtype_reason": part.dtype_reason,
+            "settings": part.settings or part.card.settings,
+            "prompts": prompts.get(name, {}),
+            "max_length": part.card.max_length,
+            "similarity": part.card.similarity,
+        }
+        for name, part in (getattr(model, "parts", None) or {}).items()
+    }
 
 
 def _facts(card: Card) -> dict:
