@@ -91,6 +91,19 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One question of a RAG run; (pipeline, question) identifies it."""
+
+    pipeline: str  # digest of all that shapes an answer but the question; the run has it in `resolved`
+    question: str  # its text
+    documents: list[str]  # ids of those retrieved, best first
+    scores: list[float]  # theirs
+    answer: str | None = None  # None where nothing was generated
+    costs: dict[str, float] = field(default_factory=dict)  # retrieve_seconds, generate_seconds, prompt_tokens, ...
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
 class Failure:
     """A task that could not be finished: recorded beside the runs, so that nothing fails silently."""
 
