@@ -52,7 +52,7 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     hub.settle()
     from embedlab.encoders import from_file, method, recognise
 
-    _quiet()
+    quiet()
     device = choose_device(device)
     dtype_name, torch_dtype, reason = choose_dtype(dtype, device)
     if card.method == "file":
@@ -60,7 +60,7 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
         revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
         return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason)
 
-    folder, revision = _weights(card)
+    folder, revision = weights(card)
     if card.method == "auto":
         card = replace(card, method=recognise(folder), kind=_kind(folder), **_known_to_mteb(card.source))
     settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}
@@ -110,7 +110,7 @@ def _known_to_mteb(source: str) -> dict:
     }
 
 
-def _weights(card: Card) -> tuple[Path, str]:
+def weights(card: Card) -> tuple[Path, str]:
     """The folder with the model's files, and its revision."""
     local = Path(card.source) if card.source else None
     if card.checkpoint:
@@ -185,7 +185,7 @@ def _kind(folder: Path) -> str:
     return "cross" if "ForSequenceClassification" in text and not (folder / "modules.json").is_file() else "dense"
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """No bars or notices of the libraries while weights load: the command line has its own."""
     from transformers.utils import logging
 
