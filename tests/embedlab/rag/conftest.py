@@ -1,21 +1,14 @@
 """A small collection with questions, tiny random language models, and a server that speaks OpenAI's protocol."""
 
-import json
-import re
+import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-CAPITALS = {
-    "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Austria": "Vienna", "Norway": "Oslo", "Greece": "Athens",
-    "Japan": "Tokyo", "Peru": "Lima", "Kenya": "Nairobi", "Egypt": "Cairo", "Cuba": "Havana", "Chad": "N'Djamena",
-}  # fmt: skip
+sys.path.insert(0, str(Path(__file__).parent))  # capitals_server.py, for the tests beside it
 
-
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+from capitals_server import CAPITALS, Server, write
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +38,7 @@ def index(capitals, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def language_model(tmp_path_factory):
-    """The folder of a random Llama of two layers and 256 positions."""
+    """The folder of a random Llama of two layers and 192 positions."""
     import torch
 
     from embedlab.training.base import train_tokenizer, write_random
@@ -55,55 +48,8 @@ def language_model(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "talker"
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    write_random(folder, train_tokenizer(texts * 4, 400), "llama", **sizes, max_position_embeddings=256)
+    write_random(folder, train_tokenizer(texts * 4, 400), "llama", **sizes, max_position_embeddings=192)
     return folder
-
-
-class Server(ThreadingHTTPServer):
-    """Answers with the first word of the first document; keeps the requests, and fails or hangs where told to."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.models, self.requests, self.fail_from, self.hang_from = ["reader"], [], None, None
-        self.hanging, self.url = threading.Event(), f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.answer(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self.server.models]})
-
-    def do_POST(self):
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        number = len(self.server.requests)
-        self.server.requests.append(request)
-        if self.server.hang_from is not None and number >= self.server.hang_from:
-            self.server.hanging.set()
-            threading.Event().wait(20)
-            return
-        if self.server.fail_from is not None and number >= self.server.fail_from:
-            self.answer(400, {"error": {"message": "the context is too long"}})
-            return
-        words = re.search(r"\[1\] (\S+)", request["messages"][0]["content"])
-        message = {"role": "assistant", "content": f" {words[1]}." if words else "unknown"}
-        self.answer(
-            200,
-            {
-                "id": "1", "object": "chat.completion", "created": 0, "model": request["model"],
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 30, "completion_tokens": 3, "total_tokens": 33},
-            },
-        )  # fmt: skip
-
-    def answer(self, code, body):
-        content = json.dumps(body).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
