@@ -39,22 +39,22 @@ def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
     """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl.
 
     Raises:
-        UserError: there is no such file, it is empty, or a line has no "_id" or "text".
+        UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes twice (file:line).
     """
     file = path / "corpus.jsonl" if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself.")
-    ids, documents = [], []
+    documents: dict[str, Document] = {}
     for place, row in json_lines(file):
-        if not isinstance(row.get("text"), str) or not isinstance(row.get("title") or "", str) or "_id" not in row:
-            raise UserError(
-                f"{place} has no _id or no text.", 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
-            )
-        ids.append(str(row["_id"]))
-        documents.append({"title": row.get("title") or "", "text": row["text"]})
-    if not ids:
+        id, title, text = row.get("_id"), row.get("title") or "", row.get("text")
+        if id in (None, "") or not isinstance(text, str) or not isinstance(title, str):
+            raise UserError(f"{place} has no _id or no text.", _LINE)
+        if str(id) in documents:
+            raise UserError(f"{place} gives the id {str(id)!r} a second time.", "Ids are unique within a file.")
+        documents[str(id)] = {"title": title, "text": text}
+    if not documents:
         raise UserError(f"{file} holds no documents.", _LINE)
-    return ids, documents
+    return list(documents), list(documents.values())
 
 
 def build(

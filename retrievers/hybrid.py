@@ -8,6 +8,7 @@ import numpy as np
 from retrievers import folder, ranking
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
+from retrievers.index import check_filter
 
 METHODS = ("rrf", "min-max", "z-score")
 
@@ -55,7 +56,9 @@ class Fusion(Retriever):
         return self
 
     def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
-        ids, maps = self._table()
+        k, (ids, maps) = ranking.check_k(k), self._table()
+        if only is not None:
+            check_filter(only, set(ids))
         answers = []
         for part, rows in zip(self.parts, maps, strict=True):
             here = only if only is None or len(rows) == len(ids) else set(only).intersection(part.ids)

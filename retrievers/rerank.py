@@ -68,6 +68,7 @@ class Reranked(Retriever):
         return self
 
     def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
+        k = ranking.check_k(k)
         found = self.first.search(queries, self.stage.depth, only=only)
         scores = np.full(found.rows.shape, -np.inf, dtype=np.float32)
         for q, query in enumerate(queries):
