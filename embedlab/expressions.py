@@ -121,6 +121,11 @@ def is_composed(text: str) -> bool:
     return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not Path(text).is_dir()
 
 
+def continues(word: str) -> bool:
+    """Whether a word behind a comma belongs to the index before it: `nprobe=8`, or `pq48` in `faiss:ivf64,pq48`."""
+    return bool(_SETTING.fullmatch(word) or _CODE.fullmatch(word))
+
+
 def parse(text: str) -> Expression:
     """Read an expression.
 
@@ -178,7 +183,7 @@ def _arguments(function: str, text: str) -> tuple[list[str], tuple[tuple[str, st
         setting = _SETTING.fullmatch(word)
         if setting and setting[1] in _SETTINGS[function]:
             settings[setting[1]] = setting[2]
-        elif (setting or _CODE.fullmatch(word)) and parts and "@" in parts[-1]:
+        elif continues(word) and parts and "@" in parts[-1]:
             parts[-1] += f",{word}"
         elif setting:
             raise UserError(f"{function} has no setting {setting[1]!r}.", f"It has: {', '.join(_SETTINGS[function])}.")

@@ -94,6 +94,13 @@ def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
     assert len(cells["binary"]) == 4
 
 
+def test_an_index_keeps_its_own_commas(cli, home, folder, tiny_folder):
+    indexes = "torch,faiss:ivf4,sq8,nprobe=4,faiss:hnsw8"
+    code, out, err = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--index", indexes)
+    assert code == 0, err
+    assert [run["index"] for run in json.loads(out)["runs"]] == ["torch", "faiss:ivf4,sq8,nprobe=4", "faiss:hnsw8"]
+
+
 def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, tmp_path):
     broken = tmp_path / "broken"
     (broken / "qrels").mkdir(parents=True)
