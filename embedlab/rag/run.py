@@ -64,6 +64,7 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
     task = _task(request.questions, asked_questions, generator is not None)
     known = store.answers(pipeline.identity)
     todo = sum(question.text not in known for question in asked_questions)
+    reporter.say(f"{pipeline.name} on {task.name}")
     if todo < len(asked_questions):
         reporter.say(f"{len(asked_questions) - todo:,} of {len(asked_questions):,} questions were answered before.")
     with (

@@ -45,6 +45,8 @@ def find(
                 "Name an index that `embedlab index` built, or a model with --corpus: --retriever bm25 --corpus DIR.",
             )
         return Source(Path(spec).resolve().name, indexes.load(Path(spec), device=device, dtype=dtype), _identity(spec))
+    if (Path(spec) / folder.MANIFEST).is_file():
+        raise UserError(f"{spec} is an index, which holds its own documents.", "Leave --corpus out.")
     name = composed.find(spec).name
     ids, documents = indexes.read_corpus(corpus)
     content = hashlib.sha256(repr((spec, dtype, ids, documents)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
