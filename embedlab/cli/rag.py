@@ -47,21 +47,9 @@ def command(
 
     db = db or home() / "results.duckdb"
     outcome = run(
-        Request(
-            retriever,
-            questions,
-            db,
-            corpus,
-            generator,
-            generator_model,
-            k,
-            prompt,
-            max_tokens,
-            temperature,
-            device,
-            dtype,
-        )
-    )
+        Request(retriever, questions, db, corpus, generator, generator_model,
+                k, prompt, max_tokens, temperature, device, dtype)
+    )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(_as_json(outcome), default=str))
     else:

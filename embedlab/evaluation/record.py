@@ -29,9 +29,10 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "attention_kernel": getattr(getattr(model.encoder, "config", None), "_attn_implementation", None),
         "first_inputs": cost.first_inputs if cost else [],
         "first_tokens": cost.first_tokens if cost else [],
-        "parts": parts(model, part.get("prompts", {})),
         "sources": [str(source) for source in getattr(task, "sources", ())],
     }
+    if parts := getattr(model, "parts", None):
+        resolved["parts"] = {name: _part(each, part.get("prompts", {}).get(name, {})) for name, each in parts.items()}
     return records.Run(
         model=records.Model(card.name, model.revision, card.kind, _facts(card)),
         task=records.Task(
@@ -60,22 +61,19 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
     )
 
 
-def parts(model, prompts: dict) -> dict:
-    """What each part of a composed model resolved to, by the name it has in the expression; {} for other models."""
+def _part(model, prompts: dict) -> dict:
+    """What a part of a composed model resolved to."""
     return {
-        name: {
-            "model": part.identity,
-            "kind": part.card.kind,
-            "method": part.card.method,
-            "device": part.device,
-            "dtype": part.dtype,
-            "dtype_reason": part.dtype_reason,
-            "settings": part.settings or part.card.settings,
-            "prompts": prompts.get(name, {}),
-            "max_length": part.card.max_length,
-            "similarity": part.card.similarity,
-        }
-        for name, part in (getattr(model, "parts", None) or {}).items()
+        "model": model.identity,
+        "kind": model.card.kind,
+        "method": model.card.method,
+        "device": model.device,
+        "dtype": model.dtype,
+        "dtype_reason": model.dtype_reason,
+        "settings": model.settings or model.card.settings,
+        "prompts": prompts,
+        "max_length": model.card.max_length,
+        "similarity": model.card.similarity,
     }
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,7 @@ def search_vectors(
     spec = coded(view.index, view.precision)
     retriever = make(spec, metric=metric)
     asked = shape(queries.read(), view, normalise=normalise)
-
-    def chunks() -> Iterator[np.ndarray]:
-        return shaped(documents, view, normalise=normalise)
-
+    chunks = partial(shaped, documents, view, normalise=normalise)
     if spec in EXACT and data.candidates is None and len(documents) * asked.shape[1] * 4 > STREAM_BYTES:
         return _stream(spec, chunks(), asked, data, k=k, metric=metric, reporter=reporter)
     rows, scores, spent = search(retriever, chunks(), asked, data, k=k, reporter=reporter)
@@ -113,18 +111,13 @@ def fill(add: Callable[[slice, Any], Any], chunks: Iterator, data: RetrievalData
 
 def ask(retriever, queries, data: RetrievalData, *, k: int):
     """Search all queries: rows, scores and costs."""
-    k = min(k, len(data.document_ids))
-    searched = time.perf_counter()
+    k, began = min(k, len(data.document_ids)), time.perf_counter()
     if data.candidates is None:
         rows, scores = retriever.search(queries, k)
     else:
         rows, scores = _among_candidates(retriever, queries, data, k)
-    searched = time.perf_counter() - searched
-    return (
-        rows,
-        scores,
-        {"search_seconds": searched, "queries_per_second": len(data.query_ids) / max(searched, 1e-9)},
-    )
+    seconds = time.perf_counter() - began
+    return rows, scores, {"search_seconds": seconds, "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
 
 
 def _stream(spec: str, chunks: Iterator, queries, data: RetrievalData, *, k: int, metric: str, reporter):

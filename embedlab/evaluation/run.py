@@ -41,6 +41,11 @@ class Request:
     data_dir: Path | None = None
     db: Path | None = None
 
+    @property
+    def full(self) -> bool:
+        """Whether models are seen at their full depth, width and precision only."""
+        return (*self.layers, *self.dims, *self.precisions, self.diagonal) == (None, None, "float32", False)
+
 
 @dataclass
 class Outcome:

@@ -31,6 +31,8 @@ def evaluate_task(
     from mteb.abstasks import AbsTaskRetrieval
 
     views = _views(request, model)
+    if model.card.kind != "dense" and not request.full:
+        reporter.say(f"{model.name} is seen in full: --layers, --dims and --precision are for dense models.")
     for split in task.eval_splits:
         for subset in task.hf_subsets:
             part = split if subset == "default" else f"{split}, {subset}"
@@ -104,12 +106,12 @@ def _retrieval(request, model, encoder, task, split, subset, views, reporter) ->
         result = retrieval.score(task, data, rows, scores, split=split, subset=subset)
         phases = {
             "read texts": reading,
-            "encode": extra["cost"].seconds if "cost" in extra else 0.0,
+            "encode": extra["cost"].seconds if extra else 0.0,
             "index": spent.get("index_seconds", 0.0),
             "search": spent["search_seconds"],
             "score": time.perf_counter() - started,
         }
-        costs = {**(extra["cost"].named() if "cost" in extra else {}), **spent}
+        costs = {**(extra["cost"].named() if extra else {}), **spent}
         yield view, {**result, **extra, "costs": costs, "phases": phases}
 
 

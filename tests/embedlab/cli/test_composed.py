@@ -110,9 +110,10 @@ def test_a_fusion_is_evaluated(cli, home, folder, tiny_folder):
 
 def test_a_chain_reranks_and_says_what_it_cost(cli, home, folder, ranker, tiny_folder):
     expression = f"rrf(bm25, {tiny_folder}@torch) >> rerank({ranker}, depth=7)"
-    code, out, err = cli("eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json")
-    assert code == 0, err
+    code, out, err = cli("eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json", "--dims", 8)
+    assert code == 0 and "is seen in full" in err
     (run,) = json.loads(out)["runs"]
+    assert run["dim"] is None
     assert run["model"] == "rrf(bm25, tiny@torch) >> rerank(ranker, depth=7)"
     assert run["index"] == "lucene + torch"
     assert 0 < run["costs"]["rerank_seconds"] <= run["costs"]["search_seconds"]
