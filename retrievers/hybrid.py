@@ -44,6 +44,8 @@ class Fusion(Retriever):
             raise RetrieverError(f"A fusion with depth {depth} and k {k}.", "The depth is 1 or more, k 0 or more.")
         self.parts, self.method, self.depth, self.k = list(parts), method, depth, k
         self.weights = [float(weight) for weight in (weights if weights is not None else [1.0] * len(parts))]
+        if not np.isfinite(self.weights).all():
+            raise RetrieverError(f"The weights {self.weights} are not all numbers.", "Weights are finite numbers.")
         self._merged: tuple[list[int], list[str], list[np.ndarray]] = ([], [], [])
 
     @property

@@ -153,6 +153,7 @@ def test_bad_compositions(ids, texts, vectors, tmp_path):
         (lambda: rerank(3), "cross-encoder"),
         (lambda: rerank(len, depth=0), "1 document"),
         (lambda: rrf(first, first, depth=0), "1 or more"),
+        (lambda: rrf(first, first, weights=[1, float("nan")]), "finite"),
         (lambda: rrf(first, first).search(["w3"], 0), "1 document"),
         (lambda: rrf(first, first).search(["w3"], 3, only=["d1", "nobody"]), "ids that were indexed"),
         (lambda: (first >> rerank(lambda q, t: [1.0])).search(["w3"], 0), "1 document"),

@@ -108,6 +108,17 @@ def test_questions_may_lack_answers_or_documents(cli, home, index, server, tmp_p
     assert run.per_query.query_ids == ["a", "b"] and run.per_query.metrics["f1"][0] == 1
 
 
+def test_questions_without_anything_known_are_answered(cli, home, index, server, tmp_path):
+    write(tmp_path / "questions.jsonl", [{"id": "a", "question": "capital of Peru"}])
+    code, out, err = cli(*rag(index, tmp_path, "--generator", server.url))
+    assert code == 0 and "Nothing was scored" in out, err
+    code, out, _ = cli(*rag(index, tmp_path, "--generator", server.url, "--json"))
+    answer = json.loads(out)
+    assert code == 0 and answer["scores"] == {} and answer["questions"][0]["answer"] == "Lima."
+    code, out, _ = cli("runs", "list", "--json")
+    assert code == 0 and len(json.loads(out)["runs"]) == 2
+
+
 def test_a_stop_costs_the_question_at_hand_at_most(cli, home, index, capitals, server):
     server.fail_from = 5
     command = rag(index, capitals, "--generator", server.url)
