@@ -234,8 +234,8 @@ def _described(card: Card, encoder) -> Card:
         "max_length": getattr(encoder, "max_seq_length", None) or 0,
         "parameters": sum(p.numel() for p in encoder.parameters()),
     }
-    if type(encoder).__name__ in _KINDS:
-        facts |= {"kind": _KINDS[type(encoder).__name__], "similarity": "dot"}
+    if kinds := [_KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in _KINDS]:
+        facts |= {"kind": kinds[0], "similarity": "dot"}
     elif not card.similarity:
         facts["similarity"] = encoder.similarity_fn_name if card.kind == "dense" else "dot"
     return replace(card, **{key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"})

@@ -21,13 +21,16 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
 
     Args:
         model: a cross-encoder (`predict` on pairs of query and text); a late-interaction encoder (`encode_query` and
-            `encode_document` give one array of token vectors per text); or a function `(query, texts) -> scores`
-            that sees a query's whole list at once, as Uni-Encoder does (arXiv:2106.01263).
+            `encode_document` give one array of token vectors per text); or what sees a query's whole list in one
+            pass, as Uni-Encoder does (arXiv:2106.01263): a function `(query, texts) -> scores`, or a model with such
+            a method `score_list`.
         id: changes whenever the scores would: the weights' revision or digest.
         name: what to load the model by again. A stage with a name is saved with its index.
     """
     if depth < 1:
         raise RetrieverError(f"The depth is {depth}.", "Rerank 1 document or more.")
+    if hasattr(model, "score_list"):
+        return Rerank(model.score_list, depth, id, name)
     if hasattr(model, "predict"):
         return Rerank(pairwise(model), depth, id, name)
     if hasattr(model, "encode_query") and hasattr(model, "encode_document"):

@@ -27,7 +27,7 @@ def command(
     ] = "",
     generator_model: Annotated[str, typer.Option(help="The model's name at the server.")] = "",
     corpus: Annotated[Path | None, typer.Option(help="A BEIR folder to retrieve from, or its corpus.jsonl.")] = None,
-    k: Annotated[int | None, typer.Option(min=1, help="Documents retrieved per question; 5 by default.")] = None,
+    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Documents per question; 5 by default.")] = None,
     prompt: Annotated[Path | None, typer.Option(help="A template with {context} and {question}.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 64,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")] = 0.0,

@@ -150,6 +150,26 @@ def test_candidates_are_reranked_by_a_composition(cli, home, folder, late, tmp_p
     assert chain["model"] == "bm25 >> late"
 
 
+def test_a_reranker_of_ones_own_sees_the_whole_list(cli, home, folder, ranker, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from sentence_transformers import CrossEncoder\n"
+        "class Listwise(CrossEncoder):\n"
+        f"    def __init__(self, device, dtype):\n        super().__init__({str(ranker)!r}, device=device)\n"
+        "    def score_list(self, query, texts):\n"
+        "        assert len(texts) == 6\n        return [float(place) for place in range(len(texts))]\n"
+    )
+    expression = f"bm25 >> rerank({tmp_path}/mine.py:Listwise, depth=6)"
+    code, out, err = cli("eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json", "--top-k", 6)
+    assert code == 0, err
+    (run,) = json.loads(out)["runs"]
+    assert run["model"] == "bm25 >> rerank(Listwise, depth=6)"
+
+    from leaderboard.store import Store
+
+    ranking = Store(home / "results.duckdb").ranking(run["run_id"])
+    assert ranking.scores[0].tolist() == [5, 4, 3, 2, 1, 0], "the last of the list came first"
+
+
 @pytest.mark.parametrize(
     ("expression", "problem", "hint"),
     [
