@@ -51,7 +51,7 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     parts = load_parts(tree, device=device, dtype=dtype)
     card = _card(tree, {part: model.card for part, model in parts.items()})
     identity = "\n".join([card.name, *(model.identity for model in parts.values())])
-    computed = next((model for model in parts.values() if model.encoder is not None), None)
+    computed = next((model for model in parts.values() if model.device), None)  # bm25 has none
     return ComposedModel(
         card,
         None,

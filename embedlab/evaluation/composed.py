@@ -91,7 +91,7 @@ def _indexed(part, spec: str, vectors, data: RetrievalData, reporter) -> tuple[R
         asked = shape(queries.read(), view, normalise=normalise)
         chunks = retrieval.shaped(documents, view, normalise=normalise)
     row_of = {text: row for row, text in enumerate(data.queries)}
-    encoded = Encoded(_Known(part.encoder, part.identity, row_of=row_of, vectors=asked), index)
+    encoded = Encoded(_Known(None, part.identity, row_of=row_of, vectors=asked), index)
     seconds = retrieval.fill(
         lambda rows, chunk: encoded.add(data.document_ids[rows], data.documents[rows], chunk), chunks, data, reporter
     )

@@ -95,7 +95,7 @@ def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encode
     """The model with its vector store: by part for a composed one, None for one that gives no vectors."""
     if isinstance(model, composed.ComposedModel):
         return {name: _encoder(request, part, reporter) for name, part in model.parts.items()}
-    if model.encoder is None:
+    if not model.device:  # bm25
         return None
     return Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype, reporter=reporter)
 

@@ -16,8 +16,8 @@ class LocalGenerator:
         card = models.find(name)
         self.name = card.name
         device = models.choose_device(device)
-        dtype, torch_dtype, reason = models.choose_dtype(dtype, device)
-        self._model, self._tokenizer, self.identity = _loaded(card, device, torch_dtype)
+        dtype, *_, reason = models.choose_dtype(dtype, device)
+        self._model, self._tokenizer, self.identity = _loaded(card, device, dtype)
         self._max_tokens, self._temperature = max_tokens, temperature
         positions = getattr(self._model.config, "max_position_embeddings", None)
         if positions and positions <= max_tokens:
@@ -65,7 +65,7 @@ class LocalGenerator:
         return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # nothing follows the end of a text
 
 
-def _loaded(card, device: str, dtype: torch.dtype):
+def _loaded(card, device: str, dtype: str):
     """The language model, its tokenizer, and the weights' identity.
 
     Raises:
@@ -77,8 +77,8 @@ def _loaded(card, device: str, dtype: torch.dtype):
     folder, revision = models.weights(card)
     identity = f"{card.source or card.name}@{revision}"
     if (folder / "modules.json").is_file():  # a GEM, saved as the sentence-transformers model that it also is
-        encoder = models.load(card.name if card.method != "auto" else card.source, device=device, dtype=_name(dtype))
-        model, tokenizer = getattr(encoder.encoder[0], "model", None), encoder.encoder.tokenizer
+        encoder = models.load(card.source if card.method == "auto" else card.name, device=device, dtype=dtype).encoder
+        model, tokenizer = getattr(encoder[0], "model", None), encoder.tokenizer
     else:
         model, tokenizer = _language_model(folder, card.name, device, dtype)
     if model is None or not getattr(model, "can_generate", lambda: False)():
@@ -86,7 +86,7 @@ def _loaded(card, device: str, dtype: torch.dtype):
     return model.eval(), tokenizer, identity
 
 
-def _language_model(folder, name: str, device: str, dtype: torch.dtype):
+def _language_model(folder, name: str, device: str, dtype: str):
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     models.quiet()
@@ -95,11 +95,7 @@ def _language_model(folder, name: str, device: str, dtype: torch.dtype):
         # transformers would put a random head on an encoder and let it talk.
         if not any(word in architecture for architecture in built for word in ("CausalLM", "LMHead")):
             return None, None
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
         return model, AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The generator {name} cannot be loaded: {error}", _HINT) from error
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
