@@ -17,7 +17,7 @@ class Card:
     method: str  # the key of embedlab.encoders.METHODS, or "bm25"
     source: str = ""  # hub id, or empty where no public weights exist
     revision: str = ""
-    kind: str = "dense"  # dense | sparse | lexical | cross
+    kind: str = "dense"  # dense | sparse | lexical | cross | multi-vector | hybrid
     description: str = ""
     paper: str = ""  # arXiv:id
     licence: str = ""

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
 import retrievers
-from embedlab import models
+from embedlab import composed, expressions, models
 from embedlab.errors import UserError
 from embedlab.tasks.beir import json_lines
+from retrievers.rerank import Rerank
 from retrievers.texts import Document
 
 INSTRUCTION = "Given a query, retrieve documents that answer it"
@@ -38,22 +39,22 @@ def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
     """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl.
 
     Raises:
-        UserError: there is no such file, it is empty, or a line has no "_id" or "text".
+        UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes twice (file:line).
     """
     file = path / "corpus.jsonl" if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself.")
-    ids, documents = [], []
+    documents: dict[str, Document] = {}
     for place, row in json_lines(file):
-        if not isinstance(row.get("text"), str) or not isinstance(row.get("title") or "", str) or "_id" not in row:
-            raise UserError(
-                f"{place} has no _id or no text.", 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
-            )
-        ids.append(str(row["_id"]))
-        documents.append({"title": row.get("title") or "", "text": row["text"]})
-    if not ids:
+        id, title, text = row.get("_id"), row.get("title") or "", row.get("text")
+        if id in (None, "") or not isinstance(text, str) or not isinstance(title, str):
+            raise UserError(f"{place} has no _id or no text.", _LINE)
+        if str(id) in documents:
+            raise UserError(f"{place} gives the id {str(id)!r} a second time.", "Ids are unique within a file.")
+        documents[str(id)] = {"title": title, "text": text}
+    if not documents:
         raise UserError(f"{file} holds no documents.", _LINE)
-    return ids, documents
+    return list(documents), list(documents.values())
 
 
 def build(
@@ -65,40 +66,47 @@ def build(
     instruction: str = INSTRUCTION,
     device: str | None = None,
     dtype: str = "auto",
-    advance: Callable[[int], None] = lambda count: None,
+    advance: Callable[[float], None] = lambda count: None,
 ) -> retrievers.Retriever:
-    """A text retriever over the documents: the model's vectors in the index `spec`, or BM25.
+    """A text retriever over the documents: the model's vectors in the index `spec`, BM25, or a composition of such.
 
     Args:
+        model: a model's name, or an expression (`embedlab.expressions`).
         spec: a factory string of `retrievers`; by default "torch" for dense models, "sparse" for sparse ones, and
-            "lucene" for bm25.
+            "lucene" for bm25. In a composition it serves the leaves that it fits.
         instruction: what fills the query template of models that have one.
-        advance: called with the number of documents encoded since the last call.
+        advance: called with the number of documents done since the last call.
     """
-    card = models.find(model)
-    if card.method == "bm25":
-        if spec and not spec.startswith("lucene"):
-            raise UserError(f"bm25 has no vectors for {spec!r}.", "Type --index lucene or --index lucene:multifield.")
-        return retrievers.make(spec or "lucene", **card.settings).index(ids, documents)
-    found = encoder(model, instruction=instruction, device=device, dtype=dtype)
-    default = "sparse" if hasattr(found.model, "sparsity") else "torch"
-    watched = _Watched(**vars(found), advance=advance)
-    return retrievers.Encoded(watched, spec or default).index(ids, documents)
+    tree = expressions.parse(model) if expressions.is_composed(model) else expressions.Leaf(model, spec)
+    parts, leaves = composed.load_parts(tree, device=device, dtype=dtype), len(tree.leaves())
+
+    def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
+        part = parts[leaf.name]
+        index = composed.index_of(leaf, part.card.kind, spec or "torch")
+        if part.card.kind == "lexical":
+            return retrievers.make(index, **part.card.settings)
+        found = _encoder(part, leaf.name, instruction)
+        return retrievers.Encoded(_Watched(**vars(found), advance=lambda count: advance(count / leaves)), index)
+
+    def stage(name: str, depth: int) -> Rerank:
+        return retrievers.rerank(parts[name].encoder, depth, id=parts[name].identity, name=name)
+
+    return tree.built(leaf, stage).index(ids, documents)
 
 
 def encoder(
     name: str, *, instruction: str = INSTRUCTION, device: str | None = None, dtype: str = "auto"
 ) -> retrievers.Encoder:
-    """The model as an encoder of queries and documents, with its card's prompts.
+    """The model as an encoder of queries and documents, with its card's prompts; a reranker as what scores.
 
     Raises:
-        UserError: the model is unknown, or gives no vectors.
+        UserError: the model is unknown.
     """
-    loaded = models.load(name, device=device, dtype=dtype)
-    card = loaded.card
-    if not hasattr(loaded.encoder, "encode_query"):
-        raise UserError(f"{name} gives no vectors to index.", "Choose an embedding model: embedlab models.")
-    arguments = {}
+    return _encoder(models.load(name, device=device, dtype=dtype), name, instruction)
+
+
+def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retrievers.Encoder:
+    card, arguments = loaded.card, {}
     for role in ("query", "document"):
         prompt = card.prompts.get(role)
         if prompt is None and card.instruction and (role == "query" or card.instruct_documents):
@@ -109,4 +117,4 @@ def encoder(
 
 def load(path: Path, *, device: str | None = None, dtype: str = "auto") -> retrievers.Retriever:
     """The retriever saved at `path`, with the models it needs."""
-    return retrievers.load(path, partial(encoder, device=device, dtype=dtype))
+    return retrievers.load(path, cache(partial(encoder, device=device, dtype=dtype)))

@@ -18,7 +18,7 @@ class LoadedModel:
     """A model ready to encode, and everything about how it came to be."""
 
     card: Card
-    encoder: Any  # SentenceTransformer, SparseEncoder or CrossEncoder; None for bm25, a retriever of its own
+    encoder: Any  # a model of sentence-transformers; None for bm25, a retriever of its own
     revision: str  # hub commit, or digest of the local files
     device: str = ""
     dtype: str = ""
@@ -52,7 +52,7 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     hub.settle()
     from embedlab.encoders import from_file, method, recognise
 
-    _quiet()
+    quiet()
     device = choose_device(device)
     dtype_name, torch_dtype, reason = choose_dtype(dtype, device)
     if card.method == "file":
@@ -60,9 +60,9 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
         revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
         return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason)
 
-    folder, revision = _weights(card)
+    folder, revision = weights(card)
     if card.method == "auto":
-        card = replace(card, method=recognise(folder), **_known_to_mteb(card.source))
+        card = replace(card, method=recognise(folder), kind=_kind(folder), **_known_to_mteb(card.source))
     settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}
     try:
         encoder = method(card.method)(str(folder), device=device, dtype=torch_dtype, **settings)
@@ -110,7 +110,7 @@ def _known_to_mteb(source: str) -> dict:
     }
 
 
-def _weights(card: Card) -> tuple[Path, str]:
+def weights(card: Card) -> tuple[Path, str]:
     """The folder with the model's files, and its revision."""
     local = Path(card.source) if card.source else None
     if card.checkpoint:
@@ -168,18 +168,24 @@ def _digest_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+# Classes of sentence-transformers that are not dense.
+_KINDS = {"SparseEncoder": "sparse", "CrossEncoder": "cross", "MultiVectorEncoder": "multi-vector"}
+
+
 def _kind(folder: Path) -> str:
-    """Whether a local sentence-transformers folder holds a dense, sparse or cross encoder."""
+    """Whether a local folder holds a dense, sparse, multi-vector or cross encoder."""
     config = folder / "config_sentence_transformers.json"
     text = config.read_text(encoding="utf-8") if config.is_file() else ""
-    if '"SparseEncoder"' in text:
-        return "sparse"
-    if '"CrossEncoder"' in text:
-        return "cross"
-    return "dense"
+    for name, kind in _KINDS.items():
+        if f'"{name}"' in text:
+            return kind
+    # Most public cross-encoders are older than that file; their classifier's head tells them.
+    config = folder / "config.json"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    return "cross" if "ForSequenceClassification" in text and not (folder / "modules.json").is_file() else "dense"
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """No bars or notices of the libraries while weights load: the command line has its own."""
     from transformers.utils import logging
 
@@ -228,8 +234,8 @@ def _described(card: Card, encoder) -> Card:
         "max_length": getattr(encoder, "max_seq_length", None) or 0,
         "parameters": sum(p.numel() for p in encoder.parameters()),
     }
-    if type(encoder).__name__ == "SparseEncoder":
-        facts |= {"kind": "sparse", "similarity": "dot"}
+    if kinds := [_KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in _KINDS]:
+        facts |= {"kind": kinds[0], "similarity": "dot"}
     elif not card.similarity:
         facts["similarity"] = encoder.similarity_fn_name if card.kind == "dense" else "dot"
     return replace(card, **{key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"})

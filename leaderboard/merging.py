@@ -65,7 +65,7 @@ def _insert(store: Store, copy: Path, rankings: dict[str, Path], texts: list) ->
         for id, passing in rankings.items():
             if id in fresh:
                 passing.replace(store.files.ranking_path(id))
-        for table in ("models", "tasks", "imported"):
+        for table in ("models", "tasks", "imported", "answers"):
             connection.execute(insert_into(table, f"SELECT * FROM other.{table}"))
         for table in RUN_TABLES:
             key = "id" if table == "runs" else "run_id"

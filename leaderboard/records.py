@@ -13,7 +13,7 @@ class Model:
 
     name: str
     revision: str = ""
-    kind: str = "dense"  # dense | sparse | lexical | cross | hybrid
+    kind: str = "dense"  # dense | sparse | lexical | cross | hybrid | rag
     details: dict = field(default_factory=dict)  # the card: dim, parameters, licence, public, training sets, ...
 
 
@@ -87,6 +87,19 @@ class Run:
     texts: Texts | None = None
     source: str = ""  # empty: computed here; imported: mteb, mteb-external (self-reported), anserini, pyserini, trec
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question of a RAG run; (pipeline, question) identifies it."""
+
+    pipeline: str  # digest of all that shapes an answer but the question; the run has it in `resolved`
+    question: str  # its text
+    documents: list[str]  # ids of those retrieved, best first
+    scores: list[float]  # theirs
+    answer: str | None = None  # None where nothing was generated
+    costs: dict[str, float] = field(default_factory=dict)  # retrieve_seconds, generate_seconds, prompt_tokens, ...
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -7,8 +7,9 @@ from math import isfinite
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from leaderboard.records import Failure, Model, PerQuery, Phase, Run, Task
+from leaderboard.records import Answer, Failure, Model, PerQuery, Phase, Run, Task
 
 _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int32()
 _NAMES = pa.dictionary(pa.int32(), pa.string())
@@ -28,6 +29,9 @@ SCHEMAS = {
     "phases": pa.schema({"run_id": _TEXT, "position": _WHOLE, "name": _TEXT, "seconds": _REAL}),
     "costs": pa.schema({"run_id": _TEXT, "name": _TEXT, "value": _REAL}),
     "failures": pa.schema(dict.fromkeys(("model", "task", "problem", "hint", "asked"), _TEXT) | {"created": _TIME}),
+    "answers": pa.schema(
+        dict.fromkeys(("pipeline", "question", "documents", "scores", "answer", "costs"), _TEXT) | {"created": _TIME}
+    ),
     "imported": pa.schema({"digest": _TEXT, "path": _TEXT, "created": _TIME}),
 }
 
@@ -53,6 +57,19 @@ def failure_table(failure: Failure) -> pa.Table:
         "failures",
         [(failure.model, failure.task, failure.problem, failure.hint, to_json(failure.asked), utc(failure.created))],
     )
+
+
+def answer_table(answer: Answer) -> pa.Table:
+    """One row of the table answers."""
+    documents, scores, costs = map(to_json, (answer.documents, answer.scores, answer.costs))
+    row = (answer.pipeline, answer.question, documents, scores, answer.answer, costs, utc(answer.created))
+    return _table("answers", [row])
+
+
+def answer_record(row: dict) -> Answer:
+    """The answer of one row of the table answers."""
+    parsed = {name: json.loads(row[name]) for name in ("documents", "scores", "costs")}
+    return Answer(**{**row, **parsed, "created": row["created"].replace(tzinfo=UTC)})
 
 
 def imported_table(files: Sequence[tuple[str, str]]) -> pa.Table:
@@ -85,14 +102,14 @@ def run_record(row: dict, scores: dict[str, float], costs: dict, phases: list[Ph
 
 
 def per_query_record(table: pa.Table) -> PerQuery | None:
-    """The per-query scores of one run from its rows, which stand metric by metric in the queries' order."""
+    """The per-query scores of one run from its rows, metric by metric; NaN for a query that a metric has no row of."""
     if not table.num_rows:
         return None
-    metrics: dict[str, list] = {}
-    queries: dict[str, None] = dict.fromkeys(table["query_id"].to_pylist())
-    for metric, value in zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True):
-        metrics.setdefault(metric, []).append(value)
-    return PerQuery(list(queries), {name: np.array(values, dtype=np.float64) for name, values in metrics.items()})
+    place = {query: n for n, query in enumerate(dict.fromkeys(table["query_id"].to_pylist()))}
+    metrics: dict[str, np.ndarray] = {}
+    for query, metric, value in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
+        metrics.setdefault(metric, np.full(len(place), np.nan))[place[query]] = value
+    return PerQuery(list(place), metrics)
 
 
 def to_json(value: object) -> str:
@@ -176,5 +193,6 @@ def _per_query(runs: Sequence[Run]) -> pa.Table:
             ),
             pa.array(np.concatenate([np.asarray(v, np.float64) for v in metrics.values()] or [np.empty(0)])),
         ]
-        parts.append(pa.table(columns, SCHEMAS["per_query"]))
+        table = pa.table(columns, SCHEMAS["per_query"])
+        parts.append(table.filter(pc.invert(pc.is_nan(table["value"]))))  # a query that a metric does not apply to
     return pa.concat_tables(parts)

@@ -85,7 +85,7 @@ def rank(
 
     Args:
         store: a `leaderboard.store.Store`.
-        tasks: as in `leaderboard.views.read`.
+        tasks: as in `leaderboard.views.read`; None leaves out the questions of RAG runs, which no model answers alone.
         sort: "mean" over tasks, "types" (mean over task types), or "borda".
         metric: "main", or one metric for all tasks.
         incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's Borda count.
@@ -100,7 +100,7 @@ def rank(
     """
     fewer = choose("order", sort, SORTS)
     choose("resampling", over, {"auto": None, **OVER})
-    views = read(store, tasks, metric, main_revisions)
+    views = read(store, _of_models(store) if tasks is None else tasks, metric, main_revisions)
     complete = views.scores.notna().all(axis=1)
     ranked = views.scores if incomplete else views.scores[complete]
     table = views.table.join(
@@ -129,6 +129,12 @@ def rank(
     ]
     notes = [*_notes(views, complete, incomplete), *([note] if note else [])]
     return Standings(rows, list(views.scores), sort, used, level, notes)
+
+
+def _of_models(store) -> list[str] | None:
+    """The tasks that a model does by itself; None, for all, where there are no such."""
+    found = store.query("SELECT DISTINCT task FROM results WHERE type IS DISTINCT FROM 'RAG' ORDER BY task")
+    return found["task"].to_pylist() or None
 
 
 def front(standings: Standings, cost: str) -> list[bool]:

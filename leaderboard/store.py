@@ -15,7 +15,7 @@ from leaderboard import rows
 from leaderboard.database import Database
 from leaderboard.errors import LeaderboardError
 from leaderboard.files import Files
-from leaderboard.records import Failure, Phase, Ranking, Run, Task, Texts
+from leaderboard.records import Answer, Failure, Phase, Ranking, Run, Task, Texts
 
 RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
 # A model or task already known keeps its row unless the new one has details.
@@ -24,6 +24,7 @@ _KNOWN = {
     " WHERE excluded.details <> '{}'",
     "tasks": "ON CONFLICT DO UPDATE SET type = excluded.type, main_metric = excluded.main_metric,"
     " details = excluded.details WHERE excluded.details <> '{}'",
+    "answers": "ON CONFLICT DO NOTHING",
     "imported": "ON CONFLICT DO NOTHING",
 }
 # What `runs` and `scores` can be filtered by: columns of the view `results`.
@@ -77,6 +78,12 @@ class Store:
         with self.database.writing() as connection:
             _insert(connection, {"failures": table})
 
+    def add_answer(self, answer: Answer) -> None:
+        """Record what came of a question; one already recorded is left as it is."""
+        table = rows.answer_table(answer)
+        with self.database.writing() as connection:
+            _insert(connection, {"answers": table})
+
     def add_tables(self, content: Mapping[str, pa.Table], imported: Sequence[tuple[str, str]] = ()) -> None:
         """Store many runs at once (from `rows.tables`), each in place of a stored run with the same id.
 
@@ -96,6 +103,12 @@ class Store:
             # Its file may be imported anew.
             connection.execute(
                 "DELETE FROM imported WHERE path IN (SELECT resolved->>'file' FROM runs WHERE id = ?)", [whole]
+            )
+            # Its questions may be asked anew, unless another run shares the answers.
+            connection.execute(
+                "DELETE FROM answers WHERE pipeline IN (SELECT resolved->>'pipeline' FROM runs GROUP BY ALL"
+                " HAVING count(*) FILTER (id = ?) = count(*))",
+                [whole],
             )
             _delete(connection, [whole])
         self.files.ranking_path(whole).unlink(missing_ok=True)
@@ -217,6 +230,11 @@ class Store:
         """Queries, relevance judgements and shown documents of a task; None where none were kept."""
         with self.database.explained("read"):
             return self.files.read_texts(task)
+
+    def answers(self, pipeline: str) -> dict[str, Answer]:
+        """What a RAG pipeline has answered so far, by the question's text."""
+        table = self.query("SELECT * FROM answers WHERE pipeline = ?", [pipeline])
+        return {row["question"]: rows.answer_record(row) for row in table.to_pylist()}
 
     def failures(self) -> pa.Table:
         """Failures, newest first: model, task, problem, hint, asked (JSON), created."""

@@ -11,6 +11,7 @@ from retrievers import ranking
 from retrievers.base import Hits
 from retrievers.dense import DenseIndex, normalised
 from retrievers.errors import RetrieverError
+from retrievers.registry import make
 from retrievers.vectors import Vectors
 
 try:
@@ -57,7 +58,7 @@ class FaissIndex(DenseIndex):
 
     def _clear(self) -> None:
         super()._clear()
-        self._index = self._on_gpu = None
+        self._index = self._on_gpu = self._unlimited = None
         self._vectors = Vectors()
 
     def _add(self, vectors: np.ndarray) -> None:
@@ -68,7 +69,7 @@ class FaissIndex(DenseIndex):
                 index.train(prepared)
             self._index, self._dim = index, vectors.shape[1]
         self._index.add(_signs(prepared) if self._binary else prepared)
-        self._on_gpu = None
+        self._on_gpu = self._unlimited = None
         if self.rescore:
             self._vectors.append(vectors)
 
@@ -114,9 +115,18 @@ class FaissIndex(DenseIndex):
         if self.kind.startswith("hnsw"):
             parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
             values, rows = self._index.search(queries, k, params=parameters)
+        elif self.kind == "flat" and k > _GPU_K and faiss.get_num_gpus():
+            return self._search_beyond(queries, k)
         else:
             values, rows = self._placed(k).search(queries, k)
         return ranking.best(rows, -values if self.metric == "l2" else values, k)
+
+    def _search_beyond(self, queries: np.ndarray, k: int) -> Hits:
+        """Flat search for more results than FAISS returns on a GPU: torch's, which merges chunks and knows no limit."""
+        if self._unlimited is None:
+            vectors = self._index.reconstruct_n(0, len(self.ids))
+            self._unlimited = make("torch", metric="l2" if self.metric == "l2" else "ip").index(self.ids, vectors)
+        return self._unlimited.search(queries, k)
 
     def _search_exact(self, queries: np.ndarray, k: int) -> Hits:
         """Flat search whose ties at the cut go to the lower row, which FAISS does not promise."""

@@ -73,11 +73,15 @@ class Encoded(Retriever):
         self._index.finish()
         return self
 
-    def add(self, ids: Sequence[str], documents: Sequence[Document]) -> "Encoded":
-        """Encode and index a further chunk."""
+    def add(self, ids: Sequence[str], documents: Sequence[Document], vectors=None) -> "Encoded":
+        """Encode and index a further chunk; `vectors` are those of the documents, where they are known already."""
         ids, documents = list(ids), check_texts(documents)
         if len(ids) != len(documents):
             raise RetrieverError(f"{len(ids)} ids were given for {len(documents)} documents.", "Give one id for each.")
+        if vectors is not None:
+            self._index.add(ids, vectors)
+            self._texts.extend(documents)
+            return self
         for start in range(0, len(ids), self.batch):
             part = documents[start : start + self.batch]
             self._index.add(ids[start : start + self.batch], self.encoder.encode_documents(part))

@@ -8,6 +8,7 @@ import numpy as np
 from retrievers import folder, ranking
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
+from retrievers.index import check_filter
 
 METHODS = ("rrf", "min-max", "z-score")
 
@@ -39,8 +40,12 @@ class Fusion(Retriever):
             raise RetrieverError(f"Unknown fusion {method!r}.", f"Known: {', '.join(METHODS)}.")
         if weights is not None and len(weights) != len(parts):
             raise RetrieverError(f"{len(weights)} weights for {len(parts)} retrievers.", "Give one weight for each.")
+        if depth < 1 or k < 0:
+            raise RetrieverError(f"A fusion with depth {depth} and k {k}.", "The depth is 1 or more, k 0 or more.")
         self.parts, self.method, self.depth, self.k = list(parts), method, depth, k
         self.weights = [float(weight) for weight in (weights if weights is not None else [1.0] * len(parts))]
+        if not np.isfinite(self.weights).all():
+            raise RetrieverError(f"The weights {self.weights} are not all numbers.", "Weights are finite numbers.")
         self._merged: tuple[list[int], list[str], list[np.ndarray]] = ([], [], [])
 
     @property
@@ -53,7 +58,9 @@ class Fusion(Retriever):
         return self
 
     def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
-        ids, maps = self._table()
+        k, (ids, maps) = ranking.check_k(k), self._table()
+        if only is not None:
+            check_filter(only, set(ids))
         answers = []
         for part, rows in zip(self.parts, maps, strict=True):
             here = only if only is None or len(rows) == len(ids) else set(only).intersection(part.ids)

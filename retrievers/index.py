@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Self
@@ -72,15 +72,14 @@ class Index(Retriever):
     def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         if not self.ids:
             raise RetrieverError("The index is empty.", _EMPTY)
-        if not isinstance(k, int | np.integer) or k < 1:
-            raise RetrieverError(f"k is {k!r}.", "Ask for 1 document or more.")
+        k = ranking.check_k(k)
         rows = None if only is None else self._rows_of(only)
         queries = self._checked_queries(queries)
         count = len(self.ids) if rows is None else len(rows)
         if count == 0:
             empty = np.empty((queries.shape[0] if hasattr(queries, "shape") else len(queries), 0))
             return ranking.pad(Hits(empty, empty), k)
-        return ranking.pad(self._search(queries, min(int(k), count), rows), k)
+        return ranking.pad(self._search(queries, min(k, count), rows), k)
 
     @property
     def corpus(self) -> str:
@@ -152,12 +151,7 @@ class Index(Retriever):
 
     def _rows_of(self, only: Collection[str]) -> np.ndarray:
         table = self._row_table()
-        unknown = [name for name in only if name not in table]
-        if unknown:
-            raise RetrieverError(
-                f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
-                "Filter by ids that were indexed.",
-            )
+        check_filter(only, table)
         return np.array(sorted({table[name] for name in only}), dtype=np.int64)
 
     # What a kind of index says.
@@ -198,6 +192,16 @@ def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:
         raise RetrieverError(
             f"The index at {path} was made with the encoder {made_by!r}, not {wanted!r}.",
             f"Load it with {made_by!r}, or build an index with {wanted!r}.",
+        )
+
+
+def check_filter(only: Collection[str], known: Container[str]) -> None:
+    """Refuse a filter by ids that are not indexed."""
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise RetrieverError(
+            f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
+            "Filter by ids that were indexed.",
         )
 
 

@@ -3,6 +3,18 @@
 import numpy as np
 
 from retrievers.base import Hits
+from retrievers.errors import RetrieverError
+
+
+def check_k(k: int) -> int:
+    """The number of documents asked for.
+
+    Raises:
+        RetrieverError: it is no whole number, or below 1.
+    """
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise RetrieverError(f"k is {k!r}.", "Ask for 1 document or more.")
+    return int(k)
 
 
 def top(scores: np.ndarray, k: int, rows: np.ndarray | None = None) -> Hits:

@@ -22,6 +22,7 @@ FAMILIES = {
 COMPOSED = {
     "encoded": "retrievers.encoded:Encoded",
     "fusion": "retrievers.hybrid:Fusion",
+    "reranked": "retrievers.rerank:Reranked",
 }
 SPECS = (
     "faiss:flat", "faiss:hnsw32", "faiss:ivf64", "faiss:ivf64,sq8", "faiss:ivf64,pq48", "faiss:sq8", "faiss:pq48",
@@ -72,7 +73,8 @@ def load(path: Path, encoder=None) -> Retriever:
 
     Args:
         encoder: for an index of vectors, the id of the encoder it must have been made with; for a text retriever,
-            its `Encoder`, or a function from an encoder's recorded name to its `Encoder`.
+            its `Encoder`, or a function from a model's recorded name to its `Encoder` (for a reranker, with the
+            reranker in its place).
 
     Raises:
         RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder is needed.

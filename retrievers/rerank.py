@@ -7,42 +7,50 @@ from typing import Any
 
 import numpy as np
 
-from retrievers import ranking
+from retrievers import folder, ranking
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
+from retrievers.index import check_encoder
 
 # A scorer of one query's candidates: query, texts -> scores [len(texts)].
 Listwise = Callable[[str, list[str]], Sequence[float]]
 
 
-def rerank(model: Any, depth: int = 100) -> "Rerank":
+def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Rerank":
     """A stage that scores the first `depth` documents anew.
 
     Args:
         model: a cross-encoder (`predict` on pairs of query and text); a late-interaction encoder (`encode_query` and
-            `encode_document` give one array of token vectors per text); or a function `(query, texts) -> scores`
-            that sees a query's whole list at once, as Uni-Encoder does (arXiv:2106.01263).
+            `encode_document` give one array of token vectors per text); or what sees a query's whole list in one
+            pass, as Uni-Encoder does (arXiv:2106.01263): a function `(query, texts) -> scores`, or a model with such
+            a method `score_list`.
+        id: changes whenever the scores would: the weights' revision or digest.
+        name: what to load the model by again. A stage with a name is saved with its index.
     """
     if depth < 1:
         raise RetrieverError(f"The depth is {depth}.", "Rerank 1 document or more.")
+    if hasattr(model, "score_list"):
+        return Rerank(model.score_list, depth, id, name)
     if hasattr(model, "predict"):
-        return Rerank(pairwise(model), depth)
+        return Rerank(pairwise(model), depth, id, name)
     if hasattr(model, "encode_query") and hasattr(model, "encode_document"):
-        return Rerank(max_sim(model), depth)
+        return Rerank(max_sim(model), depth, id, name)
     if not callable(model):
         raise RetrieverError(
             f"A {type(model).__name__} cannot rerank.",
             "Give a cross-encoder, a late-interaction encoder, or a function (query, texts) -> scores.",
         )
-    return Rerank(model, depth)
+    return Rerank(model, depth, id, name)
 
 
 @dataclass(frozen=True)
 class Rerank:
-    """A stage: what scores, and how deep."""
+    """A stage: what scores, how deep, and what identifies the model (see `rerank`)."""
 
     scorer: Listwise
     depth: int = 100
+    id: str = ""
+    name: str = ""
 
     def after(self, first: Retriever) -> "Reranked":
         return Reranked(first, self)
@@ -63,6 +71,7 @@ class Reranked(Retriever):
         return self
 
     def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
+        k = ranking.check_k(k)
         found = self.first.search(queries, self.stage.depth, only=only)
         scores = np.full(found.rows.shape, -np.inf, dtype=np.float32)
         for q, query in enumerate(queries):
@@ -87,12 +96,47 @@ class Reranked(Retriever):
         return self.first.text(row)
 
     def save(self, path: Path) -> None:
-        """Write the first stage: a reranker is a model of its own, kept by whoever made it."""
-        self.first.save(path)
+        """Write the first stage, and the reranker's name to load it by again.
+
+        Raises:
+            RetrieverError: the reranker has no name.
+        """
+        if not self.stage.name:
+            raise RetrieverError(
+                "A reranker without a name cannot be saved.",
+                "Name it, rerank(model, id=..., name=...), or save the first stage alone.",
+            )
+        manifest = {
+            "retriever": "reranked",
+            "model": {"name": self.stage.name, "id": self.stage.id},
+            "depth": self.stage.depth,
+            "documents": len(self.ids),
+        }
+        folder.write(path, manifest, lambda target: self.first.save(target / "first"))
 
     @classmethod
     def load(cls, path: Path, encoder=None) -> "Reranked":
-        raise RetrieverError("A reranker is not part of an index.", "Type: retrievers.load(path) >> rerank(model).")
+        """Read the first stage and put the reranker back.
+
+        Args:
+            encoder: a function from the recorded name of any model of the index to its `Encoder`, whose `model` is
+                here what `rerank` takes.
+
+        Raises:
+            RetrieverError: no such function is given, or it gives another model than the recorded one.
+        """
+        from retrievers.registry import load
+
+        manifest = folder.read_manifest(path)
+        name, id = manifest["model"]["name"], manifest["model"]["id"]
+        if not callable(encoder):
+            raise RetrieverError(
+                f"The index at {path} needs its reranker, {name}.",
+                "Type: retrievers.load(path, encoder=function), which takes a name and gives Encoder(model, id).",
+            )
+        found = encoder(name)
+        check_encoder(path, id, found.id)
+        return cls(load(Path(path) / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name))
 
 
 def pairwise(model: Any) -> Listwise:

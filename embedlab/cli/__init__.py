@@ -35,6 +35,7 @@ COMMANDS: list[str] = [
     "grid",
     "index",
     "search",
+    "rag",
     "dashboard",
 ]
 

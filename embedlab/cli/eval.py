@@ -11,8 +11,9 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A card's name (`embedlab models`), a hub id, a local folder, path/to/file.py:Class, or "
-        "minis for all that ship. Repeatable.",
+        help="A card's name (`embedlab models`), a hub id, a local folder, path/to/file.py:Class, minis for all that "
+        'ship, or several composed: "rrf(bm25, all-minilm-l6-v2)", "weighted(bm25, MODEL@faiss:hnsw32, '
+        'weights=0.3/0.7)", "bm25 >> rerank(CROSS-ENCODER, depth=50)". Repeatable.',
     ),
 ]
 Tasks = Annotated[
@@ -129,10 +130,12 @@ def _summary(outcome):
 
 
 def _words(text: str) -> list[str]:
-    """Comma-separated words; a comma inside an index's own options (`faiss:HNSW32,efSearch=128`) stays in it."""
+    """Comma-separated words; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`) stays in it."""
+    from embedlab.expressions import continues
+
     words: list[str] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
-        if "=" in word and words:
+        if words and continues(word):
             words[-1] += f",{word}"
         else:
             words.append(word)

@@ -8,7 +8,7 @@ import typer
 
 
 def command(
-    model: Annotated[str, typer.Option(help="A card's name, a hub id, a local folder, or bm25.")],
+    model: Annotated[str, typer.Option(help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".')],
     corpus: Annotated[Path, typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file.")],
     out: Annotated[Path, typer.Option(help="The folder to write; an index already there is replaced.")],
     index: Annotated[

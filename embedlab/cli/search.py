@@ -12,12 +12,13 @@ from embedlab.errors import UserError
 if TYPE_CHECKING:
     from retrievers import Retriever
 
+_K = 10
 _EXCERPT = 240  # characters shown of a document
 
 
 def command(
     arguments: Annotated[list[str], typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")],
-    k: Annotated[int, typer.Option("-k", help="Documents to show.")] = 10,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Documents to show; 10 by default.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
@@ -44,9 +45,12 @@ def command(
         _print(results[paths[0]])
 
 
-def _results(retriever: "Retriever", query: str, k: int) -> list[dict]:
+def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict]:
     """The hits, each with its text and the spans `[start, end)` of the query's words in it."""
-    hits = retriever.search([query], k)
+    count = len(retriever.ids)
+    if k and k > count:
+        raise UserError(f"-k is {k}, and the index holds {count} documents.", f"Type -k {count} or less.")
+    hits = retriever.search([query], k or min(_K, count))
     found = []
     for rank, (row, score) in enumerate(zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True), 1):
         if row >= 0:

@@ -1,4 +1,4 @@
-"""Any model that sentence-transformers loads by itself: dense, sparse, cross-encoder."""
+"""Any model that sentence-transformers loads by itself: dense, sparse, multi-vector, cross-encoder."""
 
 from pathlib import Path
 
@@ -23,11 +23,16 @@ def load(
         revision: hub revision; None takes the newest.
         device: torch device; None lets sentence-transformers choose.
         dtype: dtype of the weights; None keeps float32.
-        kind: "dense", "sparse" or "cross".
+        kind: "dense", "sparse", "multi-vector" or "cross".
         settings: passed on to the class, e.g. `config_kwargs`.
     """
     import sentence_transformers as st
 
-    kinds = {"dense": st.SentenceTransformer, "sparse": st.SparseEncoder, "cross": st.CrossEncoder}
+    kinds = {
+        "dense": st.SentenceTransformer,
+        "sparse": st.SparseEncoder,
+        "multi-vector": st.MultiVectorEncoder,
+        "cross": st.CrossEncoder,
+    }
     model_kwargs = {"dtype": dtype or torch.float32, **settings.pop("model_kwargs", {})}
     return kinds[kind](str(source), revision=revision, device=device, model_kwargs=model_kwargs, **settings)

@@ -1,4 +1,4 @@
-"""Cross-encoders: they score pairs, so they rank the candidates that a reranking task gives."""
+"""Cross-encoders and late interaction: they score pairs, so they rank the candidates that a reranking task gives."""
 
 import time
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from embedlab.errors import UserError
 from embedlab.evaluation.retrieval_data import RetrievalData
+from retrievers import rerank
 
 
 def score_candidates(model, data: RetrievalData, *, k: int, reporter) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -16,19 +17,19 @@ def score_candidates(model, data: RetrievalData, *, k: int, reporter) -> tuple[n
     """
     if data.candidates is None:
         raise UserError(
-            f"{model.name} is a cross-encoder: it reorders candidates, and this task has none.",
-            "Choose a reranking task such as AskUbuntuDupQuestions.",
+            f"{model.name} is a {model.card.kind}-encoder: it reorders candidates, and this task has none.",
+            f'Put it behind a retriever, --model "bm25 >> {model.name}", or choose a reranking task.',
         )
     row_of = {document: row for row, document in enumerate(data.document_ids)}
     lists = [[row_of[document] for document in data.candidates.get(query, ())] for query in data.query_ids]
     rows = np.full((len(lists), max(map(len, lists), default=0)), -1, dtype=np.int32)
     scores = np.full(rows.shape, -np.inf, dtype=np.float32)
-    pairs = sum(map(len, lists))
+    pairs, scorer = sum(map(len, lists)), rerank(model.encoder).scorer
     began = time.perf_counter()
     with reporter.phase("rerank", pairs, "pairs") as bar:
         for position, (query, among) in enumerate(zip(data.queries, lists, strict=True)):
             if among:
-                found = model.encoder.predict([(query, data.documents[row]) for row in among], show_progress_bar=False)
+                found = scorer(query, [data.documents[row] for row in among])
                 rows[position, : len(among)], scores[position, : len(among)] = among, found
                 bar.advance(len(among), len(among))
     seconds = time.perf_counter() - began

@@ -4,22 +4,30 @@ from collections.abc import Iterator
 
 from embedlab.evaluation import retrieval
 from embedlab.evaluation.retrieval_data import RetrievalData
-from retrievers import make
+from retrievers import Retriever, make
 
 _CHUNK = 10_000  # documents handed to Lucene at a time
 
 
 def search_texts(spec: str, settings: dict, data: RetrievalData, *, k: int, reporter):
-    """Rows, scores and costs of a text index such as "lucene" or "lucene:multifield,k1=1.2".
+    """Rows, scores and costs of a text index such as "lucene" or "lucene:multifield,k1=1.2"; see `text_index`."""
+    return retrieval.search(text_index(spec, settings), texts(spec, data), data.queries, data, k=k, reporter=reporter)
+
+
+def text_index(spec: str, settings: dict) -> Retriever:
+    """An empty index of texts.
 
     Args:
         spec: the index; settings in it win over `settings`.
         settings: the card's: k1 and b.
     """
     named = {option.partition("=")[0] for option in spec.split(",")[1:]}
-    retriever = make(spec, **{name: value for name, value in settings.items() if name not in named})
-    chunks = _fields(data) if "multifield" in spec else _joined(data)
-    return retrieval.search(retriever, chunks, data.queries, data, k=k, reporter=reporter)
+    return make(spec, **{name: value for name, value in settings.items() if name not in named})
+
+
+def texts(spec: str, data: RetrievalData) -> Iterator[list]:
+    """The documents as the index `spec` takes them, chunk by chunk."""
+    return _fields(data) if "multifield" in spec else _joined(data)
 
 
 def _joined(data: RetrievalData) -> Iterator[list[str]]:

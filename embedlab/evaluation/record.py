@@ -31,6 +31,8 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "first_tokens": cost.first_tokens if cost else [],
         "sources": [str(source) for source in getattr(task, "sources", ())],
     }
+    if parts := getattr(model, "parts", None):
+        resolved["parts"] = {name: _part(each, part.get("prompts", {}).get(name, {})) for name, each in parts.items()}
     return records.Run(
         model=records.Model(card.name, model.revision, card.kind, _facts(card)),
         task=records.Task(
@@ -57,6 +59,22 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         ranking=part.get("ranking"),
         texts=part.get("texts"),
     )
+
+
+def _part(model, prompts: dict) -> dict:
+    """What a part of a composed model resolved to."""
+    return {
+        "model": model.identity,
+        "kind": model.card.kind,
+        "method": model.card.method,
+        "device": model.device,
+        "dtype": model.dtype,
+        "dtype_reason": model.dtype_reason,
+        "settings": model.settings or model.card.settings,
+        "prompts": prompts,
+        "max_length": model.card.max_length,
+        "similarity": model.card.similarity,
+    }
 
 
 def _facts(card: Card) -> dict:

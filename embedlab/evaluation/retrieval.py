@@ -1,7 +1,9 @@
 """Retrieval and reranking tasks: views of the vectors through an index, ranked, scored per query."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -71,11 +73,7 @@ def search_vectors(
     spec = coded(view.index, view.precision)
     retriever = make(spec, metric=metric)
     asked = shape(queries.read(), view, normalise=normalise)
-
-    def chunks() -> Iterator[np.ndarray]:
-        for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)):
-            yield shape(chunk, view, normalise=normalise)
-
+    chunks = partial(shaped, documents, view, normalise=normalise)
     if spec in EXACT and data.candidates is None and len(documents) * asked.shape[1] * 4 > STREAM_BYTES:
         return _stream(spec, chunks(), asked, data, k=k, metric=metric, reporter=reporter)
     rows, scores, spent = search(retriever, chunks(), asked, data, k=k, reporter=reporter)
@@ -85,32 +83,41 @@ def search_vectors(
     return rows, scores, spent
 
 
+def shaped(documents: Vectors, view: View, *, normalise: bool) -> Iterator[np.ndarray]:
+    """The view of all documents' vectors, chunk by chunk."""
+    for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)):
+        yield shape(chunk, view, normalise=normalise)
+
+
 def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int, reporter):
     """Index the chunks in document order, search all queries, and time single queries."""
-    k = min(k, len(data.document_ids))
-    built = time.perf_counter()
-    done = 0
+    built = fill(lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter)
+    rows, scores, spent = ask(retriever, queries, data, k=k)
+    spent |= costs.latency(retriever, queries, min(k, 10, len(data.document_ids)), singles=50)
+    return rows, scores, {"index_seconds": built, "index_bytes": float(retriever.memory_bytes()), **spent}
+
+
+def fill(add: Callable[[slice, Any], Any], chunks: Iterator, data: RetrievalData, reporter) -> float:
+    """Call `add` with the rows and the chunk for all chunks, in document order; returns the seconds that it took."""
+    began, done = time.perf_counter(), 0
     with reporter.phase("index", len(data.document_ids)) as bar:
         for chunk in chunks:
             size = chunk.shape[0] if hasattr(chunk, "shape") else len(chunk)
-            retriever.add(data.document_ids[done : done + size], chunk)
+            add(slice(done, done + size), chunk)
             done += size
             bar.advance(size)
-    built = time.perf_counter() - built
-    searched = time.perf_counter()
+    return time.perf_counter() - began
+
+
+def ask(retriever, queries, data: RetrievalData, *, k: int):
+    """Search all queries: rows, scores and costs."""
+    k, began = min(k, len(data.document_ids)), time.perf_counter()
     if data.candidates is None:
         rows, scores = retriever.search(queries, k)
     else:
         rows, scores = _among_candidates(retriever, queries, data, k)
-    searched = time.perf_counter() - searched
-    spent = {
-        "index_seconds": built,
-        "search_seconds": searched,
-        "queries_per_second": len(data.query_ids) / max(searched, 1e-9),
-        "index_bytes": float(retriever.memory_bytes()),
-        **costs.latency(retriever, queries, min(k, 10), singles=50),
-    }
-    return rows, scores, spent
+    seconds = time.perf_counter() - began
+    return rows, scores, {"search_seconds": seconds, "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
 
 
 def _stream(spec: str, chunks: Iterator, queries, data: RetrievalData, *, k: int, metric: str, reporter):

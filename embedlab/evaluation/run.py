@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from embedlab import models, tasks
+from embedlab import composed, tasks
 from embedlab.cards import Card
 from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.record import asked, run_record
 from embedlab.evaluation.task_run import evaluate_task
+from embedlab.models import LoadedModel
 from leaderboard import records
 from leaderboard.store import Store
 from retrievers import make
@@ -40,6 +41,11 @@ class Request:
     data_dir: Path | None = None
     db: Path | None = None
 
+    @property
+    def full(self) -> bool:
+        """Whether models are seen at their full depth, width and precision only."""
+        return (*self.layers, *self.dims, *self.precisions, self.diagonal) == (None, None, "float32", False)
+
 
 @dataclass
 class Outcome:
@@ -59,20 +65,16 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     names = list(dict.fromkeys(request.models))
     for spec in request.indexes:
         make(spec)  # an unknown index is refused before any work
-    cards = [models.find(name) for name in names]
+    cards = [composed.find(name) for name in names]
     selected = tasks.resolve(request.tasks, data_dir=request.data_dir, split=request.split)
     store, outcome = Store(request.db), Outcome()
     for name, card in zip(names, cards, strict=True):
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
-            model = models.load(name, device=request.device, dtype=request.dtype)
+            model = composed.load(name, device=request.device, dtype=request.dtype)
             loading = time.perf_counter() - started
-            encoder = (
-                Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype, reporter=reporter)
-                if model.encoder is not None
-                else None
-            )
+            encoder = _encoder(request, model, reporter)
             for task in todo:
                 with (
                     _recorded(outcome, request, name, [task.metadata.name], reporter),
@@ -89,10 +91,19 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     return outcome
 
 
+def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encoder | dict | None:
+    """The model with its vector store: by part for a composed one, None for one that gives no vectors."""
+    if isinstance(model, composed.ComposedModel):
+        return {name: _encoder(request, part, reporter) for name, part in model.parts.items()}
+    if not model.device:  # bm25
+        return None
+    return Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype, reporter=reporter)
+
+
 def _applies(card: Card, task, reporter: Reporter) -> bool:
-    """Whether the model can do the task at all; bm25 ranks documents and has no vectors to classify or cluster."""
+    """Whether the model can do the task at all; bm25 and compositions only rank: they have no vectors to classify."""
     ranks = task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
-    if card.kind == "lexical" and not ranks:
+    if card.kind in ("lexical", "hybrid") and not ranks:
         reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs vectors.")
         return False
     return True

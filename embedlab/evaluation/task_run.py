@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from numbers import Real
 
 from embedlab.errors import UserError
-from embedlab.evaluation import retrieval
+from embedlab.evaluation import composed, retrieval
 from embedlab.evaluation.cross import score_candidates
 from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.lexical import search_texts
@@ -14,10 +14,14 @@ from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.evaluation.views import View, cross
 
 # Kinds of model whose vectors (or texts, or pairs) only some indexes take; the first is used where none is asked for.
-_OWN_INDEXES = {"lexical": ("lucene",), "sparse": ("sparse", "seismic", "lucene:impact"), "cross": ("",)}
+_OWN_INDEXES = {
+    "lexical": ("lucene",), "sparse": ("sparse", "seismic", "lucene:impact"), "cross": ("",), "multi-vector": ("",)
+}  # fmt: skip
 
 
-def evaluate_task(request, model, encoder: Encoder | None, task, reporter) -> Iterator[tuple[str, str, View, dict]]:
+def evaluate_task(
+    request, model, encoder: Encoder | dict | None, task, reporter
+) -> Iterator[tuple[str, str, View, dict]]:
     """Evaluate a loaded task.
 
     Yields:
@@ -27,6 +31,8 @@ def evaluate_task(request, model, encoder: Encoder | None, task, reporter) -> It
     from mteb.abstasks import AbsTaskRetrieval
 
     views = _views(request, model)
+    if model.card.kind != "dense" and not request.full:
+        reporter.say(f"{model.name} is seen in full: --layers, --dims and --precision are for dense models.")
     for split in task.eval_splits:
         for subset in task.hf_subsets:
             part = split if subset == "default" else f"{split}, {subset}"
@@ -41,6 +47,8 @@ def evaluate_task(request, model, encoder: Encoder | None, task, reporter) -> It
 
 def _views(request, model) -> list[View]:
     kind = model.card.kind
+    if kind == "hybrid":
+        return composed.views(model, request.indexes)
     if kind in _OWN_INDEXES:
         fitting = [index for index in request.indexes if index.startswith(_OWN_INDEXES[kind])]
         return [View(index=index) for index in fitting or _OWN_INDEXES[kind][:1]]
@@ -80,10 +88,14 @@ def _retrieval(request, model, encoder, task, split, subset, views, reporter) ->
         layers = list(dict.fromkeys(view.layer for view in views))
         encoded, prompts, cost = retrieval.encode(encoder, data, task.metadata, layers)
         extra = {"cost": cost, "prompts": prompts}
+    elif model.card.kind == "hybrid":
+        encoded, extra = composed.encode(encoder, data, task.metadata)
     for view in views:
         if model.card.kind == "lexical":
             rows, scores, spent = search_texts(view.index, model.card.settings, data, k=k, reporter=reporter)
-        elif model.card.kind == "cross":
+        elif model.card.kind == "hybrid":
+            rows, scores, spent = composed.search(view, model, encoded, data, k=k, reporter=reporter)
+        elif model.card.kind in ("cross", "multi-vector"):
             rows, scores, spent = score_candidates(model, data, k=k, reporter=reporter)
         else:
             queries, documents = encoded[view.layer]

@@ -10,7 +10,7 @@ import pytest
 from leaderboard.errors import LeaderboardError
 from leaderboard.exporting import export
 from leaderboard.merging import merge
-from leaderboard.records import Failure, Model, Task
+from leaderboard.records import Answer, Failure, Model, Task
 from leaderboard.store import Store
 
 
@@ -25,6 +25,8 @@ def test_merge_adds_what_is_lacking_and_nothing_twice(tmp_path, store, make_run)
     for target, run in ((store, shared), (store, own), (other, shared), (other, theirs)):
         target.add(run)
     other.add_failure(Failure("m", "t", "out of memory", asked={"batch": 4}))
+    for target in (store, other):
+        target.add_answer(Answer("p", target.path.parent.name, ["d1"], [1.0], "so"))
     assert merge(store, other.path) == (1, 1, 1)
     assert merge(store, other.path) == (0, 0, 2)
     assert set(store.runs()["id"].to_pylist()) == {shared.id, own.id, theirs.id}
@@ -34,6 +36,7 @@ def test_merge_adds_what_is_lacking_and_nothing_twice(tmp_path, store, make_run)
     np.testing.assert_array_equal(store.ranking(theirs.id).scores, other.ranking(theirs.id).scores)
     assert set(store.texts(theirs.task).documents) == {"d1", "d2", "d3"}
     assert store.failures().num_rows == 1
+    assert len(store.answers("p")) == 2
     assert other.runs().num_rows == 2
 
 

@@ -40,6 +40,19 @@ def store(tmp_path) -> Store:
     return store
 
 
+def test_questions_of_rag_runs_stand_apart(store):
+    before = rank(store)
+    answered = Run(Model("index + reader", kind="rag"), Task("quiz", "RAG", main_metric="f1"), 0.5, {"f1": 0.5})
+    store.add(answered)
+    assert rank(store).tasks == before.tasks and [row.place for row in rank(store).rows] == [
+        row.place for row in before.rows
+    ]
+    assert [row.model for row in rank(store, ["quiz"]).rows] == ["index + reader"]
+    for id in store.query("SELECT id FROM runs WHERE task <> 'quiz'")["id"].to_pylist():
+        store.remove(id)
+    assert rank(store).tasks == ["quiz"]
+
+
 def test_the_ranking_says_what_is_known(store):
     standings = rank(store, ["scifact", "NFCorpus"])
     assert standings.tasks == ["SciFact", "NFCorpus"]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from leaderboard import database
 from leaderboard.errors import LeaderboardError
-from leaderboard.records import Failure, Model, Ranking, Task, Texts
+from leaderboard.records import Answer, Failure, Model, PerQuery, Ranking, Task, Texts
 from leaderboard.store import Store
 
 
@@ -61,6 +62,32 @@ def test_texts_of_a_task_grow_with_its_runs(store, make_run):
         store.add(make_run(seed))
     texts = store.texts(make_run(1).task)
     assert texts == Texts({"q0": "is it so?"}, {"q0": {"d1": 1}}, {"d1": "text 1", "d2": "text 2"})
+
+
+def test_answers_are_kept_one_by_one_and_go_with_their_last_run(store, make_run):
+    first = Answer("p", "why?", ["d1", "d2"], [2.5, 1.0], "because", {"retrieve_seconds": 0.5, "prompt_tokens": 7})
+    for answer in (first, replace(first, answer="again"), Answer("p", "who?", [], []), replace(first, pipeline="q")):
+        store.add_answer(answer)
+    assert store.answers("p") == {"why?": first, "who?": replace(first, question="who?", documents=[], scores=[],
+                                  answer=None, costs={}, created=store.answers("p")["who?"].created)}  # fmt: skip
+    assert store.answers("absent") == {}
+    runs = [make_run(n, resolved={"pipeline": "p"} if n < 3 else {}) for n in (1, 2, 3)]
+    for run in runs:
+        store.add(run)
+    for run, left in zip(runs[::-1], (2, 2, 0), strict=True):
+        store.remove(run.id)
+        assert len(store.answers("p")) == left
+    assert len(store.answers("q")) == 1
+
+
+def test_a_metric_that_some_queries_lack(store, make_run):
+    values = {"f1": np.array([0.5, np.nan, 1.0]), "recall": np.array([np.nan, 0.2, np.nan])}
+    run = make_run(1, per_query=PerQuery(["a", "b", "c"], values), ranking=None)
+    found = store.run(store.add(run)).per_query
+    order = [found.query_ids.index(query) for query in "abc"]
+    for name, wanted in values.items():
+        np.testing.assert_array_equal(found.metrics[name][order], wanted)
+    assert store.per_query([run.id], "f1")["query_id"].to_pylist() == ["a", "c"]
 
 
 def test_adding_the_same_run_again_changes_nothing(store, make_run):

@@ -65,6 +65,26 @@ def test_a_fusion_is_saved_and_loaded(tmp_path, ids, texts):
     assert (loaded.search(["w3 w5"], 10).scores == fused.search(["w3 w5"], 10).scores).all()
 
 
+def test_a_reranker_is_saved_by_its_name(tmp_path, ids, texts):
+    stage = rerank(lambda query, found: [len(text) for text in found], 7, id="long@1", name="longest")
+    chain = rrf(retrievers.make("lucene"), retrievers.make("lucene,b=0.9")).index(ids, texts) >> stage
+    chain.save(tmp_path / "index")
+    asked = []
+
+    def known(name, id="long@1"):
+        asked.append(name)
+        return retrievers.Encoder(stage.scorer, id)
+
+    loaded = retrievers.load(tmp_path / "index", known)
+    assert asked == ["longest"]
+    for got, wanted in zip(loaded.search(["w3 w5"], 9), chain.search(["w3 w5"], 9), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    loaded.save(tmp_path / "again")
+    for encoder, words in [(None, "needs its reranker, longest"), (lambda name: known(name, "long@2"), "not 'long@2'")]:
+        with pytest.raises(RetrieverError, match=words):
+            retrievers.load(tmp_path / "again", encoder)
+
+
 def test_reranking_orders_by_the_scorer_alone(ids, texts):
     first = retrievers.make("lucene").index(ids, texts)
     shortest = first >> rerank(lambda query, found: [-len(text) for text in found], depth=20)
@@ -124,7 +144,7 @@ def test_max_sim_by_hand():
     assert rerank(Letters()).scorer("c", ["ab", "abc"]) == [0.0, 1.0]
 
 
-def test_bad_compositions(ids, texts, vectors):
+def test_bad_compositions(ids, texts, vectors, tmp_path):
     first = retrievers.make("lucene").index(ids, texts)
     for wrong, words in [
         (lambda: rrf(first), "two or more"),
@@ -132,6 +152,12 @@ def test_bad_compositions(ids, texts, vectors):
         (lambda: weighted(first, first, normalise="max"), "min-max"),
         (lambda: rerank(3), "cross-encoder"),
         (lambda: rerank(len, depth=0), "1 document"),
+        (lambda: rrf(first, first, depth=0), "1 or more"),
+        (lambda: rrf(first, first, weights=[1, float("nan")]), "finite"),
+        (lambda: rrf(first, first).search(["w3"], 0), "1 document"),
+        (lambda: rrf(first, first).search(["w3"], 3, only=["d1", "nobody"]), "ids that were indexed"),
+        (lambda: (first >> rerank(lambda q, t: [1.0])).search(["w3"], 0), "1 document"),
+        (lambda: (first >> rerank(lambda q, t: [1.0])).save(tmp_path / "index"), "name=..."),
         (lambda: (first >> rerank(lambda q, t: [1.0])).search(["w3 w5"], 5), "one finite score"),
         (lambda: (first >> rerank(lambda q, t: [np.nan] * len(t))).search(["w3 w5"], 5), "one finite score"),
     ]:

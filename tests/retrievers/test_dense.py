@@ -138,3 +138,35 @@ def test_torch_shares_the_callers_memory(ids, vectors):
     documents = vectors[0].copy()
     index = retrievers.make("torch", device="cpu").index(ids, documents)
     assert np.shares_memory(index._chunks[0].numpy(), documents)
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+def test_more_results_than_a_gpu_returns(metric, ids, vectors, monkeypatch):
+    """A GPU of FAISS with a limit of 20 results, played by the CPU: what lies beyond is merged from chunks of 64."""
+    from retrievers import _faiss, exact
+
+    class Limited:
+        def __init__(self, index):
+            self.index, self.asked = index, []
+
+        def search(self, queries, k):
+            self.asked.append(k)
+            assert k <= 20
+            return self.index.search(queries, k)
+
+    documents, queries = vectors
+    documents = np.concatenate([documents[:300], documents[:300]])  # a tie for every place
+    wanted = retrievers.make("faiss:flat", metric=metric).index(ids, documents)
+    monkeypatch.setattr(_faiss, "_GPU_K", 20)
+    monkeypatch.setattr(exact, "_DOCUMENTS", 64)
+    monkeypatch.setattr(_faiss.faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(_faiss.faiss, "index_cpu_to_all_gpus", Limited)
+    index = retrievers.make("faiss:flat", metric=metric).index(ids, documents)
+    expected = {k: wanted._index.search(wanted._prepared(queries), k)[0] for k in (1, 19, 20, 21, 100, 599, 600)}
+    for k, values in expected.items():
+        hits = index.search(queries, k)
+        np.testing.assert_allclose(hits.scores, -values if metric == "l2" else values, rtol=1e-4, atol=1e-4)
+        assert (np.sort(hits.rows, axis=1)[:, 1:] > np.sort(hits.rows, axis=1)[:, :-1]).all(), "no row twice"
+    assert max(index._on_gpu.asked) == 20
+    index.add(["new"], queries[:1] * 3)
+    assert index.search(queries[:1], 100).rows[0, 0] == 600 or metric == "l2"

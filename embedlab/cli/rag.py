@@ -1,0 +1,108 @@
+"""`embedlab rag`: retrieve, prompt, answer, score."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    retriever: Annotated[
+        str, typer.Option(help='A saved index\'s folder; or with --corpus a model, or "rrf(bm25, MODEL) >> RERANKER".')
+    ],
+    questions: Annotated[
+        Path,
+        typer.Option(
+            help='JSON lines: {"id": "1", "question": "...", "answers": ["..."], "relevant": ["document-id"]}; '
+            "answers and relevant may be absent."
+        ),
+    ],
+    generator: Annotated[
+        str,
+        typer.Option(
+            help="A causal language model or a trained GEM (hub id, folder), or the URL of an OpenAI-compatible "
+            "server, such as http://localhost:8000/v1. Without one, the contexts alone are measured."
+        ),
+    ] = "",
+    generator_model: Annotated[str, typer.Option(help="The model's name at the server.")] = "",
+    corpus: Annotated[Path | None, typer.Option(help="A BEIR folder to retrieve from, or its corpus.jsonl.")] = None,
+    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Documents per question; 5 by default.")] = None,
+    prompt: Annotated[Path | None, typer.Option(help="A template with {context} and {question}.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")] = 0.0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")] = None,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Scores, costs and answers as JSON on standard output, nothing else.")
+    ] = False,
+) -> None:
+    """Answer questions from a retriever's documents; score answers and contexts, with latency and tokens per stage.
+
+    Every question is kept as it is answered: stopped and typed again, the run goes on with the next one.
+    """
+    from embedlab.rag.run import Request, run
+    from embedlab.resources import home
+
+    db = db or home() / "results.duckdb"
+    outcome = run(
+        Request(retriever, questions, db, corpus, generator, generator_model,
+                k, prompt, max_tokens, temperature, device, dtype)
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(_as_json(outcome), default=str))
+    else:
+        _print(outcome, db)
+
+
+def _as_json(outcome) -> dict:
+    """The contract that scripts rely on."""
+    run = outcome.run
+    return {
+        "run_id": run.id,
+        "model": run.model.name,
+        "task": run.task.name,
+        "main_metric": run.task.main_metric,
+        "scores": run.scores,
+        "costs": run.costs,
+        "questions": [
+            {
+                "id": question.id,
+                "question": question.text,
+                "answer": answer.answer,
+                "documents": answer.documents,
+                "scores": {
+                    name: float(values[place]) for name, values in run.per_query.metrics.items()
+                    if values[place] == values[place]
+                },
+                "costs": answer.costs,
+            }
+            for place, (question, answer) in enumerate(zip(outcome.questions, outcome.answers, strict=True))
+        ],
+    }  # fmt: skip
+
+
+def _print(outcome, db: Path) -> None:
+    from embedlab.cli._tables import Column, print_columns
+
+    run = outcome.run
+    costs = (
+        ("retrieve ms p50", "latency_p50_ms", 1), ("p95", "latency_p95_ms", 1),
+        ("generate ms p50", "generate_p50_ms", 1), ("p95", "generate_p95_ms", 1),
+        ("prompt tokens", "prompt_tokens_per_question", 0), ("answer tokens", "answer_tokens_per_question", 1),
+    )  # fmt: skip
+    print_columns(
+        [
+            Column("task", [run.task.name], words=True),
+            Column("pipeline", [run.model.name], words=True),
+            Column("questions", [f"{len(outcome.questions):,}"]),
+            *(Column(name.replace("_", " "), [f"{value:.4f}"]) for name, value in run.scores.items()),
+            *(Column(title, [f"{run.costs[name]:,.{digits}f}"]) for title, name, digits in costs if name in run.costs),
+        ],
+        [
+            *([] if run.scores else ["Nothing was scored: the questions name no answers and no relevant documents."]),
+            f"Recorded in {db} as run {run.id[:8]}.",
+            f'Beside another: embedlab compare "{run.model.name}" OTHER --task "{run.task.name}"',
+        ],
+    )

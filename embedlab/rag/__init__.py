@@ -1,0 +1,1 @@
+"""Retrieval-augmented generation: a retriever that was measured, a generator, and questions with known answers."""

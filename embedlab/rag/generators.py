@@ -1,0 +1,57 @@
+"""Generators turn a prompt into an answer: a model on this machine, or a server that speaks OpenAI's protocol."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An answer, and the tokens read and written for it; None where a server does not count them."""
+
+    text: str
+    prompt_tokens: int | None
+    answer_tokens: int | None
+
+
+class Generator(Protocol):
+    """name: as shown; identity: changes whenever the answers would; settings: those of it, as recorded."""
+
+    name: str
+    identity: str
+    settings: dict
+
+    def fits(self, prompt: str) -> bool:
+        """Whether the prompt leaves room for an answer, as far as is known."""
+
+    def generate(self, prompt: str) -> Generated:
+        """The answer to a prompt."""
+
+
+def find(
+    spec: str,
+    *,
+    model: str = "",
+    max_tokens: int = 64,
+    temperature: float = 0.0,
+    device: str | None = None,
+    dtype: str = "auto",
+) -> Generator:
+    """The generator that `spec` names.
+
+    Args:
+        spec: the URL of an OpenAI-compatible server, such as http://localhost:8000/v1; or a causal language model of
+            transformers or a trained GEM, as a local folder, a hub id, or a card's name.
+        model: the model's name at the server; may be left out where it serves a single one.
+        max_tokens: the most tokens of an answer.
+        temperature: 0 takes the likeliest token each time.
+
+    Raises:
+        UserError: the model is unknown or cannot generate, or the server cannot be reached.
+    """
+    if spec.startswith(("http://", "https://")):
+        from embedlab.rag.server import ServerGenerator
+
+        return ServerGenerator(spec, model, max_tokens, temperature)
+    from embedlab.rag.local import LocalGenerator
+
+    return LocalGenerator(spec, max_tokens, temperature, device, dtype)

@@ -1,0 +1,53 @@
+"""Questions: JSON lines with an id and a question, and where known its answers and the documents that hold them."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedlab.errors import UserError
+from embedlab.tasks.beir import json_lines
+
+LINE = 'A line reads {"id": "1", "question": "...", "answers": ["..."], "relevant": ["document-id"]}.'
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question; `answers` are all that count as right, `relevant` the ids of documents that hold one."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...] = ()
+    relevant: tuple[str, ...] = ()
+
+
+def read(path: Path) -> list[Question]:
+    """The questions in a file of JSON lines; answers and relevant may be absent.
+
+    Raises:
+        UserError: there is no such file, it holds no questions, or a line is malformed (file:line).
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.", LINE)
+    found: dict[str, Question] = {}
+    for place, row in json_lines(path):
+        for name in ("id", "question"):
+            if not str(row.get(name) or "").strip():
+                raise UserError(f'{place} has no "{name}".', LINE)
+        if not isinstance(row["question"], str):
+            raise UserError(f'{place}: "question" is not a string.', LINE)
+        lists = {name: row.get(name) or [] for name in ("answers", "relevant")}
+        for name, values in lists.items():
+            if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+                raise UserError(f'{place}: "{name}" is not a list of strings.', LINE)
+        question = Question(str(row["id"]), row["question"], *map(tuple, lists.values()))
+        if question.id in found:
+            raise UserError(f"{place} gives the id {question.id!r} a second time.", "Ids are unique within a file.")
+        found[question.id] = question
+    if not found:
+        raise UserError(f"{path} holds no questions.", LINE)
+    return list(found.values())
+
+
+def digest(questions: list[Question]) -> str:
+    """The revision of a set of questions: the same content has the same one, whatever its file is called."""
+    return hashlib.sha256(repr(questions).encode("utf-8", "surrogatepass")).hexdigest()[:16]
