@@ -75,7 +75,7 @@ class Causal2Vec(InputModule):
 
     @torch.no_grad()
     def _start_projector(self) -> None:
-        """Start with a Contextual token as large as the decoder's tokens: a small one drowns in what layers add to it."""
+        """Start with a Contextual token as large as the decoder's tokens: the layers would drown a small one."""
         first, _, last = self.projector
         size = self.decoder.model.get_input_embeddings().weight.float().std().item()
         for layer, gain in ((first, 1.0), (last, 3 * size)):  # 3: what the mean over states and GELU take away
