@@ -17,8 +17,13 @@ Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # a mapping of task
 
 
 def store() -> Store:
-    """The store that the dashboard shows."""
-    return Store(settings().db, timeout=_PATIENCE)
+    """The store that the dashboard shows; one for all sessions, since it keeps what it has read."""
+    return _store(settings().db)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _store(db: str) -> Store:
+    return Store(db, timeout=_PATIENCE)
 
 
 def benchmarks() -> Benchmarks:
@@ -55,15 +60,17 @@ def _newest(db: str, stamp: tuple) -> dict[str, pd.Timestamp]:
     return dict(zip(table["model"], table["created"], strict=True))
 
 
-def ranked(parts: Parts, sort: str, incomplete: bool = False) -> standings.Standings:
-    """The standings over these tasks."""
-    return _ranked(settings().db, store().stamp(), parts, sort, incomplete, _benchmark_stamp())
+def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto") -> standings.Standings:
+    """The standings over these tasks; `over` as in `leaderboard.standings.rank`."""
+    return _ranked(settings().db, store().stamp(), parts, sort, incomplete, over, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=24, show_spinner="Ranking ...")
-def _ranked(db: str, stamp: tuple, parts: Parts, sort: str, incomplete: bool, known: int) -> standings.Standings:
+def _ranked(
+    db: str, stamp: tuple, parts: Parts, sort: str, incomplete: bool, over: str, known: int
+) -> standings.Standings:
     return standings.rank(
-        store(), _chosen(parts), sort=sort, incomplete=incomplete, main_revisions=benchmarks().main_revisions
+        store(), _chosen(parts), sort=sort, incomplete=incomplete, over=over, main_revisions=benchmarks().main_revisions
     )
 
 

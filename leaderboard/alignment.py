@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from leaderboard import newest
 from leaderboard.errors import LeaderboardError
 from leaderboard.views import Views
 
@@ -40,9 +41,7 @@ def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarr
 
 def has_per_query(store, views: Views) -> pd.Series:
     """Whether every run of a view was scored query by query: bool, by view."""
-    ids = views.runs["run_id"].tolist()
-    scored = store.query("SELECT DISTINCT run_id FROM per_query WHERE run_id IN (SELECT unnest(?))", [ids])
-    return views.runs["run_id"].isin(scored["run_id"].to_pylist()).groupby(views.runs["view"]).all()
+    return views.runs["run_id"].isin(newest.scored_by_query(store)).groupby(views.runs["view"]).all()
 
 
 def per_query(store, views: Views, task: str) -> dict[tuple[str, str], np.ndarray]:

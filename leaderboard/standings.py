@@ -1,12 +1,11 @@
 """The leaderboard: the store's views in order, with their uncertainty and what they cost."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from leaderboard import ranking
+from leaderboard import newest, ranking
 from leaderboard.alignment import has_per_query, per_query
 from leaderboard.costs import combine, lower_is_better
 from leaderboard.errors import LeaderboardError
@@ -89,8 +88,8 @@ def rank(
         sort: "mean" over tasks, "types" (mean over task types), or "borda".
         metric: "main", or one metric for all tasks.
         incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's Borda count.
-        over: what intervals and letters resample: "queries", "tasks", "both"; "auto" takes queries where they were
-            scored one by one, else tasks where there are six or more.
+        over: what intervals and letters resample: "queries", "tasks", "both"; "none" leaves them out; "auto" takes
+            queries where all views were scored query by query, else tasks where there are six or more.
         level: of the confidence intervals; letters separate views at `1 - level`.
         correction: of the letters' tests, as in `leaderboard.statistics.correct`.
         main_revisions: as in `leaderboard.views.read`.
@@ -99,7 +98,7 @@ def rank(
         LeaderboardError: an option is unknown, or the store has nothing to rank.
     """
     fewer = choose("order", sort, SORTS)
-    choose("resampling", over, {"auto": None, **OVER})
+    choose("resampling", over, {"auto": None, "none": None, **OVER})
     views = read(store, tasks, metric, main_revisions)
     complete = views.scores.notna().all(axis=1)
     ranked = views.scores if incomplete else views.scores[complete]
@@ -120,15 +119,12 @@ def rank(
     if len(sure) < table["place"].count():  # a rank among some of the views would not be the place in the table
         sure[["best_place", "worst_place"]] = None
     table = table.join(sure)
-    details, costs = _details(store, views), _costs(store, views)
-    table["zero_shot"] = [ranking.zero_shot(known.get("training_datasets"), list(views.scores)) for known in details]
-    scores = views.scores.to_dict("index")
-    rows = [
-        _row(view, scores[key], _with_size(known, costs.get(key, {})))
-        for key, view, known in zip(table.index, table.to_dict("records"), details, strict=True)
-    ]
+    names, known = views.scores.columns.tolist(), newest.model_details(store)
+    details = [known.get(key, {}) for key in zip(table["model"], table["revision"], strict=True)]
+    table["zero_shot"] = [ranking.zero_shot(of_model.get("training_datasets"), names) for of_model in details]
+    rows = _rows(table, views.scores, details, _costs(store, views))
     notes = [*_notes(views, complete, incomplete), *([note] if note else [])]
-    return Standings(rows, list(views.scores), sort, used, level, notes)
+    return Standings(rows, names, sort, used, level, notes)
 
 
 def front(standings: Standings, cost: str) -> list[bool]:
@@ -148,9 +144,11 @@ def front(standings: Standings, cost: str) -> list[bool]:
 def _uncertainty(store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
     """Intervals and letters by view, what they resample, and why there are none."""
     nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
+    if over == "none":
+        return nothing, "", ""
     queries_known = has_per_query(store, views)
     if over == "auto":
-        over = "tasks" if not queries_known.any() and len(views.scores.columns) >= _FEWEST_TASKS else "queries"
+        over = "tasks" if not queries_known.all() and len(views.scores.columns) >= _FEWEST_TASKS else "queries"
     if over != "tasks":
         views = views.only([view for view in views.table.index if queries_known[view]])
     if views.table.empty:
@@ -181,21 +179,11 @@ def _by_query(store, views: Views) -> list[list]:
     return [list(per_query(store, views, task).values()) for task in views.scores]
 
 
-def _details(store, views: Views) -> list[dict]:
-    """What is known of each view's model; where revisions were joined, that of any revision."""
-    rows = store.query("SELECT name, revision, details FROM models WHERE details <> '{}'").to_pylist()
-    known = {(row["name"], revision): row["details"] for row in rows for revision in ("several", row["revision"])}
-    return [json.loads(known.get((view.model, view.revision), "{}")) for view in views.table.itertuples()]
-
-
 def _costs(store, views: Views) -> dict[int, dict[str, float]]:
-    runs = views.runs[["view", "run_id"]]
-    costs = store.query(
-        "SELECT run_id, name, value FROM costs WHERE run_id IN (SELECT unnest(?))", [runs["run_id"].tolist()]
-    ).to_pandas()
+    costs = views.runs[["view", "run_id"]].merge(newest.costs(store), on="run_id")
     if costs.empty:
         return {}
-    return {view: costs.dropna().to_dict() for view, costs in combine(runs.merge(costs, on="run_id")).iterrows()}
+    return {view: costs.dropna().to_dict() for view, costs in combine(costs).iterrows()}
 
 
 def _with_size(known: dict, costs: dict[str, float]) -> dict[str, float]:
@@ -224,11 +212,25 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
     return notes
 
 
-def _row(view: dict, scores: dict[str, float], costs: dict[str, float]) -> Row:
-    plain = {name: None if pd.isna(value) else value for name, value in view.items()}
-    whole = {
-        name: None if plain[name] is None else int(plain[name])
-        for name in ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
-    }
-    known = {task: score for task, score in scores.items() if not pd.isna(score)}
-    return Row(**{**plain, **whole, "group": plain["group"] or ""}, scores=known, costs=costs)
+_WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
+
+
+def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], costs: dict[int, dict]) -> list[Row]:
+    """Column by column: value by value would take longer than all statistics."""
+    plain = {name: _values(table[name], int if name in _WHOLE else None) for name in table}
+    plain["group"] = [group or "" for group in plain["group"]]
+    tasks = scores.columns.tolist()
+    plain["scores"] = [
+        {task: score for task, score in zip(tasks, values, strict=True) if score == score}  # not NaN
+        for values in scores.to_numpy().tolist()
+    ]
+    plain["costs"] = [_with_size(known, costs.get(view, {})) for view, known in zip(table.index, details, strict=True)]
+    return [Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)]
+
+
+def _values(column: pd.Series, kind: type | None) -> list:
+    """The values as plain Python ones, None where one is missing."""
+    missing = column.isna().tolist()
+    return [
+        None if lacks else kind(value) if kind else value for value, lacks in zip(column.tolist(), missing, strict=True)
+    ]

@@ -18,7 +18,7 @@ _BARS = 30
 def page() -> None:
     """The page."""
     controls.require_results()
-    standings = reading.ranked(controls.pick_tasks(), "mean", incomplete=True)
+    standings = reading.ranked(controls.pick_tasks(), "mean", incomplete=True, over="none")
     known = sorted({cost for row in standings.rows for cost in row.costs})
     if not known:
         controls.empty("No cost has been measured on these tasks; imported results have none.", controls.EVALUATE)
