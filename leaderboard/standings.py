@@ -12,7 +12,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.groups import letters, pairwise_p_values
 from leaderboard.intervals import OVER, interval, rank_interval, resampled_means
 from leaderboard.statistics import choose
-from leaderboard.views import Views, read
+from leaderboard.views import Views, listed, read
 
 # Column of the row -> whether less is better.
 SORTS = {"mean": False, "types": False, "borda": True}
@@ -21,7 +21,7 @@ _FEWEST_TASKS = 6
 # Letters for the best views: beyond these every row would carry dozens.
 _LETTERED = 30
 _NO_QUERIES = (
-    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or --over tasks and two."
+    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or tasks resampled and two."
 )
 
 
@@ -176,7 +176,7 @@ def _uncertainty(store, views: Views, over: str, level: float, correction: str) 
 
 
 def _by_query(store, views: Views) -> list[list]:
-    return [list(per_query(store, views, task).values()) for task in views.scores]
+    return [list(parts.values()) for parts in per_query(store, views, views.scores.columns.tolist()).values()]
 
 
 def _costs(store, views: Views) -> dict[int, dict[str, float]]:
@@ -195,20 +195,15 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
     notes = []
     if views.absent:
         total = len(views.absent) + len(views.scores.columns)
-        notes.append(
-            f"{len(views.absent)} of {total} tasks have no results and do not count: {', '.join(views.absent)}."
-        )
+        notes.append(f"{len(views.absent)} of {total} tasks have no results and do not count: {listed(views.absent)}.")
     lacking = int((~complete).sum())
     if lacking and incomplete:
         notes.append(f"{lacking} of {len(complete)} views lack tasks: their mean is over fewer tasks than the others'.")
     elif lacking:
-        notes.append(
-            f"{lacking} of {len(complete)} views lack tasks and have no place. Choose tasks that all have (--task),"
-            " or type --incomplete."
-        )
+        notes.append(f"{lacking} of {len(complete)} views lack tasks and have no place.")
     revisions = views.runs.groupby("task")["task_revision"].nunique()
     if mixed := revisions[revisions > 1].index.tolist():
-        notes.append(f"The views were scored on different revisions of {', '.join(mixed)}.")
+        notes.append(f"The views were scored on different revisions of {listed(mixed)}.")
     return notes
 
 

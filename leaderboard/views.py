@@ -1,7 +1,7 @@
 """What the store knows of each view (a model as evaluated: layer, dim, precision, index), as frames to rank."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -68,11 +68,11 @@ class Views:
         if len(found) == 1 and not words[0]:
             return found.index[0]
         if len(found) > 1 and not words[0]:
-            raise LeaderboardError(f"{name} stands for {len(found)} views.", f"Type one of: {_listed(found['label'])}")
+            raise LeaderboardError(f"{name} stands for {len(found)} views.", f"Type one of: {listed(found['label'])}")
         close = get_close_matches(name.lower(), labels.str.lower(), n=3, cutoff=0.4)
         likely = labels[labels.str.lower().isin(close) | (labels.str.partition("@")[0] == model)]
         raise LeaderboardError(
-            f"The results hold no {name} on these tasks.", f"They hold: {_listed(likely if len(likely) else labels)}"
+            f"The results hold no {name} on these tasks.", f"They hold: {listed(likely if len(likely) else labels)}"
         )
 
 
@@ -111,7 +111,7 @@ def read(
         parts = runs[_PART].drop_duplicates()
     if runs.empty:
         raise LeaderboardError(
-            f"No run on {_listed(pd.Series(wanted))} has {'a main score' if metric == 'main' else shown(metric)}.",
+            f"No run on {listed(wanted)} has {'a main score' if metric == 'main' else shown(metric)}.",
             "Type `embedlab runs show ID` to see the metrics of a run.",
         )
     runs = join_imported(runs, main_revisions or {})
@@ -127,7 +127,7 @@ def _wanted(tasks, known: list[str]) -> tuple[list[str], list[str]]:
     exact = {name.lower(): name for name in known}
     for task in tasks:
         if task.lower() not in exact:
-            raise LeaderboardError(f"The results hold no task {task!r}.", f"They hold: {_listed(pd.Series(known))}")
+            raise LeaderboardError(f"The results hold no task {task!r}.", f"They hold: {listed(known)}")
     return [exact[task.lower()] for task in tasks], []
 
 
@@ -169,5 +169,7 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) else str(value)
 
 
-def _listed(names: pd.Series) -> str:
-    return ", ".join(names.iloc[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+def listed(names: Iterable[str]) -> str:
+    """The first ten names, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
