@@ -32,7 +32,8 @@ def _item(place: int, hit: Hit, terms: Sequence[str]) -> str:
     badge = '<span class="lab-badge">relevant</span>' if hit.relevant else ""
     score = "" if hit.score is None else f'<span class="score">{hit.score:.4f}</span>'
     text = "The text was not kept." if hit.text is None else hit.text
-    cut = highlighted(text[:_SHOWN], terms) + (" …" if len(text) > _SHOWN else "")
+    begun = text if len(text) <= _SHOWN else f"{text[:_SHOWN].rsplit(maxsplit=1)[0]} …"
+    cut = highlighted(begun, terms)
     return (
         f'<article class="lab-hit{" relevant" if hit.relevant else ""}"><header><span>{place}. {escape(hit.id)}</span>'
         f"{badge}{score}</header><p>{cut}</p></article>"

@@ -29,6 +29,7 @@ PAGES = [
 
 st.set_page_config(page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
 st.html(Path(__file__).with_name("style.css"))
+st.logo(Path(__file__).with_name("logo.svg"), size="large", icon_image=Path(__file__).with_name("icon.svg"))
 chosen = st.navigation(PAGES, expanded=True)
 st.title(chosen.title)
 try:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.settings import Benchmarks, settings
-from leaderboard import comparison, grids, newest, standings, views
+from leaderboard import alignment, comparison, grids, newest, standings, views
 from leaderboard.records import Run, Task, Texts
 from leaderboard.store import Store
 
@@ -101,6 +101,11 @@ def _views(db: str, stamp: tuple, parts: Parts, known: int) -> views.Views:
     return views.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
 
 
+def scored_by_query(chosen: views.Views) -> pd.Series:
+    """Whether every run of a view was scored query by query: bool, by view."""
+    return alignment.has_per_query(store(), chosen)
+
+
 @st.cache_resource(max_entries=24, show_spinner="Comparing ...")
 def _compared(
     db: str, stamp: tuple, labels: tuple[str, ...], parts: Parts, test: str, correction: str, known: int
@@ -158,8 +163,8 @@ def newest_runs(count: int) -> pd.DataFrame:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _newest_runs(db: str, stamp: tuple, count: int) -> pd.DataFrame:
     return store().query(
-        "SELECT id, model, task, main_metric, main_score, source, created FROM results"
-        " ORDER BY created DESC, id LIMIT ?", [count]
+        'SELECT id, model, layer, dim, "precision", "index", task, main_metric, main_score, source, created'
+        " FROM results ORDER BY created DESC, id LIMIT ?", [count]
     ).to_pandas()  # fmt: skip
 
 

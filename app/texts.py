@@ -20,6 +20,17 @@ def link(page: str, **parameters: str | list[str]) -> str:
     return f"{page}?{urlencode(parameters, doseq=True)}"
 
 
+def view_of(layer: float | None, dim: float | None, precision: str, index: str) -> str:
+    """A view in words: layer 4, 64d, int8, faiss:flat. What is unknown (None or NaN) and float32 are left out."""
+    words = [
+        f"layer {layer:.0f}" if layer and layer == layer else "",
+        f"{dim:.0f}d" if dim and dim == dim else "",
+        precision if precision != "float32" else "",
+        index,
+    ]
+    return ", ".join(filter(None, words))
+
+
 def highlighted(text: str, terms: Iterable[str]) -> str:
     """`text` as HTML with the words that begin with one of `terms` (3 letters or more) marked; case does not matter."""
     stems = sorted({re.escape(term) for term in terms if len(term) > 2}, key=len, reverse=True)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from leaderboard import views
 from leaderboard.errors import LeaderboardError
+from leaderboard.measures import shown
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ def grids(
     scores = found.scores.loc[own.index]
     scores = scores.loc[:, scores.notna().any()]
     table = own.assign(score=scores.mean(axis=1, skipna=False)).dropna(subset="score")
+    names = found.runs.loc[found.runs["task"].isin(scores.columns), "metric"].unique()
+    name = shown(names[0]) if len(names) == 1 else "the main scores"
     measure = (
-        f"{metric} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {metric} over {scores.shape[1]} tasks"
+        f"{name} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {name} over {scores.shape[1]} tasks"
     )
     return [
         _grid(str(index), str(precision), measure, part)

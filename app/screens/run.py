@@ -75,14 +75,15 @@ def _show(run: Run) -> None:
         )
     with right:
         st.subheader("Costs and phases")
-        if not run.costs and not run.phases:
-            st.caption("None were measured: the result was imported.")
         measured = {controls.name_of(name): float(value) for name, value in run.costs.items()}
         measured |= {f"phase: {phase.name} (s)": float(phase.seconds) for phase in run.phases}
-        table(
-            [Column("Measured", list(measured)), Column("Value", list(measured.values()), digits=3)],
-            "Measured costs and seconds of each phase",
-        )
+        if measured:
+            table(
+                [Column("Measured", list(measured)), Column("Value", list(measured.values()), digits=3)],
+                "Measured costs and seconds of each phase",
+            )
+        else:
+            st.caption("None were measured: the result was imported.")
     _inputs(run)
     known = {name: value for name, value in all_settings(run).items() if value not in (None, "", {}, [])}
     groups = {

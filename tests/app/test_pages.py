@@ -17,7 +17,8 @@ def tables(page) -> str:
 
 
 def rows(page) -> list[str]:
-    return re.findall(r'<th scope="row"[^>]*>(?:<a [^>]*>)?([^<]*)<', tables(page))
+    """What heads the rows of the first table."""
+    return re.findall(r'<th scope="row"[^>]*>(?:<a [^>]*>)?([^<]*)<', tables(page).partition("</table>")[0])
 
 
 def said(page) -> str:
