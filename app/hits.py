@@ -28,6 +28,12 @@ def show(hits: Sequence[Hit], terms: Sequence[str]) -> None:
     st.html("".join(_item(place, hit, terms) for place, hit in enumerate(hits, 1)))
 
 
+def show_terms(terms: Sequence[tuple[str, float]]) -> None:
+    """Show the terms that a query was put into, with their weights."""
+    items = "".join(f"<li>{escape(term)} <span>{weight:.4f}</span></li>" for term, weight in terms)
+    st.html(f'<ul class="lab-terms" aria-label="Expansion terms of the query and their weights">{items}</ul>')
+
+
 def _item(place: int, hit: Hit, terms: Sequence[str]) -> str:
     badge = '<span class="lab-badge">relevant</span>' if hit.relevant else ""
     score = "" if hit.score is None else f'<span class="score">{hit.score:.4f}</span>'

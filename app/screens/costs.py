@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import BLUE, ORANGE
+from app.charts import BLUE, GREY, ORANGE
 from app.tables import Column, Link, table
 from app.texts import plain
 from leaderboard.costs import lower_is_better
@@ -15,6 +15,7 @@ from leaderboard.standings import Standings
 
 _LATENCIES = {"latency_p50_ms": "p50", "latency_p95_ms": "p95", "latency_p99_ms": "p99"}
 _BARS = 30
+_ROW = alt.Y("label:N", sort=None, axis=None)
 _NAMED = 12  # points of the front whose names fit into the plot
 
 
@@ -45,7 +46,8 @@ def page() -> None:
     points["front"] = pareto(points["score"], points["cost"], lower_is_better=lower_is_better(cost))
     points["address"] = [controls.run_link(label) for label in points["model"]]
     _plot(points, cost, score, logarithmic)
-    st.caption(plain(" ".join(standings.notes)))
+    if score == "Mean":
+        st.caption(plain(" ".join(standings.notes)))
     best = points[points["front"]].sort_values("score", ascending=False)
     st.subheader("The Pareto front")
     st.caption("Of these models none is beaten in score without a higher cost.")
@@ -82,7 +84,8 @@ def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> Non
     better = "lower is better" if lower_is_better(cost) else "higher is better"
     base = alt.Chart(points).encode(
         x=alt.X("cost:Q", scale=scale, title=f"{controls.name_of(cost)} ({better})", axis=alt.Axis(format=",.4~r")),
-        y=alt.Y("score:Q", scale=alt.Scale(zero=False, padding=20), title=score, axis=alt.Axis(format=".4~r")),
+        y=alt.Y("score:Q", scale=alt.Scale(zero=False, nice=False, padding=20), title=score,
+                axis=alt.Axis(format=".4~r")),
         tooltip=[alt.Tooltip("model:N"), alt.Tooltip("kind:N"), alt.Tooltip("score:Q", format=".4f"),
                  alt.Tooltip("cost:Q", format=",.2f", title=controls.name_of(cost))],
         href="address:N",
@@ -116,7 +119,7 @@ def _speeds(standings: Standings) -> None:
             for cost, short in _LATENCIES.items()
             if cost in row.costs
         ],
-        columns=["model", "percentile", "milliseconds"],
+        columns=["label", "percentile", "milliseconds"],
     )
     speed = pd.DataFrame(
         [
@@ -126,19 +129,13 @@ def _speeds(standings: Standings) -> None:
         ],
         columns=["label", "model", "texts per second"],
     ).drop_duplicates(["model", "texts per second"])  # the views of one encoding pass share its speed
-    alone = ~speed["model"].duplicated(keep=False)
-    speed["model"] = speed["model"].where(alone, speed["label"])
     if not latency.empty:
         st.subheader("Query latency")
-        st.altair_chart(_dots(latency[latency["model"].isin(latency["model"].unique()[:_BARS])]))
-        _cut(latency["model"].nunique(), "best")
+        st.altair_chart(_dots(latency[latency["label"].isin(latency["label"].unique()[:_BARS])]))
+        _cut(latency["label"].nunique(), "best")
     if not speed.empty:
         st.subheader("Encoding throughput")
-        bars = alt.Chart(speed.nlargest(_BARS, "texts per second")).mark_bar(color=BLUE)
-        tooltip = ["model:N", alt.Tooltip("texts per second:Q", format=",.1f")]
-        st.altair_chart(
-            bars.encode(x="texts per second:Q", y=_models("-x"), tooltip=tooltip).properties(height=alt.Step(20))
-        )
+        st.altair_chart(_bars(speed.nlargest(_BARS, "texts per second")))
         _cut(len(speed), "fastest")
 
 
@@ -147,15 +144,26 @@ def _cut(count: int, which: str) -> None:
         st.caption(f"The {_BARS} {which} of {count} models.")
 
 
-def _models(sort: str | None) -> alt.Y:
-    return alt.Y("model:N", sort=sort, title=None, axis=alt.Axis(labelLimit=330, labelOverlap=False))
-
-
-def _dots(latency: pd.DataFrame) -> alt.Chart:
-    return alt.Chart(latency).mark_point(filled=True, size=70, opacity=1).encode(
+def _dots(latency: pd.DataFrame) -> alt.LayerChart:
+    order = list(_LATENCIES.values())
+    dots = alt.Chart(latency).mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("milliseconds:Q", title="milliseconds per query"),
-        y=_models(None),
-        color=alt.Color("percentile:N", sort=list(_LATENCIES.values()), legend=alt.Legend(orient="bottom", title=None)),
-        shape=alt.Shape("percentile:N", sort=list(_LATENCIES.values())),
-        tooltip=["model:N", "percentile:N", alt.Tooltip("milliseconds:Q", format=",.2f")],
-    ).properties(height=alt.Step(20))  # fmt: skip
+        y=_ROW,
+        color=alt.Color("percentile:N", sort=order, legend=alt.Legend(orient="top", title=None)),
+        shape=alt.Shape("percentile:N", sort=order),
+        tooltip=["label:N", "percentile:N", alt.Tooltip("milliseconds:Q", format=",.2f")],
+    )  # fmt: skip
+    return _named(dots, latency.drop_duplicates("label"), "label")
+
+
+def _bars(speed: pd.DataFrame) -> alt.LayerChart:
+    bars = alt.Chart(speed).mark_bar(color=BLUE, height=12).encode(
+        x=alt.X("texts per second:Q"), y=_ROW, tooltip=["model:N", alt.Tooltip("texts per second:Q", format=",.1f")]
+    )  # fmt: skip
+    return _named(bars, speed, "model")
+
+
+def _named(marks: alt.Chart, rows: pd.DataFrame, name: str) -> alt.LayerChart:
+    """Names above the rows: beside them they would leave a phone no room for the plot."""
+    names = alt.Chart(rows).mark_text(align="left", dy=-14, fontSize=11, color=GREY, limit=600)
+    return alt.layer(marks, names.encode(x=alt.value(0), y=_ROW, text=f"{name}:N")).properties(height=alt.Step(36))
