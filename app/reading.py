@@ -86,9 +86,7 @@ def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto"
 def _ranked(
     db: str, stamp: tuple, parts: Parts, sort: str, incomplete: bool, over: str, known: int
 ) -> standings.Standings:
-    return standings.rank(
-        store(), _chosen(parts), sort=sort, incomplete=incomplete, over=over, main_revisions=benchmarks().main_revisions
-    )
+    return standings.rank_views(store(), all_views(parts), sort=sort, incomplete=incomplete, over=over)
 
 
 def all_views(parts: Parts) -> views.Views:

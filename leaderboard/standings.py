@@ -20,6 +20,8 @@ SORTS = {"mean": False, "types": False, "borda": True}
 _FEWEST_TASKS = 6
 # Letters for the best views: beyond these every row would carry dozens.
 _LETTERED = 30
+# 25 replicates lie beyond either end of a 95 % interval, so that an end is known to about 5 % of the interval's width.
+_RESAMPLES = 1_000
 _NO_QUERIES = (
     f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or tasks resampled and two."
 )
@@ -97,9 +99,23 @@ def rank(
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
     """
+    views = read(store, tasks, metric, main_revisions)
+    return rank_views(store, views, sort=sort, incomplete=incomplete, over=over, level=level, correction=correction)
+
+
+def rank_views(
+    store,
+    views: Views,
+    *,
+    sort: str = "mean",
+    incomplete: bool = False,
+    over: str = "auto",
+    level: float = 0.95,
+    correction: str = "holm",
+) -> Standings:
+    """Rank views that were read before; everything else as in `rank`."""
     fewer = choose("order", sort, SORTS)
     choose("resampling", over, {"auto": None, "none": None, **OVER})
-    views = read(store, tasks, metric, main_revisions)
     complete = views.scores.notna().all(axis=1)
     ranked = views.scores if incomplete else views.scores[complete]
     table = views.table.join(
@@ -165,7 +181,7 @@ def _uncertainty(store, views: Views, over: str, level: float, correction: str) 
             "",
             _NO_QUERIES if over == "queries" else "No intervals over tasks: they need two tasks or more.",
         )
-    replicates = resampled_means(strata, over=over)
+    replicates = resampled_means(strata, over=over, resamples=_RESAMPLES)
     low, high = interval(replicates, level)
     best, worst = rank_interval(replicates, level)
     best_few = [[scores[:_LETTERED] for scores in parts] for parts in tested]

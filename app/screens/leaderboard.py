@@ -62,7 +62,7 @@ def _columns(standings: Standings, rows: list[Row], chosen: list[str], costs: di
         "Interval": Column(f"{standings.level:.0%} interval", [_span(row.low, row.high, ".4f") for row in rows],
                            help=f"Confidence interval of the mean, {standings.over} resampled", right=True),
         "Places": Column("Places", [_span(row.best_place, row.worst_place, "d") for row in rows],
-                         help="Confidence interval of the rank", right=True),
+                         help="Confidence interval of the rank by mean", right=True),
         "Group": Column("Group", [row.group for row in rows], help="Models that share a letter cannot be told apart"),
         "Zero-shot": Column("Zero-shot %", [row.zero_shot for row in rows],
                             help="Share of the tasks that the model was not trained on"),
