@@ -5,6 +5,8 @@ from html import escape
 
 import streamlit as st
 
+from app.texts import breakable
+
 _STEPS = 24  # colours, in style.css
 _WRITTEN = 14  # columns up to which the figures stand in the cells; beyond, they show when pointed at
 
@@ -33,14 +35,14 @@ def render(rows, columns, values, caption: str, *, by_column: bool = False) -> s
     of_column = [_bounds(column) for column in zip(*values, strict=True)]
     bounds = of_column if by_column else [_bounds([cell for row in values for cell in row])] * len(columns)
     compact = len(columns) > _WRITTEN
-    header = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in columns)
+    header = "".join(f'<th scope="col"><span>{breakable(name)}</span></th>' for name in columns)
     body = []
     for label, row in zip(rows, values, strict=True):
         cells = "".join(
             _cell(value, low, high, name if compact else "")
             for value, (low, high), name in zip(row, bounds, columns, strict=True)
         )
-        body.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
+        body.append(f'<tr><th scope="row">{breakable(label)}</th>{cells}</tr>')
     return (
         f'<div class="lab-table lab-heat{" compact" if compact else ""}" role="region" tabindex="0"'
         f' aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'

@@ -30,8 +30,9 @@ def show(hits: Sequence[Hit], terms: Sequence[str]) -> None:
 
 def show_terms(terms: Sequence[tuple[str, float]]) -> None:
     """Show the terms that a query was put into, with their weights."""
+    st.caption("Expansion terms of the query and their weights:")
     items = "".join(f"<li>{escape(term)} <span>{weight:.4f}</span></li>" for term, weight in terms)
-    st.html(f'<ul class="lab-terms" aria-label="Expansion terms of the query and their weights">{items}</ul>')
+    st.html(f'<ul class="lab-terms" aria-label="Expansion terms">{items}</ul>')
 
 
 def _item(place: int, hit: Hit, terms: Sequence[str]) -> str:

@@ -64,6 +64,19 @@ def test_compare(tab):
     assert tab.page.locator("article").first.inner_text() != first
 
 
+def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_tab):
+    tab.open(f"compare?models={quote(sample.COMPOSED)}&models=bm25&tasks=SciFact")
+    tab.sees(f"A: {sample.COMPOSED}. B: bm25.")
+    tab.choose("Models", sample.MARKDOWN)
+    tab.sees("B: bm25", sample.MARKDOWN)
+    copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
+    copy.sees(sample.COMPOSED, sample.MARKDOWN, "Corrected p")
+    assert copy.page.locator("tbody").first.inner_text() == tab.page.locator("tbody").first.inner_text()
+    tab.open(f"leaderboard?{TASKS}")
+    tab.page.get_by_role("link", name=sample.COMPOSED).click()
+    tab.sees(f"{sample.COMPOSED} on")
+
+
 def test_run_reached_from_the_leaderboard(tab):
     tab.open(f"?{TASKS}")
     tab.page.get_by_role("link", name=sample.SCRIPT).click()
