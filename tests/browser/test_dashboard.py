@@ -23,7 +23,7 @@ def test_leaderboard(tab):
     assert "order=Borda+count" in tab.page.url
     tab.page.get_by_text("Filters").click()
     tab.choose("Kind", "lexical")
-    tab.page.wait_for_function("document.querySelectorAll('tbody tr').length == 1")
+    tab.page.wait_for_function("document.querySelectorAll('.lab-table:not(.lab-heat) tbody tr').length == 1")
     assert tab.page.locator("tbody tr").first.inner_text() != first
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="CSV").click()
