@@ -49,7 +49,7 @@ def click_for(tab: Tab, seconds: float, seed: int = 0) -> list[tuple[float, str]
     clicks = []
     end = time.monotonic() + seconds
     page = "Leaderboard"
-    while time.monotonic() < end or len(clicks) < 2 * len(PAGES):
+    while time.monotonic() < end or len(clicks) < len(PAGES):
         began = time.monotonic()
         if page in _SELECTIONS and choice.random() < 0.5:
             label, option = choice.choice(_SELECTIONS[page])
