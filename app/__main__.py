@@ -15,7 +15,9 @@ from leaderboard.errors import LeaderboardError
 def warm() -> None:
     """Read what the first page shows, into the caches that all sessions share; its errors are the page's to show."""
     with suppress(LeaderboardError):
-        reading.ranked(reading.hashable(list(reading.tasks()["task"])), "mean")
+        fullest = reading.fullest_benchmark()
+        tasks = reading.benchmarks().parts[fullest] if fullest else list(reading.tasks()["task"])
+        reading.ranked(reading.hashable(tasks), "mean")
 
 
 if __name__ == "__main__":

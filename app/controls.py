@@ -31,7 +31,10 @@ def pick_tasks(key: str = "") -> Parts:
     here = set(known["task"])
     benchmarks = {name: parts for name, parts in reading.benchmarks().parts.items() if here & parts.keys()}
     first, second, third = st.columns([3, 3, 4])
-    benchmark = first.selectbox("Benchmark", [EVERYTHING, *benchmarks], key="benchmark", bind=URL)
+    offered, fullest = [EVERYTHING, *benchmarks], reading.fullest_benchmark()
+    benchmark = first.selectbox(
+        "Benchmark", offered, offered.index(fullest) if fullest in offered else 0, key="benchmark", bind=URL
+    )
     chosen = known if benchmark == EVERYTHING else known[known["task"].isin(benchmarks[benchmark].keys())]
     types = second.multiselect(
         "Task types", sorted(chosen["type"].dropna().unique()), key="types", bind=URL, placeholder="all"

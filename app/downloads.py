@@ -1,17 +1,18 @@
 """A table to take away: CSV, Parquet, LaTeX. Made when the button is pressed, not before."""
 
 import io
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
 
 
-def buttons(frame: pd.DataFrame, name: str) -> None:
-    """Three download buttons."""
+def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
+    """Three download buttons for the table that `frame` makes."""
     makers = {
-        "CSV": ("csv", "text/csv", lambda: frame.to_csv(index=False)),
-        "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: _parquet(frame)),
-        "LaTeX": ("tex", "application/x-tex", lambda: latex(frame)),
+        "CSV": ("csv", "text/csv", lambda: frame().to_csv(index=False)),
+        "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: _parquet(frame())),
+        "LaTeX": ("tex", "application/x-tex", lambda: latex(frame())),
     }
     with st.container(horizontal=True):
         for form, (ending, kind, make) in makers.items():

@@ -29,7 +29,7 @@ def filtered(rows: list[Row]) -> list[Row]:
         )
         since = third.date_input("Evaluated since", None, key="since", bind=URL, max_value=date.today())
         fourth.caption("A model whose size, or whose training data, is unknown does not pass that filter.")
-    newest = reading.newest() if since else {}
+    newest = reading.last_evaluated() if since else {}
     return [
         row
         for row in rows

@@ -28,11 +28,19 @@ def show(hits: Sequence[Hit], terms: Sequence[str]) -> None:
     st.html("".join(_item(place, hit, terms) for place, hit in enumerate(hits, 1)))
 
 
+def show_terms(terms: Sequence[tuple[str, float]]) -> None:
+    """Show the terms that a query was put into, with their weights."""
+    st.caption("Expansion terms of the query and their weights:")
+    items = "".join(f"<li>{escape(term)} <span>{weight:.4f}</span></li>" for term, weight in terms)
+    st.html(f'<ul class="lab-terms" aria-label="Expansion terms">{items}</ul>')
+
+
 def _item(place: int, hit: Hit, terms: Sequence[str]) -> str:
     badge = '<span class="lab-badge">relevant</span>' if hit.relevant else ""
     score = "" if hit.score is None else f'<span class="score">{hit.score:.4f}</span>'
     text = "The text was not kept." if hit.text is None else hit.text
-    cut = highlighted(text[:_SHOWN], terms) + (" …" if len(text) > _SHOWN else "")
+    begun = text if len(text) <= _SHOWN else f"{text[:_SHOWN].rsplit(maxsplit=1)[0]} …"
+    cut = highlighted(begun, terms)
     return (
         f'<article class="lab-hit{" relevant" if hit.relevant else ""}"><header><span>{place}. {escape(hit.id)}</span>'
         f"{badge}{score}</header><p>{cut}</p></article>"

@@ -18,17 +18,20 @@ from app.texts import plain
 
 # The folder is not called pages: Streamlit would serve its files by themselves.
 PAGES = [
-    st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", url_path="leaderboard", default=True),
+    st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", default=True),
     st.Page(costs.page, title="Cost and quality", icon=":material/speed:", url_path="costs"),
     st.Page(grids.page, title="Grids", icon=":material/grid_on:", url_path="grids"),
     st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
     st.Page(run.page, title="Run", icon=":material/receipt_long:", url_path="run"),
     st.Page(search.page, title="Search", icon=":material/search:", url_path="search"),
     st.Page(live.page, title="Live", icon=":material/radio_button_checked:", url_path="live"),
+    # The default page's address is the root; this is the name that people type.
+    st.Page(leaderboard.page, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
 ]
 
 st.set_page_config(page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
 st.html(Path(__file__).with_name("style.css"))
+st.logo(Path(__file__).with_name("logo.svg"), size="large", icon_image=Path(__file__).with_name("icon.svg"))
 chosen = st.navigation(PAGES, expanded=True)
 st.title(chosen.title)
 try:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.settings import Benchmarks, settings
-from leaderboard import comparison, grids, standings, views
+from leaderboard import alignment, comparison, grids, newest, standings, views
 from leaderboard.records import Run, Task, Texts
 from leaderboard.store import Store
 
@@ -17,8 +17,13 @@ Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # a mapping of task
 
 
 def store() -> Store:
-    """The store that the dashboard shows."""
-    return Store(settings().db, timeout=_PATIENCE)
+    """The store that the dashboard shows; one for all sessions, since it keeps what it has read."""
+    return _store(settings().db)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _store(db: str) -> Store:
+    return Store(db, timeout=_PATIENCE)
 
 
 def benchmarks() -> Benchmarks:
@@ -30,6 +35,23 @@ def benchmarks() -> Benchmarks:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _benchmarks(path: str, changed: int) -> Benchmarks:
     return settings().read_benchmarks()
+
+
+def fullest_benchmark() -> str | None:
+    """The benchmark with the most whole results: those of its tasks that are here times models that have all."""
+    return _fullest(settings().db, store().stamp(), _benchmark_stamp())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _fullest(db: str, stamp: tuple, known: int) -> str | None:
+    runs = newest.runs(store(), "main")
+    has = pd.crosstab(runs["model"], runs["task"]) > 0
+    whole = {}
+    for name, parts in benchmarks().parts.items():
+        present = [task for task in has if task in parts]
+        whole[name] = len(present) * int(has[present].all(axis=1).sum())
+    best = max(whole, key=whole.get, default=None)
+    return best if best and whole[best] else None
 
 
 def tasks() -> pd.DataFrame:
@@ -44,27 +66,27 @@ def _tasks(db: str, stamp: tuple) -> pd.DataFrame:
     ).to_pandas()  # fmt: skip
 
 
-def newest() -> dict[str, pd.Timestamp]:
+def last_evaluated() -> dict[str, pd.Timestamp]:
     """When each model was last evaluated, by the model's name."""
-    return _newest(settings().db, store().stamp())
+    return _last_evaluated(settings().db, store().stamp())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _newest(db: str, stamp: tuple) -> dict[str, pd.Timestamp]:
+def _last_evaluated(db: str, stamp: tuple) -> dict[str, pd.Timestamp]:
     table = store().query("SELECT model, max(created) AS created FROM runs GROUP BY model").to_pandas()
     return dict(zip(table["model"], table["created"], strict=True))
 
 
-def ranked(parts: Parts, sort: str, incomplete: bool = False) -> standings.Standings:
-    """The standings over these tasks."""
-    return _ranked(settings().db, store().stamp(), parts, sort, incomplete, _benchmark_stamp())
+def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto") -> standings.Standings:
+    """The standings over these tasks; `over` as in `leaderboard.standings.rank`."""
+    return _ranked(settings().db, store().stamp(), parts, sort, incomplete, over, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=24, show_spinner="Ranking ...")
-def _ranked(db: str, stamp: tuple, parts: Parts, sort: str, incomplete: bool, known: int) -> standings.Standings:
-    return standings.rank(
-        store(), _chosen(parts), sort=sort, incomplete=incomplete, main_revisions=benchmarks().main_revisions
-    )
+def _ranked(
+    db: str, stamp: tuple, parts: Parts, sort: str, incomplete: bool, over: str, known: int
+) -> standings.Standings:
+    return standings.rank_views(store(), all_views(parts), sort=sort, incomplete=incomplete, over=over)
 
 
 def all_views(parts: Parts) -> views.Views:
@@ -77,26 +99,33 @@ def _views(db: str, stamp: tuple, parts: Parts, known: int) -> views.Views:
     return views.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
 
 
+def scored_by_query(chosen: views.Views) -> pd.Series:
+    """Whether every run of a view was scored query by query: bool, by view."""
+    return alignment.has_per_query(store(), chosen)
+
+
 @st.cache_resource(max_entries=24, show_spinner="Comparing ...")
 def _compared(
-    db: str, stamp: tuple, labels: tuple[str, ...], parts: Parts, test: str, correction: str
+    db: str, stamp: tuple, labels: tuple[str, ...], parts: Parts, test: str, correction: str, known: int
 ) -> comparison.Comparison:
-    return comparison.compare(store(), labels, _chosen(parts), test=test, correction=correction)
+    return comparison.compare(
+        store(), labels, _chosen(parts), test=test, correction=correction, main_revisions=benchmarks().main_revisions
+    )
 
 
 def compared(labels: tuple[str, ...], parts: Parts, test: str, correction: str) -> comparison.Comparison:
     """The views named `labels`, in pairs."""
-    return _compared(settings().db, store().stamp(), labels, parts, test, correction)
+    return _compared(settings().db, store().stamp(), labels, parts, test, correction, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=24, show_spinner="Reading results ...")
-def _gridded(db: str, stamp: tuple, model: str, task_names: tuple[str, ...]) -> list[grids.Grid]:
-    return grids.grids(store(), model, task_names or None)
+def _gridded(db: str, stamp: tuple, model: str, task_names: tuple[str, ...], known: int) -> list[grids.Grid]:
+    return grids.grids(store(), model, task_names, main_revisions=benchmarks().main_revisions)
 
 
 def gridded(model: str, task_names: tuple[str, ...]) -> list[grids.Grid]:
-    """The model's grids, one for each index and precision; the mean over the tasks named, or all."""
-    return _gridded(settings().db, store().stamp(), model, task_names)
+    """The model's grids, one for each index and precision; the mean over the tasks named."""
+    return _gridded(settings().db, store().stamp(), model, task_names, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -132,8 +161,8 @@ def newest_runs(count: int) -> pd.DataFrame:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _newest_runs(db: str, stamp: tuple, count: int) -> pd.DataFrame:
     return store().query(
-        "SELECT id, model, task, main_metric, main_score, source, created FROM results"
-        " ORDER BY created DESC, id LIMIT ?", [count]
+        'SELECT id, model, layer, dim, "precision", "index", task, main_metric, main_score, source, created'
+        " FROM results ORDER BY created DESC, id LIMIT ?", [count]
     ).to_pandas()  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from app.texts import breakable
+
 _SHORT = 40  # characters that stand on one line
 _NO_DIGITS = 10_000  # from here on, digits after the point say nothing
 
@@ -44,7 +46,7 @@ def table(columns: Sequence[Column], caption: str) -> None:
 def render(columns: Sequence[Column], caption: str) -> str:
     """The table as HTML. The first column heads the rows."""
     header = "".join(
-        f'<th scope="col"{_class(column)}{_title(column)}>{escape(column.name)}</th>' for column in columns
+        f'<th scope="col"{_class(column)}{_title(column)}>{breakable(column.name)}</th>' for column in columns
     )
     bests = [_best(column) for column in columns]
     body = []
@@ -86,9 +88,9 @@ def _text(value: object, column: Column) -> str:
     if value is None or value == "":
         return '<span class="nothing" aria-label="unknown">–</span>'
     if isinstance(value, Link):
-        return f'<a href="{escape(value.href)}" target="_self">{escape(value.text)}</a>'
+        return f'<a href="{escape(value.href)}" target="_self">{breakable(value.text)}</a>'
     if isinstance(value, float):
         digits = column.digits if abs(value) < _NO_DIGITS else 0
         value = round(value, digits) + 0.0  # -0.0000 would look like a loss
         return f"{value:{'+' if column.signed else ''},.{digits}f}"
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))
+    return f"{value:,}" if isinstance(value, int) else breakable(str(value))

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 # Streamlit turns --, ->, <= and the like into single signs; an invisible word joiner between them prevents it.
 _TYPOGRAPHY = re.compile(r"(?<=[-<>=~])(?=[-<>=~])")
+_WORD_ENDS = re.compile(r"(?<=[@,/_])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/])")
 
 
@@ -18,6 +19,22 @@ def plain(text: str) -> str:
 def link(page: str, **parameters: str | list[str]) -> str:
     """The address of a page with its state."""
     return f"{page}?{urlencode(parameters, doseq=True)}"
+
+
+def breakable(text: str) -> str:
+    """`text` as HTML that may be broken where its words end: after @ , / _ and before the capitals of TaskNames."""
+    return "<wbr>".join(map(escape, _WORD_ENDS.split(text)))
+
+
+def view_of(layer: float | None, dim: float | None, precision: str, index: str) -> str:
+    """A view in words: layer 4, 64d, int8, faiss:flat. What is unknown (None or NaN) and float32 are left out."""
+    words = [
+        f"layer {layer:.0f}" if layer and layer == layer else "",
+        f"{dim:.0f}d" if dim and dim == dim else "",
+        precision if precision != "float32" else "",
+        index,
+    ]
+    return ", ".join(filter(None, words))
 
 
 def highlighted(text: str, terms: Iterable[str]) -> str:

@@ -1,10 +1,11 @@
 """Per-query scores of several runs side by side, aligned by query id."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
 
+from leaderboard import newest
 from leaderboard.errors import LeaderboardError
 from leaderboard.views import Views
 
@@ -40,32 +41,44 @@ def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarr
 
 def has_per_query(store, views: Views) -> pd.Series:
     """Whether every run of a view was scored query by query: bool, by view."""
-    ids = views.runs["run_id"].tolist()
-    scored = store.query("SELECT DISTINCT run_id FROM per_query WHERE run_id IN (SELECT unnest(?))", [ids])
-    return views.runs["run_id"].isin(scored["run_id"].to_pylist()).groupby(views.runs["view"]).all()
+    return views.runs["run_id"].isin(newest.scored_by_query(store)).groupby(views.runs["view"]).all()
 
 
-def per_query(store, views: Views, task: str) -> dict[tuple[str, str], np.ndarray]:
-    """Scores by part (split, subset) of `task`, float64 `[views, queries]`; without the parts that a view lacks.
+def per_query(store, views: Views, tasks: Collection[str]) -> dict[str, dict[tuple[str, str], np.ndarray]]:
+    """By task, then by part (split, subset): scores, float64 `[views, queries]`; without the parts that a view lacks.
 
     Raises:
         LeaderboardError: the views were scored on different queries, or by different metrics.
     """
-    runs = views.runs[views.runs["task"] == task]
-    if runs["metric"].nunique() > 1:
-        raise LeaderboardError(
-            f"The main metric of {task} differs: {', '.join(sorted(runs['metric'].unique()))}.",
-            "Name one that all have, e.g. --metric nDCG@10.",
-        )
-    rows = store.per_query(runs["run_id"].tolist(), runs["metric"].iloc[0]).to_pandas()
-    by_run = dict(tuple(rows.set_index("query_id").groupby("run_id")["value"]))
-    parts = {}
-    for key, part in runs.groupby(["split", "subset"]):
-        run_of = part.set_index("view")["run_id"]
+    runs = views.runs[views.runs["task"].isin(tasks)]
+    metrics = runs.groupby("task")["metric"].unique()
+    for task in tasks:
+        if len(metrics[task]) > 1:
+            raise LeaderboardError(
+                f"The main metric of {task} differs: {', '.join(sorted(metrics[task]))}.",
+                "Name one that all have, e.g. --metric nDCG@10.",
+            )
+    scored = runs[runs["run_id"].isin(newest.scored_by_query(store))]
+    by_run = _scores(store, scored)
+    found: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
+    for (task, *part), of_part in scored.groupby(["task", "split", "subset"]):
+        run_of = dict(zip(of_part["view"], zip(of_part["run_id"], of_part["metric"], strict=True), strict=True))
         if all(run_of.get(view) in by_run for view in views.table.index):
             named = {views.table.at[view, "label"]: by_run[run_of[view]] for view in views.table.index}
-            parts[key] = align(named, task)[1]
-    return parts
+            found[task][tuple(part)] = align(named, task)[1]
+    return found
+
+
+def _scores(store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
+    """The scores of each run by its own metric, indexed by query id; by (run id, metric)."""
+    if runs.empty:
+        return {}
+    rows = store.query(
+        "SELECT run_id, metric, query_id, value FROM per_query"
+        " WHERE run_id IN (SELECT unnest(?)) AND metric IN (SELECT unnest(?))",
+        [runs["run_id"].tolist(), runs["metric"].unique().tolist()],
+    ).to_pandas()
+    return dict(tuple(rows.set_index("query_id").groupby(["run_id", "metric"])["value"]))
 
 
 def _only(owner: str, ids: pd.Index) -> str:

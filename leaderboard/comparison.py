@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
 from leaderboard.alignment import per_query
 from leaderboard.errors import LeaderboardError
 from leaderboard.intervals import interval, resampled_means
 from leaderboard.statistics import CORRECTIONS, TESTS, choose, correct, effect_size, win_tie_loss
-from leaderboard.views import Views, read
+from leaderboard.views import Views, listed, read
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def compare(
     test: str = "randomisation",
     correction: str = "holm",
     level: float = 0.95,
+    main_revisions: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare views in pairs, in the order of `models`.
 
@@ -68,6 +70,7 @@ def compare(
         test: "randomisation", "bootstrap" or "t".
         correction: "holm", "bh" or "none", over all p-values of the answer.
         level: of the confidence intervals (bootstrap over queries).
+        main_revisions: as in `leaderboard.views.read`.
 
     Raises:
         LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets.
@@ -76,31 +79,44 @@ def compare(
     choose("correction", correction, CORRECTIONS)
     if len(models) < 2:
         raise LeaderboardError("A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL")
-    everything = read(store, tasks, metric)
+    everything = read(store, tasks, metric, main_revisions)
     views = everything.select(models)
     shared = views.scores.columns[views.scores.notna().all()]
     if not len(shared):
         raise LeaderboardError(
             f"{', '.join(models)} have no task in common.", "Evaluate them on one: embedlab eval -m MODEL -t SciFact"
         )
-    pairs = [pair for task in shared for pair in _on_task(store, views, task, test, level)]
+    scored = per_query(store, views, shared.tolist())
+    pairs = [pair for task in scored for pair in _on_task(views, task, scored[task], test, level)]
     corrected = correct([np.nan if pair.p is None else pair.p for pair in pairs], correction)
     pairs = [
         pair if pair.p is None else replace(pair, corrected_p=float(p))
         for pair, p in zip(pairs, corrected, strict=True)
     ]
-    left_out = [
-        f"{task} is left out: not evaluated on it: {', '.join(views.table['label'][views.scores[task].isna()])}."
-        for task in views.scores.columns.difference(shared)
-        if views.scores[task].notna().any()
-    ]
-    untested = {pair.task for pair in pairs if pair.p is None}
-    notes = [*left_out, *(f"{task} has no per-query scores to test." for task in sorted(untested))]
-    return Comparison(pairs, test, correction, level, notes)
+    return Comparison(pairs, test, correction, level, [*_left_out(views, shared), *_untested(pairs)])
 
 
-def _on_task(store, views: Views, task: str, test: str, level: float) -> list[Pair]:
-    scored = per_query(store, views, task)
+def _left_out(views: Views, shared: pd.Index) -> list[str]:
+    """Which tasks some of the views lack, one sentence for all that the same views lack."""
+    tasks: dict[str, list[str]] = {}
+    for task in views.scores.columns.difference(shared):
+        if views.scores[task].notna().any():
+            tasks.setdefault(", ".join(views.table["label"][views.scores[task].isna()]), []).append(task)
+    return [f"{_tasks(names)} left out, not evaluated with {who}: {listed(names)}." for who, names in tasks.items()]
+
+
+def _untested(pairs: list[Pair]) -> list[str]:
+    names = sorted({pair.task for pair in pairs if pair.p is None})
+    return [f"{_tasks(names)} without per-query scores to test: {listed(names)}."] if names else []
+
+
+def _tasks(names: list[str]) -> str:
+    return f"{len(names)} task is" if len(names) == 1 else f"{len(names)} tasks are"
+
+
+def _on_task(
+    views: Views, task: str, scored: Mapping[tuple[str, str], np.ndarray], test: str, level: float
+) -> list[Pair]:
     pairs = []
     for (split, subset), runs in views.runs[views.runs["task"] == task].groupby(["split", "subset"]):
         overall = runs.set_index("view")["score"]

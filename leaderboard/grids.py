@@ -1,6 +1,6 @@
 """Layer x dimension tables of a model's scores."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from leaderboard import views
 from leaderboard.errors import LeaderboardError
+from leaderboard.measures import shown
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,26 @@ class Grid:
         return {"index": self.index, "precision": self.precision, "measure": self.measure, "cells": listed}
 
 
-def grids(store, model: str, tasks: Collection[str] | None = None, *, metric: str = "main") -> list[Grid]:
+def grids(
+    store,
+    model: str,
+    tasks: Collection[str] | None = None,
+    *,
+    metric: str = "main",
+    main_revisions: Mapping[str, str] | None = None,
+) -> list[Grid]:
     """One grid per (index, precision) of the model; the score is the mean over the tasks.
 
     Args:
         store: a `leaderboard.store.Store`.
         model: the model's name.
         tasks: names; None for all tasks on which the model has results.
-        metric: as in `leaderboard.views.read`.
+        metric, main_revisions: as in `leaderboard.views.read`.
 
     Raises:
         LeaderboardError: the store has no results of the model on these tasks.
     """
-    found = views.read(store, tasks, metric)
+    found = views.read(store, tasks, metric, main_revisions)
     own = found.table[found.table["model"].str.lower() == model.lower()]
     if own.empty:
         raise LeaderboardError(
@@ -58,8 +66,10 @@ def grids(store, model: str, tasks: Collection[str] | None = None, *, metric: st
     scores = found.scores.loc[own.index]
     scores = scores.loc[:, scores.notna().any()]
     table = own.assign(score=scores.mean(axis=1, skipna=False)).dropna(subset="score")
+    names = found.runs.loc[found.runs["task"].isin(scores.columns), "metric"].unique()
+    name = shown(names[0]) if len(names) == 1 else "the main scores"
     measure = (
-        f"{metric} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {metric} over {scores.shape[1]} tasks"
+        f"{name} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {name} over {scores.shape[1]} tasks"
     )
     return [
         _grid(str(index), str(precision), measure, part)

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from leaderboard.resampling import resampled_counts
 from leaderboard.statistics import choose
 
 # What is drawn anew: "queries" asks about other queries of these tasks, "tasks" about other tasks of this kind.
 OVER = {"queries": (True, False), "tasks": (False, True), "both": (True, True)}
+
+# Decimals to which the mean of the same scores, summed in another order, is the same.
+_SUMS_AGREE = 12
 
 
 class Interval(NamedTuple):
@@ -36,15 +38,16 @@ def resampled_means(
     """
     draw_queries, draw_tasks = choose("resampling", over, OVER)
     rng = np.random.default_rng(seed)
-    total = np.zeros((resamples, len(tasks[0][0])))
     if draw_tasks:
         weights = np.concatenate(list(resampled_counts(len(tasks), resamples, rng))) / len(tasks)
     else:
         weights = np.full((resamples, len(tasks)), 1 / len(tasks))
+    if not draw_queries:
+        return weights @ [np.mean([scores.mean(axis=1) for scores in parts], axis=0) for parts in tasks]
+    total = np.zeros((resamples, len(tasks[0][0])))
     for task, parts in enumerate(tasks):
         for scores in parts:
-            means = _resampled_queries(scores, resamples, rng) if draw_queries else scores.mean(axis=1)
-            total += weights[:, [task]] / len(parts) * means
+            total += weights[:, [task]] / len(parts) * _resampled_queries(scores, resamples, rng)
     return total
 
 
@@ -58,11 +61,22 @@ def rank_interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
 
     Ranks are whole numbers: the bounds are widened to the next one.
     """
-    ranks = stats.rankdata(-replicates, axis=1, method="min")
+    ranks = np.ascontiguousarray(_ranks(-replicates.round(_SUMS_AGREE)).T)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    low = np.quantile(ranks, tails[0], axis=0, method="lower")
-    high = np.quantile(ranks, tails[1], axis=0, method="higher")
+    low = np.quantile(ranks, tails[0], axis=1, method="lower")
+    high = np.quantile(ranks, tails[1], axis=1, method="higher")
     return Interval(low.astype(int), high.astype(int))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks along the last axis, 1 = lowest, equal values share the lower; scipy's `rankdata` takes thrice as long."""
+    order = np.argsort(values, axis=1)
+    ordered = np.take_along_axis(values, order, axis=1)
+    rises = np.diff(ordered, axis=1, prepend=-np.inf) > 0
+    ranks = np.empty(values.shape, np.int32)
+    places = np.arange(1, values.shape[1] + 1, dtype=np.int32)
+    np.put_along_axis(ranks, order, np.maximum.accumulate(np.where(rises, places, 0), axis=1), axis=1)
+    return ranks
 
 
 def _resampled_queries(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:

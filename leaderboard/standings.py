@@ -1,19 +1,18 @@
 """The leaderboard: the store's views in order, with their uncertainty and what they cost."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from leaderboard import ranking
+from leaderboard import newest, ranking
 from leaderboard.alignment import has_per_query, per_query
 from leaderboard.costs import combine, lower_is_better
 from leaderboard.errors import LeaderboardError
 from leaderboard.groups import letters, pairwise_p_values
 from leaderboard.intervals import OVER, interval, rank_interval, resampled_means
 from leaderboard.statistics import choose
-from leaderboard.views import Views, read
+from leaderboard.views import Views, listed, read
 
 # Column of the row -> whether less is better.
 SORTS = {"mean": False, "types": False, "borda": True}
@@ -21,8 +20,10 @@ SORTS = {"mean": False, "types": False, "borda": True}
 _FEWEST_TASKS = 6
 # Letters for the best views: beyond these every row would carry dozens.
 _LETTERED = 30
+# 25 replicates lie beyond either end of a 95 % interval, so that an end is known to about 5 % of the interval's width.
+_RESAMPLES = 1_000
 _NO_QUERIES = (
-    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or --over tasks and two."
+    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or tasks resampled and two."
 )
 
 
@@ -89,8 +90,8 @@ def rank(
         sort: "mean" over tasks, "types" (mean over task types), or "borda".
         metric: "main", or one metric for all tasks.
         incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's Borda count.
-        over: what intervals and letters resample: "queries", "tasks", "both"; "auto" takes queries where they were
-            scored one by one, else tasks where there are six or more.
+        over: what intervals and letters resample: "queries", "tasks", "both"; "none" leaves them out; "auto" takes
+            queries where all views were scored query by query, else tasks where there are six or more.
         level: of the confidence intervals; letters separate views at `1 - level`.
         correction: of the letters' tests, as in `leaderboard.statistics.correct`.
         main_revisions: as in `leaderboard.views.read`.
@@ -98,9 +99,23 @@ def rank(
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
     """
-    fewer = choose("order", sort, SORTS)
-    choose("resampling", over, {"auto": None, **OVER})
     views = read(store, _of_models(store) if tasks is None else tasks, metric, main_revisions)
+    return rank_views(store, views, sort=sort, incomplete=incomplete, over=over, level=level, correction=correction)
+
+
+def rank_views(
+    store,
+    views: Views,
+    *,
+    sort: str = "mean",
+    incomplete: bool = False,
+    over: str = "auto",
+    level: float = 0.95,
+    correction: str = "holm",
+) -> Standings:
+    """Rank views that were read before; everything else as in `rank`."""
+    fewer = choose("order", sort, SORTS)
+    choose("resampling", over, {"auto": None, "none": None, **OVER})
     complete = views.scores.notna().all(axis=1)
     ranked = views.scores if incomplete else views.scores[complete]
     table = views.table.join(
@@ -120,15 +135,12 @@ def rank(
     if len(sure) < table["place"].count():  # a rank among some of the views would not be the place in the table
         sure[["best_place", "worst_place"]] = None
     table = table.join(sure)
-    details, costs = _details(store, views), _costs(store, views)
-    table["zero_shot"] = [ranking.zero_shot(known.get("training_datasets"), list(views.scores)) for known in details]
-    scores = views.scores.to_dict("index")
-    rows = [
-        _row(view, scores[key], _with_size(known, costs.get(key, {})))
-        for key, view, known in zip(table.index, table.to_dict("records"), details, strict=True)
-    ]
+    names, known = views.scores.columns.tolist(), newest.model_details(store)
+    details = [known.get(key, {}) for key in zip(table["model"], table["revision"], strict=True)]
+    table["zero_shot"] = [ranking.zero_shot(of_model.get("training_datasets"), names) for of_model in details]
+    rows = _rows(table, views.scores, details, _costs(store, views))
     notes = [*_notes(views, complete, incomplete), *([note] if note else [])]
-    return Standings(rows, list(views.scores), sort, used, level, notes)
+    return Standings(rows, names, sort, used, level, notes)
 
 
 def _of_models(store) -> list[str] | None:
@@ -154,9 +166,11 @@ def front(standings: Standings, cost: str) -> list[bool]:
 def _uncertainty(store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
     """Intervals and letters by view, what they resample, and why there are none."""
     nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
+    if over == "none":
+        return nothing, "", ""
     queries_known = has_per_query(store, views)
     if over == "auto":
-        over = "tasks" if not queries_known.any() and len(views.scores.columns) >= _FEWEST_TASKS else "queries"
+        over = "tasks" if not queries_known.all() and len(views.scores.columns) >= _FEWEST_TASKS else "queries"
     if over != "tasks":
         views = views.only([view for view in views.table.index if queries_known[view]])
     if views.table.empty:
@@ -173,7 +187,7 @@ def _uncertainty(store, views: Views, over: str, level: float, correction: str) 
             "",
             _NO_QUERIES if over == "queries" else "No intervals over tasks: they need two tasks or more.",
         )
-    replicates = resampled_means(strata, over=over)
+    replicates = resampled_means(strata, over=over, resamples=_RESAMPLES)
     low, high = interval(replicates, level)
     best, worst = rank_interval(replicates, level)
     best_few = [[scores[:_LETTERED] for scores in parts] for parts in tested]
@@ -184,24 +198,14 @@ def _uncertainty(store, views: Views, over: str, level: float, correction: str) 
 
 
 def _by_query(store, views: Views) -> list[list]:
-    return [list(per_query(store, views, task).values()) for task in views.scores]
-
-
-def _details(store, views: Views) -> list[dict]:
-    """What is known of each view's model; where revisions were joined, that of any revision."""
-    rows = store.query("SELECT name, revision, details FROM models WHERE details <> '{}'").to_pylist()
-    known = {(row["name"], revision): row["details"] for row in rows for revision in ("several", row["revision"])}
-    return [json.loads(known.get((view.model, view.revision), "{}")) for view in views.table.itertuples()]
+    return [list(parts.values()) for parts in per_query(store, views, views.scores.columns.tolist()).values()]
 
 
 def _costs(store, views: Views) -> dict[int, dict[str, float]]:
-    runs = views.runs[["view", "run_id"]]
-    costs = store.query(
-        "SELECT run_id, name, value FROM costs WHERE run_id IN (SELECT unnest(?))", [runs["run_id"].tolist()]
-    ).to_pandas()
+    costs = views.runs[["view", "run_id"]].merge(newest.costs(store), on="run_id")
     if costs.empty:
         return {}
-    return {view: costs.dropna().to_dict() for view, costs in combine(runs.merge(costs, on="run_id")).iterrows()}
+    return {view: costs.dropna().to_dict() for view, costs in combine(costs).iterrows()}
 
 
 def _with_size(known: dict, costs: dict[str, float]) -> dict[str, float]:
@@ -213,28 +217,37 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
     notes = []
     if views.absent:
         total = len(views.absent) + len(views.scores.columns)
-        notes.append(
-            f"{len(views.absent)} of {total} tasks have no results and do not count: {', '.join(views.absent)}."
-        )
+        notes.append(f"{len(views.absent)} of {total} tasks have no results and do not count: {listed(views.absent)}.")
     lacking = int((~complete).sum())
     if lacking and incomplete:
         notes.append(f"{lacking} of {len(complete)} views lack tasks: their mean is over fewer tasks than the others'.")
     elif lacking:
-        notes.append(
-            f"{lacking} of {len(complete)} views lack tasks and have no place. Choose tasks that all have (--task),"
-            " or type --incomplete."
-        )
+        notes.append(f"{lacking} of {len(complete)} views lack tasks and have no place.")
     revisions = views.runs.groupby("task")["task_revision"].nunique()
     if mixed := revisions[revisions > 1].index.tolist():
-        notes.append(f"The views were scored on different revisions of {', '.join(mixed)}.")
+        notes.append(f"The views were scored on different revisions of {listed(mixed)}.")
     return notes
 
 
-def _row(view: dict, scores: dict[str, float], costs: dict[str, float]) -> Row:
-    plain = {name: None if pd.isna(value) else value for name, value in view.items()}
-    whole = {
-        name: None if plain[name] is None else int(plain[name])
-        for name in ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
-    }
-    known = {task: score for task, score in scores.items() if not pd.isna(score)}
-    return Row(**{**plain, **whole, "group": plain["group"] or ""}, scores=known, costs=costs)
+_WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
+
+
+def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], costs: dict[int, dict]) -> list[Row]:
+    """Column by column: value by value would take longer than all statistics."""
+    plain = {name: _values(table[name], int if name in _WHOLE else None) for name in table}
+    plain["group"] = [group or "" for group in plain["group"]]
+    tasks = scores.columns.tolist()
+    plain["scores"] = [
+        {task: score for task, score in zip(tasks, values, strict=True) if score == score}  # not NaN
+        for values in scores.to_numpy().tolist()
+    ]
+    plain["costs"] = [_with_size(known, costs.get(view, {})) for view, known in zip(table.index, details, strict=True)]
+    return [Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)]
+
+
+def _values(column: pd.Series, kind: type | None) -> list:
+    """The values as plain Python ones, None where one is missing."""
+    missing = column.isna().tolist()
+    return [
+        None if lacks else kind(value) if kind else value for value, lacks in zip(column.tolist(), missing, strict=True)
+    ]

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.resampling import has_few_patterns, resampled_counts, sign_flips
@@ -63,7 +62,6 @@ TESTS: dict[str, Callable[..., np.ndarray]] = {
     "bootstrap": bootstrap_test,
     "t": t_test,
 }
-CORRECTIONS = {"holm": "holm", "bh": "fdr_bh", "none": ""}
 
 
 def correct(p_values, method: str = "holm") -> np.ndarray:
@@ -72,12 +70,22 @@ def correct(p_values, method: str = "holm") -> np.ndarray:
     `holm` bounds the chance of any false difference (Holm 1979), `bh` the expected share of false ones among those
     found (Benjamini and Hochberg 1995). NaN marks a comparison that was not tested, and stays.
     """
-    method = choose("correction", method, CORRECTIONS)
+    correction = choose("correction", method, CORRECTIONS)
     corrected = np.array(p_values, dtype=np.float64)
     tested = ~np.isnan(corrected)
-    if method and tested.any():
-        corrected[tested] = multipletests(corrected[tested], method=method)[1]
+    if tested.any():
+        corrected[tested] = correction(corrected[tested])
     return corrected
+
+
+def _holm(p: np.ndarray) -> np.ndarray:
+    order = np.argsort(p)
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order]).clip(max=1.0)
+    return corrected
+
+
+CORRECTIONS = {"holm": _holm, "bh": stats.false_discovery_control, "none": np.copy}
 
 
 def effect_size(differences) -> np.ndarray:

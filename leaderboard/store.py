@@ -5,8 +5,9 @@ may write and read at once.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +18,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.files import Files
 from leaderboard.records import Answer, Failure, Phase, Ranking, Run, Task, Texts
 
+T = TypeVar("T")
 RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
 # A model or task already known keeps its row unless the new one has details.
 _KNOWN = {
@@ -49,6 +51,7 @@ class Store:
         self.path = Path(path)
         self.database = Database(self.path, timeout)
         self.files = Files(self.path.with_suffix(".files"))
+        self._kept: dict[str, tuple[tuple[int, int], object]] = {}
 
     # Writing
 
@@ -239,6 +242,13 @@ class Store:
     def failures(self) -> pa.Table:
         """Failures, newest first: model, task, problem, hint, asked (JSON), created."""
         return self.query("SELECT * FROM failures ORDER BY created DESC")
+
+    def kept(self, name: str, read: Callable[[], T]) -> T:
+        """What `read` answers, remembered under `name` until the store changes; every caller gets the same object."""
+        stamp = self.stamp()
+        if name not in self._kept or self._kept[name][0] != stamp:
+            self._kept[name] = stamp, read()
+        return self._kept[name][1]
 
     def stamp(self) -> tuple[int, int]:
         """A value that changes with every write and costs no connection: what a cache of readings depends on."""

@@ -1,12 +1,13 @@
 """What the store knows of each view (a model as evaluated: layer, dim, precision, index), as frames to rank."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 import pandas as pd
 
+from leaderboard import newest
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown, stored
 from leaderboard.revisions import join_imported
@@ -14,14 +15,6 @@ from leaderboard.revisions import join_imported
 # What tells views apart. The index comes last: its own options may hold commas.
 VIEW = ["model", "revision", "source", "layer", "dim", "precision", "index"]
 _PART = ["task", "split", "subset"]
-
-_NEWEST = """
-    SELECT * EXCLUDE newest, unnest(newest) FROM (
-        SELECT model, model_revision AS revision, source, layer, dim, "precision", "index", kind, task, type, split,
-            subset, max_by({{'run_id': id, 'score': {score}, 'metric': {metric}, 'task_revision': task_revision,
-                            'mteb_version': environment->>'$.packages.mteb'}}, (created, id)) AS newest
-        FROM results {join} WHERE list_contains(?, task) GROUP BY ALL)
-"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class Views:
     @property
     def types(self) -> dict[str, str]:
         """The type of each task."""
-        return dict(zip(self.runs["task"], self.runs["type"], strict=True))
+        return self.runs.drop_duplicates("task").set_index("task")["type"].to_dict()
 
     def only(self, views: Sequence[int]) -> "Views":
         """These views alone, in this order."""
@@ -75,11 +68,11 @@ class Views:
         if len(found) == 1 and not words[0]:
             return found.index[0]
         if len(found) > 1 and not words[0]:
-            raise LeaderboardError(f"{name} stands for {len(found)} views.", f"Type one of: {_listed(found['label'])}")
+            raise LeaderboardError(f"{name} stands for {len(found)} views.", f"Type one of: {listed(found['label'])}")
         close = get_close_matches(name.lower(), labels.str.lower(), n=3, cutoff=0.4)
         likely = labels[labels.str.lower().isin(close) | (labels.str.partition("@")[0] == model)]
         raise LeaderboardError(
-            f"The results hold no {name} on these tasks.", f"They hold: {_listed(likely if len(likely) else labels)}"
+            f"The results hold no {name} on these tasks.", f"They hold: {listed(likely if len(likely) else labels)}"
         )
 
 
@@ -101,7 +94,7 @@ def read(
     Raises:
         LeaderboardError: the store has no runs, none of them on a named task, or none with this metric.
     """
-    known = store.query("SELECT DISTINCT task FROM runs ORDER BY task")["task"].to_pylist()
+    known = newest.tasks(store)
     if not known:
         raise LeaderboardError(
             f"There are no results in {store.path} yet.",
@@ -109,13 +102,8 @@ def read(
         )
     wanted, absent = _wanted(tasks, known)
     metric = stored(metric)
-    own = metric == "main"
-    sql = _NEWEST.format(
-        score="main_score" if own else "value",
-        metric="main_metric" if own else "metric",
-        join="" if own else "JOIN scores ON run_id = id AND metric = ?",
-    )
-    runs = store.query(sql, [wanted] if own else [metric, wanted]).to_pandas()
+    runs = newest.runs(store, metric)
+    runs = runs[runs["task"].isin(wanted)]
     if isinstance(tasks, Mapping):
         parts = pd.DataFrame([(task, *part) for task in wanted for part in tasks[task]], columns=_PART)
         runs = runs.merge(parts, on=_PART)
@@ -123,7 +111,7 @@ def read(
         parts = runs[_PART].drop_duplicates()
     if runs.empty:
         raise LeaderboardError(
-            f"No run on {_listed(pd.Series(wanted))} has {'a main score' if own else shown(metric)}.",
+            f"No run on {listed(wanted)} has {'a main score' if metric == 'main' else shown(metric)}.",
             "Type `embedlab runs show ID` to see the metrics of a run.",
         )
     runs = join_imported(runs, main_revisions or {})
@@ -139,7 +127,7 @@ def _wanted(tasks, known: list[str]) -> tuple[list[str], list[str]]:
     exact = {name.lower(): name for name in known}
     for task in tasks:
         if task.lower() not in exact:
-            raise LeaderboardError(f"The results hold no task {task!r}.", f"They hold: {_listed(pd.Series(known))}")
+            raise LeaderboardError(f"The results hold no task {task!r}.", f"They hold: {listed(known)}")
     return [exact[task.lower()] for task in tasks], []
 
 
@@ -181,5 +169,7 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) else str(value)
 
 
-def _listed(names: pd.Series) -> str:
-    return ", ".join(names.iloc[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+def listed(names: Iterable[str]) -> str:
+    """The first ten names, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import BLUE, ORANGE
+from app.charts import BLUE, GREY, ORANGE
 from app.downloads import buttons
 from app.screens.queries import differing_queries
 from app.tables import Column, table
@@ -27,8 +27,14 @@ def page() -> None:
     if len(labels) < 2:
         controls.empty("A comparison needs results of two models on these tasks.", controls.EVALUATE)
         return
-    known = pd.DataFrame({"tasks": views.scores.count(axis=1), "mean": views.scores.mean(axis=1)})
-    best = known.sort_values(["tasks", "mean"], ascending=False).index[:2]
+    known = pd.DataFrame(
+        {
+            "queries": reading.scored_by_query(views),  # without them there is nothing to test
+            "tasks": views.scores.count(axis=1),
+            "mean": views.scores.mean(axis=1),
+        }
+    )
+    best = known.sort_values(["queries", "tasks", "mean"], ascending=False).index[:2]
     left, middle, right = st.columns([6, 2, 2])
     chosen = left.multiselect("Models", labels, default=views.table["label"].loc[best].tolist(), key="models",
                               bind=controls.URL, max_selections=_MOST)  # fmt: skip
@@ -63,15 +69,15 @@ def _summary(answer: Comparison) -> None:
             Column(
                 "Mean of A − B", [sum(p.difference for p in pairs) / len(pairs) for _, pairs in groups], signed=True
             ),
-            Column("A surely better on", [sum(p.difference > 0 for p in pairs) for pairs in sure]),
-            Column("B surely better on", [sum(p.difference < 0 for p in pairs) for pairs in sure]),
-            Column("A won / tied / lost", [_counts(pairs) for _, pairs in groups], right=True),
+            Column("A surely better", [sum(p.difference > 0 for p in pairs) for pairs in sure]),
+            Column("B surely better", [sum(p.difference < 0 for p in pairs) for pairs in sure]),
+            Column("Won / tied / lost", [_counts(pairs) for _, pairs in groups], right=True),
         ],
         "Pairs of models over all tasks",
     )
     tested = sum(pair.p is not None for pair in answer.pairs)
-    lines = [f"Surely: p at most {alpha:.2g} in the {answer.test} test over queries, corrected "
-             f"({_CORRECTED[answer.correction]}) for {tested} comparisons."] if tested else []  # fmt: skip
+    lines = [f"Surely better: on how many tasks, with p at most {alpha:.2g} in the {answer.test} test over queries, "
+             f"corrected ({_CORRECTED[answer.correction]}) for {tested} comparisons."] if tested else []  # fmt: skip
     st.caption(plain(" ".join([*lines, *answer.notes])))
 
 
@@ -85,15 +91,19 @@ def _forest(answer: Comparison) -> None:
         for pair in tested
     ])  # fmt: skip
     several = frame["pair"].nunique() > 1
-    base = alt.Chart(frame).encode(y=alt.Y("task:N", sort=None, title=None))
+    tasks = alt.Y("task:N", sort=None, title=None, axis=alt.Axis(labelLimit=330, labelOverlap=False))
+    base = alt.Chart(frame).encode(y=tasks)
     colour = alt.Color("sure:N", scale=alt.Scale(domain=[True, False], range=[BLUE, ORANGE]), legend=None)
     chart = alt.layer(
-        alt.Chart(frame).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x=alt.datum(0), color=alt.value("#888888")),
+        alt.Chart(frame).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x=alt.datum(0), color=alt.value(GREY)),
         base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("low:Q", title=f"difference with {answer.level:.0%} interval"), x2="high:Q", color=colour
+            x=alt.X("low:Q", title=f"difference with {answer.level:.0%} interval", scale=alt.Scale(padding=15)),
+            x2="high:Q",
+            color=colour,
         ),
         base.mark_point(filled=True, size=70).encode(
-            x="difference:Q", color=colour, shape=alt.Shape("sure:N", legend=None),
+            x="difference:Q", color=colour, shape=alt.Shape("sure:N", legend=None,
+                            scale=alt.Scale(domain=[True, False], range=["circle", "square"])),
             tooltip=["task:N", "pair:N", *(alt.Tooltip(f"{n}:Q", format="+.4f") for n in ("difference", "low", "high")),
                      alt.Tooltip("p:Q", format=".4f", title="corrected p")],
         ),
@@ -103,16 +113,18 @@ def _forest(answer: Comparison) -> None:
             row=alt.Row("pair:N", sort=None, title=None, header=alt.Header(labelAngle=0, labelAlign="left"))
         )
     st.altair_chart(chart)
+    st.caption("Blue circles: surely different. Orange squares: the data leave it open.")
 
 
 def _pairs(answer: Comparison) -> None:
     pairs = answer.pairs
+    several = len({(pair.first, pair.second) for pair in pairs}) > 1  # else the table above names them
     table(
         [
             Column("Task", [_task(pair) for pair in pairs]),
             Column("Metric", [shown(pair.metric) for pair in pairs]),
-            Column("A", [pair.first for pair in pairs]),
-            Column("B", [pair.second for pair in pairs]),
+            Column("A", [pair.first if several else None for pair in pairs]),
+            Column("B", [pair.second if several else None for pair in pairs]),
             Column("Score A", [float(pair.first_score) for pair in pairs]),
             Column("Score B", [float(pair.second_score) for pair in pairs]),
             Column("A − B", [float(pair.difference) for pair in pairs], signed=True),
@@ -124,7 +136,7 @@ def _pairs(answer: Comparison) -> None:
         ],
         "Differences on every task",
     )  # fmt: skip
-    buttons(pd.DataFrame([vars(pair) for pair in pairs]), "comparison")
+    buttons(lambda: pd.DataFrame([vars(pair) for pair in pairs]), "comparison")
 
 
 def _bounds(pair: Pair) -> str | None:

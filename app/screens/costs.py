@@ -1,24 +1,31 @@
 """Cost and quality: any score against any measured cost, with the Pareto front; latency and throughput."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import BLUE, ORANGE
+from app.charts import BLUE, GREY, ORANGE
 from app.tables import Column, Link, table
+from app.texts import plain
 from leaderboard.costs import lower_is_better
 from leaderboard.ranking import pareto
 from leaderboard.standings import Standings
 
 _LATENCIES = {"latency_p50_ms": "p50", "latency_p95_ms": "p95", "latency_p99_ms": "p99"}
 _BARS = 30
+_ROW = alt.Y("label:N", sort=None, axis=None)
+_NAMED = 12  # points of the front whose names fit into the plot
 
 
 def page() -> None:
     """The page."""
     controls.require_results()
-    standings = reading.ranked(controls.pick_tasks(), "mean", incomplete=True)
+    parts = controls.pick_tasks()
+    standings = reading.ranked(parts, "mean", over="none")
+    if all(row.place is None for row in standings.rows):
+        standings = reading.ranked(parts, "mean", incomplete=True, over="none")
     known = sorted({cost for row in standings.rows for cost in row.costs})
     if not known:
         controls.empty("No cost has been measured on these tasks; imported results have none.", controls.EVALUATE)
@@ -29,13 +36,18 @@ def page() -> None:
     cost = names[
         left.selectbox("Cost", list(names), list(names.values()).index(preferred), key="cost", bind=controls.URL)
     ]
-    score = middle.selectbox("Score", ["Mean", *standings.tasks], key="score", bind=controls.URL)
+    scores = ["Mean", *standings.tasks]
+    score = middle.selectbox("Score", scores, _fullest(standings, cost, scores), key="score", bind=controls.URL)
     logarithmic = right.toggle("Logarithmic cost", value=True, key="log", bind=controls.URL)
     points = _points(standings, cost, score)
     if points.empty:
         controls.empty(f"No model has both {score} and {controls.name_of(cost)}.", controls.EVALUATE)
         return
+    points["front"] = pareto(points["score"], points["cost"], lower_is_better=lower_is_better(cost))
+    points["address"] = [controls.run_link(label) for label in points["model"]]
     _plot(points, cost, score, logarithmic)
+    if score == "Mean":
+        st.caption(plain(" ".join(standings.notes)))
     best = points[points["front"]].sort_values("score", ascending=False)
     st.subheader("The Pareto front")
     st.caption("Of these models none is beaten in score without a higher cost.")
@@ -52,14 +64,17 @@ def page() -> None:
     _speeds(standings)
 
 
+def _fullest(standings: Standings, cost: str, scores: list[str]) -> int:
+    """The first score by which two models can be compared: few may have the mean over all tasks."""
+    return next((at for at, score in enumerate(scores) if len(_points(standings, cost, score)) > 1), 0)
+
+
 def _points(standings: Standings, cost: str, score: str) -> pd.DataFrame:
     rows = [
         (row.label, row.kind, row.mean if score == "Mean" else row.scores.get(score), row.costs.get(cost))
         for row in standings.rows
     ]
-    points = pd.DataFrame(rows, columns=["model", "kind", "score", "cost"]).dropna()
-    front = pareto(points["score"], points["cost"], lower_is_better=lower_is_better(cost))
-    return points.assign(front=front, address=[controls.run_link(label) for label in points["model"]])
+    return pd.DataFrame(rows, columns=["model", "kind", "score", "cost"]).dropna()
 
 
 def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> None:
@@ -68,22 +83,28 @@ def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> Non
     scale = alt.Scale(**kind, nice=False, padding=25)
     better = "lower is better" if lower_is_better(cost) else "higher is better"
     base = alt.Chart(points).encode(
-        x=alt.X("cost:Q", scale=scale, title=f"{controls.name_of(cost)} ({better})"),
-        y=alt.Y("score:Q", scale=alt.Scale(zero=False), title=score),
-        tooltip=[alt.Tooltip("model:N"), alt.Tooltip("score:Q", format=".4f"), alt.Tooltip("cost:Q", format=",.2f")],
+        x=alt.X("cost:Q", scale=scale, title=f"{controls.name_of(cost)} ({better})", axis=alt.Axis(format=",.4~r")),
+        y=alt.Y("score:Q", scale=alt.Scale(zero=False, nice=False, padding=20), title=score,
+                axis=alt.Axis(format=".4~r")),
+        tooltip=[alt.Tooltip("model:N"), alt.Tooltip("kind:N"), alt.Tooltip("score:Q", format=".4f"),
+                 alt.Tooltip("cost:Q", format=",.2f", title=controls.name_of(cost))],
         href="address:N",
-    )
-    # The front lies at the left where less is better, else at the right: its names point inwards.
-    side = {"align": "left", "dx": 9} if lower_is_better(cost) else {"align": "right", "dx": -9}
+    )  # fmt: skip
     front = alt.Chart(points[points["front"]]).encode(x=alt.X("cost:Q", scale=scale), y="score:Q")
-    chart = alt.layer(
+    layers = [
         front.mark_line(interpolate="step-after" if lower_is_better(cost) else "step-before", color=ORANGE),
         base.transform_filter("!datum.front").mark_circle(size=50, color=BLUE, opacity=0.75),
-        base.transform_filter("datum.front").mark_point(size=95, color=ORANGE, filled=True, shape="diamond"),
-        front.transform_filter("datum.front").mark_text(**side, dy=-7, fontSize=11, limit=260).encode(
-            text="model:N", color=alt.value(ORANGE)
-        ) if points["front"].sum() <= 12 else front.mark_point(opacity=0),
-    )  # fmt: skip
+        base.transform_filter("datum.front").mark_point(size=95, color=ORANGE, filled=True, shape="diamond", opacity=1),
+    ]
+    if points["front"].sum() <= _NAMED:
+        along = np.log(points["cost"]) if kind["type"] == "log" else points["cost"]
+        left = along[points["front"]] < (along.min() + along.max()) / 2  # names point inwards, not over the edge
+        for side, align, dx in ((left, "left", 9), (~left, "right", -9)):
+            named = alt.Chart(points[points["front"]][side]).encode(x=alt.X("cost:Q", scale=scale), y="score:Q")
+            layers.append(
+                named.mark_text(align=align, dx=dx, dy=-9, fontSize=11, limit=330, color=ORANGE).encode(text="model:N")
+            )
+    chart = alt.layer(*layers)
     st.altair_chart(
         chart.properties(height=420, usermeta={"embedOptions": {"loader": {"target": "_self"}}}).interactive()
     )
@@ -98,31 +119,51 @@ def _speeds(standings: Standings) -> None:
             for cost, short in _LATENCIES.items()
             if cost in row.costs
         ],
-        columns=["model", "percentile", "milliseconds"],
+        columns=["label", "percentile", "milliseconds"],
     )
     speed = pd.DataFrame(
-        [(row.label, row.costs["texts_per_second"]) for row in standings.rows if "texts_per_second" in row.costs],
-        columns=["model", "texts per second"],
-    )
-    left, right = st.columns(2)
+        [
+            (row.label, row.model, row.costs["texts_per_second"])
+            for row in standings.rows
+            if "texts_per_second" in row.costs
+        ],
+        columns=["label", "model", "texts per second"],
+    ).drop_duplicates(["model", "texts per second"])  # the views of one encoding pass share its speed
     if not latency.empty:
-        with left:
-            st.subheader("Query latency")
-            st.altair_chart(_dots(latency[latency["model"].isin(latency["model"].unique()[:_BARS])]))
+        st.subheader("Query latency")
+        st.altair_chart(_dots(latency[latency["label"].isin(latency["label"].unique()[:_BARS])]))
+        _cut(latency["label"].nunique(), "best")
     if not speed.empty:
-        with right:
-            st.subheader("Encoding throughput")
-            bars = alt.Chart(speed.nlargest(_BARS, "texts per second")).mark_bar(color=BLUE)
-            st.altair_chart(bars.encode(x="texts per second:Q", y=alt.Y("model:N", sort="-x", title=None)))
-    if max(len(speed), latency["model"].nunique()) > _BARS:
-        st.caption(f"{_BARS} models of each.")
+        st.subheader("Encoding throughput")
+        st.altair_chart(_bars(speed.nlargest(_BARS, "texts per second")))
+        _cut(len(speed), "fastest")
 
 
-def _dots(latency: pd.DataFrame) -> alt.Chart:
-    return alt.Chart(latency).mark_point(filled=True, size=70, opacity=1).encode(
+def _cut(count: int, which: str) -> None:
+    if count > _BARS:
+        st.caption(f"The {_BARS} {which} of {count} models.")
+
+
+def _dots(latency: pd.DataFrame) -> alt.LayerChart:
+    order = list(_LATENCIES.values())
+    dots = alt.Chart(latency).mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("milliseconds:Q", title="milliseconds per query"),
-        y=alt.Y("model:N", sort=None, title=None),
-        color=alt.Color("percentile:N", sort=list(_LATENCIES.values()), legend=alt.Legend(orient="bottom", title=None)),
-        shape=alt.Shape("percentile:N", sort=list(_LATENCIES.values())),
-        tooltip=["model:N", "percentile:N", alt.Tooltip("milliseconds:Q", format=",.2f")],
+        y=_ROW,
+        color=alt.Color("percentile:N", sort=order, legend=alt.Legend(orient="top", title=None)),
+        shape=alt.Shape("percentile:N", sort=order),
+        tooltip=["label:N", "percentile:N", alt.Tooltip("milliseconds:Q", format=",.2f")],
     )  # fmt: skip
+    return _named(dots, latency.drop_duplicates("label"), "label")
+
+
+def _bars(speed: pd.DataFrame) -> alt.LayerChart:
+    bars = alt.Chart(speed).mark_bar(color=BLUE, height=12).encode(
+        x=alt.X("texts per second:Q"), y=_ROW, tooltip=["model:N", alt.Tooltip("texts per second:Q", format=",.1f")]
+    )  # fmt: skip
+    return _named(bars, speed, "model")
+
+
+def _named(marks: alt.Chart, rows: pd.DataFrame, name: str) -> alt.LayerChart:
+    """Names above the rows: beside them they would leave a phone no room for the plot."""
+    names = alt.Chart(rows).mark_text(align="left", dy=-14, fontSize=11, color=GREY, limit=600)
+    return alt.layer(marks, names.encode(x=alt.value(0), y=_ROW, text=f"{name}:N")).properties(height=alt.Step(36))

@@ -5,11 +5,12 @@ import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import heat_map
+from app.heat import heat_map
 from app.tables import Column, table
 from app.texts import plain
 from leaderboard.grids import Grid
 
+_MEAN = "Mean over all tasks"
 _COMMAND = "embedlab eval --model MODEL --task SciFact --layers 2,4,6 --dims 32,64,128 --precision float32,int8,binary"
 
 
@@ -23,15 +24,19 @@ def page() -> None:
     if not elastic:
         controls.empty("No model has results for more than one layer, dimension, precision or index.", _COMMAND)
         return
-    left, right = st.columns(2)
+    left, middle, right = st.columns(3)
     model = left.selectbox("Model", elastic, key="model", bind=controls.URL)
     own = found.scores.loc[found.table.index[found.table["model"] == model]]
-    tasks = tuple(own.columns[own.notna().any()])
-    grids = reading.gridded(model, tasks)
-    if not grids:
-        st.info("Its views share no task: choose one above.", icon=":material/grid_off:")
+    counts = own.notna().sum()
+    measured = counts[counts > 0].sort_values(ascending=False, kind="stable").index.tolist()
+    scored = middle.selectbox(
+        "Score", [*measured, *([_MEAN] if len(measured) > 1 else [])], key="score", bind=controls.URL
+    )
+    grids = reading.gridded(model, tuple(measured) if scored == _MEAN else (scored,))
+    names = {_name(grid): grid for grid in sorted(grids, key=lambda grid: -grid.scores.size)}
+    if sum(int(grid.scores.notna().sum().sum()) for grid in grids) < 2:
+        st.info("One view alone has this score: choose another task.", icon=":material/grid_off:")
         return
-    names = {_name(grid): grid for grid in grids}
     if any(grid.scores.size > 1 for grid in grids):
         _layers_and_dims(names[right.selectbox("Index and precision", list(names), key="grid", bind=controls.URL)])
     _precision_and_index(grids)
@@ -45,7 +50,10 @@ def _layers_and_dims(grid: Grid) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Layer by dimensions")
-        st.altair_chart(heat_map(cells, "dim", "layer", x_title="dimensions", y_title="layer"))
+        layers, dims = cells["layer"].drop_duplicates().tolist(), sorted(cells["dim"].unique())
+        known = cells.set_index(["layer", "dim"])["score"].to_dict()
+        heat_map(layers, [f"{dim}d" for dim in dims], [[known.get((layer, dim)) for dim in dims] for layer in layers],
+                 "Scores by layer and dimensions")  # fmt: skip
     with right:
         st.subheader("Curves")
         st.altair_chart(

@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from app import controls, downloads, reading
-from app.charts import heat_map
 from app.filters import filtered
+from app.heat import heat_map
 from app.tables import Column, Link, table
-from app.texts import plain
+from app.texts import plain, view_of
 from leaderboard.standings import Row, Standings
 
 ORDERS = {"Mean over tasks": "mean", "Mean over task types": "types", "Borda count": "borda"}
@@ -24,9 +24,10 @@ def page() -> None:
     """The page."""
     controls.require_results()
     parts = controls.pick_tasks()
-    left, middle, right = st.columns([3, 3, 4], vertical_alignment="bottom")
+    left, middle, right = st.columns([3, 3, 6], vertical_alignment="bottom")
     order = left.selectbox("Order by", list(ORDERS), key="order", bind=controls.URL)
-    incomplete = middle.checkbox("Rank models that lack tasks too", key="incomplete", bind=controls.URL)
+    incomplete = middle.checkbox("Rank incomplete models", key="incomplete", bind=controls.URL,
+                                 help="Models that lack tasks are ranked by those that they have")  # fmt: skip
     standings = reading.ranked(parts, ORDERS[order], incomplete)
     if not incomplete and all(row.place is None for row in standings.rows):
         st.info("No model has all of these tasks: each is ranked by those that it has.", icon=":material/rule:")
@@ -47,9 +48,8 @@ def page() -> None:
     with above:
         table(_columns(standings, shown, columns, names), f"Models ranked by {order.lower()}")
     _legend(standings, len(rows))
-    downloads.buttons(_frame(standings, rows), "leaderboard")
+    downloads.buttons(lambda: _frame(rows), "leaderboard")
     if len(standings.tasks) > 1:
-        st.subheader("Task by task")
         _heat_map(standings, shown[:_HEAT])
 
 
@@ -62,12 +62,13 @@ def _columns(standings: Standings, rows: list[Row], chosen: list[str], costs: di
         "Interval": Column(f"{standings.level:.0%} interval", [_span(row.low, row.high, ".4f") for row in rows],
                            help=f"Confidence interval of the mean, {standings.over} resampled", right=True),
         "Places": Column("Places", [_span(row.best_place, row.worst_place, "d") for row in rows],
-                         help="Confidence interval of the rank", right=True),
+                         help="Confidence interval of the rank by mean", right=True),
         "Group": Column("Group", [row.group for row in rows], help="Models that share a letter cannot be told apart"),
         "Zero-shot": Column("Zero-shot %", [row.zero_shot for row in rows],
                             help="Share of the tasks that the model was not trained on"),
         "Kind": Column("Kind", [row.kind for row in rows]),
-        "View": Column("View", [_view(row) for row in rows], help="Layer, dimensions, precision, index"),
+        "View": Column("View", [view_of(row.layer, row.dim, row.precision, row.index) for row in rows],
+                       help="Layer, dimensions, precision, index"),
         "Source": Column("Source", [row.source or "computed here" for row in rows]),
         "Revision": Column("Revision", [row.revision[:12] for row in rows]),
         **{name: Column(name, [row.costs.get(cost) for row in rows], digits=1) for name, cost in costs.items()},
@@ -96,35 +97,18 @@ def _legend(standings: Standings, count: int) -> None:
 
 
 def _heat_map(standings: Standings, rows: list[Row]) -> None:
-    cells = [(row.label, task, row.scores[task]) for row in rows for task in standings.tasks if task in row.scores]
-    frame = pd.DataFrame(cells, columns=["model", "task", "score"])
-    chart = heat_map(
-        frame,
-        "task",
-        "model",
-        x_title="task",
-        y_title="model",
-        x_order=standings.tasks,
-        values=len(standings.tasks) <= 14,
-    )
-    st.altair_chart(chart, width="stretch")
+    st.subheader("Task by task")
+    within = st.toggle("Compare within each task", key="within", bind=controls.URL,
+                       help="Colours run from the lowest to the highest score of each task")  # fmt: skip
+    values = [[row.scores.get(task) for task in standings.tasks] for row in rows]
+    heat_map([row.label for row in rows], standings.tasks, values, "Scores by model and task", by_column=within)
     if len(rows) == _HEAT:
         st.caption(f"The first {_HEAT} models of this page.")
 
 
-def _frame(standings: Standings, rows: list[Row]) -> pd.DataFrame:
+def _frame(rows: list[Row]) -> pd.DataFrame:
     facts = [field.name for field in fields(Row) if field.name not in ("scores", "costs")]
     return pd.DataFrame([{name: getattr(row, name) for name in facts} | row.scores | row.costs for row in rows])
-
-
-def _view(row: Row) -> str:
-    words = [
-        f"layer {row.layer}" if row.layer else "",
-        f"{row.dim}d" if row.dim else "",
-        row.precision if row.precision != "float32" else "",
-        row.index,
-    ]
-    return ", ".join(filter(None, words))
 
 
 def _span(low: float | None, high: float | None, form: str) -> str | None:

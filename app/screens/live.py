@@ -7,7 +7,7 @@ import streamlit as st
 from app import controls, reading
 from app.settings import settings
 from app.tables import Column, Link, table
-from app.texts import link, plain
+from app.texts import link, plain, view_of
 from leaderboard import live
 from leaderboard.measures import shown
 
@@ -48,6 +48,9 @@ def _finished() -> None:
     table(
         [
             Column("Model", [Link(run.model, link("run", id=run.id)) for run in runs.itertuples()]),
+            Column(
+                "View", [view_of(run.layer, run.dim, run.precision, run.index) for run in runs.itertuples(index=False)]
+            ),
             Column("Task", runs["task"].tolist()),
             Column("Metric", [shown(name) if name else "" for name in runs["main_metric"]]),
             Column("Score", [float(score) for score in runs["main_score"]]),

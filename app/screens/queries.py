@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import BLUE
+from app.charts import BLUE, GREY
 from app.hits import Hit, show
 from app.tables import Column, table
 from app.texts import plain, words
@@ -25,6 +25,7 @@ def differing_queries(answer: Comparison, views: Views) -> None:
         controls.empty("None of these tasks was scored query by query.", controls.EVALUATE)
         return
     pair = names[st.selectbox("Task and pair", list(names), key="on", bind=controls.URL)]
+    st.caption(plain(f"A: {pair.first}. B: {pair.second}."))
     ids = [_run_id(views, pair, label) for label in (pair.first, pair.second)]
     scores = reading.query_scores(tuple(ids), pair.metric)
     run = reading.run(ids[0])
@@ -39,8 +40,8 @@ def differing_queries(answer: Comparison, views: Views) -> None:
         table(
             [
                 Column("Query", [_text(texts, query) for query in listed.index]),
-                Column(pair.first, listed["first"].tolist()),
-                Column(pair.second, listed["second"].tolist()),
+                Column("A", listed["first"].tolist(), help=pair.first),
+                Column("B", listed["second"].tolist(), help=pair.second),
                 Column("A − B", listed["difference"].tolist(), signed=True),
             ],
             "The queries that differ most",
@@ -55,17 +56,22 @@ def differing_queries(answer: Comparison, views: Views) -> None:
 
 
 def _scatter(scores: pd.DataFrame, pair: Pair) -> None:
-    frame = scores.reset_index(names="query")
+    # Many queries have the same two scores: a larger circle stands for them.
+    frame = scores.reset_index(names="query").groupby(["first", "second"], as_index=False)["query"]
+    frame = frame.agg(queries="size", example="first")
     metric = shown(pair.metric)
-    diagonal = pd.DataFrame({"first": [0, 1], "second": [0, 1]})
+    ends = [float(scores[["first", "second"]].min().min()), float(scores[["first", "second"]].max().max())]
+    diagonal = pd.DataFrame({"first": ends, "second": ends})
     chart = alt.layer(
-        alt.Chart(diagonal).mark_line(strokeDash=[4, 3], color="#888888").encode(x="first:Q", y="second:Q"),
-        alt.Chart(frame).mark_circle(size=50, color=BLUE, opacity=0.6).encode(
-            x=alt.X("first:Q", title=f"{metric}, {pair.first}"),
-            y=alt.Y("second:Q", title=f"{metric}, {pair.second}"),
-            tooltip=["query:N", alt.Tooltip("first:Q", format=".4f"), alt.Tooltip("second:Q", format=".4f")],
+        alt.Chart(diagonal).mark_line(strokeDash=[4, 3], color=GREY).encode(x="first:Q", y="second:Q"),
+        alt.Chart(frame).mark_circle(color=BLUE, opacity=0.7).encode(
+            x=alt.X("first:Q", title=f"{metric} of A"),
+            y=alt.Y("second:Q", title=f"{metric} of B"),
+            size=alt.Size("queries:Q", scale=alt.Scale(range=[40, 500]), legend=None),
+            tooltip=[alt.Tooltip("first:Q", format=".4f", title="A"), alt.Tooltip("second:Q", format=".4f", title="B"),
+                     "queries:Q", "example:N"],
         ),
-    ).properties(height=380)  # fmt: skip
+    ).properties(height=420)  # fmt: skip
     st.altair_chart(chart)
 
 

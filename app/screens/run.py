@@ -69,20 +69,22 @@ def _show(run: Run) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Scores")
+        names = sorted(run.scores, key=lambda name: name != run.task.main_metric)  # it comes first, the rest as stored
         table(
-            [Column("Metric", [shown(name) for name in run.scores]), Column("Score", list(run.scores.values()))],
+            [Column("Metric", [shown(name) for name in names]), Column("Score", [run.scores[name] for name in names])],
             "Scores",
         )
     with right:
         st.subheader("Costs and phases")
-        if not run.costs and not run.phases:
-            st.caption("None were measured: the result was imported.")
-        measured = {controls.name_of(name): float(value) for name, value in run.costs.items()}
+        measured = {controls.name_of(name): _counted(value) for name, value in run.costs.items()}
         measured |= {f"phase: {phase.name} (s)": float(phase.seconds) for phase in run.phases}
-        table(
-            [Column("Measured", list(measured)), Column("Value", list(measured.values()), digits=3)],
-            "Measured costs and seconds of each phase",
-        )
+        if measured:
+            table(
+                [Column("Measured", list(measured)), Column("Value", list(measured.values()), digits=3)],
+                "Measured costs and seconds of each phase",
+            )
+        else:
+            st.caption("None were measured: the result was imported.")
     _inputs(run)
     known = {name: value for name, value in all_settings(run).items() if value not in (None, "", {}, [])}
     groups = {
@@ -96,6 +98,11 @@ def _show(run: Run) -> None:
         known = {name: value for name, value in known.items() if name not in part}
         _settings(title, part, beginning)
     _settings("Model and task", known, "")
+
+
+def _counted(value: float) -> float | int:
+    """Bytes, texts and parameters without digits after the point."""
+    return int(value) if value >= 10 and value == int(value) else float(value)
 
 
 def _inputs(run: Run) -> None:

@@ -8,9 +8,8 @@ import streamlit as st
 
 import retrievers
 from app import controls, indexes, reading
-from app.hits import Hit, show
+from app.hits import Hit, show, show_terms
 from app.settings import settings
-from app.tables import Column, table
 from app.texts import plain, words
 from leaderboard.records import Texts
 
@@ -60,23 +59,18 @@ def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[s
     rows = [(int(row), float(score)) for row, score in zip(hits.rows[0], hits.scores[0], strict=True) if row >= 0]
     st.caption(plain(f"{len(rows)} documents of {len(retriever.ids):,} in {taken:,.1f} ms."))
     expansion = indexes.expansion(retriever, query)
+    if expansion:
+        show_terms(expansion)
     known = texts.documents if texts else {}
     documents = [(retriever.ids[row], score, retriever.text(row)) for row, score in rows]
+    if relevant:
+        places = np.flatnonzero([id in relevant for id, _, _ in documents]) + 1
+        found = f"{len(places)} of {len(relevant)} relevant documents, at {', '.join(map(str, places)) or 'no place'}."
+        st.caption(plain(found))
     show(
         [Hit(id, score, text if text is not None else known.get(id), id in relevant) for id, score, text in documents],
         [*words(query), *(term for term, _ in expansion)],
     )
-    if relevant:
-        places = np.flatnonzero([id in relevant for id, _, _ in documents]) + 1
-        st.caption(
-            plain(
-                f"{len(places)} of {len(relevant)} relevant documents, at {', '.join(map(str, places)) or 'no place'}."
-            )
-        )
-    if expansion:
-        with st.expander("Expansion terms and weights", expanded=True):
-            table([Column("Term", [term for term, _ in expansion]), Column("Weight", [w for _, w in expansion])],
-                  "Expansion terms of the query")  # fmt: skip
 
 
 def _judged() -> Texts | None:

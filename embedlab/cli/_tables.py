@@ -89,12 +89,15 @@ def _of_standings(standings: "Standings", cost: str) -> list[Column]:
 
 
 def _legend(standings: "Standings") -> list[str]:
+    notes = [*standings.notes]
+    if any(row.place is None for row in standings.rows):
+        notes.append("Choose tasks that all have (--task), or type --incomplete.")
     if not standings.over:
-        return standings.notes
+        return notes
     what = "queries and tasks" if standings.over == "both" else standings.over
     return [
         f"Intervals resample {what}; models that share a letter cannot be told apart at {1 - standings.level:.2g}.",
-        *standings.notes,
+        *notes,
     ]
 
 

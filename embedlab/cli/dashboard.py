@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -46,10 +47,12 @@ def command(
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "EMBEDLAB_DASHBOARD": json.dumps(settings), "PYTHONPATH": path}
     with subprocess.Popen(serve, env=environment) as child:
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())  # else the server would outlive this command
         try:
             if not benchmarks.is_file():  # while the pages are served already: importing mteb takes its time
                 write_benchmarks(benchmarks)
             code = child.wait()
+            code = 0 if code == -signal.SIGTERM else code
         except KeyboardInterrupt:
             child.terminate()
             code = 0

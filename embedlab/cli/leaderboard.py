@@ -16,7 +16,7 @@ def command(
     sort: Annotated[str, typer.Option(help="mean (over tasks), types (mean over task types), borda.")] = "mean",
     metric: Annotated[str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")] = "main",
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")] = False,
-    over: Annotated[str, typer.Option(help="What intervals resample: auto, queries, tasks, both.")] = "auto",
+    over: Annotated[str, typer.Option(help="What intervals resample: auto, queries, tasks, both, none.")] = "auto",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")] = 0.95,
     pareto: Annotated[
         str,

@@ -12,6 +12,7 @@ from leaderboard.store import Store
 SCRIPT = "<script>alert(1)</script>"
 DROP = "'; DROP TABLE runs; --"
 MARKDOWN = "**bold** [x](http://evil.example) $a$ :red[b]"
+COMPOSED = "rrf(bm25, all-minilm-l6-v2)"
 ELASTIC = "starbucks"
 
 _QUERIES = 40
@@ -25,7 +26,7 @@ _ASKED = {f"q{i}": f"how does {_SUBJECTS[i % 8]} a {_WORDS[i % 10]} work {i}" fo
 _QRELS = {query: {f"d{i}": 1, f"d{i + 40}": 1} for i, query in enumerate(_ASKED)}
 MODELS = {"bm25": ("lexical", 0.55), "all-minilm-l6-v2": ("dense", 0.60), "nv-embed-mini": ("dense", 0.68),
           "mistral-splade": ("sparse", 0.70), SCRIPT: ("dense", 0.40), DROP: ("dense", 0.35),
-          MARKDOWN: ("dense", 0.30)}  # fmt: skip
+          MARKDOWN: ("dense", 0.30), COMPOSED: ("dense", 0.72)}  # fmt: skip
 TASKS = ["SciFact", "NFCorpus"]
 
 

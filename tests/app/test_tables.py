@@ -8,7 +8,9 @@ def test_user_text_is_escaped_everywhere():
     hostile = f'"{SCRIPT}'
     html = render([Column(hostile, [hostile, Link(hostile, f"run?view={hostile}")], help=hostile)], hostile)
     assert "<script>" not in html
-    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7  # header, its help, 3 cells' parts, label, caption
+    assert (
+        html.replace("<wbr>", "").count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
+    )  # header, its help, 3 cells' parts, label, caption
     assert 'href="run?view=&quot;&lt;script' in html
 
 

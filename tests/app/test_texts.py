@@ -3,7 +3,7 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from app.texts import highlighted, link, plain, words
+from app.texts import breakable, highlighted, link, plain, view_of, words
 from tests.app.sample import DROP, MARKDOWN, SCRIPT
 
 
@@ -25,3 +25,13 @@ def test_words_of_the_query_are_marked_and_the_rest_escaped():
     assert html == "<mark>Sorting</mark> &lt;b&gt;<mark>lists</mark>&lt;/b&gt;, unsorted."
     assert highlighted("a+b <i>", ["a+b"]) == "<mark>a+b</mark> &lt;i&gt;"
     assert highlighted("<i>", []) == "&lt;i&gt;"
+
+
+def test_long_names_may_break_where_words_end():
+    assert breakable("org/model@dim=64,layer=2") == "org/<wbr>model@<wbr>dim=64,<wbr>layer=2"
+    assert breakable("SciFact<b>") == "Sci<wbr>Fact&lt;b&gt;"
+
+
+def test_a_view_in_words():
+    assert view_of(4, 64.0, "int8", "faiss:flat") == "layer 4, 64d, int8, faiss:flat"
+    assert view_of(float("nan"), None, "float32", "") == ""

@@ -23,7 +23,7 @@ def test_leaderboard(tab):
     assert "order=Borda+count" in tab.page.url
     tab.page.get_by_text("Filters").click()
     tab.choose("Kind", "lexical")
-    tab.page.wait_for_function("document.querySelectorAll('tbody tr').length == 1")
+    tab.page.wait_for_function("document.querySelectorAll('.lab-table:not(.lab-heat) tbody tr').length == 1")
     assert tab.page.locator("tbody tr").first.inner_text() != first
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="CSV").click()
@@ -62,6 +62,19 @@ def test_compare(tab):
     fourth = tab.page.get_by_role("region", name="The queries that differ most").locator("tbody th").nth(3).inner_text()
     tab.choose("Query", f"{fourth} [q{fourth.split()[-1]}]")
     assert tab.page.locator("article").first.inner_text() != first
+
+
+def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_tab):
+    tab.open(f"compare?models={quote(sample.COMPOSED)}&models=bm25&tasks=SciFact")
+    tab.sees(f"A: {sample.COMPOSED}. B: bm25.")
+    tab.choose("Models", sample.MARKDOWN)
+    tab.sees("B: bm25", sample.MARKDOWN)
+    copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
+    copy.sees(sample.COMPOSED, sample.MARKDOWN, "Corrected p")
+    assert copy.page.locator("tbody").first.inner_text() == tab.page.locator("tbody").first.inner_text()
+    tab.open(f"leaderboard?{TASKS}")
+    tab.page.get_by_role("link", name=sample.COMPOSED).click()
+    tab.sees(f"{sample.COMPOSED} on")
 
 
 def test_run_reached_from_the_leaderboard(tab):

@@ -60,7 +60,7 @@ def test_p_values_are_corrected_for_the_whole_answer(store):
         ("a", "c"): True,
         ("b", "c"): False,
     }
-    assert answer.notes == ["STS12 is left out: not evaluated on it: c."]
+    assert answer.notes == ["1 task is left out, not evaluated with c: STS12."]
 
 
 def test_tasks_without_queries_are_compared_and_not_tested(store):
@@ -68,7 +68,7 @@ def test_tasks_without_queries_are_compared_and_not_tested(store):
     (pair,) = answer.pairs
     assert pair.difference == pytest.approx(0.1)
     assert pair.p is None and pair.corrected_p is None
-    assert answer.notes == ["STS12 has no per-query scores to test."]
+    assert answer.notes == ["1 task is without per-query scores to test: STS12."]
 
 
 def test_any_metric_that_was_kept_can_be_compared(store):

@@ -53,6 +53,16 @@ def test_rank_intervals_tell_sure_ranks_from_unsure_ones():
     assert high.tolist() == [1, 3, 3, 4]
 
 
+def test_ranks_are_scipys_and_equal_models_share_theirs():
+    replicates = np.random.default_rng(5).random((200, 30))
+    replicates[:, 7] = replicates[:, 3] + 1e-16  # the same scores, summed in another order
+    ranks = stats.rankdata(-replicates.round(12), axis=1, method="min")
+    low, high = rank_interval(replicates, level=0.9)
+    np.testing.assert_array_equal(low, np.quantile(ranks, 0.05, axis=0, method="lower"))
+    np.testing.assert_array_equal(high, np.quantile(ranks, 0.95, axis=0, method="higher"))
+    assert (low[3], high[3]) == (low[7], high[7])
+
+
 def test_unknown_resampling_is_named():
     with pytest.raises(LeaderboardError, match="Unknown resampling 'models'"):
         resampled_means([[np.ones((1, 3))]], over="models")

@@ -140,6 +140,26 @@ def test_without_per_query_scores_tasks_are_resampled(tmp_path):
     assert standings.rows[0].high - standings.rows[0].low > 0.1, "another choice of tasks would move the mean"
 
 
+def test_among_imported_results_tasks_are_resampled_so_that_all_have_intervals(store):
+    names = [f"T{number}" for number in range(6)]
+    imported = [
+        Run(Model("imported"), Task(name, "Retrieval"), 0.4 + at / 100, {}, source="mteb")
+        for at, name in enumerate(names)
+    ]
+    store.add_tables(tables([*imported, *(retrieval("good", name, 0.2) for name in names)]))
+    assert rank(store, names).over == "tasks"
+    assert all(row.low is not None and row.best_place for row in rank(store, names).rows)
+    own, other = rank(store, names, over="queries").rows
+    assert own.low is not None and other.low is None and own.best_place is None
+
+
+def test_intervals_may_be_left_out(store):
+    standings = rank(store, ["SciFact"], over="none")
+    assert (standings.over, standings.notes) == ("", [])
+    assert [row.model for row in standings.rows] == [row.model for row in rank(store, ["SciFact"]).rows]
+    assert all(row.low is None and row.group == "" for row in standings.rows)
+
+
 def test_imported_revisions_of_a_model_are_one_row_and_marked(tmp_path):
     store = Store(tmp_path / "results.duckdb")
     for revision, task, score in (("abc", "STS12", 0.5), ("external", "STS12", 0.9), ("external", "STS13", 0.7)):
