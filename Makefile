@@ -6,7 +6,7 @@ export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
 .PHONY: eval test dashboard lint bench
 
 eval: .venv/ready
-	$(BIN)/embedlab eval --model bm25 --model all-minilm-l6-v2 --benchmark stdlib-mini
+	$(BIN)/embedlab eval --model causal2vec --model minis --model bm25 --model all-minilm-l6-v2 --benchmark stdlib-mini
 
 test: .venv/ready
 	$(BIN)/python -m pytest
