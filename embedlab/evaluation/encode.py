@@ -9,16 +9,12 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
-import torch
 
-from embedlab.encoders.layers import number_of_layers
 from embedlab.errors import UserError
-from embedlab.evaluation import batches, kernels, workers
 from embedlab.evaluation.address import text_keys
-from embedlab.evaluation.passes import Pass
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.vector_store import Space, Vectors
 from embedlab.models import LoadedModel
@@ -81,7 +77,7 @@ class Encoder:
         compiled: bool = False,
     ):
         self.model = model
-        self.devices = workers.plan(model.device, copies, compiled=compiled)
+        self.copies = copies
         # On the CPU the activations of a batch should stay in the cache of the cores that work on it.
         self.batch_tokens = batch_tokens or (65_536 if model.device.startswith("cuda") else 2_048)
         self.store_dtype = store_dtype
@@ -91,29 +87,36 @@ class Encoder:
 
     @property
     def depth(self) -> int:
-        return number_of_layers(self.model.encoder)
+        if layers := self.model.fact("layers"):
+            return layers
+        from embedlab.encoders.layers import number_of_layers
 
-    @cached_property
+        return number_of_layers(self.model.encoder)  # says why it has none
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens that the model reads of a text."""
+        return self.model.fact("max_length")
+
+    @property
     def kernels(self) -> str:
         """How linear layers run: "packed", "compiled" or "plain"."""
-        return "compiled" if self.compiled else "packed" if kernels.can_pack(self.model.encoder) else "plain"
+        return "compiled" if self.compiled else self.model.fact("kernels")
 
     def ingredients(self, role: str, prompt: str, layer: int | None) -> dict:
         """Everything that shapes the vectors of texts in this role: the address of their space."""
-        encoder = self.model.encoder
-        config = getattr(encoder, "config", None)
         return {
             "model": self.model.identity,
             "method": self.model.card.method,
             "settings": self.model.settings,
             "role": role,
             "prompt": prompt,
-            "max_length": getattr(encoder, "max_seq_length", None),
+            "max_length": self.max_length,
             "layer": layer,
-            "modules": [f"{type(module).__name__}{getattr(module, 'get_config_dict', dict)()}" for module in encoder],
+            "modules": self.model.fact("modules"),
             "dtype": self.model.dtype,
             "device": self.model.device.split(":")[0],
-            "attention_kernel": getattr(config, "_attn_implementation", None),
+            "attention_kernel": self.model.fact("attention_kernel"),
             "kernels": self.kernels,
             "store_dtype": self.store_dtype,
         }
@@ -145,7 +148,13 @@ class Encoder:
         cost = Cost(
             len(texts),
             first_inputs=[prompt + text[:2000] for text in texts[:1]],
-            first_tokens=[self._first_tokens(text, prompt, role) for text in texts[:1]],
+            first_tokens=[
+                self.model.remembered.get(
+                    f"tokens {space.folder.name} {key.tobytes().hex()}",
+                    partial(self._first_tokens, text, prompt, role),
+                )
+                for text, key, space in zip(texts[:1], keys[:1], spaces.values(), strict=False)
+            ],
         )
         if wanted:
             lacking = {layer: missing[layer] for layer in wanted}
@@ -154,8 +163,7 @@ class Encoder:
         first = next(iter(vectors.values()))
         tokens = first.tokens()
         cost.tokens, cost.measured_seconds = int(tokens.sum()), first.seconds()
-        limit = getattr(self.model.encoder, "max_seq_length", None)
-        cost.truncated = int((tokens >= limit).sum()) if limit else 0
+        cost.truncated = int((tokens >= self.max_length).sum()) if self.max_length else 0
         return vectors, cost
 
     def _own(self, layer: int | None) -> int | None:
@@ -169,9 +177,15 @@ class Encoder:
         # By length, then key: the order, and with it every batch, does not depend on how the texts arrived.
         todo = lacking[first][np.argsort(-lengths, kind="stable")]
         total = int(lengths.sum()) + len(todo)
+        # torch and sentence-transformers take seconds to import: only a run with something to encode does.
+        from embedlab.evaluation import batches
+        from embedlab.evaluation.passes import Pass
+        from embedlab.evaluation.workers import Workers, plan
+
         depth = None if None in spaces else max(spaces)
         start = time.perf_counter()
-        pool = workers.Workers(self.model.encoder, self.devices, depth=depth, compiled=self.compiled)
+        devices = plan(self.model.device, self.copies, compiled=self.compiled)
+        pool = Workers(self.model.encoder, devices, depth=depth, compiled=self.compiled)
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
 
             def advance(done: np.ndarray, tokens: int) -> None:
@@ -207,6 +221,8 @@ class Encoder:
     @cached_property
     def _tokeniser(self):
         """What pads a shard's texts; a model that takes texts without padding (varlen attention) drops it later."""
+        from embedlab.evaluation import kernels
+
         encoder = self.model.encoder
         if not kernels.unpadding(encoder):
             return encoder
@@ -223,6 +239,8 @@ class Encoder:
 
     def _halve(self, error: Exception, size: int, budget: int) -> int:
         """Half of a batch's token budget after running out of memory; any other error goes on up."""
+        import torch
+
         out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
         if not out_of_memory:
             raise error

@@ -26,7 +26,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "max_length": card.max_length,
         "similarity": card.similarity,
         "view": view._asdict(),
-        "attention_kernel": getattr(getattr(model.encoder, "config", None), "_attn_implementation", None),
+        "attention_kernel": model.fact("attention_kernel") if model.loader else None,
         "first_inputs": cost.first_inputs if cost else [],
         "first_tokens": cost.first_tokens if cost else [],
         "sources": [str(source) for source in getattr(task, "sources", ())],

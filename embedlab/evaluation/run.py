@@ -70,7 +70,7 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
             loading = time.perf_counter() - started
             encoder = (
                 Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype, reporter=reporter)
-                if model.encoder is not None
+                if model.loader is not None
                 else None
             )
             for task in todo:

@@ -105,7 +105,7 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
 
 
 def _bfloat16(precision: str, device: torch.device) -> bool:
-    from embedlab.models import choose_dtype
+    from embedlab.hardware import choose_dtype
 
     return choose_dtype(precision, str(device))[0] == "bfloat16"
 
