@@ -32,12 +32,13 @@ class Cost:
     encoded_texts: int = 0
     encoded_tokens: int = 0
     padded_tokens: int = 0  # went through the model now, padding included
+    kernels: str = ""  # how linear layers ran: packed, compiled or plain
     first_inputs: list[str] = field(default_factory=list)
     first_tokens: list[list[str]] = field(default_factory=list)
 
     def add(self, other: "Cost") -> None:
         for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
+            setattr(self, name, value if name == "kernels" else getattr(self, name) + value)
 
     def named(self) -> dict[str, float]:
         """The costs under the names that the leaderboard knows; `encoded_now_*` is what this run still had to do."""
@@ -83,6 +84,7 @@ class Encoder:
         self.store_dtype = store_dtype
         self.compiled = compiled
         self.reporter = reporter or Reporter()
+        self._workers = None  # copies of the model, made when there is something to encode
         self._lock, self._tokenising = threading.Lock(), threading.Lock()
 
     @property
@@ -147,6 +149,7 @@ class Encoder:
         wanted = [layer for layer, lacking in missing.items() if lacking.any()]
         cost = Cost(
             len(texts),
+            kernels=self.kernels,
             first_inputs=[prompt + text[:2000] for text in texts[:1]],
             first_tokens=[
                 self.model.remembered.get(
@@ -184,8 +187,10 @@ class Encoder:
 
         depth = None if None in spaces else max(spaces)
         start = time.perf_counter()
-        devices = plan(self.model.device, self.copies, compiled=self.compiled)
-        pool = Workers(self.model.encoder, devices, depth=depth, compiled=self.compiled)
+        if self._workers is None or self._workers.depth != depth:
+            devices = plan(self.model.device, self.copies, compiled=self.compiled)
+            self._workers = Workers(self.model.encoder, devices, depth=depth, compiled=self.compiled)
+        pool = self._workers
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
 
             def advance(done: np.ndarray, tokens: int) -> None:

@@ -1,11 +1,13 @@
 """Copies of a model to encode with: shared weights, fewer layers, faster kernels. The model itself is never changed."""
 
 import copy
+import os
 
 import torch
 from torch import nn
 
-from embedlab.encoders.layers import _backbone, truncate
+from embedlab.encoders.layers import layers_of, truncate
+from embedlab.resources import home
 
 PACKED_BYTES = 2 << 30  # packed weights are held beside the model's own, so only those of smaller models are packed
 
@@ -60,9 +62,13 @@ def pack(model) -> None:
 
 
 def compile_layers(model) -> None:
-    """Let torch compile the backbone's layers, on the CPU with their weights frozen in; happens at the first batch."""
+    """Let torch compile the backbone's layers, on the CPU with their weights frozen in; happens at the first batch.
+
+    What was compiled is kept under `EMBEDLAB_HOME/compiled`, so that later runs take it from there.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home() / "compiled"))
     options = {"freezing": True} if model.device.type == "cpu" else {}
-    for layer in _backbone(model).layers:
+    for layer in layers_of(model):
         layer.forward = torch.compile(layer.forward, dynamic=True, options=options)
 
 

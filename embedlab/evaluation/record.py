@@ -26,6 +26,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "max_length": card.max_length,
         "similarity": card.similarity,
         "view": view._asdict(),
+        "kernels": cost.kernels if cost else "",
         "attention_kernel": model.fact("attention_kernel") if model.loader else None,
         "first_inputs": cost.first_inputs if cost else [],
         "first_tokens": cost.first_tokens if cost else [],

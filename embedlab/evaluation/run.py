@@ -35,6 +35,8 @@ class Request:
     dtype: str = "auto"
     store_dtype: str = "float32"
     batch_tokens: int | None = None
+    workers: int | None = None  # copies of the model side by side
+    compiled: bool = False
     top_k: int | None = None
     split: str | None = None
     data_dir: Path | None = None
@@ -69,7 +71,14 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
             model = models.load(name, device=request.device, dtype=request.dtype)
             loading = time.perf_counter() - started
             encoder = (
-                Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype, reporter=reporter)
+                Encoder(
+                    model,
+                    batch_tokens=request.batch_tokens,
+                    store_dtype=request.store_dtype,
+                    reporter=reporter,
+                    copies=request.workers,
+                    compiled=request.compiled,
+                )
                 if model.loader is not None
                 else None
             )

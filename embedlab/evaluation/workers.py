@@ -51,7 +51,7 @@ class Workers:
             if compiled:
                 kernels.compile_layers(copy)
             self._free.put(copy)
-        self._devices = devices
+        self._devices, self.depth = devices, depth
 
     def __enter__(self) -> "Workers":
         self._threads = torch.get_num_threads()
