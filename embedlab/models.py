@@ -186,8 +186,14 @@ def _packaged(card: Card) -> Path | None:
     return folder
 
 
-@cache
 def _sha256(path: Path) -> str:
+    stat = path.stat()
+    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, size: int, changed: int) -> str:
+    """Computed once per state of a file: a model may be trained again while this process runs."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

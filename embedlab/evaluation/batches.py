@@ -26,16 +26,18 @@ def shards(texts: Sequence[str], todo: np.ndarray) -> Iterator[np.ndarray]:
 def batches(tokens: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     """Positions of texts that go through the model together, longest first.
 
-    A batch holds as many texts as fit into `budget` tokens when all are padded to its longest; texts of like length
-    come together, so little is padded.
+    A batch holds as many texts as fit into `budget` tokens when all are padded to its longest, and ends before more
+    than a 32nd of the budget is padding: a further batch costs less than that.
 
     Args:
         tokens: of each text, int `[n]`.
     """
     order = np.argsort(-tokens, kind="stable")
-    done = 0
+    sorted_tokens, done = tokens[order], 0
     while done < len(order):
-        size = max(1, budget // max(1, int(tokens[order[done]])))
+        longest = max(1, int(sorted_tokens[done]))
+        padding = np.cumsum(longest - sorted_tokens[done : done + max(1, budget // longest)])
+        size = max(1, int(np.searchsorted(padding, budget // 32, side="right")))
         yield order[done : done + size]
         done += size
 
