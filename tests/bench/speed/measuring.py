@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,21 +59,23 @@ class Child:
 
 def of_process(command: list, **environment: str) -> tuple[Taken, str]:
     """A whole process, from its start to its end, and its standard output."""
-    import resource
-
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    answer = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if answer.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{answer.stderr[-1500:]}")
-    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Taken(seconds, worked / seconds / CORES, after.ru_maxrss * 1024, {}), answer.stdout
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as problems:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=out,
+            stderr=problems,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for file in (out, problems):
+            file.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{command[:4]} failed:\n{problems.read().decode(errors='replace')[-1500:]}")
+        busy = (used.ru_utime + used.ru_stime) / seconds / CORES
+        return Taken(seconds, busy, used.ru_maxrss * 1024, {}), out.read().decode()
 
 
 def alternate(systems: Mapping[str, Callable[[], Taken]], repeats: int) -> dict[str, list[Taken]]:
