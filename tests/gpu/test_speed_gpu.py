@@ -1,5 +1,6 @@
 """Shares of what the GPU can do: a decoder of 7B shape while encoding, and exact search of a million vectors."""
 
+import copy
 import time
 
 import numpy as np
@@ -47,8 +48,9 @@ def test_a_7b_decoder_reaches_half_of_the_matrix_peak(tmp_path, word_tokenizer, 
 
     shape = {"vocab_size": len(word_tokenizer), "hidden_size": 4096, "intermediate_size": 14336,
              "num_attention_heads": 32, "num_key_value_heads": 8}  # fmt: skip
-    word_tokenizer.model_max_length = 512
-    word_tokenizer.save_pretrained(tmp_path / "model")
+    tokenizer = copy.deepcopy(word_tokenizer)
+    tokenizer.model_max_length = 512
+    tokenizer.save_pretrained(tmp_path / "model")
     tf.MistralModel(tf.MistralConfig(num_hidden_layers=1, **shape)).to(torch.bfloat16).save_pretrained(
         tmp_path / "model"
     )
@@ -93,6 +95,7 @@ def test_exact_search_of_a_million_vectors(spec, capsys):
     bound = max(arithmetic, memory)
     with capsys.disabled():
         print(
-            f"\n{spec}, 1M x 1024, {queries:,} queries: {seconds:.3f} s, {bound / seconds:.0%} of the bound {bound:.3f} s"
+            f"\n{spec}, 1M x 1024, {queries:,} queries: {seconds:.3f} s, "
+            f"{bound / seconds:.0%} of what the bound of {bound:.3f} s allows"
         )
     assert bound / seconds >= 0.6
