@@ -75,7 +75,7 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
         revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
         return LoadedModel(_described(card, encoder), lambda: encoder, revision, device, dtype_name, reason)
 
-    folder, revision = _weights(card)
+    folder, revision = weights(card)
     known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
     if card.method == "auto":
         found = known.get("method", lambda: recognise(folder))
@@ -83,7 +83,7 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}
 
     def loaded():
-        _quiet()
+        quiet()
         try:
             return method(card.method)(str(folder), device=device, dtype=as_torch(dtype_name), **settings).eval()
         except (OSError, ValueError, KeyError) as error:
@@ -145,7 +145,7 @@ def _known_to_mteb(source: str) -> dict:
     }
 
 
-def _weights(card: Card) -> tuple[Path, str]:
+def weights(card: Card) -> tuple[Path, str]:
     """The folder with the model's files, and its revision."""
     local = Path(card.source) if card.source else None
     if card.checkpoint:
@@ -220,7 +220,7 @@ def _kind(folder: Path) -> str:
     return "dense"
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """No bars or notices of the libraries while weights load: the command line has its own."""
     from transformers.utils import logging
 

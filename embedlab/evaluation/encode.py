@@ -84,7 +84,7 @@ class Encoder:
         self.store_dtype = store_dtype
         self.compiled = compiled
         self.reporter = reporter or Reporter()
-        self._workers = None  # copies of the model, made when there is something to encode
+        self._workers: tuple | None = None  # depth, and the copies of the model; made when there is something to encode
         self._lock, self._tokenising = threading.Lock(), threading.Lock()
 
     @property
@@ -187,10 +187,11 @@ class Encoder:
 
         depth = None if None in spaces else max(spaces)
         start = time.perf_counter()
-        if self._workers is None or self._workers.depth != depth:
+        if self._workers is None or self._workers[0] != depth:
             devices = plan(self.model.device, self.copies, compiled=self.compiled)
-            self._workers = Workers(self.model.encoder, devices, depth=depth, compiled=self.compiled)
-        pool = self._workers
+            self._workers = depth, Workers(self.model.encoder, devices, depth=depth, compiled=self.compiled)
+        pool = self._workers[1]
+        cost.kernels = pool.kernels
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
 
             def advance(done: np.ndarray, tokens: int) -> None:

@@ -42,8 +42,13 @@ class Workers:
     """
 
     def __init__(self, model, devices: list[str], *, depth: int | None = None, compiled: bool = False):
-        first = kernels.replica(model, devices[0], depth)
-        self.kernels = "compiled" if compiled else "packed" if kernels.can_pack(first) else "plain"
+        try:
+            first = kernels.replica(model, devices[0], depth)
+        except (TypeError, RuntimeError):  # a plugin's model may hold what cannot be copied: it works alone, as it is
+            first, devices, depth, compiled = model, devices[:1], None, False
+            self.kernels = "plain"
+        else:
+            self.kernels = "compiled" if compiled else "packed" if kernels.can_pack(first) else "plain"
         if self.kernels == "packed":
             kernels.pack(first)
         self._free: SimpleQueue = SimpleQueue()
@@ -51,7 +56,7 @@ class Workers:
             if compiled:
                 kernels.compile_layers(copy)
             self._free.put(copy)
-        self._devices, self.depth = devices, depth
+        self._devices = devices
 
     def __enter__(self) -> "Workers":
         self._threads = torch.get_num_threads()

@@ -15,8 +15,8 @@ from embedlab import hub, tasks
 hub.settle()
 import mteb
 from sentence_transformers import SentenceTransformer
-from embedlab.models import _weights, find
-model = SentenceTransformer(str(_weights(find("all-minilm-l6-v2"))[0]), device="cpu")
+from embedlab.models import find, weights
+model = SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu")
 (task,) = tasks.resolve([sys.argv[1]])
 tasks.load(task)
 result = mteb.evaluate(model, task, cache=None, show_progress_bar=False, encode_kwargs={"batch_size": 32})
@@ -34,8 +34,8 @@ Encoder(models.load("all-minilm-l6-v2", device="cpu")).encode(["a text"], role="
 from embedlab import hub
 hub.settle()
 from sentence_transformers import SentenceTransformer
-from embedlab.models import _weights, find
-SentenceTransformer(str(_weights(find("all-minilm-l6-v2"))[0]), device="cpu").encode(["a text"])
+from embedlab.models import find, weights
+SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu").encode(["a text"])
 """,
 }
 

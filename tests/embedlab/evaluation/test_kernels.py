@@ -115,6 +115,16 @@ def test_two_workers_give_the_bits_of_one(tiny, tmp_path, monkeypatch):
     np.testing.assert_array_equal(found[0], found[1])
 
 
+def test_a_model_that_cannot_be_copied_works_as_it_is(tiny_folder, home):
+    import threading
+
+    model = load(str(tiny_folder), device="cpu", dtype="float32")
+    model.encoder.lock = threading.Lock()  # TypeError: cannot pickle
+    vectors, cost = Encoder(model, copies=2).encode(TEXTS, role="document", layers=[1])
+    assert cost.kernels == "plain"
+    assert len(vectors[1]) == len(TEXTS)
+
+
 def test_both_workers_work(tiny):
     import threading
 
