@@ -66,7 +66,11 @@ def compile_layers(model) -> None:
 
     What was compiled is kept under `EMBEDLAB_HOME/compiled`, so that later runs take it from there.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home() / "compiled"))
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    # torch fills the variable in itself when it is first imported: only a folder that the user chose differs.
+    if os.environ.get("TORCHINDUCTOR_CACHE_DIR", default_cache_dir()) == default_cache_dir():
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home() / "compiled")
     options = {"freezing": True} if model.device.type == "cpu" else {}
     for layer in layers_of(model):
         layer.forward = torch.compile(layer.forward, dynamic=True, options=options)
