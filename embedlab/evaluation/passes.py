@@ -78,8 +78,7 @@ class Pass:
             self._advance(part[batch], int(tokens[batch].sum()))
         back = np.argsort(np.concatenate(cut))
         padded = sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
-        stack = (lambda rows: vstack(rows, format="csr")) if self._sparse else np.concatenate
-        return Encoded(part, tokens, padded, {layer: stack(rows)[back] for layer, rows in blocks.items()})
+        return Encoded(part, tokens, padded, {layer: self._stack(rows)[back] for layer, rows in blocks.items()})
 
     def _batch(self, encoder, part: np.ndarray, tokens: np.ndarray, features: dict, batch: np.ndarray, budget: int):
         """Layer -> vectors of one batch; in smaller pieces where memory does not suffice."""
@@ -90,12 +89,14 @@ class Pass:
             return vectors_of(encoder, rows, self._layers, store_dtype=self._store_dtype, sparse=self._sparse)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             budget = self._out_of_memory(error, len(batch), budget)
-        stack = (lambda rows: vstack(rows, format="csr")) if self._sparse else np.concatenate
         pieces = [
             self._batch(encoder, part, tokens, features, batch[piece], budget)
             for piece in batches.batches(tokens[batch], budget)
         ]
-        return {layer: stack([piece[layer] for piece in pieces]) for layer in self._layers}
+        return {layer: self._stack([piece[layer] for piece in pieces]) for layer in self._layers}
+
+    def _stack(self, rows: list) -> np.ndarray | csr_matrix:
+        return vstack(rows, format="csr") if self._sparse else np.concatenate(rows)
 
 
 def _one_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable) -> Iterator[tuple[object, Future]]:
