@@ -49,7 +49,7 @@ def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16", "the GPU multiplies bfloat16 natively"
         return "float16", "the GPU has no native bfloat16"
-    if device == "cpu" and _NATIVE & _processor_flags():
+    if device == "cpu" and _NATIVE & processor_flags():
         return "bfloat16", "the CPU multiplies bfloat16 natively (AMX or AVX512-BF16)"
     return "float32", f"no native bfloat16 on {device}"
 
@@ -66,7 +66,7 @@ def _surely_no_gpu() -> bool:
 
 
 @cache
-def _processor_flags() -> set[str]:
+def processor_flags() -> set[str]:
     """What the processor can do, by Linux's names; empty elsewhere."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []

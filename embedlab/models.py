@@ -11,7 +11,7 @@ from typing import Any
 from embedlab import hub
 from embedlab.cards import Card, cards
 from embedlab.errors import UserError, missing_extra, unknown
-from embedlab.hardware import as_torch, choose_device, choose_dtype
+from embedlab.hardware import as_torch, choose_device, choose_dtype, processor_flags
 from embedlab.profile import FACTS
 from embedlab.remembered import Remembered
 from embedlab.resources import DATA
@@ -97,6 +97,7 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
         "folder": str(folder),
         "device": device,
         "dtype": dtype_name,
+        "processor": sorted(processor_flags()),  # which kernels there are
     }
     model = LoadedModel(card, loaded, revision, device, dtype_name, reason, settings)
     # A plugin's code may change without notice: it is loaded every time.
