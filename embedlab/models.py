@@ -1,8 +1,9 @@
 """From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's file."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from embedlab import hub
 from embedlab.cards import Card, cards
 from embedlab.errors import UserError, missing_extra, unknown
+from embedlab.hardware import as_torch, choose_device, choose_dtype, processor_flags
+from embedlab.profile import FACTS
+from embedlab.remembered import Remembered
 from embedlab.resources import DATA
 
 
@@ -18,12 +22,18 @@ class LoadedModel:
     """A model ready to encode, and everything about how it came to be."""
 
     card: Card
-    encoder: Any  # a model of sentence-transformers; None for bm25, a retriever of its own
+    loader: Callable[[], Any] | None  # gives the encoder; None for bm25, a retriever of its own
     revision: str  # hub commit, or digest of the local files
     device: str = ""
     dtype: str = ""
     dtype_reason: str = ""
     settings: dict = field(default_factory=dict)
+    remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The SentenceTransformer, SparseEncoder or CrossEncoder, loaded when first asked for; None for bm25."""
+        return self.loader() if self.loader else None
 
     @property
     def name(self) -> str:
@@ -33,6 +43,12 @@ class LoadedModel:
     def identity(self) -> str:
         """What the vector store keys on: the weights, not the name they go by."""
         return f"{self.card.source or self.card.name}@{self.revision}"
+
+    def fact(self, name: str) -> Any:
+        """One of `profile.FACTS`: asked of the encoder where it is loaded, else as it was when it was loaded last."""
+        if "encoder" not in vars(self) and name in self.remembered:
+            return self.remembered.get(name)
+        return FACTS[name](self.encoder)
 
 
 def load(name: str, *, device: str | None = None, dtype: str = "auto") -> LoadedModel:
@@ -50,27 +66,47 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     if card.method == "bm25":
         return LoadedModel(card, None, revision=_digest_of_text(repr(sorted(card.settings.items()))))
     hub.settle()
-    from embedlab.encoders import from_file, method, recognise
+    from embedlab.encoders import METHODS, from_file, method, recognise
 
-    quiet()
     device = choose_device(device)
-    dtype_name, torch_dtype, reason = choose_dtype(dtype, device)
+    dtype_name, reason = choose_dtype(dtype, device)
     if card.method == "file":
-        encoder = from_file(card.source)(device=device, dtype=torch_dtype)
+        encoder = from_file(card.source)(device=device, dtype=as_torch(dtype_name)).eval()
         revision = _digest_of_files([Path(card.source.rpartition(":")[0])])
-        return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason)
+        return LoadedModel(_described(card, encoder), lambda: encoder, revision, device, dtype_name, reason)
 
     folder, revision = weights(card)
+    known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
     if card.method == "auto":
-        card = replace(card, method=recognise(folder), kind=_kind(folder), **_known_to_mteb(card.source))
+        found = known.get("method", lambda: recognise(folder))
+        card = replace(card, method=found, kind=_kind(folder), **_known_to_mteb(card.source))
     settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}
-    try:
-        encoder = method(card.method)(str(folder), device=device, dtype=torch_dtype, **settings)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"The model {name} cannot be loaded: {error}", "Type again with --debug before the command."
-        ) from error
-    return LoadedModel(_described(card, encoder), encoder.eval(), revision, device, dtype_name, reason, settings)
+
+    def loaded():
+        quiet()
+        try:
+            return method(card.method)(str(folder), device=device, dtype=as_torch(dtype_name), **settings).eval()
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"The model {name} cannot be loaded: {error}", "Type again with --debug before the command."
+            ) from error
+
+    address = {
+        **{key: value for key, value in vars(card).items() if key not in ("published", "description", "notes")},
+        "revision": revision,
+        "folder": str(folder),
+        "device": device,
+        "dtype": dtype_name,
+        "processor": sorted(processor_flags()),  # which kernels there are
+    }
+    model = LoadedModel(card, loaded, revision, device, dtype_name, reason, settings)
+    # A plugin's code may change without notice: it is loaded every time.
+    model.remembered = Remembered(address if card.method in METHODS else None)
+    described = model.remembered.get("card", lambda: _facts(card, model.encoder))
+    if "encoder" in vars(model) and described.get("kind", card.kind) not in ("cross", "multi-vector"):
+        model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
+    model.card = replace(card, **described)
+    return model
 
 
 def find(name: str) -> Card:
@@ -151,8 +187,14 @@ def _packaged(card: Card) -> Path | None:
     return folder
 
 
-@cache
 def _sha256(path: Path) -> str:
+    stat = path.stat()
+    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, size: int, changed: int) -> str:
+    """Computed once per state of a file: a model may be trained again while this process runs."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -193,42 +235,12 @@ def quiet() -> None:
     logging.disable_progress_bar()
 
 
-def choose_device(device: str | None) -> str:
-    """The torch device asked for, checked; a GPU where there is one and none is asked for."""
-    import torch
-
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(
-            f"The device {device!r} cannot be used here: {str(error).splitlines()[0]}",
-            "Type `embedlab doctor` to see what this machine has; --device cpu always works.",
-        ) from error
-    return device
-
-
-def choose_dtype(dtype: str, device: str):
-    """(name, torch dtype, reason): bfloat16 where the hardware multiplies it natively, else float32."""
-    import torch
-
-    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype in named:
-        return dtype, named[dtype], "asked for"
-    if dtype != "auto":
-        raise unknown("dtype", dtype, [*named, "auto"], f"Valid: auto, {', '.join(named)}.")
-    if device.startswith("cuda"):
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bfloat16", torch.bfloat16, "the GPU multiplies bfloat16 natively"
-        return "float16", torch.float16, "the GPU has no native bfloat16"
-    if device == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()):
-        return "bfloat16", torch.bfloat16, "the CPU multiplies bfloat16 natively (AMX or AVX512-BF16)"
-    return "float32", torch.float32, f"no native bfloat16 on {device}"
-
-
 def _described(card: Card, encoder) -> Card:
-    """The card with what only the loaded model tells, where the card leaves it open."""
+    return replace(card, **_facts(card, encoder))
+
+
+def _facts(card: Card, encoder) -> dict[str, Any]:
+    """What only the loaded model tells, where the card leaves it open."""
     facts = {
         "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,
         "max_length": getattr(encoder, "max_seq_length", None) or 0,
@@ -238,4 +250,4 @@ def _described(card: Card, encoder) -> Card:
         facts |= {"kind": kinds[0], "similarity": "dot"}
     elif not card.similarity:
         facts["similarity"] = encoder.similarity_fn_name if card.kind == "dense" else "dot"
-    return replace(card, **{key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"})
+    return {key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"}

@@ -70,9 +70,9 @@ def _gpu() -> Finding:
 
 
 def _dtype() -> Finding:
-    from embedlab.models import choose_device, choose_dtype
+    from embedlab.hardware import choose_device, choose_dtype
 
-    name, _, reason = choose_dtype("auto", choose_device(None))
+    name, reason = choose_dtype("auto", choose_device(None))
     return Finding("dtype", "ok", f"{name}: {reason}")
 
 

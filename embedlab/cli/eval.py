@@ -55,6 +55,18 @@ def command(
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     store_dtype: Annotated[str, typer.Option(help="float32 or float16: dtype of the vectors on disk.")] = "float32",
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens that go through the model at once.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Copies of the model that encode side by side: by default one per GPU, or per CPU core up to 8."
+        ),
+    ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="Let torch compile the model's layers: minutes at first, cached for later runs."
+        ),
+    ] = False,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="Documents retrieved per query; the task's largest cut-off by default.")
     ] = None,
@@ -100,6 +112,8 @@ def command(
             dtype=dtype,
             store_dtype=store_dtype,
             batch_tokens=batch_tokens,
+            workers=workers,
+            compiled=compiled,
             top_k=top_k,
             split=split,
             data_dir=data_dir,

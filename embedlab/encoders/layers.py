@@ -34,7 +34,16 @@ def number_of_layers(model: SentenceTransformer) -> int:
     Raises:
         UserError: the model has no single list of layers.
     """
-    return len(_backbone(model).layers)
+    return len(layers_of(model))
+
+
+def layers_of(model: SentenceTransformer) -> nn.ModuleList:
+    """The list of layers of the model's backbone.
+
+    Raises:
+        UserError: the model has no single list of layers.
+    """
+    return _backbone(model).layers
 
 
 def layer_outputs(model: SentenceTransformer, features: dict, layers: Sequence[int]) -> torch.Tensor:

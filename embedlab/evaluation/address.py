@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 # Raise it when a change to the encode loop changes the vectors of any model.
-ENCODING = 1
+ENCODING = 2
 
 
 def space_address(ingredients: Mapping) -> str:

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,21 +23,32 @@ PACKAGES = (
 )
 
 
-@cache
 def environment() -> dict:
-    """Versions, processor, memory, GPUs and revision, as plain values."""
-    import torch
+    """Versions, processor, memory, GPUs and revision, as plain values.
 
+    Threads and GPUs are torch's, and left out where nothing was computed with it.
+    """
+    torch = sys.modules.get("torch")
+    return _machine() | (_torch(torch) if torch else {})
+
+
+@cache
+def _machine() -> dict:
     return {
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "git_revision": _git_revision(),
+    }
+
+
+def _torch(torch) -> dict:
+    return {
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
 
 

@@ -31,7 +31,7 @@ class MtebEncoder:
         model = self._encoder.model
         texts = [text for batch in inputs for text in batch["text"]]
         role = prompt_type.value if prompt_type else "text"
-        prompt = prompt_for(model.card, model.encoder, task_metadata, prompt_type)
+        prompt = prompt_for(model.card, model.fact("prompts"), task_metadata, prompt_type)
         self.prompts[role] = prompt
         vectors, cost = self._encoder.encode(texts, role=role, prompt=prompt, layers=self._layers)
         self.cost.add(cost)

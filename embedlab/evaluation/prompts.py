@@ -3,7 +3,7 @@
 from embedlab.cards import Card
 
 
-def prompt_for(card: Card, encoder, task_metadata, prompt_type) -> str:
+def prompt_for(card: Card, own: dict[str, str], task_metadata, prompt_type) -> str:
     """The prompt for a text of a task in a role.
 
     The first of these that applies, in mteb's order of precedence within each:
@@ -15,7 +15,7 @@ def prompt_for(card: Card, encoder, task_metadata, prompt_type) -> str:
 
     Args:
         card: the model's card.
-        encoder: the loaded sentence-transformers model.
+        own: the model's own prompts, the default one under the empty name (`profile.FACTS`).
         task_metadata: mteb's metadata of the task.
         prompt_type: mteb's `PromptType`, or None for tasks whose texts have no role.
     """
@@ -31,9 +31,8 @@ def prompt_for(card: Card, encoder, task_metadata, prompt_type) -> str:
         if prompt_type is not None and prompt_type.value == "document" and not card.instruct_documents:
             return ""
         return card.instruction.format(instruction=instruction_of(task_metadata, prompt_type))
-    own = {key: value for key, value in (getattr(encoder, "prompts", None) or {}).items() if value}
-    name = get_prompt_name(own, task_metadata, prompt_type)
-    return own[name] if name is not None else own.get(getattr(encoder, "default_prompt_name", None) or "", "")
+    name = get_prompt_name({key: value for key, value in own.items() if key}, task_metadata, prompt_type)
+    return own.get(name if name is not None else "", "")
 
 
 def instruction_of(task_metadata, prompt_type) -> str:

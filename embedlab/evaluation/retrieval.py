@@ -33,7 +33,7 @@ def encode(encoder: Encoder, data: RetrievalData, task_metadata, layers) -> tupl
     encoder.reporter.say(_forecast(encoder, data, layers))
     cost, prompts, vectors = Cost(), {}, {}
     for role, texts in ((PromptType.query, data.queries), (PromptType.document, data.documents)):
-        prompts[role.value] = prompt_for(encoder.model.card, encoder.model.encoder, task_metadata, role)
+        prompts[role.value] = prompt_for(encoder.model.card, encoder.model.fact("prompts"), task_metadata, role)
         vectors[role], spent = encoder.encode(texts, role=role.value, prompt=prompts[role.value], layers=layers)
         cost.add(spent)
     queries, documents = vectors[PromptType.query], vectors[PromptType.document]

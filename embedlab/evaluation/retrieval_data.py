@@ -33,16 +33,18 @@ def retrieval_data(task, split: str, subset: str) -> RetrievalData:
     task.convert_v1_dataset_format_to_v2(num_proc=None)
     data = task.dataset[subset][split]
     qrels = {str(query): judged for query, judged in data["relevant_docs"].items() if judged}
-    rows = [row for row, query in enumerate(data["queries"]["id"]) if query in qrels]
+    # A data set's column is read row by row when it is walked through; a slice of the data set is read at once.
+    rows = [row for row, query in enumerate(data["queries"][:]["id"]) if query in qrels]
     queries = data["queries"].select(rows)
-    query_ids = list(queries["id"])
+    query_ids = queries[:]["id"]
     corpus = data["corpus"]
-    document_ids = list(corpus["id"])
+    columns = corpus[:]
+    document_ids = columns["id"]
     if set(corpus.column_names) <= {"id", "text", "title"}:  # mteb's own function maps row by row, minutes on millions
-        titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
+        titles = columns.get("title", [""] * len(corpus))
         documents = [
             f"{title} {text}".strip() if title else text.strip()
-            for title, text in zip(titles, corpus["text"], strict=True)
+            for title, text in zip(titles, columns["text"], strict=True)
         ]
     else:
         documents = list(_retrieval_texts(corpus, PromptType.document))

@@ -36,6 +36,8 @@ class Request:
     dtype: str = "auto"
     store_dtype: str = "float32"
     batch_tokens: int | None = None
+    workers: int | None = None  # copies of the model side by side
+    compiled: bool = False
     top_k: int | None = None
     split: str | None = None
     data_dir: Path | None = None

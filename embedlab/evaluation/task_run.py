@@ -52,9 +52,8 @@ def _views(request, model) -> list[View]:
     if kind in _OWN_INDEXES:
         fitting = [index for index in request.indexes if index.startswith(_OWN_INDEXES[kind])]
         return [View(index=index) for index in fitting or _OWN_INDEXES[kind][:1]]
-    from embedlab.encoders.matryoshka import check_views, trained_views
-
-    pairs = trained_views(model.encoder)
+    pairs = model.fact("views")
+    pairs = pairs if pairs == "any" else [tuple(pair) for pair in pairs]
     if request.diagonal:
         if pairs == "any":
             raise UserError(
@@ -70,6 +69,7 @@ def _views(request, model) -> list[View]:
             )
     elif any(view[:2] != (None, None) for view in asked):
         from embedlab.encoders.layers import number_of_layers
+        from embedlab.encoders.matryoshka import check_views
 
         depth = number_of_layers(model.encoder)
         check_views(

@@ -4,6 +4,7 @@ import torch
 
 from embedlab import hub, models
 from embedlab.errors import UserError
+from embedlab.hardware import choose_device, choose_dtype
 from embedlab.rag.generators import Generated
 
 _HINT = "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a server."
@@ -15,8 +16,8 @@ class LocalGenerator:
     def __init__(self, name: str, max_tokens: int, temperature: float, device: str | None, dtype: str):
         card = models.find(name)
         self.name = card.name
-        device = models.choose_device(device)
-        dtype, *_, reason = models.choose_dtype(dtype, device)
+        device = choose_device(device)
+        dtype, *_, reason = choose_dtype(dtype, device)
         self._model, self._tokenizer, self.identity = _loaded(card, device, dtype)
         self._max_tokens, self._temperature = max_tokens, temperature
         positions = getattr(self._model.config, "max_position_embeddings", None)

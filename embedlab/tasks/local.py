@@ -153,9 +153,9 @@ def _official(task, subsets: dict) -> bool:
 def _size(task, split) -> tuple[int, int]:
     """(samples, characters) of a loaded split, counted as mteb does."""
     if isinstance(split, dict):
-        corpus, queries = split["corpus"], split["queries"]
+        corpus, queries = split["corpus"][:], split["queries"][:]  # at once, not row by row
         documents = zip(corpus["title"], corpus["text"], strict=True)
         characters = sum(len(f"{title} {text}".strip()) for title, text in documents)
-        return len(corpus) + len(queries), characters + sum(map(len, queries["text"]))
+        return len(split["corpus"]) + len(split["queries"]), characters + sum(map(len, queries["text"]))
     texts = [name for name in tables.columns(task) if isinstance(split[0][name], str)]
     return len(split), sum(len(text) for name in texts for text in split[name])

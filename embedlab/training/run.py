@@ -16,7 +16,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from embedlab.errors import UserError, missing_extra
 from embedlab.evaluation.environment import environment
-from embedlab.models import choose_device
+from embedlab.hardware import choose_device
 from embedlab.training import data, objectives, untrained
 from embedlab.training.progress import bar
 from embedlab.training.recipe import Lora, Recipe, Stage

@@ -108,7 +108,7 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
 
 def _bfloat16(precision: str, device: torch.device) -> bool:
     """Whether to train under autocast. CPUs without AMX take several times as long for it, above all backwards."""
-    from embedlab.models import choose_dtype
+    from embedlab.hardware import choose_dtype
 
     if precision == "auto" and device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
         return False

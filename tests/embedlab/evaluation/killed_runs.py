@@ -17,7 +17,7 @@ import torch
 torch.set_num_threads(1)  # a forked child must not inherit a pool of threads
 
 from embedlab import models  # noqa: E402
-from embedlab.evaluation import encode, run  # noqa: E402
+from embedlab.evaluation import batches, run  # noqa: E402
 
 
 def evaluate(model: str, folder: str) -> str:
@@ -39,7 +39,7 @@ def evaluate(model: str, folder: str) -> str:
 
 
 def main(model: str, folder: str, home: str, kills: int) -> None:
-    encode.SHARD_CHARACTERS = 3_000
+    batches.SHARD_CHARACTERS = 3_000
     loaded = models.load(model, device="cpu", dtype="float32")
     models.load = lambda *_, **__: loaded  # loading is not what is tested
     loaded.encoder.encode("warm up")

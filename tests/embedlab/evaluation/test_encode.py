@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from embedlab.errors import UserError
-from embedlab.evaluation import encode
+from embedlab.evaluation import batches, forward
 from embedlab.evaluation.encode import Encoder
 
 RNG = np.random.default_rng(0)
@@ -74,15 +74,15 @@ def test_empty_and_strange_texts_have_vectors(encoder):
 
 def test_out_of_memory_halves_the_batch_and_goes_on(encoder, monkeypatch, capsys):
     expected = encoder.encode(TEXTS, role="query")[0][None].read()
-    forward, sizes = encode._forward, []
+    plain, sizes = forward.forward, []
 
     def small_memory(model, features):
         sizes.append(features["input_ids"].numel())
         if sizes[-1] > 100:
             raise torch.OutOfMemoryError("no")
-        return forward(model, features)
+        return plain(model, features)
 
-    monkeypatch.setattr(encode, "_forward", small_memory)
+    monkeypatch.setattr(forward, "forward", small_memory)
     vectors, _ = encoder.encode(TEXTS, role="document")
     np.testing.assert_allclose(vectors[None].read(), expected, atol=2e-6)
     assert "Out of memory: going on with 128 tokens per batch." in capsys.readouterr().err
@@ -93,15 +93,15 @@ def test_out_of_memory_on_one_text_is_one_clear_error(encoder, monkeypatch):
     def no_memory(*_):
         raise torch.OutOfMemoryError("no")
 
-    monkeypatch.setattr(encode, "_forward", no_memory)
+    monkeypatch.setattr(forward, "forward", no_memory)
     with pytest.raises(UserError, match="out of memory on a single text"):
         encoder.encode(TEXTS, role="document")
 
 
 def test_shards_do_not_depend_on_what_was_done_before(monkeypatch):
-    monkeypatch.setattr(encode, "SHARD_CHARACTERS", 1000)
+    monkeypatch.setattr(batches, "SHARD_CHARACTERS", 1000)
     order = np.argsort([-len(text) for text in TEXTS], kind="stable")
-    whole = list(encode._shards(TEXTS, order))
+    whole = list(batches.shards(TEXTS, order))
     assert len(whole) > 5
-    rest = list(encode._shards(TEXTS, np.concatenate(whole[2:])))
+    rest = list(batches.shards(TEXTS, np.concatenate(whole[2:])))
     assert [part.tolist() for part in rest] == [part.tolist() for part in whole[2:]]

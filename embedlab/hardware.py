@@ -1,0 +1,73 @@
+"""Which device and which dtype a model runs in, with the reason. Imports torch only where the answer needs it."""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+from embedlab.errors import UserError, unknown
+
+DTYPES = ("float32", "bfloat16", "float16")
+_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # drivers of NVIDIA, AMD, and either under WSL
+_NATIVE = {"avx512_bf16", "amx_bf16"}  # processor flags
+
+
+def choose_device(device: str | None) -> str:
+    """The torch device asked for, checked; a GPU where there is one and none is asked for.
+
+    Raises:
+        UserError: the device cannot be used here.
+    """
+    if device == "cpu" or (device is None and _surely_no_gpu()):
+        return "cpu"
+    import torch
+
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"The device {device!r} cannot be used here: {str(error).splitlines()[0]}",
+            "Type `embedlab doctor` to see what this machine has; --device cpu always works.",
+        ) from error
+    return device
+
+
+def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
+    """(name, reason): bfloat16 where the hardware multiplies it natively, else float32.
+
+    Raises:
+        UserError: an unknown dtype.
+    """
+    if dtype in DTYPES:
+        return dtype, "asked for"
+    if dtype != "auto":
+        raise unknown("dtype", dtype, [*DTYPES, "auto"], f"Valid: auto, {', '.join(DTYPES)}.")
+    if device.startswith("cuda"):
+        import torch
+
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16", "the GPU multiplies bfloat16 natively"
+        return "float16", "the GPU has no native bfloat16"
+    if device == "cpu" and _NATIVE & processor_flags():
+        return "bfloat16", "the CPU multiplies bfloat16 natively (AMX or AVX512-BF16)"
+    return "float32", f"no native bfloat16 on {device}"
+
+
+def as_torch(dtype: str):
+    """The torch dtype of a name out of `DTYPES`."""
+    import torch
+
+    return getattr(torch, dtype)
+
+
+def _surely_no_gpu() -> bool:
+    return sys.platform == "linux" and not any(Path(file).exists() for file in _GPU_FILES)
+
+
+@cache
+def processor_flags() -> set[str]:
+    """What the processor can do, by Linux's names; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
