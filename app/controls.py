@@ -39,7 +39,8 @@ def pick_tasks(key: str = "") -> Parts:
     types = second.multiselect(
         "Task types", sorted(chosen["type"].dropna().unique()), key="types", bind=URL, placeholder="all"
     )
-    chosen = chosen[chosen["type"].isin(types)] if types else chosen
+    models_alone = chosen["type"] != "RAG"  # pipelines are no models: they show where their type is chosen
+    chosen = chosen[chosen["type"].isin(types) if types else models_alone | ~models_alone.any()]
     names = third.multiselect("Tasks", list(chosen["task"]), key="tasks", bind=URL, placeholder="all")
     if benchmark == EVERYTHING:
         return reading.hashable(names or list(chosen["task"]))
