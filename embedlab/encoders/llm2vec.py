@@ -31,6 +31,7 @@ def load(
     skip_instruction: bool = True,
     max_length: int = 512,
     text_max_length: int = 400,
+    language_model: bool = False,
     revision: str | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
@@ -45,6 +46,7 @@ def load(
         skip_instruction: leave the instruction out of the mean.
         max_length: tokens in all.
         text_max_length: tokens of the text, cut at words.
+        language_model: keep the head that generates, which masked next-token prediction trains with.
         revision: of `source`.
         device: torch device.
         dtype: dtype of the weights; None is float32.
@@ -59,7 +61,7 @@ def load(
     if loras and base is None:
         base = json.loads((loras[0] / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
     base_folder = local(base) if loras else folders[-1]
-    model = read_backbone(base_folder, "bidirectional", dtype=dtype)
+    model = read_backbone(base_folder, "bidirectional", dtype=dtype, language_model=language_model)
     for folder in loras:
         model = merge_adapter(model, folder)
     with_tokenizer = next((f for f in reversed(folders) if (f / "tokenizer.json").exists()), base_folder)

@@ -77,7 +77,7 @@ def nv_embed(
 def llm2vec(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:
     from embedlab.encoders import llm2vec as method
 
-    return method.load(base, max_length=max_length, text_max_length=None, **settings)
+    return method.load(base, max_length=max_length, text_max_length=None, language_model=True, **settings)
 
 
 def multi_layer(

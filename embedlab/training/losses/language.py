@@ -6,6 +6,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from embedlab.encoders.decoder import Decoder
+from embedlab.errors import UserError
 
 IGNORED = -100
 
@@ -139,6 +140,15 @@ def mask_id(tokenizer, token: str) -> int:
 
 
 def output_weight(model) -> torch.Tensor:
-    """The output embeddings `[V, d]`; a backbone without a head uses its input embeddings, as tied models do."""
+    """The output embeddings `[V, d]`; a backbone without a head uses its input embeddings, as tied models do.
+
+    Raises:
+        UserError: it has no head, and its configuration says that its output embeddings are others than the input's.
+    """
     head = model.get_output_embeddings()
+    if head is None and not model.config.tie_word_embeddings:
+        raise UserError(
+            "Language modelling needs the model's head, and this method leaves it out.",
+            "Take a base whose output embeddings are tied to its input embeddings.",
+        )
     return (head or model.get_input_embeddings()).weight
