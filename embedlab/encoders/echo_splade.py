@@ -9,9 +9,12 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SparseEncoder
+from torch import nn
 
 from embedlab.encoders.echo import DOCUMENT, QUERY, EchoTemplate, read
 from embedlab.encoders.splade import LexicalHead
+
+_THRESHOLD = 3.0  # the largest of some hundred logits of unit variance lies about here: few other terms are active
 
 
 def load(
@@ -24,6 +27,7 @@ def load(
     document: str = DOCUMENT.replace("{</s>}", "{!</s>}"),
     max_length: int = 300,
     shift: bool = False,
+    retie: bool = False,
 ) -> SparseEncoder:
     """A sparse encoder from any causal language model, trained for this or to be.
 
@@ -33,12 +37,25 @@ def load(
         document: echo template of documents.
         max_length: tokens of each piece.
         shift: read each token's logits at the position before it.
+        retie: start from the input embeddings as output embeddings, so that each token is a term of its own at first,
+            not a guess at the next one.
 
     Raises:
         UserError: a template that cannot be read, or weights that do not fit.
     """
     template = EchoTemplate(query, document, max_length=max_length)
     decoder = read(source, template, revision=revision, dtype=dtype, language_model=True)
-    head = LexicalHead.of(decoder.model.get_output_embeddings(), shift=shift)
+    output = _retied(decoder.model) if retie else decoder.model.get_output_embeddings()
+    head = LexicalHead.of(output, shift=shift)
     decoder.model = decoder.backbone
     return SparseEncoder(modules=[decoder, head], device=device, similarity_fn_name="dot")
+
+
+def _retied(model) -> nn.Linear:
+    """The input embeddings as output embeddings: logits of unit variance, but for a token's own, less `_THRESHOLD`."""
+    words = model.get_input_embeddings().weight.detach()
+    words = words - words.mean(dim=0)  # what all tokens share would make every term active
+    head = nn.Linear(*reversed(words.shape), dtype=words.dtype)
+    head.weight = nn.Parameter(words / (words.std() * words.shape[1] ** 0.5))
+    nn.init.constant_(head.bias, -_THRESHOLD)
+    return head

@@ -15,7 +15,7 @@ from embedlab.evaluation.vector_store import Space
 INGREDIENTS = {
     "model": "owner/name@abc", "method": "stock", "settings": {"kind": "dense"}, "role": "query", "prompt": "q: ",
     "max_length": 256, "layer": None, "modules": ["Pooling{'mode': 'mean'}"], "dtype": "float32", "device": "cpu",
-    "attention_kernel": "sdpa", "store_dtype": "float32",
+    "attention_kernel": "sdpa", "kernels": "plain", "store_dtype": "float32",
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def test_any_changed_ingredient_is_another_space():
     changed = {
         "model": "owner/name@abd", "method": "gem", "settings": {"kind": "sparse"}, "role": "document", "prompt": "q:",
         "max_length": 255, "layer": 3, "modules": ["Pooling{'mode': 'cls'}"], "dtype": "bfloat16", "device": "cuda",
-        "attention_kernel": "eager", "store_dtype": "float16",
+        "attention_kernel": "eager", "kernels": "packed", "store_dtype": "float16",
     }  # fmt: skip
     assert changed.keys() == INGREDIENTS.keys()
     addresses = {space_address({**INGREDIENTS, name: value}) for name, value in changed.items()}
