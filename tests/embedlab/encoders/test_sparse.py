@@ -193,6 +193,18 @@ def test_echo_splade_pools_the_second_text_alone(llama):
         assert np.abs(row - by_formula(logits, range(start, start + len(parts[3])))).max() < 1e-5
 
 
+def test_a_retied_head_starts_from_the_words(llama):
+    tied, plain = (echo_splade.load(llama, device="cpu", retie=retie) for retie in (True, False))
+    words = tied[0].model.get_input_embeddings().weight
+    head = tied[1].linear
+    assert head.bias.unique().tolist() == [-3.0] and plain[1].linear.bias is None
+    centred = words - words.mean(dim=0)
+    torch.testing.assert_close(head.weight, centred / (centred.std() * words.shape[1] ** 0.5))
+    with torch.inference_mode():
+        few, many = ((model.encode(["one two three"]).to_dense() > 0).sum() for model in (tied, plain))
+    assert few < many
+
+
 @pytest.fixture(scope="module")
 def every(llama, lens_folder):
     return {
