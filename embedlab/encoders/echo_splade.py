@@ -56,6 +56,8 @@ def _retied(model) -> nn.Linear:
     words = model.get_input_embeddings().weight.detach()
     words = words - words.mean(dim=0)  # what all tokens share would make every term active
     head = nn.Linear(*reversed(words.shape), dtype=words.dtype)
-    head.weight = nn.Parameter(words / (words.std() * words.shape[1] ** 0.5))
+    norm = getattr(model.base_model, "norm", None)
+    size = 1.0 if norm is None else norm.weight.detach().square().mean().sqrt()  # of the states that the head reads
+    head.weight = nn.Parameter(words / (words.std() * words.shape[1] ** 0.5 * size))
     nn.init.constant_(head.bias, -_THRESHOLD)
     return head
