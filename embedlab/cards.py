@@ -47,8 +47,9 @@ def expand(names: Sequence[str]) -> list[str]:
     """`names` with each group (`minis`) replaced by its cards' names, each name once."""
     groups: dict[str, list[str]] = {}
     for card in cards().values():
-        groups.setdefault(card.group, []).append(card.name)
-    return list(dict.fromkeys(member for name in names for member in (groups.get(name) or [name])))
+        if card.group:
+            groups.setdefault(card.group, []).append(card.name)
+    return list(dict.fromkeys(member for name in names for member in groups.get(name, [name])))
 
 
 @cache

@@ -81,18 +81,20 @@ def write_random(
     decoder = type(settings) in AutoModelForCausalLM._model_mapping and not hasattr(settings, "type_vocab_size")
     model = (AutoModelForCausalLM if decoder else AutoModel).from_config(settings)
     embeddings = model.get_input_embeddings().weight
-    norm = model.base_model.norm if decoder else model.base_model.embeddings.LayerNorm
+    norm = (
+        getattr(model.base_model, "norm", None) if decoder else getattr(model.base_model.embeddings, "LayerNorm", None)
+    )
     torch.nn.init.normal_(embeddings)
     if words:
-        _take_words(AutoModel.from_pretrained(words), embeddings, norm.weight)
-    if decoder and settings.tie_word_embeddings:
+        _take_words(AutoModel.from_pretrained(words), embeddings, norm)
+    if decoder and settings.tie_word_embeddings and norm is not None:
         norm.weight.data *= settings.hidden_size**-0.5 / norm.weight.data.square().mean().sqrt()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
 @torch.no_grad()
-def _take_words(words, embeddings: torch.Tensor, norm: torch.Tensor) -> None:
+def _take_words(words, embeddings: torch.Tensor, norm) -> None:
     source = words.get_input_embeddings().weight
     if source.shape != embeddings.shape:
         raise UserError(
@@ -100,4 +102,5 @@ def _take_words(words, embeddings: torch.Tensor, norm: torch.Tensor) -> None:
             "Give [base] the same tokenizer and hidden_size as its words.",
         )
     embeddings.copy_(source)
-    norm.copy_(words.norm.weight)
+    if norm is not None:
+        norm.weight.copy_(words.norm.weight)
