@@ -44,7 +44,7 @@ class DenseIndex(Index):
         return vectors
 
     def _content(self, documents: np.ndarray):
-        yield "vectors", np.ascontiguousarray(documents).tobytes()
+        yield "vectors", np.ascontiguousarray(documents).data
 
     def _prepared(self, vectors: np.ndarray) -> np.ndarray:
         """float32, contiguous, and of length 1 where the metric is cosine."""

@@ -1,6 +1,5 @@
 """What all indexes of one kind of vector or text share: ids, checks, memory of their making, the folder on disk."""
 
-import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Collection, Container, Iterable, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+import xxhash
 
 from retrievers import folder, ranking
 from retrievers.base import Hits, Retriever
@@ -63,7 +63,7 @@ class Index(Retriever):
         self._rows.update(rows)
         self.ids.extend(ids)
         for part, data in [("ids", _joined(ids)), *self._content(documents)]:
-            self._digests.setdefault(part, hashlib.blake2b(digest_size=16)).update(data)
+            self._digests.setdefault(part, xxhash.xxh3_128()).update(data)
         return self
 
     def finish(self) -> None:
@@ -85,7 +85,7 @@ class Index(Retriever):
     def corpus(self) -> str:
         """Digest of ids and documents, the same for the same corpus in any chunks."""
         parts = "".join(f"{part}:{digest.hexdigest()} " for part, digest in sorted(self._digests.items()))
-        return self._loaded_corpus or hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+        return self._loaded_corpus or xxhash.xxh3_128(parts.encode()).hexdigest()
 
     @property
     def settings(self) -> dict:
@@ -166,7 +166,7 @@ class Index(Retriever):
         return self._checked(queries)
 
     @abstractmethod
-    def _content(self, documents) -> Iterable[tuple[str, bytes]]:
+    def _content(self, documents) -> Iterable[tuple[str, bytes | memoryview]]:
         """The documents' bytes for the digest, by part."""
 
     @abstractmethod

@@ -38,9 +38,9 @@ class SparseVectorIndex(Index):
         return vectors
 
     def _content(self, documents: sparse.csr_matrix):
-        yield "lengths", np.diff(documents.indptr).astype(np.int64).tobytes()
-        yield "terms", documents.indices.astype(np.int32).tobytes()
-        yield "weights", documents.data.tobytes()
+        yield "lengths", np.diff(documents.indptr).astype(np.int64).data
+        yield "terms", documents.indices.astype(np.int32).data
+        yield "weights", np.ascontiguousarray(documents.data).data
 
 
 @dataclass(eq=False)

@@ -6,10 +6,11 @@ A command is {"texts": [...], "max_length": n or null}.
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
+
+from measuring import peak_memory
 
 MODEL = "all-minilm-l6-v2"
 
@@ -58,11 +59,11 @@ def main(system: str) -> None:
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
         command = json.loads(line)
+        assert len(set(command["texts"])) == len(command["texts"]), "equal texts are encoded once"
         began, worked = time.perf_counter(), time.process_time()
         facts = encode(command["texts"], command.get("max_length"))
         seconds, worked = time.perf_counter() - began, time.process_time() - worked
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        answer = {"seconds": seconds, "busy": worked / seconds / cores, "peak": peak, "facts": facts}
+        answer = {"seconds": seconds, "busy": worked / seconds / cores, "peak": peak_memory(), "facts": facts}
         print(json.dumps(answer), file=answers, flush=True)
 
 

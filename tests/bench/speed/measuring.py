@@ -67,7 +67,11 @@ def of_process(command: list, **environment: str) -> tuple[Taken, str]:
             stderr=problems,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         )
-        _, status, used = os.wait4(process.pid, 0)
+        ended = peak = 0
+        while not ended:
+            peak = max(peak, peak_memory(process.pid))
+            time.sleep(0.02)
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         for file in (out, problems):
@@ -75,7 +79,13 @@ def of_process(command: list, **environment: str) -> tuple[Taken, str]:
         if process.returncode:
             raise RuntimeError(f"{command[:4]} failed:\n{problems.read().decode(errors='replace')[-1500:]}")
         busy = (used.ru_utime + used.ru_stime) / seconds / CORES
-        return Taken(seconds, busy, used.ru_maxrss * 1024, {}), out.read().decode()
+        return Taken(seconds, busy, peak, {}), out.read().decode()
+
+
+def peak_memory(pid: int | str = "self") -> int:
+    """The greatest resident memory of a process by now, in bytes. (`ru_maxrss` counts the process that started it.)"""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def alternate(systems: Mapping[str, Callable[[], Taken]], repeats: int) -> dict[str, list[Taken]]:
@@ -84,6 +94,7 @@ def alternate(systems: Mapping[str, Callable[[], Taken]], repeats: int) -> dict[
     for _ in range(repeats):
         for name, measure in systems.items():
             taken[name].append(measure())
+            print(f"  {name}: {taken[name][-1].seconds:.2f} s", file=sys.stderr, flush=True)
     return taken
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 
 from measuring import DATA
 
@@ -28,4 +29,5 @@ def short(number: int) -> list[str]:
 
 def of_length(tokens: int, number: int) -> list[str]:
     """Different texts of so many tokens, start and end tokens included."""
-    return [" ".join(WORDS[(n * 7 + k * (1 + n % 5)) % len(WORDS)] for k in range(tokens - 2)) for n in range(number)]
+    choice = random.Random(tokens)
+    return [" ".join(choice.choices(WORDS, k=tokens - 2)) for _ in range(number)]
