@@ -13,6 +13,7 @@ from leaderboard.store import Store
 
 # A page must answer or say what is wrong; half a minute of waiting for a lock is for the command line.
 _PATIENCE = 10.0
+_MOMENT = 2.0  # seconds for which a state of the store is shown, however often it is written
 Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # a mapping of tasks to their parts that can be a key
 
 
@@ -24,6 +25,16 @@ def store() -> Store:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _store(db: str) -> Store:
     return Store(db, timeout=_PATIENCE)
+
+
+def stamp() -> tuple[int, int]:
+    """The store's state that the pages show: its own of the last moment, so that the parts of a page agree."""
+    return _stamp(settings().db)
+
+
+@st.cache_resource(max_entries=2, ttl=_MOMENT, show_spinner=False)
+def _stamp(db: str) -> tuple[int, int]:
+    return store().stamp()
 
 
 def benchmarks() -> Benchmarks:
@@ -39,7 +50,7 @@ def _benchmarks(path: str, changed: int) -> Benchmarks:
 
 def fullest_benchmark() -> str | None:
     """The benchmark with the most whole results: those of its tasks that are here times models that have all."""
-    return _fullest(settings().db, store().stamp(), _benchmark_stamp())
+    return _fullest(settings().db, stamp(), _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -56,7 +67,7 @@ def _fullest(db: str, stamp: tuple, known: int) -> str | None:
 
 def tasks() -> pd.DataFrame:
     """The tasks that have results: columns task, type, runs; in the order of type and name."""
-    return _tasks(settings().db, store().stamp())
+    return _tasks(settings().db, stamp())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -68,7 +79,7 @@ def _tasks(db: str, stamp: tuple) -> pd.DataFrame:
 
 def last_evaluated() -> dict[str, pd.Timestamp]:
     """When each model was last evaluated, by the model's name."""
-    return _last_evaluated(settings().db, store().stamp())
+    return _last_evaluated(settings().db, stamp())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -79,7 +90,7 @@ def _last_evaluated(db: str, stamp: tuple) -> dict[str, pd.Timestamp]:
 
 def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto") -> standings.Standings:
     """The standings over these tasks; `over` as in `leaderboard.standings.rank`."""
-    return _ranked(settings().db, store().stamp(), parts, sort, incomplete, over, _benchmark_stamp())
+    return _ranked(settings().db, stamp(), parts, sort, incomplete, over, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=24, show_spinner="Ranking ...")
@@ -91,7 +102,7 @@ def _ranked(
 
 def all_views(parts: Parts) -> views.Views:
     """The newest run of every view on these tasks."""
-    return _views(settings().db, store().stamp(), parts, _benchmark_stamp())
+    return _views(settings().db, stamp(), parts, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading results ...")
@@ -115,7 +126,7 @@ def _compared(
 
 def compared(labels: tuple[str, ...], parts: Parts, test: str, correction: str) -> comparison.Comparison:
     """The views named `labels`, in pairs."""
-    return _compared(settings().db, store().stamp(), labels, parts, test, correction, _benchmark_stamp())
+    return _compared(settings().db, stamp(), labels, parts, test, correction, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=24, show_spinner="Reading results ...")
@@ -125,7 +136,7 @@ def _gridded(db: str, stamp: tuple, model: str, task_names: tuple[str, ...], kno
 
 def gridded(model: str, task_names: tuple[str, ...]) -> list[grids.Grid]:
     """The model's grids, one for each index and precision; the mean over the tasks named."""
-    return _gridded(settings().db, store().stamp(), model, task_names, _benchmark_stamp())
+    return _gridded(settings().db, stamp(), model, task_names, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -135,7 +146,7 @@ def _run(db: str, stamp: tuple, id: str) -> Run:
 
 def run(id: str) -> Run:
     """A run by its id or the beginning of it."""
-    return _run(settings().db, store().stamp(), id)
+    return _run(settings().db, stamp(), id)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading texts ...")
@@ -145,7 +156,7 @@ def _texts(db: str, stamp: tuple, name: str, revision: str, split: str, subset: 
 
 def failures() -> pd.DataFrame:
     """Failures, newest first."""
-    return _failures(settings().db, store().stamp())
+    return _failures(settings().db, stamp())
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -155,7 +166,7 @@ def _failures(db: str, stamp: tuple) -> pd.DataFrame:
 
 def newest_runs(count: int) -> pd.DataFrame:
     """The runs stored last."""
-    return _newest_runs(settings().db, store().stamp(), count)
+    return _newest_runs(settings().db, stamp(), count)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -168,7 +179,7 @@ def _newest_runs(db: str, stamp: tuple, count: int) -> pd.DataFrame:
 
 def query_scores(ids: tuple[str, str], metric: str) -> pd.DataFrame:
     """The scores of two runs on each query: columns first, second, indexed by query id."""
-    return _query_scores(settings().db, store().stamp(), ids, metric).copy()
+    return _query_scores(settings().db, stamp(), ids, metric).copy()
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -179,7 +190,7 @@ def _query_scores(db: str, stamp: tuple, ids: tuple[str, str], metric: str) -> p
 
 def judged_tasks() -> dict[str, Task]:
     """The tasks with rankings, whose texts and judgements are kept, by the name to show."""
-    return _judged_tasks(settings().db, store().stamp())
+    return _judged_tasks(settings().db, stamp())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -194,7 +205,7 @@ def _judged_tasks(db: str, stamp: tuple) -> dict[str, Task]:
 
 def texts(task: Task) -> Texts | None:
     """Queries, judgements and shown documents of a task; None where none were kept."""
-    return _texts(settings().db, store().stamp(), task.name, task.revision, task.split, task.subset)
+    return _texts(settings().db, stamp(), task.name, task.revision, task.split, task.subset)
 
 
 def hashable(chosen: Mapping[str, list] | list[str]) -> Parts:

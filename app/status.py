@@ -15,7 +15,7 @@ _LEAST = 6.0  # seconds between two redraws, so that a page can be read while ma
 
 def sidebar() -> None:
     """Remember the state that this page shows, and watch for the next one."""
-    st.session_state["shown"] = (reading.store().stamp(), time.monotonic())
+    st.session_state["shown"] = (reading.stamp(), time.monotonic())
     _watch()
 
 

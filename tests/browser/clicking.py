@@ -53,7 +53,7 @@ def click_for(tab: Tab, seconds: float, seed: int = 0) -> list[tuple[float, str]
         began = time.monotonic()
         if page in _SELECTIONS and choice.random() < 0.5:
             label, option = choice.choice(_SELECTIONS[page])
-            tab.choose(label, option)
+            tab.toggle(label, option)
             what = f"{page}: {label} = {option}"
         else:
             page = PAGES[len(clicks) % len(PAGES)] if len(clicks) < len(PAGES) else choice.choice(PAGES)

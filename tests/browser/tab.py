@@ -124,6 +124,15 @@ class Tab:
         self.page.keyboard.press("Escape")
         self.settle()
 
+    def toggle(self, label: str, option: str) -> None:
+        """Pick an option, or take it back where a multiselect has it already and offers it no more."""
+        chosen = self.page.get_by_role("button", name=f"Remove {option}", exact=True)
+        if not chosen.count():
+            return self.choose(label, option)
+        chosen.click()
+        self.page.keyboard.press("Escape")
+        self.settle()
+
 
 def _wait_until_it_answers(address: str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
