@@ -7,6 +7,7 @@ import streamlit as st
 
 from app.texts import breakable
 
+_SHORT = 12  # characters of a label that needs no room of its own
 _STEPS = 24  # colours, in style.css
 _WRITTEN = 14  # columns up to which the figures stand in the cells; beyond, they show when pointed at
 
@@ -35,20 +36,24 @@ def render(rows, columns, values, caption: str, *, by_column: bool = False) -> s
     of_column = [_bounds(column) for column in zip(*values, strict=True)]
     bounds = of_column if by_column else [_bounds([cell for row in values for cell in row])] * len(columns)
     compact = len(columns) > _WRITTEN
-    header = "".join(f'<th scope="col"><span>{breakable(name)}</span></th>' for name in columns)
+    header = "".join(f'<th scope="col"{_class(name)}><span>{breakable(name)}</span></th>' for name in columns)
     body = []
     for label, row in zip(rows, values, strict=True):
         cells = "".join(
             _cell(value, low, high, name if compact else "")
             for value, (low, high), name in zip(row, bounds, columns, strict=True)
         )
-        body.append(f'<tr><th scope="row">{breakable(label)}</th>{cells}</tr>')
+        body.append(f'<tr><th scope="row"{_class(label)}>{breakable(label)}</th>{cells}</tr>')
     return (
         f'<div class="lab-table lab-heat{" compact" if compact else ""}" role="region" tabindex="0"'
         f' aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr><td></td>{header}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
         + _key(("lowest of its column", "highest") if by_column else [f"{bound:.4f}" for bound in bounds[0]])
     )
+
+
+def _class(label: str) -> str:
+    return ' class="long"' if len(label) > _SHORT else ""
 
 
 def _cell(value: float | None, low: float, high: float, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from app.texts import highlighted
+from app.texts import breakable, highlighted
 
 _SHOWN = 600  # characters of a document
 
@@ -42,6 +42,6 @@ def _item(place: int, hit: Hit, terms: Sequence[str]) -> str:
     begun = text if len(text) <= _SHOWN else f"{text[:_SHOWN].rsplit(maxsplit=1)[0]} …"
     cut = highlighted(begun, terms)
     return (
-        f'<article class="lab-hit{" relevant" if hit.relevant else ""}"><header><span>{place}. {escape(hit.id)}</span>'
-        f"{badge}{score}</header><p>{cut}</p></article>"
+        f'<article class="lab-hit{" relevant" if hit.relevant else ""}"><header>'
+        f"<span>{place}. {breakable(hit.id)}</span>{badge}{score}</header><p>{cut}</p></article>"
     )

@@ -78,14 +78,14 @@ def _title(column: Column) -> str:
 
 
 def _best(column: Column) -> float | None:
-    figures = [cell for cell in column.cells if isinstance(cell, int | float)]
+    figures = [cell for cell in column.cells if isinstance(cell, int | float) and cell == cell]
     if not column.best or len(figures) < 2:
         return None
     return max(figures) if column.best == "max" else min(figures)
 
 
 def _text(value: object, column: Column) -> str:
-    if value is None or value == "":
+    if value is None or value == "" or value != value:
         return '<span class="nothing" aria-label="unknown">–</span>'
     if isinstance(value, Link):
         return f'<a href="{escape(value.href)}" target="_self">{breakable(value.text)}</a>'

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 # Streamlit turns --, ->, <= and the like into single signs; an invisible word joiner between them prevents it.
 _TYPOGRAPHY = re.compile(r"(?<=[-<>=~])(?=[-<>=~])")
-_WORD_ENDS = re.compile(r"(?<=[@,/_])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
+_WORD_ENDS = re.compile(r"(?<=[,/_])(?=\w)|(?<=[.@])(?=[^\W\d])|(?<=[a-z0-9][a-z0-9])(?=[A-Z])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/])")
 
 
@@ -22,7 +22,7 @@ def link(page: str, **parameters: str | list[str]) -> str:
 
 
 def breakable(text: str) -> str:
-    """`text` as HTML that may be broken where its words end: after @ , / _ and before the capitals of TaskNames."""
+    """`text` as HTML that may be broken where its words end: after . @ , / _ and before the capitals of TaskNames."""
     return "<wbr>".join(map(escape, _WORD_ENDS.split(text)))
 
 

@@ -248,6 +248,8 @@ def _facts(card: Card, encoder) -> dict[str, Any]:
     }
     if kinds := [_KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in _KINDS]:
         facts |= {"kind": kinds[0], "similarity": "dot"}
+        if kinds[0] == "sparse" and not card.dim:  # before its first vector it names the width of its last layer
+            facts["dim"] = encoder.encode(["a"]).shape[-1]
     elif not card.similarity:
         facts["similarity"] = encoder.similarity_fn_name if card.kind == "dense" else "dot"
     return {key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"}

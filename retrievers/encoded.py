@@ -100,7 +100,9 @@ class Encoded(Retriever):
         if not sparse.issparse(vector):
             return []
         order = np.argsort(-vector.data, kind="stable")
-        words = self.encoder.model.tokenizer.convert_ids_to_tokens(vector.indices[order].tolist())
+        tokenizer, ids = self.encoder.model.tokenizer, vector.indices[order].tolist()
+        # Decoded, since byte-level vocabularies spell a space and what is not ASCII in letters of their own.
+        words = [tokenizer.decode([id]).strip() or tokenizer.convert_ids_to_tokens(id) for id in ids]
         return list(zip(words, vector.data[order].tolist(), strict=True))
 
     def memory_bytes(self) -> int:

@@ -34,7 +34,9 @@ def page() -> None:
             "mean": views.scores.mean(axis=1),
         }
     )
-    best = known.sort_values(["queries", "tasks", "mean"], ascending=False).index[:2]
+    ranked = known.sort_values(["queries", "tasks", "mean"], ascending=False).index
+    of_models = views.table["model"].loc[ranked].drop_duplicates().index  # the best view of each
+    best = list(dict.fromkeys([*of_models, *ranked]))[:2]
     left, middle, right = st.columns([6, 2, 2])
     chosen = left.multiselect("Models", labels, default=views.table["label"].loc[best].tolist(), key="models",
                               bind=controls.URL, max_selections=_MOST)  # fmt: skip

@@ -129,6 +129,7 @@ def _speeds(standings: Standings) -> None:
         ],
         columns=["label", "model", "texts per second"],
     ).drop_duplicates(["model", "texts per second"])  # the views of one encoding pass share its speed
+    speed["name"] = speed["model"].where(~speed["model"].duplicated(keep=False), speed["label"])
     if not latency.empty:
         st.subheader("Query latency")
         st.altair_chart(_dots(latency[latency["label"].isin(latency["label"].unique()[:_BARS])]))
@@ -158,9 +159,9 @@ def _dots(latency: pd.DataFrame) -> alt.LayerChart:
 
 def _bars(speed: pd.DataFrame) -> alt.LayerChart:
     bars = alt.Chart(speed).mark_bar(color=BLUE, height=12).encode(
-        x=alt.X("texts per second:Q"), y=_ROW, tooltip=["model:N", alt.Tooltip("texts per second:Q", format=",.1f")]
+        x=alt.X("texts per second:Q"), y=_ROW, tooltip=["name:N", alt.Tooltip("texts per second:Q", format=",.1f")]
     )  # fmt: skip
-    return _named(bars, speed, "model")
+    return _named(bars, speed, "name")
 
 
 def _named(marks: alt.Chart, rows: pd.DataFrame, name: str) -> alt.LayerChart:

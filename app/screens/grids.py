@@ -61,7 +61,7 @@ def _layers_and_dims(grid: Grid) -> None:
                 x=alt.X("dim:O", title="dimensions", axis=alt.Axis(labelAngle=0)),
                 y=alt.Y("score:Q", scale=alt.Scale(zero=False), title="score"),
                 color=alt.Color("layer:N", sort=None, title=None,
-                                legend=alt.Legend(orient="bottom", symbolType="stroke")),
+                                legend=alt.Legend(orient="bottom", columns=3, symbolType="stroke")),
                 strokeDash=alt.StrokeDash("layer:N", sort=None, legend=None),
                 tooltip=["layer:N", "dim:Q", alt.Tooltip("score:Q", format=".4f")],
             ).properties(height=300)

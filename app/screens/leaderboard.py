@@ -36,7 +36,7 @@ def page() -> None:
     names = {controls.name_of(cost): cost for cost in costs}
     few = standings.tasks if len(standings.tasks) <= _FEW_TASKS else []
     offered = [*_CHOICES, *names, *(task for task in standings.tasks if task not in few)]
-    columns = [*right.multiselect("Columns", offered, default=_DEFAULT, key="columns", bind=controls.URL), *few]
+    columns = [*few, *right.multiselect("Columns", offered, default=_DEFAULT, key="columns", bind=controls.URL)]
     rows = filtered(standings.rows)
     if not rows:
         st.info("No model passes the filters.", icon=":material/filter_alt_off:")

@@ -8,7 +8,7 @@ from app import controls, reading
 from app.charts import BLUE, GREY
 from app.hits import Hit, show
 from app.tables import Column, table
-from app.texts import plain, words
+from app.texts import breakable, plain, words
 from leaderboard.comparison import Comparison, Pair
 from leaderboard.measures import shown
 from leaderboard.records import Task, Texts
@@ -35,7 +35,8 @@ def differing_queries(answer: Comparison, views: Views) -> None:
     left, right = st.columns([2, 3])
     with left:
         _scatter(scores, pair)
-    listed = scores.head(_LISTED)
+    differing = scores[scores["difference"] != 0]
+    listed = (scores if differing.empty else differing).head(_LISTED)
     with right:
         table(
             [
@@ -86,7 +87,7 @@ def _side_by_side(query: str, pair: Pair, ids: list[str], task: Task, texts: Tex
         show([Hit(d, None, texts.documents.get(d), True) for d in list(judged)[:_DEPTH]], terms)
     for column, label, id in zip(columns[1:], (pair.first, pair.second), ids, strict=True):
         with column:
-            st.markdown(f"**{plain(label)}**")
+            st.html(f'<div class="lab-name">{breakable(label)}</div>')
             ranking = reading.store().ranking(id, [query])
             if ranking is None or not len(ranking.rows):
                 st.caption("The ranking was not kept.")

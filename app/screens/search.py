@@ -13,6 +13,7 @@ from app.settings import settings
 from app.texts import plain, words
 from leaderboard.records import Texts
 
+_PIECE = 5  # letters; shorter expansion terms are often pieces of words, with which many others begin
 _LONGEST = 2_000  # characters of a query; Streamlit cuts longer ones, in the browser and on arrival
 _COMMAND = "embedlab index --model bm25 --corpus DIR --out {folder}/bm25"
 _NONE = "none"
@@ -69,7 +70,7 @@ def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[s
         st.caption(plain(found))
     show(
         [Hit(id, score, text if text is not None else known.get(id), id in relevant) for id, score, text in documents],
-        [*words(query), *(term for term, _ in expansion)],
+        [*words(query), *(term for term, _ in expansion if len(term) >= _PIECE)],
     )
 
 

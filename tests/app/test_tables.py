@@ -24,6 +24,11 @@ def test_figures():
     assert 'role="region" tabindex="0" aria-label="scores"' in html
 
 
+def test_nan_is_unknown_and_never_the_best():
+    html = render([Column("Model", ["a", "b", "c"]), Column("AP", [float("nan"), 0.5, 0.25], best="max")], "scores")
+    assert "nan" not in html and "<strong>0.5000</strong>" in html and 'aria-label="unknown"' in html
+
+
 def test_the_lowest_may_be_the_best_and_ties_are_all_bold():
     html = render([Column("Model", ["a", "b", "c"]), Column("Borda", [1, 1, 3], best="min")], "ranks")
     assert html.count("<strong>1</strong>") == 2

@@ -30,6 +30,8 @@ def test_words_of_the_query_are_marked_and_the_rest_escaped():
 def test_long_names_may_break_where_words_end():
     assert breakable("org/model@dim=64,layer=2") == "org/<wbr>model@<wbr>dim=64,<wbr>layer=2"
     assert breakable("SciFact<b>") == "Sci<wbr>Fact&lt;b&gt;"
+    assert breakable("zoneinfo.ZoneInfo") == "zoneinfo.<wbr>Zone<wbr>Info"
+    assert breakable("nDCG@10 of 0.25") == "nDCG@10 of 0.25"
 
 
 def test_a_view_in_words():

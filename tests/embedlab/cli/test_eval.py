@@ -202,6 +202,7 @@ def test_sparse_models_search_their_own_indexes(cli, home, folder, tmp_path, wor
     assert code == 0, err
     (run,) = json.loads(out)["runs"]
     assert run["index"] == "sparse"
+    assert f"sparse vectors of {len(word_tokenizer):,} terms" in err
     corpus = [json.loads(line)["text"] for line in (folder / "corpus.jsonl").read_text().splitlines()]
     queries = [json.loads(line)["text"] for line in (folder / "queries.jsonl").read_text().splitlines()]
     scores = (model.encode(queries).to_dense() @ model.encode(corpus).to_dense().T).numpy()

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-from embedlab.cards import cards
+from embedlab.cards import cards, expand
 from embedlab.encoders import METHODS
 
 OWN = {"plain", "starbucks", "echo", "echo-splade", "lion", "lens"}
@@ -36,3 +36,10 @@ def test_settings_say_the_same_as_the_card(name):
         assert settings.get(key, getattr(card, key)) == getattr(card, key)
     assert settings.get("max_length", card.max_length) == card.max_length
     assert settings.get("document_length", card.max_length) == card.max_length
+
+
+def test_a_group_stands_for_its_cards():
+    minis = expand(["minis"])
+    assert "causal2vec" in minis and "all-minilm-l6-v2" not in minis
+    assert expand(["gem", "minis", "bm25", "bm25"]) == ["gem", *(name for name in minis if name != "gem"), "bm25"]
+    assert expand([""]) == [""]
