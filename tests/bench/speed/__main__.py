@@ -14,11 +14,12 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import encoding
 import evaluating
+import profiling
 import searching
 from measuring import CORES, table
 from peak import matrix_rate
 
-PARTS = ("encode", "sequences", "search", "evaluate")
+PARTS = ("encode", "profile", "sequences", "search", "evaluate")
 
 
 def main() -> int:
@@ -36,6 +37,7 @@ def main() -> int:
     print(table("This machine", ["measure", "value"], [["processor", _processor()], *summary]), flush=True)
     parts = {
         "encode": lambda: encoding.compare(peaks, tiny=asked.tiny, compiled=asked.compile),
+        "profile": lambda: (profiling.shares(tiny=asked.tiny), []),
         "sequences": lambda: (encoding.curve(tiny=asked.tiny), []),
         "search": lambda: searching.curves(tiny=asked.tiny),
         "evaluate": lambda: evaluating.compare(tiny=asked.tiny),
