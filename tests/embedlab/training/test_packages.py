@@ -1,16 +1,12 @@
 """The minis' data never show the benchmark: nothing in them equals or contains a benchmark text."""
 
-import csv
-import json
-import tomllib
-
 import pytest
 
 from embedlab.errors import UserError
-from embedlab.resources import DATA
 from embedlab.tasks import stdlib
 from embedlab.tasks.stdlib_source import Definition
 from embedlab.training import packages
+from tests.embedlab.training.overlap import benchmark_texts, repeated
 
 SOME = ["peft", "accelerate"]  # small ones, to ask for little time
 
@@ -20,37 +16,14 @@ def pairs():
     return packages.pairs(SOME)
 
 
-def benchmark_texts(tmp_path, monkeypatch):
-    """Every text of every built-in task: documents, queries, labelled docstrings."""
-    monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path))
-    for name in ("stdlib", "stdlib-mini"):
-        sizes = tomllib.loads((DATA / "benchmarks" / f"{name}.toml").read_text())["sizes"]
-        folder = stdlib.folder(sizes)
-        for file in ("corpus.jsonl", "queries.jsonl"):
-            for line in (folder / "search" / file).read_text(encoding="utf-8").splitlines():
-                yield json.loads(line)["text"]
-        for path in folder.rglob("*.csv"):
-            with path.open(encoding="utf-8", newline="") as lines:
-                yield from (row["text"] for row in csv.DictReader(lines))
-
-
 def test_no_training_text_equals_or_contains_a_benchmark_text(pairs, tmp_path, monkeypatch):
-    training = {packages.words(row[side]) for row in pairs for side in ("query", "positive")}
-    assert len(training) > 2000
-    # All runs of four words that training texts have, and where; a contained benchmark text starts with one of them.
-    starts = {}
-    for text in training:
-        for i in range(len(text) - 3):
-            starts.setdefault(text[i : i + 4], []).append((text, i))
-    checked = 0
-    for text in set(map(packages.words, benchmark_texts(tmp_path, monkeypatch))):
-        if len(text) < 4:
-            assert text not in training
-            continue
-        checked += 1
-        for found, i in starts.get(text[:4], ()):
-            assert found[i : i + len(text)] != text, " ".join(text)
-    assert checked > 5000
+    monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path))
+    training = [row[side] for row in pairs for side in ("query", "positive")]
+    texts = set(benchmark_texts())
+    assert len(training) > 2000 and len(texts) > 5000
+    assert list(repeated(training, texts)) == []
+    copied = max(texts, key=len)
+    assert list(repeated([f"# A copy!\n{copied}\nand more"], [copied])) == [(f"# A copy!\n{copied}\nand more", copied)]
 
 
 def test_a_vendored_copy_is_recognised():
