@@ -101,9 +101,14 @@ class Encoded(Retriever):
             return []
         order = np.argsort(-vector.data, kind="stable")
         tokenizer, ids = self.encoder.model.tokenizer, vector.indices[order].tolist()
-        # Decoded, since byte-level vocabularies spell a space and what is not ASCII in letters of their own.
-        words = [tokenizer.decode([id]).strip() or tokenizer.convert_ids_to_tokens(id) for id in ids]
-        return list(zip(words, vector.data[order].tolist(), strict=True))
+        # Decoded, since byte-level vocabularies spell a space and what is not ASCII in letters of their own;
+        # a part of a letter's bytes cannot be.
+        words = (tokenizer.decode([id]).strip() for id in ids)
+        terms = [
+            word if word and "\ufffd" not in word else tokenizer.convert_ids_to_tokens(id)
+            for word, id in zip(words, ids, strict=True)
+        ]
+        return list(zip(terms, vector.data[order].tolist(), strict=True))
 
     def memory_bytes(self) -> int:
         """Bytes of the vectors' index."""

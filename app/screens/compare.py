@@ -78,9 +78,12 @@ def _summary(answer: Comparison) -> None:
         "Pairs of models over all tasks",
     )
     tested = sum(pair.p is not None for pair in answer.pairs)
-    lines = [f"Surely better: on how many tasks, with p at most {alpha:.2g} in the {answer.test} test over queries, "
-             f"corrected ({_CORRECTED[answer.correction]}) for {tested} comparisons."] if tested else []  # fmt: skip
-    st.caption(plain(" ".join([*lines, *answer.notes])))
+    if tested:
+        corrected = f"corrected ({_CORRECTED[answer.correction]}) for {tested} comparison{'s' * (tested > 1)}."
+        test = f"with p at most {alpha:.2g} in the {answer.test} test over queries"
+        st.caption(plain(f"Surely better: on how many tasks, {test}, {corrected}"))
+    if answer.notes:
+        st.caption(plain(" ".join(answer.notes)))
 
 
 def _forest(answer: Comparison) -> None:

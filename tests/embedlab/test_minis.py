@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from embedlab import indexes
 from embedlab.cards import cards, expand
 from embedlab.models import load
 from embedlab.resources import DATA
@@ -55,3 +56,10 @@ def test_its_record_says_how_it_was_made(name):
     record = json.loads((CHECKPOINTS / name / "training.json").read_text(encoding="utf-8"))
     assert record["data"]["stage 1"]["digest"] and record["seconds"] > 0
     assert record["recipe"]["name"] in cards()[name].notes
+
+
+def test_the_sparse_minis_terms_are_words():
+    retriever = indexes.build("mistral-splade", ["d"], ["Parse the date from a string."], device="cpu", dtype="float32")
+    terms = retriever.query_terms("Café: parse the date")
+    assert {"parse", "date"} <= {term for term, _ in terms}  # no mark of the space before them
+    assert not any("\ufffd" in term for term, _ in terms)
