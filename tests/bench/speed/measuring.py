@@ -83,8 +83,12 @@ def of_process(command: list, **environment: str) -> tuple[Taken, str]:
 
 
 def peak_memory(pid: int | str = "self") -> int:
-    """The greatest resident memory of a process by now, in bytes. (`ru_maxrss` counts the process that started it.)"""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    """The greatest resident memory of a process by now, in bytes. 0 where the system does not tell.
+
+    `ru_maxrss` would count the process that started it, too.
+    """
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
