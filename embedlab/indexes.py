@@ -115,6 +115,20 @@ def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retriev
     return retrievers.Encoder(loaded.encoder, loaded.identity, name, **arguments)
 
 
+def depth(asked: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:
+    """How many documents to retrieve: as many as asked for, else `default` or all where there are fewer.
+
+    Raises:
+        UserError: the index holds fewer than asked for; names the `option`.
+    """
+    count = len(retriever.ids)
+    if asked and asked > count:
+        raise UserError(
+            f"{option} is {asked}, and the index holds {count} documents.", f"Type {option} {count} or less."
+        )
+    return asked or min(default, count)
+
+
 def load(path: Path, *, device: str | None = None, dtype: str = "auto") -> retrievers.Retriever:
     """The retriever saved at `path`, with the models it needs."""
     return retrievers.load(path, cache(partial(encoder, device=device, dtype=dtype)))

@@ -76,8 +76,8 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
         return LoadedModel(_described(card, encoder), lambda: encoder, revision, device, dtype_name, reason)
 
     folder, revision = weights(card)
-    known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
     if card.method == "auto":
+        known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
         found = known.get("method", lambda: recognise(folder))
         card = replace(card, method=found, kind=_kind(folder), **_known_to_mteb(card.source))
     settings = {**card.settings, **({"kind": card.kind} if card.method == "sentence-transformers" else {})}

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from embedlab.cli.leaderboard import Db, Tasks
+from embedlab.cli._options import Db
+from embedlab.cli.leaderboard import Tasks
 
 
 def command(

@@ -11,10 +11,12 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Db
+
 
 def command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8501,
-    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    db: Db = None,
     indexes: Annotated[
         Path | None, typer.Option(help="The folder of saved indexes to search; EMBEDLAB_HOME/indexes by default.")
     ] = None,

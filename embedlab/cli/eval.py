@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Db, Device, Dtype
+
 Models = Annotated[
     list[str],
     typer.Option(
@@ -51,8 +53,8 @@ def command(
         ),
     ] = "grid",
     force: Annotated[bool, typer.Option("--force", help="Also views that the method was not trained for.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    device: Device = None,
+    dtype: Dtype = "auto",
     store_dtype: Annotated[str, typer.Option(help="float32 or float16: dtype of the vectors on disk.")] = "float32",
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens that go through the model at once.")] = None,
     workers: Annotated[
@@ -74,7 +76,7 @@ def command(
     data_dir: Annotated[
         Path | None, typer.Option(help="A local mirror of MTEB data sets (`embedlab tasks --help`).")
     ] = None,
-    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The results as JSON on standard output, nothing else.")
     ] = False,

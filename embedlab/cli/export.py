@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Db
+
 
 def command(
     folder: Annotated[Path, typer.Argument(help="Where to write.")],
@@ -15,7 +17,7 @@ def command(
     model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only of this model. Repeatable.")] = None,
     task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only on this task. Repeatable.")] = None,
     run: Annotated[list[str] | None, typer.Option("--run", help="Only this run's whole id. Repeatable.")] = None,
-    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    db: Db = None,
     as_json: Annotated[bool, typer.Option("--json", help="The paths written, as JSON on standard output.")] = False,
 ) -> None:
     """Write results as Parquet, CSV, or MTEB result files, which mteb.ResultCache(FOLDER) reads."""

@@ -1,10 +1,11 @@
 """`embedlab grid`: layer x dimension tables of one model, from the results store."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from embedlab.cli._options import Db
 
 
 def command(
@@ -13,7 +14,7 @@ def command(
         list[str] | None, typer.Option("--task", "-t", help="Tasks whose mean is shown. Repeatable; all by default.")
     ] = None,
     metric: Annotated[str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")] = "main",
-    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    db: Db = None,
     form: Annotated[str, typer.Option("--format", help="text, markdown, latex.")] = "text",
     as_json: Annotated[
         bool, typer.Option("--json", help="The cells as JSON on standard output, nothing else.")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Db
+
 _LISTED = 20
 
 
@@ -24,7 +26,7 @@ def command(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Files read at once; one per processor by default.")
     ] = None,
-    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The counts as JSON on standard output, nothing else.")
     ] = False,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Device, Dtype
+
 
 def command(
     model: Annotated[str, typer.Option(help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".')],
@@ -15,8 +17,8 @@ def command(
         str, typer.Option(help="torch, faiss:flat, faiss:hnsw32, faiss:binary,rescore=4, lucene, sparse, seismic, ...")
     ] = "",
     instruction: Annotated[str, typer.Option(help="Fills the query template of models that have one.")] = "",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Device = None,
+    dtype: Dtype = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="What was built as JSON on standard output.")] = False,
 ) -> None:
     """Build a searchable index of a corpus with a model.

@@ -1,12 +1,12 @@
 """`embedlab leaderboard`: the results, ranked."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
+from embedlab.cli._options import Db
+
 Tasks = Annotated[list[str], typer.Option("--task", "-t", help="A task in the store. Repeatable; all by default.")]
 
 

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Db
+
 
 def command(
     other: Annotated[Path, typer.Argument(help="The other store's file; its .files folder lies beside it.")],
-    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    db: Db = None,
     as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON on standard output.")] = False,
 ) -> None:
     """Add another store's runs, rankings, texts and failures; what is there already stays as it is."""

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Db, Device, Dtype
+
 
 def command(
     retriever: Annotated[
@@ -31,9 +33,9 @@ def command(
     prompt: Annotated[Path | None, typer.Option(help="A template with {context} and {question}.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 64,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")] = 0.0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    db: Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")] = None,
+    device: Device = None,
+    dtype: Dtype = "auto",
+    db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Scores, costs and answers as JSON on standard output, nothing else.")
     ] = False,

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Db
+
 commands = typer.Typer(no_args_is_help=True, help="List, show, compare the settings of, and remove single runs.")
 
-Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON on standard output, nothing else.")]
 _WIDTH = 200  # characters, where the output is no terminal
 

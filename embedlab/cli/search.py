@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedlab.cli._options import Device, Dtype
 from embedlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ def command(
     arguments: Annotated[list[str], typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")],
     k: Annotated[int | None, typer.Option("-k", min=1, help="Documents to show; 10 by default.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...")] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Device = None,
+    dtype: Dtype = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
 ) -> None:
     """Search an index built by `embedlab index`: embedlab search INDEX "a question" -k 10."""
@@ -47,10 +48,9 @@ def command(
 
 def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict]:
     """The hits, each with its text and the spans `[start, end)` of the query's words in it."""
-    count = len(retriever.ids)
-    if k and k > count:
-        raise UserError(f"-k is {k}, and the index holds {count} documents.", f"Type -k {count} or less.")
-    hits = retriever.search([query], k or min(_K, count))
+    from embedlab.indexes import depth
+
+    hits = retriever.search([query], depth(k, retriever, _K, "-k"))
     found = []
     for rank, (row, score) in enumerate(zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True), 1):
         if row >= 0:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._options import Device
+
 
 def command(
     recipe: Annotated[Path, typer.Argument(help="A TOML file, or the name of a shipped recipe (data/recipes/).")],
@@ -16,7 +18,7 @@ def command(
     as_it_is: Annotated[
         bool, typer.Option("--untrained", help="Save the model before its first step, to compare the trained one with.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")] = None,
+    device: Device = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The record as JSON on standard output, nothing else.")
     ] = False,

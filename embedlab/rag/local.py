@@ -4,7 +4,7 @@ import torch
 
 from embedlab import hub, models
 from embedlab.errors import UserError
-from embedlab.hardware import choose_device, choose_dtype
+from embedlab.hardware import as_torch, choose_device, choose_dtype
 from embedlab.rag.generators import Generated
 
 _HINT = "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a server."
@@ -17,7 +17,7 @@ class LocalGenerator:
         card = models.find(name)
         self.name = card.name
         device = choose_device(device)
-        dtype, *_, reason = choose_dtype(dtype, device)
+        dtype, reason = choose_dtype(dtype, device)
         self._model, self._tokenizer, self.identity = _loaded(card, device, dtype)
         self._max_tokens, self._temperature = max_tokens, temperature
         positions = getattr(self._model.config, "max_position_embeddings", None)
@@ -96,7 +96,7 @@ def _language_model(folder, name: str, device: str, dtype: str):
         # transformers would put a random head on an encoder and let it talk.
         if not any(word in architecture for architecture in built for word in ("CausalLM", "LMHead")):
             return None, None
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=as_torch(dtype)).to(device)
         return model, AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The generator {name} cannot be loaded: {error}", _HINT) from error

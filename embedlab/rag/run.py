@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedlab import indexes
 from embedlab.errors import UserError
 from embedlab.evaluation.progress import Reporter
 from embedlab.rag import generators, prompt, questions, sources
@@ -57,9 +58,9 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
     source = sources.find(
         request.retriever, request.corpus, device=request.device, dtype=request.dtype, reporter=reporter
     )
-    _check(request, source, asked_questions)
+    k = indexes.depth(request.k, source.retriever, DEFAULT_K, "--k")
+    _check(source, asked_questions)
     generator = _generator(request)
-    k = request.k or min(DEFAULT_K, len(source.retriever.ids))
     pipeline = Pipeline(source, k, template, generator)
     task = _task(request.questions, asked_questions, generator is not None)
     known = store.answers(pipeline.identity)
@@ -85,10 +86,8 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
     return Outcome(result, asked_questions, answers)
 
 
-def _check(request: Request, source: Source, asked_questions: Sequence[Question]) -> None:
-    count, known = len(source.retriever.ids), set(source.retriever.ids)
-    if request.k and request.k > count:
-        raise UserError(f"--k is {request.k}, and the index holds {count} documents.", f"Type --k {count} or less.")
+def _check(source: Source, asked_questions: Sequence[Question]) -> None:
+    known = set(source.retriever.ids)
     for question in asked_questions:
         if unknown := next((id for id in question.relevant if id not in known), None):
             raise UserError(

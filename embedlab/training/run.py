@@ -16,7 +16,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from embedlab.errors import UserError, missing_extra
 from embedlab.evaluation.environment import environment
-from embedlab.hardware import choose_device
+from embedlab.hardware import as_torch, choose_device
 from embedlab.training import data, objectives, untrained
 from embedlab.training.progress import bar
 from embedlab.training.recipe import Lora, Recipe, Stage
@@ -82,7 +82,7 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
         base = _base(recipe, Path(work), {})
         set_seed(recipe.seed)
         model = untrained.build(recipe.method, base, recipe.settings)
-        model.to(getattr(torch, recipe.dtype)).save(str(out), create_model_card=False)
+        model.to(as_torch(recipe.dtype)).save(str(out), create_model_card=False)
 
 
 def _run(model, stage: Stage, rows, folder: Path, seed: int, show) -> list[dict]:
@@ -191,7 +191,7 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
 
     lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
     stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())  # a repeated stage counts once
-    model.to(getattr(torch, recipe.dtype)).save(str(out), create_model_card=False)
+    model.to(as_torch(recipe.dtype)).save(str(out), create_model_card=False)
     with (out / CURVE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", "step", "loss", "learning_rate"])

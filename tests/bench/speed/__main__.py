@@ -19,6 +19,9 @@ import searching
 from measuring import CORES, table
 from peak import matrix_rate
 
+from embedlab.evaluation.environment import environment
+from embedlab.hardware import processor_flags
+
 PARTS = ("encode", "profile", "sequences", "search", "evaluate")
 
 
@@ -56,12 +59,8 @@ def main() -> int:
 
 
 def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    known = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in flags]
-    return f"{name}, {CORES} cores ({', '.join(known)})"
+    known = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in processor_flags()]
+    return f"{environment()['cpu']}, {CORES} cores ({', '.join(known)})"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Where the time of encoding goes: the share of each kind of operation, one core at work."""
 
+import time
+
 from measuring import table
 from texts import of_length
 
@@ -34,8 +36,6 @@ def shares(*, tiny: bool) -> str:
 
 
 def _of(dtype: str, length: int, batches: int) -> dict[str, str]:
-    import time
-
     from torch.profiler import ProfilerActivity, profile
 
     from embedlab import models
