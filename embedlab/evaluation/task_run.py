@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from numbers import Real
 
 from embedlab.errors import UserError
@@ -68,14 +69,19 @@ def _views(request, model) -> list[View]:
                 f"{model.name} has no {wrong[0]} dimensions.", f"Valid are dimensions 1 to {model.card.dim}."
             )
     elif any(view[:2] != (None, None) for view in asked):
-        from embedlab.encoders.layers import number_of_layers
-        from embedlab.encoders.matryoshka import check_views
-
-        depth = number_of_layers(model.encoder)
-        check_views(
-            model.encoder, [(view.layer or depth, view.dim or model.card.dim) for view in asked], force=request.force
-        )
+        wanted = list(dict.fromkeys((view.layer or 0, view.dim or 0) for view in asked))
+        check = partial(_refuse_missing, model, wanted, request.force)
+        model.remembered.get(f"has views {wanted} {request.force}", check)  # a warm run need not load the model for it
     return asked
+
+
+def _refuse_missing(model, pairs: list[tuple[int, int]], force: bool) -> None:
+    """Refuse (layer, dimension) pairs that the model does not have or was not trained for; 0 stands for all."""
+    from embedlab.encoders.layers import number_of_layers
+    from embedlab.encoders.matryoshka import check_views
+
+    depth = number_of_layers(model.encoder)
+    check_views(model.encoder, [(layer or depth, dim or model.card.dim) for layer, dim in pairs], force=force)
 
 
 def _retrieval(request, model, encoder, task, split, subset, views, reporter) -> Iterator[tuple[View, dict]]:

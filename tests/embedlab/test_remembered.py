@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from embedlab import models
 from embedlab.profile import FACTS
 from embedlab.remembered import Remembered
@@ -59,7 +61,8 @@ def test_changed_weights_are_loaded(home, tiny_folder, tmp_path):
     assert "encoder" in vars(models.load(str(folder), device="cpu", dtype="float32"))
 
 
-def test_a_warm_run_imports_neither_torch_nor_the_model(home, tiny_folder, tmp_path):
+@pytest.mark.parametrize("grid", [[], ["--layers", "1,3", "--dims", "8,32"]])
+def test_a_warm_run_imports_neither_torch_nor_the_model(home, tiny_folder, tmp_path, grid):
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     (folder / "corpus.jsonl").write_text("\n".join(json.dumps({"_id": f"d{n}", "text": f"w{n}"}) for n in range(9)))
@@ -67,7 +70,7 @@ def test_a_warm_run_imports_neither_torch_nor_the_model(home, tiny_folder, tmp_p
     (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td3\t1\n")
     code = (
         "import sys\nfrom embedlab.cli import run\n"
-        f"sys.argv[1:] = ['eval', '--model', {str(tiny_folder)!r}, '--task', {str(folder)!r}, '--device', 'cpu']\n"
+        f"sys.argv[1:] = {['eval', '--model', str(tiny_folder), '--task', str(folder), '--device', 'cpu', *grid]!r}\n"
         "try:\n    run()\nexcept SystemExit:\n    pass\n"
         "print('IMPORTED', sorted(set(sys.modules) & {'torch', 'transformers', 'sentence_transformers'}))"
     )
