@@ -1,4 +1,4 @@
-"""Which device and which dtype a model runs in, with the reason. Imports torch only where the answer needs it."""
+"""On which devices and in which dtype a model runs, with the reason. Imports torch only where the answer needs it."""
 
 import sys
 from functools import cache
@@ -9,6 +9,7 @@ from embedlab.errors import UserError, unknown
 DTYPES = ("float32", "bfloat16", "float16")
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # drivers of NVIDIA, AMD, and either under WSL
 _NATIVE = {"avx512_bf16", "amx_bf16"}  # processor flags
+MOST_CPU_WORKERS = 8  # beyond, the interpreter lock costs more than the cores give
 
 
 def choose_device(device: str | None) -> str:
@@ -31,6 +32,37 @@ def choose_device(device: str | None) -> str:
             "Type `embedlab doctor` to see what this machine has; --device cpu always works.",
         ) from error
     return device
+
+
+def devices(device: str, workers: int | None = None, *, compiled: bool = False) -> list[str]:
+    """The device of each copy of the model that encodes.
+
+    Args:
+        device: a torch device; "cuda" without a number stands for every GPU.
+        workers: how many; None takes all GPUs, or a copy per CPU thread up to `MOST_CPU_WORKERS`.
+        compiled: compiled layers belong to one copy of the model, so there is one per device.
+
+    Raises:
+        UserError: more workers than the device takes.
+    """
+    if device == "cpu" and not compiled:
+        if workers:
+            return ["cpu"] * workers
+        import torch
+
+        return ["cpu"] * min(torch.get_num_threads(), MOST_CPU_WORKERS)
+    every = [device]
+    if device == "cuda":
+        import torch
+
+        every = [f"cuda:{number}" for number in range(max(1, torch.cuda.device_count()))]
+    if (workers or 0) > len(every):
+        raise UserError(
+            f"--workers {workers} is more than there are devices: {', '.join(every)}.",
+            f"One copy of the model{' that is compiled' if compiled else ''} works on each: "
+            f"type --workers {len(every)}{' or leave --compile out' if device == 'cpu' else ''}.",
+        )
+    return every[:workers]
 
 
 def choose_dtype(dtype: str, device: str) -> tuple[str, str]:

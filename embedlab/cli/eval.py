@@ -43,8 +43,8 @@ def command(
             "bm25 always searches through Lucene."
         ),
     ] = "faiss:flat",
-    layers: Annotated[str, typer.Option(help="Layers to evaluate, e.g. 2,4,6.")] = "",
-    dims: Annotated[str, typer.Option(help="Dimensions to cut to, e.g. 32,64,128.")] = "",
+    layers: Annotated[str | None, typer.Option(help="Layers to evaluate, e.g. 2,4,6.")] = None,
+    dims: Annotated[str | None, typer.Option(help="Dimensions to cut to, e.g. 32,64,128.")] = None,
     precision: Annotated[str, typer.Option(help="float32, float16, int8, binary; a list is a grid.")] = "float32",
     views: Annotated[
         str,
@@ -83,6 +83,7 @@ def command(
 ) -> None:
     """Evaluate models on tasks: encode once, search, score, record, rank."""
     from embedlab.errors import UserError, unknown
+    from embedlab.evaluation.options import EncodingOptions
     from embedlab.resources import home
 
     if not model or not (task or benchmark):
@@ -90,12 +91,19 @@ def command(
             "eval needs a model and a task.",
             "Type: embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini",
         )
-    for option, value, valid in (
-        ("--views", views, ("grid", "diagonal")),
-        ("--store-dtype", store_dtype, ("float32", "float16")),
-    ):
-        if value not in valid:
-            raise unknown(option, value, valid, f"Valid: {', '.join(valid)}.")
+    if views not in ("grid", "diagonal"):
+        raise unknown("--views", views, ("grid", "diagonal"), "Valid: grid, diagonal.")
+    if views == "diagonal" and (layers or dims):
+        raise UserError(
+            "--views diagonal stands for the pairs that the method was trained for.", "Leave --layers and --dims out."
+        )
+    encoding = EncodingOptions(store_dtype=store_dtype, batch_tokens=batch_tokens, workers=workers, compiled=compiled)
+    view_grid = {
+        "indexes": _words("--index", index),
+        "layers": _numbers("--layers", layers),
+        "dims": _numbers("--dims", dims),
+        "precisions": _words("--precision", precision),
+    }
 
     from embedlab.cards import expand
     from embedlab.evaluation.run import Request, evaluate
@@ -104,18 +112,12 @@ def command(
         Request(
             models=expand(model),
             tasks=[*(benchmark or ()), *(task or ())],
-            indexes=_words(index),
-            layers=_numbers("--layers", layers),
-            dims=_numbers("--dims", dims),
-            precisions=_words(precision),
+            **view_grid,
             diagonal=views == "diagonal",
             force=force,
             device=device,
             dtype=dtype,
-            store_dtype=store_dtype,
-            batch_tokens=batch_tokens,
-            workers=workers,
-            compiled=compiled,
+            encoding=encoding,
             top_k=top_k,
             split=split,
             data_dir=data_dir,
@@ -145,8 +147,9 @@ def _summary(outcome):
     return UserError(f"{number} of {all_of_them} evaluations failed{kept}.", "\n".join(lines))
 
 
-def _words(text: str) -> list[str]:
-    """Comma-separated words; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`) stays in it."""
+def _words(option: str, text: str) -> list[str]:
+    """Comma-separated words, each once; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`) stays in it."""
+    from embedlab.errors import UserError
     from embedlab.expressions import continues
 
     words: list[str] = []
@@ -155,16 +158,21 @@ def _words(text: str) -> list[str]:
             words[-1] += f",{word}"
         else:
             words.append(word)
-    return words
+    if not words:
+        raise UserError(f"{option} {text!r} names nothing.", "Separate several by commas.")
+    return list(dict.fromkeys(words))
 
 
-def _numbers(option: str, text: str) -> list[int | None]:
+def _numbers(option: str, text: str | None) -> list[int | None]:
+    """Comma-separated numbers from 1; [None], which stands for all, where the option was not given."""
     from embedlab.errors import UserError
 
-    try:
-        return [int(word) for word in _words(text)] or [None]
-    except ValueError as error:
-        raise UserError(f"{option} takes numbers, not {text!r}.", f"Type for example: {option} 2,4,6") from error
+    if text is None:
+        return [None]
+    words = _words(option, text)
+    if wrong := [word for word in words if not (word.isdecimal() and int(word) > 0)]:
+        raise UserError(f"{option} takes numbers from 1, not {wrong[0]!r}.", f"Type for example: {option} 2,4,6")
+    return list(dict.fromkeys(map(int, words)))
 
 
 def _as_json(run) -> dict:

@@ -15,8 +15,10 @@ import numpy as np
 
 from embedlab.errors import UserError
 from embedlab.evaluation.address import text_keys
+from embedlab.evaluation.options import EncodingOptions
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.vector_store import Space, Vectors
+from embedlab.hardware import devices
 from embedlab.models import LoadedModel
 
 
@@ -33,12 +35,16 @@ class Cost:
     encoded_tokens: int = 0
     padded_tokens: int = 0  # went through the model now, padding included
     kernels: str = ""  # how linear layers ran: packed, compiled or plain
+    workers: int = 0  # copies of the model at work now; 0 where every vector was there
+    batch_tokens: int = 0  # tokens of a batch now, after any halving; 0 as above
     first_inputs: list[str] = field(default_factory=list)
     first_tokens: list[list[str]] = field(default_factory=list)
 
     def add(self, other: "Cost") -> None:
         for name, value in vars(other).items():
-            setattr(self, name, value if name == "kernels" else getattr(self, name) + value)
+            mine = getattr(self, name)
+            said = name in ("kernels", "workers", "batch_tokens")  # as they were when something was encoded last
+            setattr(self, name, (value or mine) if said else mine + value)
 
     def named(self) -> dict[str, float]:
         """The costs under the names that the leaderboard knows; `encoded_now_*` is what this run still had to do."""
@@ -60,29 +66,25 @@ class Encoder:
 
     Args:
         model: a dense or sparse model.
-        batch_tokens: tokens (with padding) that go through the model at once; halved when memory runs out.
-        store_dtype: dtype of dense vectors on disk, "float32" or "float16".
+        options: how its vectors are made and kept; a batch's tokens are halved when memory runs out.
         reporter: where progress is shown.
-        copies: copies of the model that encode side by side; None decides by the hardware (`workers.plan`).
-        compiled: let torch compile the model's layers at the first batch.
+
+    Raises:
+        UserError: the model's device takes no so many workers.
     """
 
     def __init__(
         self,
         model: LoadedModel,
+        options: EncodingOptions = EncodingOptions(),
         *,
-        batch_tokens: int | None = None,
-        store_dtype: str = "float32",
         reporter: Reporter | None = None,
-        copies: int | None = None,
-        compiled: bool = False,
     ):
-        self.model = model
-        self.copies = copies
+        self.model, self.options = model, options
+        if options.workers:
+            devices(model.device, options.workers, compiled=options.compiled)  # too many are refused before any work
         # On the CPU the activations of a batch should stay in the cache of the cores that work on it.
-        self.batch_tokens = batch_tokens or (65_536 if model.device.startswith("cuda") else 2_048)
-        self.store_dtype = store_dtype
-        self.compiled = compiled
+        self.batch_tokens = options.batch_tokens or (65_536 if model.device.startswith("cuda") else 2_048)
         self.reporter = reporter or Reporter()
         self._workers: tuple | None = None  # depth, and the copies of the model; made when there is something to encode
         self._lock, self._tokenising = threading.Lock(), threading.Lock()
@@ -103,7 +105,7 @@ class Encoder:
     @property
     def kernels(self) -> str:
         """How linear layers run: "packed", "compiled" or "plain"."""
-        return "compiled" if self.compiled else self.model.fact("kernels")
+        return "compiled" if self.options.compiled else self.model.fact("kernels")
 
     def ingredients(self, role: str, prompt: str, layer: int | None) -> dict:
         """Everything that shapes the vectors of texts in this role: the address of their space."""
@@ -120,7 +122,7 @@ class Encoder:
             "device": self.model.device.split(":")[0],
             "attention_kernel": self.model.fact("attention_kernel"),
             "kernels": self.kernels,
-            "store_dtype": self.store_dtype,
+            "store_dtype": self.options.store_dtype,
         }
 
     def encode(
@@ -183,15 +185,13 @@ class Encoder:
         # torch and sentence-transformers take seconds to import: only a run with something to encode does.
         from embedlab.evaluation import batches
         from embedlab.evaluation.passes import Pass
-        from embedlab.evaluation.workers import Workers, plan
 
         depth = None if None in spaces else max(spaces)
         start = time.perf_counter()
         if self._workers is None or self._workers[0] != depth:
-            devices = plan(self.model.device, self.copies, compiled=self.compiled)
-            self._workers = depth, Workers(self.model.encoder, devices, depth=depth, compiled=self.compiled)
+            self._workers = depth, self._copies(depth)
         pool = self._workers[1]
-        cost.kernels = pool.kernels
+        cost.kernels, cost.workers = pool.kernels, len(pool)
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
 
             def advance(done: np.ndarray, tokens: int) -> None:
@@ -204,7 +204,7 @@ class Encoder:
                 budget=lambda: self.batch_tokens,
                 out_of_memory=self._halve,
                 advance=advance,
-                store_dtype=self.store_dtype,
+                store_dtype=self.options.store_dtype,
                 sparse=self.model.card.kind == "sparse",
             )
             began = start
@@ -217,7 +217,16 @@ class Encoder:
                 cost.encoded_texts += len(shard.part)
                 cost.encoded_tokens += int(shard.tokens.sum())
                 cost.padded_tokens += shard.padded
-        cost.seconds += time.perf_counter() - start
+        cost.seconds, cost.batch_tokens = cost.seconds + time.perf_counter() - start, self.batch_tokens
+
+    def _copies(self, depth: int | None):
+        from embedlab.evaluation.workers import Workers
+
+        planned = devices(self.model.device, self.options.workers, compiled=self.options.compiled)
+        pool = Workers(self.model.encoder, planned, depth=depth, compiled=self.options.compiled)
+        if self.options.workers and len(pool) < len(planned):
+            self.reporter.say(f"{self.model.name} cannot be copied: it works alone.")
+        return pool
 
     def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
         """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""

@@ -27,6 +27,8 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "similarity": card.similarity,
         "view": view._asdict(),
         "kernels": cost.kernels if cost else "",
+        "workers": cost.workers if cost else 0,
+        "batch_tokens": cost.batch_tokens if cost else 0,
         "attention_kernel": model.fact("attention_kernel") if model.loader else None,
         "first_inputs": cost.first_inputs if cost else [],
         "first_tokens": cost.first_tokens if cost else [],

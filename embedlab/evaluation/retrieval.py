@@ -46,7 +46,7 @@ def _forecast(encoder: Encoder, data: RetrievalData, layers) -> str:
     line = f"{texts:,} texts x {len(layers)} layers" if len(layers) > 1 else f"{texts:,} texts"
     if card.kind != "dense":
         return f"{line}: sparse vectors of {card.dim:,} terms."
-    width = card.dim * (2 if encoder.store_dtype == "float16" else 4)
+    width = card.dim * (2 if encoder.options.store_dtype == "float16" else 4)
     index = min(len(data.documents) * card.dim * 4, STREAM_BYTES)
     held = sum(map(len, data.documents)) + index + 4 * card.parameters
     return (

@@ -11,6 +11,7 @@ from pathlib import Path
 from embedlab import composed, tasks
 from embedlab.cards import Card
 from embedlab.evaluation.encode import Encoder
+from embedlab.evaluation.options import EncodingOptions
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.record import asked, run_record
 from embedlab.evaluation.task_run import evaluate_task
@@ -34,10 +35,7 @@ class Request:
     force: bool = False  # also pairs that it was not trained for
     device: str | None = None
     dtype: str = "auto"
-    store_dtype: str = "float32"
-    batch_tokens: int | None = None
-    workers: int | None = None  # copies of the model side by side
-    compiled: bool = False
+    encoding: EncodingOptions = field(default_factory=EncodingOptions)
     top_k: int | None = None
     split: str | None = None
     data_dir: Path | None = None
@@ -99,7 +97,7 @@ def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encode
         return {name: _encoder(request, part, reporter) for name, part in model.parts.items()}
     if not model.device:  # bm25
         return None
-    return Encoder(model, batch_tokens=request.batch_tokens, store_dtype=request.store_dtype, reporter=reporter)
+    return Encoder(model, request.encoding, reporter=reporter)
 
 
 def _applies(card: Card, task, reporter: Reporter) -> bool:

@@ -10,25 +10,8 @@ from queue import SimpleQueue
 
 import torch
 
+from embedlab.errors import UserError
 from embedlab.evaluation import kernels
-
-MOST_CPU_WORKERS = 8  # beyond, the interpreter lock costs more than the cores give
-
-
-def plan(device: str, workers: int | None = None, *, compiled: bool = False) -> list[str]:
-    """The device of each worker.
-
-    Args:
-        device: a torch device; "cuda" without a number stands for every GPU.
-        workers: how many; None takes all GPUs, or a worker per CPU thread up to `MOST_CPU_WORKERS`.
-        compiled: compiled layers belong to one copy of the model, so there is one worker per device.
-    """
-    if device == "cuda":
-        every = [f"cuda:{number}" for number in range(max(1, torch.cuda.device_count()))]
-        return every[: workers or len(every)]
-    if device != "cpu":
-        return [device]
-    return ["cpu"] * (1 if compiled else workers or min(torch.get_num_threads(), MOST_CPU_WORKERS))
 
 
 class Workers:
@@ -36,16 +19,22 @@ class Workers:
 
     Args:
         model: the loaded sentence-transformers model.
-        devices: one per worker, as `plan` gives them.
+        devices: one per worker, as `hardware.devices` gives them.
         depth: layers that have to run; None runs all.
         compiled: let torch compile the layers.
+
+    Raises:
+        UserError: the layers of a model that cannot be copied were to be compiled.
     """
 
     def __init__(self, model, devices: list[str], *, depth: int | None = None, compiled: bool = False):
         try:
             first = kernels.replica(model, devices[0], depth)
-        except (TypeError, RuntimeError):  # a plugin's model may hold what cannot be copied: it works alone, as it is
-            first, devices, depth, compiled = model, devices[:1], None, False
+        except (TypeError, RuntimeError) as error:
+            if compiled:  # compiling changes the layers, which is done to copies alone
+                raise UserError(f"This model cannot be compiled: {error}.", "Leave --compile out.") from error
+            # A plugin's model may hold what cannot be copied: it works alone, as it is.
+            first, devices, depth = model, devices[:1], None
             self.kernels = "plain"
         else:
             self.kernels = "compiled" if compiled else "packed" if kernels.can_pack(first) else "plain"
@@ -57,6 +46,9 @@ class Workers:
                 kernels.compile_layers(copy)
             self._free.put(copy)
         self._devices = devices
+
+    def __len__(self) -> int:
+        return len(self._devices)
 
     def __enter__(self) -> "Workers":
         self._threads = torch.get_num_threads()

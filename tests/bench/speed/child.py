@@ -18,12 +18,13 @@ MODEL = "all-minilm-l6-v2"
 def encode_with_embedlab(system: str):
     from embedlab import models
     from embedlab.evaluation.encode import Encoder
+    from embedlab.evaluation.options import EncodingOptions
     from embedlab.evaluation.progress import Reporter
 
     dtype = "float32" if "float32" in system else "auto"
     loaded = models.load(MODEL, device="cpu", dtype=dtype)
     plain = loaded.encoder.max_seq_length
-    encoder = Encoder(loaded, compiled="compiled" in system, reporter=Reporter())
+    encoder = Encoder(loaded, EncodingOptions(compiled="compiled" in system), reporter=Reporter())
 
     def encode(texts: list[str], max_length: int | None) -> dict:
         loaded.encoder.max_seq_length = max_length or plain

@@ -7,6 +7,7 @@ import torch
 from embedlab.errors import UserError
 from embedlab.evaluation import batches, forward
 from embedlab.evaluation.encode import Encoder
+from embedlab.evaluation.options import EncodingOptions
 
 RNG = np.random.default_rng(0)
 TEXTS = [" ".join(f"w{n}" for n in RNG.integers(0, 200, RNG.integers(1, 90))) for _ in range(60)]
@@ -14,7 +15,7 @@ TEXTS = [" ".join(f"w{n}" for n in RNG.integers(0, 200, RNG.integers(1, 90))) fo
 
 @pytest.fixture
 def encoder(tiny, home):
-    return Encoder(tiny, batch_tokens=256)
+    return Encoder(tiny, EncodingOptions(batch_tokens=256))
 
 
 def test_equals_sentence_transformers(encoder, tiny):
@@ -44,7 +45,7 @@ def test_nothing_is_encoded_twice(encoder, tiny):
     for different in ({"role": "query"}, {"role": "document", "prompt": "q : "}):
         _, cost = encoder.encode(TEXTS[:2], **different)
         assert cost.encoded_texts == 2
-    _, cost = Encoder(tiny, store_dtype="float16").encode(TEXTS[:2], role="document")
+    _, cost = Encoder(tiny, EncodingOptions(store_dtype="float16")).encode(TEXTS[:2], role="document")
     assert cost.encoded_texts == 2
 
 

@@ -15,6 +15,8 @@ from embedlab.cards import Card
 from embedlab.encoders.layers import layers_of
 from embedlab.evaluation import kernels, workers
 from embedlab.evaluation.encode import Encoder
+from embedlab.evaluation.options import EncodingOptions
+from embedlab.hardware import devices
 from embedlab.models import LoadedModel, load
 
 TEXTS = [" ".join(f"w{(7 * n + k) % 200}" for k in range(1 + n)) for n in range(40)]
@@ -99,7 +101,7 @@ def test_a_truncated_view_runs_its_layers_alone(kind, request, tmp_path, monkeyp
 
     monkeypatch.setattr(layer_class, "forward", counted)
     monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path / "two"))
-    alone, _ = Encoder(model, copies=1).encode(TEXTS, role="document", layers=[2])
+    alone, _ = Encoder(model, EncodingOptions(workers=1)).encode(TEXTS, role="document", layers=[2])
     assert len(set(ran)) == 2
     np.testing.assert_array_equal(alone[2].read(), whole[2].read())
     assert not np.allclose(alone[2].read(), whole[None].read(), atol=1e-3)
@@ -109,7 +111,8 @@ def test_two_workers_give_the_bits_of_one(tiny, tmp_path, monkeypatch):
     found = []
     for copies in (1, 2):
         monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path / str(copies)))
-        vectors, cost = Encoder(tiny, copies=copies, batch_tokens=128).encode(TEXTS, role="document", layers=[1, None])
+        encoder = Encoder(tiny, EncodingOptions(workers=copies, batch_tokens=128))
+        vectors, cost = encoder.encode(TEXTS, role="document", layers=[1, None])
         assert cost.encoded_texts == len(TEXTS)
         found.append([vectors[layer].read() for layer in (1, None)])
     np.testing.assert_array_equal(found[0], found[1])
@@ -120,7 +123,7 @@ def test_a_model_that_cannot_be_copied_works_as_it_is(tiny_folder, home):
 
     model = load(str(tiny_folder), device="cpu", dtype="float32")
     model.encoder.lock = threading.Lock()  # TypeError: cannot pickle
-    vectors, cost = Encoder(model, copies=2).encode(TEXTS, role="document", layers=[1])
+    vectors, cost = Encoder(model, EncodingOptions(workers=2)).encode(TEXTS, role="document", layers=[1])
     assert cost.kernels == "plain"
     assert len(vectors[1]) == len(TEXTS)
 
@@ -150,16 +153,16 @@ def test_both_workers_work(tiny):
     ],
 )
 def test_plan(device, asked, compiled, expected):
-    assert workers.plan(device, asked, compiled=compiled) == expected
+    assert devices(device, asked, compiled=compiled) == expected
 
 
 def test_every_gpu_gets_a_worker(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert workers.plan("cuda") == ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
-    assert workers.plan("cuda", 2) == ["cuda:0", "cuda:1"]
+    assert devices("cuda") == ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
+    assert devices("cuda", 2) == ["cuda:0", "cuda:1"]
 
 
 def test_kernels_are_part_of_the_address(tiny, home):
-    plain, compiled = Encoder(tiny), Encoder(tiny, compiled=True)
+    plain, compiled = Encoder(tiny), Encoder(tiny, EncodingOptions(compiled=True))
     assert plain.ingredients("document", "", None) != compiled.ingredients("document", "", None)
     assert compiled.ingredients("document", "", None)["kernels"] == "compiled"
