@@ -1,5 +1,7 @@
 """A loaded model as mteb's EncoderProtocol, with the vector store behind it: for every task that is not retrieval."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from embedlab.evaluation.encode import Cost, Encoder
@@ -38,21 +40,41 @@ class MtebEncoder:
         found = vectors[self._view.layer]
         if found.sparse:
             return found.read().toarray()
-        found = shape(found.read(), self._view, normalise=model.card.similarity == "cosine")
+        # Classifiers and clusters see lengths: only a model's own module normalises, as sentence-transformers has it.
+        found = shape(found.read(), self._view, normalise=False)
         if self._view.precision in ("int8", "binary"):
             self._quantiser = self._quantiser or Quantiser(found, self._view.precision)
             found = self._quantiser(found)
         return found
 
     def similarity(self, embeddings1, embeddings2):
-        """Similarity of all pairs, `[n, m]`, by the model's own measure."""
-        from mteb.similarity_functions import cos_sim, dot_score
-
-        return (cos_sim if self._encoder.model.card.similarity == "cosine" else dot_score)(embeddings1, embeddings2)
+        """Similarity of all pairs, `[n, m]`, by the model's own measure; single vectors `[d]` count as one row."""
+        rows = (np.atleast_2d(np.asarray(embeddings)) for embeddings in (embeddings1, embeddings2))
+        return _measure(self._encoder.model.card.similarity)[0](*rows)
 
     def similarity_pairwise(self, embeddings1, embeddings2):
         """Similarity of aligned pairs, `[n]`, by the model's own measure."""
-        from mteb.similarity_functions import pairwise_cos_sim, pairwise_dot_score
+        return _measure(self._encoder.model.card.similarity)[1](embeddings1, embeddings2)
 
-        pairwise = pairwise_cos_sim if self._encoder.model.card.similarity == "cosine" else pairwise_dot_score
-        return pairwise(embeddings1, embeddings2)
+
+def _measure(name: str) -> tuple[Callable, Callable]:
+    """A measure of similarity for all pairs and for aligned pairs; distances are negated.
+
+    mteb's own, and beside them Manhattan's, which mteb leaves to sentence-transformers: to import that takes seconds,
+    which a run with nothing to encode does not have.
+    """
+    import torch
+    from mteb import similarity_functions as mteb
+
+    def manhattan(a, b) -> torch.Tensor:
+        return -torch.cdist(torch.as_tensor(a), torch.as_tensor(b), p=1.0)
+
+    def pairwise_manhattan(a, b) -> torch.Tensor:
+        return -(torch.as_tensor(a) - torch.as_tensor(b)).abs().sum(dim=-1)
+
+    return {
+        "cosine": (mteb.cos_sim, mteb.pairwise_cos_sim),
+        "dot": (mteb.dot_score, mteb.pairwise_dot_score),
+        "euclidean": (mteb.euclidean_sim, mteb.pairwise_euclidean_sim),
+        "manhattan": (manhattan, pairwise_manhattan),
+    }[name]

@@ -13,6 +13,7 @@ from embedlab.evaluation.lexical import search_texts
 from embedlab.evaluation.mteb_encoder import MtebEncoder
 from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.evaluation.views import View, cross
+from embedlab.tasks.fresh import fresh
 
 # Kinds of model whose vectors (or texts, or pairs) only some indexes take; the first is used where none is asked for.
 _OWN_INDEXES = {
@@ -31,19 +32,30 @@ def evaluate_task(
     """
     from mteb.abstasks import AbsTaskRetrieval
 
+    searches = isinstance(task, AbsTaskRetrieval)
     views = _views(request, model)
+    if not searches:
+        views = list(dict.fromkeys(view._replace(index="") for view in views))
+    copies = {view: fresh(task) for view in views}  # what a view sees does not depend on the others
     if model.card.kind != "dense" and not request.full:
         reporter.say(f"{model.name} is seen in full: --layers, --dims and --precision are for dense models.")
     for split in task.eval_splits:
-        for subset in task.hf_subsets:
-            part = split if subset == "default" else f"{split}, {subset}"
+        for subsets in _together(task):
+            part = split if subsets == ["default"] else f"{split}, {', '.join(subsets)}"
             reporter.say(f"{model.name} on {task.metadata.name} ({part})")
-            if isinstance(task, AbsTaskRetrieval):
-                parts = _retrieval(request, model, encoder, task, split, subset, views, reporter)
+            if searches:
+                parts = _retrieval(request, model, encoder, copies, split, *subsets, reporter)
             else:
-                parts = _by_mteb(encoder, task, split, subset, views)
-            for view, part in parts:
+                parts = _by_mteb(encoder, copies, split, subsets)
+            for subset, view, part in parts:
                 yield split, subset, view, part
+
+
+def _together(task) -> list[list[str]]:
+    """The subsets in the order and the groups in which mteb evaluates them: parallel columns of texts all at once."""
+    if getattr(task, "parallel_subsets", False):
+        return [list(task.hf_subsets)]
+    return [[subset] for subset in task.hf_subsets]
 
 
 def _views(request, model) -> list[View]:
@@ -84,8 +96,9 @@ def _refuse_missing(model, pairs: list[tuple[int, int]], force: bool) -> None:
     check_views(model.encoder, [(layer or depth, dim or model.card.dim) for layer, dim in pairs], force=force)
 
 
-def _retrieval(request, model, encoder, task, split, subset, views, reporter) -> Iterator[tuple[View, dict]]:
+def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -> Iterator[tuple[str, View, dict]]:
     started = time.perf_counter()
+    views, task = list(copies), next(iter(copies.values()))
     data = retrieval_data(task, split, subset)
     reading = time.perf_counter() - started
     k = request.top_k or max(task.k_values)
@@ -109,7 +122,7 @@ def _retrieval(request, model, encoder, task, split, subset, views, reporter) ->
                 view, queries, documents, data, similarity=model.card.similarity, k=k, reporter=reporter
             )
         started = time.perf_counter()
-        result = retrieval.score(task, data, rows, scores, split=split, subset=subset)
+        result = retrieval.score(copies[view], data, rows, scores, split=split, subset=subset)
         phases = {
             "read texts": reading,
             "encode": extra["cost"].seconds if extra else 0.0,
@@ -118,27 +131,34 @@ def _retrieval(request, model, encoder, task, split, subset, views, reporter) ->
             "score": time.perf_counter() - started,
         }
         costs = {**(extra["cost"].named() if extra else {}), **spent}
-        yield view, {**result, **extra, "costs": costs, "phases": phases}
+        yield subset, view, {**result, **extra, "costs": costs, "phases": phases}
 
 
-def _by_mteb(encoder: Encoder, task, split, subset, views) -> Iterator[tuple[View, dict]]:
+def _by_mteb(encoder: Encoder, copies: dict, split, subsets: list[str]) -> Iterator[tuple[str, View, dict]]:
     """Every task type but retrieval: mteb's own evaluators over our vectors."""
-    layers = list(dict.fromkeys(view.layer for view in views))
-    for view in dict.fromkeys(view._replace(index="") for view in views):  # these tasks search nothing
+    from mteb._set_seed import _set_seed
+
+    layers = list(dict.fromkeys(view.layer for view in copies))
+    for view, task in copies.items():
         seen = MtebEncoder(encoder, view, layers)
+        _set_seed(task.seed)  # as a task does when it is made, for whatever draws from the global generators
         started = time.perf_counter()
-        scores = task.evaluate(seen, split, subsets_to_run=[subset], encode_kwargs={})[subset]
+        found = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
         seconds = time.perf_counter() - started
-        plain = {
-            name: float(value) for name, value in scores.items() if isinstance(value, Real) and name != "main_score"
-        }
-        yield (
-            view,
-            {
-                "scores": plain,
-                "costs": seen.cost.named(),
-                "cost": seen.cost,
-                "prompts": seen.prompts,
-                "phases": {"encode": seen.cost.seconds, "score": seconds - seen.cost.seconds},
-            },
-        )
+        for subset in subsets:
+            plain = {
+                name: float(value)
+                for name, value in found[subset].items()
+                if isinstance(value, Real) and name != "main_score"
+            }
+            yield (
+                subset,
+                view,
+                {
+                    "scores": plain,
+                    "costs": seen.cost.named(),
+                    "cost": seen.cost,
+                    "prompts": seen.prompts,
+                    "phases": {"encode": seen.cost.seconds, "score": seconds - seen.cost.seconds},
+                },
+            )
