@@ -1,7 +1,7 @@
 """Records as Arrow tables, one for each table of the schema, and back."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 
@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from leaderboard.errors import LeaderboardError
+from leaderboard.plain_json import to_json
 from leaderboard.records import Answer, Failure, Model, PerQuery, Phase, Run, Task
 
 _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int32()
@@ -42,12 +44,12 @@ def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
         "models": _table("models", _unique(_model(run.model) for run in runs)),
         "tasks": _table("tasks", _unique(_task(run.task) for run in runs)),
         "runs": _table("runs", [_run(run) for run in runs]),
-        "scores": _table("scores", [(run.id, *score) for run in runs for score in run.scores.items()]),
+        "scores": _table("scores", [(run.id, *score) for run in runs for score in _known(run.scores)]),
         "per_query": _per_query(runs),
         "phases": _table(
             "phases", [(run.id, i, phase.name, phase.seconds) for run in runs for i, phase in enumerate(run.phases)]
         ),
-        "costs": _table("costs", [(run.id, *cost) for run in runs for cost in run.costs.items()]),
+        "costs": _table("costs", [(run.id, *cost) for run in runs for cost in _known(run.costs)]),
     }
 
 
@@ -112,29 +114,9 @@ def per_query_record(table: pa.Table) -> PerQuery | None:
     return PerQuery(list(place), metrics)
 
 
-def to_json(value: object) -> str:
-    """`value` as JSON that DuckDB reads: numpy numbers and arrays plain, NaN and infinities null, the rest as text."""
-    try:
-        return json.dumps(value, allow_nan=False, default=_plain, ensure_ascii=False)
-    except ValueError:
-        return json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), ensure_ascii=False)
-
-
 def utc(time: datetime) -> datetime:
     """`time` in UTC without its zone, as the store keeps it; a time without a zone is taken as UTC."""
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
-
-
-def _plain(value: object) -> object:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _model(model: Model) -> tuple:
@@ -144,6 +126,11 @@ def _model(model: Model) -> tuple:
 def _task(task: Task) -> tuple:
     key = (task.name, task.revision, task.split, task.subset)
     return key, (task.type, task.main_metric, to_json(task.details))
+
+
+def _known(values: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Without the values that are no numbers: an abstention score where all queries score alike, a speed of nothing."""
+    return [(name, value) for name, value in values.items() if isfinite(value)]
 
 
 def _unique(rows: Iterable[tuple]) -> list[tuple]:
@@ -156,6 +143,11 @@ def _unique(rows: Iterable[tuple]) -> list[tuple]:
 
 
 def _run(run: Run) -> tuple:
+    if not isfinite(run.main_score):
+        raise LeaderboardError(
+            f"The main score of {run.model.name} on {run.task.name} is {run.main_score}: no number to rank by.",
+            "Nothing of this run was recorded.",
+        )
     return (
         run.id, run.model.name, run.model.revision, run.task.name, run.task.revision, run.task.split, run.task.subset,
         run.index, run.layer, run.dim, run.precision, float(run.main_score),

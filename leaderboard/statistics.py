@@ -14,6 +14,8 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.resampling import has_few_patterns, resampled_counts, sign_flips
 
 RESAMPLES = 10_000
+# Scores nearer than this are equal: what is left between them is rounding, which no test may take for a difference.
+ROUNDING = 1e-9
 
 
 def randomisation_test(differences, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -39,6 +41,8 @@ def bootstrap_test(differences, *, resamples: int = RESAMPLES, seed: int = 0) ->
     n = rows.shape[1]
     mean = rows.mean(axis=1)
     centred = rows - mean[:, None]
+    # Equal differences less their mean leave rounding, of which every draw would make a t as extreme as the observed.
+    centred[np.abs(centred) <= ROUNDING * np.abs(rows).max(axis=1, keepdims=True)] = 0.0
     observed = np.abs(_student(mean, (centred**2).mean(axis=1), n))
     reached = np.zeros(len(rows))
     for counts in resampled_counts(n, resamples, np.random.default_rng(seed), columns=len(rows)):
@@ -50,7 +54,7 @@ def bootstrap_test(differences, *, resamples: int = RESAMPLES, seed: int = 0) ->
 def t_test(differences) -> np.ndarray:
     """Student's paired t-test. Differences that are all 0 give p = 1."""
     rows, shape = _rows(differences)
-    varies = np.ptp(rows, axis=1) > 0
+    varies = np.ptp(rows, axis=1) > ROUNDING * np.abs(rows).max(axis=1)
     p = np.where(rows[:, 0] == 0, 1.0, 0.0)
     if varies.any():
         p[varies] = stats.ttest_1samp(rows[varies], 0.0, axis=1).pvalue
@@ -92,7 +96,7 @@ def effect_size(differences) -> np.ndarray:
     """Cohen's d of paired samples (d_z), `[...]`: the mean difference in units of its standard deviation."""
     rows, shape = _rows(differences)
     mean, deviation = rows.mean(axis=1), rows.std(axis=1, ddof=1)
-    size = np.divide(mean, deviation, out=np.copysign(np.inf, mean), where=deviation > 1e-12 * np.abs(mean))
+    size = np.divide(mean, deviation, out=np.copysign(np.inf, mean), where=deviation > ROUNDING * np.abs(mean))
     return np.where(mean == 0, 0.0, size).reshape(shape)
 
 
@@ -107,7 +111,7 @@ class WinTieLoss(NamedTuple):
 def win_tie_loss(differences) -> WinTieLoss:
     """Counts over one series of differences, `[queries]`; scores that differ by rounding alone are ties."""
     differences = np.asarray(differences)
-    ties = np.isclose(differences, 0.0, rtol=0.0, atol=1e-9)
+    ties = np.isclose(differences, 0.0, rtol=0.0, atol=ROUNDING)
     wins = int(((differences > 0) & ~ties).sum())
     return WinTieLoss(wins, int(ties.sum()), len(differences) - wins - int(ties.sum()))
 
@@ -127,6 +131,7 @@ def _rows(differences) -> tuple[np.ndarray, tuple[int, ...]]:
         raise LeaderboardError(
             "The differences hold values that are not numbers.", "Give every query a score; 0 where nothing was found."
         )
+    differences = np.where(np.abs(differences) <= ROUNDING, 0.0, differences)
     return differences.reshape(-1, differences.shape[-1]), differences.shape[:-1]
 
 

@@ -46,6 +46,10 @@ class Fusion(Retriever):
         self.weights = [float(weight) for weight in (weights if weights is not None else [1.0] * len(parts))]
         if not np.isfinite(self.weights).all():
             raise RetrieverError(f"The weights {self.weights} are not all numbers.", "Weights are finite numbers.")
+        if max(self.weights) <= 0:  # every document would score alike, or the worst would come first
+            raise RetrieverError(
+                f"None of the weights {self.weights} is above 0.", "Give one retriever or more a weight above 0."
+            )
         self._merged: tuple[list[int], list[str], list[np.ndarray]] = ([], [], [])
 
     @property

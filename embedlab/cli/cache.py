@@ -1,9 +1,10 @@
 """`embedlab cache`: what the vector store holds, and how to make room."""
 
-import json
 from typing import Annotated
 
 import typer
+
+from embedlab.cli._json import print_json
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -29,7 +30,7 @@ def ls(as_json: Json = False) -> None:
         for folder, manifest in spaces()
     ]
     if as_json:
-        typer.echo(json.dumps({"spaces": rows}))
+        print_json({"spaces": rows})
         return
 
     from embedlab.cli._tables import Column, print_columns
@@ -58,7 +59,7 @@ def du(as_json: Json = False) -> None:
         model = _told(manifest["ingredients"])["model"]
         taken[model] = taken.get(model, 0) + _size(folder)
     if as_json:
-        typer.echo(json.dumps({"bytes": taken}))
+        print_json({"bytes": taken})
         return
     for model, size in sorted(taken.items(), key=lambda item: -item[1]):
         typer.echo(f"{size / 1e6:12,.1f} MB  {model}")
@@ -82,7 +83,7 @@ def verify(as_json: Json = False) -> None:
 
     problems = vector_store.verify()
     if as_json:
-        typer.echo(json.dumps({"problems": problems}))
+        print_json({"problems": problems})
     else:
         for problem in problems:
             typer.echo(problem)

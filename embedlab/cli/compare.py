@@ -1,10 +1,10 @@
 """`embedlab compare`: is the difference between models more than chance?"""
 
-import json
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 from embedlab.cli.leaderboard import Tasks
 
@@ -39,6 +39,6 @@ def command(
     answer = compare(Store(db or home() / "results.duckdb"), models, task or None,
                      metric=metric, test=test, correction=correction, level=level)  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(asdict(answer)))
+        print_json(asdict(answer))
     else:
         print_comparison(answer, form)

@@ -1,6 +1,5 @@
 """`embedlab doctor`: what this machine can do, and how to mend what it cannot."""
 
-import json
 import os
 import shutil
 from importlib.metadata import PackageNotFoundError, version
@@ -8,6 +7,8 @@ from importlib.util import find_spec
 from typing import Annotated, NamedTuple
 
 import typer
+
+from embedlab.cli._json import print_json
 
 
 class Finding(NamedTuple):
@@ -34,7 +35,7 @@ def command(
         _home(),
     ]
     if as_json:
-        typer.echo(json.dumps({"findings": [finding._asdict() for finding in findings]}))
+        print_json({"findings": [finding._asdict() for finding in findings]})
         return
 
     from embedlab.cli._tables import Column, print_columns

@@ -1,11 +1,11 @@
 """`embedlab eval`: models on tasks, through an index, into the leaderboard."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Device, Dtype
 
 Models = Annotated[
@@ -125,7 +125,7 @@ def command(
         )
     )
     if as_json:
-        typer.echo(json.dumps({"runs": [_as_json(run) for run in outcome.runs]}, default=str))
+        print_json({"runs": [_as_json(run) for run in outcome.runs]})
     elif outcome.runs:
         _print(outcome, db or home() / "results.duckdb")
     if outcome.failures:

@@ -1,11 +1,11 @@
 """`embedlab export`: results for other programs."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 
 
@@ -28,6 +28,6 @@ def command(
     where = {name: value for name, value in (("model", model), ("task", task), ("id", run)) if value}
     paths = export(Store(db or home() / "results.duckdb"), folder, form, **where)
     if as_json:
-        typer.echo(json.dumps({"files": [str(path) for path in paths]}))
+        print_json({"files": [str(path) for path in paths]})
     else:
         typer.echo(f"Wrote {len(paths):,} files to {folder}.")

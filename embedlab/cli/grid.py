@@ -1,10 +1,10 @@
 """`embedlab grid`: layer x dimension tables of one model, from the results store."""
 
-import json
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 
 
@@ -28,7 +28,7 @@ def command(
 
     tables = grids(Store(db or home() / "results.duckdb"), model, task or None, metric=metric)
     if as_json:
-        typer.echo(json.dumps({"grids": [table.cells() for table in tables]}))
+        print_json({"grids": [table.cells() for table in tables]})
         return
     if all(table.scores.size == 1 for table in tables):
         raise UserError(

@@ -1,11 +1,11 @@
 """`embedlab import`: public results, and runs of other tools."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 
 _LISTED = 20
@@ -67,9 +67,7 @@ def command(
         )
     if as_json:
         malformed = [{"file": str(file), "problem": problem} for file, problem in report.malformed]
-        typer.echo(
-            json.dumps({"files": report.files, "known": report.known, "runs": report.runs, "malformed": malformed})
-        )
+        print_json({"files": report.files, "known": report.known, "runs": report.runs, "malformed": malformed})
         return
     typer.echo(f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before.")
     for file, problem in report.malformed[:_LISTED]:

@@ -1,11 +1,11 @@
 """`embedlab index`: a corpus and a model become an index on disk."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Device, Dtype
 
 
@@ -50,7 +50,7 @@ def command(
         "bytes": folder.size_on_disk(out),
     }
     if as_json:
-        typer.echo(json.dumps(built))
+        print_json(built)
     else:
         typer.echo(f"{out}: {len(ids):,} documents, {built['bytes'] / 1e6:,.1f} MB, {built['seconds']:,.1f} s")
         typer.echo(f'Search it: embedlab search {out} "a question"')

@@ -1,10 +1,10 @@
 """`embedlab leaderboard`: the results, ranked."""
 
-import json
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 
 Tasks = Annotated[list[str], typer.Option("--task", "-t", help="A task in the store. Repeatable; all by default.")]
@@ -53,7 +53,7 @@ def command(
     if pareto:
         for row, best in zip(answer["rows"], front(standings, pareto), strict=True):
             row["pareto"] = best
-    typer.echo(json.dumps(answer))
+    print_json(answer)
 
 
 def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:

@@ -1,11 +1,11 @@
 """`embedlab merge`: another results store into this one."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 
 
@@ -21,7 +21,7 @@ def command(
 
     merged = merge(Store(db or home() / "results.duckdb"), other)
     if as_json:
-        typer.echo(json.dumps(merged._asdict()))
+        print_json(merged._asdict())
     else:
         typer.echo(
             f"Added {merged.runs:,} runs and {merged.failures:,} failures; {merged.known:,} runs were there already."

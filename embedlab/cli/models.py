@@ -1,9 +1,10 @@
 """`embedlab models`: the model cards."""
 
-import json
 from typing import Annotated
 
 import typer
+
+from embedlab.cli._json import print_json
 
 
 def command(
@@ -19,7 +20,7 @@ def command(
 
     found = [card for card in cards().values() if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()]
     if as_json:
-        typer.echo(json.dumps({"models": [asdict(card) for card in found]}))
+        print_json({"models": [asdict(card) for card in found]})
         return
 
     from embedlab.cli._tables import Column, print_columns

@@ -1,11 +1,11 @@
 """`embedlab rag`: retrieve, prompt, answer, score."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Device, Dtype
 
 
@@ -53,7 +53,7 @@ def command(
                 k, prompt, max_tokens, temperature, device, dtype)
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(_as_json(outcome), default=str))
+        print_json(_as_json(outcome))
     else:
         _print(outcome, db)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 
 commands = typer.Typer(no_args_is_help=True, help="List, show, compare the settings of, and remove single runs.")
@@ -30,7 +31,7 @@ def list_runs(
     found = _store(db).runs(**where)
     runs = found.slice(0, limit).to_pylist()
     if as_json:
-        typer.echo(json.dumps({"runs": runs, "total": found.num_rows}, default=str))
+        print_json({"runs": runs, "total": found.num_rows})
         return
     if not runs:
         typer.echo("No runs. Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini")
@@ -65,11 +66,11 @@ def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
     facts = settings(run)
     if as_json:
         phases = [{"name": phase.name, "seconds": phase.seconds} for phase in run.phases]
-        typer.echo(json.dumps({
+        print_json({
             "id": run.id, "created": run.created, "main_score": run.main_score, "scores": run.scores,
             "costs": run.costs, "phases": phases, "settings": facts,
             "first_inputs": [pair.first for pair in first_inputs(run, run)],
-        }, default=str))  # fmt: skip
+        })  # fmt: skip
         return
     typer.echo(f"{run.id}  {run.created:%Y-%m-%d %H:%M} UTC  {run.task.main_metric} {run.main_score:.4f}")
     _table(["metric", "score"], [[name, f"{value:.4f}"] for name, value in run.scores.items()], right={"score"})
@@ -93,10 +94,10 @@ def diff(
     one, other = store.run(first), store.run(second)
     found, inputs = differences(one, other), first_inputs(one, other)
     if as_json:
-        typer.echo(json.dumps({
+        print_json({
             "runs": [one.id, other.id], "main_scores": [one.main_score, other.main_score],
             "differences": [part._asdict() for part in found], "first_inputs": [part._asdict() for part in inputs],
-        }, default=str))  # fmt: skip
+        })  # fmt: skip
         return
     header = [f"{run.id[:8]} ({run.main_score:.4f})" for run in (one, other)]
     _table(["setting", *header], [[part.name, _shown(part.first), _shown(part.second)] for part in found])

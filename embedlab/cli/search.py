@@ -1,12 +1,12 @@
 """`embedlab search`: ask an index, or several side by side."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Device, Dtype
 from embedlab.errors import UserError
 
@@ -39,7 +39,7 @@ def command(
     }
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}
-        typer.echo(json.dumps({"query": query, **answer}, ensure_ascii=False))
+        print_json({"query": query, **answer}, ascii=False)
     elif compare:
         _print_side_by_side(results)
     else:

@@ -1,11 +1,11 @@
 """`embedlab tasks`: what models can be evaluated on."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.tasks import __doc__ as description
 
 
@@ -20,7 +20,7 @@ def command(
 
     found = rows(pattern, kind, benchmark, data_dir)
     if as_json:
-        typer.echo(json.dumps({"tasks": found}))
+        print_json({"tasks": found})
         return
     from rich.console import Console
     from rich.table import Table

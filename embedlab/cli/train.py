@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._json import print_json
 from embedlab.cli._options import Device
 
 
@@ -45,7 +46,7 @@ def command(
         return
     record = train(found, target, device=device)
     if as_json:
-        typer.echo(json.dumps({"model": str(target), **record}, default=str))
+        print_json({"model": str(target), **record})
     else:
         stages = zip(found.stages, record["final_loss"], strict=True)
         losses = ", ".join(f"{stage.objective} {loss}" for stage, loss in stages)

@@ -3,17 +3,31 @@
 import resource
 import sys
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 
 from embedlab.cards import Card
+from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.evaluation.views import View
 from leaderboard import records
 
 
 def run_record(request, model, task, split: str, subset: str, view: View, loading: float, part: dict) -> records.Run:
-    """The record of one model on one part of a task, seen through one view."""
+    """The record of one model on one part of a task, seen through one view.
+
+    Raises:
+        UserError: the main score is no number, as a correlation with scores that are all equal is.
+    """
     metadata, card, cost = task.metadata, model.card, part.get("cost")
+    main_score = part["scores"].get(metadata.main_score, float("nan"))
+    if not isfinite(main_score):
+        where = metadata.name if subset == "default" else f"{metadata.name} ({split}, {subset})"
+        raise UserError(
+            f"The {metadata.main_score} of {card.name} on {where} is no number.",
+            "A model that gives all texts the same vector, or a vector with NaN, has no such score: "
+            "look at its vectors, or try --dtype float32.",
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     resolved = {
         "model": model.identity,
@@ -47,7 +61,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
             metadata.main_score,
             {"languages": list(metadata.languages)},
         ),
-        main_score=part["scores"][metadata.main_score],
+        main_score=main_score,
         scores=part["scores"],
         index=view.index,
         layer=view.layer,

@@ -82,9 +82,10 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
                 ):
                     tasks.load(task)
                     for part in evaluate_task(request, model, encoder, task, reporter):
-                        run = run_record(request, model, task, *part[:3], loading, part[3])
-                        store.add(run)
-                        outcome.runs.append(run)
+                        with _recorded(outcome, request, name, [task.metadata.name], reporter):
+                            run = run_record(request, model, task, *part[:3], loading, part[3])
+                            store.add(run)
+                            outcome.runs.append(run)
     if outcome.runs:  # a request of which nothing came leaves the store as it was
         for failure in outcome.failures:
             store.add_failure(failure)

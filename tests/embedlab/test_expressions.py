@@ -60,6 +60,8 @@ def test_names_that_are_no_expressions(tmp_path, monkeypatch):
         ("rrf(bm25, a, depth=0)", "depth 0", "1 or more"),
         ("weighted(bm25, a, weights=1/x)", "weights='1/x'", "0.3/0.7"),
         ("weighted(bm25, a, weights=1)", "1 weights for 2", "one weight for each"),
+        ("weighted(bm25, a, weights=0/0)", "None of the weights", "above 0"),
+        ("rrf(bm25, a, weights=0/0)", "None of the weights", "above 0"),
         ("weighted(bm25, a, normalise=max)", "'max'", "z-score"),
         ("rrf(bm25, a@fais:flat)", "Unknown retriever 'fais:flat'", "faiss:flat"),
         ("bm25 >> rrf(a, b)", "rrf(a, b) stands behind >>", "CROSS-ENCODER"),

@@ -123,3 +123,23 @@ def test_bad_input_is_one_clear_error():
     with pytest.raises(LeaderboardError, match="Unknown correction 'bonferoni'") as caught:
         correct([0.1], "bonferoni")
     assert "holm" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("scores", [(0.6, 0.5), (1.0, 0.0), (0.9999, 0.9998), (1.0, 1 / 3)])
+def test_a_difference_that_is_the_same_on_every_query_is_no_chance(name, scores):
+    """What 0.6 - 0.5 leaves after its own mean is rounding, not spread."""
+    first, second = (np.full(50, score) for score in scores)
+    least = {"t": 0.0}.get(name, 1 / 10_001)
+    assert TESTS[name](first - second) == pytest.approx(least, abs=1e-12)
+    assert TESTS[name](np.stack([first - second, second - first])) == pytest.approx(least, abs=1e-12)
+    assert np.isinf(effect_size(first - second))
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_rounding_is_no_difference(name):
+    """Equal scores that were summed in another order: 1e-17 apart, more often up than down."""
+    rounding = np.random.default_rng(0).choice([1.1e-16, 0.0, -1.1e-16], 60, p=[0.7, 0.2, 0.1])
+    assert TESTS[name](rounding) == 1.0
+    assert effect_size(rounding) == 0.0
+    assert win_tie_loss(rounding) == (0, 60, 0)

@@ -103,9 +103,10 @@ def test_adding_the_same_run_again_changes_nothing(store, make_run):
 
 def test_numbers_that_json_lacks_are_stored(store, make_run):
     asked = {"rate": float("nan"), "array": np.arange(2), "scalar": np.float32(0.5), "path": Path("a/b")}
-    run = make_run(1, main_score=float("nan"), asked=asked, ranking=None, per_query=None, texts=None)
+    scores = {"ndcg_at_10": 0.5, "nauc_ndcg_at_10_max": float("nan")}
+    run = make_run(1, scores=scores, asked=asked, ranking=None, per_query=None, texts=None)
     found = store.run(store.add(run))
-    assert np.isnan(found.main_score)
+    assert found.scores == {"ndcg_at_10": 0.5}  # a score that is no number is none
     assert found.asked == {"rate": None, "array": [0, 1], "scalar": 0.5, "path": "a/b"}
     assert found.per_query is None
 

@@ -154,6 +154,8 @@ def test_bad_compositions(ids, texts, vectors, tmp_path):
         (lambda: rerank(len, depth=0), "1 document"),
         (lambda: rrf(first, first, depth=0), "1 or more"),
         (lambda: rrf(first, first, weights=[1, float("nan")]), "finite"),
+        (lambda: rrf(first, first, weights=[0, 0]), "above 0"),
+        (lambda: weighted(first, first, weights=[0, -1]), "above 0"),
         (lambda: rrf(first, first).search(["w3"], 0), "1 document"),
         (lambda: rrf(first, first).search(["w3"], 3, only=["d1", "nobody"]), "ids that were indexed"),
         (lambda: (first >> rerank(lambda q, t: [1.0])).search(["w3"], 0), "1 document"),
