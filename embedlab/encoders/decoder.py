@@ -100,8 +100,7 @@ class Decoder(InputModule):
     def pad(self, rows: list[Row]) -> dict[str, torch.Tensor]:
         """Rows as one batch; padding carries the pad token, else EOS, and is masked."""
         length = max(len(row.ids) for row in rows)
-        pad = self.tokenizer.pad_token_id
-        ids = torch.full((len(rows), length), self.tokenizer.eos_token_id if pad is None else pad)
+        ids = torch.full((len(rows), length), self.pad_id)
         mask, pooled = torch.zeros_like(ids), torch.zeros_like(ids)
         for i, row in enumerate(rows):
             begin = length - len(row.ids) if self.padding_side == "left" else 0
@@ -110,6 +109,12 @@ class Decoder(InputModule):
             mask[i, begin:end] = 1
             pooled[i, begin + row.first : end] = 1
         return {"input_ids": ids, "attention_mask": mask, "pooling_mask": pooled}
+
+    @property
+    def pad_id(self) -> int:
+        """The token that stands where there is none."""
+        pad = self.tokenizer.pad_token_id
+        return self.tokenizer.eos_token_id if pad is None else pad
 
     def forward(self, features: dict[str, torch.Tensor], **_) -> dict[str, torch.Tensor]:
         output = self.states(features["attention_mask"], input_ids=features["input_ids"])
@@ -120,8 +125,7 @@ class Decoder(InputModule):
 
     def states(self, attention_mask: torch.Tensor, **inputs):
         """Run the backbone on `input_ids` or `inputs_embeds`; returns transformers' output object."""
-        # Positions count tokens, so padding on the left leaves a text where it was.
-        position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+        position_ids = self.positions(attention_mask)
         if not isinstance(self.attention, str) and len(set(self.attention)) > 1:
             inputs["layer_masks"] = attentions.layer_masks(attention_mask)
         return self.backbone(
@@ -131,6 +135,10 @@ class Decoder(InputModule):
             output_hidden_states=self.all_layers,
             **inputs,
         )
+
+    def positions(self, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Position ids `[B, L]`: they count tokens, so padding on the left leaves a text where it was."""
+        return (attention_mask.cumsum(-1) - 1).clamp(min=0)
 
     def on_model_ready(self, model) -> None:
         """Measure the attention once the model stands on its device.

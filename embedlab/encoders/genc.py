@@ -1,7 +1,8 @@
 """GenC, the models of ULLME (arXiv:2408.03402): bidirectional, the mean over what follows the instruction.
 
-Template and pooling are those of the code that the published weights were made with, not of later versions of it.
-Queries take the prompt `{instruction}.`, documents `{instruction}. Candidate:`.
+Template and pooling are those of the code that the published weights were made with (commit e8c9332 of
+github.com/nlp-uoregon/ullme), not of later versions of it. Queries take the prompt `{instruction}.`, documents
+`{instruction}. Candidate:` and a newline. A newline follows a query's prompt too, but there it is pooled.
 """
 
 from pathlib import Path
@@ -22,8 +23,11 @@ FAMILIES = {
         "end": ["<|end_of_text|>"],
     },
     "mistral": {"start": ["<s>"], "around": ("[INST]", ""), "end": ["</s>"]},
-    "phi": {"start": [], "around": ("<|im_start|>user\n\n", "\n"), "end": ["<|im_end|>"]},
+    # Phi-1.5's own vocabulary lacks these marks: they stand as text, and become tokens where they are tokens.
+    "phi": {"start": [], "around": ("<|im_start|>user\n\n", "\n<|im_end|>"), "end": []},
 }
+# What is written without an instruction.
+PROMPTS = {"query": ".", "document": ". Candidate:\n"}
 
 
 def load(
@@ -31,6 +35,7 @@ def load(
     *,
     family: str,
     max_length: int = 512,
+    keep_end: bool = True,
     revision: str | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
@@ -41,6 +46,7 @@ def load(
         source: hub id or local folder.
         family: whose chat tokens surround the input, one of FAMILIES.
         max_length: tokens in all.
+        keep_end: end tokens stay where the input exceeds `max_length`; False: they are cut, as published.
         revision: hub revision.
         device: torch device.
         dtype: dtype of the weights; None is float32.
@@ -54,13 +60,14 @@ def load(
     before, after = layout["around"]
     template = Template(
         text=before + "{prompt}{text}" + after,
-        bare=before + "{text}" + after,
+        bare=before + PROMPTS["query"] + "{text}" + after,
         lead="\n",
         start=layout["start"],
         end=layout["end"],
         pooled="content",
         max_length=max_length,
+        keep_end=keep_end,
     )
     decoder = Decoder.read(local(source, revision), template, attention="bidirectional", dtype=dtype)
     modules = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
-    return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")
+    return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine", prompts=PROMPTS)

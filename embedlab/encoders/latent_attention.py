@@ -1,7 +1,8 @@
-"""The cross-attention block that NV-Embed and multi-layer pooling share, under the names of NV-Embed's checkpoint.
+"""The cross-attention block that NV-Embed and multi-layer pooling share, under the names of their checkpoints.
 
+In both `norm` belongs to the backbone's states and `norm_context` to the trained latents; who asks whom differs.
 NV-Embed (arXiv:2405.17428, section 3.1): the tokens are the queries, the latents keys and values.
-Multi-layer trainable pooling (arXiv:2409.02727): the latents are the queries, the layers keys and values.
+Multi-layer trainable pooling (arXiv:2409.02727): the latents are the queries, the states keys and values.
 """
 
 import torch
@@ -13,21 +14,24 @@ class CrossAttentionBlocks(nn.ModuleList):
     """Cross-attention and feed-forward, each with a norm in front and a residual.
 
     Args:
-        size: width of queries, context and output.
+        size: width of states, latents and output.
         heads: number of heads.
         head_size: width of each head.
+        latents_ask: the latents are the queries, the states keys and values; else the other way round.
     """
 
-    def __init__(self, size: int, heads: int, head_size: int):
+    def __init__(self, size: int, heads: int, head_size: int, *, latents_ask: bool = False):
         super().__init__(
             [_Normed(CrossAttention(size, heads, head_size), size, context=True), _Normed(_FeedForward(size), size)]
         )
+        self.latents_ask = latents_ask
 
-    def forward(self, queries: torch.Tensor, context: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """queries `[B, Q, d]`, context `[B, C, d]`, mask bool `[B, C]` -> `[B, Q, d]`."""
+    def forward(self, states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """states `[B, S, d]`, latents `[B, L, d]` -> `[B, L, d]` where the latents ask, else `[B, S, d]`."""
         attend, feed = self
-        queries = queries + attend.fn(attend.norm(queries), attend.norm_context(context), mask)
-        return queries + feed.fn(feed.norm(queries))
+        hiddens, asked = attend.norm(states), attend.norm_context(latents)
+        answer = latents + attend.fn(asked, hiddens) if self.latents_ask else states + attend.fn(hiddens, asked)
+        return answer + feed.fn(feed.norm(answer))
 
 
 class _Normed(nn.Module):
@@ -47,13 +51,12 @@ class CrossAttention(nn.Module):
         self.to_kv = nn.Linear(size, 2 * heads * head_size, bias=False)
         self.to_out = nn.Linear(heads * head_size, size, bias=False)
 
-    def forward(self, queries: torch.Tensor, context: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, queries: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         keys, values = self.to_kv(context).chunk(2, dim=-1)
         queries, keys, values = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.to_q(queries), keys, values)
         )
-        seen = None if mask is None else mask[:, None, None, :]
-        return self.to_out(F.scaled_dot_product_attention(queries, keys, values, seen).transpose(1, 2).flatten(2))
+        return self.to_out(F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2))
 
 
 class _FeedForward(nn.Module):

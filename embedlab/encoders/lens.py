@@ -34,6 +34,7 @@ def load(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     max_length: int = 512,
+    keep_end: bool = True,
 ) -> SparseEncoder:
     """A LENS checkpoint: the backbone's weights, and the head as a pickled linear layer in lm_head.pth.
 
@@ -43,12 +44,13 @@ def load(
         device: torch device; None lets sentence-transformers choose.
         dtype: dtype of the weights; None is float32.
         max_length: tokens, with BOS and EOS.
+        keep_end: a text beyond `max_length` keeps its EOS; False: it loses it, as published.
 
     Raises:
         UserError: the head is missing or does not fit, or the attention is not bidirectional.
     """
     folder = local(source, revision)
-    template = Template(**TEMPLATE, max_length=max_length)
+    template = Template(**TEMPLATE, max_length=max_length, keep_end=keep_end)
     decoder = Decoder.read(folder, template, attention="bidirectional", dtype=dtype, padding_side="left")
     linear = _read_head(folder / "lm_head.pth").to(dtype or torch.float32)
     if linear.in_features != decoder.get_embedding_dimension():

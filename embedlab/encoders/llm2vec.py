@@ -31,6 +31,7 @@ def load(
     skip_instruction: bool = True,
     max_length: int = 512,
     text_max_length: int = 400,
+    keep_end: bool = True,
     language_model: bool = False,
     revision: str | None = None,
     device: str | None = None,
@@ -46,6 +47,7 @@ def load(
         skip_instruction: leave the instruction out of the mean.
         max_length: tokens in all.
         text_max_length: tokens of the text, cut at words.
+        keep_end: what follows the text stays where the input exceeds `max_length`; False: it is cut, as published.
         language_model: keep the head that generates, which masked next-token prediction trains with.
         revision: of `source`.
         device: torch device.
@@ -72,7 +74,9 @@ def load(
         bare=before + "{text}" + after,
         start=[tokenizer.bos_token] if tokenizer.bos_token else [],
         pooled="text" if skip_instruction else "all",
-        strip=True,
+        # The published code strips the whole string, in which a mark stands before the text; plain chat strips nothing.
+        strip="end" if before or after else "prompt",
+        keep_end=keep_end,
         max_length=max_length,
         text_max_length=text_max_length,
     )

@@ -64,6 +64,7 @@ def load(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     max_length: int = 4096,
+    keep_end: bool = True,
 ) -> SentenceTransformer:
     """Load the published checkpoint: `embedding_model.*` and `latent_attention_model.*` in safetensors.
 
@@ -73,6 +74,7 @@ def load(
         device: torch device; None lets sentence-transformers choose.
         dtype: dtype of the weights; None is float32.
         max_length: tokens, with BOS and EOS.
+        keep_end: a text beyond `max_length` keeps its EOS; False: it loses it, as published.
 
     Raises:
         UserError: a key is missing or misshapen (all of them are named), or the attention is not bidirectional.
@@ -99,7 +101,7 @@ def load(
     )
     attentions.apply(backbone, "bidirectional")
     pooling.load_state_dict(_below("latent_attention_model.", weights), assign=True)
-    template = Template(**TEMPLATE, max_length=max_length)
+    template = Template(**TEMPLATE, max_length=max_length, keep_end=keep_end)
     decoder = Decoder(backbone, read_tokenizer(folder), template, attention="bidirectional")
     modules = [decoder, pooling]
     if head.get("output_normalize", True):

@@ -1,11 +1,13 @@
 """Pooling And Attention (arXiv:2409.02727): five pairs of pooling and attention on one base, LoRA plus a trained head.
 
-The trained head lets latents attend to one state per layer (multi-layer), or to states of the last layer.
+The trained head lets latents attend to one state per layer (multi-layer), or to states of the last layer. What it
+reads, and the head's file attn_pool.pt, are those of github.com/yixuantt/PoolingAndAttn (57791d5).
 """
 
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -15,7 +17,7 @@ from embedlab.encoders.decoder import Decoder
 from embedlab.encoders.latent_attention import CrossAttentionBlocks
 from embedlab.encoders.llm2vec import merge_adapter
 from embedlab.encoders.pooling import TrainedPooling, masked_mean
-from embedlab.encoders.template import Template
+from embedlab.encoders.template import Row, Template
 from embedlab.encoders.weights import local, read_backbone, read_tokenizer, refuse
 from embedlab.errors import UserError
 
@@ -23,10 +25,11 @@ from embedlab.errors import UserError
 VARIANTS = {
     1: ("", "causal"),
     2: ("last_token", "causal"),
-    3: ("layers", "causal"),
+    3: ("last_of_layers", "causal"),
     4: ("tokens", "bidirectional"),
     5: ("layers", "bidirectional"),
 }
+HEAD_FILE = "attn_pool.pt"
 
 
 class TrainablePooling(TrainedPooling):
@@ -35,9 +38,9 @@ class TrainablePooling(TrainedPooling):
     Args:
         size: width of states and latents.
         layers: number of layers of the backbone.
-        reads: "layers", the mean of each layer over the tokens; "last_token", the last state of the last token;
-            "tokens", every last state, padding included as in the published code, so that the result depends on
-            the batch.
+        reads: "layers", the mean of each layer over the tokens; "last_of_layers", the last token of each layer;
+            "last_token", the last state of the last token; "tokens", every last state, padding included as in the
+            published code, so that the result depends on the batch.
         latents_number: number of latents.
         heads: number of heads.
         head_size: width of each head.
@@ -62,29 +65,64 @@ class TrainablePooling(TrainedPooling):
         self.heads = heads
         self.head_size = head_size
         self.latents = nn.Parameter(torch.randn(latents_number, size))
-        if reads == "layers":
+        if "layers" in reads:
             self.pos_emb = nn.Embedding(layers, size)
-        self.cross_attend_blocks = CrossAttentionBlocks(size, heads, head_size)
+        self.cross_attend_blocks = CrossAttentionBlocks(size, heads, head_size, latents_ask=True)
 
     def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        context = self._context(features)
-        latents = self.cross_attend_blocks(self.latents.expand(len(context), -1, -1), context)
+        hiddens = self._hiddens(features)
+        latents = self.cross_attend_blocks(hiddens, self.latents.expand(len(hiddens), -1, -1))
         features["sentence_embedding"] = latents.mean(1)
         return features
 
-    def _context(self, features: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _hiddens(self, features: dict[str, torch.Tensor]) -> torch.Tensor:
         """What the latents attend to, `[B, C, d]`."""
         states, mask = features["token_embeddings"], features["attention_mask"]
         if self.reads == "layers":
             means = [masked_mean(layer, mask) for layer in features["all_layer_embeddings"]]
             return torch.stack(means, dim=1) + self.pos_emb.weight
+        if self.reads == "tokens":
+            return states
+        row = torch.arange(len(states), device=mask.device)
+        last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(-1)
         if self.reads == "last_token":
-            last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(-1)
-            return states[torch.arange(len(states), device=mask.device), last][:, None]
-        return states
+            return states[row, last][:, None]
+        return torch.stack([layer[row, last] for layer in features["all_layer_embeddings"]], 1) + self.pos_emb.weight
 
     def get_embedding_dimension(self) -> int:
         return self.size
+
+    def save(self, output_path: str, *args, **kwargs) -> None:
+        """The weights go to attn_pool.pt, under the keys that the published code loads."""
+        self.save_config(output_path)
+        torch.save(
+            {key: value.detach().cpu() for key, value in self.state_dict().items()}, Path(output_path, HEAD_FILE)
+        )
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "TrainablePooling":
+        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
+        pooling = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
+        file = Path(cls.load_dir_path(model_name_or_path, subfolder=subfolder, **where), HEAD_FILE)
+        pooling.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        return pooling
+
+
+class BatchPaddedDecoder(Decoder):
+    """The decoder of variant 4, whose head also reads the padding: padded and positioned as the published code does.
+
+    Padding goes to the next multiple of 8 and takes positions of its own.
+    """
+
+    def pad(self, rows: list[Row]) -> dict[str, torch.Tensor]:
+        features = super().pad(rows)
+        missing = -features["input_ids"].shape[1] % 8
+        fill = {"input_ids": self.pad_id, "attention_mask": 0, "pooling_mask": 0}
+        padded = {key: F.pad(value, (missing, 0), value=fill[key]) for key, value in features.items()}
+        return padded | {"pad_to_multiple_of": 8}  # who cuts a batch to its longest text must ask again
+
+    def positions(self, attention_mask: torch.Tensor) -> torch.Tensor:
+        return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(attention_mask)
 
 
 def load(
@@ -120,9 +158,8 @@ def load(
     model = merge_adapter(read_backbone(base_folder, attention, dtype=dtype), folder)
     tokenizer = read_tokenizer(base_folder)
     template = Template(start=[tokenizer.bos_token], end=[tokenizer.eos_token], max_length=max_length)
-    decoder = Decoder(
-        model, tokenizer, template, attention=attention, padding_side="left", all_layers=reads == "layers"
-    )
+    kind = BatchPaddedDecoder if reads == "tokens" else Decoder
+    decoder = kind(model, tokenizer, template, attention=attention, padding_side="left", all_layers="layers" in reads)
     size = decoder.get_embedding_dimension()
     pooling = _read_head(folder, size, model.config.num_hidden_layers, reads, heads) if reads else None
     pooling = pooling.to(dtype or torch.float32) if pooling else Pooling(size, "lasttoken")
@@ -130,9 +167,9 @@ def load(
 
 
 def _read_head(folder: Path, size: int, layers: int, reads: str, heads: int) -> TrainablePooling:
-    file = folder / "attn_pool.pt"
+    file = folder / HEAD_FILE
     if not file.exists():
-        raise UserError(f"The folder {folder} holds no attn_pool.pt.", "Variant 1 is the one without a head.")
+        raise UserError(f"The folder {folder} holds no {HEAD_FILE}.", "Variant 1 is the one without a head.")
     weights = torch.load(file, map_location="cpu", weights_only=True)
     latents = weights["latents"].shape[0] if "latents" in weights else 768
     queries = weights.get("cross_attend_blocks.0.fn.to_q.weight")

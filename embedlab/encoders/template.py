@@ -1,8 +1,8 @@
 """From a text and its instruction to token ids, built by us.
 
 Tokenizers of one and the same model put BOS and EOS in or leave them out by version and by switch, and cut EOS off
-long texts. Here start and end tokens are placed by id, a long text loses its own end and nothing else, and the
-pooled positions follow from the ids.
+long texts. Here start and end tokens are placed by id, and the pooled positions follow from the ids. A long text loses
+its own end and nothing else; with `keep_end=False` the whole input is cut, as most of the published code does.
 """
 
 from collections.abc import Sequence
@@ -48,15 +48,18 @@ class Template:
     end: list[str] = field(default_factory=list)  # tokens at the end, e.g. ["</s>"]
     pooled: str = "all"  # one of POOLED
     prefix: str = ""  # in front of every prompt, e.g. examples for in-context learning
-    lead: str = ""  # in front of every text, and counted as text
-    strip: bool = False  # white space around prompt and text goes
+    lead: str = ""  # in front of every text, and counted as text; not where the prompt ends in it already
+    strip: str = ""  # white space that goes: around the "prompt", also at the "end" of the text, or on "both" sides
     apart: bool = False  # prompt and text are cut into pieces separately
     max_length: int = 512  # tokens in all
     text_max_length: int | None = None  # tokens of the text alone, cut at words (LLM2Vec)
+    keep_end: bool = True  # a text beyond max_length loses its own end; False: the input loses what stands last
 
     def __post_init__(self):
         if self.pooled not in POOLED:
             raise unknown("pooled span", self.pooled, POOLED, f"Valid: {', '.join(POOLED)}.")
+        if self.strip is True:  # as models were saved that stripped the text on both sides
+            self.strip = "both"
 
     def rows(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None) -> list[Row]:
         """One row per text; never longer than `max_length`, start and end tokens always present.
@@ -77,10 +80,10 @@ class Template:
                 "Shorten the instruction, or raise the maximal length.",
             )
         # What can never be read is not cut into pieces either.
-        texts = [text[: CHARACTERS_PER_TOKEN * self.max_length] for text in texts]
-        texts = [self.lead + (text.strip() if self.strip else text) for text in texts]
-        if self.text_max_length:
-            texts = [cut_at_words(tokenizer, text, self.text_max_length) for text in texts]
+        limit = CHARACTERS_PER_TOKEN * self.max_length
+        texts = [self._text(tokenizer, text, limit) for text in texts]
+        lead = "" if head.endswith(self.lead) else self.lead
+        texts = [lead + text for text in texts]
         own = pieces(tokenizer, [text + tail for text in texts]) if self.apart or self.pooled == "text" else None
         bodies = (
             [head_ids + ids for ids in own] if self.apart else pieces(tokenizer, [head + text + tail for text in texts])
@@ -88,19 +91,29 @@ class Template:
         rows = []
         for i, body in enumerate(bodies):
             whole = len(body)
-            if whole > room:
+            if whole > room and self.keep_end:
                 body = _fit(tokenizer, head, texts[i], tail, room) if tail else body[:room]
             # A model without start and end tokens has nothing to read in an empty text.
-            ids = start + body + end or [tokenizer.eos_token_id]
+            ids = (start + body + end)[: self.max_length] or [tokenizer.eos_token_id]
             first = {
                 "all": 0,
                 "after_prompt": len(head_ids) if prompt else 0,
                 "content": len(start) + len(head_ids),
-                "text": whole - len(own[i]) + len(start) if self.pooled == "text" else 0,
+                "text": len(start) + whole - len(own[i]) if self.pooled == "text" and own[i] else 0,
                 "end": len(ids) - len(end),
             }[self.pooled]
+            if self.pooled == "text" and len(start) + whole > self.max_length and not self.keep_end:
+                first = len(ids) - len(own[i])  # as published: counted from the end of what was cut
             rows.append(Row(ids, max(0, min(first, len(ids) - 1)), len(start) + len(head_ids)))
         return rows
+
+    def _text(self, tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> str:
+        """A text as it is put in: without the white space that goes, and cut where the method cuts by words."""
+        if self.strip == "both":
+            text = text.strip()
+        if self.text_max_length:
+            text = cut_at_words(tokenizer, text, self.text_max_length, self.max_length, rescue=self.keep_end)
+        return (text.rstrip() if self.strip == "end" else text)[:limit]
 
     def _around(self, prompt: str | None) -> tuple[str, str]:
         """What stands before and after the text."""
@@ -139,15 +152,19 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int
     return ids
 
 
-def cut_at_words(tokenizer: PreTrainedTokenizerBase, text: str, max_length: int) -> str:
+def cut_at_words(
+    tokenizer: PreTrainedTokenizerBase, text: str, max_length: int, measured: int, *, rescue: bool = True
+) -> str:
     """LLM2Vec's rule: keep the share of the words that the tokens exceed the limit by, until the text fits.
 
-    A text without spaces would become empty; it is left to the cut by tokens instead.
+    As published, lengths are measured on what the model would read, so none is above `measured` tokens. A text without
+    white space becomes empty by this rule; with `rescue` it is left to the cut by tokens instead.
     """
-    while (length := len(pieces(tokenizer, [text])[0])) > max_length:
+    limit = CHARACTERS_PER_TOKEN * measured
+    while (length := min(measured, len(pieces(tokenizer, [text[:limit]])[0]))) > max_length:
         words = text.split()
         shorter = " ".join(words[: int(len(words) * max_length / length)])
-        if not shorter:
+        if not shorter and rescue:
             return text
         text = shorter
     return text

@@ -89,7 +89,8 @@ def multi_layer(
 
     model = _read(base, Template(max_length=max_length), attention, padding_side="left", all_layers=True)
     size, layers = model.get_embedding_dimension(), model.model.config.num_hidden_layers
-    return _dense([model, TrainablePooling(size, layers, "layers", latents, heads, head_size), Normalize()])
+    reads = "last_of_layers" if attention == "causal" else "layers"
+    return _dense([model, TrainablePooling(size, layers, reads, latents, heads, head_size), Normalize()])
 
 
 def genc(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:

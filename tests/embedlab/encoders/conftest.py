@@ -61,7 +61,7 @@ def _in_context(folder):
 def _pooling_and_attn(folder, variant=5):
     base = checkpoints.write_backbone(folder / "base", "mistral")
     adapter = checkpoints.write_adapter(folder / "adapter", base, seed=3)
-    checkpoints.write_attn_pool(adapter, layers=pooling_and_attn.VARIANTS[variant][0] == "layers")
+    checkpoints.write_attn_pool(adapter, layers="layers" in pooling_and_attn.VARIANTS[variant][0])
     return pooling_and_attn.load(adapter, base=base, variant=variant, heads=2, device="cpu", max_length=64)
 
 

@@ -80,11 +80,14 @@ def layer_norm(states, weight, bias):
     return centred / torch.sqrt((centred**2).mean(-1, keepdim=True) + 1e-5) * weight + bias
 
 
-def cross_attention(queries, context, weights, heads, block="cross_attend_blocks"):
-    """The block of 1.3's table on `queries [Q, d]` and `context [C, d]`, from the stored tensors by their names."""
+def cross_attention(queries, context, weights, heads, block="cross_attend_blocks", names=("norm", "norm_context")):
+    """The block on `queries [Q, d]` and `context [C, d]`, from the stored tensors by their names.
+
+    `names` are the norms of queries and context: NV-Embed's, or the other way round in Pooling and Attention.
+    """
     w = {key.removeprefix(f"{block}."): value for key, value in weights.items() if key.startswith(block)}
-    normed = layer_norm(queries, w["0.norm.weight"], w["0.norm.bias"])
-    seen = layer_norm(context, w["0.norm_context.weight"], w["0.norm_context.bias"])
+    normed = layer_norm(queries, w[f"0.{names[0]}.weight"], w[f"0.{names[0]}.bias"])
+    seen = layer_norm(context, w[f"0.{names[1]}.weight"], w[f"0.{names[1]}.bias"])
     inner = len(w["0.fn.to_q.weight"])
     k, v = w["0.fn.to_kv.weight"][:inner], w["0.fn.to_kv.weight"][inner:]
     q = torch.einsum("qd,hid->hqi", normed, w["0.fn.to_q.weight"].view(heads, inner // heads, -1))

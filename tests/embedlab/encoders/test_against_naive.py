@@ -55,7 +55,7 @@ def llm2vec(model, text, prompt):
 
 
 def genc(model, text, prompt):
-    head = "<|start_header_id|>user<|end_header_id|>\n\n" + prompt
+    head = "<|start_header_id|>user<|end_header_id|>\n\n" + (prompt or ".")
     marks = model.tokenizer.convert_tokens_to_ids(["<|begin_of_text|>", "<|end_of_text|>"])
     ids = [marks[0], *ids_of(model, f"{head}\n{text}<|eot_id|>\n"), marks[1]]
     states = last_states(model[0].model, ids, everyone)
@@ -78,17 +78,22 @@ def pooling_and_attn(variant):
     def reference(model, text, prompt):
         decoder = model[0]
         ids = [1, *ids_of(model, prompt + text), 2]
-        sees = everyone if variant in (4, 5) else causal
+        padding = -len(ids) % 8 if variant == 4 else 0  # tokens that nobody sees, and that are pooled
+        ids = [decoder.pad_id] * padding + ids
+        sees = causal if variant < 4 else lambda row, column, layer: column >= padding
         layers = decoder_states(decoder.model, decoder.model.embed_tokens.weight[ids], sees)
         if variant == 1:
             return unit(layers[-1][-1])
-        head = model[1]
-        if variant in (3, 5):
-            layers = [*layers[:-2], layers[-1]]  # the last layer's states are those after the final norm
-            context = torch.stack([layer.mean(0) for layer in layers]) + head.pos_emb.weight
-        else:
-            context = layers[-1][-1:] if variant == 2 else layers[-1]
-        return unit(cross_attention(head.latents, context, head.state_dict(), heads=2).mean(0))
+        head, normed = model[1], layers[-1]  # the last layer's states are those after the final norm
+        each = [*layers[:-2], normed]
+        context = {
+            2: lambda: normed[-1:],
+            3: lambda: torch.stack([layer[-1] for layer in each]) + head.pos_emb.weight,
+            4: lambda: normed,
+            5: lambda: torch.stack([layer.mean(0) for layer in each]) + head.pos_emb.weight,
+        }[variant]()
+        names = "norm_context", "norm"
+        return unit(cross_attention(head.latents, context, head.state_dict(), heads=2, names=names).mean(0))
 
     return reference
 
