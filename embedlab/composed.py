@@ -1,7 +1,7 @@
 """Composed models: from an expression such as `rrf(bm25, all-minilm-l6-v2)` to its loaded parts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,12 +77,32 @@ def index_of(leaf: Leaf, kind: str, asked: str = "") -> str:
     return leaf.index or (asked if asked and isinstance(make(asked), takes) else default)
 
 
+def fitting(kind: str, asked: Sequence[str]) -> list[str]:
+    """The indexes that a model of this kind is searched through: of those asked for the ones that take what it gives.
+
+    Where none does, it is the kind's own; "" for models that rerank, which have no index.
+    """
+    if kind not in TAKES:
+        return [""]
+    takes, default = TAKES[kind]
+    return [index for index in asked if isinstance(make(index), takes)] or [default]
+
+
+def parts(name: str) -> list[Card]:
+    """The cards of the models that a name stands for."""
+    return list(_cards(expressions.parse(name)).values()) if expressions.is_composed(name) else [models.find(name)]
+
+
+def is_known(card: Card) -> bool:
+    """Whether the card tells the model's kind already: that of a hub model shows only once it is here."""
+    return card.method not in ("auto", "file") or Path(card.source).is_dir()
+
+
 def _cards(tree: Expression) -> dict[str, Card]:
     """The card of every model named, checked; a hub model's kind shows only once it is here."""
     names = dict.fromkeys([*(leaf.name for leaf in tree.leaves()), *tree.stages()])
     cards = {name: models.find(name) for name in names}
-    known = {n: card for n, card in cards.items() if card.method not in ("auto", "file") or Path(card.source).is_dir()}
-    _check(tree, known)
+    _check(tree, {name: card for name, card in cards.items() if is_known(card)})
     return cards
 
 

@@ -10,6 +10,8 @@ from importlib import import_module
 
 import typer
 
+from embedlab.cli._command import Command
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
@@ -44,9 +46,11 @@ def _register() -> None:
     for name in COMMANDS:
         module = import_module(f"embedlab.cli.{name.replace('-', '_')}")
         if hasattr(module, "commands"):
+            for command in module.commands.registered_commands:
+                command.cls = Command
             app.add_typer(module.commands, name=name)
         else:
-            app.command(name)(module.command)
+            app.command(name, cls=Command)(module.command)
 
 
 @app.callback()

@@ -37,12 +37,12 @@ def command(
     task: Tasks = None,
     benchmark: Benchmarks = None,
     index: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="faiss:flat, torch, faiss:hnsw32, ...; a comma-separated list is a grid. "
-            "bm25 always searches through Lucene."
+            help="faiss:flat (the default), torch, faiss:hnsw32, ...; a comma-separated list is a grid. Each model "
+            "is searched through those that take what it gives, else its own: bm25 through lucene, for example."
         ),
-    ] = "faiss:flat",
+    ] = None,
     layers: Annotated[str | None, typer.Option(help="Layers to evaluate, e.g. 2,4,6.")] = None,
     dims: Annotated[str | None, typer.Option(help="Dimensions to cut to, e.g. 32,64,128.")] = None,
     precision: Annotated[str, typer.Option(help="float32, float16, int8, binary; a list is a grid.")] = "float32",
@@ -99,7 +99,7 @@ def command(
         )
     encoding = EncodingOptions(store_dtype=store_dtype, batch_tokens=batch_tokens, workers=workers, compiled=compiled)
     view_grid = {
-        "indexes": _words("--index", index),
+        "indexes": () if index is None else _words("--index", index),
         "layers": _numbers("--layers", layers),
         "dims": _numbers("--dims", dims),
         "precisions": _words("--precision", precision),

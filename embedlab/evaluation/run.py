@@ -15,10 +15,10 @@ from embedlab.evaluation.options import EncodingOptions
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.record import asked, run_record
 from embedlab.evaluation.task_run import evaluate_task
+from embedlab.evaluation.unused import refuse_unused
 from embedlab.models import LoadedModel
 from leaderboard import records
 from leaderboard.store import Store
-from retrievers import make
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Request:
 
     models: Sequence[str]
     tasks: Sequence[str]
-    indexes: Sequence[str] = ("faiss:flat",)
+    indexes: Sequence[str] = ()  # none: each model's own
     layers: Sequence[int | None] = (None,)
     dims: Sequence[int | None] = (None,)
     precisions: Sequence[str] = ("float32",)
@@ -63,10 +63,11 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     """
     reporter = reporter or Reporter(request.db)
     names = list(dict.fromkeys(request.models))
-    for spec in request.indexes:
-        make(spec)  # an unknown index is refused before any work
     cards = [composed.find(name) for name in names]
+    refuse_unused(request, names)
     selected = tasks.resolve(request.tasks, data_dir=request.data_dir, split=request.split)
+    if request.data_dir and not any(tasks.is_mirrored(task, request.data_dir) for task in selected):
+        reporter.say(f"Nothing in {request.data_dir} belongs to these tasks.")
     store, outcome = Store(request.db), Outcome()
     for name, card in zip(names, cards, strict=True):
         todo = [task for task in selected if _applies(card, task, reporter)]
@@ -96,6 +97,9 @@ def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encode
     """The model with its vector store: by part for a composed one, None for one that gives no vectors."""
     if isinstance(model, composed.ComposedModel):
         return {name: _encoder(request, part, reporter) for name, part in model.parts.items()}
+    if model.card.kind not in ("dense", "sparse") and request.encoding != EncodingOptions():
+        options = "--store-dtype, --batch-tokens, --workers and --compile"
+        reporter.say(f"{model.name} gives no vectors to keep: {options} are not for it.")
     if not model.device:  # bm25
         return None
     return Encoder(model, request.encoding, reporter=reporter)

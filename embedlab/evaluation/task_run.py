@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from numbers import Real
 
+from embedlab.composed import fitting
 from embedlab.errors import UserError
 from embedlab.evaluation import composed, retrieval
 from embedlab.evaluation.cross import score_candidates
@@ -14,11 +15,6 @@ from embedlab.evaluation.mteb_encoder import MtebEncoder
 from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.evaluation.views import View, cross
 from embedlab.tasks.fresh import fresh
-
-# Kinds of model whose vectors (or texts, or pairs) only some indexes take; the first is used where none is asked for.
-_OWN_INDEXES = {
-    "lexical": ("lucene",), "sparse": ("sparse", "seismic", "lucene:impact"), "cross": ("",), "multi-vector": ("",)
-}  # fmt: skip
 
 
 def evaluate_task(
@@ -61,10 +57,10 @@ def _together(task) -> list[list[str]]:
 def _views(request, model) -> list[View]:
     kind = model.card.kind
     if kind == "hybrid":
-        return composed.views(model, request.indexes)
-    if kind in _OWN_INDEXES:
-        fitting = [index for index in request.indexes if index.startswith(_OWN_INDEXES[kind])]
-        return [View(index=index) for index in fitting or _OWN_INDEXES[kind][:1]]
+        return composed.views(model, request.indexes or [""])
+    indexes = fitting(kind, request.indexes)
+    if kind != "dense":
+        return [View(index=index) for index in indexes]
     pairs = model.fact("views")
     pairs = pairs if pairs == "any" else [tuple(pair) for pair in pairs]
     if request.diagonal:
@@ -73,8 +69,8 @@ def _views(request, model) -> list[View]:
                 f"{model.name} declares no pairs of layer and dimensions.",
                 "Leave --views out and give --layers and --dims.",
             )
-        return cross((), (), request.precisions, request.indexes, pairs=pairs)
-    asked = cross(request.layers, request.dims, request.precisions, request.indexes)
+        return cross((), (), request.precisions, indexes, pairs=pairs)
+    asked = cross(request.layers, request.dims, request.precisions, indexes)
     if pairs == "any" and not any(view.layer for view in asked):
         if wrong := [view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim]:
             raise UserError(

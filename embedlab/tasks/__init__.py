@@ -47,6 +47,8 @@ def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | 
     from embedlab.hub import settle
     from embedlab.tasks import catalogue, local
 
+    if data_dir is not None:
+        local.check_mirror(Path(data_dir))
     if not all(catalogue.is_here(name) for name in names):
         settle()  # before mteb is imported, whose libraries read then whether they are offline
     tasks = {}
@@ -58,6 +60,11 @@ def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | 
                 local.attach(task, Path(data_dir))
             tasks.setdefault((task.metadata.name, *getattr(task, "sources", ())), task)
     return list(tasks.values())
+
+
+def is_mirrored(task, data_dir: Path) -> bool:
+    """Whether the task reads its data from the mirror `data_dir`."""
+    return any(source.is_relative_to(data_dir) for source in getattr(task, "sources", ()))
 
 
 def load(task):

@@ -22,6 +22,8 @@ def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path 
     Raises:
         UserError: no such type or benchmark.
     """
+    if data_dir:
+        local.check_mirror(data_dir)
     if benchmark:
         found = [_task_row(task.metadata, _place(task, data_dir)) for task in _members(benchmark, data_dir)]
     else:

@@ -18,8 +18,7 @@ from embedlab.tasks import beir, tables
 
 def attach(task, data_dir: Path) -> bool:
     """Make mteb's `task` read from its entry in the mirror `data_dir`; False where there is none."""
-    if not data_dir.is_dir():
-        raise UserError(f"--data-dir: there is no folder {data_dir}.", "Give a folder with one entry per task.")
+    check_mirror(data_dir)
     entries = sorted(data_dir.iterdir())
     folder = next((entry for entry in entries if entry.is_dir() and plain(entry.name) in known_as(task)), None)
     if folder:
@@ -30,6 +29,12 @@ def attach(task, data_dir: Path) -> bool:
     if files:
         read_from(task, files)
     return bool(files)
+
+
+def check_mirror(data_dir: Path) -> None:
+    """Refuse a mirror that does not exist."""
+    if not data_dir.is_dir():
+        raise UserError(f"--data-dir: there is no folder {data_dir}.", "Give a folder with one entry per task.")
 
 
 def read_from(task, sources: list[Path]) -> None:
