@@ -110,8 +110,13 @@ def test_a_fusion_is_evaluated(cli, home, folder, tiny_folder):
 
 def test_a_chain_reranks_and_says_what_it_cost(cli, home, folder, ranker, tiny_folder):
     expression = f"rrf(bm25, {tiny_folder}@torch) >> rerank({ranker}, depth=7)"
-    code, out, err = cli("eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json", "--dims", 8)
+    command = ("eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json")
+    code, _, err = cli(*command, "--dims", 8)
+    assert code == 2 and "are for dense models, and none is here" in err
+    code, out, err = cli(*command, "--dims", 8, "--model", tiny_folder)
     assert code == 0 and "is seen in full" in err
+    code, out, err = cli(*command)
+    assert code == 0, err
     (run,) = json.loads(out)["runs"]
     assert run["dim"] is None
     assert run["model"] == "rrf(bm25, tiny@torch) >> rerank(ranker, depth=7)"
