@@ -19,7 +19,9 @@ class TwoDimensional(nn.Module):
 
         L(full) + L(m) / m + T log(2 + m) KL(m || full)  +  L(full[:d]) + L(m[:d]) / m
 
-    L is InfoNCE on cosine; the divergence compares the softmax over each vector's components, T = 1.
+    L is InfoNCE on cosine, which is the authors' loss for pairs; for triples they add terms on cosines and angles, left
+    out here. The divergence compares the softmax over each vector's components, T = 1. Its teacher is not detached: the
+    full model moves towards its inner layer too (github.com/SeanLee97/AnglE at 347bbb6, `AngleTDMSETrainer`).
 
     Args:
         model: any model of which layers are defined.
@@ -47,7 +49,13 @@ class TwoDimensional(nn.Module):
         layer = int(torch.randint(1, self.layers, ()))
         dim = self.dims[int(torch.randint(len(self.dims), ()))]
         outputs = [layer_outputs(self.model, features, [layer, self.layers]) for features in sentence_features]
-        inner, full = ([output[i] for output in outputs] for i in (0, 1))
+        return self.compute_loss_from_embeddings(outputs, layer=layer, dim=dim)
+
+    def compute_loss_from_embeddings(
+        self, embeddings: list[torch.Tensor], labels=None, *, layer: int, dim: int
+    ) -> dict[str, torch.Tensor]:
+        """The terms, from one tensor `[2, B, width]` per column: the inner layer's vectors, and the full model's."""
+        inner, full = ([column[i] for column in embeddings] for i in (0, 1))
         return {
             "full": self._ranking(full) + self._ranking(full, dim),
             "inner": (self._ranking(inner) + self._ranking(inner, dim)) / layer,
@@ -60,5 +68,5 @@ class TwoDimensional(nn.Module):
 
     def _divergence(self, inner: list[torch.Tensor], full: list[torch.Tensor]) -> torch.Tensor:
         student = (torch.cat(inner).float() / self.temperature).log_softmax(-1)
-        teacher = (torch.cat(full).detach().float() / self.temperature).softmax(-1)
+        teacher = (torch.cat(full).float() / self.temperature).softmax(-1)
         return F.kl_div(student, teacher, reduction="batchmean")

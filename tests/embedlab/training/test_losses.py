@@ -70,7 +70,7 @@ def test_own_negatives_ignore_the_rest_of_the_batch(dense):
 
 def test_starbucks_sums_ranking_and_divergence_over_its_sizes(starbucks):
     features = columns(starbucks, QUERIES[:4], TEXTS[:4])
-    loss = Starbucks(starbucks, similarity="dot", temperature=0.5)
+    loss = Starbucks(starbucks, scale=2.0)
     found = loss(features)
     from embedlab.encoders.matryoshka import encode_views
 
@@ -78,13 +78,11 @@ def test_starbucks_sums_ranking_and_divergence_over_its_sizes(starbucks):
         {pair: torch.tensor(view) for pair, view in encode_views(starbucks, texts[:4], PAIRS).items()}
         for texts in (QUERIES, TEXTS)
     )
-    scores = {pair: query[pair] @ document[pair].T for pair in PAIRS}
+    scores = {pair: 2 * query[pair] @ document[pair].T for pair in PAIRS}
     targets = torch.arange(4)
     ranking = sum(F.cross_entropy(score, targets) for score in scores.values())
-    teacher = (scores[4, 32] / 0.5).softmax(-1)
-    divergence = sum(
-        (teacher * (teacher.log() - (scores[pair] / 0.5).log_softmax(-1))).sum(-1).mean() for pair in PAIRS[:-1]
-    )
+    teacher = scores[4, 32].softmax(-1)
+    divergence = sum((teacher * (teacher.log() - scores[pair].log_softmax(-1))).sum(-1).mean() for pair in PAIRS[:-1])
     assert torch.allclose(found["ranking"], ranking, rtol=1e-4)
     assert torch.allclose(found["distillation"], divergence, rtol=1e-3)
 
