@@ -1,33 +1,39 @@
 """Masked auto-encoding from a bottleneck: the encoder's CLS state must let a weak decoder restore the text.
 
-DupMAE, i.e. RetroMAE v2 (arXiv:2211.08769), and Starbucks' SMAE (arXiv:2410.13230). Both read one column and train
-sentence-transformers' `Transformer` around a BERT-like encoder.
+DupMAE, i.e. RetroMAE v2 (arXiv:2211.08769, github.com/staoxiao/RetroMAE), and Starbucks' SMAE (arXiv:2410.13230,
+github.com/ielab/Starbucks). Both read one column, mask whole words, and train sentence-transformers' `Transformer`
+around a BERT. The head is BERT's own where the base's folder holds one, as bert-base-uncased does, else a new one.
 """
 
+from copy import deepcopy
+
 import torch
-import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
 from torch import nn
+from transformers.models.bert.modeling_bert import BertAttention, BertIntermediate, BertOutput
 
 from embedlab.encoders.matryoshka import View, trained_views
-from embedlab.training.losses.language import IGNORED, MaskedHead, mask_tokens, token_loss
+from embedlab.errors import UserError
+from embedlab.training.losses.language import MaskedHead, bert_head, token_loss
+from embedlab.training.losses.masking import IGNORED, budget, corrupt, number_words, whole_words, word_starts
 
 
 class DecoderLayer(nn.Module):
-    """One transformer layer that reads the bottleneck: queries `[B, L, d]`, context `[B, L, d]` -> `[B, L, d]`."""
+    """A new BERT layer whose keys and values are another sequence's: queries, context `[B, L, d]` -> `[B, L, d]`."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, encoder):
         super().__init__()
-        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.norm = nn.LayerNorm(width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.feed_norm = nn.LayerNorm(width)
+        self.attention = BertAttention(encoder.config, is_cross_attention=True)
+        self.intermediate = BertIntermediate(encoder.config)
+        self.output = BertOutput(encoder.config)
+        self.apply(encoder._init_weights)
 
-    def forward(self, queries: torch.Tensor, context: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """`hidden` bool `[B, L, L]`: True where the row's token must not see the column's."""
-        hidden = hidden.repeat_interleave(self.attention.num_heads, dim=0)
-        states = self.norm(queries + self.attention(queries, context, context, attn_mask=hidden, need_weights=False)[0])
-        return self.feed_norm(states + self.feed(states))
+    def forward(self, queries: torch.Tensor, context: torch.Tensor, unseen: torch.Tensor) -> torch.Tensor:
+        """`unseen` bool `[B, L, L]`: True where the row's token must not see the column's."""
+        states, _ = self.attention(
+            queries, encoder_hidden_states=context, encoder_attention_mask=_additive(unseen, queries.dtype)
+        )
+        return self.output(self.intermediate(states), states)
 
 
 class _AutoEncoding(nn.Module):
@@ -35,31 +41,39 @@ class _AutoEncoding(nn.Module):
         super().__init__()
         self.model = model
         self.encoder = model[0].model
+        if self.encoder.config.model_type != "bert":
+            raise UserError(
+                f"This pre-training needs a BERT, and the base is of type {self.encoder.config.model_type}.",
+                "Give a base such as google-bert/bert-base-uncased.",
+            )
         self.encoder_share = encoder_share
         self.decoder_share = decoder_share
-        config = self.encoder.config
-        self.head = MaskedHead(self.vocabulary)
-        self.decoder = DecoderLayer(config.hidden_size, config.num_attention_heads)
+        self.head: MaskedHead = bert_head(self.encoder)
+        tokenizer = model.tokenizer
+        self.register_buffer("starts", word_starts(tokenizer), persistent=False)
+        self.register_buffer("special", torch.tensor(sorted(set(tokenizer.all_special_ids))), persistent=False)
 
-    @property
-    def vocabulary(self) -> torch.Tensor:
-        return self.encoder.get_input_embeddings().weight
+    def _restore(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        weight, head = self.encoder.get_input_embeddings().weight, self.head
+        return token_loss(head.factor * head(states), targets, weight, head.vocabulary_bias)
 
-    def _masked(self, features: dict, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def _corrupt(self, ids: torch.Tensor, predicted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         tokenizer = self.model.tokenizer
-        mask_id = tokenizer.mask_token_id
-        return mask_tokens(features["input_ids"], features["attention_mask"], share, mask_id, tokenizer, keep=0.2)
+        predicted = predicted & ~torch.isin(ids, self.special)
+        return corrupt(ids, predicted, tokenizer.mask_token_id, len(tokenizer))
 
 
 class DupMAE(_AutoEncoding):
     """MLM in the encoder, a one-layer enhanced decoder on CLS, and a bag of words from the other tokens.
 
     Args:
-        model: its first module is a `Transformer` around a BERT-like encoder.
+        model: its first module is a `Transformer` around a BERT.
         encoder_share: of tokens masked in the encoder.
         decoder_share: of tokens that each position of the decoder cannot see.
         bow_weight: of the bag of words.
     """
+
+    MASKS = 256  # at most so many draws per text; each position of the decoder takes one of them
 
     def __init__(
         self,
@@ -70,51 +84,67 @@ class DupMAE(_AutoEncoding):
     ):
         super().__init__(model, encoder_share, decoder_share)
         self.bow_weight = bow_weight
+        self.decoder = DecoderLayer(self.encoder)
 
     def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
-        features = sentence_features[0]
+        ids, mask = sentence_features[0]["input_ids"], sentence_features[0]["attention_mask"].bool()
+        words = number_words(ids, _inner(mask), self.starts)
+        (predicted,) = whole_words(words, budget(mask.sum(-1), self.encoder_share))
+        hidden_ids, targets = self._corrupt(ids, predicted)
+        return self.terms(sentence_features[0], hidden_ids, targets, self._unseen(words, mask))
+
+    def terms(self, features: dict, hidden_ids, targets, unseen) -> dict[str, torch.Tensor]:
+        """The three terms, given what the draws decided.
+
+        Args:
+            features: of the whole texts.
+            hidden_ids: `[B, L]`, the encoder's input; targets alike.
+            unseen: bool `[B, L, L]`, what each position of the decoder cannot see.
+        """
         ids, mask = features["input_ids"], features["attention_mask"].bool()
-        hidden_ids, targets = self._masked(features, self.encoder_share)
         states = self.model[0](features | {"input_ids": hidden_ids})["token_embeddings"]
         cls = states[:, :1]
-
-        embedded = self.encoder.embeddings(input_ids=ids)
-        positions = self.encoder.embeddings(inputs_embeds=torch.zeros_like(embedded))
-        context = torch.cat([cls, embedded[:, 1:]], dim=1)
-        decoded = self.decoder(cls + positions, context, self._unseen(mask))
-        restored = ids.masked_fill(~mask, IGNORED)
-        restored[:, 0] = IGNORED
+        context = torch.cat([cls, self.encoder.embeddings(input_ids=ids)[:, 1:]], dim=1)
+        queries = self.encoder.embeddings(inputs_embeds=cls.expand_as(context))  # with position and type, and normed
+        decoded = self.decoder(queries, context, unseen)
         return {
-            "encoder": token_loss(self.head(states), targets, self.vocabulary),
-            "decoder": token_loss(self.head(decoded), restored, self.vocabulary),
+            "encoder": self._restore(states, targets),
+            "decoder": self._restore(decoded, ids.masked_fill(~_inner(mask), IGNORED)),
             "bag_of_words": self.bow_weight * self._bag_of_words(states, ids, mask),
         }
 
-    def _unseen(self, mask: torch.Tensor) -> torch.Tensor:
-        """Each token sees CLS and its own random part of the others, never itself or padding."""
-        batch, length = mask.shape
-        unseen = torch.rand(batch, length, length, device=mask.device) < self.decoder_share
+    def _unseen(self, words: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Each position sees CLS, [SEP] and its own random part of the words; never itself or padding."""
+        batch, length = words.shape
+        draws = min(length, self.MASKS)
+        budgets = budget(mask.sum(-1), self.decoder_share).repeat_interleave(draws)
+        (hidden,) = whole_words(words.repeat_interleave(draws, dim=0), budgets)
+        taken = torch.randint(draws, (batch, length, 1), device=words.device).expand(-1, -1, length)
+        unseen = hidden.view(batch, draws, length).gather(1, taken)
         unseen |= torch.eye(length, dtype=torch.bool, device=mask.device) | ~mask[:, None, :]
-        unseen[:, :, 0] = False
+        unseen[:, 0, 0] = False  # so that CLS sees something whatever was drawn; it is no target
         return unseen
 
     def _bag_of_words(self, states, ids, mask) -> torch.Tensor:
-        """Cross-entropy of the maximal logits over the tokens, CLS aside, to the set of the text's tokens."""
-        logits = F.linear(self.head(states[:, 1:]), self.vocabulary).float()
+        """Cross-entropy of the maximal logits over the tokens, CLS aside, to the set of the text's tokens.
+
+        Each token of the set weighs 1 / number of tokens: repeats lower the sum, as in the authors' code.
+        """
+        weight = self.encoder.get_input_embeddings().weight
+        transformed = self.head.factor * self.head(states[:, 1:])
+        logits = nn.functional.linear(transformed, weight, self.head.vocabulary_bias).float()
         scores = logits.masked_fill(~mask[:, 1:, None], -torch.inf).amax(1).log_softmax(-1)
-        special = torch.tensor(self.model.tokenizer.all_special_ids, device=ids.device)
-        real = mask & ~torch.isin(ids, special)
-        bag = torch.zeros_like(scores)
-        bag.scatter_add_(1, ids, real.float())
-        bag = (bag > 0).float()
-        return -(scores * bag / bag.sum(-1, keepdim=True).clamp(min=1)).sum(-1).mean()
+        inner = _inner(mask)
+        bag = torch.zeros_like(scores).scatter_add_(1, ids, inner.float()).clamp(max=1)
+        return -(scores * bag / inner.sum(-1, keepdim=True).clamp(min=1)).sum(-1).mean()
 
 
 class SMAE(_AutoEncoding):
     """Starbucks' pre-training: for each size, MLM at its layer and width, and a decoder from its CLS.
 
     The mean over the sizes of (MLM + MAE) / 2. The heads are shared; a narrower state uses the first columns of the
-    dense layer. The decoder reads a narrow CLS filled up with zeros (the paper leaves it open).
+    dense layer, and that transform also widens the narrow CLS for the decoder. The decoder is one layer that starts as
+    the base's first. Both masks of a text are nested: what the encoder must predict the decoder must too.
 
     Args:
         model: of `embedlab.encoders.starbucks`.
@@ -132,22 +162,40 @@ class SMAE(_AutoEncoding):
     ):
         super().__init__(model, encoder_share, decoder_share)
         self.pairs = [tuple(pair) for pair in pairs or trained_views(model)]
+        self.decoder = deepcopy(self.encoder.encoder.layer[0])
 
     def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
-        features = sentence_features[0]
-        mask = features["attention_mask"].bool()
-        hidden_ids, targets = self._masked(features, self.encoder_share)
-        more_hidden, wanted = self._masked(features, self.decoder_share)
-        output = self.encoder(
-            input_ids=hidden_ids, attention_mask=features["attention_mask"], output_hidden_states=True
-        )
+        ids, mask = sentence_features[0]["input_ids"], sentence_features[0]["attention_mask"].bool()
+        words = number_words(ids, mask & ~torch.isin(ids, self.special), self.starts)
+        lengths = mask.sum(-1)
+        masks = whole_words(words, budget(lengths, self.encoder_share), budget(lengths, self.decoder_share))
+        return self.terms(sentence_features[0], *(self._corrupt(ids, predicted) for predicted in masks))
+
+    def terms(self, features: dict, encoder: tuple, decoder: tuple) -> dict[str, torch.Tensor]:
+        """The two terms, given what the draws decided: ids with masks, and targets, of encoder and decoder."""
+        mask = features["attention_mask"]
+        hidden_ids, targets = encoder
+        more_hidden, wanted = decoder
+        output = self.encoder(input_ids=hidden_ids, attention_mask=mask, output_hidden_states=True)
         embedded = self.encoder.embeddings(input_ids=more_hidden)
-        padding = (~mask)[:, None, :].expand(-1, mask.shape[1], -1)
+        padding = _additive(~mask.bool()[:, None, :].expand(-1, mask.shape[1], -1), embedded.dtype)
         mlm, mae = [], []
         for layer, dim in self.pairs:
             states = output.hidden_states[layer][..., :dim]
-            mlm.append(token_loss(self.head(states), targets, self.vocabulary))
-            cls = F.pad(states[:, :1], (0, embedded.shape[-1] - dim))
-            context = torch.cat([cls, embedded[:, 1:]], dim=1)
-            mae.append(token_loss(self.head(self.decoder(context, context, padding)), wanted, self.vocabulary))
+            mlm.append(self._restore(states, targets))
+            context = torch.cat([self.head(states[:, :1]), embedded[:, 1:]], dim=1)
+            mae.append(self._restore(self.decoder(context, attention_mask=padding), wanted))
         return {"mlm": torch.stack(mlm).mean() / 2, "mae": torch.stack(mae).mean() / 2}
+
+
+def _inner(mask: torch.Tensor) -> torch.Tensor:
+    """bool `[B, L]`: the text's own tokens, without CLS at its start and [SEP] at its end."""
+    inner = mask.clone()
+    inner[:, 0] = False
+    inner[torch.arange(len(mask)), mask.sum(-1) - 1] = False
+    return inner
+
+
+def _additive(unseen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """`[B, L, L]` bool -> `[B, 1, L, L]`: what attention adds to its scores, whichever kernel runs it."""
+    return torch.zeros_like(unseen, dtype=dtype).masked_fill(unseen, torch.finfo(dtype).min)[:, None]

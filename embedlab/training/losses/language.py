@@ -4,11 +4,12 @@ import torch
 import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
 from torch import nn
+from transformers import BertForMaskedLM, BertModel
+from transformers.utils import logging
 
 from embedlab.encoders.decoder import Decoder
 from embedlab.errors import UserError
-
-IGNORED = -100
+from embedlab.training.losses.masking import IGNORED, mask_id, mask_tokens
 
 
 class NextToken(nn.Module):
@@ -37,20 +38,23 @@ class MaskedNextToken(nn.Module):
     Args:
         model: its first module is a bidirectional `Decoder`.
         mask_token: what stands for a masked token; the paper takes "_".
-        share: of the tokens that are masked.
+        share: of the tokens that are predicted.
+        all_masked: put the mask in the place of all of them, as for the authors' Mistral (share 0.8). Else BERT's
+            80/10/10 rule holds, as for their Llamas (share 0.2).
     """
 
-    def __init__(self, model: SentenceTransformer, mask_token: str = "_", share: float = 0.2):
+    def __init__(self, model: SentenceTransformer, mask_token: str = "_", share: float = 0.2, all_masked: bool = False):
         super().__init__()
         self.model = model
         self.mask_id = mask_id(model.tokenizer, mask_token)
         self.share = share
+        self.keep = 0.0 if all_masked else 0.2
 
     def forward(self, sentence_features, labels=None) -> torch.Tensor:
         features = sentence_features[0]
         decoder: Decoder = self.model[0]
         ids, mask = features["input_ids"], features["attention_mask"]
-        hidden, targets = mask_tokens(ids, mask, self.share, self.mask_id, decoder.tokenizer)
+        hidden, targets = mask_tokens(ids, mask, self.share, self.mask_id, decoder.tokenizer, self.keep)
         states = decoder.states(mask, input_ids=hidden).last_hidden_state
         return token_loss(states[:, :-1], targets[:, 1:], output_weight(decoder.model))
 
@@ -95,48 +99,46 @@ class MaskedHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         # Logits start with unit variance, whatever the scale of the embeddings.
         nn.init.constant_(self.norm.weight, 1 / (embeddings.detach().float().std() * width**0.5).item())
+        self.vocabulary_bias: nn.Parameter | None = None
+        self.factor = 1.0
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         dense = F.linear(states, self.dense.weight[:, : states.shape[-1]], self.dense.bias)
         return self.norm(F.gelu(dense))
 
 
-def token_loss(states: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def bert_head(encoder: BertModel) -> MaskedHead:
+    """The masked-language-modelling head that the folder of a BERT holds, or a new one where it holds none.
+
+    What a head gives may be read by a decoder too, beside embeddings. So a new one has a norm of 1, and its logits
+    start with unit variance by a constant `factor`.
+    """
+    head = MaskedHead(encoder.get_input_embeddings().weight)
+    head.vocabulary_bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # a base without a head is no fault here
+    whole, report = BertForMaskedLM.from_pretrained(encoder.name_or_path, output_loading_info=True)
+    logging.set_verbosity(before)
+    if any(key.startswith("cls.") for key in report["missing_keys"]):
+        head.factor = head.norm.weight[0].item()
+        nn.init.ones_(head.norm.weight)
+    else:
+        predictions = whole.cls.predictions
+        head.dense, head.norm = predictions.transform.dense, predictions.transform.LayerNorm
+        head.vocabulary_bias = predictions.decoder.bias
+    return head
+
+
+def token_loss(
+    states: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
     """Mean cross-entropy of states `[B, L, d]` against targets `[B, L]` where these are not `IGNORED`; 0 if nowhere.
 
     Only the states that are asked get logits: the vocabulary is the widest thing here.
     """
     asked = targets != IGNORED
-    logits = F.linear(states[asked], weight).float()
+    logits = F.linear(states[asked], weight, bias).float()
     return F.cross_entropy(logits, targets[asked], reduction="sum") / asked.sum().clamp(min=1)
-
-
-def mask_tokens(ids, attention_mask, share, mask_id, tokenizer, keep: float = 0.0):
-    """Mask a share of the tokens, special tokens excepted.
-
-    Args:
-        ids: `[B, L]`; attention_mask alike.
-        share: of the tokens that are predicted.
-        mask_id: id that stands for a masked token.
-        keep: of the predicted tokens, half of this share stay as they are and half become random ones.
-
-    Returns:
-        ids with masks, and targets that are `IGNORED` where nothing is predicted; both `[B, L]`.
-    """
-    special = torch.tensor(sorted({*tokenizer.all_special_ids, mask_id}), device=ids.device)
-    may = attention_mask.bool() & ~torch.isin(ids, special)
-    predicted = may & (torch.rand(ids.shape, device=ids.device) < share)
-    targets = ids.masked_fill(~predicted, IGNORED)
-    draw = torch.rand(ids.shape, device=ids.device)
-    hidden = ids.masked_fill(predicted & (draw >= keep), mask_id)
-    random = torch.randint_like(ids, len(tokenizer))
-    return torch.where(predicted & (draw < keep / 2), random, hidden), targets
-
-
-def mask_id(tokenizer, token: str) -> int:
-    """The id of the token that stands for a masked one; where the vocabulary lacks it, the tokenizer's own mask."""
-    found = tokenizer.get_vocab().get(token, tokenizer.mask_token_id)
-    return tokenizer.unk_token_id if found is None else found
 
 
 def output_weight(model) -> torch.Tensor:

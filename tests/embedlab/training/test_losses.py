@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from small_pairs import QUERIES, TEXTS
 
 from embedlab.training import objectives, untrained
-from embedlab.training.losses import language
+from embedlab.training.losses import autoencoding, language, masking
 from embedlab.training.losses.autoencoding import DupMAE
 from embedlab.training.losses.contrastive import info_nce
 from embedlab.training.losses.gem import GEM
@@ -203,18 +203,18 @@ def test_next_token_is_the_models_own_loss(dense):
 
 def test_masked_next_token_predicts_from_the_position_before(decoder):
     model = untrained.build("llm2vec", decoder, {"max_length": 48})
-    loss = language.MaskedNextToken(model, share=0.3)
+    loss = language.MaskedNextToken(model, share=0.3, all_masked=True)
     assert loss.mask_id == model.tokenizer.get_vocab()["_"]
     features = columns(model, TEXTS[:3])
     torch.manual_seed(0)
     found = loss(features)
     torch.manual_seed(0)
     ids, mask = features[0]["input_ids"], features[0]["attention_mask"]
-    hidden, targets = language.mask_tokens(ids, mask, 0.3, loss.mask_id, model.tokenizer)
+    hidden, targets = masking.mask_tokens(ids, mask, 0.3, loss.mask_id, model.tokenizer)
     states = model[0].states(mask, input_ids=hidden).last_hidden_state
     rows = [
         F.cross_entropy(model[0].model.get_input_embeddings().weight @ states[b, t - 1], targets[b, t])
-        for b, t in (targets != language.IGNORED).nonzero().tolist()
+        for b, t in (targets != masking.IGNORED).nonzero().tolist()
     ]
     assert torch.allclose(found, torch.stack(rows).mean(), rtol=1e-4)
 
@@ -223,8 +223,8 @@ def test_masking_spares_special_tokens_and_padding(tokenizer):
     ids = torch.full((200, 10), 50)
     ids[:, 0], ids[:, -1] = tokenizer.bos_token_id, tokenizer.pad_token_id
     mask = (ids != tokenizer.pad_token_id).long()
-    hidden, targets = language.mask_tokens(ids, mask, 0.4, tokenizer.mask_token_id, tokenizer, keep=0.2)
-    predicted = targets != language.IGNORED
+    hidden, targets = masking.mask_tokens(ids, mask, 0.4, tokenizer.mask_token_id, tokenizer, keep=0.2)
+    predicted = targets != masking.IGNORED
     assert not predicted[:, [0, -1]].any() and abs(predicted[:, 1:-1].float().mean() - 0.4) < 0.05
     masked = (hidden[predicted] == tokenizer.mask_token_id).float().mean()
     assert abs(masked - 0.8) < 0.05
@@ -238,7 +238,7 @@ def test_auto_encoding_reaches_encoder_decoder_and_head(starbucks, name):
     total(found).backward()
     reached = with_gradient(loss)
     wanted = ["head.dense.weight", "word_embeddings", "layer.0."]
-    wanted += ["decoder.attention", "decoder.feed.0.weight"] if name != "masked-token" else []
+    wanted += ["decoder.attention", "decoder.intermediate.dense.weight"] if name != "masked-token" else []
     assert all(any(part in one for one in reached) for part in wanted)
     assert torch.isfinite(total(found))
 
@@ -251,11 +251,14 @@ def test_smae_reads_the_head_by_its_first_columns(starbucks):
 
 def test_dupmae_decoder_sees_cls_always_and_itself_never(starbucks):
     loss = DupMAE(starbucks, decoder_share=0.5)
-    mask = torch.ones(3, 12, dtype=torch.bool)
+    mask = torch.ones(40, 12, dtype=torch.bool)
     mask[0, 8:] = False
-    unseen = loss._unseen(mask)
-    assert unseen.shape == (3, 12, 12) and not unseen[:, :, 0].any()
+    ids = torch.full(mask.shape, int(loss.starts.nonzero()[0]))
+    unseen = loss._unseen(masking.number_words(ids, autoencoding._inner(mask), loss.starts), mask)
+    assert unseen.shape == (40, 12, 12) and not unseen[:, :, 0].any()
     assert unseen.diagonal(dim1=1, dim2=2)[:, 1:].all() and unseen[0, :, 8:].all()
+    assert not unseen[1:, :11, 11].any() and not unseen[0, :7, 7].any()  # [SEP] is seen as well
+    assert set(unseen[1:, 0].sum(-1).tolist()) == {6}  # half of the text's 12 tokens, from CLS that counts as one
     restored = loss(columns(starbucks, TEXTS[:3]))["decoder"]
     cls_only = torch.autograd.grad(restored, starbucks[0].model.encoder.layer[-1].output.dense.weight)[0]
     assert cls_only.abs().sum() > 0  # the decoder's loss trains the encoder, through CLS
