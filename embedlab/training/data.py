@@ -18,6 +18,7 @@ number = 7
 
 import hashlib
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def _package_pairs(names: list[str], kinds: tuple[str, ...]) -> list[dict[str, s
     file = home() / "training" / f"packages-{key}.jsonl"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
+        partial = file.with_suffix(f".{os.getpid()}.partial")  # another process may be at it too
         with partial.open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(row) + "\n" for row in packages.pairs(names))
         partial.rename(file)

@@ -67,7 +67,7 @@ OBJECTIVES = {
     "splade": Objective(splade, "pairs"),
     "grl": Objective(_ours("grl", "GRL"), "pairs"),
     "gem": Objective(_ours("gem", "GEM"), "text"),
-    "mirror": Objective(contrastive, "mirrored"),
+    "mirror": Objective(_ours("contrastive", "Mirror"), "mirrored"),
     "next-token": Objective(_ours("language", "NextToken"), "text"),
     "masked-next-token": Objective(_ours("language", "MaskedNextToken"), "text"),
     "masked-token": Objective(_ours("language", "MaskedToken"), "text"),
@@ -96,11 +96,14 @@ def arrange(rows: Dataset, columns: str, *, mask_token: str = "", seed: int = 0)
 
 
 SPAN = 5  # characters (Mirror-BERT, arXiv:2104.08027)
+SHORT = 30  # characters; shorter texts stay whole (github.com/cambridgeltl/mirror-bert, src/data_loader.py)
 
 
 def _span_masked(text: str, mask_token: str, random: Random) -> str:
-    start = random.randrange(max(1, len(text) - SPAN + 1))
-    return text[:start] + mask_token + text[start + SPAN :]
+    if len(text) < SHORT:
+        return text
+    start = random.randrange(len(text) - SPAN)
+    return f"{text[:start]} {mask_token} {text[start + SPAN :]}"
 
 
 def build(name: str, model, settings: dict) -> nn.Module:

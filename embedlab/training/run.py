@@ -24,6 +24,7 @@ from embedlab.training.trainer import STATE, trainer_for
 
 RECORD = "training.json"
 CURVE = "loss.csv"
+LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
 WORK = "unfinished"  # below the result's folder; gone when the run is done
 
 
@@ -54,6 +55,8 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
     model = untrained.build(recipe.method, base, recipe.settings).to(device)
     for number, stage in enumerate(recipe.stages, 1):
         folder = work / f"{number}-{stage.objective}"
+        earlier = [n for n, one in enumerate(recipe.stages[: number - 1], 1) if one.objective == stage.objective]
+        learned = work / f"{earlier[-1]}-{stage.objective}" / LEARNED if earlier else None
         if (folder / STATE).is_file():
             model.load_state_dict(torch.load(folder / STATE, map_location=device, weights_only=True))
             continue
@@ -61,7 +64,7 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
         set_seed(recipe.seed + number)
         name = f"{recipe.name}: {stage.objective} ({number} of {len(recipe.stages)})"
         with progress(name, stage.steps) as show:
-            curve = _run(model, stage, rows, folder, recipe.seed + number, show)
+            curve = _run(model, stage, rows, folder, recipe.seed + number, show, learned)
         seconds = time.perf_counter() - started
         _note(work, {"stage": number, "curve": curve, "seconds": seconds, "data": origins})
         started = time.perf_counter()
@@ -85,19 +88,28 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
         model.to(as_torch(recipe.dtype)).save(str(out), create_model_card=False)
 
 
-def _run(model, stage: Stage, rows, folder: Path, seed: int, show) -> list[dict]:
-    """Train one stage in place; the loss curve, one row per logged step."""
+def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None) -> list[dict]:
+    """Train one stage in place; the loss curve, one row per logged step.
+
+    Args:
+        learned: what the loss of an earlier stage with this objective learned beside the model, such as GEM's
+            temperature: this stage goes on from it.
+    """
     objective = objectives.OBJECTIVES[stage.objective]
-    adapter = _adapt(model, stage.lora) if stage.lora else None
     if stage.dropout is not None:
-        _set_dropout(model, stage.dropout)
+        _set_dropout(model, stage.dropout)  # before the adapters, which have their own
+    adapter = _adapt(model, stage.lora) if stage.lora else None
     loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
+    if learned:
+        loss.load_state_dict(torch.load(learned, map_location=model.device, weights_only=True), strict=False)
     mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
     rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
     trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
     folder.mkdir(parents=True, exist_ok=True)
     with _kernels(model.device):
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
+    beside = {name: value.detach() for name, value in loss.named_parameters() if not name.startswith("model.")}
+    torch.save(beside, folder / LEARNED)
     if adapter is not None:
         adapter.merge_and_unload()
     for checkpoint in folder.glob("checkpoint-*"):

@@ -281,7 +281,8 @@ def test_grl_likelihood_and_gradients(decoder):
     begin = len(ids[0])
     expected = sum(logits[begin + t - 1, token] for t, token in enumerate(ids[1]))
     assert torch.allclose(total_[i], expected, rtol=1e-4)
-    assert torch.allclose(mean[i], expected / len(ids[1]), rtol=1e-4)
+    before = sum(logits[t - 1, token] for t, token in enumerate(ids[0]) if t)
+    assert torch.allclose(mean[i], (before + expected) / (len(row[0]) - 1), rtol=1e-4)
 
     found = loss([query, document])
     assert set(found) == {"contrastive", "preference", "agreement"}

@@ -11,7 +11,7 @@ from small_pairs import TEXTS
 
 from embedlab.errors import UserError
 from embedlab.resources import DATA
-from embedlab.training import data, untrained
+from embedlab.training import data, run, untrained
 from embedlab.training.recipe import read
 from embedlab.training.run import save_untrained, train
 
@@ -93,6 +93,92 @@ def test_a_killed_run_ends_with_the_same_weights(recipe_file, tmp_path):
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert resumed["final_loss"] == whole["final_loss"]
     assert (tmp_path / "killed" / "loss.csv").read_text() == (tmp_path / "whole" / "loss.csv").read_text()
+
+
+TWICE = """
+method = "{method}"
+base = "{base}"
+dtype = "float32"
+[settings]
+{settings}
+[data]
+path = "{pairs}"
+[[stages]]
+objective = "{objective}"
+steps = 3
+batch_size = 4
+learning_rate = 1e-1
+precision = "float32"
+[[stages]]
+objective = "contrastive"
+steps = 1
+batch_size = 4
+precision = "float32"
+[[stages]]
+objective = "{objective}"
+steps = 3
+batch_size = 4
+learning_rate = 1e-1
+precision = "float32"
+"""
+
+
+@pytest.mark.parametrize(
+    ("objective", "method", "settings", "parameter"),
+    [
+        ("gem", "gem", "tokens = 1", "log_scale"),
+        ("grl", "genc", "max_length = 32", "projector.0.weight"),
+        ("smae", "starbucks", "pairs = [[1, 8], [4, 32]]", "head.dense.weight"),
+    ],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_loss_learned_is_kept_for_its_next_stage(
+    objective, method, settings, parameter, killed, tmp_path, decoder, encoder, pairs_file, monkeypatch
+):
+    """GEM's temperature, GRL's projection, a head: the third stage begins where the first one ended."""
+    path = tmp_path / "twice.toml"
+    base = encoder if method == "starbucks" else decoder
+    text = TWICE.format(method=method, base=base, settings=settings, pairs=pairs_file, objective=objective)
+    path.write_text(
+        text.replace("precision", "settings = { ntp_steps = 0 }\nprecision", 1) if method == "gem" else text
+    )
+    seen = []
+    real = run.trainer_for
+
+    def watched(model, stage, rows, loss, folder, **settings):
+        at = [value.detach().clone() for name, value in loss.named_parameters() if name == parameter]
+        seen.extend([*at, *(value for name, value in loss.named_parameters() if name == parameter)])
+        return real(model, stage, rows, loss, folder, **settings)
+
+    monkeypatch.setattr(run, "trainer_for", watched)
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            train(read(path), tmp_path / "out", device="cpu", progress=killed_after((2, 0)))
+    train(read(path), tmp_path / "out", device="cpu")
+    (begun, ended), (begun_again, _) = seen[:2], seen[-2:]
+    assert not torch.equal(begun, ended) and torch.equal(begun_again, ended)
+
+
+def test_a_stages_dropout_leaves_the_adapters_their_own(tmp_path, decoder, pairs_file, monkeypatch):
+    """LLM2Vec's SimCSE stage: 0.3 in the attention, 0.05 in LoRA."""
+    path = tmp_path / "lora.toml"
+    text = TWO_STAGES.format(base=decoder, pairs=pairs_file)
+    path.write_text(text.replace("dropout = 0.2", "dropout = 0.3").replace("dropout = 0.1", "dropout = 0.05"))
+    seen = []
+    real = run.trainer_for
+
+    def watched(model, *rest, **settings):
+        seen.append(
+            (
+                {m.p for name, m in model.named_modules() if isinstance(m, torch.nn.Dropout) and "lora" in name},
+                {m.attention_dropout for m in model.modules() if hasattr(m, "attention_dropout")},
+            )
+        )
+        return real(model, *rest, **settings)
+
+    monkeypatch.setattr(run, "trainer_for", watched)
+    train(read(path), tmp_path / "out", device="cpu")
+    assert seen[1] == ({0.05}, {0.3})
 
 
 def test_the_record_and_the_result(recipe_file, tmp_path, pairs_file):
