@@ -22,6 +22,7 @@ except ImportError as missing:
 KINDS = "flat, hnsw32, ivf64, ivf64,sq8, ivf64,pq48, sq8, pq48, binary"
 _CODE = r"(flat|sq8|pq(?P<pq>\d+))"
 _KIND = re.compile(rf"binary|hnsw\d+|{_CODE}|ivf(?P<ivf>\d+)(,{_CODE.replace('?P<pq>', '?P<ivfpq>')})?")
+_METRICS = {"l2": faiss.METRIC_L2, "l1": faiss.METRIC_L1}
 _GPU_K = 2048  # the most results that FAISS returns on a GPU
 _FILTER_ROWS = 50_000  # documents decoded at a time in a filtered search
 
@@ -35,7 +36,7 @@ class FaissIndex(DenseIndex):
     the signs; scores are the inner product of the signs, d - 2 x Hamming distance).
     `rescore`: with N > 0, the N x k best by codes are scored again with the vectors as given, which are kept in the
     caller's arrays, then on disk. A filtered search scores all allowed documents, so it is exact for its codes.
-    IVF, PQ and SQ8 learn from the first chunk. HNSW is built by several threads, so two builds may differ a little.
+    IVF, PQ and SQ8 learn from the first chunk. PQ and SQ8 know no Manhattan distance. HNSW is built by several threads, so two builds may differ a little.
     """
 
     family: ClassVar[str] = "faiss"
@@ -90,8 +91,11 @@ class FaissIndex(DenseIndex):
             )
         name = self.kind.upper().replace("FLAT", "Flat") + (",Flat" if ivf and "," not in self.kind else "")
         name += "np" if pq else ""  # without polysemous training, which takes minutes and serves a search not offered
-        metric = faiss.METRIC_L2 if self.metric == "l2" else faiss.METRIC_INNER_PRODUCT
-        index = faiss.index_factory(dim, name, metric)
+        if self.metric == "l1" and (pq or "sq" in self.kind):
+            raise RetrieverError(
+                f"FAISS has no Manhattan distance for {self.kind}.", "Use faiss:flat, faiss:hnsw32 or torch."
+            )
+        index = faiss.index_factory(dim, name, _METRICS.get(self.metric, faiss.METRIC_INNER_PRODUCT))
         if ivf:
             index.nprobe, index.cp.min_points_per_centroid = self.nprobe, 1
         if pq:
@@ -115,17 +119,28 @@ class FaissIndex(DenseIndex):
         if self.kind.startswith("hnsw"):
             parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
             values, rows = self._index.search(queries, k, params=parameters)
-        elif self.kind == "flat" and k > _GPU_K and faiss.get_num_gpus():
+        elif self.kind == "flat" and faiss.get_num_gpus() and (k > _GPU_K or self.metric in _METRICS):
             return self._search_beyond(queries, k)
         else:
             values, rows = self._placed(k).search(queries, k)
-        return ranking.best(rows, -values if self.metric == "l2" else values, k)
+        return ranking.best(rows, self._similarities(values), k)
+
+    def _similarities(self, values: np.ndarray) -> np.ndarray:
+        """What FAISS gives, squared where it is an L2 distance, as scores."""
+        if self.metric == "l2":
+            return -np.sqrt(np.maximum(values, 0))
+        return -values if self.metric == "l1" else values
 
     def _search_beyond(self, queries: np.ndarray, k: int) -> Hits:
-        """Flat search for more results than FAISS returns on a GPU: torch's, which merges chunks and knows no limit."""
+        """Flat search that FAISS does not do on a GPU, by torch.
+
+        More results than FAISS returns there; and distances, which it takes from float32 products there (see
+        `exact._distances`).
+        """
         if self._unlimited is None:
             vectors = self._index.reconstruct_n(0, len(self.ids))
-            self._unlimited = make("torch", metric="l2" if self.metric == "l2" else "ip").index(self.ids, vectors)
+            self._unlimited = make("torch", metric=self.metric if self.metric in _METRICS else "ip")
+            self._unlimited.index(self.ids, vectors)
         return self._unlimited.search(queries, k)
 
     def _search_exact(self, queries: np.ndarray, k: int) -> Hits:

@@ -8,15 +8,27 @@ from scipy.sparse import issparse
 from retrievers.errors import RetrieverError
 from retrievers.index import Index
 
-METRICS = ("ip", "cosine", "l2")
+METRICS = ("ip", "cosine", "l2", "l1")
+SIMILARITIES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2", "manhattan": "l1"}  # sentence-transformers' words
+
+
+def metric_of(similarity: str) -> str:
+    """The metric by which an index ranks as a model does that names this similarity.
+
+    Raises:
+        RetrieverError: it is not one of sentence-transformers'.
+    """
+    if similarity not in SIMILARITIES:
+        raise RetrieverError(f"No index ranks by the similarity {similarity!r}.", f"Known: {', '.join(SIMILARITIES)}.")
+    return SIMILARITIES[similarity]
 
 
 @dataclass(eq=False)
 class DenseIndex(Index):
     """An index of vectors `[n, d]`.
 
-    `metric`: "ip" (inner product), "cosine", or "l2", whose score is minus the squared Euclidean distance, so that
-    higher is better everywhere.
+    `metric`: "ip" (inner product), "cosine", "l2" or "l1", whose scores are minus the Euclidean and minus the
+    Manhattan distance, as sentence-transformers' similarities are: higher is better everywhere.
     """
 
     metric: str = field(default="ip", kw_only=True)

@@ -10,12 +10,12 @@ from scipy import sparse
 
 from retrievers import folder
 from retrievers.base import Hits, Retriever
+from retrievers.dense import DenseIndex, metric_of
 from retrievers.errors import RetrieverError
 from retrievers.index import Index, check_encoder
 from retrievers.registry import load, make
+from retrievers.sparse import SparseVectorIndex
 from retrievers.texts import Document, Texts, check_texts, joined
-
-_METRICS = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}  # sentence-transformers' words -> ours
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,11 @@ class Encoded(Retriever):
 
 
 def _made(spec: str, model: Any) -> Index:
-    if spec.startswith(("faiss", "torch", "lucene:hnsw")) and "metric=" not in spec:
-        return make(spec, metric=_METRICS.get(str(getattr(model, "similarity_fn_name", None)), "cosine"))
-    return make(spec)
+    index = make(spec)
+    if isinstance(index, DenseIndex | SparseVectorIndex) and "metric=" not in spec:
+        default = "cosine" if isinstance(index, DenseIndex) else "dot"
+        return make(spec, metric=metric_of(str(getattr(model, "similarity_fn_name", None) or default)))
+    return index
 
 
 def _vectors(output) -> np.ndarray | sparse.csr_matrix:

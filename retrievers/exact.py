@@ -13,6 +13,7 @@ from retrievers.dense import DenseIndex
 
 _DOCUMENTS = 50_000  # rows per matrix product: with 1,024 queries the scores take 200 MB
 _QUERIES = 1024
+_DISTANCES = 4096  # rows per product where it is taken in float64
 
 
 @dataclass(eq=False)
@@ -65,10 +66,12 @@ class TorchIndex(DenseIndex):
 
     def _scores(self, queries: torch.Tensor, documents: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
         shape = len(queries), len(documents)
-        products = torch.mm(queries, documents.T, out=buffer[: shape[0] * shape[1]].view(shape))
-        if self.metric != "l2":
-            return products
-        return products.mul_(2).sub_(queries.square().sum(1)[:, None]).sub_(documents.square().sum(1))
+        scores = buffer[: shape[0] * shape[1]].view(shape)
+        if self.metric in ("ip", "cosine"):
+            return torch.mm(queries, documents.T, out=scores)
+        for part, out in zip(documents.split(_DISTANCES), scores.split(_DISTANCES, dim=1), strict=True):
+            out.copy_(_distances(queries, part, self.metric).neg_())
+        return scores
 
     def memory_bytes(self) -> int:
         return sum(chunk.numel() * chunk.element_size() for chunk in self._chunks)
@@ -89,6 +92,17 @@ class TorchIndex(DenseIndex):
         vectors = np.load(path / "vectors.npy", mmap_mode="c")
         self._dim = vectors.shape[1]
         self._chunks = list(torch.from_numpy(vectors).to(self.on).split(_DOCUMENTS))
+
+
+def _distances(queries: torch.Tensor, documents: torch.Tensor, metric: str) -> torch.Tensor:
+    """Distances `[q, n]`. In float32, the products behind an L2 distance cancel each other far from the origin."""
+    if metric == "l1" or queries.device.type == "mps":  # which has no float64
+        mode = "donot_use_mm_for_euclid_dist"
+        return torch.cdist(queries, documents, p=1.0 if metric == "l1" else 2.0, compute_mode=mode)
+    queries, documents = queries.double(), documents.double()
+    squares = torch.mm(queries, documents.T).mul_(-2)
+    squares.add_(queries.square().sum(1)[:, None]).add_(documents.square().sum(1))
+    return squares.clamp_(min=0).sqrt_()
 
 
 def _top(scores: torch.Tensor, k: int, rows: np.ndarray) -> Hits:

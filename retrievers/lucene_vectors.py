@@ -95,6 +95,8 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
             raise RetrieverError(
                 f"Lucene takes up to {_MAX_DIM} dimensions, not {vectors.shape[1]}.", "Use 'faiss:hnsw32'."
             )
+        if self.metric == "l1":
+            raise RetrieverError("Lucene has no Manhattan distance.", "Use faiss:flat, faiss:hnsw32 or torch.")
         functions = java("index.VectorSimilarityFunction")
         function = {
             "cosine": functions.DOT_PRODUCT,  # of vectors of length 1
@@ -124,7 +126,7 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
                 return 2 * scores - 1
             if self.metric == "ip":
                 return np.where(scores >= 1, scores - 1, 1 - 1 / np.maximum(scores, 0)).astype(np.float32)
-            return (1 - 1 / np.maximum(scores, 0)).astype(np.float32)
+            return -np.sqrt(np.maximum(1 / np.maximum(scores, 0) - 1, 0)).astype(np.float32)
 
     def _analyzer(self):
         return java("analysis.core.WhitespaceAnalyzer")()

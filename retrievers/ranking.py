@@ -1,9 +1,12 @@
 """Top-k on arrays, with one rule for ties everywhere: score descending, then row."""
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from retrievers.base import Hits
 from retrievers.errors import RetrieverError
+
+_DISTANCES = {"l2": "euclidean", "l1": "cityblock"}  # metric -> scipy's word
 
 
 def check_k(k: int) -> int:
@@ -61,8 +64,11 @@ def pad(hits: Hits, k: int) -> Hits:
 
 
 def similarity(queries: np.ndarray, documents: np.ndarray, metric: str) -> np.ndarray:
-    """Scores `[q, n]`; vectors are already normalised where the metric is cosine. L2 is minus the squared distance."""
-    products = queries @ documents.T
-    if metric != "l2":
-        return products
-    return 2 * products - (queries**2).sum(axis=1)[:, None] - (documents**2).sum(axis=1)[None]
+    """Scores `[q, n]`, higher is better; vectors are already normalised where the metric is cosine.
+
+    Distances are taken difference by difference: from inner products they would be lost far from the origin, where
+    two large numbers nearly cancel.
+    """
+    if metric in _DISTANCES:
+        return -cdist(queries, documents, _DISTANCES[metric]).astype(np.float32)
+    return queries @ documents.T

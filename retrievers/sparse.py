@@ -1,6 +1,6 @@
 """Learned sparse vectors: checks, and exact search as a product of CSR matrices in this process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +18,20 @@ _SCORES = 32_000_000  # scores held at a time: 128 MB
 
 @dataclass(eq=False)
 class SparseVectorIndex(Index):
-    """An index of CSR matrices `[n, |V|]`, scored by inner product."""
+    """An index of CSR matrices `[n, |V|]`.
+
+    `metric`: "ip" (inner product), or "cosine", where vectors are brought to length 1 first.
+    """
+
+    metric: str = field(default="ip", kw_only=True)
+
+    def __post_init__(self):
+        if self.metric not in ("ip", "cosine"):
+            raise RetrieverError(
+                f"Sparse vectors are ranked by inner product or cosine, not by {self.metric!r}.",
+                "Use metric=ip or metric=cosine.",
+            )
+        super().__post_init__()
 
     @property
     def dim(self) -> int:
@@ -35,7 +48,7 @@ class SparseVectorIndex(Index):
                 f"The vectors have a vocabulary of {vectors.shape[1]}, those of the index {self._dim}.",
                 "Encode with the model that the index was built with.",
             )
-        return vectors
+        return _of_length_one(vectors) if self.metric == "cosine" else vectors
 
     def _content(self, documents: sparse.csr_matrix):
         yield "lengths", np.diff(documents.indptr).astype(np.int64).data
@@ -94,6 +107,12 @@ class SparseIndex(SparseVectorIndex):
         documents = sparse.load_npz(path / "vectors.npz")
         self._dim = documents.shape[1]
         self._chunks = [documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)]
+
+
+def _of_length_one(vectors: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Rows divided by their length; an empty row stays empty."""
+    lengths = np.sqrt(vectors.multiply(vectors).sum(axis=1)).A1.astype(np.float32)
+    return sparse.csr_matrix(sparse.diags_array(1 / np.maximum(lengths, np.finfo(np.float32).tiny)) @ vectors)
 
 
 def impacts(vectors: sparse.csr_matrix, scale: float) -> sparse.csr_matrix:
