@@ -12,6 +12,7 @@ import retrievers
 from embedlab import composed, expressions, models
 from embedlab.errors import UserError
 from embedlab.tasks.beir import json_lines
+from retrievers.encoded import index_for
 from retrievers.rerank import Rerank
 from retrievers.texts import Document
 
@@ -86,7 +87,8 @@ def build(
         if part.card.kind == "lexical":
             return retrievers.make(index, **part.card.settings)
         found = _encoder(part, leaf.name, instruction)
-        return retrievers.Encoded(_Watched(**vars(found), advance=lambda count: advance(count / leaves)), index)
+        watched = _Watched(**vars(found), advance=lambda count: advance(count / leaves))
+        return retrievers.Encoded(watched, index_for(index, part.card.similarity))
 
     def stage(name: str, depth: int) -> Rerank:
         return retrievers.rerank(parts[name].encoder, depth, id=parts[name].identity, name=name)

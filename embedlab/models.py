@@ -247,7 +247,7 @@ def _facts(card: Card, encoder) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in encoder.parameters()),
     }
     if kinds := [_KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in _KINDS]:
-        facts |= {"kind": kinds[0], "similarity": "dot"}
+        facts |= {"kind": kinds[0], "similarity": encoder.similarity_fn_name if kinds[0] == "sparse" else "dot"}
         if kinds[0] == "sparse" and not card.dim:  # before its first vector it names the width of its last layer
             facts["dim"] = encoder.encode(["a"]).shape[-1]
     elif not card.similarity:

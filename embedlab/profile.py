@@ -10,6 +10,12 @@ def _max_length(encoder) -> int | None:
     return getattr(encoder, "max_seq_length", None)
 
 
+def _cuts(encoder) -> dict[str, int]:
+    from embedlab.evaluation.forward import cuts
+
+    return cuts(encoder)
+
+
 def _modules(encoder) -> list[str]:
     return [f"{type(module).__name__}{getattr(module, 'get_config_dict', dict)()}" for module in encoder.children()]
 
@@ -50,6 +56,7 @@ def _prompts(encoder) -> dict[str, str]:
 FACTS: dict[str, Callable[[Any], Any]] = {
     "max_length": _max_length,  # tokens that it reads of a text
     "modules": _modules,  # and their settings
+    "cuts": _cuts,  # what `encode` cuts off their output
     "attention_kernel": _attention_kernel,  # as transformers names it
     "layers": _layers,  # of the backbone; None where single layers are not defined
     "kernels": _kernels,  # of linear layers: packed or plain

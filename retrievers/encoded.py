@@ -51,7 +51,7 @@ class Encoded(Retriever):
 
     def __init__(self, encoder: Encoder, index: str | Index = "torch", batch: int = 16_384):
         self.encoder, self.batch = encoder, batch
-        self._index = index if isinstance(index, Index) else _made(index, encoder.model)
+        self._index = index if isinstance(index, Index) else index_for(index, _similarity(encoder.model))
         if self._index.family == "lucene":
             raise RetrieverError("'lucene' ranks texts, not vectors.", "Use retrievers.make('lucene') by itself.")
         self._index.encoder = encoder.id
@@ -160,12 +160,22 @@ class Encoded(Retriever):
         return loaded
 
 
-def _made(spec: str, model: Any) -> Index:
+def index_for(spec: str, similarity: str = "") -> Index:
+    """An empty index from a factory string, which ranks as a model does that names this similarity.
+
+    A metric in the string wins; without either, dense vectors are compared by cosine, sparse ones by inner product.
+
+    Raises:
+        RetrieverError: the index cannot rank so.
+    """
     index = make(spec)
     if isinstance(index, DenseIndex | SparseVectorIndex) and "metric=" not in spec:
-        default = "cosine" if isinstance(index, DenseIndex) else "dot"
-        return make(spec, metric=metric_of(str(getattr(model, "similarity_fn_name", None) or default)))
+        return make(spec, metric=metric_of(similarity or ("cosine" if isinstance(index, DenseIndex) else "dot")))
     return index
+
+
+def _similarity(model: Any) -> str:
+    return str(getattr(model, "similarity_fn_name", None) or "")
 
 
 def _vectors(output) -> np.ndarray | sparse.csr_matrix:

@@ -114,6 +114,9 @@ def _backbone(model: SentenceTransformer) -> _Backbone:
     transformer = model.transformers_model
     if transformer is None:
         raise _undefined("it has no transformers backbone")
+    asking = [getattr(module, "forward_kwargs", ()) for module in model] + [*(model.module_kwargs or {}).values()]
+    if any(asking):
+        raise _undefined("its modules ask for the role of a text")
     config = transformer.config.get_text_config()
     # The outermost list counts: a T5 layer is itself a short list.
     owner, name = next(

@@ -16,6 +16,7 @@ from embedlab.evaluation.views import View, shape
 from embedlab.expressions import Leaf
 from retrievers import Encoded, Retriever, costs, make, rerank
 from retrievers import Encoder as TextEncoder
+from retrievers.dense import metric_of
 
 _BETWEEN = " + "  # a view of a composed model names the index of each leaf, in their order
 _SINGLES = 10  # queries timed one by one where each takes many passes of a reranker
@@ -83,11 +84,12 @@ def _indexed(part, spec: str, vectors, data: RetrievalData, reporter) -> tuple[R
             lambda rows, chunk: index.add(data.document_ids[rows], chunk), chunks, data, reporter
         )
     queries, documents = vectors
+    metric = metric_of(part.card.similarity)
     if queries.sparse:
-        index, asked, chunks = make(spec), queries.read(), documents.chunks()
+        index, asked, chunks = make(spec, metric=metric), queries.read(), documents.chunks()
     else:
         normalise = part.card.similarity == "cosine"
-        index, view = make(spec, metric="cosine" if normalise else "ip"), View(index=spec)
+        index, view = make(spec, metric=metric), View(index=spec)
         asked = shape(queries.read(), view, normalise=normalise)
         chunks = retrieval.shaped(documents, view, normalise=normalise)
     row_of = {text: row for row, text in enumerate(data.queries)}

@@ -118,6 +118,7 @@ class Encoder:
             "max_length": self.max_length,
             "layer": layer,
             "modules": self.model.fact("modules"),
+            "cuts": self.model.fact("cuts"),
             "dtype": self.model.dtype,
             "device": self.model.device.split(":")[0],
             "attention_kernel": self.model.fact("attention_kernel"),
@@ -184,8 +185,10 @@ class Encoder:
         total = int(lengths.sum()) + len(todo)
         # torch and sentence-transformers take seconds to import: only a run with something to encode does.
         from embedlab.evaluation import batches
+        from embedlab.evaluation.forward import refuse_own_encode
         from embedlab.evaluation.passes import Pass
 
+        refuse_own_encode(self.model.encoder, self.model.name)
         depth = None if None in spaces else max(spaces)
         start = time.perf_counter()
         if self._workers is None or self._workers[0] != depth:
@@ -201,6 +204,7 @@ class Encoder:
                 pool,
                 lambda part: self._features([texts[i] for i in part], prompt, role),
                 layers=list(spaces),
+                role=role,
                 budget=lambda: self.batch_tokens,
                 out_of_memory=self._halve,
                 advance=advance,

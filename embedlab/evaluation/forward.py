@@ -1,22 +1,34 @@
-"""One batch through a model: the vectors after each layer that is asked for."""
+"""One batch through a model: the vectors after each layer that is asked for, as the model's own `encode` has them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
+from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.util import select_max_active_dims, truncate_embeddings
 
 from embedlab.encoders.layers import layer_outputs, number_of_layers
+from embedlab.errors import UserError
+
+_ENCODE = ("encode", "encode_query", "encode_document", "_inference")
 
 
 @torch.inference_mode()
 def vectors_of(
-    encoder, features: dict, layers: Sequence[int | None], *, store_dtype: str = "float32", sparse: bool = False
+    encoder,
+    features: dict,
+    layers: Sequence[int | None],
+    *,
+    role: str = "text",
+    store_dtype: str = "float32",
+    sparse: bool = False,
 ) -> dict[int | None, np.ndarray | csr_matrix]:
     """Layer -> vectors `[B, d]` of one batch; None is the model's own output.
 
     Args:
         features: what the model's first module takes; moved to its device.
+        role: "query", "document" or "text", told to the modules that ask for it.
         store_dtype: dtype of dense vectors.
         sparse: give CSR matrices.
     """
@@ -26,26 +38,61 @@ def vectors_of(
     }
     inner = [layer for layer in layers if layer is not None]
     if not inner:
-        return {None: _rows(forward(encoder, features), store_dtype, sparse)}
+        return {None: _rows(encoder, forward(encoder, features, role), store_dtype, sparse)}
     numbers = [*inner, *([number_of_layers(encoder)] if None in layers else [])]
     blocks = layer_outputs(encoder, features, numbers)
-    return {layer: _rows(block, store_dtype, sparse) for layer, block in zip([*inner, None], blocks, strict=False)}
+    return {
+        layer: _rows(encoder, block, store_dtype, sparse) for layer, block in zip([*inner, None], blocks, strict=False)
+    }
 
 
-def forward(encoder, features: dict) -> torch.Tensor:
+def forward(encoder, features: dict, role: str = "text") -> torch.Tensor:
     """The model's output; pooling runs in float32 where it has no weights of its own in another dtype."""
+    arguments = {"task": role} if role in ("query", "document") else {}
+    if kept := cuts(encoder).get("max_active_dims"):
+        arguments["max_active_dims"] = kept
     first, *rest = encoder
-    features = first(features)
-    if "token_embeddings" in features and not any(True for module in rest for _ in module.parameters()):
+    if any(True for module in rest for _ in module.parameters()):
+        return encoder(features, **arguments)["sentence_embedding"]
+    hook = first.register_forward_hook(_in_float32)
+    try:
+        return encoder(features, **arguments)["sentence_embedding"]
+    finally:
+        hook.remove()
+
+
+def cuts(encoder) -> dict[str, int]:
+    """What the model's `encode` cuts off its modules' output: dimensions (`truncate_dim`), or terms of a sparse one."""
+    found = {name: getattr(encoder, name, None) for name in ("truncate_dim", "max_active_dims")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def refuse_own_encode(encoder, name: str) -> None:
+    """Refuse a model whose class replaces `encode`: its modules, which run here, are then not all there is to it.
+
+    Raises:
+        UserError: names the method that is replaced.
+    """
+    base = SparseEncoder if isinstance(encoder, SparseEncoder) else SentenceTransformer
+    for method in _ENCODE:
+        if method in vars(encoder) or getattr(type(encoder), method, None) is not getattr(base, method):
+            raise UserError(
+                f"{name} has a method {method} of its own, which embedlab does not run.",
+                "Put what it does into a module: the modules of a model are run as they are.",
+            )
+
+
+def _in_float32(_module, _inputs, features: dict) -> dict:
+    if "token_embeddings" in features:
         features["token_embeddings"] = features["token_embeddings"].float()
-    for module in rest:
-        features = module(features)
-    return features["sentence_embedding"]
+    return features
 
 
-def _rows(block: torch.Tensor, store_dtype: str, sparse: bool) -> np.ndarray | csr_matrix:
+def _rows(encoder, block: torch.Tensor, store_dtype: str, sparse: bool) -> np.ndarray | csr_matrix:
+    cut = cuts(encoder)
     if sparse:
         from embedlab.encoders.splade import to_csr
 
-        return to_csr(block)
+        return to_csr(select_max_active_dims(block, cut.get("max_active_dims")))
+    block = truncate_embeddings(block, cut.get("truncate_dim"))
     return block.float().cpu().numpy().astype(store_dtype, copy=False)

@@ -30,6 +30,7 @@ class Pass:
         workers: the copies of the model.
         features_of: tokenises texts, given by their positions.
         layers: whose vectors are kept; None is the model's own output.
+        role: "query", "document" or "text".
         budget: tokens of a batch, asked before each shard.
         out_of_memory: told an error, the number of texts and the budget of a batch; gives a smaller budget or raises.
         advance: told the positions of the texts of each finished batch, and their tokens.
@@ -42,6 +43,7 @@ class Pass:
         features_of: Callable[[np.ndarray], dict],
         *,
         layers: list[int | None],
+        role: str,
         budget: Callable[[], int],
         out_of_memory: Callable[[Exception, int, int], int],
         advance: Callable[[np.ndarray, int], None],
@@ -50,7 +52,7 @@ class Pass:
     ):
         self._workers, self._features_of = workers, features_of
         self._budget, self._out_of_memory, self._advance = budget, out_of_memory, advance
-        self._layers, self._store_dtype, self._sparse = layers, store_dtype, sparse
+        self._layers, self._role, self._store_dtype, self._sparse = layers, role, store_dtype, sparse
 
     def shards(self, parts: Iterable[np.ndarray]) -> Iterator[Encoded]:
         """Every part's vectors, in order; the workers are never without work while there is some."""
@@ -86,7 +88,9 @@ class Pass:
             rows = batches.select(features, batch, int(tokens[batch[0]])) or self._features_of(part[batch])
             if unpadding := kernels.unpadding(encoder):
                 rows = batches.flatten(rows, unpadding._flatten_position_offset)
-            return vectors_of(encoder, rows, self._layers, store_dtype=self._store_dtype, sparse=self._sparse)
+            return vectors_of(
+                encoder, rows, self._layers, role=self._role, store_dtype=self._store_dtype, sparse=self._sparse
+            )
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             budget = self._out_of_memory(error, len(batch), budget)
         pieces = [

@@ -17,6 +17,7 @@ from embedlab.evaluation.vector_store import Vectors
 from embedlab.evaluation.views import View, coded, shape
 from leaderboard.records import PerQuery, Ranking, Texts
 from retrievers import Hits, costs, make
+from retrievers.dense import metric_of
 from retrievers.streaming import search_stream
 
 SNIPPET = 1_000  # characters of a document kept for the dashboard
@@ -59,9 +60,10 @@ def search_vectors(
     view: View, queries: Vectors, documents: Vectors, data: RetrievalData, *, similarity: str, k: int, reporter
 ) -> tuple[np.ndarray, np.ndarray, dict]:
     """Search one view: rows and scores `[queries, k]`, and what building and searching cost."""
+    metric = metric_of(similarity)
     if queries.sparse:
         return search(
-            make(view.index),
+            make(view.index, metric=metric),
             documents.chunks(),
             queries.read(),
             data,
@@ -69,7 +71,6 @@ def search_vectors(
             reporter=reporter,
         )
     normalise = similarity == "cosine"
-    metric = "cosine" if normalise else "ip"
     spec = coded(view.index, view.precision)
     retriever = make(spec, metric=metric)
     asked = shape(queries.read(), view, normalise=normalise)

@@ -77,11 +77,11 @@ def test_out_of_memory_halves_the_batch_and_goes_on(encoder, monkeypatch, capsys
     expected = encoder.encode(TEXTS, role="query")[0][None].read()
     plain, sizes = forward.forward, []
 
-    def small_memory(model, features):
+    def small_memory(model, features, role):
         sizes.append(features["input_ids"].numel())
         if sizes[-1] > 100:
             raise torch.OutOfMemoryError("no")
-        return plain(model, features)
+        return plain(model, features, role)
 
     monkeypatch.setattr(forward, "forward", small_memory)
     vectors, _ = encoder.encode(TEXTS, role="document")

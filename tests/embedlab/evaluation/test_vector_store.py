@@ -14,7 +14,8 @@ from embedlab.evaluation.vector_store import Space
 
 INGREDIENTS = {
     "model": "owner/name@abc", "method": "stock", "settings": {"kind": "dense"}, "role": "query", "prompt": "q: ",
-    "max_length": 256, "layer": None, "modules": ["Pooling{'mode': 'mean'}"], "dtype": "float32", "device": "cpu",
+    "max_length": 256, "layer": None, "modules": ["Pooling{'mode': 'mean'}"], "cuts": {}, "dtype": "float32",
+    "device": "cpu",
     "attention_kernel": "sdpa", "kernels": "plain", "store_dtype": "float32",
 }  # fmt: skip
 
@@ -28,7 +29,8 @@ def fill(space: Space, texts: list[str], seed: int = 0) -> np.ndarray:
 def test_any_changed_ingredient_is_another_space():
     changed = {
         "model": "owner/name@abd", "method": "gem", "settings": {"kind": "sparse"}, "role": "document", "prompt": "q:",
-        "max_length": 255, "layer": 3, "modules": ["Pooling{'mode': 'cls'}"], "dtype": "bfloat16", "device": "cuda",
+        "max_length": 255, "layer": 3, "modules": ["Pooling{'mode': 'cls'}"], "cuts": {"truncate_dim": 8},
+        "dtype": "bfloat16", "device": "cuda",
         "attention_kernel": "eager", "kernels": "packed", "store_dtype": "float16",
     }  # fmt: skip
     assert changed.keys() == INGREDIENTS.keys()
