@@ -8,3 +8,12 @@ import typer
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
+Form = Annotated[str, typer.Option("--format", help="text, markdown, latex.")]
+
+
+def check_form(form: str, as_json: bool) -> None:
+    """Refuse a form that JSON would leave without effect."""
+    if as_json and form != "text":
+        from embedlab.errors import UserError
+
+        raise UserError("--json and --format exclude each other.", "Type one of them.")

@@ -71,8 +71,12 @@ def prune(
     model: Annotated[str, typer.Option(help="Also remove all vectors of models whose name contains this.")] = "",
 ) -> None:
     """Remove files that interrupted runs left behind."""
+    from embedlab.errors import UserError
     from embedlab.evaluation import vector_store
 
+    models = {_told(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
+    if model and not any(model.lower() in name.lower() for name in models):
+        raise UserError(f"No vectors of a model {model!r} are kept.", "Type `embedlab cache du` for all that are.")
     typer.echo(f"Freed {vector_store.prune(matching=model) / 1e6:,.1f} MB.")
 
 

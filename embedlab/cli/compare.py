@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db
+from embedlab.cli._options import Db, Form, check_form
 from embedlab.cli.leaderboard import Tasks
 
 
@@ -22,7 +22,7 @@ def command(
     test: Annotated[str, typer.Option(help="randomisation, bootstrap, t: all paired, over queries.")] = "randomisation",
     correction: Annotated[str, typer.Option(help="holm, bh (Benjamini-Hochberg), none.")] = "holm",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")] = 0.95,
-    form: Annotated[str, typer.Option("--format", help="text, markdown, latex.")] = "text",
+    form: Form = "text",
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The comparison as JSON on standard output, nothing else.")
@@ -36,6 +36,7 @@ def command(
     from leaderboard.comparison import compare
     from leaderboard.store import Store
 
+    check_form(form, as_json)
     answer = compare(Store(db or home() / "results.duckdb"), models, task or None,
                      metric=metric, test=test, correction=correction, level=level)  # fmt: skip
     if as_json:

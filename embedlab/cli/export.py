@@ -16,17 +16,23 @@ def command(
     ] = "parquet",
     model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only of this model. Repeatable.")] = None,
     task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only on this task. Repeatable.")] = None,
-    run: Annotated[list[str] | None, typer.Option("--run", help="Only this run's whole id. Repeatable.")] = None,
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="Only this run: its id, or the beginning of it. Repeatable.")
+    ] = None,
     db: Db = None,
     as_json: Annotated[bool, typer.Option("--json", help="The paths written, as JSON on standard output.")] = False,
 ) -> None:
     """Write results as Parquet, CSV, or MTEB result files, which mteb.ResultCache(FOLDER) reads."""
     from embedlab.resources import home
     from leaderboard.exporting import export
+    from leaderboard.filtering import refuse_absent
     from leaderboard.store import Store
 
-    where = {name: value for name, value in (("model", model), ("task", task), ("id", run)) if value}
-    paths = export(Store(db or home() / "results.duckdb"), folder, form, **where)
+    store = Store(db or home() / "results.duckdb")
+    refuse_absent(store, model=model or [], task=task or [])
+    ids = [store.run(id).id for id in run or ()]
+    where = {name: value for name, value in (("model", model), ("task", task), ("id", ids)) if value}
+    paths = export(store, folder, form, **where)
     if as_json:
         print_json({"files": [str(path) for path in paths]})
     else:

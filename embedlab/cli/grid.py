@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db
+from embedlab.cli._options import Db, Form, check_form
 
 
 def command(
@@ -15,7 +15,7 @@ def command(
     ] = None,
     metric: Annotated[str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")] = "main",
     db: Db = None,
-    form: Annotated[str, typer.Option("--format", help="text, markdown, latex.")] = "text",
+    form: Form = "text",
     as_json: Annotated[
         bool, typer.Option("--json", help="The cells as JSON on standard output, nothing else.")
     ] = False,
@@ -26,6 +26,7 @@ def command(
     from leaderboard.grids import grids
     from leaderboard.store import Store
 
+    check_form(form, as_json)
     tables = grids(Store(db or home() / "results.duckdb"), model, task or None, metric=metric)
     if as_json:
         print_json({"grids": [table.cells() for table in tables]})

@@ -22,7 +22,7 @@ def command(
     qrels: Annotated[Path | None, typer.Option(help="For a TREC run: the TREC qrels file to score it by.")] = None,
     task: Annotated[str, typer.Option("--task", "-t", help="For a TREC run: the task's name.")] = "",
     model: Annotated[str, typer.Option("--model", "-m", help="For a TREC run: the model's name.")] = "",
-    split: Annotated[str, typer.Option(help="For a TREC run: the task's split.")] = "test",
+    split: Annotated[str | None, typer.Option(help="For a TREC run: the task's split; test by default.")] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Files read at once; one per processor by default.")
     ] = None,
@@ -44,6 +44,8 @@ def command(
     store, reporter = Store(db or home() / "results.duckdb"), Reporter()
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.", "Type: embedlab import --help")
+    if (qrels or task or model or split) and (path.is_dir() or is_table(path)):
+        raise UserError("--qrels, --task, --model and --split are for a TREC run.", f"{path} says all that by itself.")
     if path.is_dir():
         from embedlab.tasks.facts import task_facts
         from leaderboard.mteb_files import read
@@ -58,7 +60,7 @@ def command(
     elif qrels and task and model:
         from embedlab.evaluation.trec import trec_run
 
-        store.add(trec_run(path, qrels, model=model, task=task, split=split))
+        store.add(trec_run(path, qrels, model=model, task=task, split=split or "test"))
         report = Report(files=1, runs=1)
     else:
         raise UserError(

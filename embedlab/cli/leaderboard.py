@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db
+from embedlab.cli._options import Db, Form, check_form
 
 Tasks = Annotated[list[str], typer.Option("--task", "-t", help="A task in the store. Repeatable; all by default.")]
 
@@ -24,7 +24,7 @@ def command(
             help="A measured cost, such as texts_per_second: shows who is on the Pareto front of the score against it."
         ),
     ] = "",
-    form: Annotated[str, typer.Option("--format", help="text, markdown, latex.")] = "text",
+    form: Form = "text",
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The ranking as JSON on standard output, nothing else.")
@@ -39,6 +39,7 @@ def command(
     from leaderboard.standings import front, rank
     from leaderboard.store import Store
 
+    check_form(form, as_json)
     if task and benchmark:
         raise UserError("--task and --benchmark exclude each other.", "Type one of them.")
     standings = rank(

@@ -31,8 +31,10 @@ def command(
     corpus: Annotated[Path | None, typer.Option(help="A BEIR folder to retrieve from, or its corpus.jsonl.")] = None,
     k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Documents per question; 5 by default.")] = None,
     prompt: Annotated[Path | None, typer.Option(help="A template with {context} and {question}.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="The most tokens of an answer.")] = 64,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time.")] = 0.0,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The most tokens of an answer; 64 by default.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="0, the default, takes the likeliest token each time.")
+    ] = None,
     device: Device = None,
     dtype: Dtype = "auto",
     db: Db = None,
@@ -44,13 +46,23 @@ def command(
 
     Every question is kept as it is answered: stopped and typed again, the run goes on with the next one.
     """
+    from embedlab.errors import UserError
     from embedlab.rag.run import Request, run
     from embedlab.resources import home
 
+    if not generator and (generator_model or prompt or max_tokens is not None or temperature is not None):
+        raise UserError(
+            "--generator-model, --prompt, --max-tokens and --temperature are for a generator.",
+            "Name one with --generator, or leave them out: the contexts alone are measured then.",
+        )
+    if generator_model and not generator.startswith(("http://", "https://")):
+        raise UserError(
+            "--generator-model is the model's name at a server.", "Leave it out for a model on this machine."
+        )
     db = db or home() / "results.duckdb"
     outcome = run(
         Request(retriever, questions, db, corpus, generator, generator_model,
-                k, prompt, max_tokens, temperature, device, dtype)
+                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype)
     )  # fmt: skip
     if as_json:
         print_json(_as_json(outcome))

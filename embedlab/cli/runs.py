@@ -27,8 +27,11 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    where = {name: value for name, value in (("model", model), ("task", task)) if value}
-    found = _store(db).runs(**where)
+    from leaderboard.filtering import refuse_absent
+
+    store, where = _store(db), {name: value for name, value in (("model", model), ("task", task)) if value}
+    refuse_absent(store, **where)
+    found = store.runs(**where)
     runs = found.slice(0, limit).to_pylist()
     if as_json:
         print_json({"runs": runs, "total": found.num_rows})

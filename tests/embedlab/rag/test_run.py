@@ -158,7 +158,9 @@ def test_a_stop_costs_the_question_at_hand_at_most(cli, home, index, capitals, s
         (["--retriever", "nowhere"], "no index at nowhere", "--corpus"),
         (["--questions", "nowhere.jsonl"], "no file nowhere.jsonl", '{"id"'),
         (["--questions", "{corpus}"], 'corpus.jsonl:1 has no "id"', '{"id"'),
-        (["--prompt", "{corpus}"], "has no {context}", "{question}"),
+        (["--prompt", "{corpus}", "--generator", "http://127.0.0.1:9/v1"], "has no {context}", "{question}"),
+        (["--prompt", "{corpus}"], "are for a generator", "--generator"),
+        (["--temperature", 0], "are for a generator", "--generator"),
         (["--corpus", "{corpus}", "--retriever", "rrf(bm25, bm52)"], "Unknown model 'bm52'", "bm25"),
     ],
 )
