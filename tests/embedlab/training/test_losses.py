@@ -302,3 +302,33 @@ def test_matryoshka_and_splade_build(encoder, decoder):
     document = sparse(sparse.preprocess(TEXTS[:4]))["sentence_embedding"]
     flops = (document.abs().mean(0) ** 2).sum()
     assert torch.allclose(found["document_regularizer_loss"], 0.2 * flops, rtol=1e-3)
+
+
+def test_mirrored_texts_lose_five_characters_where_they_are_long(pairs_file):
+    """As github.com/cambridgeltl/mirror-bert: texts below 30 characters stay, the mask stands between blanks."""
+    from datasets import Dataset
+
+    long = "".join(chr(ord("a") + i % 26) for i in range(60))
+    rows = objectives.arrange(Dataset.from_dict({"text": ["short text", long]}), "mirrored", mask_token="[MASK]")
+    (same, masked), (first, second) = rows["positive"], rows["query"]
+    assert (first, second, same) == ("short text", long, "short text")
+    left, right = masked.split(" [MASK] ")
+    assert len(left) + len(right) == 55 and long.startswith(left) and long.endswith(right)
+
+
+@pytest.mark.parametrize(("settings", "kept"), [({}, 0.2), ({"all_masked": True}, 0.0)])
+def test_mntp_masks_as_llm2vec_does(decoder, settings, kept, monkeypatch):
+    """80/10/10 for Llamas, masks alone for Mistral."""
+    model = untrained.build("llm2vec", decoder, {"max_length": 48})
+    seen = []
+    real = language.mask_tokens
+    monkeypatch.setattr(language, "mask_tokens", lambda *a: seen.append((a[0], real(*a))) or seen[-1][1])
+    loss = objectives.build("masked-next-token", model, {"share": 0.9, **settings})
+    for _ in range(20):
+        loss(columns(model, TEXTS))
+    ids, hidden, targets = (
+        torch.cat([x.flatten() for x in one]) for one in zip(*((i, *r) for i, r in seen), strict=True)
+    )
+    predicted = targets != masking.IGNORED
+    assert abs((hidden[predicted] != loss.mask_id).float().mean() - kept) < 0.03
+    assert torch.equal(hidden[~predicted], ids[~predicted])
