@@ -30,8 +30,8 @@ def read(name):
 
 def equals(name, value, wanted=None):
     wanted = EXPECTED[name] if wanted is None else wanted
-    print(f"{name:28} {wanted:12.6g} {float(value):12.6g}")
-    assert float(value) == pytest.approx(wanted, rel=2e-6, abs=2e-7)
+    print(f"{name:28} {wanted:12.6g} {float(value.detach()):12.6g}")
+    assert float(value.detach()) == pytest.approx(wanted, rel=2e-6, abs=2e-7)
 
 
 @pytest.fixture(scope="module")
