@@ -21,7 +21,7 @@ def saved(root: Path) -> dict[str, Path]:
             path = manifest.parent
             hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
             nested = any(str(path.relative_to(root)).startswith(f"{name}/") for name in found)
-            if path.resolve().is_relative_to(inside) and not hidden and not nested:
+            if path.resolve().is_relative_to(inside) and not hidden and not nested and folder.is_index(path):
                 found[str(path.relative_to(root))] = path
     return found
 

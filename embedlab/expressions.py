@@ -121,6 +121,12 @@ def is_composed(text: str) -> bool:
     return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not Path(text).is_dir()
 
 
+def names(text: str) -> list[str]:
+    """The models named in an expression, or the one model that `text` is; without their indexes."""
+    tree = parse(text) if is_composed(text) else Leaf(text)
+    return list(dict.fromkeys([*(leaf.name for leaf in tree.leaves()), *tree.stages()]))
+
+
 def continues(word: str) -> bool:
     """Whether a word behind a comma belongs to the index before it: `nprobe=8`, or `pq48` in `faiss:ivf64,pq48`."""
     return bool(_SETTING.fullmatch(word) or _CODE.fullmatch(word))

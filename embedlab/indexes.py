@@ -1,6 +1,6 @@
 """Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -131,6 +131,36 @@ def depth(asked: int | None, retriever: retrievers.Retriever, default: int, opti
     return asked or min(default, count)
 
 
-def load(path: Path, *, device: str | None = None, dtype: str = "auto") -> retrievers.Retriever:
-    """The retriever saved at `path`, with the models it needs."""
-    return retrievers.load(path, cache(partial(encoder, device=device, dtype=dtype)))
+def load(
+    path: Path, *, named: Collection[str] = (), device: str | None = None, dtype: str = "auto"
+) -> retrievers.Retriever:
+    """The retriever saved at `path`, with the models it needs.
+
+    Args:
+        named: the models that the user named, as in `recorded_encoder`.
+
+    Raises:
+        UserError: the index asks for a file of code that was not named.
+        RetrieverError: there is no whole index at `path`.
+    """
+    return retrievers.load(path, cache(partial(recorded_encoder, named=named, device=device, dtype=dtype)))
+
+
+def recorded_encoder(
+    name: str, *, named: Collection[str] = (), device: str | None = None, dtype: str = "auto"
+) -> retrievers.Encoder:
+    """The encoder that an index names.
+
+    Args:
+        named: the models that the user named. A model that is a file of code runs only if it is one of them: an index
+            may come from anywhere, and what is written in it must not decide what runs here.
+
+    Raises:
+        UserError: it is a file of code that was not named.
+    """
+    if models.is_code(name) and name not in named:
+        raise UserError(
+            f"The index asks to run a file of code, {name!r}.",
+            f'If you know that file and trust it, name it yourself: embedlab search INDEX "query" --model {name}',
+        )
+    return encoder(name, device=device, dtype=dtype)

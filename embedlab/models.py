@@ -124,13 +124,18 @@ def find(name: str) -> Card:
     path = Path(name)
     if path.is_dir():
         return Card(name=path.resolve().name, method="auto", source=str(path.resolve()), kind=_kind(path))
-    if ":" in name and name.rpartition(":")[0].endswith(".py"):
+    if is_code(name):
         return Card(name=name.rpartition(":")[2], method="file", source=name)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return Card(name=name, method="auto", source=name)
     raise unknown(
         "model", name, known, "Type `embedlab models` for all; hub ids (owner/name) and local folders work too."
     )
+
+
+def is_code(name: str) -> bool:
+    """Whether a name leads to code of the user's, `path/to/file.py:Class`, which loading the model runs."""
+    return ":" in name and name.rpartition(":")[0].endswith(".py")
 
 
 def _known_to_mteb(source: str) -> dict:

@@ -3,10 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import issparse
+
+from retrievers.errors import RetrieverError
 
 
 class Hits(NamedTuple):
@@ -53,9 +55,26 @@ class Retriever(ABC):
         """Write the index to the folder `path`, all or nothing."""
 
     @classmethod
+    def load(cls, path: Path, encoder=None) -> Self:
+        """Read an index that `save` wrote, as `retrievers.load` does.
+
+        Raises:
+            RetrieverError: it is damaged, of another kind than this class, or `encoder` did not make its vectors.
+        """
+        from retrievers.registry import load
+
+        loaded = load(path, encoder)
+        if not isinstance(loaded, cls):
+            raise RetrieverError(
+                f"The index at {path} is of kind {type(loaded).__name__}, not {cls.__name__}.",
+                "Load any kind with retrievers.load(path).",
+            )
+        return loaded
+
+    @classmethod
     @abstractmethod
-    def load(cls, path: Path, encoder=None) -> "Retriever":
-        """Read an index that `save` wrote; refuses where `encoder` is not the one that made its vectors."""
+    def opened(cls, path: Path, manifest: dict, data: Path, encoder=None) -> Self:
+        """The retriever of a manifest and its folder of files, which are whole; `path` is for messages."""
 
     def search_one(self, query, k: int, *, only: Collection[str] | None = None) -> list[tuple[str, float]]:
         """The `k` best documents for one query (a text, a vector `[d]`, or a CSR matrix `[1, |V|]`): ids and scores."""

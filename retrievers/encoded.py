@@ -131,18 +131,19 @@ class Encoded(Retriever):
         folder.write(path, manifest, fill)
 
     @classmethod
-    def load(cls, path: Path, encoder: Encoder | Callable[[str], Encoder] | None = None) -> "Encoded":
+    def opened(
+        cls, path: Path, manifest: dict, data: Path, encoder: Encoder | Callable[[str], Encoder] | None = None
+    ) -> "Encoded":
         """Read an index and put its encoder back.
 
         Args:
+            path, manifest, data: as `Retriever.opened` has them.
             encoder: the `Encoder`, or a function from the recorded name to it. The arguments recorded for queries
                 and documents are used, whatever it brings.
 
         Raises:
             RetrieverError: no encoder is given, or another than the one the vectors were made with.
         """
-        path = Path(path)
-        manifest = folder.read_manifest(path)
         model = manifest["model"]
         if isinstance(encoder, str):
             check_encoder(path, manifest["encoder"], encoder)
@@ -154,9 +155,9 @@ class Encoded(Retriever):
         if not isinstance(encoder, Encoder):
             encoder = encoder(model["name"])
         check_encoder(path, manifest["encoder"], encoder.id)
-        index = load(path / "index", encoder.id)
+        index = load(data / "index", encoder.id)
         loaded = cls(Encoder(encoder.model, encoder.id, **model), index)
-        loaded._texts = Texts.load(path)
+        loaded._texts = Texts.load(data)
         return loaded
 
 

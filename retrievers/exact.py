@@ -10,6 +10,7 @@ import torch
 from retrievers import ranking
 from retrievers.base import Hits
 from retrievers.dense import DenseIndex
+from retrievers.vectors import write_rows
 
 _DOCUMENTS = 50_000  # rows per matrix product: with 1,024 queries the scores take 200 MB
 _QUERIES = 1024
@@ -79,13 +80,8 @@ class TorchIndex(DenseIndex):
     def _write(self, target: Path) -> None:
         # Chunk by chunk, so that a GPU's index does not have to fit into the host's memory at once.
         dtype = self._chunks[0].cpu().numpy().dtype if self._chunks else np.float32
-        shape = (len(self.ids), self._dim)
-        file = np.lib.format.open_memmap(target / "vectors.npy", mode="w+", dtype=dtype, shape=shape)
-        start = 0
-        for chunk in self._chunks:
-            file[start : start + len(chunk)] = chunk.cpu().numpy()
-            start += len(chunk)
-        file.flush()
+        chunks = (chunk.cpu().numpy() for chunk in self._chunks)
+        write_rows(target / "vectors.npy", chunks, (len(self.ids), self._dim), dtype)
 
     def _read(self, path: Path) -> None:
         # Copy on write: the file is mapped, not read, and never written to.

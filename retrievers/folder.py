@@ -1,61 +1,139 @@
-"""An index on disk: a folder that is whole or not there."""
+"""An index on disk: a folder whose manifest names one generation of files, and changes to the next in one step.
+
+    my-index/index.json           signature, settings, every file's size and checksum, and a checksum of itself
+    my-index/data-4711-x8r2k1/    the files; indexes inside it (of a fusion) are such folders again
+
+A generation is written whole before the manifest is replaced, so the older index is there until the new one is,
+wherever the process is stopped. What this module did not write itself is never removed.
+"""
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import xxhash
 
 from retrievers.errors import RetrieverError
 
 MANIFEST = "index.json"
-_FORMAT = 1
+_SIGNATURE = "retrievers index"
+_FORMAT = 2
+_GENERATION = re.compile(r"data-(\d+)-\w+")  # the process that writes it, and a random part
+_AGAIN = "Build it again."
+_BLOCK = 1 << 22  # bytes read at a time for a checksum
+
+T = TypeVar("T")
 
 
 def write(path: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write the index's files beside `path`, then put the finished folder in its place.
+    """Let `fill` write the index's files into a new generation, then let the manifest name it.
 
-    The manifest lists every file with its size and is written last, so that a copy that was cut short is seen
-    when it is read. Whatever interrupts the work, an index that was at `path` before stays.
+    A link at `path` stays a link: what it leads to is written. Files of others in an index's folder stay.
 
     Raises:
-        RetrieverError: `path` exists and is not an index.
+        RetrieverError: `path` exists and is not an index, or cannot be written (disk full, no permission).
     """
-    path = Path(path)
     check_target(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-{os.getpid()}-", dir=path.parent))
+    home = Path(path).resolve()
     try:
-        fill(partial)
-        files = {str(file.relative_to(partial)): file.stat().st_size for file in _files(partial)}
-        text = json.dumps({"format": _FORMAT, **manifest, "files": files}, indent=1, ensure_ascii=False)
-        (partial / MANIFEST).write_text(text, encoding="utf-8")
-        partial.chmod(0o755)
-        if path.exists():
-            old = partial.with_name(partial.name + "-old")
-            path.rename(old)
-            partial.rename(path)
-            shutil.rmtree(old)
-        else:
-            partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _write(home, manifest, fill)
+    except OSError as error:
+        raise RetrieverError(
+            f"The index at {path} cannot be written: {error.strerror or error}.",
+            "Nothing was changed. Free some space, or name another folder.",
+        ) from error
+
+
+def _write(home: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
+    made = not home.exists()
+    home.mkdir(parents=True, exist_ok=True)
+    replaced = _current(home)
+    data = Path(tempfile.mkdtemp(prefix=f"data-{os.getpid()}-", dir=home))
+    try:
+        data.chmod(0o755)
+        fill(data)
+        files = {}
+        for file in _files(data):
+            files[file.relative_to(data).as_posix()] = [file.stat().st_size, _checksum(file)]
+            _sync(file)
+        whole = {"signature": _SIGNATURE, "format": _FORMAT, **manifest, "data": data.name, "files": files}
+        new = data / f".{MANIFEST}"
+        new.write_text(json.dumps({**whole, "checksum": _checksum_of(whole)}, indent=1), encoding="utf-8")
+        _sync(new)
+        new.replace(home / MANIFEST)
+        _sync(home)
+    except BaseException:
+        shutil.rmtree(data, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # another process writes there too
+                home.rmdir()
+        raise
+    for left in _generations(home):
+        if left != data and (left.name == replaced or not _being_written(left)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def check_target(path: Path) -> None:
-    """Refuse to write an index over something else."""
+    """Refuse to write an index over something else.
+
+    Raises:
+        RetrieverError: `path` is a file, or a folder with other things than an index that this module wrote.
+    """
     path = Path(path)
-    if path.exists() and not (path / MANIFEST).is_file() and not (path.is_dir() and not any(path.iterdir())):
-        raise RetrieverError(f"{path} exists and is not an index.", "Name a new folder, or an index to replace.")
+    if not os.path.lexists(path):
+        return
+    home = path.resolve()
+    if home.is_dir() and (is_index(home) or _generations(home) == sorted(home.iterdir())):
+        return  # an index; or an empty folder; or what a process left that was killed while it wrote the first one
+    if path.is_symlink() and not home.exists():
+        raise RetrieverError(f"{path} is a link to {home}, which is not there.", "Name a folder, or mend the link.")
+    raise RetrieverError(f"{path} exists and is not an index.", "Name a new folder, or an index to replace.")
+
+
+def is_index(path: Path) -> bool:
+    """Whether this module wrote the folder at `path`; says nothing of its state."""
+    try:
+        return _signed(Path(path))["signature"] == _SIGNATURE
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return False
+
+
+def read(path: Path, use: Callable[[dict, Path], T]) -> T:
+    """What `use` makes of the manifest and the folder of files, each of which has been compared with its checksum.
+
+    Where the index is replaced in the meantime, the new one is read from the start: what comes back is of one moment.
+
+    Raises:
+        RetrieverError: there is no index, or it is damaged, half-written, or of another version.
+    """
+    path = Path(path)
+    while True:
+        manifest = read_manifest(path)
+        data = path / manifest["data"]
+        try:
+            _verify(path, data, manifest["files"])
+            return use(manifest, data)
+        except Exception as error:
+            if _current(path) not in (None, manifest["data"]):
+                continue
+            if isinstance(error, RetrieverError):
+                raise
+            raise RetrieverError(
+                f"The index at {path} cannot be read: {type(error).__name__}: {error}", _AGAIN
+            ) from error
 
 
 def read_manifest(path: Path) -> dict:
-    """The manifest of the index at `path`, after a check that all its files are there, whole.
+    """The manifest of the index at `path`.
 
     Raises:
-        RetrieverError: there is no index, it is half-written, or a newer version wrote it.
+        RetrieverError: there is no index, its manifest is damaged, or another version wrote it.
     """
     path = Path(path)
     if not path.is_dir():
@@ -63,34 +141,110 @@ def read_manifest(path: Path) -> dict:
             f"There is no index at {path}.", "Build one: embedlab index --corpus DIR --out " + str(path)
         )
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = _signed(path)
     except FileNotFoundError:
         raise RetrieverError(f"{path} is not an index, or a half-written one: {MANIFEST} is missing.", _AGAIN) from None
-    except json.JSONDecodeError as error:
-        raise RetrieverError(f"The index at {path} is half-written: {MANIFEST} is cut short.", _AGAIN) from error
-    if manifest.get("format") != _FORMAT:
-        raise RetrieverError(f"The index at {path} has format {manifest.get('format')}, not {_FORMAT}.", _AGAIN)
-    for name, size in manifest["files"].items():
-        if not (path / name).is_file() or (path / name).stat().st_size != size:
-            raise RetrieverError(f"The index at {path} is half-written: {name} is missing or cut short.", _AGAIN)
+    except (ValueError, RecursionError):
+        raise RetrieverError(f"The index at {path} is damaged: {MANIFEST} is no JSON.", _AGAIN) from None
+    except OSError as error:
+        raise RetrieverError(
+            f"The index at {path} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("signature") != _SIGNATURE:
+        raise RetrieverError(f"{path} is not an index: its {MANIFEST} is another program's, or older.", _AGAIN)
+    if manifest.pop("checksum", None) != _checksum_of(manifest):
+        raise RetrieverError(f"The index at {path} is damaged: {MANIFEST} was changed after it was written.", _AGAIN)
+    if manifest["format"] != _FORMAT:
+        raise RetrieverError(f"The index at {path} has format {manifest['format']}, not {_FORMAT}.", _AGAIN)
+    if not _GENERATION.fullmatch(str(manifest.get("data"))) or not isinstance(manifest.get("files"), dict):
+        raise RetrieverError(f"The index at {path} is damaged: {MANIFEST} names no files.", _AGAIN)
     return manifest
 
 
+def identity(path: Path) -> str:
+    """A digest of what the index at `path` and those inside it are of: models, settings, corpora."""
+    manifest = read_manifest(path)
+    data = Path(path) / manifest["data"]
+    says = {key: value for key, value in manifest.items() if key not in ("data", "files")}
+    inside = [identity((data / name).parent) for name in sorted(manifest["files"]) if name.endswith(f"/{MANIFEST}")]
+    return _checksum_of({"says": says, "inside": inside})
+
+
 def size_on_disk(path: Path) -> int:
-    """Bytes of all files of the index at `path`."""
-    return sum(file.stat().st_size for file in _files(Path(path)))
+    """Bytes of the index at `path`: its manifest and its files, of indexes inside it too."""
+    data = Path(path) / read_manifest(path)["data"]
+    return (Path(path) / MANIFEST).stat().st_size + sum(
+        file.stat().st_size for file in data.rglob("*") if file.is_file()
+    )
 
 
-_AGAIN = "Build it again."
+def _signed(path: Path) -> dict:
+    return json.loads((path / MANIFEST).read_bytes())
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+def _current(path: Path) -> str | None:
+    """The generation that the manifest names now; None where that cannot be told."""
+    try:
+        return _signed(path)["data"]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
 
 
-def _sweep(path: Path) -> None:
-    """Remove what killed processes left beside `path`."""
-    for left in path.parent.glob(f".{path.name}.partial-*"):
-        process = left.name.rpartition(".partial-")[2].split("-")[0]
-        if not Path(f"/proc/{process}").exists():
-            shutil.rmtree(left, ignore_errors=True)
+def _verify(path: Path, data: Path, files: dict) -> None:
+    for name, (size, checksum) in files.items():
+        file = data / name
+        if file.is_symlink() or not file.resolve().is_relative_to(data.resolve()):
+            raise RetrieverError(f"The index at {path} leads out of its folder: {name}.", "Do not use it.")
+        if not file.is_file() or file.stat().st_size != size:
+            raise RetrieverError(f"The index at {path} is half-written: {name} is missing or cut short.", _AGAIN)
+        if _checksum(file) != checksum:
+            raise RetrieverError(f"The index at {path} is damaged: {name} was changed after it was written.", _AGAIN)
+
+
+def _files(data: Path) -> list[Path]:
+    """The files below `data`; of an index inside it the manifest alone, which vouches for the rest."""
+    found = []
+    for entry in sorted(data.iterdir()):
+        if not entry.is_dir():
+            found.append(entry)
+        elif is_index(entry):
+            found.append(entry / MANIFEST)
+        else:
+            found += _files(entry)
+    return found
+
+
+def _generations(home: Path) -> list[Path]:
+    return sorted(entry for entry in home.iterdir() if _GENERATION.fullmatch(entry.name) and entry.is_dir())
+
+
+def _being_written(generation: Path) -> bool:
+    """Whether the process that made it still runs."""
+    try:
+        os.kill(int(_GENERATION.fullmatch(generation.name)[1]), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # not ours to signal: it runs
+        return True
+    return True
+
+
+def _checksum(file: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with file.open("rb", buffering=0) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _checksum_of(manifest: dict) -> str:
+    return xxhash.xxh3_128_hexdigest(json.dumps(manifest, sort_keys=True).encode())
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written, so that a power cut cannot keep the manifest and lose the files."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -96,11 +96,10 @@ class Fusion(Retriever):
         folder.write(path, manifest, fill)
 
     @classmethod
-    def load(cls, path: Path, encoder=None) -> "Fusion":
+    def opened(cls, path: Path, manifest: dict, data: Path, encoder=None) -> "Fusion":
         from retrievers.registry import load
 
-        manifest = folder.read_manifest(path)
-        parts = [load(Path(path) / f"part-{number}", encoder) for number in range(manifest["parts"])]
+        parts = [load(data / f"part-{number}", encoder) for number in range(manifest["parts"])]
         return cls(parts, **manifest["settings"])
 
     def _table(self) -> tuple[list[str], list[np.ndarray]]:

@@ -114,19 +114,13 @@ class Index(Retriever):
         }
 
     @classmethod
-    def load(cls, path: Path, encoder: str | None = None) -> Self:
-        manifest = folder.read_manifest(path)
-        if manifest["retriever"] != cls.family:
-            raise RetrieverError(
-                f"The index at {path} is of kind {manifest['retriever']!r}, not {cls.family!r}.",
-                "Load any kind with retrievers.load(path).",
-            )
+    def opened(cls, path: Path, manifest: dict, data: Path, encoder: str | None = None) -> Self:
         check_encoder(path, manifest["encoder"], encoder)
         loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
-        loaded.ids = json.loads((Path(path) / "ids.json").read_text(encoding="utf-8"))
+        loaded.ids = json.loads((data / "ids.json").read_text(encoding="utf-8"))
         loaded._loaded_corpus = manifest["corpus"]
         loaded._restore(manifest)
-        loaded._read(Path(path))
+        loaded._read(data)
         return loaded
 
     def memory_bytes(self) -> int:
@@ -183,7 +177,8 @@ class Index(Retriever):
         """Take what the kind added to its manifest."""
 
     @abstractmethod
-    def _read(self, path: Path) -> None: ...
+    def _read(self, path: Path) -> None:
+        """Open the files of the index in the folder `path`, all of them: they may be replaced afterwards."""
 
 
 def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:

@@ -33,6 +33,7 @@ class LuceneStore:
         self._work = tempfile.TemporaryDirectory(prefix="retrievers-lucene-")
         self.folder = Path(self._work.name)
         self._writer = self._searcher = None
+        self._size = 0  # bytes of a loaded index
 
     def writer(self):
         """Lucene's IndexWriter. Adjacent segments alone are merged, one at a time: document numbers stay in order."""
@@ -68,6 +69,12 @@ class LuceneStore:
         hits = json.loads(_json_writer().writeValueAsString(found))["scoreDocs"]
         return np.array([hit["doc"] for hit in hits], np.int32), np.array([hit["score"] for hit in hits], np.float32)
 
+    def open(self, folder: Path) -> None:
+        """Search the index in `folder` from now on, also when its files are removed meanwhile."""
+        self.folder = folder
+        self._size = self.bytes()
+        self.searcher()
+
     def save(self, target: Path) -> None:
         self.searcher()
         target.mkdir()
@@ -76,7 +83,7 @@ class LuceneStore:
                 shutil.copyfile(file, target / file.name)
 
     def bytes(self) -> int:
-        return sum(file.stat().st_size for file in self.folder.iterdir())
+        return self._size or sum(file.stat().st_size for file in self.folder.iterdir())
 
 
 @dataclass(eq=False)
@@ -135,7 +142,8 @@ class LuceneBase(Index):
             self._store.save(target / "lucene")
 
     def _read(self, path: Path) -> None:
-        self._store.folder = path / "lucene"
+        with calls:
+            self._store.open(path / "lucene")
 
     @abstractmethod
     def _analyzer(self): ...

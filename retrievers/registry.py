@@ -79,11 +79,15 @@ def load(path: Path, encoder=None) -> Retriever:
     Raises:
         RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder is needed.
     """
-    family = folder.read_manifest(path)["retriever"]
-    known = {**FAMILIES, **COMPOSED}
-    if family not in known:
-        raise RetrieverError(f"The index at {path} is of an unknown kind {family!r}.", "Build it again.")
-    return _class(known[family]).load(Path(path), encoder)
+    path, known = Path(path), {**FAMILIES, **COMPOSED}
+
+    def opened(manifest: dict, data: Path) -> Retriever:
+        family = manifest.get("retriever")
+        if family not in known:
+            raise RetrieverError(f"The index at {path} is of an unknown kind {family!r}.", "Build it again.")
+        return _class(known[family]).opened(path, manifest, data, encoder)
+
+    return folder.read(path, opened)
 
 
 def _class(target: str) -> type[Retriever]:

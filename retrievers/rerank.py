@@ -115,10 +115,11 @@ class Reranked(Retriever):
         folder.write(path, manifest, lambda target: self.first.save(target / "first"))
 
     @classmethod
-    def load(cls, path: Path, encoder=None) -> "Reranked":
+    def opened(cls, path: Path, manifest: dict, data: Path, encoder=None) -> "Reranked":
         """Read the first stage and put the reranker back.
 
         Args:
+            path, manifest, data: as `Retriever.opened` has them.
             encoder: a function from the recorded name of any model of the index to its `Encoder`, whose `model` is
                 here what `rerank` takes.
 
@@ -127,7 +128,6 @@ class Reranked(Retriever):
         """
         from retrievers.registry import load
 
-        manifest = folder.read_manifest(path)
         name, id = manifest["model"]["name"], manifest["model"]["id"]
         if not callable(encoder):
             raise RetrieverError(
@@ -136,7 +136,7 @@ class Reranked(Retriever):
             )
         found = encoder(name)
         check_encoder(path, id, found.id)
-        return cls(load(Path(path) / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name))
+        return cls(load(data / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name))
 
 
 def pairwise(model: Any) -> Listwise:

@@ -1,8 +1,21 @@
 """Vectors kept beside an index for rescoring: references to the caller's chunks, or a mapped file."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+
+_ROWS = 50_000  # written at a time
+
+
+def write_rows(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int], dtype) -> None:
+    """Write chunks of rows as one .npy file; not through a mapping, which would end the process on a full disk."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            for start in range(0, len(chunk), _ROWS):
+                file.write(np.ascontiguousarray(chunk[start : start + _ROWS], dtype).data)
 
 
 class Vectors:
@@ -28,10 +41,7 @@ class Vectors:
 
     def save(self, path: Path) -> None:
         shape = (self._starts[-1], self._chunks[0].shape[1])
-        file = np.lib.format.open_memmap(path, mode="w+", dtype=self._chunks[0].dtype, shape=shape)
-        for start, chunk in zip(self._starts, self._chunks, strict=False):
-            file[start : start + len(chunk)] = chunk
-        file.flush()
+        write_rows(path, self._chunks, shape, self._chunks[0].dtype)
 
     @classmethod
     def load(cls, path: Path) -> "Vectors":

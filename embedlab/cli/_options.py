@@ -7,6 +7,10 @@ import typer
 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
+NamedModels = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="The model of an index that is a file of code (FILE.py:Class); no other needs it."),
+]
 Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
 Form = Annotated[str, typer.Option("--format", help="text, markdown, latex.")]
 

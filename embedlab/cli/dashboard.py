@@ -41,7 +41,7 @@ def command(
         "db": str((db or home() / "results.duckdb").resolve()),
         "indexes": str((indexes or home() / "indexes").resolve()),
         "benchmarks": str(benchmarks),
-        "encoders": "embedlab.indexes:encoder",
+        "encoders": "embedlab.indexes:recorded_encoder",
     }
     typer.echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
     serve = [sys.executable, "-m", "app", "--server.port", str(port), "--server.address", "127.0.0.1"]

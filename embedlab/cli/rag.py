@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db, Device, Dtype
+from embedlab.cli._options import Db, Device, Dtype, NamedModels
 
 
 def command(
@@ -35,6 +35,7 @@ def command(
     temperature: Annotated[
         float | None, typer.Option(min=0, help="0, the default, takes the likeliest token each time.")
     ] = None,
+    model: NamedModels = None,
     device: Device = None,
     dtype: Dtype = "auto",
     db: Db = None,
@@ -62,7 +63,7 @@ def command(
     db = db or home() / "results.duckdb"
     outcome = run(
         Request(retriever, questions, db, corpus, generator, generator_model,
-                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype)
+                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype, tuple(model or ()))
     )  # fmt: skip
     if as_json:
         print_json(_as_json(outcome))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Device, Dtype
+from embedlab.cli._options import Device, Dtype, NamedModels
 from embedlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def command(
     arguments: Annotated[list[str], typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")],
     k: Annotated[int | None, typer.Option("-k", min=1, help="Documents to show; 10 by default.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")] = False,
+    model: NamedModels = None,
     device: Device = None,
     dtype: Dtype = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
@@ -35,7 +36,8 @@ def command(
             'Type: embedlab search INDEX "query", or --compare INDEX INDEX "query".',
         )
     results = {
-        path: _results(indexes.load(Path(path), device=device, dtype=dtype), query, k) for path in dict.fromkeys(paths)
+        path: _results(indexes.load(Path(path), named=model or (), device=device, dtype=dtype), query, k)
+        for path in dict.fromkeys(paths)
     }
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}

@@ -35,6 +35,7 @@ class Request:
     temperature: float = 0.0
     device: str | None = None
     dtype: str = "auto"
+    models: tuple[str, ...] = ()  # files of code that the index may run
 
 
 @dataclass
@@ -56,7 +57,12 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
     asked_questions = questions.read(request.questions)
     template = prompt.read(request.prompt)
     source = sources.find(
-        request.retriever, request.corpus, device=request.device, dtype=request.dtype, reporter=reporter
+        request.retriever,
+        request.corpus,
+        named=request.models,
+        device=request.device,
+        dtype=request.dtype,
+        reporter=reporter,
     )
     k = indexes.depth(request.k, source.retriever, DEFAULT_K, "--k")
     _check(source, asked_questions)

@@ -2,10 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from embedlab import composed, indexes
+from embedlab import composed, expressions, indexes
 from embedlab.errors import UserError
 from embedlab.evaluation.progress import Reporter
 from embedlab.resources import home
@@ -24,6 +25,7 @@ def find(
     spec: str,
     corpus: Path | None = None,
     *,
+    named: Collection[str] = (),
     device: str | None = None,
     dtype: str = "auto",
     reporter: Reporter,
@@ -33,35 +35,31 @@ def find(
     Args:
         spec: the folder of a saved index, or with `corpus` a model's name or an expression of several.
         corpus: a BEIR folder or its corpus.jsonl.
+        named: models of a saved index that are files of code, named by the user (`indexes.load`).
         reporter: where the progress of a new index is shown.
 
     Raises:
         UserError, RetrieverError: there is no such index, model or corpus, or the index cannot be used.
     """
     if corpus is None:
-        if not (Path(spec) / folder.MANIFEST).is_file() and not Path(spec).is_dir():
+        if not Path(spec).is_dir():
             raise UserError(
                 f"There is no index at {spec}.",
                 "Name an index that `embedlab index` built, or a model with --corpus: --retriever bm25 --corpus DIR.",
             )
-        return Source(Path(spec).resolve().name, indexes.load(Path(spec), device=device, dtype=dtype), _identity(spec))
-    if (Path(spec) / folder.MANIFEST).is_file():
+        retriever = indexes.load(Path(spec), named=named, device=device, dtype=dtype)
+        return Source(Path(spec).resolve().name, retriever, folder.identity(Path(spec))[:16])
+    if folder.is_index(Path(spec)):
         raise UserError(f"{spec} is an index, which holds its own documents.", "Leave --corpus out.")
     name = composed.find(spec).name
     ids, documents = indexes.read_corpus(corpus)
     content = hashlib.sha256(repr((spec, dtype, ids, documents)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = home() / "indexes" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')[:40]}-{content}"
     try:
-        retriever = indexes.load(path, device=device, dtype=dtype)
+        retriever = indexes.load(path, named=expressions.names(spec), device=device, dtype=dtype)
     except RetrieverError:  # not there yet, or the model has changed
         with reporter.evaluation(name, "index"), reporter.phase("index", len(ids)) as bar:
             retriever = indexes.build(spec, ids, documents, device=device, dtype=dtype, advance=bar.advance)
             retriever.save(path)
         reporter.say(f"The index of {len(ids):,} documents is kept in {path}.")
-    return Source(name, retriever, _identity(path))
-
-
-def _identity(path: str | Path) -> str:
-    """A digest of the manifests of an index and its parts: models, settings, digests of the corpus."""
-    manifests = sorted(Path(path).rglob(folder.MANIFEST))
-    return hashlib.sha256(b"\n".join(manifest.read_bytes() for manifest in manifests)).hexdigest()[:16]
+    return Source(name, retriever, folder.identity(path)[:16])

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,10 +42,55 @@ def test_another_encoder_is_refused(tmp_path, ids, vectors):
 @pytest.mark.parametrize("harm", ["shorten", "remove", "manifest", "cut manifest"])
 def test_a_half_written_index_is_named(harm, tmp_path, ids, vectors):
     retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / "index")
-    file = tmp_path / "index" / ("index.json" if "manifest" in harm else "vectors.npy")
+    file = tmp_path / "index/index.json" if "manifest" in harm else next(tmp_path.glob("index/data-*/vectors.npy"))
     file.write_bytes(file.read_bytes()[:-40]) if harm in ("shorten", "cut manifest") else file.unlink()
-    with pytest.raises(RetrieverError, match="half-written"):
+    with pytest.raises(RetrieverError, match="damaged" if harm == "cut manifest" else "half-written"):
         retrievers.load(tmp_path / "index")
+
+
+@pytest.mark.parametrize("spec", ["torch", "faiss:hnsw32", "faiss:binary,rescore=4", "sparse", "seismic", "lucene"])
+def test_no_flipped_bit_goes_unseen(spec, tmp_path, ids, vectors, sparse_vectors, texts):
+    documents = vectors[0] if spec in DENSE else sparse_vectors[0] if spec in SPARSE else texts
+    one, other = retrievers.make(spec).index(ids, documents), retrievers.make("torch").index(ids, vectors[0])
+    (retrievers.rrf(one, other) if spec == "lucene" else one).save(tmp_path / "index")
+    files = [file for file in sorted(tmp_path.rglob("*")) if file.is_file()]
+    random = np.random.default_rng(0)
+    for file in files:
+        whole = file.read_bytes()
+        for at in random.choice(len(whole), size=min(4, len(whole)), replace=False):
+            harmed = bytearray(whole)
+            harmed[at] ^= 1 << int(random.integers(8))
+            file.write_bytes(harmed)
+            with pytest.raises(RetrieverError):
+                retrievers.load(tmp_path / "index")
+        file.write_bytes(whole)
+    retrievers.load(tmp_path / "index")
+
+
+def test_a_loaded_index_is_of_one_moment(tmp_path, texts):
+    """An index that is replaced after it was loaded goes on as it was; a new load sees the new one."""
+    for spec in ("lucene", "lucene:multifield"):
+        retrievers.make(spec).index(["a", "b"], ["apples are red", "bananas are yellow"]).save(tmp_path / spec)
+        held = retrievers.load(tmp_path / spec)
+        retrievers.make(spec).index(["x", "y", "z"], ["violins sing", "cellos hum", "apples fall"]).save(
+            tmp_path / spec
+        )
+        assert not held.search_one("cellos", 3) and held.search_one("apples", 3)[0][0] == "a"
+        assert held.text(1) == "bananas are yellow" and held.memory_bytes() > 0
+        assert retrievers.load(tmp_path / spec).search_one("apples", 3)[0][0] == "z"
+
+
+def test_an_index_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, ids, vectors):
+    retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / "index")
+    seen = []
+
+    def use(manifest: dict, data: Path):
+        seen.append(data)
+        if len(seen) == 1:
+            retrievers.make("torch").index(ids[:50], vectors[0][:50]).save(tmp_path / "index")
+        return manifest["documents"], (data / "ids.json").read_text().count(",") + 1
+
+    assert folder.read(tmp_path / "index", use) == (50, 50) and len(seen) == 2
 
 
 def test_a_killed_save_leaves_the_old_index(tmp_path, ids, vectors):
@@ -60,7 +107,7 @@ def test_a_killed_save_leaves_the_old_index(tmp_path, ids, vectors):
         victim.kill()
         victim.wait()
     assert len(retrievers.load(tmp_path / "index").ids) == 600
-    with pytest.raises(RetrieverError, match="no index"):
+    with pytest.raises(RetrieverError, match="not an index, or a half-written one"):
         retrievers.load(tmp_path / "fresh")
     for target in ("index", "fresh"):  # the next save sweeps up
         retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / target)
@@ -80,10 +127,15 @@ def test_an_interrupted_save_leaves_nothing(tmp_path):
 def test_nothing_but_an_index_is_replaced(tmp_path, ids, vectors):
     (tmp_path / "thesis.txt").write_text("years of work")
     index = retrievers.make("torch").index(ids, vectors[0])
-    for target in (tmp_path, tmp_path / "thesis.txt"):
+    site = tmp_path / "site"
+    (site / "img").mkdir(parents=True)
+    (site / "index.json").write_text('{"pages": []}')
+    for target in (tmp_path, tmp_path / "thesis.txt", site):
         with pytest.raises(RetrieverError, match="is not an index"):
             index.save(target)
-    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "thesis.txt").read_text() == "years of work" and (site / "img").is_dir()
+    with pytest.raises(RetrieverError, match="not an index"):
+        retrievers.load(site)
     (tmp_path / "empty").mkdir()
     index.save(tmp_path / "empty")
     assert json.loads((tmp_path / "empty/index.json").read_text())["documents"] == 600
@@ -93,3 +145,69 @@ def test_a_loaded_index_takes_no_more(tmp_path, ids, vectors):
     retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / "index")
     with pytest.raises(RetrieverError, match="no more documents"):
         retrievers.load(tmp_path / "index").add(["new"], vectors[0][:1])
+
+
+def test_files_beside_an_index_stay_when_it_is_replaced(tmp_path, ids, vectors):
+    index = retrievers.make("torch").index(ids, vectors[0])
+    index.save(tmp_path / "index")
+    (tmp_path / "index/notes.txt").write_text("mine")
+    index.save(tmp_path / "index")
+    assert (tmp_path / "index/notes.txt").read_text() == "mine"
+    assert len(list(tmp_path.glob("index/data-*"))) == 1
+
+
+def test_a_link_stays_a_link_and_the_working_folder_is_a_folder(tmp_path, monkeypatch, ids, vectors):
+    index = retrievers.make("torch").index(ids, vectors[0])
+    index.save(tmp_path / "disk/real")
+    (tmp_path / "link").symlink_to(tmp_path / "disk/real")
+    index.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and len(retrievers.load(tmp_path / "disk/real").ids) == 600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    index.save(Path())
+    index.save(Path())
+    assert len(retrievers.load(Path()).ids) == 600
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(RetrieverError, match="is a link to"):
+        index.save(tmp_path / "nowhere")
+
+
+_WRITES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree", "tempfile.mkdtemp"}
+
+
+def test_an_index_is_there_wherever_its_replacement_is_killed(tmp_path, ids, vectors):
+    """The process is killed before its first write to the disk, before its second, and so on."""
+    old = retrievers.make("torch").index(ids, vectors[0])
+    new = retrievers.make("torch").index(ids[:50], vectors[0][:50])
+    old.save(tmp_path / "index")
+    point, seen = 0, set()
+    while True:
+        point += 1
+        child = os.fork()
+        if not child:
+            _kill_at(point, lambda: new.save(tmp_path / "index"))
+        _, status = os.waitpid(child, 0)
+        found = len(retrievers.load(tmp_path / "index").ids)
+        assert found in (600, 50)
+        seen.add(found)
+        if os.WIFEXITED(status):
+            break
+        if found == 50:
+            old.save(tmp_path / "index")
+    assert point > 10 and seen == {600, 50}
+    assert len(list(tmp_path.glob("index/data-*"))) == 1
+
+
+def _kill_at(point: int, work) -> None:
+    """In a child process: do the work, and die without a word at its `point`-th write to the disk."""
+    counted = iter(range(1, point))
+
+    def hook(event: str, arguments) -> None:
+        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        if (writes or event in _WRITES) and next(counted, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    work()
+    os._exit(0)

@@ -95,11 +95,7 @@ def test_indexes_that_cannot_be_searched(corpus, tmp_path, embedlab, tiny_folder
     for k, words in ((4, "-k is 4, and the index holds 3 documents"), (0, "greater than or equal to 1")):
         code, out, err = embedlab("search", path, "gene", "-k", k, *model)
         assert code == 2 and words in err and not out
-    manifest = json.loads((path / "index.json").read_text())
-    (path / "index.json").write_text(json.dumps({**manifest, "encoder": "another@1"}))
-    code, _, err = embedlab("search", path, "gene", *model)
-    assert code == 2 and "was made with the encoder 'another@1'" in err
-    (path / "texts.bin").write_bytes(b"cut")
+    next(path.glob("data-*/texts.bin")).write_bytes(b"cut")
     for command in (("search", path, "gene"), ("rag", "--retriever", path, "--questions", corpus / "questions.jsonl")):
         (corpus / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
         code, _, err = embedlab(*command, *model)
@@ -119,8 +115,8 @@ def test_a_model_that_gives_no_numbers(corpus, tmp_path, embedlab, tiny_folder):
     assert code == 2 and "holds NaN" in err and not out.exists()
 
 
-def test_a_killed_index_leaves_nothing(tmp_path, tiny_folder):
-    """Killed while it writes, in the middle of a save: no folder of the index's name, and the next one sweeps up."""
+def test_a_killed_index_is_none(tmp_path, tiny_folder):
+    """Killed while it writes, in the middle of a save: no index, and the next one sweeps up."""
     lines = [json.dumps({"_id": f"d{n}", "text": f"w{n % 200} w{n % 7}"}) for n in range(300)]
     (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
     command = ["index", "--model", tiny_folder, "--corpus", tmp_path, "--out", tmp_path / "index", "--dtype", "float32"]
@@ -134,6 +130,47 @@ def test_a_killed_index_leaves_nothing(tmp_path, tiny_folder):
     assert victim.stdout.readline() == "half\n"
     victim.kill()
     victim.wait()
-    assert not (tmp_path / "index").exists() and list(tmp_path.glob(".index.partial-*"))
+    with pytest.raises(RetrieverError, match="half-written"):
+        folder.read_manifest(tmp_path / "index")
     folder.write(tmp_path / "index", {}, lambda target: None)
-    assert not list(tmp_path.glob(".index.partial-*"))
+    assert len(list(tmp_path.glob("index/data-*"))) == 1
+
+
+def test_another_model_under_the_name_of_an_index_is_refused(corpus, tmp_path, embedlab, tiny_folder):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    options = ["--dtype", "float32", "--device", "cpu"]
+    path = tmp_path / "index"
+    assert embedlab("index", "--model", tmp_path / "model", "--corpus", corpus, "--out", path, *options)[0] == 0
+    weights = load_file(tmp_path / "model/model.safetensors")
+    weights["embeddings.word_embeddings.weight"] *= 2
+    save_file(weights, tmp_path / "model/model.safetensors", metadata={"format": "pt"})
+    code, _, err = embedlab("search", path, "gene", *options)
+    assert code == 2 and "was made with the encoder" in err
+
+
+def test_an_index_never_runs_code_that_the_user_did_not_name(corpus, tmp_path, embedlab, tiny_folder, monkeypatch):
+    """A model that is a file of code is written into the index; only the user's own word lets it run again."""
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
+        "from sentence_transformers import SentenceTransformer\n"
+        f"def Mine(device, dtype):\n    return SentenceTransformer({str(tiny_folder)!r}, device='cpu')\n"
+    )
+    name, path, options = f"{plugin}:Mine", tmp_path / "index", ["--dtype", "float32", "--device", "cpu"]
+    assert embedlab("index", "--model", name, "--corpus", corpus, "--out", path, *options)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    (corpus / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
+    rag = ("rag", "--retriever", path, "--questions", corpus / "questions.jsonl", "-k", 1, "--db", tmp_path / "r.duckdb")
+    for command in (("search", path, "gene"), rag):
+        (tmp_path / "ran").unlink()
+        code, _, err = embedlab(*command, *options)
+        assert code == 2 and f"--model {name}" in err and not (tmp_path / "ran").exists()
+        assert embedlab(*command, "--model", "other.py:Mine", *options)[0] == 2 and not (tmp_path / "ran").exists()
+        code, _, err = embedlab(*command, "--model", name, *options)
+        assert code == 0 and (tmp_path / "ran").exists(), err
+    with pytest.raises(UserError, match="asks to run a file of code"):  # what the dashboard calls
+        retrievers.load(path, indexes.recorded_encoder)
