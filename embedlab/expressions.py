@@ -13,6 +13,7 @@ A model is anything that `--model` takes; an index is a factory string of `retri
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 import retrievers
@@ -28,6 +29,7 @@ _SETTINGS = {
 _SETTINGS["weighted"] = {"weights": _SETTINGS["rrf"]["weights"], "normalise": str, "depth": int}
 _CALL = re.compile(r"([\w-]+)\s*\((.*)\)", re.DOTALL)
 _SETTING = re.compile(r"(\w+)\s*=\s*(.*)", re.DOTALL)
+_LONGEST, _DEEPEST = 10_000, 50  # characters of an expression, parentheses open at once
 _CODE = re.compile(r"flat|sq\d+|pq\d+", re.IGNORECASE)  # the second word of faiss:ivf64,pq48
 
 
@@ -118,7 +120,14 @@ Expression = Leaf | Fused | Reranked
 
 def is_composed(text: str) -> bool:
     """Whether a model's name is an expression of several."""
-    return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not Path(text).is_dir()
+    return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not _is_folder(text)
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except (OSError, ValueError):  # longer than a path may be, or with a null byte
+        return False
 
 
 def names(text: str) -> list[str]:
@@ -138,6 +147,10 @@ def parse(text: str) -> Expression:
     Raises:
         UserError: it is malformed; a function, a setting or an index in it is unknown, or a value does not fit.
     """
+    if len(text) > _LONGEST:
+        raise UserError(f"The expression is {len(text):,} characters long.", f"Up to {_LONGEST:,} are read.")
+    if _nesting(text) > _DEEPEST:
+        raise UserError(f"The expression is nested {_nesting(text)} deep.", f"Up to {_DEEPEST} levels are read.")
     tree = _expression(text)
     for leaf in tree.leaves():
         if leaf.index:
@@ -145,6 +158,11 @@ def parse(text: str) -> Expression:
     # What the retrievers themselves refuse (too few parts, weights that do not fit), before any model is loaded.
     tree.built(lambda leaf: retrievers.make("torch"), lambda model, depth: retrievers.rerank(len, depth))
     return tree
+
+
+def _nesting(text: str) -> int:
+    """The most parentheses open at once."""
+    return max(accumulate((character == "(") - (character == ")") for character in text), default=0)
 
 
 def _expression(text: str) -> Expression:

@@ -23,6 +23,7 @@ KINDS = "flat, hnsw32, ivf64, ivf64,sq8, ivf64,pq48, sq8, pq48, binary"
 _CODE = r"(flat|sq8|pq(?P<pq>\d+))"
 _KIND = re.compile(rf"binary|hnsw\d+|{_CODE}|ivf(?P<ivf>\d+)(,{_CODE.replace('?P<pq>', '?P<ivfpq>')})?")
 _METRICS = {"l2": faiss.METRIC_L2, "l1": faiss.METRIC_L1}
+_NUMBERS = {"hnsw": (2, 2048), "ivf": (1, 1 << 24), "sq": (8, 8), "pq": (1, 1 << 16)}  # least and most
 _GPU_K = 2048  # the most results that FAISS returns on a GPU
 _FILTER_ROWS = 50_000  # documents decoded at a time in a filtered search
 
@@ -51,6 +52,10 @@ class FaissIndex(DenseIndex):
         self.kind = self.kind.lower()
         if not _KIND.fullmatch(self.kind):
             raise RetrieverError(f"Unknown FAISS index {self.kind!r}.", f"Known, with other numbers too: {KINDS}.")
+        for word, number in re.findall(r"([a-z]+)(\d+)", self.kind):
+            least, most = _NUMBERS[word]
+            if not least <= int(number) <= most:  # FAISS itself ends the process, or takes it as it comes
+                raise RetrieverError(f"{word}{number} is no index.", f"The number after {word} is {least} to {most:,}.")
         super().__post_init__()
 
     @property
@@ -217,7 +222,14 @@ class FaissIndex(DenseIndex):
 
     def _read(self, path: Path) -> None:
         file = str(path / "vectors.faiss")
-        self._index = faiss.read_index_binary(file) if self._binary else faiss.read_index(file)
+        try:
+            self._index = faiss.read_index_binary(file) if self._binary else faiss.read_index(file)
+        except RuntimeError as error:
+            raise RetrieverError(f"FAISS cannot read {file}: {error}", "Build the index again.") from error
+        if self._index.ntotal != len(self.ids):
+            raise RetrieverError(
+                f"{file} holds {self._index.ntotal} vectors for {len(self.ids)} ids.", "Build it again."
+            )
         self._dim = self._index.d
         if self.kind.startswith("ivf"):
             self._index.nprobe = self.nprobe

@@ -5,11 +5,15 @@ pyserini's own searcher imports torch and transformers and takes seconds; the cl
 
 import os
 import threading
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from retrievers.errors import RetrieverError
+
+P, T = ParamSpec("P"), TypeVar("T")
 
 # -Xrs leaves Ctrl-C to Python. JAVA_TOOL_OPTIONS (such as -Xmx8g) is read by the JVM itself.
 _OPTIONS = ("-Xrs", "-Xss4m", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
@@ -35,8 +39,27 @@ def java_version() -> str:
     return java("java.lang.System").getProperty("java.version")
 
 
+def in_java(function: Callable[P, T]) -> Callable[P, T]:
+    """The function as one piece of work in Java: alone in there, and leaving no thread behind.
+
+    A thread that has called Java is known to the JVM until it detaches, also when it has ended long ago. What the
+    function returns must hold nothing of Java's: to let go of such a thing, the thread would have to attach again.
+    """
+
+    @wraps(function)
+    def alone(*arguments: P.args, **named: P.kwargs) -> T:
+        with calls:
+            try:
+                return function(*arguments, **named)
+            finally:
+                if threading.current_thread() is not threading.main_thread():
+                    detach()
+
+    return alone
+
+
 def detach() -> None:
-    """Let go of the JVM in a thread that is about to end."""
+    """Let go of the JVM in this thread; its next call attaches it again."""
     from jnius import detach
 
     detach()

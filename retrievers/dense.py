@@ -66,8 +66,14 @@ class DenseIndex(Index):
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
     """Rows divided by their length; a zero row stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    with np.errstate(over="ignore", under="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        extreme = ((lengths < 1e-15) | (lengths > 1e15))[:, 0]  # squares that float32 cannot hold
+        unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    if extreme.any():
+        exact = vectors[extreme].astype(np.float64)
+        unit[extreme] = exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return unit
 
 
 def check_vectors(vectors) -> np.ndarray:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
+from zipfile import BadZipFile
 
 import xxhash
 
@@ -27,6 +28,8 @@ _FORMAT = 2
 _GENERATION = re.compile(r"data-(\d+)-\w+")  # the process that writes it, and a random part
 _AGAIN = "Build it again."
 _BLOCK = 1 << 22  # bytes read at a time for a checksum
+# What reading files that do not fit together ends in.
+_UNREADABLE = (OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, BadZipFile)
 
 T = TypeVar("T")
 
@@ -53,7 +56,7 @@ def write(path: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
 def _write(home: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
     made = not home.exists()
     home.mkdir(parents=True, exist_ok=True)
-    replaced = _current(home)
+    outdated = _outdated(home)
     data = Path(tempfile.mkdtemp(prefix=f"data-{os.getpid()}-", dir=home))
     try:
         data.chmod(0o755)
@@ -62,7 +65,14 @@ def _write(home: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
         for file in _files(data):
             files[file.relative_to(data).as_posix()] = [file.stat().st_size, _checksum(file)]
             _sync(file)
-        whole = {"signature": _SIGNATURE, "format": _FORMAT, **manifest, "data": data.name, "files": files}
+        whole = {
+            "signature": _SIGNATURE,
+            "format": _FORMAT,
+            **manifest,
+            "data": data.name,
+            "files": files,
+            "replaces": outdated,
+        }
         new = data / f".{MANIFEST}"
         new.write_text(json.dumps({**whole, "checksum": _checksum_of(whole)}, indent=1), encoding="utf-8")
         _sync(new)
@@ -75,7 +85,7 @@ def _write(home: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
                 home.rmdir()
         raise
     for left in _generations(home):
-        if left != data and (left.name == replaced or not _being_written(left)):
+        if left != data and (left.name in outdated or not _being_written(left)):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -119,7 +129,7 @@ def read(path: Path, use: Callable[[dict, Path], T]) -> T:
         try:
             _verify(path, data, manifest["files"])
             return use(manifest, data)
-        except Exception as error:
+        except (RetrieverError, *_UNREADABLE) as error:
             if _current(path) not in (None, manifest["data"]):
                 continue
             if isinstance(error, RetrieverError):
@@ -165,7 +175,7 @@ def identity(path: Path) -> str:
     """A digest of what the index at `path` and those inside it are of: models, settings, corpora."""
     manifest = read_manifest(path)
     data = Path(path) / manifest["data"]
-    says = {key: value for key, value in manifest.items() if key not in ("data", "files")}
+    says = {key: value for key, value in manifest.items() if key not in ("data", "files", "replaces")}
     inside = [identity((data / name).parent) for name in sorted(manifest["files"]) if name.endswith(f"/{MANIFEST}")]
     return _checksum_of({"says": says, "inside": inside})
 
@@ -188,6 +198,16 @@ def _current(path: Path) -> str | None:
         return _signed(path)["data"]
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return None
+
+
+def _outdated(home: Path) -> list[str]:
+    """The generations that a new one replaces: the present one, and what a killed process did not come to remove."""
+    try:
+        manifest = _signed(home)
+        names = [manifest["data"], *manifest["replaces"]] if manifest["signature"] == _SIGNATURE else []
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return []
+    return [name for name in names if _GENERATION.fullmatch(str(name)) and (home / name).is_dir()]
 
 
 def _verify(path: Path, data: Path, files: dict) -> None:

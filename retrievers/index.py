@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 import xxhash
 
-from retrievers import folder, ranking
+from retrievers import copies, folder, ranking
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
 
@@ -101,6 +101,11 @@ class Index(Retriever):
             self._write(target)
 
         folder.write(path, self.manifest, fill)
+
+    def __reduce__(self):
+        if not self.ids:
+            return copies.empty, (type(self), {**self.settings, "encoder": self.encoder})
+        return copies.unpacked, (copies.packed(self),)
 
     @property
     def manifest(self) -> dict:

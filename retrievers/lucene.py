@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from retrievers import ranking
-from retrievers._jvm import calls, detach, java
+from retrievers._jvm import detach, in_java, java
 from retrievers.base import Hits
 from retrievers.errors import RetrieverError
 from retrievers.index import Index
@@ -73,7 +73,11 @@ class LuceneStore:
         """Search the index in `folder` from now on, also when its files are removed meanwhile."""
         self.folder = folder
         self._size = self.bytes()
-        self.searcher()
+        try:
+            self.searcher()
+        except Exception as error:  # of Java
+            problem = str(error).splitlines()[0]
+            raise RetrieverError(f"Lucene cannot read {folder}: {problem}", "Build the index again.") from error
 
     def save(self, target: Path) -> None:
         self.searcher()
@@ -92,29 +96,31 @@ class LuceneBase(Index):
 
     threads: int = 0
 
+    @in_java
     def _clear(self) -> None:
-        with calls:
-            self._store = LuceneStore(self._analyzer(), self._similarity())
+        self._store = LuceneStore(self._analyzer(), self._similarity())
 
+    @in_java
     def finish(self) -> None:
-        with calls:
-            self._store.searcher()
+        self._store.searcher()
 
+    @in_java
     def _add(self, documents) -> None:
-        with calls:
-            self._write_documents(documents)
+        self._write_documents(documents)
 
     def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
         count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
-        with calls:
-            allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
-            self._store.searcher()
-            asked = [self._query(queries[q], k, allowed) for q in range(count)]
-            answers = self._answers(asked, k)
+        answers = self._found(queries, count, k, rows)
         hits = Hits(np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32))
         for q, (found, scores) in enumerate(answers):
             hits.rows[q, : len(found)], hits.scores[q, : len(found)] = found, scores
         return ranking.best(*hits, k)
+
+    @in_java
+    def _found(self, queries, count: int, k: int, rows: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+        allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
+        self._store.searcher()
+        return self._answers([self._query(queries[q], k, allowed) for q in range(count)], k)
 
     def _answers(self, asked: list, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rows and scores for each Lucene query. The threads call one searcher and one writer, which is safe."""
@@ -137,13 +143,13 @@ class LuceneBase(Index):
         self.finish()
         return self._store.bytes()
 
+    @in_java
     def _write(self, target: Path) -> None:
-        with calls:
-            self._store.save(target / "lucene")
+        self._store.save(target / "lucene")
 
+    @in_java
     def _read(self, path: Path) -> None:
-        with calls:
-            self._store.open(path / "lucene")
+        self._store.open(path / "lucene")
 
     @abstractmethod
     def _analyzer(self): ...
@@ -214,7 +220,15 @@ class LuceneIndex(LuceneBase):
         if not analysers.analyzerMap.containsKey(self.language):
             known = sorted(re.findall(r"(\w\w)=", analysers.analyzerMap.toString()))
             raise RetrieverError(f"Lucene has no analyser for {self.language!r}.", f"Known: en, {', '.join(known)}.")
-        return analysers.getLanguageSpecificAnalyzer(self.language)
+        analyser = analysers.getLanguageSpecificAnalyzer(self.language)
+        try:
+            analyser.tokenStream("contents", "word").close()
+        except Exception as error:  # of Java, such as Thai without the Java runtime's word lists
+            raise RetrieverError(
+                f"Lucene's analyser for {self.language!r} does not work here: {str(error).splitlines()[0]}",
+                "Use 'whitespace', and texts whose words are set apart.",
+            ) from error
+        return analyser
 
     def _similarity(self):
         return java("search.similarities.BM25Similarity")(self.k1, self.b)

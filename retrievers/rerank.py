@@ -32,9 +32,9 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
     if hasattr(model, "score_list"):
         return Rerank(model.score_list, depth, id, name)
     if hasattr(model, "predict"):
-        return Rerank(pairwise(model), depth, id, name)
+        return Rerank(Pairwise(model), depth, id, name)
     if hasattr(model, "encode_query") and hasattr(model, "encode_document"):
-        return Rerank(max_sim(model), depth, id, name)
+        return Rerank(MaxSim(model), depth, id, name)
     if not callable(model):
         raise RetrieverError(
             f"A {type(model).__name__} cannot rerank.",
@@ -139,19 +139,26 @@ class Reranked(Retriever):
         return cls(load(data / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name))
 
 
-def pairwise(model: Any) -> Listwise:
+@dataclass(frozen=True)
+class Pairwise:
     """Scores of a cross-encoder, from its `predict`."""
-    return lambda query, texts: model.predict([(query, text) for text in texts], show_progress_bar=False)
+
+    model: Any
+
+    def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
+        return self.model.predict([(query, text) for text in texts], show_progress_bar=False)
 
 
-def max_sim(encoder: Any) -> Listwise:
+@dataclass(frozen=True)
+class MaxSim:
     """Late interaction: for each query token its best document token, summed (ColBERT, arXiv:2004.12832)."""
 
-    def score(query: str, texts: list[str]) -> list[float]:
-        tokens = _array(encoder.encode_query([query])[0])
-        return [float((tokens @ _array(document).T).max(axis=1).sum()) for document in encoder.encode_document(texts)]
+    encoder: Any
 
-    return score
+    def __call__(self, query: str, texts: list[str]) -> list[float]:
+        tokens = _array(self.encoder.encode_query([query])[0])
+        documents = self.encoder.encode_document(texts)
+        return [float((tokens @ _array(document).T).max(axis=1).sum()) for document in documents]
 
 
 def _array(vectors) -> np.ndarray:

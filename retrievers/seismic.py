@@ -52,6 +52,14 @@ class SeismicIndex(SparseVectorIndex):
     def manifest(self) -> dict:
         return {**super().manifest, "dim": self._dim}
 
+    def _checked(self, documents) -> sparse.csr_matrix:
+        vectors = super()._checked(documents)
+        if vectors.nnz and np.abs(vectors.data).max() > np.finfo(np.float16).max:
+            raise RetrieverError(
+                f"A weight is {np.abs(vectors.data).max():,.0f}; Seismic keeps weights up to 65,504.", "Use 'sparse'."
+            )
+        return vectors
+
     def _add(self, documents: sparse.csr_matrix) -> None:
         large = documents.shape[1] > _SMALL_VOCABULARY
         if self._data is None:

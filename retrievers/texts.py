@@ -60,6 +60,9 @@ class Texts(Sequence[str]):
         start = self._ends[row - 1] if row else 0
         return self._file[start : self._ends[row]].decode("utf-8", "surrogatepass")
 
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_file": bytes(self._file)}  # a mapping cannot be pickled
+
     def save(self, folder: Path) -> None:
         ends, end = [], 0
         with (folder / "texts.bin").open("wb") as file:

@@ -75,3 +75,12 @@ def test_malformed_expressions(text, problem, hint):
         parse(text)
     assert problem in str(error.value)
     assert hint in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 100_000, "rrf(" * 2000 + "bm25", "(" * 60 + "bm25" + ")" * 60 + " >> a", "a" * 20_000 + " >> b"]
+)
+def test_expressions_beyond_all_measure_are_refused(text):
+    with pytest.raises(UserError, match=r"nested|characters long"):
+        parse(text)
+    assert is_composed(text) in (True, False)

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import retrievers
 from retrievers import RetrieverError
@@ -101,3 +102,33 @@ def test_a_missing_package_says_what_to_type(module, spec, extra):
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"pip install 'embedlab[{extra}]'" in answer.stdout
+
+
+@pytest.mark.parametrize("kind", ["hnsw0", "hnsw1", "hnsw99999999", "ivf0", "ivf0,sq8", "pq0", "ivf4,pq0"])
+def test_numbers_that_would_end_the_process_are_refused(kind):
+    with pytest.raises(RetrieverError, match="is no index"):
+        retrievers.make(f"faiss:{kind}")
+
+
+@pytest.mark.parametrize("spec", ["torch", "faiss:flat", "faiss:hnsw2", "lucene:hnsw"])
+@pytest.mark.parametrize("size", [1e-30, 1e-23, 1e30])
+def test_cosine_of_very_short_and_very_long_vectors(spec, size):
+    vectors = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]], np.float32) * np.float32(size)
+    index = retrievers.make(spec, metric="cosine").index(["a", "b", "c"], vectors)
+    (first, score), (second, other) = index.search_one(vectors[0], 2)
+    assert (first, second) == ("a", "b") and score == pytest.approx(1, abs=1e-4)
+    assert other == pytest.approx(2**-0.5, abs=1e-4)
+
+
+def test_weights_beyond_half_precision_are_refused_by_seismic():
+    with pytest.raises(RetrieverError, match=r"A weight is 70,000; Seismic keeps weights up to 65,504"):
+        retrievers.make("seismic").index(["a"], sparse.csr_matrix(np.array([[70_000.0, 1.0]], np.float32)))
+
+
+def test_a_language_whose_analyser_java_lacks_is_refused_before_documents_are_read():
+    try:
+        index = retrievers.make("lucene,language=th")
+    except RetrieverError as error:
+        assert "'th' does not work here" in str(error) and "\n" not in str(error) and error.hint
+    else:  # a Java with Thai word lists
+        assert index.index(["a"], ["แมวชอบดื่มนม"]).search_one("แมว", 1)

@@ -5,7 +5,7 @@ import retrievers
 from retrievers import RetrieverError, rerank, rrf, weighted
 from retrievers.base import Hits
 from retrievers.hybrid import fuse
-from retrievers.rerank import max_sim
+from retrievers.rerank import MaxSim
 
 
 def hits(*lists):
@@ -140,7 +140,7 @@ class Letters:
 
 
 def test_max_sim_by_hand():
-    assert max_sim(Letters())("abba", ["a", "ab", "xyz"]) == [2.0, 4.0, 0.0]
+    assert MaxSim(Letters())("abba", ["a", "ab", "xyz"]) == [2.0, 4.0, 0.0]
     assert rerank(Letters()).scorer("c", ["ab", "abc"]) == [0.0, 1.0]
 
 

@@ -4,8 +4,11 @@ import sys
 
 import pytest
 
+import retrievers
+from embedlab import indexes
 from embedlab.cli import run
-from retrievers import folder
+from embedlab.errors import UserError
+from retrievers import RetrieverError, folder
 
 DOCUMENTS = {"a": ("w1", "the cell w5"), "b": ("", "gene w2 w3 of the cell"), "c": ("w9", "a gene")}
 
@@ -164,7 +167,17 @@ def test_an_index_never_runs_code_that_the_user_did_not_name(corpus, tmp_path, e
     assert embedlab("index", "--model", name, "--corpus", corpus, "--out", path, *options)[0] == 0
     monkeypatch.chdir(tmp_path)
     (corpus / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
-    rag = ("rag", "--retriever", path, "--questions", corpus / "questions.jsonl", "-k", 1, "--db", tmp_path / "r.duckdb")
+    rag = (
+        "rag",
+        "--retriever",
+        path,
+        "--questions",
+        corpus / "questions.jsonl",
+        "-k",
+        1,
+        "--db",
+        tmp_path / "r.duckdb",
+    )
     for command in (("search", path, "gene"), rag):
         (tmp_path / "ran").unlink()
         code, _, err = embedlab(*command, *options)

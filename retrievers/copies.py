@@ -1,0 +1,33 @@
+"""Copies of an index within Python, by pickle or deepcopy: the folder that `save` writes, as bytes."""
+
+import io
+import tarfile
+import tempfile
+from pathlib import Path
+
+
+def packed(index) -> bytes:
+    """The saved index as one archive."""
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="retrievers-copy-") as scratch:
+        index.save(Path(scratch) / "index")
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            archive.add(Path(scratch) / "index", "index")
+    return buffer.getvalue()
+
+
+def unpacked(archive: bytes):
+    """The index of such an archive: answers the same and, like every loaded index, takes no more documents."""
+    from retrievers.registry import load
+
+    scratch = tempfile.TemporaryDirectory(prefix="retrievers-copy-")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        packed.extractall(scratch.name, filter="data")
+    index = load(Path(scratch.name) / "index")
+    index._scratch = scratch  # its files are mapped, and go when it goes
+    return index
+
+
+def empty(cls, settings: dict):
+    """An index that holds nothing yet."""
+    return cls(**settings)
