@@ -143,7 +143,7 @@ def _unique(rows: Iterable[tuple]) -> list[tuple]:
 
 
 def _run(run: Run) -> tuple:
-    if not isfinite(run.main_score):
+    if run.scores and not isfinite(run.main_score):  # a run whose questions have no known answers has no scores at all
         raise LeaderboardError(
             f"The main score of {run.model.name} on {run.task.name} is {run.main_score}: no number to rank by.",
             "Nothing of this run was recorded.",

@@ -37,7 +37,8 @@ class FaissIndex(DenseIndex):
     the signs; scores are the inner product of the signs, d - 2 x Hamming distance).
     `rescore`: with N > 0, the N x k best by codes are scored again with the vectors as given, which are kept in the
     caller's arrays, then on disk. A filtered search scores all allowed documents, so it is exact for its codes.
-    IVF, PQ and SQ8 learn from the first chunk. PQ and SQ8 know no Manhattan distance. HNSW is built by several threads, so two builds may differ a little.
+    IVF, PQ and SQ8 learn from the first chunk. PQ and SQ8 know no Manhattan distance. HNSW is built by several threads,
+    so two builds may differ a little.
     """
 
     family: ClassVar[str] = "faiss"
