@@ -1,4 +1,4 @@
-"""Errors of the results store that a user can mend."""
+"""Errors of the results store: those that a user can mend, and files that cannot be read."""
 
 
 class LeaderboardError(Exception):
@@ -7,3 +7,7 @@ class LeaderboardError(Exception):
     def __init__(self, problem: str, hint: str = ""):
         super().__init__(problem)
         self.hint = hint
+
+
+class Malformed(ValueError):
+    """A file is not what it should be; the text says where and why."""

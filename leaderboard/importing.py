@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from leaderboard import rows
-from leaderboard.mteb_files import Malformed
+from leaderboard.errors import Malformed
 from leaderboard.records import Run
 from leaderboard.store import Store
 

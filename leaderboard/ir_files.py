@@ -1,4 +1,4 @@
-"""Files of the retrieval tools: Anserini's and Pyserini's tables of BEIR scores, TREC runs and qrels."""
+"""Files of the retrieval tools: Anserini's and Pyserini's tables of BEIR scores, and TREC runs."""
 
 import csv
 import io
@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from leaderboard.errors import Malformed
 from leaderboard.measures import stored
-from leaderboard.mteb_files import Malformed, imported_id
+from leaderboard.mteb_files import imported_id
+from leaderboard.qrels import lines
 from leaderboard.records import Model, Ranking, Run, Task
 
 _ANSERINI = {"dataset", "config", "model", "topic_set", "metric", "value"}
@@ -38,13 +40,13 @@ def read_table(path: Path, content: bytes) -> list[Run]:
         table = csv.DictReader(io.StringIO(content.decode()))
         columns = set(table.fieldnames or ())
         if columns >= _ANSERINI:
-            source, lines = "anserini", _anserini_scores(table)
+            source, found = "anserini", _anserini_scores(table)
         elif columns >= _PYSERINI:
-            source, lines = "pyserini", _pyserini_scores(table)
+            source, found = "pyserini", _pyserini_scores(table)
         else:
             raise Malformed("neither Anserini's columns nor Pyserini's")
         grouped: dict[tuple, dict[str, float]] = {}
-        for name, revision, dataset, split, metric, value in lines:
+        for name, revision, dataset, split, metric, value in found:
             grouped.setdefault((name, revision, dataset, split), {})[stored(metric)] = float(value)
     except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
         raise error if isinstance(error, Malformed) else Malformed(str(error)) from None
@@ -78,7 +80,11 @@ def read_trec_run(path: Path) -> Ranking:
         Malformed: a line without six columns or a finite score, or a document twice for one query.
     """
     found: dict[str, dict[str, float]] = {}
-    for number, (query, _, document, _, score, _) in _columns(path, 6):
+    for number, line in lines(path):
+        columns = line.split()
+        if len(columns) != 6:
+            raise Malformed(f"{path}:{number} has {len(columns)} columns, not 6.")
+        query, _, document, _, score, _ = columns
         try:
             value = float(score)
         except ValueError:
@@ -95,34 +101,6 @@ def read_trec_run(path: Path) -> Ranking:
         rows[place, : len(hits)] = [row_of[document] for document in hits]
         scores[place, : len(hits)] = list(hits.values())
     return Ranking(list(found), list(row_of), rows, scores)
-
-
-def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """A TREC qrels file, four columns a line: query, iteration, document, relevance.
-
-    Raises:
-        Malformed: a line without four columns or with a relevance that is no integer.
-    """
-    qrels: dict[str, dict[str, int]] = {}
-    for number, (query, _, document, relevance) in _columns(path, 4):
-        try:
-            qrels.setdefault(query, {})[document] = int(relevance)
-        except ValueError:
-            raise Malformed(f"{path}:{number}: the relevance {relevance!r} is not an integer.") from None
-    return qrels
-
-
-def _columns(path: Path, count: int) -> Iterator[tuple[int, list[str]]]:
-    with path.open(encoding="utf-8") as file:
-        try:
-            for number, line in enumerate(file, 1):
-                columns = line.split()
-                if columns and len(columns) != count:
-                    raise Malformed(f"{path}:{number} has {len(columns)} columns, not {count}.")
-                if columns:
-                    yield number, columns
-        except UnicodeDecodeError:
-            raise Malformed(f"{path} is not a text file.") from None
 
 
 def _anserini_scores(table: csv.DictReader) -> Iterator[tuple]:

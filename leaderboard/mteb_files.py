@@ -14,6 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
+from leaderboard.errors import Malformed
 from leaderboard.records import Model, Run, Task
 
 # Old names of the similarities, under which files before 1.11 nest their scores.
@@ -27,10 +28,6 @@ class TaskFacts(NamedTuple):
     name: str
     type: str
     main_metric: str
-
-
-class Malformed(ValueError):
-    """The file is no result file; the text says why."""
 
 
 def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run]:

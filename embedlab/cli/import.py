@@ -60,8 +60,10 @@ def command(
     elif qrels and task and model:
         from embedlab.evaluation.trec import trec_run
 
-        store.add(trec_run(path, qrels, model=model, task=task, split=split or "test"))
+        run = trec_run(path, qrels, model=model, task=task, split=split or "test")
+        store.add(run)
         report = Report(files=1, runs=1)
+        reporter.say(_matches(run.resolved["queries"]))
     else:
         raise UserError(
             f"{path} is neither a folder of MTEB results nor a CSV file of Anserini's or Pyserini's scores.",
@@ -76,3 +78,10 @@ def command(
         typer.echo(f"Skipped {file}: {problem}", err=True)
     if len(report.malformed) > _LISTED:
         typer.echo(f"... and {len(report.malformed) - _LISTED:,} more; --json lists them all.", err=True)
+
+
+def _matches(queries: dict[str, int]) -> str:
+    """How a TREC run and its qrels fit together."""
+    told = f"The run ranks {queries['ranked']:,} of the {queries['judged']:,} judged queries"
+    told += "; the others score 0" if queries["ranked"] < queries["judged"] else ""
+    return told + (f"; {queries['not judged']:,} of its queries are not judged." if queries["not judged"] else ".")

@@ -10,6 +10,7 @@ from embedlab.cards import Card
 from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.evaluation.views import View
+from embedlab.tasks import recorded_name
 from leaderboard import records
 
 
@@ -46,6 +47,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "attention_kernel": model.fact("attention_kernel") if model.loader else None,
         "first_inputs": cost.first_inputs if cost else [],
         "first_tokens": cost.first_tokens if cost else [],
+        "missing": part.get("missing", {}),  # judged queries and documents that the task's data lack
         "sources": [str(source) for source in getattr(task, "sources", ())],
     }
     if parts := getattr(model, "parts", None):
@@ -53,7 +55,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
     return records.Run(
         model=records.Model(card.name, model.revision, card.kind, _facts(card)),
         task=records.Task(
-            metadata.name,
+            recorded_name(task),
             metadata.type,
             split,
             subset,

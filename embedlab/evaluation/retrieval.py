@@ -172,6 +172,7 @@ def score(task, data: RetrievalData, rows: np.ndarray, scores: np.ndarray, *, sp
     return {
         "scores": official_scores(task, data, rows, scores, per_query, split=split, subset=subset),
         "per_query": PerQuery(data.query_ids, per_query),
+        "missing": dict(data.missing),
         "ranking": Ranking(data.query_ids, data.document_ids, rows, scores),
         "texts": Texts(
             dict(zip(data.query_ids, data.queries, strict=True)),

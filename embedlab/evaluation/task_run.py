@@ -12,7 +12,7 @@ from embedlab.evaluation.cross import score_candidates
 from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.lexical import search_texts
 from embedlab.evaluation.mteb_encoder import MtebEncoder
-from embedlab.evaluation.retrieval_data import retrieval_data
+from embedlab.evaluation.retrieval_data import retrieval_data, told
 from embedlab.evaluation.views import View, cross
 from embedlab.tasks.fresh import fresh
 
@@ -96,6 +96,8 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
     started = time.perf_counter()
     views, task = list(copies), next(iter(copies.values()))
     data = retrieval_data(task, split, subset)
+    if data.missing:
+        reporter.say(told(data.missing))
     reading = time.perf_counter() - started
     k = request.top_k or max(task.k_values)
     encoded, extra = None, {}

@@ -7,21 +7,28 @@ import numpy as np
 
 from embedlab.errors import UserError
 from embedlab.evaluation import scorer
-from leaderboard.ir_files import read_qrels, read_trec_run
-from leaderboard.mteb_files import Malformed, imported_id
+from leaderboard.errors import Malformed
+from leaderboard.ir_files import read_trec_run
+from leaderboard.mteb_files import imported_id
+from leaderboard.qrels import read_qrels
 from leaderboard.records import Model, PerQuery, Ranking, Run, Task
 
 
 def trec_run(run_file: Path, qrels_file: Path, *, model: str, task: str, split: str = "test") -> Run:
-    """Score a TREC run file: every query with a positive judgement counts, also where the run lacks it.
+    """Score a TREC run file as `embedlab eval` scores its own: every judged query counts, also where the run lacks it.
 
     Args:
         run_file: lines of query, Q0, document, rank, score, tag.
-        qrels_file: lines of query, iteration, document, relevance.
+        qrels_file: lines of query, iteration, document, relevance; or of query, document, relevance as in BEIR.
         model, task, split: what the run is of.
 
+    Returns:
+        The run; `resolved["queries"]` counts those judged, those of them that the run ranks, and those of the run that
+        are not judged.
+
     Raises:
-        UserError: a file is absent or malformed, or no query is judged.
+        UserError: a file is absent or malformed, no query is judged relevant, or run and qrels have no query or no
+            document in common.
     """
     try:
         found, qrels = read_trec_run(run_file), read_qrels(qrels_file)
@@ -30,10 +37,12 @@ def trec_run(run_file: Path, qrels_file: Path, *, model: str, task: str, split: 
             str(error),
             "A run's line reads `query Q0 document rank score tag`, a qrels' line `query 0 document relevance`.",
         ) from error
-    queries = [query for query, judged in qrels.items() if max(judged.values()) > 0]
-    if not queries:
+    queries = list(qrels)
+    if not any(grade > 0 for judged in qrels.values() for grade in judged.values()):
         raise UserError(f"{qrels_file} has no positive judgement.", "Name the qrels file of this run's queries.")
     place = {query: row for row, query in enumerate(found.query_ids)}
+    ranked = [query for query in queries if query in place]
+    _check_common(run_file, qrels_file, found, qrels, ranked)
     shape = (len(queries), found.rows.shape[1])
     rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
     for position, query in enumerate(queries):
@@ -43,6 +52,7 @@ def trec_run(run_file: Path, qrels_file: Path, *, model: str, task: str, split: 
     metrics = scorer.evaluate(rows, scorer.judge(qrels, queries, found.document_ids))
     means = {name: float(values.mean()) for name, values in metrics.items()}
     evaluated, judged = Model(model), Task(task, "Retrieval", split)
+    counts = {"judged": len(queries), "ranked": len(ranked), "not judged": len(found.query_ids) - len(ranked)}
     return Run(
         evaluated,
         judged,
@@ -51,6 +61,23 @@ def trec_run(run_file: Path, qrels_file: Path, *, model: str, task: str, split: 
         per_query=PerQuery(queries, metrics),
         ranking=Ranking(queries, found.document_ids, rows, scores),
         source="trec",
-        resolved={"run_file": run_file.name, "qrels_file": qrels_file.name},
+        resolved={"run_file": run_file.name, "qrels_file": qrels_file.name, "queries": counts},
         id=imported_id(evaluated, judged, sha256(run_file.read_bytes() + qrels_file.read_bytes()).hexdigest()),
+    )
+
+
+def _check_common(run_file: Path, qrels_file: Path, found: Ranking, qrels: dict, ranked: list[str]) -> None:
+    """Refuse a run that has nothing to do with the qrels: its score of 0 would say nothing of the model."""
+    if not found.query_ids:
+        raise UserError(f"{run_file} ranks nothing.", "A run's line reads `query Q0 document rank score tag`.")
+    documents = set(found.document_ids)
+    if not ranked:
+        what, ours, theirs = "queries", found.query_ids[0], next(iter(qrels))
+    elif not any(document in documents for query in ranked for document in qrels[query]):
+        what, ours, theirs = "documents", found.document_ids[0], next(iter(qrels[ranked[0]]))
+    else:
+        return
+    raise UserError(
+        f"{run_file} ranks none of the {what} that {qrels_file} judges: it has {ours!r}, the qrels {theirs!r}.",
+        "Name the qrels file of this run's queries, and compare how both write their ids.",
     )

@@ -4,8 +4,9 @@ A task is named by
 
 * MTEB's name of it (`SciFact`) or of a benchmark (`"MTEB(eng, v2)"`);
 * a benchmark in data/benchmarks/ (`stdlib`, `stdlib-mini`) or one of its tasks (`StdlibCodeSearch`);
-* the path of a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`). Where the folder's name is that of
-  an MTEB data set, the task is MTEB's, with its prompts and metrics.
+* the path of a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`). Where its content is that of an
+  MTEB data set, whatever the folder's name, the task is MTEB's, with its prompts and metrics. Any other folder is a
+  task of its own, named `FOLDER@HASH` after its content, so that no two contents and no official task share a name.
 
 `--data-dir DIR` is a local mirror of MTEB's data sets, one entry per task. The entry is named like the task, in any
 case; the task type at the end of the name may be left out, and the name of the hub repository will do (`Banking77`,
@@ -21,8 +22,9 @@ case; the task type at the end of the name may be left out, and the name of the 
 
 Each table may be .tsv (no quoting), .csv (quoted) or .jsonl, with further columns, in a subfolder, or flat in DIR as
 `<Task>.tsv`, `<Task>-test.tsv`, `<Task>.train.csv`. Tasks with several languages keep each in `<Task>/<subset>/`.
-A mirror holds the data as MTEB evaluates them, after its own sampling. Local files keep MTEB's revision only if their
-size agrees with MTEB's published statistics; otherwise the revision is a hash of the files.
+A mirror holds the data as MTEB evaluates them, after its own sampling. Local files keep MTEB's revision only if every
+split that the task uses (also the one that classifiers are trained on) agrees with MTEB's published statistics: texts,
+labels, judgements. Otherwise the revision is a hash of the files, and scores are recorded as `Banking77@HASH`.
 """
 
 from collections.abc import Sequence
@@ -31,7 +33,13 @@ from pathlib import Path
 from embedlab.errors import UserError
 
 
-def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | None = None) -> list:
+def resolve(
+    names: Sequence[str],
+    *,
+    data_dir: Path | None = None,
+    split: str | None = None,
+    ignore_identical_ids: bool = False,
+) -> list:
     """The tasks (`mteb.AbsTask`, not loaded) of the given names, each once, in order.
 
     A task made of other tasks (`CQADupstackRetrieval`) stands for those.
@@ -40,9 +48,11 @@ def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | 
         names: tasks, benchmarks, BEIR folders, as in the module's description.
         data_dir: a local mirror; tasks that it lacks come from the hub.
         split: the split to evaluate instead of the task's own.
+        ignore_identical_ids: on BEIR folders of one's own, drop documents that have the query's id.
 
     Raises:
-        UserError: a name is unknown, a task has modalities other than text, or a folder does not exist.
+        UserError: a name is unknown, a task has modalities other than text, a folder does not exist, or identical ids
+            are to be ignored where the task says otherwise.
     """
     from embedlab.hub import settle
     from embedlab.tasks import catalogue, local
@@ -53,7 +63,13 @@ def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | 
         settle()  # before mteb is imported, whose libraries read then whether they are offline
     tasks = {}
     for name in names:
-        for task in catalogue.find(name):
+        for task in catalogue.find(name, split=split, ignore_identical_ids=ignore_identical_ids):
+            if ignore_identical_ids and not getattr(task, "ignore_identical_ids", False):
+                raise UserError(
+                    f"--ignore-identical-ids is for BEIR folders of one's own; {task.metadata.name} says itself "
+                    "whether a query may find the document of its own id.",
+                    "Leave the option out.",
+                )
             if split:
                 task.filter_eval_splits([split])
             if data_dir is not None and not hasattr(task, "sources"):
@@ -65,6 +81,14 @@ def resolve(names: Sequence[str], *, data_dir: Path | None = None, split: str | 
 def is_mirrored(task, data_dir: Path) -> bool:
     """Whether the task reads its data from the mirror `data_dir`."""
     return any(source.is_relative_to(data_dir) for source in getattr(task, "sources", ()))
+
+
+def recorded_name(task) -> str:
+    """The name under which scores of a loaded task are recorded: MTEB's only where its data are MTEB's."""
+    from embedlab.tasks.local import name_of_own
+
+    name = task.metadata.name
+    return name_of_own(name, task.metadata.revision) if getattr(task, "unofficial", False) else name
 
 
 def load(task):

@@ -2,59 +2,73 @@
 
 corpus.jsonl        {"_id": "d1", "title": "...", "text": "..."}   (title may be absent)
 queries.jsonl       {"_id": "q1", "text": "..."}                   (instruction, where the task has them)
-qrels/test.tsv      query-id <tab> corpus-id <tab> score           (header line optional; scores are integers)
+qrels/test.tsv      query-id <tab> corpus-id <tab> score           (see leaderboard/qrels.py: TREC's columns will do)
 top_ranked.jsonl    {"query-id": "q1", "corpus-ids": ["d1", ...]}  (reranking only)
+
+Qrels may also be .csv, .trec or .qrels, and any of the files may be packed (`corpus.jsonl.gz`).
 """
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from embedlab.errors import UserError
 
 LAYOUT = "A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv."
+_QRELS = (".tsv", ".csv", ".trec", ".qrels")
 
 
 def is_folder(path: Path) -> bool:
     """Whether `path` looks like a BEIR folder."""
-    return (path / "corpus.jsonl").is_file()
+    return _file(path, "corpus.jsonl") is not None
 
 
 def splits(folder: Path) -> list[str]:
     """The splits that have relevance judgements."""
-    return sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))
+    return sorted(_qrels_files(folder))
 
 
-def files(folder: Path, split: str) -> list[Path]:
-    """The files that make up one split, in reading order."""
-    found = [folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / f"{split}.tsv"]
-    top_ranked = folder / "top_ranked.jsonl"
-    return [*found, top_ranked] if top_ranked.is_file() else found
+def files(folder: Path, split: str) -> dict[str, Path]:
+    """The files that make up one split, by their part in it: corpus, queries, qrels, top_ranked; only what is there."""
+    qrels = _qrels_files(folder).get(split, [])
+    named = {part: _file(folder, f"{part}.jsonl") for part in ("corpus", "queries", "top_ranked")}
+    return {part: path for part, path in {**named, "qrels": qrels[0] if qrels else None}.items() if path}
 
 
 def read(folder: Path, split: str) -> dict:
     """One split as mteb's `RetrievalSplitData`: corpus, queries (those judged), relevant_docs, top_ranked.
 
-    Empty documents are kept: they are part of the collection that others score. Grades are kept as they are.
+    Empty documents are kept: they are part of the collection that others score. Judgements are kept as they are, also
+    of documents that the corpus lacks: published collections have some (ArguAna five), and they count as not found.
 
     Raises:
         UserError: a file or the split is missing, a line is malformed (file:line), an id is given twice, the corpus
-            is empty, or the judgements name an id that does not exist.
+            is empty, or no judgement is about a query and a document of the folder.
     """
     from datasets import Dataset
 
-    for name in ("corpus.jsonl", "queries.jsonl"):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder} has no {name}.", LAYOUT)
-    if split not in splits(folder):
+    found = files(folder, split)
+    for part in ("corpus", "queries"):
+        if part not in found:
+            raise UserError(f"{folder} has no {part}.jsonl.", LAYOUT)
+    if "qrels" not in found:
         there = ", ".join(splits(folder)) or "none"
         raise UserError(f"{folder} has no qrels/{split}.tsv.", f"Splits there: {there}. Choose one with --split.")
+    if len(several := _qrels_files(folder)[split]) > 1:
+        raise UserError(
+            f"{folder} has several files of the split {split}: {', '.join(path.name for path in several)}.",
+            "Keep one of them.",
+        )
 
-    corpus = _texts(folder / "corpus.jsonl", ("title", "text"))
+    corpus = _texts(found["corpus"], ("title", "text"))
     if not corpus:
-        raise UserError(f"{folder / 'corpus.jsonl'} holds no documents.", LAYOUT)
-    queries = _texts(folder / "queries.jsonl", ("text", "instruction"))
-    relevant = _qrels(folder / "qrels" / f"{split}.tsv", queries, corpus)
+        raise UserError(f"{found['corpus']} holds no documents.", LAYOUT)
+    queries = _texts(found["queries"], ("text", "instruction"))
+    relevant = _judgements(found["qrels"], queries, corpus)
     judged = {key: query for key, query in queries.items() if key in relevant}
     query_columns = {"id": list(judged), "text": [query["text"] for query in judged.values()]}
     if any(query["instruction"] for query in judged.values()):
@@ -69,7 +83,7 @@ def read(folder: Path, split: str) -> dict:
         ),
         "queries": Dataset.from_dict(query_columns),
         "relevant_docs": relevant,
-        "top_ranked": _top_ranked(folder / "top_ranked.jsonl", judged, corpus),
+        "top_ranked": _top_ranked(found["top_ranked"], judged, corpus) if "top_ranked" in found else None,
     }
 
 
@@ -77,9 +91,9 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict]]:
     """(file:line, object) of every line that is not blank.
 
     Raises:
-        UserError: a line is not UTF-8 or not a JSON object.
+        UserError: a line is not UTF-8 or not a JSON object, or the file cannot be read.
     """
-    with path.open("rb") as lines:
+    with opened(path) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -93,63 +107,101 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict]]:
             yield place, row
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file's bytes, unpacked where its name ends in .gz.
+
+    Raises:
+        UserError: it cannot be read, or is not packed as its name says.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            yield file
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{path} cannot be unpacked: {error}.", "Pack it again with gzip.") from error
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror or error}.", "Check the file and its permissions."
+        ) from error
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _qrels_files(folder: Path) -> dict[str, list[Path]]:
+    """split -> its files; more than one is a mistake."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((folder / "qrels").glob("*")):
+        name = path.name.removesuffix(".gz")
+        if Path(name).suffix in _QRELS and path.is_file():
+            found.setdefault(Path(name).stem, []).append(path)
+    return found
+
+
 def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """id -> its texts; `text` must be there, other fields default to ""."""
     found = {}
     for place, row in json_lines(path):
-        if "_id" not in row or "text" not in row:
-            lacking = "_id" if "_id" not in row else "text"
-            raise UserError(f'{place} has no "{lacking}".', 'A line reads {"_id": "1", "title": "...", "text": "..."}.')
+        key = _id(row, "_id", place)
+        if "text" not in row:
+            raise UserError(f'{place} has no "text".', _LINE)
         texts = {name: row.get(name) or "" for name in fields}
         for name, text in texts.items():
             if not isinstance(text, str):
                 raise UserError(f'{place}: "{name}" is not a string.', "Write texts in double quotes.")
-        key = str(row["_id"])
         if key in found:
             raise UserError(f"{place} gives the id {key!r} a second time.", "Ids are unique within a file.")
         found[key] = texts
     return found
 
 
-def _qrels(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, int]]:
+_LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
+
+
+def _id(row: dict, name: str, place: str, hint: str = _LINE) -> str:
+    """The id in a line: a string, or a whole number as its digits."""
+    if name not in row:
+        raise UserError(f'{place} has no "{name}".', hint)
+    value = row[name]
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise UserError(f'{place}: "{name}" is {json.dumps(value)}, which is no id.', hint)
+    return str(value)
+
+
+def _judgements(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, int]]:
     """query id -> document id -> grade."""
-    hint = "A line reads query-id <tab> corpus-id <tab> score, the score an integer."
-    relevant: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        fields = line.split("\t")
-        if len(fields) != 3:
-            raise UserError(f"{path}:{number} has {len(fields)} columns, not 3.", hint)
-        query, document, grade = (field.strip() for field in fields)
-        try:
-            score = int(grade)
-        except ValueError as error:
-            if number == 1:  # the header
-                continue
-            raise UserError(f"{path}:{number}: the score {grade!r} is not an integer.", hint) from error
-        if query not in queries:
-            raise UserError(f"{path}:{number} names the query {query!r}, which queries.jsonl lacks.", hint)
-        if document not in corpus:
-            raise UserError(f"{path}:{number} names the document {document!r}, which corpus.jsonl lacks.", hint)
-        relevant.setdefault(query, {})[document] = score
+    from leaderboard.errors import Malformed
+    from leaderboard.qrels import read_qrels
+
+    hint = "A line reads query-id <tab> corpus-id <tab> score, the score a whole number."
+    try:
+        relevant = read_qrels(path)
+    except Malformed as error:
+        raise UserError(str(error), hint) from error
     if not relevant:
         raise UserError(f"{path} holds no judgements.", hint)
+    known = [judged for query, judged in relevant.items() if query in queries]
+    if not known:
+        raise UserError(f"{path}: none of the queries judged, such as {next(iter(relevant))!r}, is in queries.jsonl.")
+    if not any(document in corpus for judged in known for document in judged):
+        raise UserError(f"{path}: none of the documents judged, such as {next(iter(known[0]))!r}, is in corpus.jsonl.")
     return relevant
 
 
-def _top_ranked(path: Path, queries: dict, corpus: dict) -> dict[str, list[str]] | None:
-    """query id -> the documents to rerank, for the judged queries; None where there is no such file."""
-    if not path.is_file():
-        return None
-    ranked = {}
+def _top_ranked(path: Path, queries: dict, corpus: dict) -> dict[str, list[str]]:
+    """query id -> the documents to rerank, for the judged queries."""
+    hint = 'A line reads {"query-id": "q1", "corpus-ids": ["d1", "d2"]}.'
+    ranked: dict[str, list[str]] = {}
     for place, row in json_lines(path):
-        if not isinstance(row.get("corpus-ids"), list) or "query-id" not in row:
-            raise UserError(f"{place} is malformed.", 'A line reads {"query-id": "q1", "corpus-ids": ["d1", "d2"]}.')
-        documents = [str(document) for document in row["corpus-ids"]]
-        if unknown := next((document for document in documents if document not in corpus), None):
+        query, documents = _id(row, "query-id", place, hint), row.get("corpus-ids")
+        if not isinstance(documents, list) or not all(isinstance(document, str | int) for document in documents):
+            raise UserError(f"{place} has no list of ids as corpus-ids.", hint)
+        if query in ranked:
+            raise UserError(f"{place} gives the candidates of the query {query!r} a second time.", hint)
+        ranked[query] = [str(document) for document in documents]
+        if unknown := next((document for document in ranked[query] if document not in corpus), None):
             raise UserError(f"{place} names the document {unknown!r}, which corpus.jsonl lacks.")
-        ranked[str(row["query-id"])] = documents
     if missing := next((query for query in queries if query not in ranked), None):
         raise UserError(f"{path} has no line for the query {missing!r}.", "Every judged query needs its documents.")
     return {query: ranked[query] for query in queries}

@@ -9,6 +9,7 @@ from pathlib import Path
 from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA
 from embedlab.tasks import beir, local
+from embedlab.tasks.official import known_folder
 
 
 @cache
@@ -44,15 +45,20 @@ def is_here(name: str) -> bool:
     return name.lower() in ours or beir.is_folder(Path(name))
 
 
-def find(name: str) -> list:
+def find(name: str, *, split: str | None = None, ignore_identical_ids: bool = False) -> list:
     """The tasks, not loaded, that `name` stands for.
+
+    Args:
+        name: a task, a benchmark, or the path of a BEIR folder.
+        split: of a folder, the split to evaluate.
+        ignore_identical_ids: of a folder of one's own, drop documents that have the query's id.
 
     Raises:
         UserError: no task, benchmark or folder has this name (with the closest names), or it is not about text alone.
     """
     folder = Path(name).expanduser()
     if beir.is_folder(folder):
-        return [_from_folder(folder)]
+        return [_from_folder(folder, split, ignore_identical_ids)]
     if os.sep in name or name.startswith("."):
         raise UserError(f"{name} is no BEIR folder: there is no {folder / 'corpus.jsonl'}.", beir.LAYOUT)
     for ours, bench in benchmarks().items():
@@ -99,41 +105,35 @@ def registry() -> dict[str, type]:
     return _TASKS_REGISTRY
 
 
-def _from_folder(folder: Path):
-    """A retrieval task on a BEIR folder: mteb's own where its name is that of an mteb data set."""
-    known = _known(folder)
-    if known:
+def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool):
+    """A retrieval task on a BEIR folder: mteb's own where its content is that of an mteb data set."""
+    if known := known_folder(folder, _named(folder)):
         task = known()
         local.read_from(task, [folder])
         return task
     splits = beir.splits(folder)
-    split = "test" if "test" in splits or not splits else splits[0]
-    reranking = (folder / "top_ranked.jsonl").is_file()
+    split = split or ("test" if "test" in splits or not splits else splits[0])
+    settings = {"ignore_identical_ids": True} if ignore_identical_ids else {}
+    reranking = "top_ranked" in beir.files(folder, split)
+    name, revision = folder.resolve().name, local.digest(local.split_files(folder, split), **settings)
     return _task(
-        folder.resolve().name,
+        local.name_of_own(name, revision),
         folder,
         {
-            "description": f"Retrieval on the BEIR folder {folder.resolve().name}.",
+            "description": f"Retrieval on the BEIR folder {name}.",
             "type": "Reranking" if reranking else "Retrieval",
             "main_score": "map_at_1000" if reranking else "ndcg_at_10",
             "eval_splits": [split],
+            "settings": settings,
         },
+        revision,
     )
 
 
-def _known(folder: Path) -> type | None:
-    """The one mteb class of text retrieval that the folder's name stands for."""
+def _named(folder: Path) -> list[type]:
+    """The mteb classes that a folder's name may stand for, those of the very name first."""
     name = local.plain(folder.resolve().name)
-    classes = [
-        task
-        for task in registry().values()
-        if task.metadata.modalities == ["text"]
-        and task.metadata.type in ("Retrieval", "Reranking")
-        and not task.metadata.is_multilingual
-    ]
-    exact = [task for task in classes if local.plain(task.metadata.name) == name]
-    found = exact or [task for task in classes if name in local.known_as(task)]
-    return found[0] if len(found) == 1 else None
+    return [task for task in registry().values() if name in local.known_as(task)]
 
 
 def _built_in(name: str):
@@ -145,7 +145,7 @@ def _built_in(name: str):
     return _task(name, folder, fields)
 
 
-def _task(name: str, folder: Path, fields: dict):
+def _task(name: str, folder: Path, fields: dict, revision: str = ""):
     """A task of our own on local files: an mteb class made from `fields`; its revision is the files' hash."""
     import mteb.abstasks as kinds
     from mteb import TaskMetadata
@@ -154,7 +154,7 @@ def _task(name: str, folder: Path, fields: dict):
     fields = dict(fields)
     settings = fields.pop("settings", {})
     base = kind.get(fields["type"], kinds.AbsTaskRetrieval)
-    metadata = TaskMetadata(name=name, dataset={"path": name, "revision": ""}, eval_langs=["eng-Latn"], **fields)
+    metadata = TaskMetadata(name=name, dataset={"path": name, "revision": revision}, eval_langs=["eng-Latn"], **fields)
     task = type(name, (base,), {**settings, "metadata": metadata})()
-    local.read_from(task, [folder])
+    local.read_from(task, [folder], ours=True, settings=settings)
     return task

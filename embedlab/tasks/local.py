@@ -1,19 +1,21 @@
 """Tasks that read their data from local files: a mirror of MTEB's data sets, and BEIR folders.
 
 The task stays mteb's: its class, prompts, metrics and splits. Only `load_data` is replaced. Local files are taken for
-the revision that mteb names when their size agrees with the statistics that mteb ships of it; otherwise the revision
-becomes a hash of the files, so that no score passes for one on the official data.
+the revision that mteb names when all splits that the task uses agree with the statistics that mteb ships of them
+(`official`); otherwise the revision becomes a hash of the files, and scores are recorded under a name of their own,
+`SciFact@1f0c9ae2`, so that none passes for one on the official data.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from embedlab.errors import UserError
 from embedlab.tasks import beir, tables
+from embedlab.tasks.official import is_official
 
 
 def attach(task, data_dir: Path) -> bool:
@@ -37,14 +39,18 @@ def check_mirror(data_dir: Path) -> None:
         raise UserError(f"--data-dir: there is no folder {data_dir}.", "Give a folder with one entry per task.")
 
 
-def read_from(task, sources: list[Path]) -> None:
+def read_from(task, sources: list[Path], *, ours: bool = False, settings: Mapping[str, Any] | None = None) -> None:
     """Make `task` read its data from `sources`: one folder, or the files of its splits.
 
     Of several subsets (languages), those with a folder of their own are kept.
+
+    Args:
+        ours: the task is none of MTEB's: its name is already one of its own.
+        settings: what else than the files makes it the task that it is; part of the revision.
     """
     if task.metadata.is_multilingual:
         task.hf_subsets = [subset for subset in task.hf_subsets if (sources[0] / subset).is_dir()] or task.hf_subsets
-    task.sources = sources
+    task.sources, task.ours, task.settings = sources, ours, dict(settings or {})
     task.load_data = partial(_load, task)
 
 
@@ -60,15 +66,33 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def digest(files: Iterable[Path]) -> str:
-    """sha256 of the files' names and contents, wherever they lie."""
+def digest(files: Mapping[str, Path], **settings: Any) -> str:
+    """sha256 of the files' contents by their part in a task, wherever they lie and whatever their names.
+
+    Args:
+        files: what a file is for (such as "default/test/qrels") -> the file; a packed one counts as unpacked.
+        settings: of the task, where they shape its scores.
+    """
     sha = hashlib.sha256()
-    for path in files:
-        sha.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
+    for part, path in sorted(files.items()):
+        content = hashlib.sha256()
+        with beir.opened(path) as file:
             while block := file.read(1 << 20):
-                sha.update(block)
+                content.update(block)
+        sha.update(f"{part}\0{content.hexdigest()}\n".encode())
+    for name, value in sorted(settings.items()):
+        sha.update(f"{name}\0{value}\n".encode())
     return sha.hexdigest()
+
+
+def name_of_own(name: str, revision: str) -> str:
+    """How scores on data of one's own are recorded: no two contents share a name, and no official task has it."""
+    return f"{name}@{revision[:8]}"
+
+
+def split_files(folder: Path, split: str, subset: str = "default") -> dict[str, Path]:
+    """The files of one split of a BEIR folder, as `digest` takes them."""
+    return {f"{subset}/{split}/{part}": path for part, path in beir.files(folder, split).items()}
 
 
 def _load(task, num_proc: int | None = None, **_: Any) -> None:
@@ -84,18 +108,27 @@ def _load(task, num_proc: int | None = None, **_: Any) -> None:
         if isinstance(task, AbsTaskRetrieval):
             folder = _beir_folder(place[0])
             subsets[subset] = {split: beir.read(folder, split) for split in task.eval_splits}
-            used |= dict.fromkeys(path for split in task.eval_splits for path in beir.files(folder, split))
+            for split in task.eval_splits:
+                used |= split_files(folder, split, subset)
         else:
             paths = {split: _table(task, place, split) for split in splits(task)}
             subsets[subset] = DatasetDict(tables.read(task, paths))
-            used |= dict.fromkeys(paths.values())
+            used |= {f"{subset}/{split}": path for split, path in paths.items()}
     # mteb keeps a retrieval task's subsets apart always, another task's only where there are several.
     apart = task.metadata.is_multilingual or isinstance(task, AbsTaskRetrieval)
     task.dataset = subsets if apart else subsets["default"]
-    if not _official(task, subsets):
-        origin = {**task.metadata.dataset, "revision": digest(used)}
-        task.metadata = task.metadata.model_copy(update={"dataset": origin})
+    if not is_official(task, subsets, splits(task)):
+        _settle(task, used)
     task.data_loaded = True
+
+
+def _settle(task, used: Mapping[str, Path]) -> None:
+    """Make the files' hash the revision of a task whose data are not MTEB's; one of MTEB's is `unofficial` then."""
+    origin, revision = task.metadata.dataset, digest(used, **task.settings)
+    if task.ours and origin["revision"] not in ("", revision):
+        raise UserError(f"{task.sources[0]} has changed since this run began.", "Run again on what it holds now.")
+    task.metadata = task.metadata.model_copy(update={"dataset": {**origin, "revision": revision}})
+    task.unofficial = not task.ours
 
 
 def splits(task) -> list[str]:
@@ -138,29 +171,3 @@ def _table(task, place: list[Path], split: str) -> Path:
             f"It is read from {split}.tsv, {split}.csv or {split}.jsonl with the columns {columns}.",
         )
     return found[0]
-
-
-def _official(task, subsets: dict) -> bool:
-    """Whether samples and characters of every evaluated split equal mteb's published statistics."""
-    statistics = task.metadata.descriptive_stats or {}
-    for subset, splits in subsets.items():
-        for split in task.eval_splits:
-            expected = statistics.get(split, {})
-            if task.metadata.is_multilingual:
-                expected = expected.get("hf_subset_descriptive_stats", {}).get(subset, {})
-            texts = expected.get("text_statistics") or {}
-            characters = expected.get("number_of_characters", texts.get("total_text_length"))
-            if _size(task, splits[split]) != (expected.get("num_samples"), characters):
-                return False
-    return True
-
-
-def _size(task, split) -> tuple[int, int]:
-    """(samples, characters) of a loaded split, counted as mteb does."""
-    if isinstance(split, dict):
-        corpus, queries = split["corpus"][:], split["queries"][:]  # at once, not row by row
-        documents = zip(corpus["title"], corpus["text"], strict=True)
-        characters = sum(len(f"{title} {text}".strip()) for title, text in documents)
-        return len(split["corpus"]) + len(split["queries"]), characters + sum(map(len, queries["text"]))
-    texts = [name for name in tables.columns(task) if isinstance(split[0][name], str)]
-    return len(split), sum(len(text) for name in texts for text in split[name])

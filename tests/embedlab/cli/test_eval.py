@@ -1,6 +1,7 @@
 """`embedlab eval` as a user meets it: results, the JSON contract, one clear error for each thing that goes wrong."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -30,7 +31,8 @@ def test_the_json_contract(cli, home, folder, tiny_folder):
     code, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--dtype", "float32")
     assert code == 0
     (run,) = json.loads(out)["runs"]
-    assert (run["model"], run["task"], run["split"], run["index"]) == ("tiny", "corner", "test", "faiss:flat")
+    assert (run["model"], run["split"], run["index"]) == ("tiny", "test", "faiss:flat")
+    assert re.fullmatch("corner@[0-9a-f]{8}", run["task"])
     assert (run["layer"], run["dim"], run["precision"]) == (None, 32, "float32")
     assert run["main_score"] == run["scores"]["ndcg_at_10"] > 0
     assert run["costs"]["tokens_per_text"] == pytest.approx((30 * 14 + 8 * 8) / 38)
@@ -109,7 +111,7 @@ def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, 
     (broken / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
     code, out, err = cli("eval", "--model", tiny_folder, "--task", broken, "--task", folder, "--json")
     assert code == 2
-    assert [run["task"] for run in json.loads(out)["runs"]] == ["corner"]
+    assert [run["task"].split("@")[0] for run in json.loads(out)["runs"]] == ["corner"]
     assert "1 of 2 evaluations failed" in err
     assert "corpus.jsonl:2" in err
     assert "Traceback" not in err
@@ -178,7 +180,7 @@ def test_bm25_and_compositions_rank_and_leave_the_rest(cli, home, folder, tiny_f
     assert run["index"] == "lucene"
     assert run["main_score"] > 0.9
     assert "bm25 skips StdlibMiniPackageClassification: Classification needs vectors" in err
-    assert fused["task"] == "corner"
+    assert fused["task"].startswith("corner@")
     assert "rrf(bm25, tiny) skips StdlibMiniPackageClassification: Classification needs vectors" in err
 
 

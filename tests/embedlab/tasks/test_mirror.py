@@ -3,7 +3,7 @@ import json
 import pytest
 
 from embedlab.errors import UserError
-from embedlab.tasks import load, resolve
+from embedlab.tasks import load, recorded_name, resolve
 
 ANIMALS, VEHICLES = ("cat", "dog", "bird"), ("car", "train", "plane")
 
@@ -162,3 +162,29 @@ def test_real_data_as_they_are(shared):
     assert {split: rows.num_rows for split, rows in banking.dataset.items()} == {"train": 10003, "test": 3080}
     assert banking.metadata.revision == "0fd18e25b25c072e09e0d92ab615fda904d66300"  # the size is the official data's
     assert len(set(banking.dataset["train"]["label"])) == 77
+    assert recorded_name(banking) == "Banking77Classification"
+    assert recorded_name(sts).startswith("STSBenchmark@")  # 13 characters shorter than the official one
+
+
+def test_a_part_of_the_training_data_is_another_task(shared, mirror):
+    """The evaluated split alone is the official one."""
+    source = shared / "classification/banking77/banking_data"
+    data_dir = mirror(**{"banking77/train.csv": [("text", "label")]})
+    lines = (source / "train.csv").read_text().splitlines(keepends=True)
+    (data_dir / "banking77/train.csv").write_text("".join(lines[:-9]))
+    (data_dir / "banking77/test.csv").write_text((source / "test.csv").read_text())
+    task = only("Banking77Classification", data_dir)
+    assert len(task.metadata.revision) == 64
+    assert recorded_name(task) == f"Banking77Classification@{task.metadata.revision[:8]}"
+
+
+def test_other_labels_are_another_task(shared, mirror):
+    """As many texts and characters, one label exchanged."""
+    source = shared / "classification/banking77/banking_data"
+    lines = (source / "test.csv").read_text().splitlines(keepends=True)
+    assert lines[1].rstrip().endswith("card_arrival")
+    lines[1] = lines[1].replace("card_arrival", "card_linking")
+    data_dir = mirror(**{"banking77/train.csv": [("text", "label")]})
+    (data_dir / "banking77/train.csv").write_text((source / "train.csv").read_text())
+    (data_dir / "banking77/test.csv").write_text("".join(lines))
+    assert recorded_name(only("Banking77Classification", data_dir)).startswith("Banking77Classification@")

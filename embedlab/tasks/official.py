@@ -1,0 +1,152 @@
+"""Whether data are those that MTEB evaluates: by their content, never by a name.
+
+mteb ships statistics of its data sets, by split and subset: samples, lengths and number of distinct texts, labels,
+judgements. Data that agree in all of them are taken for the official ones. (It ships no hash of the content: data that
+differ in none of these figures, such as judgements exchanged between two queries, cannot be told apart.)
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import redirect_stderr
+from functools import cache, partial
+from io import StringIO
+from math import isclose
+from pathlib import Path
+
+from embedlab.errors import UserError
+from embedlab.tasks import beir, rendering
+
+_TEXTS = (
+    "total_text_length",
+    "number_of_characters",
+)  # one of these must be known, or nothing says what texts they are
+
+
+def is_official(task, subsets: dict, splits: Iterable[str]) -> bool:
+    """Whether all `splits` of all subsets are the official ones.
+
+    Args:
+        task: the mteb task, its `dataset` filled.
+        subsets: subset -> split -> data.
+        splits: those that the task uses, the one that classifiers are trained on included.
+    """
+    published = task.metadata.descriptive_stats or {}
+    for subset, data in subsets.items():
+        for split in splits:
+            expected = published.get(split) or {}
+            if task.metadata.is_multilingual:
+                expected = (expected.get("hf_subset_descriptive_stats") or {}).get(subset) or {}
+            if not _is_telling(expected) or not _agree(expected, _statistics(task, data[split], split, subset)):
+                return False
+    return True
+
+
+def known_folder(folder: Path, named: Collection[type] = ()) -> type | None:
+    """The mteb task of text retrieval in one language whose data a BEIR folder holds; None where it holds none's.
+
+    Args:
+        folder: of any name.
+        named: the tasks that the folder's name stands for: they win where several tasks share their data.
+    """
+    there, parts = set(beir.splits(folder)), beir.files(folder, "")
+    if "queries" not in parts:
+        return None
+    with beir.opened(parts["corpus"]) as lines:
+        documents = sum(1 for line in lines if line.strip())
+    read = cache(partial(beir.read, folder))
+    for kind in sorted(_of_size(documents), key=lambda kind: kind not in named):
+        splits = kind.metadata.eval_splits
+        try:
+            if there.issuperset(splits) and is_official(kind(), {"default": _Reading(read)}, splits):
+                return kind
+        except UserError:  # loading says so again
+            return None
+    return None
+
+
+class _Reading(dict):
+    """split -> data, read when it is asked for."""
+
+    def __init__(self, read: Callable[[str], dict]):
+        self._read = read
+
+    def __missing__(self, split: str) -> dict:
+        return self._read(split)
+
+
+@cache
+def _of_size(documents: int) -> tuple[type, ...]:
+    """The text retrieval tasks in one language whose corpus has this many documents."""
+    from embedlab.tasks.catalogue import registry
+
+    return tuple(
+        kind
+        for kind in registry().values()
+        if kind.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
+        and kind.metadata.modalities == ["text"]
+        and not kind.metadata.is_multilingual
+        and documents in _sizes(kind.metadata)
+    )
+
+
+def _sizes(metadata) -> set[int]:
+    published = metadata.descriptive_stats or {}
+    return {published[split].get("num_documents") for split in metadata.eval_splits if published.get(split)}
+
+
+def _is_telling(expected: dict) -> bool:
+    texts = [value for value in expected.values() if isinstance(value, dict)]
+    return "num_samples" in expected and any(part.get(name) for part in (expected, *texts) for name in _TEXTS)
+
+
+def _statistics(task, data, split: str, subset: str) -> dict:
+    from mteb.abstasks import AbsTaskRetrieval
+
+    if isinstance(task, AbsTaskRetrieval):
+        return _of_retrieval(data)
+    with redirect_stderr(StringIO()):  # mteb shows bars over what takes a moment
+        return task._calculate_descriptive_statistics_from_split(
+            split=split, hf_subset=subset if task.metadata.is_multilingual else None
+        )
+
+
+def _of_retrieval(data: dict) -> dict:
+    """As mteb counts them; its own function walks through the rows one by one, minutes on millions."""
+    from mteb.abstasks import _statistics_calculation as mteb
+
+    documents, queries = rendering.documents(data["corpus"]), rendering.queries(data["queries"])
+    ids, judged, ranked = data["queries"][:]["id"], data["relevant_docs"], data["top_ranked"]
+    return {
+        "num_samples": len(documents) + len(queries),
+        "num_documents": len(documents),
+        "num_queries": len(queries),
+        "number_of_characters": sum(map(len, documents)) + sum(map(len, queries)),
+        "documents_text_statistics": _of_texts(documents),
+        "queries_text_statistics": _of_texts(queries),
+        "relevant_docs_statistics": mteb.calculate_relevant_docs_statistics(judged, ids, data["corpus"][:]["id"]),
+        "top_ranked_statistics": mteb.calculate_top_ranked_statistics(ranked, len(ids)) if ranked else None,
+    }
+
+
+def _of_texts(texts: list[str]) -> dict:
+    lengths = [len(text) for text in texts]
+    return {
+        "total_text_length": sum(lengths),
+        "min_text_length": min(lengths),
+        "max_text_length": max(lengths),
+        "unique_texts": len(set(texts)),
+    }
+
+
+def _agree(expected, found) -> bool:
+    """Whether two statistics are equal in all that both name; labels may be numbered in another order."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        if "labels" in expected and "labels" in found and expected["labels"] and found["labels"]:
+            expected, found = ({**each, "labels": _counts(each["labels"])} for each in (expected, found))
+        return all(_agree(value, found[key]) for key, value in expected.items() if key in found and value is not None)
+    if isinstance(expected, float) or isinstance(found, float):
+        return found is not None and isclose(expected, found, rel_tol=1e-6, abs_tol=1e-9)
+    return expected == found
+
+
+def _counts(labels: dict) -> list[int]:
+    return sorted(value["count"] if isinstance(value, dict) else value for value in labels.values())
