@@ -11,3 +11,11 @@ class LeaderboardError(Exception):
 
 class Malformed(ValueError):
     """A file is not what it should be; the text says where and why."""
+
+
+class Partial(Malformed):
+    """A part of a file is not what it should be; `runs` are what the rest holds."""
+
+    def __init__(self, problem: str, runs: list):
+        super().__init__(problem)
+        self.runs = runs

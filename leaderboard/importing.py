@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from leaderboard import rows
-from leaderboard.errors import Malformed
+from leaderboard.errors import Malformed, Partial
 from leaderboard.records import Run
 from leaderboard.store import Store
 
@@ -26,7 +26,7 @@ _known: frozenset[str] = frozenset()  # in a worker: digests of the files alread
 
 @dataclass
 class Report:
-    """What an import did: files read, already there, and not readable (path, why), and runs stored."""
+    """What an import did: files read, already there, and not readable in part or whole (path, why), and runs stored."""
 
     files: int = 0
     known: int = 0
@@ -56,7 +56,7 @@ def import_files(
         store: where to.
         paths: the files.
         read: a module's function, or a partial of one, that turns a path and the file's bytes into runs, or raises
-            Malformed.
+            Malformed; Partial where only a part of the file cannot be read.
         processes: how many read at once; as many as there are processors by default.
         chunk: files that are stored in one transaction.
         progress: called with the number of files done since the last call.
@@ -120,7 +120,12 @@ def _read(paths: Sequence[Path], read: Reader) -> _Chunk:
             if digest in _known:
                 report.known += 1
                 continue
-            runs |= {run.id: run for run in read(path, content)}
+            try:
+                found = read(path, content)
+            except Partial as error:  # the rest of the file counts
+                found = error.runs
+                report.malformed.append((path, str(error)))
+            runs |= {run.id: run for run in found}
         except (Malformed, OSError) as error:
             report.malformed.append((path, str(error)))
             continue

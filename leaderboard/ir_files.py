@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leaderboard.errors import Malformed
+from leaderboard.errors import Malformed, Partial
 from leaderboard.measures import stored
 from leaderboard.mteb_files import imported_id
 from leaderboard.qrels import lines
@@ -34,7 +34,7 @@ def read_table(path: Path, content: bytes) -> list[Run]:
     column for each metric. Metrics are named as nDCG@10 and R@100.
 
     Raises:
-        Malformed: other columns, or a score that is no number.
+        Malformed: other columns, or a score that is no number; Partial where some models or data sets lack nDCG@10.
     """
     try:
         table = csv.DictReader(io.StringIO(content.decode()))
@@ -51,12 +51,13 @@ def read_table(path: Path, content: bytes) -> list[Run]:
     except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
         raise error if isinstance(error, Malformed) else Malformed(str(error)) from None
 
-    runs = []
+    runs, problems = [], []
     for (name, revision, dataset, split), scores in grouped.items():
         model = Model(f"{source}/{name}", revision, _kind(name))
         task = Task(_tasks().get(dataset, dataset), "Retrieval", split)
         if "ndcg_at_10" not in scores or not all(map(isfinite, scores.values())):
-            raise Malformed(f"no nDCG@10 of {name} on {dataset}")
+            problems.append(f"no nDCG@10 of {name} on {dataset}")
+            continue
         runs.append(
             Run(
                 model,
@@ -68,6 +69,8 @@ def read_table(path: Path, content: bytes) -> list[Run]:
                 resolved={"file": "/".join(path.parts[-3:])},
             )
         )
+    if problems:
+        raise Partial("; ".join(problems), runs) if runs else Malformed("; ".join(problems))
     return runs
 
 

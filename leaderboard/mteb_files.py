@@ -14,7 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
-from leaderboard.errors import Malformed
+from leaderboard.errors import Malformed, Partial
 from leaderboard.records import Model, Run, Task
 
 # Old names of the similarities, under which files before 1.11 nest their scores.
@@ -39,7 +39,7 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
         facts: of the tasks by name; a task without keeps its name, an empty type, and the main metric "main_score".
 
     Raises:
-        Malformed: no JSON, no scores, or an entry without a main score.
+        Malformed: no JSON, no scores, or no entry with a main score; Partial where only some entries have none.
     """
     data = _object(content)
     name = data.get("task_name", data.get("mteb_dataset_name"))
@@ -52,7 +52,11 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
     model = _model(path.parent)
     seconds = data.get("evaluation_time")
     runs = {}
+    problems = []
     for split, subset, entry in entries:
+        if not _is_number(entry["main_score"]):
+            problems.append(f"no main score for split {split!r}, subset {subset!r}")
+            continue
         place = Task(
             task.name, task.type, split, subset, str(data.get("dataset_revision") or ""), task.main_metric,
             {"languages": entry["languages"]} if entry.get("languages") else {},
@@ -68,6 +72,8 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
             created=_date(data.get("date")),
         )  # fmt: skip
         runs[run.id] = run
+    if problems:
+        raise Partial("; ".join(problems), list(runs.values())) if runs else Malformed("; ".join(problems))
     return list(runs.values())
 
 
@@ -100,8 +106,6 @@ def _entries(data: dict, main_metric: str) -> Iterator[tuple[str, str, dict]]:
         for subset, entry in found:
             entry = _flat(entry)
             entry.setdefault("main_score", entry.get(main_metric))
-            if not _is_number(entry["main_score"]):
-                raise Malformed(f"no main score for split {split!r}, subset {subset!r}")
             yield split, str(subset), entry
 
 

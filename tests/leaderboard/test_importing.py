@@ -91,6 +91,21 @@ def test_files_of_several_versions(store, results):
     assert store.run(found["org/one", "SciFact", "default"]["id"]).costs == {"evaluation_seconds": 2.5}
 
 
+def test_what_one_subset_lacks_costs_the_others_nothing(store, tmp_path):
+    path = tmp_path / "results/lab__nan/r1/STS22.json"
+    path.parent.mkdir(parents=True)
+    entries = [_entry(0.6, "en"), _entry(float("nan"), "pl"), _entry(0.5, "de"), {"hf_subset": "fr"}]
+    path.write_text(json.dumps(_result("STS22", entries)))
+    report = import_files(store, result_files(tmp_path / "results"), reader)
+    problem = "no main score for split 'test', subset 'pl'; no main score for split 'test', subset 'fr'"
+    assert (report.files, report.runs, report.malformed) == (1, 2, [(path, problem)])
+    assert {run["subset"]: run["main_score"] for run in store.runs().to_pylist()} == {"en": 0.6, "de": 0.5}
+    table = tmp_path / "anserini.csv"
+    table.write_text(ANSERINI.replace("nDCG@10,0.5", "nDCG@10,nan"))
+    report = import_files(store, [table], read_table)
+    assert (report.runs, report.malformed) == (1, [(table, "no nDCG@10 of splade-v3-onnx on robust04")])
+
+
 def test_a_repeated_import_does_nothing_and_a_changed_file_replaces_its_runs(store, results):
     import_files(store, result_files(results), reader)
     before = store.stamp()
