@@ -29,6 +29,8 @@ PAGES = [
     st.Page(leaderboard.page, title="Leaderboard", url_path="leaderboard", visibility="hidden"),
 ]
 
+_PACKAGES = {"app", "embedlab", "leaderboard", "retrievers"}
+
 st.set_page_config(page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
 st.html(Path(__file__).with_name("style.css"))
 st.logo(Path(__file__).with_name("logo.svg"), size="large", icon_image=Path(__file__).with_name("icon.svg"))
@@ -39,8 +41,9 @@ try:
     with st.sidebar:
         status.sidebar()
 except Exception as error:
-    # LeaderboardError and RetrieverError: `hint` is the mark of an error that the user can mend.
-    if not hasattr(error, "hint"):
+    # Errors that the user can mend have a `hint`; those of the encoders that a page loads come from a floor above.
+    ours = any(cls.__module__.partition(".")[0] in _PACKAGES for cls in type(error).__mro__)
+    if not ours or not hasattr(error, "hint"):
         raise
     st.error(plain(str(error)), icon=":material/error:")
     if error.hint:

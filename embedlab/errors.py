@@ -1,5 +1,6 @@
 """The one kind of error that a user meets: what is wrong, and what to type next."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -29,3 +30,37 @@ def unknown(kind: str, name: str, known: Iterable[str], more: str = "") -> UserE
 def missing_extra(feature: str, extra: str) -> UserError:
     """The error for an optional package that is not installed."""
     return UserError(f"{feature} needs packages that are not installed.", f"Type: pip install 'embedlab[{extra}]'")
+
+
+_PACKAGES = {"embedlab", "retrievers", "leaderboard", "app"}
+_NEXT = {
+    errno.ENOSPC: "Free some space, or choose another disk (EMBEDLAB_HOME, --db, --out).",
+    errno.EDQUOT: "Free some of your quota, or choose another disk (EMBEDLAB_HOME, --db, --out).",
+    errno.EROFS: "The disk is read-only: choose another (EMBEDLAB_HOME, --db, --out).",
+    errno.EACCES: "Check the permissions, or choose another place (EMBEDLAB_HOME, --db, --out).",
+    errno.EPERM: "Check the permissions, or choose another place (EMBEDLAB_HOME, --db, --out).",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EMFILE: "Raise the number of open files: ulimit -n 4096",
+}
+
+
+def explained(error: BaseException) -> tuple[str, str] | None:
+    """What is wrong and what to type next: of our own errors, and of those that a machine gives to any program.
+
+    Our packages do not import each other's errors; a class that comes from one of them and has a `hint` is ours.
+
+    Returns:
+        problem and hint; None for anything else, which is a fault of a program and no one's to mend but its authors'.
+    """
+    ours = any(cls.__module__.partition(".")[0] in _PACKAGES for cls in type(error).__mro__)
+    if ours and hasattr(error, "hint"):
+        return str(error), error.hint
+    if isinstance(error, MemoryError):
+        return (
+            "The memory of this machine is used up.",
+            "Type --batch-tokens with a smaller number, or fewer --workers.",
+        )
+    if isinstance(error, OSError) and error.errno in _NEXT:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return f"{' and '.join(names) or 'A file'} cannot be used: {error.strerror}.", _NEXT[error.errno]
+    return None

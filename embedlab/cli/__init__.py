@@ -11,6 +11,8 @@ from importlib import import_module
 import typer
 
 from embedlab.cli._command import Command
+from embedlab.errors import explained
+from embedlab.terminal import echo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,16 +63,22 @@ def main(debug: bool = typer.Option(False, "--debug", help="Show the traceback o
 
 
 def run() -> None:
-    """The entry point: user errors end with one message and exit code 2, Ctrl-C with 130."""
+    """The entry point.
+
+    Exit codes: 2 for what the user can mend, with one message; 1 for a fault of the program; 130 for Ctrl-C.
+    """
     _register()
     try:
         app()
     except KeyboardInterrupt:
-        print("\nInterrupted. What was finished is kept.", file=sys.stderr)
+        echo("\nInterrupted. What was finished is kept.", err=True)
         sys.exit(130)
     except Exception as error:
-        # UserError, RetrieverError and LeaderboardError: the packages do not import each other, `hint` is their mark.
-        if os.environ.get("EMBEDLAB_DEBUG") or not hasattr(error, "hint"):
+        if os.environ.get("EMBEDLAB_DEBUG"):
             raise
-        print(f"Error: {error}" + (f"\n{error.hint}" if error.hint else ""), file=sys.stderr)
-        sys.exit(2)
+        problem, hint = explained(error) or (f"{type(error).__name__}: {error}", _FAULT)
+        echo(f"Error: {problem}" + (f"\n{hint}" if hint else ""), err=True)
+        sys.exit(2 if explained(error) else 1)
+
+
+_FAULT = "This is a fault of the program. Type `embedlab --debug` before the same command to see where, and report it."

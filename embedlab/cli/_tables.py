@@ -1,6 +1,5 @@
 """Tables for people: the columns of a leaderboard or a comparison, as text, Markdown or LaTeX."""
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
 
 # Up to so many tasks get a column each.
 _TASK_COLUMNS = 6
-_WIDTH = 200  # characters, where the output is no terminal
 _CORRECTIONS = {"holm": "Holm-corrected", "bh": "Benjamini-Hochberg-corrected", "none": "not corrected"}
 
 
@@ -134,18 +132,19 @@ def print_columns(columns: list[Column], legend: Iterable[str] = (), form: str =
 
 
 def _text(columns: list[Column], legend: list[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from embedlab.terminal import console
 
     table = Table()
     for column in columns:
         table.add_column(column.name, justify="left" if column.words else "right", overflow="fold")
     for cells in _rows(columns):
         table.add_row(*cells)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH, markup=False, highlight=False)
-    console.print(table)
+    screen = console()
+    screen.print(table)
     for line in legend:
-        console.print(line)
+        screen.print(line)
 
 
 def _markdown(columns: list[Column], legend: list[str]) -> None:

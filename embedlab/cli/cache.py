@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
+from embedlab.terminal import echo
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -62,8 +63,8 @@ def du(as_json: Json = False) -> None:
         print_json({"bytes": taken})
         return
     for model, size in sorted(taken.items(), key=lambda item: -item[1]):
-        typer.echo(f"{size / 1e6:12,.1f} MB  {model}")
-    typer.echo(f"{sum(taken.values()) / 1e6:12,.1f} MB  in all")
+        echo(f"{size / 1e6:12,.1f} MB  {model}")
+    echo(f"{sum(taken.values()) / 1e6:12,.1f} MB  in all")
 
 
 @commands.command("prune")
@@ -77,7 +78,7 @@ def prune(
     models = {_told(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
     if model and not any(model.lower() in name.lower() for name in models):
         raise UserError(f"No vectors of a model {model!r} are kept.", "Type `embedlab cache du` for all that are.")
-    typer.echo(f"Freed {vector_store.prune(matching=model) / 1e6:,.1f} MB.")
+    echo(f"Freed {vector_store.prune(matching=model) / 1e6:,.1f} MB.")
 
 
 @commands.command("verify")
@@ -90,8 +91,8 @@ def verify(as_json: Json = False) -> None:
         print_json({"problems": problems})
     else:
         for problem in problems:
-            typer.echo(problem)
-        typer.echo(
+            echo(problem)
+        echo(
             f"{len(problems)} damaged; the next run encodes their texts again." if problems else "All shards are whole."
         )
     raise typer.Exit(1 if problems else 0)

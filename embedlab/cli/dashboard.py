@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._options import Db
+from embedlab.terminal import echo
 
 
 def command(
@@ -43,10 +44,12 @@ def command(
         "benchmarks": str(benchmarks),
         "encoders": "embedlab.indexes:recorded_encoder",
     }
-    typer.echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
-    serve = [sys.executable, "-m", "app", "--server.port", str(port), "--server.address", "127.0.0.1"]
+    echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
+    packages = Path(__file__).parents[2]
+    page = packages / "app" / "__main__.py"  # by path and with -P: an app.py of the user's may lie where they are
+    serve = [sys.executable, "-P", str(page), "--server.port", str(port), "--server.address", "127.0.0.1"]
     # The packages of this Python, also where embedlab runs from a checkout and the folder is another.
-    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(packages), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "EMBEDLAB_DASHBOARD": json.dumps(settings), "PYTHONPATH": path}
     with subprocess.Popen(serve, env=environment) as child:
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())  # else the server would outlive this command

@@ -7,6 +7,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Device, Dtype
+from embedlab.terminal import echo
 
 Models = Annotated[
     list[str],
@@ -240,7 +241,7 @@ def _print_ranking(runs, db: Path) -> None:
         done.setdefault(run.model.name, set()).add(run.task.name)
     shared = sorted(set.intersection(*done.values())) if done else []
     if shared:
-        typer.echo(f"\nThe leaderboard on {', '.join(shared)}")
+        echo(f"\nThe leaderboard on {', '.join(shared)}")
         print_leaderboard(rank(Store(db), tasks=shared))
 
 

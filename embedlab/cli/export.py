@@ -7,6 +7,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
+from embedlab.terminal import echo
 
 
 def command(
@@ -36,4 +37,4 @@ def command(
     if as_json:
         print_json({"files": [str(path) for path in paths]})
     else:
-        typer.echo(f"Wrote {len(paths):,} files to {folder}.")
+        echo(f"Wrote {len(paths):,} files to {folder}.")

@@ -6,6 +6,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
+from embedlab.terminal import echo
 
 
 def command(
@@ -40,7 +41,7 @@ def command(
     from embedlab.cli._tables import Column, print_columns
 
     for table in tables:
-        typer.echo(f"{model} through {table.index or 'no index'}, {table.precision}: {table.measure}")
+        echo(f"{model} through {table.index or 'no index'}, {table.precision}: {table.measure}")
         layers = ["full" if layer is None else str(layer) for layer in table.scores.index]
         print_columns(
             [

@@ -7,6 +7,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
+from embedlab.terminal import echo
 
 _LISTED = 20
 
@@ -73,11 +74,11 @@ def command(
         malformed = [{"file": str(file), "problem": problem} for file, problem in report.malformed]
         print_json({"files": report.files, "known": report.known, "runs": report.runs, "malformed": malformed})
         return
-    typer.echo(f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before.")
+    echo(f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before.")
     for file, problem in report.malformed[:_LISTED]:
-        typer.echo(f"Skipped {file}: {problem}", err=True)
+        echo(f"Skipped {file}: {problem}", err=True)
     if len(report.malformed) > _LISTED:
-        typer.echo(f"... and {len(report.malformed) - _LISTED:,} more; --json lists them all.", err=True)
+        echo(f"... and {len(report.malformed) - _LISTED:,} more; --json lists them all.", err=True)
 
 
 def _matches(queries: dict[str, int]) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Device, Dtype
+from embedlab.terminal import console, echo, printable
 
 
 def command(
@@ -27,7 +28,7 @@ def command(
     """
     import time
 
-    from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from embedlab import indexes
@@ -36,8 +37,8 @@ def command(
     folder.check_target(out)
     ids, documents = indexes.read_corpus(corpus)
     started = time.perf_counter()
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"Indexing {len(ids):,} documents with {model}", total=len(ids))
+    with Progress(console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task(escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids))
         retriever = indexes.build(
             model, ids, documents, index, instruction=instruction or indexes.INSTRUCTION, device=device, dtype=dtype,
             advance=lambda count: progress.advance(task, count),
@@ -52,5 +53,5 @@ def command(
     if as_json:
         print_json(built)
     else:
-        typer.echo(f"{out}: {len(ids):,} documents, {built['bytes'] / 1e6:,.1f} MB, {built['seconds']:,.1f} s")
-        typer.echo(f'Search it: embedlab search {out} "a question"')
+        echo(f"{out}: {len(ids):,} documents, {built['bytes'] / 1e6:,.1f} MB, {built['seconds']:,.1f} s")
+        echo(f'Search it: embedlab search {out} "a question"')

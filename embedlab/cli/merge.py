@@ -7,6 +7,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
+from embedlab.terminal import echo
 
 
 def command(
@@ -23,6 +24,4 @@ def command(
     if as_json:
         print_json(merged._asdict())
     else:
-        typer.echo(
-            f"Added {merged.runs:,} runs and {merged.failures:,} failures; {merged.known:,} runs were there already."
-        )
+        echo(f"Added {merged.runs:,} runs and {merged.failures:,} failures; {merged.known:,} runs were there already.")

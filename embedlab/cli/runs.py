@@ -1,7 +1,6 @@
 """`embedlab runs`: what the store holds, run by run."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +8,11 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
+from embedlab.terminal import console, echo
 
 commands = typer.Typer(no_args_is_help=True, help="List, show, compare the settings of, and remove single runs.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON on standard output, nothing else.")]
-_WIDTH = 200  # characters, where the output is no terminal
 
 Id = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.", show_default=False)]
 
@@ -37,7 +36,7 @@ def list_runs(
         print_json({"runs": runs, "total": found.num_rows})
         return
     if not runs:
-        typer.echo("No runs. Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini")
+        echo("No runs. Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini")
         return
     settings = ("index", "layer", "dim", "precision", "source")
     rows = [
@@ -57,7 +56,7 @@ def list_runs(
         ["id", "model", "task", *settings, "main score", "created (UTC)"], rows, right={"layer", "dim", "main score"}
     )
     if found.num_rows > limit:
-        typer.echo(f"{limit} of {found.num_rows:,} runs. Type --limit {found.num_rows} for all.")
+        echo(f"{limit} of {found.num_rows:,} runs. Type --limit {found.num_rows} for all.")
 
 
 @commands.command()
@@ -75,7 +74,7 @@ def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
             "first_inputs": [pair.first for pair in first_inputs(run, run)],
         })  # fmt: skip
         return
-    typer.echo(f"{run.id}  {run.created:%Y-%m-%d %H:%M} UTC  {run.task.main_metric} {run.main_score:.4f}")
+    echo(f"{run.id}  {run.created:%Y-%m-%d %H:%M} UTC  {run.task.main_metric} {run.main_score:.4f}")
     _table(["metric", "score"], [[name, f"{value:.4f}"] for name, value in run.scores.items()], right={"score"})
     _table(["cost", "value"], [[name, f"{value:,.6g}"] for name, value in run.costs.items()], right={"value"})
     _table(["phase", "seconds"], [[phase.name, f"{phase.seconds:.2f}"] for phase in run.phases], right={"seconds"})
@@ -105,7 +104,7 @@ def diff(
     header = [f"{run.id[:8]} ({run.main_score:.4f})" for run in (one, other)]
     _table(["setting", *header], [[part.name, _shown(part.first), _shown(part.second)] for part in found])
     if not found:
-        typer.echo("No setting differs.")
+        echo("No setting differs.")
     _table([f"first rendered inputs, {header[0]}", header[1]], [list(part) for part in inputs])
 
 
@@ -117,13 +116,13 @@ def rm(
     """Remove runs, with their rankings."""
     store = _store(db)
     for id in ids:
-        typer.echo(f"Removed {store.remove(id)}.")
+        echo(f"Removed {store.remove(id)}.")
 
 
 @commands.command()
 def prune(db: Db = None) -> None:
     """Delete files that interrupted writers left behind."""
-    typer.echo(f"Deleted {len(_store(db).prune())} files.")
+    echo(f"Deleted {len(_store(db).prune())} files.")
 
 
 def _store(db: Path | None):
@@ -139,9 +138,7 @@ def _shown(value: object) -> str:
 
 def _table(header: list[str], rows: list[list[str]], right: set[str] = frozenset()) -> None:
     """A table of plain text, in which nothing is markup; columns without any content are left out."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     filled = [place for place in range(len(header)) if any(row[place] for row in rows)]
     if not filled:
@@ -149,7 +146,7 @@ def _table(header: list[str], rows: list[list[str]], right: set[str] = frozenset
     table = Table()
     for place in filled:
         name = header[place]
-        table.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(row[place]) for place in filled))
-    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
+        table.add_row(*(row[place] for place in filled))
+    console().print(table)

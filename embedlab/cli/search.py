@@ -9,6 +9,7 @@ import typer
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Device, Dtype, NamedModels
 from embedlab.errors import UserError
+from embedlab.terminal import console, printable, replaced
 
 if TYPE_CHECKING:
     from retrievers import Retriever
@@ -80,7 +81,7 @@ def _excerpt(result: dict):
 
     spans = result["highlights"]
     start = max(0, spans[0][0] - _EXCERPT // 4) if spans and spans[0][0] > _EXCERPT else 0
-    cut = result["text"][start : start + _EXCERPT]
+    cut = replaced(result["text"][start : start + _EXCERPT])
     shown = Text(("... " if start else "") + cut + (" ..." if start + _EXCERPT < len(result["text"]) else ""))
     offset = start - (4 if start else 0)
     for begin, end in spans:
@@ -90,18 +91,16 @@ def _excerpt(result: dict):
 
 
 def _print(results: list[dict]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("", "id", "score", "text")
     for result in results:
         table.add_row(str(result["rank"]), result["id"], f"{result['score']:.4f}", _excerpt(result))
-    Console().print(table if results else "Nothing was found.")
+    console().print(table if results else "Nothing was found.")
 
 
 def _print_side_by_side(results: dict[str, list[dict]]) -> None:
     """One column per index; behind each document the ranks it has in the others, "-" where it is missing."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -115,6 +114,7 @@ def _print_side_by_side(results: dict[str, list[dict]]) -> None:
                 continue
             result = found[place]
             others = ", ".join(str(ranks[other].get(result["id"], "-")) for other in results if other != path)
-            cells.append(Text(f"{result['id']}  {result['score']:.4f}  (there: {others})\n", "cyan") + _excerpt(result))
+            head = printable(f"{result['id']}  {result['score']:.4f}  (there: {others})")
+            cells.append(Text(f"{head}\n", "cyan") + _excerpt(result))
         table.add_row(str(place + 1), *cells)
-    Console().print(table)
+    console().print(table)

@@ -7,6 +7,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.tasks import __doc__ as description
+from embedlab.terminal import console, echo
 
 
 def command(
@@ -22,7 +23,6 @@ def command(
     if as_json:
         print_json({"tasks": found})
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table()
@@ -31,11 +31,9 @@ def command(
     for row in found:
         members = f"{row['tasks']} tasks" if "tasks" in row else row["main_score"]
         table.add_row(row["name"], row["type"], members, row["data"])
-    Console().print(table)
+    console().print(table)
     if not (pattern or kind or benchmark or data_dir):
-        typer.echo(
-            "MTEB's tasks: type `embedlab tasks PATTERN`, --type or --benchmark. A BEIR folder's path works too."
-        )
+        echo("MTEB's tasks: type `embedlab tasks PATTERN`, --type or --benchmark. A BEIR folder's path works too.")
 
 
 # \b keeps typer from filling the lines of a paragraph: the layout is a table.

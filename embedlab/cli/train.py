@@ -8,6 +8,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Device
+from embedlab.terminal import echo
 
 
 def command(
@@ -42,7 +43,7 @@ def command(
     target = out or home() / "trained" / (f"{found.name}-untrained" if as_it_is else found.name)
     if as_it_is:
         save_untrained(found, target)
-        typer.echo(json.dumps({"model": str(target)}) if as_json else f"{found.name} before training: {target}")
+        echo(json.dumps({"model": str(target)}) if as_json else f"{found.name} before training: {target}")
         return
     record = train(found, target, device=device)
     if as_json:
@@ -51,5 +52,5 @@ def command(
         stages = zip(found.stages, record["final_loss"], strict=True)
         losses = ", ".join(f"{stage.objective} {loss}" for stage, loss in stages)
         minutes = record["seconds"] / 60
-        typer.echo(f"{found.name}: {record['parameters']:,} parameters, {minutes:.1f} minutes; last loss: {losses}.")
-        typer.echo(f"Use it: embedlab eval --model {target} --benchmark stdlib-mini")
+        echo(f"{found.name}: {record['parameters']:,} parameters, {minutes:.1f} minutes; last loss: {losses}.")
+        echo(f"Use it: embedlab eval --model {target} --benchmark stdlib-mini")

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from embedlab.terminal import console, printable
 from leaderboard import live
 
 
@@ -20,13 +20,13 @@ class Reporter:
     """
 
     def __init__(self, db: Path | None = None) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False)
+        self.console = console(stderr=True)
         self._db, self._state = db, live.Progress("", "", "")
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
@@ -52,7 +52,7 @@ class Reporter:
     @contextmanager
     def phase(self, name: str, total: int, unit: str = "") -> Iterator["Bar"]:
         """A bar over `total` units of work; the rate is shown in `unit` per second, where one is named."""
-        bar = self._bars.add_task(f"{self._state.model}: {name}", total=total, rate="")
+        bar = self._bars.add_task(printable(f"{self._state.model}: {name}"), total=total, rate="")
         self._state = replace(self._state, phase=name, done=0, total=total, rate=0.0)
         self._bars.start()
         try:

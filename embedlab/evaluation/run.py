@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embedlab import composed, tasks
 from embedlab.cards import Card
+from embedlab.errors import explained
 from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.options import EncodingOptions
 from embedlab.evaluation.progress import Reporter
@@ -122,8 +123,8 @@ def _recorded(outcome: Outcome, request: Request, model: str, names: list[str], 
     except Exception as error:
         if os.environ.get("EMBEDLAB_DEBUG"):
             traceback.print_exc()
-        problem = str(error) if hasattr(error, "hint") else f"{type(error).__name__}: {error}"
-        hint = getattr(error, "hint", "") or "Type `embedlab --debug eval ...` to see where it happened."
+        problem, hint = explained(error) or (f"{type(error).__name__}: {error}", "")
+        hint = hint or "Type `embedlab --debug eval ...` to see where it happened."
         for name in names:
             failure = records.Failure(model, name, problem, hint, asked=asked(request))
             outcome.failures.append(failure)

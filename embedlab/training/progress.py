@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from embedlab import terminal
 
 Show = Callable[[int, float | None], None]  # (steps done, last loss)
 _SECONDS = 60  # between lines, where standard error is no terminal
@@ -14,12 +15,12 @@ _SECONDS = 60  # between lines, where standard error is no terminal
 @contextmanager
 def bar(name: str, steps: int) -> Iterator[Show]:
     """A bar over `steps`; where standard error is no terminal, a line a minute."""
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = terminal.console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("step {task.completed:.0f} of {task.total:.0f}"),
-        TextColumn("{task.fields[loss]}"),
+        TextColumn("{task.fields[loss]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
