@@ -16,7 +16,7 @@ def warm() -> None:
     """Read what the first page shows, into the caches that all sessions share; its errors are the page's to show."""
     with suppress(LeaderboardError):
         fullest = reading.fullest_benchmark()
-        tasks = reading.benchmarks().parts[fullest] if fullest else list(reading.tasks()["task"])
+        tasks = reading.benchmarks().parts[fullest] if fullest else reading.counted_tasks()
         reading.ranked(reading.hashable(tasks), "mean")
 
 

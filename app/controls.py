@@ -35,7 +35,8 @@ def pick_tasks(key: str = "") -> Parts:
     benchmark = first.selectbox(
         "Benchmark", offered, offered.index(fullest) if fullest in offered else 0, key="benchmark", bind=URL
     )
-    chosen = known if benchmark == EVERYTHING else known[known["task"].isin(benchmarks[benchmark].keys())]
+    counted = reading.counted_tasks() if benchmark == EVERYTHING else benchmarks[benchmark].keys()
+    chosen = known[known["task"].isin(counted)]
     types = second.multiselect(
         "Task types", sorted(chosen["type"].dropna().unique()), key="types", bind=URL, placeholder="all"
     )

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.settings import Benchmarks, settings
-from leaderboard import alignment, comparison, grids, newest, standings, views
+from leaderboard import aggregates, alignment, comparison, grids, newest, standings, views
 from leaderboard.records import Run, Task, Texts
 from leaderboard.store import Store
 
@@ -55,7 +55,8 @@ def fullest_benchmark() -> str | None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _fullest(db: str, stamp: tuple, known: int) -> str | None:
-    runs = newest.runs(store(), "main")
+    every = newest.runs(store(), "main").assign(parts=0)
+    runs = aggregates.join(every, aggregates.known(newest.tasks(store())))
     has = pd.crosstab(runs["model"], runs["task"]) > 0
     whole = {}
     for name, parts in benchmarks().parts.items():
@@ -66,15 +67,24 @@ def _fullest(db: str, stamp: tuple, known: int) -> str | None:
 
 
 def tasks() -> pd.DataFrame:
-    """The tasks that have results: columns task, type, runs; in the order of type and name."""
+    """The tasks that have results, aggregates and their members too: columns task, type, runs; by type and name."""
     return _tasks(settings().db, stamp())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _tasks(db: str, stamp: tuple) -> pd.DataFrame:
-    return store().query(
-        "SELECT task, any_value(type) AS type, count(*) AS runs FROM results GROUP BY task ORDER BY type, task"
-    ).to_pandas()  # fmt: skip
+    found = store().query("SELECT task, any_value(type) AS type, count(*) AS runs FROM results GROUP BY task")
+    apart = found.to_pandas()
+    rows = [apart]
+    for name in aggregates.known(apart["task"].tolist())[len(apart) :]:
+        members = apart[apart["task"].isin(aggregates.aggregates()[name].members)]
+        rows.append(members.head(1).assign(task=name, runs=int(members["runs"].sum())))
+    return pd.concat(rows).sort_values(["type", "task"], ignore_index=True)
+
+
+def counted_tasks() -> list[str]:
+    """The tasks that have results, each once: an aggregate in place of its members."""
+    return aggregates.counted(newest.tasks(store()))
 
 
 def last_evaluated() -> dict[str, pd.Timestamp]:
@@ -101,7 +111,7 @@ def _ranked(
 
 
 def all_views(parts: Parts) -> views.Views:
-    """The newest run of every view on these tasks."""
+    """The run that stands for every view on these tasks."""
     return _views(settings().db, stamp(), parts, _benchmark_stamp())
 
 
@@ -172,7 +182,7 @@ def newest_runs(count: int) -> pd.DataFrame:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _newest_runs(db: str, stamp: tuple, count: int) -> pd.DataFrame:
     return store().query(
-        'SELECT id, model, layer, dim, "precision", "index", task, main_metric, main_score, source, created'
+        'SELECT id, model, layer, dim, "precision", settings, "index", task, main_metric, main_score, source, created'
         " FROM results ORDER BY created DESC, id LIMIT ?", [count]
     ).to_pandas()  # fmt: skip
 

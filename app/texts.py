@@ -26,13 +26,15 @@ def breakable(text: str) -> str:
     return "<wbr>".join(map(escape, _WORD_ENDS.split(text)))
 
 
-def view_of(layer: float | None, dim: float | None, precision: str, index: str) -> str:
+def view_of(layer: float | None, dim: float | None, precision: str, index: str, settings: str = "") -> str:
     """A view in words: layer 4, 64d, int8, faiss:flat. What is unknown (None or NaN) and float32 are left out."""
+    other = [part for part in settings.split(",") if part != "dtype=float32"]
     words = [
         f"layer {layer:.0f}" if layer and layer == layer else "",
         f"{dim:.0f}d" if dim and dim == dim else "",
         precision if precision != "float32" else "",
         index,
+        *other,
     ]
     return ", ".join(filter(None, words))
 

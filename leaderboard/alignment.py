@@ -7,6 +7,7 @@ import pandas as pd
 
 from leaderboard import newest
 from leaderboard.errors import LeaderboardError
+from leaderboard.revisions import mixed
 from leaderboard.views import Views
 
 
@@ -48,7 +49,7 @@ def per_query(store, views: Views, tasks: Collection[str]) -> dict[str, dict[tup
     """By task, then by part (split, subset): scores, float64 `[views, queries]`; without the parts that a view lacks.
 
     Raises:
-        LeaderboardError: the views were scored on different queries, or by different metrics.
+        LeaderboardError: the views were scored on different queries or revisions of a task, or by different metrics.
     """
     runs = views.runs[views.runs["task"].isin(tasks)]
     metrics = runs.groupby("task")["metric"].unique()
@@ -59,6 +60,12 @@ def per_query(store, views: Views, tasks: Collection[str]) -> dict[str, dict[tup
                 "Name one that all have, e.g. --metric nDCG@10.",
             )
     scored = runs[runs["run_id"].isin(newest.scored_by_query(store))]
+    if other := mixed(scored):  # equal ids of queries would hide that they searched different documents
+        raise LeaderboardError(
+            f"The models were scored on different revisions of {', '.join(other)}.",
+            "Evaluate them on the same data: embedlab eval --model MODEL --task TASK; "
+            "`embedlab runs list` shows what there is.",
+        )
     by_run = _scores(store, scored)
     found: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
     for (task, *part), of_part in scored.groupby(["task", "split", "subset"]):

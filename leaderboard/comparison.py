@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from leaderboard.aggregates import WHOLE
 from leaderboard.alignment import per_query
 from leaderboard.errors import LeaderboardError
 from leaderboard.intervals import interval, resampled_means
@@ -59,6 +60,7 @@ def compare(
     correction: str = "holm",
     level: float = 0.95,
     main_revisions: Mapping[str, str] | None = None,
+    split: str = "",
 ) -> Comparison:
     """Compare views in pairs, in the order of `models`.
 
@@ -70,16 +72,17 @@ def compare(
         test: "randomisation", "bootstrap" or "t".
         correction: "holm", "bh" or "none", over all p-values of the answer.
         level: of the confidence intervals (bootstrap over queries).
-        main_revisions: as in `leaderboard.views.read`.
+        main_revisions, split: as in `leaderboard.views.read`.
 
     Raises:
-        LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets.
+        LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets or
+            revisions of a task that was scored query by query.
     """
     choose("test", test, TESTS)
     choose("correction", correction, CORRECTIONS)
     if len(models) < 2:
         raise LeaderboardError("A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL")
-    everything = read(store, tasks, metric, main_revisions)
+    everything = read(store, tasks, metric, main_revisions, split)
     views = everything.select(models)
     shared = views.scores.columns[views.scores.notna().all()]
     if not len(shared):
@@ -93,7 +96,10 @@ def compare(
         pair if pair.p is None else replace(pair, corrected_p=float(p))
         for pair, p in zip(pairs, corrected, strict=True)
     ]
-    return Comparison(pairs, test, correction, level, [*_left_out(views, shared), *_untested(pairs)])
+    notes = [*_left_out(views, shared), *_untested(pairs), *views.notes]
+    if views.mixed:
+        notes.append(f"Scored on different revisions, so that the scores do not compare: {listed(views.mixed)}.")
+    return Comparison(pairs, test, correction, level, notes)
 
 
 def _left_out(views: Views, shared: pd.Index) -> list[str]:
@@ -117,18 +123,28 @@ def _tasks(names: list[str]) -> str:
 def _on_task(
     views: Views, task: str, scored: Mapping[tuple[str, str], np.ndarray], test: str, level: float
 ) -> list[Pair]:
+    """Pair by pair, part by part; whole by whole where one of the two has the task in other parts (an aggregate)."""
+    of_task = views.runs[views.runs["task"] == task]
+    metric = of_task["metric"].iloc[0]
+    parts = {
+        view: dict(zip(zip(runs["split"], runs["subset"], strict=True), runs["score"], strict=True))
+        for view, runs in of_task.groupby("view")
+    }
+    names, labels = views.table.index, views.table["label"].tolist()
     pairs = []
-    for (split, subset), runs in views.runs[views.runs["task"] == task].groupby(["split", "subset"]):
-        overall = runs.set_index("view")["score"]
-        for first, second in combinations(range(len(views.table)), 2):
-            labels, (a, b) = views.table["label"].iloc[[first, second]], views.table.index[[first, second]]
-            pair = Pair(
-                task, split, subset, runs["metric"].iloc[0], *labels, overall[a], overall[b], overall[a] - overall[b]
-            )
-            if (split, subset) in scored and scored[split, subset].shape[1] > 1:
-                pair = _tested(pair, scored[split, subset][first], scored[split, subset][second], test, level)
+    for first, second in combinations(range(len(names)), 2):
+        a, b = parts[names[first]], parts[names[second]]
+        if a.keys() != b.keys():
+            one, other = (float(views.scores.at[names[at], task]) for at in (first, second))
+            split = of_task["split"].iloc[0]
+            pairs.append(Pair(task, split, WHOLE, metric, labels[first], labels[second], one, other, one - other))
+            continue
+        for part in sorted(a):
+            pair = Pair(task, *part, metric, labels[first], labels[second], a[part], b[part], a[part] - b[part])
+            if part in scored and scored[part].shape[1] > 1:
+                pair = _tested(pair, scored[part][first], scored[part][second], test, level)
             pairs.append(pair)
-    return pairs
+    return sorted(pairs, key=lambda pair: (pair.split, pair.subset))
 
 
 def _tested(pair: Pair, first: np.ndarray, second: np.ndarray, test: str, level: float) -> Pair:

@@ -35,6 +35,8 @@ def settings(run: Run) -> dict[str, object]:
         "layer": run.layer,
         "dim": run.dim,
         "precision": run.precision,
+        "settings": run.settings,
+        "depth": run.depth,
         "source": run.source,
         "asked": run.asked,
         "resolved": resolved,

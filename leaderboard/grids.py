@@ -1,7 +1,7 @@
 """Layer x dimension tables of a model's scores."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -9,22 +9,30 @@ import pandas as pd
 from leaderboard import views
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown
+from leaderboard.views import listed
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Scores of one model through one index at one precision.
+    """Scores of one model through one index at one precision, and computed alike.
 
+    view: index and precision, and of settings, revision and source those in which the model's grids differ.
     scores, front: layers by dimensions (None stands for the full depth); NaN and False where no run exists.
     smallest: the cheapest view within 1 % of the best score, by layers times dimensions.
+    notes: what the reader must know of them.
     """
 
     index: str
     precision: str
+    settings: str
+    revision: str
+    source: str
+    view: str
     measure: str
     scores: pd.DataFrame
     front: pd.DataFrame
     smallest: str
+    notes: list[str] = field(default_factory=list)
 
     def cells(self) -> dict:
         """The grid as plain values."""
@@ -34,7 +42,11 @@ class Grid:
             for c, dim in enumerate(self.scores.columns)
             if not np.isnan(self.scores.iat[r, c])
         ]
-        return {"index": self.index, "precision": self.precision, "measure": self.measure, "cells": listed}
+        named = ("index", "precision", "settings", "revision", "source", "measure", "notes")
+        return {**{name: getattr(self, name) for name in named}, "cells": listed}
+
+
+_ALIKE = ["index", "precision", "settings", "revision", "source"]
 
 
 def grids(
@@ -45,7 +57,7 @@ def grids(
     metric: str = "main",
     main_revisions: Mapping[str, str] | None = None,
 ) -> list[Grid]:
-    """One grid per (index, precision) of the model; the score is the mean over the tasks.
+    """One grid for each index, precision and way of computing of the model; the score is the mean over the tasks.
 
     Args:
         store: a `leaderboard.store.Store`.
@@ -71,13 +83,17 @@ def grids(
     measure = (
         f"{name} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {name} over {scores.shape[1]} tasks"
     )
+    mixed = found.only(list(table.index)).mixed
+    notes = [f"The views were scored on different revisions of {listed(mixed)}: their scores do not compare."]
+    told = [name for name in _ALIKE[2:] if table[name].nunique(dropna=False) > 1]
     return [
-        _grid(str(index), str(precision), measure, part)
-        for (index, precision), part in table.groupby(["index", "precision"], dropna=False)
+        _grid(dict(zip(_ALIKE, map(str, alike), strict=True)), told, measure, part, notes * bool(mixed) + found.notes)
+        for alike, part in table.groupby(_ALIKE, dropna=False)
     ]
 
 
-def _grid(index: str, precision: str, measure: str, part: pd.DataFrame) -> Grid:
+def _grid(alike: dict[str, str], told: list[str], measure: str, part: pd.DataFrame, notes: list[str]) -> Grid:
+    view = [alike["index"] or "no index", alike["precision"], *(alike[name] or f"no {name}" for name in told)]
     layers = [None if pd.isna(layer) else int(layer) for layer in part["layer"]]
     depth = [np.inf if layer is None else layer for layer in layers]
     scores = pd.DataFrame(
@@ -104,4 +120,6 @@ def _grid(index: str, precision: str, measure: str, part: pd.DataFrame) -> Grid:
         frame.index = pd.Index([None if np.isinf(layer) else int(layer) for layer in frame.index], dtype=object)
         return frame
 
-    return Grid(index, precision, measure, table("score"), table("front").fillna(0).astype(bool), name)
+    front = table("front").fillna(0).astype(bool)
+    return Grid(**alike, view=", ".join(view), measure=measure, scores=table("score"), front=front, smallest=name,
+                notes=notes)  # fmt: skip

@@ -77,6 +77,8 @@ class Run:
     layer: int | None = None
     dim: int | None = None
     precision: str = "float32"
+    settings: dict[str, str] = field(default_factory=dict)  # what else shapes scores and so tells views apart: dtype
+    depth: int | None = None  # documents ranked for a query; None where no metric of the task needs more
     costs: dict[str, float] = field(default_factory=dict)  # encode_seconds, texts_per_second, index_bytes, ...
     asked: dict = field(default_factory=dict)  # settings as the user gave them
     resolved: dict = field(default_factory=dict)  # settings as used: prompts, dtype and why, first rendered inputs

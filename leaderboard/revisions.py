@@ -1,4 +1,4 @@
-"""Public results of one model, published under several revisions, as one."""
+"""Revisions of models and of tasks: which one counts where there are several."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 _UNNAMED = ["external", "no_revision_available", ""]
-_VIEW = ["model", "layer", "dim", "precision", "index"]
+_VIEW = ["model", "layer", "dim", "precision", "settings", "index"]
 
 
 def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
     "several" where its results come from more than one; its source then names all of them.
 
     Args:
-        runs: columns model, revision, source, layer, dim, precision, index, task, mteb_version.
+        runs: columns model, revision, source, layer, dim, precision, settings, index, task, mteb_version.
         main: each model's main revision, as far as known.
     """
     imported = runs[runs["source"] != ""].copy()
@@ -38,6 +38,29 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
         if several.any():
             kept.loc[several, column] = kept[several].groupby(_VIEW, dropna=False)[column].transform(named)
     return pd.concat([runs[runs["source"] == ""], kept], ignore_index=True)
+
+
+def of_one_task_revision(runs: pd.DataFrame, view: list[str], part: list[str]) -> pd.DataFrame:
+    """Of each view's runs on a part of a task those on one revision: the one that the most views were scored on.
+
+    A view keeps what it has on another revision where it has nothing else; `mixed` tells.
+
+    Args:
+        runs: the columns of `view` and `part`, task_revision, created.
+    """
+    if not runs.duplicated([*view, *part]).any():
+        return runs
+    of_revision = runs.groupby([*part, "task_revision"], dropna=False)
+    preferred = runs.assign(views=of_revision["run_id"].transform("size"), last=of_revision["created"].transform("max"))
+    preferred = preferred.sort_values(["views", "last", "created"], ascending=False, kind="stable")
+    return runs.loc[preferred.drop_duplicates([*view, *part]).index].sort_index()
+
+
+def mixed(runs: pd.DataFrame) -> list[str]:
+    """The tasks of which some part was scored on different revisions; an empty revision is unknown, not different."""
+    named = runs[runs["task_revision"].fillna("") != ""]
+    revisions = named.groupby(["task", "split", "subset"])["task_revision"].nunique()
+    return sorted(set(revisions[revisions > 1].index.get_level_values("task")))
 
 
 def _numbers(version: str) -> list[int]:

@@ -22,7 +22,7 @@ SCHEMAS = {
     "tasks": pa.schema(dict.fromkeys(("name", "revision", "split", "subset", "type", "main_metric", "details"), _TEXT)),
     "runs": pa.schema(
         dict.fromkeys(("id", "model", "model_revision", "task", "task_revision", "split", "subset", "index"), _TEXT)
-        | {"layer": _WHOLE, "dim": _WHOLE, "precision": _TEXT, "main_score": _REAL}
+        | {"layer": _WHOLE, "dim": _WHOLE, "precision": _TEXT, "settings": _TEXT, "depth": _WHOLE, "main_score": _REAL}
         | dict.fromkeys(("asked", "resolved", "environment", "source"), _TEXT)
         | {"has_ranking": pa.bool_(), "created": _TIME}
     ),
@@ -92,6 +92,7 @@ def run_record(row: dict, scores: dict[str, float], costs: dict, phases: list[Ph
         main_score=row["main_score"],
         scores=scores,
         index=row["index"], layer=row["layer"], dim=row["dim"], precision=row["precision"],
+        settings=settings_of(row["settings"]), depth=row["depth"],
         costs=costs,
         asked=json.loads(row["asked"]),
         resolved=json.loads(row["resolved"]),
@@ -112,6 +113,16 @@ def per_query_record(table: pa.Table) -> PerQuery | None:
     for query, metric, value in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
         metrics.setdefault(metric, np.full(len(place), np.nan))[place[query]] = value
     return PerQuery(list(place), metrics)
+
+
+def settings_text(settings: Mapping[str, str]) -> str:
+    """What shapes scores as one text that tells views apart: dtype=bfloat16,store_dtype=float16."""
+    return ",".join(f"{name}={settings[name]}" for name in sorted(settings))
+
+
+def settings_of(text: str) -> dict[str, str]:
+    """The settings that `settings_text` made `text` of."""
+    return dict(part.split("=", 1) for part in text.split(",") if part)
 
 
 def utc(time: datetime) -> datetime:
@@ -150,7 +161,7 @@ def _run(run: Run) -> tuple:
         )
     return (
         run.id, run.model.name, run.model.revision, run.task.name, run.task.revision, run.task.split, run.task.subset,
-        run.index, run.layer, run.dim, run.precision, float(run.main_score),
+        run.index, run.layer, run.dim, run.precision, settings_text(run.settings), run.depth, float(run.main_score),
         to_json(run.asked), to_json(run.resolved), to_json(run.environment), run.source,
         run.ranking is not None, utc(run.created),
     )  # fmt: skip

@@ -39,6 +39,7 @@ class Row:
     layer: int | None
     dim: int | None
     precision: str
+    settings: str  # what else shapes scores, as dtype=bfloat16
     index: str
     place: int | None  # by the chosen order; None for a view that lacks tasks
     tasks: int  # how many of the tasks it has
@@ -81,6 +82,7 @@ def rank(
     level: float = 0.95,
     correction: str = "holm",
     main_revisions: Mapping[str, str] | None = None,
+    split: str = "",
 ) -> Standings:
     """Rank the views in `store`.
 
@@ -94,12 +96,12 @@ def rank(
             queries where all views were scored query by query, else tasks where there are six or more.
         level: of the confidence intervals; letters separate views at `1 - level`.
         correction: of the letters' tests, as in `leaderboard.statistics.correct`.
-        main_revisions: as in `leaderboard.views.read`.
+        main_revisions, split: as in `leaderboard.views.read`.
 
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
     """
-    views = read(store, _of_models(store) if tasks is None else tasks, metric, main_revisions)
+    views = read(store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split)
     return rank_views(store, views, sort=sort, incomplete=incomplete, over=over, level=level, correction=correction)
 
 
@@ -223,10 +225,11 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
         notes.append(f"{lacking} of {len(complete)} views lack tasks: their mean is over fewer tasks than the others'.")
     elif lacking:
         notes.append(f"{lacking} of {len(complete)} views lack tasks and have no place.")
-    revisions = views.runs.groupby("task")["task_revision"].nunique()
-    if mixed := revisions[revisions > 1].index.tolist():
-        notes.append(f"The views were scored on different revisions of {listed(mixed)}.")
-    return notes
+    if views.mixed:
+        notes.append(
+            f"The views were scored on different revisions of {listed(views.mixed)}: their scores do not compare."
+        )
+    return [*notes, *views.notes]
 
 
 _WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")

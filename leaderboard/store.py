@@ -32,7 +32,7 @@ _KNOWN = {
 # What `runs` and `scores` can be filtered by: columns of the view `results`.
 FILTERS = (
     "id", "model", "model_revision", "kind", "task", "task_revision", "split", "subset", "type", "index", "layer",
-    "dim", "precision", "source",
+    "dim", "precision", "settings", "source",
 )  # fmt: skip
 
 

@@ -1,37 +1,47 @@
-"""What the store knows of each view (a model as evaluated: layer, dim, precision, index), as frames to rank."""
+"""What the store knows of each view (a model as evaluated: layer, dim, precision, dtype, index), as frames to rank."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 import pandas as pd
 
-from leaderboard import newest
+from leaderboard import aggregates, newest
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown, stored
-from leaderboard.revisions import join_imported
+from leaderboard.revisions import join_imported, mixed, of_one_task_revision
+from leaderboard.rows import settings_of
 
 # What tells views apart. The index comes last: its own options may hold commas.
-VIEW = ["model", "revision", "source", "layer", "dim", "precision", "index"]
+VIEW = ["model", "revision", "source", "layer", "dim", "precision", "settings", "index"]
 _PART = ["task", "split", "subset"]
 
 
 @dataclass(frozen=True)
 class Views:
-    """The newest run of every view on every part (split and subset) of the tasks.
+    """The run that stands for every view on every part (split and subset) of the tasks.
+
+    A task made of others (`leaderboard.aggregates`) has them as its subsets.
 
     table: one row per view: the columns of `VIEW`, kind, label.
     scores: views by tasks, the mean over a task's parts; NaN where the view lacks a part.
     runs: one row per run: view (the row's index in `table`), run_id, task, type, split, subset, metric, score,
         task_revision.
     absent: tasks asked for on which the store has no run.
+    notes: what the reader must know of the choice of runs.
     """
 
     table: pd.DataFrame
     scores: pd.DataFrame
     runs: pd.DataFrame
     absent: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def mixed(self) -> list[str]:
+        """The tasks that these views were scored on in different revisions."""
+        return mixed(self.runs)
 
     @property
     def types(self) -> dict[str, str]:
@@ -41,10 +51,10 @@ class Views:
     def only(self, views: Sequence[int]) -> "Views":
         """These views alone, in this order."""
         runs = self.runs[self.runs["view"].isin(views)]
-        return Views(self.table.loc[views], self.scores.loc[views], runs, self.absent)
+        return replace(self, table=self.table.loc[views], scores=self.scores.loc[views], runs=runs)
 
     def select(self, names: Sequence[str]) -> "Views":
-        """The views that `names` stand for, in this order: a label, a model's name, or `model@dim=64,index=torch`.
+        """The views that `names` stand for, in this order: a label, a model's name, or `model@dim=64,dtype=bfloat16`.
 
         Raises:
             LeaderboardError: a name stands for no view or for several, or two names for the same.
@@ -60,10 +70,12 @@ class Views:
             return exact.index[0]
         model, _, settings = name.partition("@")
         found = self.table[self.table["model"].str.lower() == model.lower()]
-        words = re.split(rf",?({'|'.join(VIEW[1:])})=", settings)
+        shaping = sorted({key for text in found["settings"] for key in settings_of(text)})
+        words = re.split(rf",?\b({'|'.join([*VIEW[1:], *shaping])})=", settings)
         for key, value in zip(words[1::2], words[2::2], strict=True):
+            values = [settings_of(text).get(key) for text in found["settings"]] if key in shaping else found[key]
             found = found[
-                [_text(has).startswith(value) if key == "revision" else _text(has) == value for has in found[key]]
+                [_text(has).startswith(value) if key == "revision" else _text(has) == value for has in values]
             ]
         if len(found) == 1 and not words[0]:
             return found.index[0]
@@ -81,18 +93,23 @@ def read(
     tasks: Collection[str] | Mapping[str, Collection] | None = None,
     metric: str = "main",
     main_revisions: Mapping[str, str] | None = None,
+    split: str = "",
 ) -> Views:
     """The views in `store` with a score on any of `tasks`; imported revisions of a model are joined (`join_imported`).
+
+    Of a task with several revisions a view counts on the one that most views share (`of_one_task_revision`).
 
     Args:
         store: a `leaderboard.store.Store`.
         tasks: names, in any case; or by name the (split, subset) pairs that make up the task; None for all that the
-            store has. Without pairs, a task is made up of the parts that any view has.
+            store has. An aggregate counts once, in place of its members (`aggregates.counted`). Without pairs, a task
+            is made up of the parts that any view has, of its own splits where there are any.
         metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
         main_revisions: of models with imported results, the revision that goes before others.
+        split: this split instead of the tasks' own.
 
     Raises:
-        LeaderboardError: the store has no runs, none of them on a named task, or none with this metric.
+        LeaderboardError: the store has no runs, none of them on a named task or on the split, or none with this metric.
     """
     known = newest.tasks(store)
     if not known:
@@ -101,45 +118,76 @@ def read(
             "Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini",
         )
     wanted, absent = _wanted(tasks, known)
+    if not wanted:
+        raise LeaderboardError(f"The results hold none of the tasks {listed(absent)}.", f"They hold: {listed(known)}")
     metric = stored(metric)
-    runs = newest.runs(store, metric)
-    runs = runs[runs["task"].isin(wanted)]
+    runs = aggregates.join(newest.runs(store, metric).assign(parts=0), wanted, split)
+    notes: list[str] = []
+    if split or not isinstance(tasks, Mapping):
+        runs, notes = _of_split(runs, split, newest.own_splits(store))
     if isinstance(tasks, Mapping):
-        parts = pd.DataFrame([(task, *part) for task in wanted for part in tasks[task]], columns=_PART)
-        runs = runs.merge(parts, on=_PART)
+        asked = [(task, *part) for task in wanted for part in tasks[task]]
+        runs = runs[(runs["parts"] > 0) | pd.MultiIndex.from_frame(runs[_PART]).isin(asked)]
+        sizes = {task: len(set(tasks[task])) for task in wanted}
     else:
-        parts = runs[_PART].drop_duplicates()
+        sizes = _sizes(runs)
     if runs.empty:
         raise LeaderboardError(
             f"No run on {listed(wanted)} has {'a main score' if metric == 'main' else shown(metric)}.",
             "Type `embedlab runs show ID` to see the metrics of a run.",
         )
+    runs["parts"] = runs["parts"].where(runs["parts"] > 0, runs["task"].map(sizes))
+    runs = of_one_task_revision(runs, VIEW, _PART)
     runs = join_imported(runs, main_revisions or {})
-    return _views(runs, parts.groupby("task").size(), wanted, absent)
+    return _views(runs, wanted, absent, notes)
 
 
 def _wanted(tasks, known: list[str]) -> tuple[list[str], list[str]]:
     """The names of the tasks as the store has them, and those that it lacks."""
     if tasks is None:
-        return known, []
+        return aggregates.counted(known), []
+    known = aggregates.known(known)
     if isinstance(tasks, Mapping):
         return [task for task in tasks if task in known], [task for task in tasks if task not in known]
     exact = {name.lower(): name for name in known}
     for task in tasks:
         if task.lower() not in exact:
             raise LeaderboardError(f"The results hold no task {task!r}.", f"They hold: {listed(known)}")
-    return [exact[task.lower()] for task in tasks], []
+    return aggregates.counted(exact[task.lower()] for task in tasks), []
 
 
-def _views(runs: pd.DataFrame, parts: pd.Series, wanted: list[str], absent: list[str]) -> Views:
+def _of_split(runs: pd.DataFrame, split: str, own: Mapping[str, set[str]]) -> tuple[pd.DataFrame, list[str]]:
+    """The runs on `split`, or on each task's own splits where it has runs on any, and a note on those left out."""
+    if split:
+        if split not in set(runs["split"]):
+            raise LeaderboardError(
+                f"The results hold no run on the split {split!r} of these tasks.",
+                f"They hold: {listed(sorted(set(runs['split'])))}",
+            )
+        return runs[runs["split"] == split].copy(), []
+    other = pd.Series(
+        [split not in own.get(task, {split}) for task, split in zip(runs["task"], runs["split"], strict=True)],
+        index=runs.index, dtype=bool,
+    )  # fmt: skip
+    left = runs[other & runs["task"].isin(runs.loc[~other, "task"])]
+    names = sorted({f"{task} ({split})" for task, split in zip(left["task"], left["split"], strict=True)})
+    notes = [f"Runs on other splits than a task's own do not count: {listed(names)}."] if names else []
+    return runs.drop(left.index), notes
+
+
+def _sizes(runs: pd.DataFrame) -> dict[str, int]:
+    """Of how many parts each task is made up, by the parts that any view has; an aggregate as a whole is one."""
+    return runs.loc[runs["parts"] == 0, _PART].drop_duplicates().groupby("task").size().to_dict()
+
+
+def _views(runs: pd.DataFrame, wanted: list[str], absent: list[str], notes: list[str]) -> Views:
     runs = _for_every_index(runs)
     runs["view"] = runs.groupby(VIEW, dropna=False, sort=True).ngroup()
     table = runs.drop_duplicates("view").set_index("view").sort_index()[[*VIEW, "kind"]]
     table["label"] = _labels(table)
-    cells = runs.groupby(["view", "task"])["score"].agg(["mean", "count"])
-    whole = cells["count"].to_numpy() >= parts.loc[cells.index.get_level_values("task")].to_numpy()
-    scores = cells["mean"].where(whole).unstack("task")
-    return Views(table, scores[[task for task in wanted if task in scores]], runs, absent)
+    cells = runs.groupby(["view", "task"]).agg(mean=("score", "mean"), count=("score", "count"), parts=("parts", "max"))
+    scores = cells["mean"].where(cells["count"] >= cells["parts"]).unstack("task")
+    return Views(table, scores[[task for task in wanted if task in scores]], runs, absent, notes)
 
 
 def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:
@@ -154,10 +202,19 @@ def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:
 def _labels(table: pd.DataFrame) -> pd.Series:
     """The model's name, and of its settings those in which its views differ."""
     varies = (table.groupby("model")[VIEW[1:]].nunique(dropna=False) > 1).to_dict("index")
+    shared = {
+        model: set.intersection(*(set(settings_of(text).items()) for text in texts))
+        for model, texts in table.groupby("model")["settings"]
+    }
 
     def label(view: dict) -> str:
-        differing = [key for key, differs in varies[view["model"]].items() if differs and _text(view[key])]
-        return view["model"] + "@" * bool(differing) + ",".join(f"{key}={_text(view[key])}" for key in differing)
+        named = [(key, _text(view[key])) for key, differs in varies[view["model"]].items() if differs]
+        at = next((at for at, (key, _) in enumerate(named) if key == "settings"), None)
+        if at is not None:
+            own = settings_of(view["settings"]).items()
+            named[at : at + 1] = [part for part in own if part not in shared[view["model"]]]
+        parts = [f"{key}={value}" for key, value in named if value]
+        return view["model"] + "@" * bool(parts) + ",".join(parts)
 
     return pd.Series([label(view) for view in table.to_dict("records")], index=table.index)
 

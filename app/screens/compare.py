@@ -67,10 +67,8 @@ def _summary(answer: Comparison) -> None:
         [
             Column("A", [first for (first, _), _ in groups]),
             Column("B", [second for (_, second), _ in groups]),
-            Column("Tasks", [len(pairs) for _, pairs in groups]),
-            Column(
-                "Mean of A − B", [sum(p.difference for p in pairs) / len(pairs) for _, pairs in groups], signed=True
-            ),
+            Column("Tasks", [len({pair.task for pair in pairs}) for _, pairs in groups]),
+            Column("Mean of A − B", [_mean_over_tasks(pairs) for _, pairs in groups], signed=True),
             Column("A surely better", [sum(p.difference > 0 for p in pairs) for pairs in sure]),
             Column("B surely better", [sum(p.difference < 0 for p in pairs) for pairs in sure]),
             Column("Won / tied / lost", [_counts(pairs) for _, pairs in groups], right=True),
@@ -84,6 +82,11 @@ def _summary(answer: Comparison) -> None:
         st.caption(plain(f"Surely better: on how many tasks, {test}, {corrected}"))
     if answer.notes:
         st.caption(plain(" ".join(answer.notes)))
+
+
+def _mean_over_tasks(pairs: list[Pair]) -> float:
+    """The mean difference over tasks, each the mean over its parts."""
+    return float(pd.DataFrame(pairs).groupby("task")["difference"].mean().mean())
 
 
 def _forest(answer: Comparison) -> None:

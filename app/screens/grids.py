@@ -33,7 +33,7 @@ def page() -> None:
         "Score", [*measured, *([_MEAN] if len(measured) > 1 else [])], key="score", bind=controls.URL
     )
     grids = reading.gridded(model, tuple(measured) if scored == _MEAN else (scored,))
-    names = {_name(grid): grid for grid in sorted(grids, key=lambda grid: -grid.scores.size)}
+    names = {grid.view: grid for grid in sorted(grids, key=lambda grid: -grid.scores.size)}
     if sum(int(grid.scores.notna().sum().sum()) for grid in grids) < 2:
         st.info("One view alone has this score: choose another task.", icon=":material/grid_off:")
         return
@@ -46,7 +46,7 @@ def _layers_and_dims(grid: Grid) -> None:
     cells = pd.DataFrame(grid.cells()["cells"])
     cells["layer"] = [f"layer {layer}" if layer else "full depth" for layer in cells["layer"].fillna(0).astype(int)]
     st.metric("Smallest view within 1 % of the best", grid.smallest.capitalize())
-    st.caption(plain(f"Score: {grid.measure}."))
+    st.caption(plain(" ".join([f"Score: {grid.measure}.", *grid.notes])))
     left, right = st.columns(2)
     with left:
         st.subheader("Layer by dimensions")
@@ -86,13 +86,9 @@ def _precision_and_index(grids: list[Grid]) -> None:
         return
     st.subheader("Precision by index")
     st.caption("The best score of each pair, over its layers and dimensions.")
-    wide = best.pivot(index="precision", columns="index", values="score")
+    wide = best.pivot_table(index="precision", columns="index", values="score", aggfunc="max")
     columns = [
         Column(index, [None if pd.isna(value) else value for value in wide[index]], best="max")
         for index in wide.columns
     ]
     table([Column("Precision", list(wide.index)), *columns], "Best score by precision and index")
-
-
-def _name(grid: Grid) -> str:
-    return f"{grid.index or 'no index'}, {grid.precision}"

@@ -49,7 +49,11 @@ def _finished() -> None:
         [
             Column("Model", [Link(run.model, link("run", id=run.id)) for run in runs.itertuples()]),
             Column(
-                "View", [view_of(run.layer, run.dim, run.precision, run.index) for run in runs.itertuples(index=False)]
+                "View",
+                [
+                    view_of(run.layer, run.dim, run.precision, run.index, run.settings or "")
+                    for run in runs.itertuples(index=False)
+                ],
             ),
             Column("Task", runs["task"].tolist()),
             Column("Metric", [shown(name) if name else "" for name in runs["main_metric"]]),

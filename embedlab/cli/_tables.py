@@ -52,9 +52,8 @@ def _of_standings(standings: "Standings", cost: str) -> list[Column]:
         Column("model", [row.model for row in rows], words=True),
         *(
             Column(name, [_setting(getattr(row, name)) for row in rows], words=True)
-            for name in ("revision", "source", "index", "layer", "dim", "precision")
-            # A revision says nothing unless a model stands there with two.
-            if any(f"{name}=" in row.label for row in rows) or (name != "revision" and _differ(rows, name))
+            for name in ("revision", "source", "index", "layer", "dim", "precision", "settings")
+            if _tells(rows, name)
         ),
         Column("mean" if several else standings.tasks[0], [_score(row.mean) for row in rows]),
         Column(f"{standings.level:.0%} interval", [_bounds(row.low, row.high) for row in rows]),
@@ -174,8 +173,12 @@ def _latex(columns: list[Column], legend: list[str]) -> None:
 FORMS = {"text": _text, "markdown": _markdown, "latex": _latex}
 
 
-def _differ(rows: list, name: str) -> bool:
-    return len({getattr(row, name) for row in rows}) > 1
+def _tells(rows: list, name: str) -> bool:
+    """Whether a setting differs; a revision and what else shaped scores only where a model stands there with two."""
+    if name == "settings":
+        return any(part in row.label for row in rows for part in row.settings.split(",") if part)
+    differs = len({getattr(row, name) for row in rows}) > 1
+    return any(f"{name}=" in row.label for row in rows) or (differs and name != "revision")
 
 
 def _rows(columns: list[Column]) -> Iterable[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
-from embedlab.cli.leaderboard import Tasks
+from embedlab.cli.leaderboard import Split, Tasks
 
 
 def command(
@@ -23,6 +23,7 @@ def command(
     correction: Annotated[str, typer.Option(help="holm, bh (Benjamini-Hochberg), none.")] = "holm",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")] = 0.95,
     form: Form = "text",
+    split: Split = "",
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The comparison as JSON on standard output, nothing else.")
@@ -38,7 +39,7 @@ def command(
 
     check_form(form, as_json)
     answer = compare(Store(db or home() / "results.duckdb"), models, task or None,
-                     metric=metric, test=test, correction=correction, level=level)  # fmt: skip
+                     metric=metric, test=test, correction=correction, level=level, split=split)  # fmt: skip
     if as_json:
         print_json(asdict(answer))
     else:

@@ -14,6 +14,8 @@ import typer
 from embedlab.cli._options import Db
 from embedlab.terminal import echo
 
+_BENCHMARKS = 2  # raised when what `write_benchmarks` writes changes
+
 
 def command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8501,
@@ -37,7 +39,7 @@ def command(
             f"Port {port} is in use.", f"Type: embedlab dashboard --port {port + 1 if port < 65535 else 8501}"
         )
 
-    benchmarks = home() / f"benchmarks-mteb-{version('mteb')}.json"
+    benchmarks = home() / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json"
     settings = {
         "db": str((db or home() / "results.duckdb").resolve()),
         "indexes": str((indexes or home() / "indexes").resolve()),

@@ -71,7 +71,11 @@ def command(
         ),
     ] = False,
     top_k: Annotated[
-        int | None, typer.Option(min=1, help="Documents retrieved per query; the task's largest cut-off by default.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Documents retrieved per query, the task's largest cut-off by default; metrics beyond are left out.",
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Another split than the task's own.")] = None,
     data_dir: Annotated[

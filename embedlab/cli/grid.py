@@ -41,7 +41,7 @@ def command(
     from embedlab.cli._tables import Column, print_columns
 
     for table in tables:
-        echo(f"{model} through {table.index or 'no index'}, {table.precision}: {table.measure}")
+        echo(f"{model} through {table.view}: {table.measure}")
         layers = ["full" if layer is None else str(layer) for layer in table.scores.index]
         print_columns(
             [
@@ -53,7 +53,8 @@ def command(
             ],
             [
                 "* no other view is as good with as few layers and dimensions; "
-                f"{table.smallest} is the smallest within 1 % of the best."
+                f"{table.smallest} is the smallest within 1 % of the best.",
+                *table.notes,
             ],
             form,
         )

@@ -8,6 +8,7 @@ from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
 
 Tasks = Annotated[list[str], typer.Option("--task", "-t", help="A task in the store. Repeatable; all by default.")]
+Split = Annotated[str, typer.Option(help="Scores on this split instead of each task's own, such as dev.")]
 
 
 def command(
@@ -25,6 +26,7 @@ def command(
         ),
     ] = "",
     form: Form = "text",
+    split: Split = "",
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The ranking as JSON on standard output, nothing else.")
@@ -40,12 +42,16 @@ def command(
     from leaderboard.store import Store
 
     check_form(form, as_json)
-    if task and benchmark:
-        raise UserError("--task and --benchmark exclude each other.", "Type one of them.")
+    if benchmark and (task or split):
+        raise UserError(
+            f"--benchmark and {'--task' if task else '--split'} exclude each other.",
+            "A benchmark says which tasks and splits count. Type one of them.",
+        )
     standings = rank(
         Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
         sort=sort, metric=metric, incomplete=incomplete, over=over, level=level,
         main_revisions=main_revisions() if benchmark else None,
+        split=split,
     )  # fmt: skip
     if not as_json:
         print_leaderboard(standings, pareto, form)
@@ -58,12 +64,12 @@ def command(
 
 
 def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:
-    """The (split, subset) pairs of each task of a benchmark."""
+    """The (split, subset) pairs of each task of a benchmark; an aggregate is one task."""
     from embedlab.tasks.catalogue import find
 
     return {
         task.metadata.name: [(split, subset) for split in task.eval_splits for subset in task.hf_subsets]
-        for task in find(benchmark)
+        for task in find(benchmark, apart=False)
     }
 
 

@@ -33,4 +33,6 @@ def score_candidates(model, data: RetrievalData, *, k: int, reporter) -> tuple[n
                 rows[position, : len(among)], scores[position, : len(among)] = among, found
                 bar.advance(len(among), len(among))
     seconds = time.perf_counter() - began
-    return rows[:, :k], scores[:, :k], {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # candidates come in no order
+    rows, scores = np.take_along_axis(rows, best, axis=1), np.take_along_axis(scores, best, axis=1)
+    return rows, scores, {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}

@@ -14,8 +14,12 @@ def official_scores(
     *,
     split: str,
     subset: str,
+    depth: int | None = None,
 ) -> dict[str, float]:
     """All scores that mteb reports for a retrieval task, not rounded.
+
+    With a `depth`, fewer documents than mteb retrieves, without those that look at all that it does: the task's own,
+    and abstention by the spread of the scores.
 
     Args:
         task: the mteb task.
@@ -26,12 +30,12 @@ def official_scores(
     return {
         **means,
         "accuracy": means["recall_at_1"],
-        **_abstention(rows, scores, per_query),
-        **_task_specific(task, data, rows, scores, per_query, split, subset),
+        **_abstention(rows, scores, per_query, ("max", "diff1") if depth else ("max", "std", "diff1")),
+        **({} if depth else _task_specific(task, data, rows, scores, per_query, split, subset)),
     }
 
 
-def _abstention(rows, scores, per_query) -> dict[str, float]:
+def _abstention(rows, scores, per_query, kinds) -> dict[str, float]:
     """nAUC of each metric by three confidences: best score, spread, and gap between the best two (arXiv:2402.12997)."""
     from mteb._evaluators.retrieval_metrics import nauc
 
@@ -49,6 +53,7 @@ def _abstention(rows, scores, per_query) -> dict[str, float]:
         for name, metric in per_query.items()
         if not name.startswith("hit_rate")
         for kind, values in confidence.items()
+        if kind in kinds
     }
 
 

@@ -61,7 +61,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
             subset,
             metadata.revision or "",
             metadata.main_score,
-            {"languages": list(metadata.languages)},
+            {"languages": list(metadata.languages), "eval_splits": list(metadata.eval_splits)},
         ),
         main_score=main_score,
         scores=part["scores"],
@@ -69,6 +69,8 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         layer=view.layer,
         dim=view.dim or card.dim or None,
         precision=view.precision,
+        settings=_shaping(request, model),
+        depth=part.get("depth"),
         costs={**part["costs"], "parameters": float(card.parameters), "peak_memory_bytes": float(peak)},
         asked=asked(request),
         resolved=resolved,
@@ -78,6 +80,13 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         ranking=part.get("ranking"),
         texts=part.get("texts"),
     )
+
+
+def _shaping(request, model) -> dict[str, str]:
+    """What shapes the scores beside the view's own layer, dimensions, precision and index."""
+    stored = request.encoding.store_dtype
+    shaping = {"dtype": model.dtype, "store_dtype": stored if model.device and stored != "float32" else ""}
+    return {name: value for name, value in shaping.items() if value}
 
 
 def _part(model, prompts: dict) -> dict:

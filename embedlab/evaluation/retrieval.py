@@ -150,27 +150,44 @@ def _among_candidates(retriever, queries, data: RetrievalData, k: int) -> tuple[
     return rows, scores
 
 
-def score(task, data: RetrievalData, rows: np.ndarray, scores: np.ndarray, *, split: str, subset: str) -> dict:
-    """Rank by the policy, score every query, and gather what a run records of it."""
+def score(
+    task,
+    data: RetrievalData,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    *,
+    split: str,
+    subset: str,
+    depth: int | None = None,
+) -> dict:
+    """Rank by the policy, score every query, and gather what a run records of it.
+
+    Args:
+        rows, scores: `[queries, k]`, the best first.
+        depth: documents for a query that are left to look at where these are fewer than the task's metrics need
+            (`depth.shallow`); metrics beyond are not computed.
+    """
     if np.isnan(scores[rows >= 0]).any():
         raise UserError(
             f"The search returned scores that are not numbers on {task.metadata.name}.",
             "The model's vectors hold NaN: try --dtype float32.",
         )
-    rows, scores = scorer.rank(
-        rows,
-        scores,
-        data.document_ids,
-        data.query_ids,
+    ranked = partial(
+        scorer.rank,
+        document_ids=data.document_ids,
+        query_ids=data.query_ids,
         remove_self=task.ignore_identical_ids,
         skip_first=task.skip_first_result,
     )
-    per_query = scorer.evaluate(rows, data.judgements, task.k_values)
+    # Metrics see what mteb retrieves, however many more were asked for.
+    official = [part[:, :depth] for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores)))]
+    per_query = scorer.evaluate(official[0], data.judgements, [k for k in task.k_values if depth is None or k <= depth])
+    rows, scores = ranked(rows, scores) if rows.shape[1] > max(task.k_values) else official
     shown = {int(row) for row in np.unique(rows[:, :SHOWN]) if row >= 0} | {
         int(row) for row in data.judgements.row if row >= 0
     }
     return {
-        "scores": official_scores(task, data, rows, scores, per_query, split=split, subset=subset),
+        "scores": official_scores(task, data, *official, per_query, split=split, subset=subset, depth=depth),
         "per_query": PerQuery(data.query_ids, per_query),
         "missing": dict(data.missing),
         "ranking": Ranking(data.query_ids, data.document_ids, rows, scores),

@@ -9,6 +9,7 @@ from embedlab.composed import fitting
 from embedlab.errors import UserError
 from embedlab.evaluation import composed, retrieval
 from embedlab.evaluation.cross import score_candidates
+from embedlab.evaluation.depth import recorded, searched, shallow
 from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.lexical import search_texts
 from embedlab.evaluation.mteb_encoder import MtebEncoder
@@ -99,7 +100,8 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
     if data.missing:
         reporter.say(told(data.missing))
     reading = time.perf_counter() - started
-    k = request.top_k or max(task.k_values)
+    depth = shallow(request.top_k, task, data)
+    k = searched(request.top_k, depth, task)
     encoded, extra = None, {}
     if model.card.kind in ("dense", "sparse"):
         layers = list(dict.fromkeys(view.layer for view in views))
@@ -120,7 +122,8 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
                 view, queries, documents, data, similarity=model.card.similarity, k=k, reporter=reporter
             )
         started = time.perf_counter()
-        result = retrieval.score(copies[view], data, rows, scores, split=split, subset=subset)
+        result = retrieval.score(copies[view], data, rows, scores, split=split, subset=subset, depth=depth)
+        result["depth"] = recorded(request.top_k, depth, task)
         phases = {
             "read texts": reading,
             "encode": extra["cost"].seconds if extra else 0.0,

@@ -45,13 +45,15 @@ def is_here(name: str) -> bool:
     return name.lower() in ours or beir.is_folder(Path(name))
 
 
-def find(name: str, *, split: str | None = None, ignore_identical_ids: bool = False) -> list:
+def find(name: str, *, split: str | None = None, ignore_identical_ids: bool = False, apart: bool = True) -> list:
     """The tasks, not loaded, that `name` stands for.
 
     Args:
         name: a task, a benchmark, or the path of a BEIR folder.
         split: of a folder, the split to evaluate.
         ignore_identical_ids: of a folder of one's own, drop documents that have the query's id.
+        apart: the members of an aggregate such as CQADupstackRetrieval, which are evaluated one by one; else itself,
+            which counts as one task.
 
     Raises:
         UserError: no task, benchmark or folder has this name (with the closest names), or it is not about text alone.
@@ -63,14 +65,14 @@ def find(name: str, *, split: str | None = None, ignore_identical_ids: bool = Fa
         raise UserError(f"{name} is no BEIR folder: there is no {folder / 'corpus.jsonl'}.", beir.LAYOUT)
     for ours, bench in benchmarks().items():
         if name.lower() == ours.lower():
-            return [task for member in bench["tasks"] for task in find(member)]
+            return [task for member in bench["tasks"] for task in find(member, apart=apart)]
     for ours in built_in():
         if name.lower() == ours.lower():
             return [_built_in(ours)]
-    return _from_mteb(name)
+    return _from_mteb(name, apart)
 
 
-def _from_mteb(name: str) -> list:
+def _from_mteb(name: str, apart: bool) -> list:
     import mteb
     from mteb.benchmarks.get_benchmark import get_benchmark, get_benchmarks
 
@@ -88,7 +90,8 @@ def _from_mteb(name: str) -> list:
             dict.fromkeys(names),
             "Type `embedlab tasks PATTERN` to search the names, or give the path of a BEIR folder.",
         )
-    found = [member for task in found for member in (task.metadata.tasks if task.is_aggregate else [task])]
+    if apart:
+        found = [member for task in found for member in (task.metadata.tasks if task.is_aggregate else [task])]
     for task in found:
         if task.metadata.modalities != ["text"]:
             raise UserError(

@@ -18,3 +18,29 @@ def test_pages_show_one_state_for_a_moment_and_then_the_newest(serve, tmp_path):
         assert seen == (state, runs)
     time.sleep(reading._MOMENT)
     assert (reading.stamp(), len(reading.newest_runs(1_000))) == (store.stamp(), runs + 1)
+
+
+def test_an_aggregate_is_offered_once_and_its_members_by_benchmark(tmp_path, serve):
+    import json
+
+    from app import reading
+    from leaderboard.aggregates import aggregates
+    from leaderboard.records import Model, Run, Task
+    from leaderboard.rows import tables
+    from leaderboard.store import Store
+
+    members = aggregates()["CQADupstackRetrieval"].members
+    runs = [Run(Model(model), Task(task, "Retrieval"), 0.5, {}) for task in members for model in ("a", "b")]
+    runs.append(Run(Model("c"), Task("CQADupstackRetrieval", "Retrieval"), 0.6, {}, source="mteb"))
+    Store(tmp_path / "r.duckdb").add_tables(tables(runs))
+    part = [("test", "default")]
+    parts = {"whole": {"CQADupstackRetrieval": part}, "one": {members[0]: part}}
+    (tmp_path / "benchmarks.json").write_text(json.dumps({"parts": parts}))
+    serve(db=tmp_path / "r.duckdb", benchmarks=tmp_path / "benchmarks.json")
+    assert reading.counted_tasks() == ["CQADupstackRetrieval"]
+    assert set(reading.tasks()["task"]) == {"CQADupstackRetrieval", *members}
+    assert reading.fullest_benchmark() == "whole"
+    ranked = reading.ranked(reading.hashable(reading.counted_tasks()), "mean")
+    assert [(row.model, row.mean, row.tasks) for row in ranked.rows] == [("c", 0.6, 1), ("a", 0.5, 1), ("b", 0.5, 1)]
+    ranked = reading.ranked(reading.hashable(parts["one"]), "mean")
+    assert [row.model for row in ranked.rows] == ["a", "b"] and ranked.tasks == [members[0]]

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from embedlab.cli.leaderboard import main_revisions, parts
+from leaderboard import aggregates as ours
 from leaderboard.ranking import borda, mean_over_tasks, mean_over_types
 from leaderboard.records import Model, Run, Task
 from leaderboard.rows import tables
@@ -74,13 +76,15 @@ def test_means_equal_those_of_the_summary_table(seed):
 
 
 @pytest.mark.skipif(not RESULTS.is_dir(), reason="the published MTEB results are not here")
-def test_published_results_rank_as_mteb_ranks_them(tmp_path):
+@pytest.mark.parametrize(
+    ("benchmark", "least"),
+    [("MTEB(eng, v2)", 20), ("MTEB(eng, v1)", 30), ("BEIR", 12)],
+)
+def test_published_results_rank_as_mteb_ranks_them(tmp_path, benchmark, least):
     import mteb
     from mteb.results import BenchmarkResults, ModelResult, TaskResult
 
-    from embedlab.cli.leaderboard import main_revisions, parts
-
-    wanted = parts("MTEB(eng, v2)")
+    wanted = parts(benchmark)
     runs, theirs = [], []
     for folder in sorted(path for path in RESULTS.glob("*/*") if path.is_dir()):
         name = folder.parent.name.replace("__", "/")
@@ -104,8 +108,8 @@ def test_published_results_rank_as_mteb_ranks_them(tmp_path):
 
     ours = rank(store, wanted, sort="borda", incomplete=True, main_revisions=main_revisions())
     results = BenchmarkResults(model_results=theirs)
-    table = summary(results._to_results_df(mteb.get_benchmark("MTEB(eng, v2)").tasks))
-    assert len(ours.tasks) >= 20
+    table = summary(results._to_results_df(mteb.get_benchmark(benchmark).tasks))
+    assert len(ours.tasks) >= least
     assert {row.model for row in ours.rows} == set(table.index)
     for row in ours.rows:
         assert row.borda == table.loc[row.model, "Rank (Borda)"], row.model
@@ -114,3 +118,43 @@ def test_published_results_rank_as_mteb_ranks_them(tmp_path):
             assert row.types == pytest.approx(table.loc[row.model, "Mean (TaskType)"], abs=1e-12)
         else:
             assert pd.isna(table.loc[row.model, "Mean (Task)"])
+
+
+def aggregates() -> dict:
+    """mteb's aggregate tasks of text by name."""
+    from mteb.get_tasks import _TASKS_REGISTRY
+
+    made = {name: task for name, task in _TASKS_REGISTRY.items() if hasattr(task.metadata, "tasks")}
+    return {name: task() for name, task in made.items() if task.metadata.modalities == ["text"]}
+
+
+def test_aggregates_are_those_of_mteb():
+    import mteb
+
+    theirs = {}
+    for name, task in aggregates().items():
+        (split,) = task.metadata.eval_splits
+        members = task.metadata.tasks
+        assert all(member.hf_subsets == ["default"] for member in members)
+        theirs[name] = (split, tuple(member.metadata.name for member in members))
+    assert ours.aggregates() == theirs
+    for benchmark in ("MTEB(eng, v1)", "BEIR", "BEIR-NL", "MTEB(fas, v1)", "MTEB(fas, v2)"):
+        assert list(parts(benchmark)) == [task.metadata.name for task in mteb.get_benchmark(benchmark).tasks]
+
+
+@pytest.mark.parametrize("name", list(ours.aggregates()))
+def test_an_aggregate_scores_as_mteb_combines_its_members(tmp_path, name):
+    from mteb.results import TaskResult
+
+    task, rng = aggregates()[name], np.random.default_rng(0)
+    store, theirs = Store(tmp_path / "results.duckdb"), []
+    for member in task.metadata.tasks:
+        metric, score = member.metadata.main_score, float(rng.random())
+        entry = {"main_score": score, metric: score, "hf_subset": "default", "languages": member.metadata.languages}
+        languages = {"languages": member.metadata.bcp47_codes}
+        theirs.append(TaskResult.from_task_results(member, {"test": {"default": entry}}, evaluation_time=1.0))
+        kept = Task(member.metadata.name, member.metadata.type, main_metric=metric, details=languages)
+        store.add(Run(Model("lab/one"), kept, score, {metric: score}))
+    combined = task.combine_task_results(theirs).get_score()
+    (row,) = rank(store).rows
+    assert row.scores == {name: pytest.approx(combined, abs=1e-15)}
