@@ -1,5 +1,6 @@
 """`embedlab rag`: retrieve, prompt, answer, score."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Device, Dtype, NamedModels
+from embedlab.errors import UserError
 
 
 def command(
@@ -35,6 +37,10 @@ def command(
     temperature: Annotated[
         float | None, typer.Option(min=0, help="0, the default, takes the likeliest token each time.")
     ] = None,
+    generator_option: Annotated[
+        list[str] | None,
+        typer.Option(help="A further field of the requests to a server, NAME=VALUE: reasoning_effort=low. Repeatable."),
+    ] = None,
     model: NamedModels = None,
     device: Device = None,
     dtype: Dtype = "auto",
@@ -47,13 +53,14 @@ def command(
 
     Every question is kept as it is answered: stopped and typed again, the run goes on with the next one.
     """
-    from embedlab.errors import UserError
     from embedlab.rag.run import Request, run
     from embedlab.resources import home
 
-    if not generator and (generator_model or prompt or max_tokens is not None or temperature is not None):
+    if not generator and (
+        generator_model or generator_option or prompt or max_tokens is not None or temperature is not None
+    ):
         raise UserError(
-            "--generator-model, --prompt, --max-tokens and --temperature are for a generator.",
+            "--generator-model, --generator-option, --prompt, --max-tokens and --temperature are for a generator.",
             "Name one with --generator, or leave them out: the contexts alone are measured then.",
         )
     if generator_model and not generator.startswith(("http://", "https://")):
@@ -63,12 +70,29 @@ def command(
     db = db or home() / "results.duckdb"
     outcome = run(
         Request(retriever, questions, db, corpus, generator, generator_model,
-                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype, tuple(model or ()))
+                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype, tuple(model or ()),
+                _options(generator_option or []))
     )  # fmt: skip
     if as_json:
         print_json(_as_json(outcome))
     else:
         _print(outcome, db)
+
+
+def _options(given: list[str]) -> dict:
+    """NAME=VALUE as fields of a request; a value that reads as JSON is what it says, any other is a string."""
+    found = {}
+    for option in given:
+        name, equals, value = option.partition("=")
+        if not equals or not name:
+            raise UserError(
+                f"--generator-option {option!r} is not NAME=VALUE.", "Type: reasoning_effort=low, top_p=0.9"
+            )
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = value
+    return found
 
 
 def _as_json(outcome) -> dict:

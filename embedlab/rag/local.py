@@ -26,6 +26,7 @@ class LocalGenerator:
                 f"{self.name} has {positions} positions, and --max-tokens {max_tokens} fills them.", "Ask for fewer."
             )
         self._limit = positions - max_tokens if positions else None
+        self.sent: dict = {}
         self.settings = {
             "max_tokens": max_tokens,
             "temperature": temperature,

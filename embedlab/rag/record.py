@@ -10,7 +10,7 @@ import numpy as np
 from embedlab.evaluation.environment import environment
 from embedlab.evaluation.record import asked
 from embedlab.rag import prompt, scoring
-from embedlab.rag.generators import Generator
+from embedlab.rag.generators import Generator, without_credentials
 from embedlab.rag.sources import Source
 from leaderboard import records
 
@@ -50,7 +50,12 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
     resolved = {
         "pipeline": pipeline.identity,
         "retriever": {"name": pipeline.source.name, "identity": pipeline.source.identity, "k": pipeline.k},
-        "generator": {"name": generator.name, "identity": generator.identity, **generator.settings}
+        "generator": {
+            "name": generator.name,
+            "identity": generator.identity,
+            **generator.settings,
+            "sent": generator.sent,
+        }
         if generator
         else {},
         "prompts": {"template": pipeline.template} if generator else {},
@@ -66,7 +71,7 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
         main_score=scores.get(task.main_metric, float("nan")),
         scores=scores,
         costs=_costs(answers),
-        asked=asked(request),
+        asked={**asked(request), "generator": without_credentials(request.generator)},
         resolved=resolved,
         environment=environment(),
         phases=[records.Phase(name, seconds) for name, seconds in phases.items() if seconds],
@@ -78,6 +83,16 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
             {id: text[:_SNIPPET] for id, text in texts.items()},
         ),
     )
+
+
+def _facts(generator: Generator) -> dict:
+    """What a run says of its generator."""
+    return {
+        "name": generator.name,
+        "identity": generator.identity,
+        **generator.settings,
+        **({"sent": generator.sent} if generator.sent else {}),
+    }
 
 
 def _metrics(asked_questions, answers, texts: dict[str, str]) -> dict[str, np.ndarray]:
@@ -114,6 +129,8 @@ def _costs(answers: Sequence[records.Answer]) -> dict[str, float]:
     for name in ("prompt_tokens", "answer_tokens"):
         if len(columns[name]):
             costs[f"{name}_per_question"] = float(columns[name].mean())
+    if cut := sum(answer.costs.get("cut", 0.0) for answer in answers):
+        costs["answers_cut"] = float(cut)
     if len(columns["contexts_read"]):
         costs["contexts_read_per_question"] = float(columns["contexts_read"].mean())
     if len(columns["answer_tokens"]) and costs["generate_seconds"]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedlab import indexes
@@ -36,6 +36,7 @@ class Request:
     device: str | None = None
     dtype: str = "auto"
     models: tuple[str, ...] = ()  # files of code that the index may run
+    options: dict = field(default_factory=dict)  # further fields of the requests to a server
 
 
 @dataclass
@@ -83,10 +84,13 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
         for question in asked_questions:
             if question.text not in known:
                 answer = _answer(pipeline, question.text)
-                store.add_answer(answer)
+                if not answer.costs.get("cut"):  # else it is asked again when the run is
+                    store.add_answer(answer)
                 known[question.text] = answer
                 bar.advance(1, int(answer.costs.get("answer_tokens", 0)))
     answers = [known[question.text] for question in asked_questions]
+    if cut := sum(bool(answer.costs.get("cut")) for answer in answers):
+        reporter.say(f"{cut:,} answers were cut off at {request.max_tokens} tokens and are not kept: --max-tokens.")
     result = rag_record(request, pipeline, task, asked_questions, answers)
     store.add(result)
     return Outcome(result, asked_questions, answers)
@@ -112,6 +116,7 @@ def _generator(request: Request) -> Generator | None:
         temperature=request.temperature,
         device=request.device,
         dtype=request.dtype,
+        options=request.options,
     )
 
 
@@ -141,6 +146,8 @@ def _answer(pipeline: Pipeline, question: str) -> records.Answer:
         for name in ("prompt_tokens", "answer_tokens"):
             if getattr(generated, name) is not None:
                 costs[name] = getattr(generated, name)
+        if generated.cut:
+            costs["cut"] = 1.0
         text = generated.text
     scores = hits.scores[0][: len(rows)].tolist()
     return records.Answer(pipeline.identity, question, documents, scores, text, costs)

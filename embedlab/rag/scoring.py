@@ -1,21 +1,46 @@
 """What an answer and its context are worth.
 
-Answers are compared as SQuAD does (Rajpurkar et al., EMNLP 2016, section 6.1): lower case, without punctuation,
-articles and surplus blanks; exact match and F1 over words, the best over all right answers. Contexts: whether any of
-them holds an answer (Karpukhin et al., EMNLP 2020, section 3), and their precision and recall of relevant documents.
+Answers are compared as SQuAD does (Rajpurkar et al., EMNLP 2016, section 6.1): without case, punctuation, articles and
+surplus blanks; exact match and F1 over words, the best over all right answers. For all languages, as MLQA does (Lewis
+et al., ACL 2020, section 5.1): punctuation is every character that Unicode calls so, and in scripts that do not set
+words apart every character is a word. Before that, what only looks different is made equal: Unicode's composed form
+(NFC), full-width letters and digits, the signs that are read as nothing; letters without case by Unicode's folding.
+An answer of nothing but an article, such as "A", keeps it. Contexts: whether any of them holds an answer (Karpukhin et
+al., EMNLP 2020, section 3), and their precision and recall of relevant documents.
 """
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+# Full-width forms of ASCII, and the ideographic space.
+_WIDTHS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
+# Kana, Han, Thai, Lao, Khmer and Burmese, each with the marks above and below it.
+_UNSPACED = re.compile(
+    "([\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff][\u0300-\u036f\u3099\u309a\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
+    "\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3]*)"
+)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def normalised(text: str) -> list[str]:
-    """The words of a text as SQuAD compares them."""
-    return re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(_PUNCTUATION)).split()
+    """The words of a text as they are compared."""
+    text = unicodedata.normalize("NFC", text).translate(_WIDTHS).casefold().replace("i\u0307", "i")
+    kept = "".join(map(_sign, unicodedata.normalize("NFC", text)))
+    words = _UNSPACED.sub(r" \1 ", kept)
+    return _ARTICLES.sub(" ", words).split() or words.split() or text.split()
+
+
+def _sign(character: str) -> str:
+    """What is left of a character: nothing of punctuation and of invisible signs, but a blank where words may part."""
+    if character == "\u200b":  # the blank of no width
+        return " "
+    if character in string.punctuation or unicodedata.category(character)[0] == "P":
+        return ""
+    return "" if unicodedata.category(character) == "Cf" else character
 
 
 def exact_match(answer: str, right: Sequence[str]) -> float:

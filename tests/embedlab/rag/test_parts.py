@@ -12,7 +12,41 @@ def test_answers_are_compared_as_squad_does():
     assert scoring.exact_match("Paris, France", ["paris"]) == 0
     assert scoring.f1("Paris, in France", ["paris"]) == pytest.approx(2 * (1 / 3) * 1 / (1 / 3 + 1))
     assert scoring.f1("rome rome", ["rome is rome", "x"]) == pytest.approx(2 * 1 * (2 / 3) / (1 + 2 / 3))
-    assert scoring.f1("", ["the"]) == 1 and scoring.f1("", ["rome"]) == 0 and scoring.f1("milan", ["rome"]) == 0
+    assert (
+        scoring.f1("", ["the"]) == 0
+        and scoring.f1("", [""]) == 1
+        and scoring.f1("", ["rome"]) == 0
+        and scoring.f1("milan", ["rome"]) == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("café", "cafe\u0301"), ("“Paris”", "Paris"), ("２０２４", "2024"), ("New\u00a0York", "New York"),
+        ("New\u200bYork", "New York"), ("1914–1918", "1914-1918"), ("STRASSE", "straße"), ("İstanbul", "istanbul"),
+        ("北京。", "北京"), ("«Roma»", "roma"), ("co\u00adoperate", "cooperate"), ("The", "the"), ("กรุงเทพ", "กรุงเทพ!"),
+    ],
+)  # fmt: skip
+def test_answers_that_only_look_different_are_the_same(answer, right):
+    assert scoring.exact_match(answer, [right]) == scoring.f1(answer, [right]) == 1
+    assert right == "the" or scoring.answer_recall([f"so, {answer}, he said"], [right]) == 1
+
+
+def test_scripts_without_blanks_are_compared_by_characters():
+    assert scoring.normalised("答案是北京。") == list("答案是北京")
+    assert scoring.f1("北京市", ["北京"]) == pytest.approx(0.8)
+    assert (
+        scoring.answer_recall(["答案是北京。"], ["北京"]) == 1
+        and scoring.answer_recall(["答案是南京。"], ["北京"]) == 0
+    )
+    assert scoring.normalised("GPT-4は東京で") == ["gpt4", *"は東京で"]
+    assert scoring.normalised("서울 특별시") == ["서울", "특별시"]  # Korean sets words apart
+
+
+@pytest.mark.parametrize(("answer", "right"), [("A", "B"), ("", "The"), ("...", "!"), ("", "x")])
+def test_answers_of_nothing_but_an_article_or_a_sign_are_what_they_are(answer, right):
+    assert scoring.exact_match(answer, [right]) == scoring.f1(answer, [right]) == 0
 
 
 def test_contexts_are_scored():
