@@ -37,6 +37,11 @@ def known(tasks: Collection[str]) -> list[str]:
     return [*tasks, *(name for name, one in aggregates().items() if name not in here and here & set(one.members))]
 
 
+def of_task(name: str) -> list[str]:
+    """The task, and where it is an aggregate its members."""
+    return [name, *(aggregates()[name].members if name in aggregates() else ())]
+
+
 def counted(tasks: Iterable[str]) -> list[str]:
     """`tasks` as a ranking counts them: an aggregate in place of its members where it, or all of them, are there."""
     found = list(tasks)

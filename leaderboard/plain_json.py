@@ -4,12 +4,13 @@ import json
 from math import isfinite
 
 
-def to_json(value: object, *, ascii: bool = False) -> str:
+def to_json(value: object, *, ascii: bool = False, indent: int | None = None) -> str:
     """`value` as JSON: numpy numbers and arrays plain, NaN and infinities null, what JSON has no form for as text."""
+    form = {"ensure_ascii": ascii, "indent": indent}
     try:
-        return json.dumps(value, allow_nan=False, default=_plain, ensure_ascii=ascii)
+        return json.dumps(value, allow_nan=False, default=_plain, **form)
     except ValueError:
-        return json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), ensure_ascii=ascii)
+        return json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), **form)
 
 
 def _plain(value: object) -> object:

@@ -13,7 +13,12 @@ from embedlab.terminal import echo
 def command(
     folder: Annotated[Path, typer.Argument(help="Where to write.")],
     form: Annotated[
-        str, typer.Option("--format", "-f", help="parquet, csv (one file for each table), or mteb (its result files).")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="parquet, csv (one file for each table), mteb (its result files), trec (runs and qrels).",
+        ),
     ] = "parquet",
     model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only of this model. Repeatable.")] = None,
     task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only on this task. Repeatable.")] = None,
@@ -23,16 +28,18 @@ def command(
     db: Db = None,
     as_json: Annotated[bool, typer.Option("--json", help="The paths written, as JSON on standard output.")] = False,
 ) -> None:
-    """Write results as Parquet, CSV, or MTEB result files, which mteb.ResultCache(FOLDER) reads."""
+    """Write results as Parquet, CSV, MTEB result files (which mteb.ResultCache(FOLDER) reads), TREC runs and qrels."""
     from embedlab.resources import home
+    from leaderboard.aggregates import aggregates, of_task
     from leaderboard.exporting import export
     from leaderboard.filtering import refuse_absent
     from leaderboard.store import Store
 
+    tasks = [name for given in task or () for name in of_task(given)]
     store = Store(db or home() / "results.duckdb")
-    refuse_absent(store, model=model or [], task=task or [])
+    refuse_absent(store, model=model or [], task=[name for name in task or () if name not in aggregates()])
     ids = [store.run(id).id for id in run or ()]
-    where = {name: value for name, value in (("model", model), ("task", task), ("id", ids)) if value}
+    where = {name: value for name, value in (("model", model), ("task", tasks), ("id", ids)) if value}
     paths = export(store, folder, form, **where)
     if as_json:
         print_json({"files": [str(path) for path in paths]})
