@@ -37,7 +37,7 @@ class _Watched(retrievers.Encoder):
 
 
 def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
-    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl.
+    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl; further fields are kept.
 
     Raises:
         UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes twice (file:line).
@@ -52,7 +52,8 @@ def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
             raise UserError(f"{place} has no _id or no text.", _LINE)
         if str(id) in documents:
             raise UserError(f"{place} gives the id {str(id)!r} a second time.", "Ids are unique within a file.")
-        documents[str(id)] = {"title": title, "text": text}
+        further = {name: value for name, value in row.items() if name not in ("_id", "title", "text") and value}
+        documents[str(id)] = {"title": title, "text": text, **further}
     if not documents:
         raise UserError(f"{file} holds no documents.", _LINE)
     return list(documents), list(documents.values())

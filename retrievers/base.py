@@ -23,6 +23,15 @@ class Hits(NamedTuple):
     scores: np.ndarray
 
 
+class Found(NamedTuple):
+    """A document that was found: its id and score, title and text in one, title and further fields by name."""
+
+    id: str
+    score: float
+    text: str
+    metadata: dict[str, Any]
+
+
 class Retriever(ABC):
     """Documents in, ranked documents out.
 
@@ -86,6 +95,19 @@ class Retriever(ABC):
     def text(self, row: int) -> str | None:
         """The text of the document at `row`; None where the retriever keeps no texts."""
         return None
+
+    def metadata(self, row: int) -> dict[str, Any]:
+        """Title and further fields of the document at `row`; empty where the retriever keeps no texts."""
+        return {}
+
+    def found(self, query: str, k: int, only: Collection[str] | None = None) -> list[Found]:
+        """The `k` best documents for one query, with their texts: what frameworks make their documents of."""
+        hits = self.search([query], k, only=only)
+        return [
+            Found(self.ids[row], score, self.text(row) or "", self.metadata(row))
+            for row, score in zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
+            if row >= 0
+        ]
 
     def __rshift__(self, stage: Any) -> "Retriever":
         """`retriever >> stage`: the stage works on what this retriever finds."""

@@ -94,6 +94,9 @@ class Encoded(Retriever):
     def text(self, row: int) -> str:
         return self._texts[row]
 
+    def metadata(self, row: int) -> dict:
+        return self._texts.metadata(row)
+
     def query_terms(self, query: str) -> list[tuple[str, float]]:
         """The vocabulary terms of a sparse model's query and their weights, heaviest first; [] for dense models."""
         vector = self.encoder.encode_queries([query])

@@ -1,6 +1,6 @@
 """Several retrievers as one: reciprocal rank fusion, and weighted sums of normalised scores."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ class Fusion(Retriever):
             raise RetrieverError(
                 f"None of the weights {self.weights} is above 0.", "Give one retriever or more a weight above 0."
             )
-        self._merged: tuple[list[int], list[str], list[np.ndarray]] = ([], [], [])
+        self._merged: tuple[list[tuple[Sequence[str], int]], list[str], list[np.ndarray]] = ([], [], [])
 
     @property
     def ids(self) -> list[str]:
@@ -73,13 +73,18 @@ class Fusion(Retriever):
         return ranking.pad(fuse(answers, self.method, self.weights, k, self.k), k)
 
     def text(self, row: int) -> str | None:
-        name = self.ids[row]
+        texts = (part.text(place) for part, place in self._places(row))
+        return next((text for text in texts if text is not None), None)
+
+    def metadata(self, row: int) -> dict:
+        found = (part.metadata(place) for part, place in self._places(row))
+        return next((metadata for metadata in found if metadata), {})
+
+    def _places(self, row: int) -> Iterator[tuple[Retriever, int]]:
+        """The parts that hold the document at `row`, and its row in them."""
         for part, rows in zip(self.parts, self._table()[1], strict=True):
-            place = np.flatnonzero(rows == row)
-            text = part.text(int(place[0])) if len(place) and part.ids[int(place[0])] == name else None
-            if text is not None:
-                return text
-        return None
+            if len(place := np.flatnonzero(rows == row)):
+                yield part, int(place[0])
 
     def save(self, path: Path) -> None:
         manifest = {
@@ -104,8 +109,10 @@ class Fusion(Retriever):
 
     def _table(self) -> tuple[list[str], list[np.ndarray]]:
         """All ids, and for each part the row of each of its documents among them."""
-        sizes = [len(part.ids) for part in self.parts]
-        if self._merged[0] != sizes:
+        lists = [(part.ids, len(part.ids)) for part in self.parts]
+        # The very lists that were merged, none longer by now: a part that is indexed anew has a new one.
+        known = zip(self._merged[0], lists, strict=False)
+        if not self._merged[0] or any(was is not now or size != length for (was, size), (now, length) in known):
             ids = list(self.parts[0].ids)
             place = {name: row for row, name in enumerate(ids)}
             for part in self.parts[1:]:
@@ -114,7 +121,7 @@ class Fusion(Retriever):
                         place[name] = len(ids)
                         ids.append(name)
             maps = [np.array([place[name] for name in part.ids], dtype=np.int64) for part in self.parts]
-            self._merged = (sizes, ids, maps)
+            self._merged = (lists, ids, maps)
         return self._merged[1:]
 
 

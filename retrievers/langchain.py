@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from retrievers.base import Retriever
@@ -17,9 +18,9 @@ except ImportError as missing:
 
 
 class LangChainRetriever(BaseRetriever):
-    """`LangChainRetriever(retriever=r, k=5).invoke("a question")`: documents with `id` and `score` in the metadata.
+    """`LangChainRetriever(retriever=r, k=5).invoke("a question")`: documents with `id`, `score`, title in the metadata.
 
-    `only`: ids that the search is limited to; None for all.
+    `only`: ids that the search is limited to; None for all. Both can be given to one call too: `invoke(query, k=1)`.
     """
 
     retriever: Any
@@ -29,20 +30,24 @@ class LangChainRetriever(BaseRetriever):
     def __init__(self, retriever: Retriever, **fields):
         super().__init__(retriever=retriever, **fields)
 
-    def _get_relevant_documents(self, query: str, *, run_manager=None) -> list[Document]:
-        hits = self.retriever.search([query], self.k, only=self.only)
+    def _get_relevant_documents(
+        self, query: str, *, run_manager=None, k: int | None = None, only: Sequence[str] | None = None, **others
+    ) -> list[Document]:
+        if others:
+            raise RetrieverError(
+                f"A search has no setting {', '.join(others)}.", "It has k and only: invoke(query, k=3)."
+            )
         return [
             Document(
-                id=self.retriever.ids[row],
-                page_content=self.retriever.text(row) or "",
-                metadata={"id": self.retriever.ids[row], "score": score},
+                id=found.id,
+                page_content=found.text,
+                metadata={**found.metadata, "id": found.id, "score": found.score},
             )
-            for row, score in zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
-            if row >= 0
+            for found in self.retriever.found(query, k or self.k, self.only if only is None else only)
         ]
 
-    async def _aget_relevant_documents(self, query: str, *, run_manager=None) -> list[Document]:
-        return await asyncio.to_thread(self._get_relevant_documents, query)
+    async def _aget_relevant_documents(self, query: str, *, run_manager=None, **settings) -> list[Document]:
+        return await asyncio.to_thread(partial(self._get_relevant_documents, query, **settings))
 
 
 class LangChainEmbeddings(Embeddings):

@@ -17,28 +17,29 @@ except ImportError as missing:
 
 
 class LlamaIndexRetriever(BaseRetriever):
-    """Nodes carry the document ids (LlamaIndex's evaluators compare node ids), and `id` and `score` as metadata."""
+    """Nodes carry the document ids (LlamaIndex's evaluators compare node ids), and `id`, `score`, title as metadata.
 
-    def __init__(self, retriever: Retriever, k: int = 10, only: Sequence[str] | None = None):
+    `options` are LlamaIndex's own, such as `callback_manager`.
+    """
+
+    def __init__(self, retriever: Retriever, k: int = 10, only: Sequence[str] | None = None, **options):
         self.retriever, self.k, self.only = retriever, k, only
-        super().__init__()
+        super().__init__(**options)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        hits = self.retriever.search([query_bundle.query_str], self.k, only=self.only)
         return [
             NodeWithScore(
                 node=TextNode(
-                    id_=self.retriever.ids[row],
-                    text=self.retriever.text(row) or "",
-                    metadata={"id": self.retriever.ids[row], "score": score},
+                    id_=found.id,
+                    text=found.text,
+                    metadata={**found.metadata, "id": found.id, "score": found.score},
                     # What the generator reads is the text alone.
-                    excluded_llm_metadata_keys=["id", "score"],
-                    excluded_embed_metadata_keys=["id", "score"],
+                    excluded_llm_metadata_keys=[*found.metadata, "id", "score"],
+                    excluded_embed_metadata_keys=[*found.metadata, "id", "score"],
                 ),
-                score=score,
+                score=found.score,
             )
-            for row, score in zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
-            if row >= 0
+            for found in self.retriever.found(query_bundle.query_str, self.k, self.only)
         ]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

@@ -194,6 +194,9 @@ class LuceneIndex(LuceneBase):
     def text(self, row: int) -> str:
         return self._texts[row]
 
+    def metadata(self, row: int) -> dict:
+        return self._texts.metadata(row)
+
     def _checked(self, documents):
         return check_texts(documents)
 

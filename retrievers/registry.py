@@ -1,8 +1,11 @@
 """Factory strings: `make("faiss:hnsw32,efSearch=128", metric="cosine")`, and `load` for any saved index."""
 
 import inspect
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from retrievers import folder
@@ -74,7 +77,8 @@ def load(path: Path, encoder=None) -> Retriever:
     Args:
         encoder: for an index of vectors, the id of the encoder it must have been made with; for a text retriever,
             its `Encoder`, or a function from a model's recorded name to its `Encoder` (for a reranker, with the
-            reranker in its place).
+            reranker in its place). By default the function that an installed package offers under the entry point
+            `retrievers.encoders`, as embedlab does.
 
     Raises:
         RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder is needed.
@@ -85,9 +89,17 @@ def load(path: Path, encoder=None) -> Retriever:
         family = manifest.get("retriever")
         if family not in known:
             raise RetrieverError(f"The index at {path} is of an unknown kind {family!r}.", "Build it again.")
-        return _class(known[family]).opened(path, manifest, data, encoder)
+        finder = _installed_finder() if encoder is None and family in COMPOSED else encoder
+        return _class(known[family]).opened(path, manifest, data, finder)
 
     return folder.read(path, opened)
+
+
+@cache
+def _installed_finder() -> Callable | None:
+    """What an installed package offers to find encoders by their names."""
+    offered = list(entry_points(group="retrievers.encoders"))
+    return cache(offered[0].load()) if offered else None
 
 
 def _class(target: str) -> type[Retriever]:

@@ -95,6 +95,9 @@ class Reranked(Retriever):
     def text(self, row: int) -> str | None:
         return self.first.text(row)
 
+    def metadata(self, row: int) -> dict:
+        return self.first.metadata(row)
+
     def save(self, path: Path) -> None:
         """Write the first stage, and the reranker's name to load it by again.
 

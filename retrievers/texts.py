@@ -1,14 +1,16 @@
-"""Documents as text: a string, or a mapping with "title" and "text" as in BEIR's corpora; kept beside an index."""
+"""Documents as text: a string, or a mapping with "title", "text" and any further fields; kept beside an index."""
 
+import json
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from retrievers.errors import RetrieverError
 
-Document = str | Mapping[str, str]
+Document = str | Mapping[str, Any]
 
 
 def title_and_text(document: Document) -> tuple[str, str]:
@@ -42,40 +44,80 @@ _HINT = 'Texts are strings, or mappings with "title" and "text".'
 
 
 class Texts(Sequence[str]):
-    """Texts by row: the caller's own objects while an index is built, a memory-mapped file once it is loaded."""
+    """Texts by row: the caller's own objects while an index is built, memory-mapped files once it is loaded."""
 
     def __init__(self):
         self._documents: list[Document] = []
-        self._file, self._ends = b"", np.zeros(0, dtype=np.int64)
+        self._texts, self._metadata = _Strings(), _Strings()
 
     def extend(self, documents: Sequence[Document]) -> None:
         self._documents.extend(documents)
 
     def __len__(self) -> int:
-        return len(self._documents) or len(self._ends)
+        return len(self._documents) or len(self._texts)
 
     def __getitem__(self, row: int) -> str:
-        if self._documents:
-            return joined(self._documents[row])
-        start = self._ends[row - 1] if row else 0
-        return self._file[start : self._ends[row]].decode("utf-8", "surrogatepass")
+        return joined(self._documents[row]) if self._documents else self._texts[row]
 
-    def __getstate__(self) -> dict:
-        return {**vars(self), "_file": bytes(self._file)}  # a mapping cannot be pickled
+    def metadata(self, row: int) -> dict[str, Any]:
+        """The document's title, where it has one, and all further fields that it came with."""
+        if not self._documents:
+            return json.loads(self._metadata[row] or "{}")
+        document = self._documents[row]
+        fields = {} if isinstance(document, str) else document
+        return {name: value for name, value in fields.items() if name != "text" and (name != "title" or value)}
 
     def save(self, folder: Path) -> None:
-        ends, end = [], 0
-        with (folder / "texts.bin").open("wb") as file:
-            for text in self:
-                end += file.write(text.encode("utf-8", "surrogatepass"))
-                ends.append(end)
-        np.save(folder / "texts.npy", np.array(ends, dtype=np.int64))
+        _Strings.save(folder / "texts", self)
+        rows = range(len(self))
+        _Strings.save(folder / "metadata", (_as_json(self.metadata(row), row) for row in rows))
 
     @classmethod
     def load(cls, folder: Path) -> "Texts":
         texts = cls()
-        texts._ends = np.load(folder / "texts.npy")
-        if len(texts._ends) and texts._ends[-1]:  # an empty file cannot be mapped
-            with (folder / "texts.bin").open("rb") as file:
-                texts._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        texts._texts, texts._metadata = _Strings.load(folder / "texts"), _Strings.load(folder / "metadata")
         return texts
+
+
+class _Strings(Sequence[str]):
+    """Strings in a memory-mapped file, FILE.bin, and where each of them ends, FILE.npy."""
+
+    def __init__(self):
+        self._file, self._ends = b"", np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, row: int) -> str:
+        start = self._ends[row - 1] if row else 0
+        return self._file[start : self._ends[row]].decode("utf-8", "surrogatepass")
+
+    def __getstate__(self) -> dict:
+        return {"_file": bytes(self._file), "_ends": self._ends}  # a mapping cannot be pickled
+
+    @staticmethod
+    def save(path: Path, strings: Iterator[str] | Sequence[str]) -> None:
+        ends, end = [], 0
+        with path.with_suffix(".bin").open("wb") as file:
+            for text in strings:
+                end += file.write(text.encode("utf-8", "surrogatepass"))
+                ends.append(end)
+        np.save(path.with_suffix(".npy"), np.array(ends, dtype=np.int64))
+
+    @classmethod
+    def load(cls, path: Path) -> "_Strings":
+        strings = cls()
+        strings._ends = np.load(path.with_suffix(".npy"))
+        if len(strings._ends) and strings._ends[-1]:  # an empty file cannot be mapped
+            with path.with_suffix(".bin").open("rb") as file:
+                strings._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return strings
+
+
+def _as_json(fields: dict[str, Any], row: int) -> str:
+    try:
+        return json.dumps(fields) if fields else ""
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RetrieverError(
+            f"A field of the document at row {row} cannot be saved: {error}.", "Fields hold what JSON can."
+        ) from error

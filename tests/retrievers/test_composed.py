@@ -65,7 +65,7 @@ def test_a_fusion_is_saved_and_loaded(tmp_path, ids, texts):
     assert (loaded.search(["w3 w5"], 10).scores == fused.search(["w3 w5"], 10).scores).all()
 
 
-def test_a_reranker_is_saved_by_its_name(tmp_path, ids, texts):
+def test_a_reranker_is_saved_by_its_name(monkeypatch, tmp_path, ids, texts):
     stage = rerank(lambda query, found: [len(text) for text in found], 7, id="long@1", name="longest")
     chain = rrf(retrievers.make("lucene"), retrievers.make("lucene,b=0.9")).index(ids, texts) >> stage
     chain.save(tmp_path / "index")
@@ -80,6 +80,7 @@ def test_a_reranker_is_saved_by_its_name(tmp_path, ids, texts):
     for got, wanted in zip(loaded.search(["w3 w5"], 9), chain.search(["w3 w5"], 9), strict=True):
         np.testing.assert_array_equal(got, wanted)
     loaded.save(tmp_path / "again")
+    monkeypatch.setattr("retrievers.registry._installed_finder", lambda: None)
     for encoder, words in [(None, "needs its reranker, longest"), (lambda name: known(name, "long@2"), "not 'long@2'")]:
         with pytest.raises(RetrieverError, match=words):
             retrievers.load(tmp_path / "again", encoder)
@@ -169,3 +170,13 @@ def test_bad_compositions(ids, texts, vectors, tmp_path):
     dense = retrievers.make("torch").index(ids, vectors[0])
     with pytest.raises(RetrieverError, match="no texts"):
         (dense >> rerank(lambda q, t: [0.0] * len(t))).search(vectors[1], 3)
+
+
+def test_a_fusion_that_is_indexed_anew_answers_with_the_new_ids():
+    both = retrievers.rrf(retrievers.make("lucene"), retrievers.make("lucene:multifield"))
+    both.index(["a1", "a2"], ["apples are red", "bananas are yellow"])
+    assert both.search_one("apples", 1)[0][0] == "a1"
+    both.index(["z1", "z2"], ["violins sing", "apples fall"])
+    assert both.ids == ["z1", "z2"] and both.search_one("apples", 1)[0][0] == "z2" and both.text(1) == "apples fall"
+    both.parts[0].add(["z3"], ["apples apples apples"])  # one part alone grows
+    assert both.ids == ["z1", "z2", "z3"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import retrievers
-from retrievers import Encoded, Encoder, RetrieverError
+from retrievers import Encoded, Encoder, RetrieverError, registry
 from retrievers.costs import measure, recall
 
 DOCUMENTS = [f"the cell w{n} of w{(n * 7) % 200} gene" for n in range(300)]
@@ -60,7 +60,7 @@ def test_query_terms(dense, sparse_encoder):
     assert Encoded(dense, "torch").query_terms(QUERIES[0]) == []
 
 
-def test_an_index_comes_back_with_its_encoder_and_prompts(tmp_path, dense):
+def test_an_index_comes_back_with_its_encoder_and_prompts(tmp_path, dense, monkeypatch):
     prompted = Encoder(dense.model, dense.id, dense.name, {"prompt": "q : "}, {"prompt": "of "})
     index = Encoded(prompted, "faiss:hnsw32").index(IDS, DOCUMENTS)
     assert (index.search(QUERIES, 5).scores != Encoded(dense).index(IDS, DOCUMENTS).search(QUERIES, 5).scores).any()
@@ -71,6 +71,7 @@ def test_an_index_comes_back_with_its_encoder_and_prompts(tmp_path, dense):
     assert (loaded.search(QUERIES, 5).scores == index.search(QUERIES, 5).scores).all()
     assert loaded.text(17) == DOCUMENTS[17] and loaded.ids == IDS
     other = Encoder(dense.model, "tiny@2", "tiny")
+    monkeypatch.setattr(registry, "_installed_finder", lambda: None)
     for wrong, words in [(None, "needs its encoder, tiny"), (other, "not 'tiny@2'"), ("tiny@2", "not 'tiny@2'")]:
         with pytest.raises(RetrieverError, match=words):
             retrievers.load(tmp_path / "index", wrong)

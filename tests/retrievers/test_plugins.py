@@ -153,3 +153,81 @@ def test_haystack_pipeline_answers_from_scifact(scifact_index):
     pipeline.connect("retriever.documents", "prompt.documents")
     prompt = pipeline.run({"retriever": {"query": query, "top_k": 2}, "prompt": {"query": query}})["prompt"]["prompt"]
     assert all(f"[{name}] " in prompt for name, _ in index.search_one(query, 2)) and prompt.endswith(query)
+
+
+def test_langchain_takes_k_and_only_for_one_call_and_refuses_the_rest(index):
+    from retrievers.langchain import LangChainRetriever
+
+    retriever = LangChainRetriever(index, k=3)
+    assert [d.id for d in retriever.invoke("blood", k=1)] == [index.search_one("blood", 1)[0][0]]
+    assert [d.id for d in retriever.invoke("blood", only=["liver"])] == ["liver"]
+    assert [d.id for d in asyncio.run(retriever.ainvoke("blood", only=["liver"], k=2))] == ["liver"]
+    assert retriever.invoke("blood", only=[]) == []
+    with pytest.raises(retrievers.RetrieverError, match="no setting top_k"):
+        retriever.invoke("blood", top_k=1)
+
+
+@pytest.fixture
+def library(tmp_path):
+    """An index whose documents have titles and further fields, saved and loaded again."""
+    documents = [{"title": "Bile", "text": "made by the liver", "year": 1999}, {"text": "air"}]
+    retrievers.make("lucene").index(["liver", "lung"], documents).save(tmp_path / "library")
+    return tmp_path / "library"
+
+
+def test_titles_and_further_fields_reach_every_framework(library):
+    from retrievers.haystack import HaystackRetriever
+    from retrievers.langchain import LangChainRetriever
+    from retrievers.llama_index import LlamaIndexRetriever
+
+    index = retrievers.load(library)
+    (document,) = LangChainRetriever(index).invoke("bile")
+    (node,) = LlamaIndexRetriever(index).retrieve("bile")
+    (found,) = HaystackRetriever(index).run("bile")["documents"]
+    for metadata in (document.metadata, node.node.metadata, found.meta):
+        assert metadata["title"] == "Bile" and metadata["year"] == 1999 and metadata["id"] == "liver"
+    assert document.page_content == node.text == found.content == "Bile made by the liver"
+    assert index.metadata(1) == {}
+
+
+def test_a_haystack_pipeline_is_written_and_read(library):
+    from haystack import Pipeline
+
+    from retrievers.haystack import HaystackRetriever
+
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", HaystackRetriever(str(library), top_k=1))
+    written = pipeline.dumps()
+    (found,) = Pipeline.loads(written, allowed_modules=["retrievers.haystack"]).run({"retriever": {"query": "bile"}})[
+        "retriever"
+    ]["documents"]
+    assert found.id == "liver" and str(library) in written
+    in_memory = HaystackRetriever(retrievers.load(library))
+    with pytest.raises(retrievers.RetrieverError, match="lies in memory"):
+        in_memory.to_dict()
+
+
+def test_llama_index_reports_to_its_callbacks(index):
+    from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
+
+    from retrievers.llama_index import LlamaIndexRetriever
+
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    LlamaIndexRetriever(index, callback_manager=CallbackManager([handler])).retrieve(QUERY)
+    assert len(handler.get_event_pairs(CBEventType.RETRIEVE)) == 1
+
+
+def test_no_plugin_switches_telemetry_on(monkeypatch):
+    """Importing the plug-ins sets no variable that a framework reads before it reports to anybody."""
+    import os
+    import subprocess
+    import sys
+
+    program = (
+        "import os; before = dict(os.environ)\n"
+        "import retrievers.haystack, retrievers.langchain, retrievers.llama_index\n"
+        "new = {n: v for n, v in os.environ.items() if before.get(n) != v}\n"
+        "print([n for n in new if any(w in n.upper() for w in ('TELEMETRY', 'TRACING', 'ANALYTICS', 'LANGSMITH'))])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ))
+    assert ended.stdout.strip() == "[]", ended.stderr
