@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -16,7 +16,7 @@ class Hits(NamedTuple):
 
     rows: int32 `[queries, k]`, positions in the retriever's `ids`; -1 marks an empty place, always at the end.
     scores: float32 `[queries, k]`; -inf where the row is -1.
-    Order: score descending; equal scores by document row.
+    Order: score descending; equal scores by document row, or by descending id where several retrievers work together.
     """
 
     rows: np.ndarray
@@ -39,6 +39,7 @@ class Retriever(ABC):
     """
 
     ids: Sequence[str]
+    settles_ties: ClassVar[bool] = False  # whether equal scores come by id, not by row (see `ties`)
 
     @abstractmethod
     def index(self, ids: Sequence[str], documents) -> "Retriever":

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from retrievers import folder, ranking
+from retrievers import folder, ranking, ties
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.index import check_filter
@@ -30,8 +31,10 @@ class Fusion(Retriever):
 
     Each part is asked for its `depth` best (more where `k` is larger). A document that a part did not find counts
     as that part's lowest score in the list; for "rrf" it counts nothing. Parts may hold their documents in
-    different orders, or different documents: ids decide what is the same.
+    different orders, or different documents: ids decide what is the same, and how ties rank (see `ties`).
     """
+
+    settles_ties: ClassVar[bool] = True
 
     def __init__(self, parts, method: str = "rrf", weights=None, depth: int = 1000, k: int = 60):
         if len(parts) < 2:
@@ -68,9 +71,11 @@ class Fusion(Retriever):
         answers = []
         for part, rows in zip(self.parts, maps, strict=True):
             here = only if only is None or len(rows) == len(ids) else set(only).intersection(part.ids)
-            hits = part.search(queries, max(k, self.depth), only=here)
+            hits = ties.search(part, queries, max(k, self.depth), only=here)
             answers.append(Hits(np.where(hits.rows >= 0, rows[hits.rows], -1), hits.scores))
-        return ranking.pad(fuse(answers, self.method, self.weights, k, self.k), k)
+        everything = sum(hits.rows.shape[1] for hits in answers)
+        fused = fuse(answers, self.method, self.weights, everything, self.k)
+        return ranking.pad(ties.by_id(fused, ids), k)
 
     def text(self, row: int) -> str | None:
         texts = (part.text(place) for part, place in self._places(row))

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from retrievers import folder, ranking
+from retrievers import folder, ranking, ties
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.index import check_encoder
@@ -59,6 +59,8 @@ class Rerank:
 class Reranked(Retriever):
     """A retriever whose best documents another model has put in order; none beyond the stage's depth are returned."""
 
+    settles_ties: ClassVar[bool] = True
+
     def __init__(self, first: Retriever, stage: Rerank):
         self.first, self.stage = first, stage
 
@@ -72,25 +74,20 @@ class Reranked(Retriever):
 
     def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
         k = ranking.check_k(k)
-        found = self.first.search(queries, self.stage.depth, only=only)
+        found = ties.search(self.first, queries, self.stage.depth, only=only)
         scores = np.full(found.rows.shape, -np.inf, dtype=np.float32)
         for q, query in enumerate(queries):
             rows = found.rows[q][found.rows[q] >= 0]
             if len(rows):
                 scores[q, : len(rows)] = self._scored(query, rows)
-        return ranking.pad(ranking.best(found.rows, scores, k), k)
+        everything = ranking.best(found.rows, scores, self.stage.depth)
+        return ranking.pad(ties.by_id(everything, self.ids), k)
 
     def _scored(self, query: str, rows: np.ndarray) -> np.ndarray:
         texts = [self.first.text(int(row)) for row in rows]
         if any(text is None for text in texts):
             raise RetrieverError("The first stage keeps no texts to rerank.", "Put the stage behind a text retriever.")
-        scores = np.asarray(self.stage.scorer(query, texts), dtype=np.float32)
-        if scores.shape != (len(texts),) or not np.isfinite(scores).all():
-            raise RetrieverError(
-                f"The reranker gave scores of shape {list(scores.shape)} for {len(texts)} documents, or NaN.",
-                "A reranker gives one finite score per document: a cross-encoder with one label.",
-            )
-        return scores
+        return scored(self.stage.scorer, query, texts)
 
     def text(self, row: int) -> str | None:
         return self.first.text(row)
@@ -140,6 +137,21 @@ class Reranked(Retriever):
         found = encoder(name)
         check_encoder(path, id, found.id)
         return cls(load(data / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name))
+
+
+def scored(scorer: Listwise, query: str, texts: list[str]) -> np.ndarray:
+    """A reranker's scores of a query's candidates, float32 `[len(texts)]`.
+
+    Raises:
+        RetrieverError: they are not one finite number each.
+    """
+    scores = np.asarray(scorer(query, texts), dtype=np.float32)
+    if scores.shape != (len(texts),) or not np.isfinite(scores).all():
+        raise RetrieverError(
+            f"The reranker gave scores of shape {list(scores.shape)} for {len(texts)} documents, or NaN.",
+            "A reranker gives one finite score per document: a cross-encoder with one label.",
+        )
+    return scores
 
 
 @dataclass(frozen=True)

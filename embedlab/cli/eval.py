@@ -78,6 +78,14 @@ def command(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Another split than the task's own.")] = None,
+    ignore_identical_ids: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-identical-ids",
+            help="On a BEIR folder of your own whose queries are documents: drop from a query's results the document "
+            "of its id, as ArguAna and Quora do. The task is another one then, under another name.",
+        ),
+    ] = False,
     data_dir: Annotated[
         Path | None, typer.Option(help="A local mirror of MTEB data sets (`embedlab tasks --help`).")
     ] = None,
@@ -125,6 +133,7 @@ def command(
             encoding=encoding,
             top_k=top_k,
             split=split,
+            ignore_identical_ids=ignore_identical_ids,
             data_dir=data_dir,
             db=db or home() / "results.duckdb",
         )

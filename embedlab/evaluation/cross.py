@@ -6,7 +6,8 @@ import numpy as np
 
 from embedlab.errors import UserError
 from embedlab.evaluation.retrieval_data import RetrievalData
-from retrievers import rerank
+from retrievers import ranking, rerank
+from retrievers.rerank import scored
 
 
 def score_candidates(model, data: RetrievalData, *, k: int, reporter) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -14,6 +15,7 @@ def score_candidates(model, data: RetrievalData, *, k: int, reporter) -> tuple[n
 
     Raises:
         UserError: the task has no candidates.
+        RetrieverError: the model gives something other than one finite score for a pair.
     """
     if data.candidates is None:
         raise UserError(
@@ -29,10 +31,9 @@ def score_candidates(model, data: RetrievalData, *, k: int, reporter) -> tuple[n
     with reporter.phase("rerank", pairs, "pairs") as bar:
         for position, (query, among) in enumerate(zip(data.queries, lists, strict=True)):
             if among:
-                found = scorer(query, [data.documents[row] for row in among])
+                found = scored(scorer, query, [data.documents[row] for row in among])
                 rows[position, : len(among)], scores[position, : len(among)] = among, found
                 bar.advance(len(among), len(among))
     seconds = time.perf_counter() - began
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # candidates come in no order
-    rows, scores = np.take_along_axis(rows, best, axis=1), np.take_along_axis(scores, best, axis=1)
-    return rows, scores, {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
+    hits = ranking.best(rows, scores, k)
+    return hits.rows, hits.scores, {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from embedlab.evaluation import retrieval
 from embedlab.evaluation.retrieval_data import RetrievalData
 from retrievers import Retriever, make
@@ -10,8 +12,19 @@ _CHUNK = 10_000  # documents handed to Lucene at a time
 
 
 def search_texts(spec: str, settings: dict, data: RetrievalData, *, k: int, reporter):
-    """Rows, scores and costs of a text index such as "lucene" or "lucene:multifield,k1=1.2"; see `text_index`."""
-    return retrieval.search(text_index(spec, settings), texts(spec, data), data.queries, data, k=k, reporter=reporter)
+    """Rows, scores and costs of a text index such as "lucene" or "lucene:multifield,k1=1.2"; see `text_index`.
+
+    Lucene ranks equal scores in the order in which documents were written: by ascending ids here, as Anserini does.
+    """
+    last = len(data.document_ids) - 1
+    ascending = data._replace(
+        document_ids=data.document_ids[::-1],
+        documents=data.documents[::-1],
+        corpus=data.corpus.select(range(last, -1, -1)),
+    )
+    index, chunks = text_index(spec, settings), texts(spec, ascending)
+    rows, scores, spent = retrieval.search(index, chunks, data.queries, ascending, k=k, reporter=reporter)
+    return np.where(rows >= 0, last - rows, -1), scores, spent
 
 
 def text_index(spec: str, settings: dict) -> Retriever:

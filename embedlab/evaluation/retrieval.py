@@ -159,6 +159,7 @@ def score(
     split: str,
     subset: str,
     depth: int | None = None,
+    kind: str = "dense",
 ) -> dict:
     """Rank by the policy, score every query, and gather what a run records of it.
 
@@ -166,6 +167,7 @@ def score(
         rows, scores: `[queries, k]`, the best first.
         depth: documents for a query that are left to look at where these are fewer than the task's metrics need
             (`depth.shallow`); metrics beyond are not computed.
+        kind: the model's, on which the order of ties depends (`scorer`).
     """
     if np.isnan(scores[rows >= 0]).any():
         raise UserError(
@@ -178,6 +180,7 @@ def score(
         query_ids=data.query_ids,
         remove_self=task.ignore_identical_ids,
         skip_first=task.skip_first_result,
+        smaller_first=kind == "lexical",
     )
     # Metrics see what mteb retrieves, however many more were asked for.
     official = [part[:, :depth] for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores)))]
@@ -190,6 +193,7 @@ def score(
         "scores": official_scores(task, data, *official, per_query, split=split, subset=subset, depth=depth),
         "per_query": PerQuery(data.query_ids, per_query),
         "missing": dict(data.missing),
+        "found_itself": 0 if task.ignore_identical_ids else _found_itself(data, rows),
         "ranking": Ranking(data.query_ids, data.document_ids, rows, scores),
         "texts": Texts(
             dict(zip(data.query_ids, data.queries, strict=True)),
@@ -197,3 +201,14 @@ def score(
             {data.document_ids[row]: data.documents[row][:SNIPPET] for row in shown},
         ),
     }
+
+
+def _found_itself(data: RetrievalData, rows: np.ndarray) -> int:
+    """Queries whose best document has their own id, and is not judged relevant to them."""
+    if not rows.shape[1]:
+        return 0
+    best = (data.document_ids[row] if row >= 0 else None for row in rows[:, 0].tolist())
+    return sum(
+        document == query and data.qrels[query].get(document, 0) <= 0
+        for query, document in zip(data.query_ids, best, strict=True)
+    )

@@ -39,6 +39,7 @@ class Request:
     encoding: EncodingOptions = field(default_factory=EncodingOptions)
     top_k: int | None = None
     split: str | None = None
+    ignore_identical_ids: bool = False  # of BEIR folders of one's own
     data_dir: Path | None = None
     db: Path | None = None
 
@@ -66,7 +67,12 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     names = list(dict.fromkeys(request.models))
     cards = [composed.find(name) for name in names]
     refuse_unused(request, names)
-    selected = tasks.resolve(request.tasks, data_dir=request.data_dir, split=request.split)
+    selected = tasks.resolve(
+        request.tasks,
+        data_dir=request.data_dir,
+        split=request.split,
+        ignore_identical_ids=request.ignore_identical_ids,
+    )
     if request.data_dir and not any(tasks.is_mirrored(task, request.data_dir) for task in selected):
         reporter.say(f"Nothing in {request.data_dir} belongs to these tasks.")
     store, outcome = Store(request.db), Outcome()

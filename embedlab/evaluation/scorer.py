@@ -1,9 +1,15 @@
 """Per-query retrieval metrics, computed as arrays.
 
-The policy, in one place, and the same as trec_eval's:
+The policy, in one place, and the same as trec_eval's and mteb's:
 
-* Documents rank by score, highest first; equal scores by document id, the greater id first.
-* A query with no result scores 0 on every metric; a query without a positive judgement is not scored.
+* Documents rank by score, highest first; equal scores by document id, the greater id first. A run of bm25 alone ranks
+  them as Anserini does, whose published scores it gives: the smaller id first. Nothing depends on the order of a file:
+  a task's documents are held by descending id (`retrieval_data`), so that an index, which ranks equal scores by row,
+  cuts its list as it ranks it; Lucene gets them by ascending id; and fusions and rerankers, for which a tie decides
+  more than a place, settle it by id (`retrievers.ties`).
+* A document counts once for a query, at its best score.
+* Every query with a judgement is scored. One with no result scores 0 on every metric, and so does one that has no
+  positive judgement. Judged documents that the corpus lacks stay relevant, and are not found.
 * Where a task says so, a document with the query's own id is removed before ranking (self-match), and where it says
   that the first result is to be skipped, the first one is.
 * Judgements of 0 or less count as not relevant; gains are the judgements themselves (linear).
@@ -28,6 +34,7 @@ def rank(
     *,
     remove_self: bool = False,
     skip_first: bool = False,
+    smaller_first: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Order a run by the policy above.
 
@@ -38,6 +45,7 @@ def rank(
         query_ids: the queries' ids; needed for `remove_self`.
         remove_self: drop documents whose id equals the query's.
         skip_first: drop each query's best document.
+        smaller_first: equal scores rank as Anserini does, not as trec_eval.
 
     Returns:
         Rows and scores of the same shapes, ordered, with empty places (-1, -inf) last.
@@ -50,8 +58,12 @@ def rank(
         scores[rows == own[:, None]] = -np.inf
     rows[scores == -np.inf] = -1
     unordered = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))  # out of order, or tied
-    if len(unordered):
-        rows[unordered], scores[unordered] = _sort(rows[unordered], scores[unordered], document_ids)
+    repeating = np.flatnonzero(_repeats(rows))
+    if len(unordered) or len(repeating):
+        places = _places(document_ids, smaller_first)
+        rows[unordered], scores[unordered] = _sort(rows[unordered], scores[unordered], *places)
+        if len(repeating):
+            rows[repeating], scores[repeating] = _sort(*_each_once(rows[repeating], scores[repeating]), *places)
     if skip_first:
         rows, scores = rows[:, 1:], scores[:, 1:]
     return rows, scores
@@ -125,19 +137,41 @@ def evaluate(rows: np.ndarray, judgements: Judgements, cutoffs: Sequence[int] = 
     return scores
 
 
-def _sort(rows: np.ndarray, scores: np.ndarray, document_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Sort by score, then document id, both descending: one integer key per hit, score bits above id rank."""
-    by_id = np.argsort(np.asarray(document_ids, dtype=np.dtypes.StringDType()), kind="stable")
-    rank_of_id = np.zeros(len(by_id) + 1, dtype=np.uint64)  # the last place is what row -1 looks up
-    rank_of_id[by_id] = np.arange(1, len(by_id) + 1)
+def _repeats(rows: np.ndarray) -> np.ndarray:
+    """For each query whether a document stands in its list twice."""
+    ordered = np.sort(rows, axis=1)
+    return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+
+
+def _each_once(rows: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A sorted run in which every document keeps its first place; the others are empty."""
+    order = np.argsort(rows, axis=1, kind="stable")
+    ordered = np.take_along_axis(rows, order, axis=1)
+    again = np.zeros(rows.shape, dtype=bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return np.where(again, -1, rows), np.where(again, np.float32(-np.inf), scores)
+
+
+def _places(document_ids: Sequence[str], smaller_first: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Row -> place (the higher, the better) among equal scores, from 1 on; and place - 1 -> row. Row -1 has place 0."""
+    order = np.argsort(np.asarray(document_ids, dtype=np.dtypes.StringDType()), kind="stable")
+    order = order[::-1] if smaller_first else order
+    place_of = np.zeros(len(order) + 1, dtype=np.uint64)  # the last place is what row -1 looks up
+    place_of[order] = np.arange(1, len(order) + 1)
+    return place_of, np.append(order, -1)
+
+
+def _sort(
+    rows: np.ndarray, scores: np.ndarray, place_of: np.ndarray, row_at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sort by score, then place, both descending: one integer key per hit, score bits above the place."""
     bits = (scores + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
     sign = np.uint32(1 << 31)
     ascending = np.where(bits & sign, ~bits, bits | sign)
-    key = np.sort((ascending.astype(np.uint64) << np.uint64(32)) | rank_of_id[rows], axis=1)[:, ::-1]
+    key = np.sort((ascending.astype(np.uint64) << np.uint64(32)) | place_of[rows], axis=1)[:, ::-1]
     ascending = (key >> np.uint64(32)).astype(np.uint32)
     scores = np.where(ascending & sign, ascending ^ sign, ~ascending).view(np.float32)
-    rows = np.append(by_id, -1)[(key & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1]
-    return rows.astype(np.int32), scores
+    return row_at[(key & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1].astype(np.int32), scores
 
 
 def _hits(rows: np.ndarray, judgements: Judgements) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

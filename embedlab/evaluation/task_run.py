@@ -122,8 +122,14 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
                 view, queries, documents, data, similarity=model.card.similarity, k=k, reporter=reporter
             )
         started = time.perf_counter()
-        result = retrieval.score(copies[view], data, rows, scores, split=split, subset=subset, depth=depth)
+        kind = model.card.kind
+        result = retrieval.score(copies[view], data, rows, scores, split=split, subset=subset, depth=depth, kind=kind)
         result["depth"] = recorded(request.top_k, depth, task)
+        if getattr(task, "ours", False) and (found := result["found_itself"]):
+            reporter.say(
+                f"{found} of {len(data.query_ids)} queries find the document of their own id first, which nobody "
+                "judged relevant. If queries are documents here, type --ignore-identical-ids."
+            )
         phases = {
             "read texts": reading,
             "encode": extra["cost"].seconds if extra else 0.0,

@@ -75,6 +75,45 @@ def test_self_matches_are_removed(seed):
     np.testing.assert_allclose(ours["ndcg_at_10"], expected, atol=1e-9)
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 1000]))
+def test_a_document_counts_once_at_its_best_score(seed, levels):
+    rows, scores, document_ids, query_ids, qrels = random_case(seed, levels=levels, documents=15, depth=15)
+    rng = np.random.default_rng(seed)
+    rows = np.concatenate([rows, rows[:, rng.permutation(15)[:9]]], axis=1)
+    scores = np.concatenate([scores, rng.integers(-levels, levels, (8, 9)).astype(np.float32) / 7], axis=1)
+    run = {
+        query: {document_ids[row]: float(scores[q][rows[q] == row].max()) for row in np.unique(rows[q][rows[q] >= 0])}
+        for q, query in enumerate(query_ids)
+    }
+    ranked, ordered = scorer.rank(rows, scores, document_ids, query_ids)
+    for q, query in enumerate(query_ids):
+        kept = ranked[q][ranked[q] >= 0]
+        assert len(set(kept)) == len(kept) == len(run[query])
+        assert (ranked[q][len(kept) :] == -1).all() and (np.diff(ordered[q][: len(kept)]) <= 0).all()
+    ours = scorer.evaluate(ranked, scorer.judge(qrels, query_ids, document_ids), CUTOFFS)
+    measures = {"ndcg_cut.10", "recall.100", "map_cut.1000"}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(run)
+    for name, trec in (("ndcg_at_10", "ndcg_cut_10"), ("recall_at_100", "recall_100"), ("map_at_1000", "map_cut_1000")):
+        expected = [theirs.get(query, {}).get(trec, 0.0) for query in query_ids]
+        np.testing.assert_allclose(ours[name], expected, atol=1e-9)
+
+
+def test_equal_scores_rank_as_trec_eval_or_as_anserini_does():
+    rows, scores = np.array([[0, 1, 2, -1]], dtype=np.int32), np.array([[1, 2, 1, 0]], dtype=np.float32)
+    assert scorer.rank(rows, scores, ["a", "b", "c"])[0].tolist() == [[1, 2, 0, -1]]
+    assert scorer.rank(rows, scores, ["a", "b", "c"], smaller_first=True)[0].tolist() == [[1, 0, 2, -1]]
+
+
+def test_a_query_judged_0_alone_counts():
+    rows, scores = np.array([[0], [1]], dtype=np.int32), np.ones((2, 1), dtype=np.float32)
+    qrels = {"q": {"a": 1}, "r": {"b": 0}}
+    found = score(rows, scores, ["a", "b"], ["q", "r"], qrels)
+    assert found["ndcg_at_10"].tolist() == [1, 0]
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate({"q": {"a": 1.0}, "r": {"b": 1.0}})
+    assert [theirs[query]["ndcg_cut_10"] for query in ("q", "r")] == [1, 0]
+
+
 def test_first_result_is_skipped():
     rows, scores = np.array([[2, 0, 1]], dtype=np.int32), np.array([[3, 2, 1]], dtype=np.float32)
     ours = score(rows, scores, ["a", "b", "c"], ["q"], {"q": {"c": 1, "a": 1}}, skip_first=True)

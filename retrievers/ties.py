@@ -1,0 +1,55 @@
+"""Equal scores where their order matters: the greater id first, in whatever order the documents were indexed.
+
+An index ranks equal scores by row, which is the order of a file. A fusion reads ranks, and a reranker sees only what
+stands above its cut: to them a tie is a decision, and it must not change with the order of lines. So they settle ties
+by id, as trec_eval does.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from retrievers.base import Hits, Retriever
+
+
+def search(retriever: Retriever, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    """As `retriever.search`, with ties settled by id, those at the cut included."""
+    if retriever.settles_ties:
+        return retriever.search(queries, k, only=only)
+    fetch, hits = k + 1, retriever.search(queries, k + 1, only=only)
+    found = by_id(Hits(hits.rows[:, :k], hits.scores[:, :k]), retriever.ids)
+    cut = np.flatnonzero(_runs_on(hits, k))  # queries whose last place is tied with what lies beyond
+    while len(cut):
+        fetch = 4 * fetch
+        hits = retriever.search(_take(queries, cut), fetch, only=only)
+        ordered = by_id(hits, retriever.ids)
+        found.rows[cut], found.scores[cut] = ordered.rows[:, :k], ordered.scores[:, :k]
+        cut = cut[_runs_on(hits, k)]
+    return found
+
+
+def by_id(hits: Hits, ids: Sequence[str]) -> Hits:
+    """The same hits, those of equal score by descending id; always a copy."""
+    rows, scores = hits.rows.copy(), hits.scores.copy()
+    tied = (rows[:, 1:] >= 0) & (scores[:, 1:] == scores[:, :-1])
+    queries = np.flatnonzero(tied.any(axis=1))
+    if len(queries):
+        part = rows[queries]
+        known = np.unique(part[part >= 0])
+        names = np.array([ids[row] for row in known.tolist()], dtype=np.dtypes.StringDType())
+        rank = np.empty(len(known), dtype=np.int64)
+        rank[np.argsort(names, kind="stable")] = np.arange(len(known))
+        # Empty places come last anyway: their score is -inf.
+        order = np.lexsort((-rank[np.searchsorted(known, np.maximum(part, known[0]))], -scores[queries]), axis=-1)
+        rows[queries] = np.take_along_axis(part, order, axis=1)
+        scores[queries] = np.take_along_axis(scores[queries], order, axis=1)
+    return Hits(rows, scores)
+
+
+def _runs_on(hits: Hits, k: int) -> np.ndarray:
+    """For each query whether the score at place `k` is still that of the last place."""
+    return (hits.rows[:, -1] >= 0) & (hits.scores[:, -1] == hits.scores[:, k - 1])
+
+
+def _take(queries, which: np.ndarray):
+    return queries[which] if hasattr(queries, "shape") else [queries[q] for q in which]
