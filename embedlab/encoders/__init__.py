@@ -23,6 +23,7 @@ METHODS = {
     "genc": "embedlab.encoders.genc",
     "kalm": "embedlab.encoders.kalm",
     "in-context": "embedlab.encoders.in_context",
+    "gritlm": "embedlab.encoders.gritlm",
     "pooling-and-attn": "embedlab.encoders.pooling_and_attn",
     "plain": "embedlab.encoders.plain",
     "starbucks": "embedlab.encoders.starbucks",
