@@ -71,9 +71,11 @@ def test_a_long_text_keeps_start_and_end(every):
     name, model = every
     decoder = decoder_of(model)
     whole = decoder.rows(["judo"], PROMPT)[0].ids
+    # bge-en-icl's examples come on top of the limit, and up to 16 tokens for what its way through text adds.
+    examples = len(decoder.tokenizer(decoder.template.prefix)["input_ids"]) + 32 if name == "in-context" else 0
     for text in ("wrestling " * 500, "wrestling" * 2000, "☃" * 3000):
         row = decoder.rows([text], PROMPT)[0]
-        assert decoder.max_seq_length - 12 <= len(row.ids) <= decoder.max_seq_length
+        assert decoder.max_seq_length - 12 <= len(row.ids) <= decoder.max_seq_length + examples
         assert row.ids[: row.head - 2] == whole[: row.head - 2]
         if name != "kalm":  # ends with the text itself
             assert row.ids[-1] == whole[-1]

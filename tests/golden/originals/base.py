@@ -1,8 +1,9 @@
 """Runs the methods' own public code on the tiny checkpoints and keeps the numbers: `expected/NAME.npz`.
 
-Needs clones of the repositories named in README.md, each under its short name in SOURCES, and an environment of their
-time (README.md). `python tests/golden/originals SOURCES CHECKPOINTS [NAME ...]`; CHECKPOINTS is what tiny.py wrote. Nothing of
-the originals is kept here: each function below only calls them.
+    python tests/golden/originals SOURCES CHECKPOINTS [NAME ...]
+
+SOURCES has clones of the repositories named in README.md, each under its short name, CHECKPOINTS is what tiny.py wrote;
+README.md says in which environment. Nothing of the originals is kept here: the functions below only call them.
 """
 
 import json

@@ -1,5 +1,6 @@
 """Originals whose backbone is a language model."""
 
+import sys
 import types
 from importlib import import_module
 
