@@ -35,6 +35,7 @@ class Card:
     prompts: dict[str, str] = field(default_factory=dict)  # by role (query, document), task type or task name
     instruction: str = ""  # template with {instruction}, filled with the task's own instruction
     instruct_documents: bool = False  # the instruction also precedes documents of asymmetric tasks
+    registry: str = ""  # hub id in mteb's registry, for a model whose prompts are those that mteb gives it
     group: str = ""  # a name that stands for all its cards in `embedlab eval --model`
     checkpoint: str = ""  # folder under data/checkpoints, for weights that ship with embedlab
     offline: dict = field(default_factory=dict)  # a Python package that carries the same weights, with their sha256

@@ -43,12 +43,12 @@ def find(name: str) -> Card:
     return _card(tree, _cards(tree))
 
 
-def load(name: str, *, device: str | None = None, dtype: str = "auto") -> LoadedModel:
+def load(name: str, **how) -> LoadedModel:
     """Load a model, or all models of a composition; arguments and errors are those of `models.load` and `find`."""
     if not expressions.is_composed(name):
-        return models.load(name, device=device, dtype=dtype)
+        return models.load(name, **how)
     tree = expressions.parse(name)
-    parts = load_parts(tree, device=device, dtype=dtype)
+    parts = load_parts(tree, **how)
     card = _card(tree, {part: model.card for part, model in parts.items()})
     identity = "\n".join([card.name, *(model.identity for model in parts.values())])
     computed = next((model for model in parts.values() if model.device), None)  # bm25 has none
@@ -64,9 +64,9 @@ def load(name: str, *, device: str | None = None, dtype: str = "auto") -> Loaded
     )
 
 
-def load_parts(tree: Expression, *, device: str | None = None, dtype: str = "auto") -> dict[str, LoadedModel]:
+def load_parts(tree: Expression, **how) -> dict[str, LoadedModel]:
     """The models of an expression by name, each loaded once; whatever is known to be wrong shows before the first."""
-    parts = {name: models.load(name, device=device, dtype=dtype) for name in _cards(tree)}
+    parts = {name: models.load(name, **how) for name in _cards(tree)}
     _check(tree, {name: model.card for name, model in parts.items()})
     return parts
 

@@ -11,6 +11,7 @@ from scipy import sparse
 import retrievers
 from embedlab import composed, expressions, models
 from embedlab.errors import UserError
+from embedlab.evaluation.prompts import prompts_for_search
 from embedlab.tasks.beir import json_lines
 from retrievers.encoded import index_for
 from retrievers.rerank import Rerank
@@ -66,9 +67,8 @@ def build(
     spec: str = "",
     *,
     instruction: str = INSTRUCTION,
-    device: str | None = None,
-    dtype: str = "auto",
     advance: Callable[[float], None] = lambda count: None,
+    **how,
 ) -> retrievers.Retriever:
     """A text retriever over the documents: the model's vectors in the index `spec`, BM25, or a composition of such.
 
@@ -78,9 +78,10 @@ def build(
             "lucene" for bm25. In a composition it serves the leaves that it fits.
         instruction: what fills the query template of models that have one.
         advance: called with the number of documents done since the last call.
+        how: goes to `models.load`: device, dtype, trust_remote_code.
     """
     tree = expressions.parse(model) if expressions.is_composed(model) else expressions.Leaf(model, spec)
-    parts, leaves = composed.load_parts(tree, device=device, dtype=dtype), len(tree.leaves())
+    parts, leaves = composed.load_parts(tree, **how), len(tree.leaves())
 
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]
@@ -97,24 +98,21 @@ def build(
     return tree.built(leaf, stage).index(ids, documents)
 
 
-def encoder(
-    name: str, *, instruction: str = INSTRUCTION, device: str | None = None, dtype: str = "auto"
-) -> retrievers.Encoder:
-    """The model as an encoder of queries and documents, with its card's prompts; a reranker as what scores.
+def encoder(name: str, *, instruction: str = INSTRUCTION, **how) -> retrievers.Encoder:
+    """The model as an encoder of queries and documents, with the prompts that it is measured with.
+
+    A reranker as what scores. `how` goes to `models.load`.
 
     Raises:
         UserError: the model is unknown.
     """
-    return _encoder(models.load(name, device=device, dtype=dtype), name, instruction)
+    return _encoder(models.load(name, **how), name, instruction)
 
 
 def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retrievers.Encoder:
-    card, arguments = loaded.card, {}
-    for role in ("query", "document"):
-        prompt = card.prompts.get(role)
-        if prompt is None and card.instruction and (role == "query" or card.instruct_documents):
-            prompt = card.instruction
-        arguments[role] = {} if prompt is None else {"prompt": prompt.replace("{instruction}", instruction)}
+    arguments = {}
+    if loaded.card.kind in ("dense", "sparse"):
+        arguments = prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
     return retrievers.Encoder(loaded.encoder, loaded.identity, name, **arguments)
 
 
@@ -132,24 +130,21 @@ def depth(asked: int | None, retriever: retrievers.Retriever, default: int, opti
     return asked or min(default, count)
 
 
-def load(
-    path: Path, *, named: Collection[str] = (), device: str | None = None, dtype: str = "auto"
-) -> retrievers.Retriever:
+def load(path: Path, *, named: Collection[str] = (), **how) -> retrievers.Retriever:
     """The retriever saved at `path`, with the models it needs.
 
     Args:
         named: the models that the user named, as in `recorded_encoder`.
+        how: goes to `models.load`: device, dtype, trust_remote_code.
 
     Raises:
         UserError: the index asks for a file of code that was not named.
         RetrieverError: there is no whole index at `path`.
     """
-    return retrievers.load(path, cache(partial(recorded_encoder, named=named, device=device, dtype=dtype)))
+    return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
 
 
-def recorded_encoder(
-    name: str, *, named: Collection[str] = (), device: str | None = None, dtype: str = "auto"
-) -> retrievers.Encoder:
+def recorded_encoder(name: str, *, named: Collection[str] = (), **how) -> retrievers.Encoder:
     """The encoder that an index names.
 
     Args:
@@ -164,4 +159,4 @@ def recorded_encoder(
             f"The index asks to run a file of code, {name!r}.",
             f'If you know that file and trust it, name it yourself: embedlab search INDEX "query" --model {name}',
         )
-    return encoder(name, device=device, dtype=dtype)
+    return encoder(name, **how)

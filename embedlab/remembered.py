@@ -70,7 +70,8 @@ def _read(file: Path) -> dict[str, Any]:
 def _code() -> dict[str, str]:
     """The versions of the libraries that load models, and a digest of embedlab's own loaders."""
     digest = blake2b(digest_size=16)
-    for path in [Path(__file__).with_name("models.py"), *sorted(Path(__file__).with_name("encoders").glob("*.py"))]:
+    here = Path(__file__).parent
+    for path in [*sorted(here.glob("*.py")), *sorted((here / "encoders").rglob("*.py"))]:
         digest.update(path.read_bytes())
     libraries = {name: version(name) for name in ("torch", "transformers", "sentence-transformers")}
     return {**libraries, "embedlab": digest.hexdigest()}

@@ -12,6 +12,9 @@ NamedModels = Annotated[
     typer.Option("--model", help="The model of an index that is a file of code (FILE.py:Class); no other needs it."),
 ]
 Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the Python code that a model's folder or repository brings.")
+]
 Form = Annotated[str, typer.Option("--format", help="text, markdown, latex.")]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db, Device, Dtype
+from embedlab.cli._options import Db, Device, Dtype, TrustRemoteCode
 from embedlab.terminal import echo
 
 Models = Annotated[
@@ -53,7 +53,15 @@ def command(
             help="grid: every layer with every dimension; diagonal: the pairs that the method was trained for."
         ),
     ] = "grid",
-    force: Annotated[bool, typer.Option("--force", help="Also views that the method was not trained for.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Also views that the method was not trained for, and checkpoints that do not fit their model; "
+            "the run records it.",
+        ),
+    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     device: Device = None,
     dtype: Dtype = "auto",
     store_dtype: Annotated[str, typer.Option(help="float32 or float16: dtype of the vectors on disk.")] = "float32",
@@ -128,6 +136,7 @@ def command(
             **view_grid,
             diagonal=views == "diagonal",
             force=force,
+            trust_remote_code=trust_remote_code,
             device=device,
             dtype=dtype,
             encoding=encoding,

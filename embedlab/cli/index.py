@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Device, Dtype
+from embedlab.cli._options import Device, Dtype, TrustRemoteCode
 from embedlab.terminal import console, echo, printable
 
 
@@ -20,6 +20,7 @@ def command(
     instruction: Annotated[str, typer.Option(help="Fills the query template of models that have one.")] = "",
     device: Device = None,
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was built as JSON on standard output.")] = False,
 ) -> None:
     """Build a searchable index of a corpus with a model.
@@ -41,6 +42,7 @@ def command(
         task = progress.add_task(escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids))
         retriever = indexes.build(
             model, ids, documents, index, instruction=instruction or indexes.INSTRUCTION, device=device, dtype=dtype,
+            trust_remote_code=trust_remote_code,
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip
     retriever.save(out)

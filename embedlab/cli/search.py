@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Device, Dtype, NamedModels
+from embedlab.cli._options import Device, Dtype, NamedModels, TrustRemoteCode
 from embedlab.errors import UserError
 from embedlab.terminal import console, printable, replaced
 
@@ -25,6 +25,7 @@ def command(
     model: NamedModels = None,
     device: Device = None,
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
 ) -> None:
     """Search an index built by `embedlab index`: embedlab search INDEX "a question" -k 10."""
@@ -36,10 +37,8 @@ def command(
             f"{len(paths)} indexes were named.",
             'Type: embedlab search INDEX "query", or --compare INDEX INDEX "query".',
         )
-    results = {
-        path: _results(indexes.load(Path(path), named=model or (), device=device, dtype=dtype), query, k)
-        for path in dict.fromkeys(paths)
-    }
+    how = {"named": model or (), "device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+    results = {path: _results(indexes.load(Path(path), **how), query, k) for path in dict.fromkeys(paths)}
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}
         print_json({"query": query, **answer}, ascii=False)

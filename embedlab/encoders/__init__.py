@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from embedlab import identity
 from embedlab.errors import UserError, unknown
 
 METHODS = {
@@ -47,6 +48,20 @@ def method(name: str) -> Callable:
     if name in plugins:
         return _guarded(f"The plugin {name!r} ({plugins[name].value})", plugins[name].load)
     raise unknown("method", name, [*METHODS, *plugins])
+
+
+def code_of(name: str) -> str:
+    """A digest of the code that is a method's own: its module and what that imports of ours.
+
+    Empty where sentence-transformers loads and runs the model by itself.
+    """
+    if name == "sentence-transformers":
+        return ""
+    if name in METHODS:
+        return identity.of_code(identity.module_file(METHODS[name])[0])
+    module = next((point.module for point in entry_points(group="embedlab.encoders") if point.name == name), "")
+    files = identity.module_file(module) if module else []
+    return "-".join(identity.of_code(file, module.partition(".")[0]) for file in files)
 
 
 def from_file(spec: str) -> Callable:

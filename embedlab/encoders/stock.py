@@ -14,6 +14,8 @@ def load(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     kind: str = "dense",
+    max_length: int | None = None,
+    include_prompt: bool = True,
     **settings,
 ):
     """Load `source` with the sentence-transformers class for its kind.
@@ -24,6 +26,8 @@ def load(
         device: torch device; None lets sentence-transformers choose.
         dtype: dtype of the weights; None keeps float32.
         kind: "dense", "sparse", "multi-vector" or "cross".
+        max_length: tokens that it reads of a text; None keeps its own limit.
+        include_prompt: whether the tokens of the prompt count in the pooling; false says that they do not.
         settings: passed on to the class, e.g. `config_kwargs`.
     """
     import sentence_transformers as st
@@ -35,4 +39,9 @@ def load(
         "cross": st.CrossEncoder,
     }
     model_kwargs = {"dtype": dtype or torch.float32, **settings.pop("model_kwargs", {})}
-    return kinds[kind](str(source), revision=revision, device=device, model_kwargs=model_kwargs, **settings)
+    model = kinds[kind](str(source), revision=revision, device=device, model_kwargs=model_kwargs, **settings)
+    if max_length:
+        model.max_seq_length = max_length
+    if not include_prompt:
+        model.set_pooling_include_prompt(False)
+    return model

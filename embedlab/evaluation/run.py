@@ -33,7 +33,8 @@ class Request:
     dims: Sequence[int | None] = (None,)
     precisions: Sequence[str] = ("float32",)
     diagonal: bool = False  # only the (layer, dim) pairs that the method was trained for
-    force: bool = False  # also pairs that it was not trained for
+    force: bool = False  # also pairs that it was not trained for, and checkpoints that do not fit their model
+    trust_remote_code: bool = False  # run the code that a model's folder brings
     device: str | None = None
     dtype: str = "auto"
     encoding: EncodingOptions = field(default_factory=EncodingOptions)
@@ -80,7 +81,15 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
-            model = composed.load(name, device=request.device, dtype=request.dtype)
+            model = composed.load(
+                name,
+                device=request.device,
+                dtype=request.dtype,
+                force=request.force,
+                trust_remote_code=request.trust_remote_code,
+            )
+            if model.misfit:
+                reporter.say(f"{model.name} does not fit its checkpoint, and is evaluated all the same.")
             loading = time.perf_counter() - started
             encoder = _encoder(request, model, reporter)
             for task in todo:

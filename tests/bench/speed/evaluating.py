@@ -15,7 +15,8 @@ from embedlab import hub, tasks
 hub.settle()
 import mteb
 from sentence_transformers import SentenceTransformer
-from embedlab.models import find, weights
+from embedlab.model_files import weights
+from embedlab.models import find
 model = SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu")
 (task,) = tasks.resolve([sys.argv[1]])
 tasks.load(task)
@@ -34,7 +35,8 @@ Encoder(models.load("all-minilm-l6-v2", device="cpu")).encode(["a text"], role="
 from embedlab import hub
 hub.settle()
 from sentence_transformers import SentenceTransformer
-from embedlab.models import find, weights
+from embedlab.model_files import weights
+from embedlab.models import find
 SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu").encode(["a text"])
 """,
 }
