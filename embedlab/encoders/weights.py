@@ -1,6 +1,7 @@
 """Reading published checkpoints: every missing or misshapen key is named, nothing is quietly initialised."""
 
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -10,6 +11,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 from embedlab import hub
 from embedlab.encoders import attention as attentions
 from embedlab.errors import UserError
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")  # of a layer
 
 
 def local(source: str | Path, revision: str | None = None) -> Path:
@@ -64,7 +67,8 @@ def read_layout(
     """The tensors `wanted` (key -> shape) from the safetensors in `folder`, sharded or not.
 
     Raises:
-        UserError: no safetensors, or keys are missing or misshapen: one error that names each.
+        UserError: no safetensors, keys are missing or misshapen, or there are more layers than wanted: one error that
+            names each.
     """
     files = _files(folder)
     shapes, tensors = {}, {}
@@ -74,6 +78,13 @@ def read_layout(
                 shapes[key] = shard.get_slice(key).get_shape()
                 tensors[key] = shard.get_tensor(key).to(dtype or torch.float32)
     refuse(folder, wanted, shapes)
+    layers = {_NUMBER.sub("*", key) for key in wanted}
+    if deeper := [key for key in files if key not in wanted and _NUMBER.sub("*", key) in layers]:
+        raise UserError(
+            f"The checkpoint {folder} has layers that its config.json does not; unexpected: {', '.join(deeper[:6])}"
+            + (f" and {len(deeper) - 6} more." if len(deeper) > 6 else "."),
+            "Check config.json, or get the model again.",
+        )
     return tensors
 
 
