@@ -55,7 +55,7 @@ class Misfit:
             raise UserError(
                 f"The checkpoint {where} does not fit the model; {'; '.join(problems)}.",
                 "Check config.json and the weights beside it, or get the model again. "
-                "--force evaluates it all the same, and records so.",
+                "`embedlab eval --force` evaluates it all the same, and records so.",
             )
 
 

@@ -2,9 +2,11 @@
 
 import torch
 
-from embedlab import hub, models
+from embedlab import hub, integrity, models
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch, choose_device, choose_dtype
+from embedlab.loading import quiet
+from embedlab.model_files import weights
 from embedlab.rag.generators import Generated
 
 _HINT = "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a server."
@@ -76,7 +78,7 @@ def _loaded(card, device: str, dtype: str):
     if card.kind == "lexical":
         raise UserError(f"{card.name} cannot generate text.", _HINT)
     hub.settle()
-    folder, revision = models.weights(card)
+    folder, revision = weights(card)
     identity = f"{card.source or card.name}@{revision}"
     if (folder / "modules.json").is_file():  # a GEM, saved as the sentence-transformers model that it also is
         encoder = models.load(card.source if card.method == "auto" else card.name, device=device, dtype=dtype).encoder
@@ -91,13 +93,15 @@ def _loaded(card, device: str, dtype: str):
 def _language_model(folder, name: str, device: str, dtype: str):
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    models.quiet()
+    quiet()
     try:
         built = AutoConfig.from_pretrained(folder).architectures or []
         # transformers would put a random head on an encoder and let it talk.
         if not any(word in architecture for architecture in built for word in ("CausalLM", "LMHead")):
             return None, None
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=as_torch(dtype)).to(device)
+        with integrity.watched() as misfit:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=as_torch(dtype)).to(device)
+        misfit(model).refuse(folder)
         return model, AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"The generator {name} cannot be loaded: {error}", _HINT) from error
