@@ -1,7 +1,6 @@
 """`embedlab export`: what goes out comes back, and scores the same elsewhere."""
 
 import json
-from pathlib import Path
 
 import pytest
 

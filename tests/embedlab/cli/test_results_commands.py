@@ -141,7 +141,7 @@ def test_import_and_eval_agree_with_trec_eval(embedlab, tmp_path):
     folder = tmp_path / "zoo"
     (folder / "qrels").mkdir(parents=True)
     words = ["apple", "banana", "cherry", "damson"]
-    corpus = [{"_id": f"d{n}", "text": f"{word} {words[n - 1]}"} for n, word in enumerate(words)]
+    corpus = [{"_id": f"d{n}", "text": f"{word} {word} {words[n - 1]}"} for n, word in enumerate(words)]
     queries = [{"_id": f"q{n}", "text": word} for n, word in enumerate([*words[:3], "elsewhere"])]
     for name, rows in (("corpus", corpus), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
