@@ -1,0 +1,108 @@
+"""What the oracles share: tiny models, a mirror of tiny tasks, what the store holds of them, and the coverage table."""
+
+import contextlib
+import io
+import sys
+
+import pytest
+
+from tests.oracles import shapes, task_types
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory, word_tokenizer):
+    """Shape -> `shapes.Shape`."""
+    return shapes.make(tmp_path_factory.mktemp("shapes"), word_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    return task_types.mirror(tmp_path_factory.mktemp("mirror"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sizes():
+    """What both sides see alike: fewer repetitions than mteb's, for time's sake, and means as they are, not rounded."""
+    from mteb._evaluators import retrieval_metrics
+    from mteb.abstasks import AbsTaskClassification, AbsTaskClustering, AbsTaskRegression
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AbsTaskClustering, "max_documents_per_cluster", 100)
+        patch.setattr(AbsTaskClustering, "n_clusters", 5)
+        patch.setattr(AbsTaskClassification, "n_experiments", 3)
+        patch.setattr(AbsTaskRegression, "n_experiments", 3)
+        whole = lambda number, digits=0: number if digits else round(number)  # noqa: E731
+        patch.setattr(retrieval_metrics, "round", whole, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def stored(models, data_dir, tmp_path_factory):
+    """(shape, task type) -> (split, subset) -> scores in the store, after one command for all tasks and many models;
+    and (shape, task) -> why there are none."""
+    from leaderboard.store import Store
+
+    home = tmp_path_factory.mktemp("home")
+    kind_of = {kind.task: name for name, kind in task_types.kinds().items()}
+    tasks = [part for kind in task_types.kinds().values() for part in ("--task", kind.task)]
+    found, refused = {}, {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBEDLAB_HOME", str(home))
+        for options in dict.fromkeys(shape.options for shape in models.values()):
+            asked = {name: shape for name, shape in models.items() if shape.options == options}
+            chosen = [part for shape in asked.values() for part in ("--model", shape.typed)]
+            db = home / f"{len(found)}.duckdb"
+            code, err = embedlab(
+                "eval", *chosen, *tasks, *options, "--data-dir", data_dir, "--db", db, "--dtype", "float32", "--json"
+            )
+            assert code in (0, 2), err
+            store = Store(db)
+            names = {recorded(shape.typed): name for name, shape in asked.items()}
+            for id in store.runs()["id"].to_pylist():
+                run = store.run(id)
+                parts = found.setdefault((names[run.model.name], kind_of[run.task.name]), {})
+                parts[run.task.split, run.task.subset] = run.scores | {"main": run.main_score}
+            for failure in store.failures().to_pylist():
+                refused[names[recorded(failure["model"])], kind_of[failure["task"]]] = failure["problem"]
+    return found, refused
+
+
+def embedlab(*arguments) -> tuple[int, str]:
+    """A command line in this process: exit code, standard error."""
+    from embedlab import cli
+
+    cli.app.registered_commands.clear()
+    cli.app.registered_groups.clear()
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", ["embedlab", *map(str, arguments)])
+        try:
+            cli.run()
+        except SystemExit as stop:
+            code = stop.code or 0
+    return code, err.getvalue()
+
+
+def recorded(typed: str) -> str:
+    """The name under which a model is recorded: its folder's, its class's."""
+    return typed.rpartition(":")[2].rpartition("/")[2]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The coverage table: task types down, model shapes across."""
+    cells = {}
+    for outcome in ("passed", "failed", "xfailed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            properties = dict(getattr(report, "user_properties", ()))
+            if "oracle" in properties:
+                row, column, text = properties["oracle"]
+                cells[row, column] = text if outcome == "passed" else outcome.upper()
+    if not cells:
+        return
+    rows, columns = (list(dict.fromkeys(cell[axis] for cell in cells)) for axis in (0, 1))
+    terminalreporter.section("embedlab eval against mteb.evaluate on a fresh task: number of scores compared")
+    width = max(map(len, rows)) + 1
+    terminalreporter.write_line(" " * width + " ".join(f"{column:>12.12}" for column in columns))
+    for row in rows:
+        line = " ".join(f"{cells.get((row, column), ''):>12.12}" for column in columns)
+        terminalreporter.write_line(f"{row:<{width}}{line}")
