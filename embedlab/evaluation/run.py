@@ -122,10 +122,10 @@ def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encode
 
 
 def _applies(card: Card, task, reporter: Reporter) -> bool:
-    """Whether the model can do the task at all; bm25 and compositions only rank: they have no vectors to classify."""
+    """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to classify."""
     ranks = task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
-    if card.kind in ("lexical", "hybrid") and not ranks:
-        reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs vectors.")
+    if card.kind in ("lexical", "hybrid", "cross", "multi-vector") and not ranks:
+        reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text.")
         return False
     return True
 

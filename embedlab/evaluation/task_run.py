@@ -30,6 +30,11 @@ def evaluate_task(
     from mteb.abstasks import AbsTaskRetrieval
 
     searches = isinstance(task, AbsTaskRetrieval)
+    if not searches and model.card.kind not in ("dense", "sparse"):  # of a hub model, known only once it is here
+        raise UserError(
+            f"{model.name} is a {model.card.kind} model: {task.metadata.type} needs a vector per text.",
+            "Choose retrieval or reranking tasks for it.",
+        )
     views = _views(request, model)
     if not searches:
         views = list(dict.fromkeys(view._replace(index="") for view in views))

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 
 import pytest
@@ -20,7 +21,7 @@ def data_dir(tmp_path_factory):
     return task_types.mirror(tmp_path_factory.mktemp("mirror"))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def sizes():
     """What both sides see alike: fewer repetitions than mteb's, for time's sake, and means as they are, not rounded."""
     from mteb._evaluators import retrieval_metrics
@@ -39,7 +40,7 @@ def sizes():
 @pytest.fixture(scope="session")
 def stored(models, data_dir, tmp_path_factory):
     """(shape, task type) -> (split, subset) -> scores in the store, after one command for all tasks and many models;
-    and (shape, task) -> why there are none."""
+    and (shape, task type) -> why there are none."""
     from leaderboard.store import Store
 
     home = tmp_path_factory.mktemp("home")
@@ -60,10 +61,14 @@ def stored(models, data_dir, tmp_path_factory):
             names = {recorded(shape.typed): name for name, shape in asked.items()}
             for id in store.runs()["id"].to_pylist():
                 run = store.run(id)
-                parts = found.setdefault((names[run.model.name], kind_of[run.task.name]), {})
+                parts = found.setdefault((names[run.model.name], kind_of[run.task.name.partition("@")[0]]), {})
                 parts[run.task.split, run.task.subset] = run.scores | {"main": run.main_score}
             for failure in store.failures().to_pylist():
-                refused[names[recorded(failure["model"])], kind_of[failure["task"]]] = failure["problem"]
+                refused[names[recorded(failure["model"])], kind_of[failure["task"].partition("@")[0]]] = failure[
+                    "problem"
+                ]
+            for model, task, reason in re.findall(r"^(\S+) skips (\S+): (.*)$", err, re.MULTILINE):
+                refused[names[model], kind_of[task]] = reason
     return found, refused
 
 

@@ -59,19 +59,38 @@ def backbones(folder: Path, tokenizer) -> dict[str, Path]:
 
 
 def dense(folder: Path, raw, *, normalise=False, similarity="cosine", prompts=None) -> Shape:
+    """Mean pooling, and a projection that makes random vectors differ; see `projection`."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
     modules = [Transformer(str(raw["BertModel"]), max_seq_length=64), Pooling(32, "mean")]
+    modules += [projection(modules)]
     modules += [Normalize()] if normalise else []
     model = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name=similarity, prompts=prompts)
     model.save(str(folder))
     return Shape(str(folder), lambda: SentenceTransformer(str(folder), device="cpu"))
 
 
+def projection(modules: list):
+    """32 -> 24 dimensions around the origin. All texts of a random BERT point the same way, and layer norms leave its
+    last dimension a sum of the others: near ties and least squares would then depend on the last bit of a vector."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense
+
+    torch.manual_seed(0)
+    made = Dense(32, 24, activation_function=torch.nn.Identity())
+    some = SentenceTransformer(modules=modules, device="cpu").encode(
+        [f"w{n} w{n + 1} w{n + 2}" for n in range(0, 90, 3)]
+    )
+    with torch.no_grad():
+        made.linear.bias.copy_(-made.linear.weight @ torch.as_tensor(some).mean(dim=0))
+    return made
+
+
 def truncated(folder: Path, raw, width: int) -> Shape:
-    """A cut of the output is a setting of sentence-transformers' constructor, which no folder keeps: a plug-in's file."""
+    """Cut by a setting of sentence-transformers' constructor, which no folder keeps: a plug-in's file."""
     from sentence_transformers import SentenceTransformer
 
     whole = dense(folder, raw).typed

@@ -13,7 +13,7 @@ TOPICS = 3
 
 
 class Kind(NamedTuple):
-    """A task of mteb with what its mirror holds: `write(folder, rng)`, for each subset, or once where there are none."""
+    """A task of mteb, and `write(folder, rng)`: what its mirror holds of each subset, or of the task without subsets."""
 
     task: str
     write: Callable[[Path, random.Random], None]
@@ -52,7 +52,7 @@ def mirror(folder: Path) -> Path:
 
 def sentence(rng: random.Random, topic: int | None = None) -> str:
     """A few words, most of them of the topic."""
-    own = range(200) if topic is None else range(topic * 20, topic * 20 + 30)
+    own = range(200) if topic is None else range(topic * 30, topic * 30 + 30)
     return " ".join(f"w{rng.choice(own)}" for _ in range(rng.randint(4, 12)))
 
 
@@ -77,7 +77,9 @@ def beir(splits: tuple[str, ...], *, candidates=False, instructions=False) -> Ca
             ]
             (folder / "qrels" / f"{split}.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
         if candidates:
-            ranked = ({"query-id": q["_id"], "corpus-ids": [f"d{n}" for n in rng.sample(range(40), 15)]} for q in queries)
+            ranked = (
+                {"query-id": q["_id"], "corpus-ids": [f"d{n}" for n in rng.sample(range(40), 15)]} for q in queries
+            )
             lines(folder / "top_ranked.jsonl", ranked)
 
     return write
@@ -149,7 +151,7 @@ def couple(rng: random.Random) -> tuple[str, str]:
     """A text and another that shares words with it, some more and some less."""
     first = sentence(rng).split()
     second = [word if rng.random() < 0.6 else f"w{rng.randrange(200)}" for word in first]
-    return " ".join(first), " ".join(second)
+    return " ".join(first), " ".join([*second, f"w{rng.randrange(200)}"])  # never the same: ties depend on the last bit
 
 
 def topical(rng: random.Random, number: int) -> Iterator[tuple[str, str]]:

@@ -12,13 +12,19 @@ SHAPES = (
 )  # fmt: skip
 RANKING = ("retrieval", "reranking", "instruction retrieval")
 
-# What mteb itself cannot do, or embedlab refuses: a reason each; there must be no score, and an error that says why.
-NO_VECTORS = "mteb: scores pairs, and its evaluators need one vector per text"
+# Where there must be no score but a reason, in these words. mteb evaluates no pair scorer where a vector per text is
+# needed ("does not support CrossEncoders", "... Search"), nor a cross-encoder without candidates; late interaction over
+# a whole corpus it can, while embedlab wants a first stage.
 NONE = {
-    **{(shape, kind): NO_VECTORS for shape in ("multi-vector", "cross") for kind in task_types.kinds()},
-    **{(shape, kind): "embedlab: reorders candidates only" for shape in ("multi-vector", "cross") for kind in RANKING},
+    (shape, kind): "reorders candidates" if kind in RANKING else "needs a vector per text"
+    for shape in ("multi-vector", "cross")
+    for kind in task_types.kinds()
+    if kind != "reranking"
 }
-del NONE["multi-vector", "reranking"], NONE["cross", "reranking"]
+# mteb's own scores move by up to 1e-6 with its batch size, since the last bits of vectors do; least squares of a
+# regression make more of them, and most of all where there are more terms than texts.
+TOLERANCE = {"abs": 2e-6}
+ILL_CONDITIONED = {"regression": {"rel": 1e-5}, ("sparse", "regression"): {"abs": 0.02}}
 
 
 def test_the_table_is_whole(models):
@@ -32,18 +38,19 @@ def test_scores(shape, kind, models, data_dir, stored, record_property):
     if reason := NONE.get((shape, kind)):
         record_property("oracle", (kind, shape, "-"))
         assert (shape, kind) not in found, reason
-        assert "encoder" in refused[shape, kind]
+        assert reason in refused[shape, kind]
         return
     record_property("oracle", (kind, shape, ""))
     assert (shape, kind) in found, refused.get((shape, kind))
     official = by_mteb(models[shape].load(), task_types.kinds()[kind].task, data_dir)
     ours = found[shape, kind]
     assert set(ours) == set(official)
+    tolerance = TOLERANCE | ILL_CONDITIONED.get(kind, {}) | ILL_CONDITIONED.get((shape, kind), {})
     compared = 0
     for part, scores in official.items():
-        for name, score in scores.items():
-            assert ours[part][name] == pytest.approx(score, abs=1e-6, nan_ok=True), (part, name)
-            compared += not math.isnan(score)
+        scores = {name: score for name, score in scores.items() if not math.isnan(score)}  # no number is not recorded
+        assert ours[part] == pytest.approx(scores, **tolerance), part
+        compared += len(scores)
     record_property("oracle", (kind, shape, str(compared)))
 
 
