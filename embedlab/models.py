@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +94,7 @@ def load(
     folder, revision = weights(card)
     settings = dict(card.settings)
     if card.method == "auto":
-        known = Remembered(
-            {"source": card.source, "revision": revision, "folder": str(folder), "mteb": version("mteb")}
-        )
+        known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
         found = known.get("method", lambda: recognise(folder))
         mteb = known.get("mteb", lambda: _known_to_mteb(card.source))
         card = replace(card, method=found, kind=kind_of(folder), **mteb)

@@ -7,6 +7,7 @@ prompt, what it hands to sentence-transformers are the settings.
 
 import copy
 import inspect
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -207,14 +208,15 @@ class _StandIn:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """mteb warns of what is not embedlab's to mend."""
-    import logging
-
-    logger = logging.getLogger("mteb")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    modules = ("abs_encoder", "instruct_wrapper", "sentence_transformer_wrapper")
+    loggers = [logging.getLogger(f"mteb.models.{module}") for module in modules]
+    before = [logger.disabled for logger in loggers]
     try:
+        for logger in loggers:
+            logger.disabled = True
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled

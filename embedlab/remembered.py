@@ -68,10 +68,10 @@ def _read(file: Path) -> dict[str, Any]:
 
 @cache
 def _code() -> dict[str, str]:
-    """The versions of the libraries that load models, and a digest of embedlab's own loaders."""
+    """The versions of the libraries that load models or know their prompts, and a digest of embedlab's own loaders."""
     digest = blake2b(digest_size=16)
     here = Path(__file__).parent
     for path in [*sorted(here.glob("*.py")), *sorted((here / "encoders").rglob("*.py"))]:
         digest.update(path.read_bytes())
-    libraries = {name: version(name) for name in ("torch", "transformers", "sentence-transformers")}
+    libraries = {name: version(name) for name in ("torch", "transformers", "sentence-transformers", "mteb")}
     return {**libraries, "embedlab": digest.hexdigest()}

@@ -1,7 +1,6 @@
 """Which prompt precedes a text: the card's words for the task, its instruction template, mteb's or the model's own."""
 
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 from embedlab import mteb_registry
@@ -40,7 +39,7 @@ def prompt_for(card: Card, own: dict[str, str], task_metadata, prompt_type) -> s
         return card.instruction.format(instruction=instruction_of(task_metadata, prompt_type))
     if card.registry:
         # Asking mteb imports torch, which a run with nothing to encode does without.
-        known = Remembered({"registry": card.registry, "own": own, "mteb": version("mteb")})
+        known = Remembered({"registry": card.registry, "own": own})
         question = f"{task_metadata.name} {task_metadata.type} {prompt_type} {task_metadata.prompt!r}"
         return known.get(question, lambda: mteb_registry.prompt(card.registry, own, task_metadata, prompt_type))
     # sentence-transformers fills in both roles, so that its default prompt is for texts without a role.
