@@ -12,7 +12,21 @@ import pytest
 import tiny
 import torch
 
-from embedlab.encoders import genc, gritlm, in_context, kalm, llm2vec, plain, pooling_and_attn, starbucks, stock
+from embedlab.encoders import (
+    echo,
+    genc,
+    gritlm,
+    in_context,
+    kalm,
+    lens,
+    lion,
+    llm2vec,
+    nv_embed,
+    plain,
+    pooling_and_attn,
+    starbucks,
+    stock,
+)
 from embedlab.encoders.matryoshka import encode_views
 from embedlab.encoders.splade import to_csr
 
@@ -39,6 +53,8 @@ def folder(tmp_path_factory):
 
     @cache
     def get(name: str) -> Path:
+        if name in ("lens", "nv-embed"):
+            return {"lens": tiny.write_lens, "nv-embed": tiny.write_nv_embed}[name](root / name)
         if not name.startswith("adapter"):
             return tiny.write(name, root / name)
         base = "llama3" if name == "adapter-llama3" else "mistral"
@@ -88,6 +104,23 @@ DENSE = [
      {"q_two": f"<instruct>{TASK}\n<query>"}, TEXTS),
     ("gritlm", lambda folder: gritlm.load(folder("mistral"), **CPU),
      {"d": "<|embed|>\n", "q": f"<|user|>\n{TASK}\n<|embed|>\n"}, SOME),
+    ("nv-embed", lambda folder: nv_embed.load(folder("nv-embed"), **CUT), {"d": None, "q": GIVEN["prompt"]}, TEXTS),
+    *[
+        ("echo", lambda folder, mode=mode: echo.load(folder("mistral"), pooling=mode, **CPU),
+         {f"d_{mode}": None, f"q_{mode}": TASK}, TEXTS)
+        for mode in ("mean", "last")
+    ],
+    ("lens", lambda folder: lens.load(folder("lens"), **CUT),
+     {"d": None, "q": f"<instruct>{TASK}\n<query>"}, TEXTS),
+    *[
+        ("lion", lambda folder, kind=kind: lion.load(folder("llama3"), kind=kind, **CPU), {kind: None}, TEXTS)
+        for kind in ("sparse", "dense")
+    ],
+    *[
+        ("mirror", lambda folder, mode=mode: plain.load(
+            folder("bert"), pooling=mode, max_length=50, pad=True, device="cpu"), {mode: None}, TEXTS)
+        for mode in ("cls", "mean")
+    ],
     ("trans-encoder", lambda folder: plain.load(folder("bert"), pooling="cls", max_length=32, device="cpu"),
      {"d": None}, TEXTS),
 ]  # fmt: skip
@@ -110,7 +143,8 @@ def compare(file: str, key: str, found: np.ndarray, batch_size: int) -> None:
 def test_vectors(folder, file, load, prompts, texts, batch_size):
     model = load(folder)
     for key, prompt in prompts.items():
-        compare(file, key, model.encode(texts, prompt=prompt, batch_size=batch_size), batch_size)
+        found = model.encode(texts, prompt=prompt, batch_size=batch_size)
+        compare(file, key, found if isinstance(found, np.ndarray) else to_csr(found).toarray(), batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [1, 21])

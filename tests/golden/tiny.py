@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -41,6 +41,7 @@ BERT_MARKS = {
 CHECKPOINTS = {
     "mistral": (MistralConfig, AutoModelForCausalLM, "mistral", LLAMA_MARKS, GROUPS | {"sliding_window": None}),
     "icl": (MistralConfig, AutoModel, "icl", LLAMA_MARKS, GROUPS | {"sliding_window": None}),
+    "lens": (MistralConfig, AutoModel, "lens", LLAMA_MARKS, GROUPS | {"sliding_window": None}),
     "llama3": (
         LlamaConfig, AutoModelForCausalLM, "llama3",
         {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>", "pad_token": "<|end_of_text|>"}, GROUPS,
@@ -79,6 +80,43 @@ def write(name: str, folder: Path, **changes) -> Path:
     tied = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
     shapes = {key: list(value.shape) for key, value in model.state_dict().items() if key not in tied}
     write_weights(folder, {key: tensor(key, shape) for key, shape in shapes.items() if "position_ids" not in key})
+    return folder
+
+
+def write_lens(folder: Path) -> Path:
+    """A backbone, and a head that scores 40 clusters as a pickled layer."""
+    head = torch.nn.Linear(SIZES["hidden_size"], 40, bias=False)
+    head.weight = torch.nn.Parameter(tensor("lm_head.weight", [40, SIZES["hidden_size"]]))
+    torch.save(head, write("lens", folder) / "lm_head.pth")
+    return folder
+
+
+def write_nv_embed(folder: Path) -> Path:
+    """A Mistral and a head of 4 latents, 2 heads of 32, under the keys of NV-Embed."""
+    write("mistral", folder)
+    text = json.loads((folder / "config.json").read_text()) | {"model_type": "bidir_mistral", "use_cache": False}
+    stored = load_file(folder / "model.safetensors")
+    weights = {
+        key.replace("model.", "embedding_model.", 1): value for key, value in stored.items() if key != "lm_head.weight"
+    }
+    head = {f"latent_attention_model.{key}": value for key, value in head_weights(layers=False).items()}
+    write_weights(folder, weights | head)
+    marks = LLAMA_MARKS | {"pad_token": "</s>"}
+    write_tokenizer("mistral", marks, folder)
+    size = SIZES["hidden_size"]
+    latent = {
+        "num_latents_value": 4,
+        "num_cross_heads": 2,
+        "hidden_dim": size,
+        "latent_dim": size,
+        "cross_dim_head": 32,
+    }
+    config = {
+        "model_type": "nvembed", "architectures": ["NVEmbedModel"], "hidden_size": size, "padding_side": "right",
+        "add_eos": True, "add_pad_token": True, "is_mask_instruction": True, "mask_type": "b",
+        "latent_attention_config": latent, "text_config": text,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 
@@ -158,6 +196,8 @@ def write_all(folder: Path) -> None:
         if layers is not None:
             write_head(folder / name, layers=layers)
     write_adapter(folder / "adapter-llama3", folder / "llama3")
+    write_lens(folder / "lens")
+    write_nv_embed(folder / "nv-embed")
 
 
 if __name__ == "__main__":

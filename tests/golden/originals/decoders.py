@@ -6,7 +6,7 @@ from importlib import import_module
 
 import numpy as np
 import torch
-from base import CHECKPOINTS, LENGTH, MAKERS, SOURCES, TASK, TEXTS, batches, from_file, maker, stub, use
+from base import CHECKPOINTS, LENGTH, MAKERS, PROMPT, SOURCES, TASK, TEXTS, batches, from_file, maker, stub, use
 
 # --- Pooling and Attention ------------------------------------------------------------------------------------------
 
@@ -226,3 +226,109 @@ def gritlm() -> dict:
 
     texts = [text for text in TEXTS if text]  # an empty text leaves nothing to pool there: NaN
     return batches(encode("<|embed|>\n"), "d", texts) | batches(encode(f"<|user|>\n{TASK}\n<|embed|>\n"), "q", texts)
+
+
+# --- NV-Embed, Echo, LENS, Lion -------------------------------------------------------------------------------------
+
+
+@maker
+def nv_embed() -> dict:
+    use("nv")
+    from nv_embed_v2.configuration_nvembed import NVEmbedConfig
+    from nv_embed_v2.modeling_nvembed import NVEmbedModel
+    from safetensors.torch import load_file
+
+    config = NVEmbedConfig.from_pretrained(CHECKPOINTS / "nv-embed")
+    config.text_config._name_or_path = str(CHECKPOINTS / "nv-embed")  # where it takes its tokenizer from
+    config.text_config._attn_implementation = "eager"
+    for part in (config, config.latent_attention_config):
+        part._attn_implementation_internal = None  # set by a constructor that it does not call
+    model = NVEmbedModel(config).eval()
+    model.load_state_dict(load_file(CHECKPOINTS / "nv-embed/model.safetensors"))
+
+    def encode(instruction):
+        return lambda texts: model.encode(texts, instruction=instruction, max_length=LENGTH)
+
+    return batches(encode(""), "d") | batches(encode(PROMPT), "q")
+
+
+@maker
+def echo() -> dict:
+    use("echo")
+    from echo_embeddings import EchoEmbeddingsMistral, EchoParser, EchoPooling
+    from transformers import AutoTokenizer
+
+    templates = {
+        "query": "<s>Instruct:{!%%prompt%%,}\nQuery:{!%%text%%}\nQuery again:{%%text%%}{</s>}",
+        "document": "<s>Document:{!%%text%%}\nDocument again:{%%text%%}{</s>}",
+    }
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINTS / "mistral")
+    tokenizer._tokenizer.post_processor = no_marks()  # add_bos_token=False of the published tokenizer's class
+    parser = EchoParser(tokenizer, templates, max_length=LENGTH)
+    model = EchoEmbeddingsMistral.from_pretrained(CHECKPOINTS / "mistral", attn_implementation="eager").eval()
+    found = {}
+    for strategy in ("mean", "last"):
+        pool = EchoPooling(strategy)
+        for form in ("document", "query"):
+
+            def encode(texts, form=form, pool=pool):
+                rows = parser([(form, {"prompt": TASK, "text": text}) for text in texts])
+                with torch.no_grad():
+                    return pool(model(rows))["sentence_embedding"]
+
+            found |= batches(encode, f"{form[0]}_{strategy}")
+    return found
+
+
+def no_marks():
+    from tokenizers.processors import TemplateProcessing
+
+    return TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+
+
+@maker
+def lens() -> dict:
+    use("lens/finetune", "lens/eval")
+    import model as code
+    from bidirectional_mistral import MistralBiForCausalLM
+    from transformers import AutoTokenizer
+
+    head = torch.load(CHECKPOINTS / "lens/lm_head.pth", weights_only=False)
+    backbone = MistralBiForCausalLM.from_pretrained(CHECKPOINTS / "lens", attn_implementation="eager").eval()
+    backbone.lm_head = head
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINTS / "lens", padding_side="left")
+    model = object.__new__(code.LENSModel)  # its constructor merges the adapters that the released weights have merged
+    vars(model).update(
+        model=backbone, tokenizer=tokenizer, device=torch.device("cpu"), suffix="</s>", normalize_embeddings=True,
+        pooling_method="max-pooling", query_instruction_for_retrieval=TASK,
+    )  # fmt: skip
+
+    def encode(function):
+        return lambda texts: function(list(texts), batch_size=21, max_length=LENGTH)
+
+    return batches(encode(model.encode_queries), "q") | batches(encode(model.encode_corpus), "d")
+
+
+@maker
+def lion() -> dict:
+    """The encode functions of both model classes; a sparse one has the head's logits, both all tokens."""
+    use("lion")
+    code = from_file("lion/scaling_retriever/modeling/bidirectional_llama.py", "scaling_retriever.modeling")
+    retriever = import_module("scaling_retriever.modeling.llm_encoder")
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINTS / "llama3", padding_side="left")
+    found = {}
+    for name, kind, own in (
+        ("sparse", code.LlamaBiForMNTP, retriever.LlamaBiSparse), ("dense", code.LlamaBiModel, retriever.LlamaBiDense),
+    ):  # fmt: skip
+        base = kind.from_pretrained(CHECKPOINTS / "llama3", attn_implementation="eager").eval()
+        model = own(base)
+
+        def encode(texts, model=model):
+            batch = tokenizer(texts, padding=True, truncation=True, max_length=LENGTH, return_tensors="pt")
+            with torch.no_grad():
+                return model.encode(**batch)
+
+        found |= batches(encode, name)
+    return found

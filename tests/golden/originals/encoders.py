@@ -1,7 +1,7 @@
 """Originals whose backbone is a BERT."""
 
 import torch
-from base import CHECKPOINTS, LENGTH, TEXTS, batches, maker, use
+from base import CHECKPOINTS, LENGTH, TEXTS, batches, maker, stub, use
 
 
 @maker
@@ -122,3 +122,20 @@ def ese() -> dict:
                 lambda texts, m=model, s=size: m.encode(texts, embedding_size=s), f"{pooling}_{layer}_{size}"
             )
     return found
+
+
+@maker
+def mirror() -> dict:
+    use("mirror")
+    stub("pytorch_metric_learning", miners=None, losses=None, distances=None)
+    from src.mirror_bert import MirrorBERT
+
+    model = MirrorBERT()
+    model.load_model(str(CHECKPOINTS / "bert"), max_length=50, use_cuda=False)
+    torch.Tensor.cuda = lambda tensor: tensor  # it asks for a GPU at every batch
+    model.encoder.eval()
+    return {
+        key: value
+        for mode in ("cls", "mean")
+        for key, value in batches(lambda texts, m=mode: model.get_embeddings(texts, agg_mode=m), mode).items()
+    }
