@@ -12,7 +12,7 @@ import retrievers
 from embedlab import composed, expressions, models
 from embedlab.errors import UserError
 from embedlab.evaluation.prompts import prompts_for_search
-from embedlab.tasks.beir import json_lines
+from embedlab.tasks import beir
 from retrievers.encoded import index_for
 from retrievers.rerank import Rerank
 from retrievers.texts import Document
@@ -40,24 +40,27 @@ class _Watched(retrievers.Encoder):
 def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
     """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl; further fields are kept.
 
+    They come by descending id, as an evaluation holds them: no answer depends on the order of the file's lines.
+
     Raises:
         UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes twice (file:line).
     """
-    file = path / "corpus.jsonl" if path.is_dir() else path
-    if not file.is_file():
+    file = beir.corpus_file(path) if path.is_dir() else path
+    if not file or not file.is_file():
         raise UserError(f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself.")
     documents: dict[str, Document] = {}
-    for place, row in json_lines(file):
-        id, title, text = row.get("_id"), row.get("title") or "", row.get("text")
-        if id in (None, "") or not isinstance(text, str) or not isinstance(title, str):
-            raise UserError(f"{place} has no _id or no text.", _LINE)
-        if str(id) in documents:
-            raise UserError(f"{place} gives the id {str(id)!r} a second time.", "Ids are unique within a file.")
+    for place, row in beir.json_lines(file):
+        id, title, text = beir.id_of(row, "_id", place), row.get("title") or "", row.get("text")
+        if not isinstance(text, str) or not isinstance(title, str):
+            raise UserError(f"{place} has no text.", _LINE)
+        if id in documents:
+            raise UserError(f"{place} gives the id {id!r} a second time.", "Ids are unique within a file.")
         further = {name: value for name, value in row.items() if name not in ("_id", "title", "text") and value}
-        documents[str(id)] = {"title": title, "text": text, **further}
+        documents[id] = {"title": title, "text": text, **further}
     if not documents:
         raise UserError(f"{file} holds no documents.", _LINE)
-    return list(documents), list(documents.values())
+    ids = sorted(documents, reverse=True)
+    return ids, [documents[id] for id in ids]
 
 
 def build(

@@ -15,6 +15,7 @@ from embedlab.evaluation.lexical import search_texts
 from embedlab.evaluation.mteb_encoder import MtebEncoder
 from embedlab.evaluation.retrieval_data import retrieval_data, told
 from embedlab.evaluation.views import View, cross
+from embedlab.tasks import recorded_name
 from embedlab.tasks.fresh import fresh
 
 
@@ -38,13 +39,16 @@ def evaluate_task(
     views = _views(request, model)
     if not searches:
         views = list(dict.fromkeys(view._replace(index="") for view in views))
+    if getattr(task, "unofficial", False):
+        here, name = task.sources[0], task.metadata.name
+        reporter.say(f"{here} does not hold MTEB's data of {name}: its scores are recorded as {recorded_name(task)}.")
     copies = {view: fresh(task) for view in views}  # what a view sees does not depend on the others
     if model.card.kind != "dense" and not request.full:
         reporter.say(f"{model.name} is seen in full: --layers, --dims and --precision are for dense models.")
     for split in task.eval_splits:
         for subsets in _together(task):
             part = split if subsets == ["default"] else f"{split}, {', '.join(subsets)}"
-            reporter.say(f"{model.name} on {task.metadata.name} ({part})")
+            reporter.say(f"{model.name} on {recorded_name(task)} ({part})")
             if searches:
                 parts = _retrieval(request, model, encoder, copies, split, *subsets, reporter)
             else:

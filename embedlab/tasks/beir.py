@@ -24,7 +24,12 @@ _QRELS = (".tsv", ".csv", ".trec", ".qrels")
 
 def is_folder(path: Path) -> bool:
     """Whether `path` looks like a BEIR folder."""
-    return _file(path, "corpus.jsonl") is not None
+    return corpus_file(path) is not None
+
+
+def corpus_file(folder: Path) -> Path | None:
+    """The file of the documents; None where there is none."""
+    return _file(folder, "corpus.jsonl")
 
 
 def splits(folder: Path) -> list[str]:
@@ -143,7 +148,7 @@ def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """id -> its texts; `text` must be there, other fields default to ""."""
     found = {}
     for place, row in json_lines(path):
-        key = _id(row, "_id", place)
+        key = id_of(row, "_id", place)
         if "text" not in row:
             raise UserError(f'{place} has no "text".', _LINE)
         texts = {name: row.get(name) or "" for name in fields}
@@ -159,8 +164,12 @@ def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
 _LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
 
 
-def _id(row: dict, name: str, place: str, hint: str = _LINE) -> str:
-    """The id in a line: a string, or a whole number as its digits."""
+def id_of(row: dict, name: str, place: str, hint: str = _LINE) -> str:
+    """The id in a line, its `name`: a string, or a whole number as its digits.
+
+    Raises:
+        UserError: there is none, or it is empty, null, a list or the like.
+    """
     if name not in row:
         raise UserError(f'{place} has no "{name}".', hint)
     value = row[name]
@@ -194,7 +203,7 @@ def _top_ranked(path: Path, queries: dict, corpus: dict) -> dict[str, list[str]]
     hint = 'A line reads {"query-id": "q1", "corpus-ids": ["d1", "d2"]}.'
     ranked: dict[str, list[str]] = {}
     for place, row in json_lines(path):
-        query, documents = _id(row, "query-id", place, hint), row.get("corpus-ids")
+        query, documents = id_of(row, "query-id", place, hint), row.get("corpus-ids")
         if not isinstance(documents, list) or not all(isinstance(document, str | int) for document in documents):
             raise UserError(f"{place} has no list of ids as corpus-ids.", hint)
         if query in ranked:

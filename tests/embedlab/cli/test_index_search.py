@@ -80,8 +80,9 @@ def test_errors_are_one_message(arguments, words, corpus, tmp_path, embedlab, mo
     ("line", "words"),
     [
         ('{"_id": "a", "text": "again"}', "corpus.jsonl:4 gives the id 'a' a second time"),
-        ('{"_id": "", "text": "x"}', "corpus.jsonl:4 has no _id or no text"),
-        ('{"_id": "d"}', "corpus.jsonl:4 has no _id or no text"),
+        ('{"_id": "", "text": "x"}', 'corpus.jsonl:4: "_id" is "", which is no id'),
+        ('{"_id": ["d"], "text": "x"}', 'corpus.jsonl:4: "_id" is ["d"], which is no id'),
+        ('{"_id": "d"}', "corpus.jsonl:4 has no text"),
         ('{"_id": "d", "text"', "corpus.jsonl:4 is not JSON"),
     ],
 )

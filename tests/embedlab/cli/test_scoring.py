@@ -1,6 +1,7 @@
 """`embedlab eval` on folders as the world has them: scores follow from the content, by trec_eval's and mteb's rules."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -164,3 +165,20 @@ def test_judgements_of_documents_that_are_not_there_count_as_not_found(cli, home
     theirs = mteb.evaluate(encoder, tasks.load(again), cache=None, show_progress_bar=False)[0].scores["test"][0]
     for name in ("ndcg_at_10", "recall_at_100", "map_at_1000"):
         assert run["scores"][name] == pytest.approx(theirs[name], abs=6e-6)
+
+
+def test_a_mirror_with_other_data_is_no_mteb_task(cli, home, tmp_path, tiny_folder):
+    """Its score does not reach what is ranked, exported or found under MTEB's name."""
+    words = np.random.default_rng(0).choice(WORDS, (40, 2, 3))
+    table = "".join(f"{n % 6}\t{' '.join(a)}\t{' '.join(b)}\n" for n, (a, b) in enumerate(words))
+    (tmp_path / "STS12.tsv").write_text("score\tsentence1\tsentence2\n" + table)
+    (run,), told = runs(cli, "--model", tiny_folder, "--task", "STS12", "--data-dir", tmp_path)
+    assert re.fullmatch("STS12@[0-9a-f]{8}", run["task"])
+    assert f"does not hold MTEB's data of STS12: its scores are recorded as {run['task']}" in told
+    code, _, err = cli("leaderboard", "--task", "STS12")
+    assert code == 2 and run["task"] in err
+    assert cli("leaderboard", "--task", run["task"])[0] == 0
+    assert cli("export", tmp_path / "out", "--format", "mteb")[0] == 0
+    (file,) = (path for path in (tmp_path / "out").rglob("*.json") if path.name != "model_meta.json")
+    assert json.loads(file.read_text())["task_name"] == run["task"]
+    assert len(json.loads(file.read_text())["dataset_revision"]) == 64
