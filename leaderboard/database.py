@@ -3,11 +3,17 @@
 DuckDB lets one process write or several read, never both, and refuses rather than waits. So a lock file serves as a
 turnstile. A writer keeps it from opening to closing; a reader only while it opens. Readers thus run in parallel, a
 waiting writer lets no new reader in, and neither waits longer than the other's current transaction.
+
+Reading never writes: a store of an older schema is read from a copy that is brought up to date; the first write brings
+the store itself up to date. A store may come from anybody: files are opened without access to anything but
+themselves, without extensions, and with nothing but our own tables and views in them.
 """
 
 import random
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -20,7 +26,14 @@ SCHEMA = Path(__file__).parent / "schema"
 # DuckDB's words for "someone else has it open": another process, or this process in the other mode.
 _BUSY = ("Could not set lock on file", "different configuration than existing connections")
 # Errors of the disk and the file; DuckDB's other errors are ours to mend and keep their traceback.
-_ENVIRONMENT = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException)
+_ENVIRONMENT = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.TransactionException)
+# What a view, a macro or a statement inside a file could reach otherwise: other files, the network, native code.
+_CLOSED = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_unsigned_extensions": "false",
+}
 
 
 def schema_version() -> int:
@@ -34,6 +47,8 @@ class Database:
     def __init__(self, path: Path, timeout: float):
         self.path = path
         self.timeout = timeout
+        self._checked: int | None = None  # the inode of the file whose tables were looked at
+        self._copy: tuple[tuple, tempfile.TemporaryDirectory, Database] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -55,12 +70,37 @@ class Database:
                 if self._version(connection) == schema_version():
                     yield connection
                     return
-            with self.writing() as connection:  # brings an older schema up to date
+                newer = self._upgraded_copy()
+            with newer.reading() as connection:
                 yield connection
 
+    def _upgraded_copy(self) -> "Database":
+        """A copy of an older store, brought up to date; the same one until the store changes.
+
+        Call it while the store is open for reading: no one writes then.
+        """
+        state = tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in self._files() if f.exists())
+        if self._copy is None or self._copy[0] != state:
+            scratch = tempfile.TemporaryDirectory(prefix="embedlab-older-store-")
+            copy = Database(Path(scratch.name) / self.path.name, self.timeout)
+            for file, twin in zip(self._files(), copy._files(), strict=True):
+                if file.exists():
+                    shutil.copyfile(file, twin)
+            with copy.writing():
+                pass
+            self._copy = (state, scratch, copy)
+        return self._copy[2]
+
+    def _files(self) -> list[Path]:
+        """The file, and DuckDB's log of what is not in it yet."""
+        return [self.path, self.path.with_name(self.path.name + ".wal")]
+
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self, other: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection inside one transaction: committed at the end, rolled back on any error.
+
+        Args:
+            other: another DuckDB file that the transaction may attach.
 
         Raises:
             LeaderboardError: as `reading`, or the folder cannot be written, or the disk is full. Nothing is changed.
@@ -71,7 +111,7 @@ class Database:
             with self._turnstile(deadline, read_only=False):
                 if not self.path.exists():
                     self._create()
-                with self._connect(deadline, read_only=False) as connection:
+                with self._connect(deadline, read_only=False, other=other) as connection:
                     version = self._version(connection)
                     connection.begin()
                     try:
@@ -84,7 +124,10 @@ class Database:
 
     def _turnstile(self, deadline: float, read_only: bool):
         # Readers ask more often: a person waits for them, and they keep it only while they open.
-        lock = FileLock(f"{self.path}.lock", poll_interval=0.001 if read_only else 0.01)
+        file = Path(f"{self.path}.lock")
+        if read_only and not file.exists():  # no writer has been here; DuckDB's own lock guards against a first one
+            return nullcontext()
+        lock = FileLock(file, poll_interval=0.001 if read_only else 0.01)
         try:
             return lock.acquire(timeout=max(0, deadline - time.monotonic()))
         except Timeout:
@@ -94,11 +137,12 @@ class Database:
                 return nullcontext()
             raise
 
-    def _connect(self, deadline: float, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _connect(self, deadline: float, read_only: bool, other: Path | None = None) -> duckdb.DuckDBPyConnection:
+        self._refuse_foreign()
         pause = 0.002
         while True:
             try:
-                return duckdb.connect(str(self.path), read_only=read_only)
+                return _open(self.path, read_only, [other] if other else [])
             except duckdb.Error as error:
                 if not any(words in str(error) for words in _BUSY):
                     raise
@@ -106,6 +150,20 @@ class Database:
                     raise self._held(_holder(str(error))) from None
             time.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, 0.1)
+
+    def _refuse_foreign(self) -> None:
+        """Refuse what is no DuckDB file, before DuckDB looks for an extension that might read it."""
+        with self.path.open("rb") as file:
+            start = file.read(16)
+        if not start:
+            raise self._foreign("an empty file, no results store")
+        if start.startswith(b"SQLite format 3"):
+            raise self._foreign("a SQLite file, no results store")
+        if start[8:12] != b"DUCK":
+            raise self._foreign("no results store")
+
+    def _foreign(self, kind: str) -> LeaderboardError:
+        return LeaderboardError(f"{self.path} is {kind}.", "Restore it from a copy, or choose another file with --db.")
 
     def _held(self, holder: str) -> LeaderboardError:
         return LeaderboardError(
@@ -116,11 +174,18 @@ class Database:
     def _create(self) -> None:
         """Make the file whole under another name first: a process killed here leaves no half store behind."""
         new = self.path.with_name(self.path.name + ".new")
-        for leftover in (new, Path(f"{new}.wal"), Path(f"{self.path}.wal")):
+        leftovers = (new, Path(f"{new}.wal"), Path(f"{self.path}.wal"))
+        for leftover in leftovers:
             leftover.unlink(missing_ok=True)
-        with duckdb.connect(str(new)) as connection:
-            _migrate(connection, 0)
-        new.replace(self.path)
+        try:
+            with _open(new) as connection:
+                _migrate(connection, 0)
+                connection.execute("CHECKPOINT")  # closing does so too, but says nothing where the disk is full
+            new.replace(self.path)
+        except BaseException:
+            for leftover in leftovers:
+                leftover.unlink(missing_ok=True)
+            raise
 
     def _version(self, connection: duckdb.DuckDBPyConnection) -> int:
         try:
@@ -134,7 +199,22 @@ class Database:
                 f"{self.path} was written by a newer embedlab (schema {version}; this one knows {schema_version()}).",
                 "Type: pip install --upgrade embedlab",
             )
+        inode = self.path.stat().st_ino if self.path.exists() else None
+        if inode is None or inode != self._checked:
+            self._check_tables(connection, version)
+            self._checked = inode
         return version
+
+    def _check_tables(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
+        """Refuse a file in which something else stands in the place of a table or a view of ours, or beside them."""
+        with duckdb.connect(":memory:") as pattern:
+            _migrate(pattern, 0, version)
+            wanted, found = _objects(pattern), _objects(connection)
+        if wrong := sorted(name for name, what in found.items() if wanted.get(name) != what):
+            raise LeaderboardError(
+                f"{self.path} is no results store of ours: {wrong[0]!r} in it is a {found[wrong[0]][0]} of its own.",
+                "Do not use it if you do not know where it comes from; choose another file with --db.",
+            )
 
     @contextmanager
     def explained(self, verb: str) -> Iterator[None]:
@@ -149,10 +229,7 @@ class Database:
         except duckdb.Error as error:
             message = str(error)
             if "not a valid DuckDB database file" in message or "Corrupt database file" in message:
-                raise LeaderboardError(
-                    f"{self.path} is corrupt, or no results store.",
-                    "Restore it from a copy, or choose another file with --db.",
-                ) from error
+                raise self._foreign("damaged: a DuckDB file that was cut short or changed") from error
             if isinstance(error, _ENVIRONMENT) or type(error) is duckdb.Error:
                 raise LeaderboardError(
                     f"{self.path} cannot be {verb}: {message.splitlines()[0]}",
@@ -161,8 +238,37 @@ class Database:
             raise
 
 
-def _migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
-    for number in range(version + 1, schema_version() + 1):
+def _open(path: Path, read_only: bool = False, others: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
+    """The file, and `others` to attach, closed to everything else."""
+    connection = duckdb.connect(str(path), read_only=read_only, config=_CLOSED)
+    allowed = [str(file) for other in others for file in (other, other.with_name(other.name + ".wal"))]
+    try:
+        connection.execute("SET allowed_paths = ?", [allowed])
+        connection.execute("SET enable_external_access = false")
+    except duckdb.Error:
+        # Set by another connection of this process to the same file, which shares its settings.
+        if connection.execute("SELECT current_setting('enable_external_access')").fetchone()[0]:
+            connection.close()
+            raise
+    return connection
+
+
+_OBJECTS = {
+    "table": "SELECT table_name, '' FROM duckdb_tables() WHERE database_name = current_database() AND NOT temporary",
+    "view": "SELECT view_name, sql FROM duckdb_views() WHERE database_name = current_database() AND NOT internal",
+    "macro": "SELECT function_name, '' FROM duckdb_functions() WHERE NOT internal",
+}
+
+
+def _objects(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
+    """What the file holds under each name: its kind, and what a view says."""
+    return {
+        name: (kind, says) for kind, query in _OBJECTS.items() for name, says in connection.execute(query).fetchall()
+    }
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, version: int, last: int | None = None) -> None:
+    for number in range(version + 1, (last or schema_version()) + 1):
         connection.execute((SCHEMA / f"{number}.sql").read_text(encoding="utf-8"))
         connection.execute("UPDATE meta SET schema_version = ?", [number])
 

@@ -12,6 +12,8 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,9 +75,9 @@ class Files:
 
     def read_ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking:
         """A run's ranking, or that of some of its queries; `document_ids` holds the ranked documents only."""
-        table = pq.read_table(
-            self.ranking_path(run_id), filters=None if query_ids is None else pc.field("query").isin(query_ids)
-        )
+        chosen = None if query_ids is None else pc.field("query").isin(query_ids)
+        with _readable(self.ranking_path(run_id)) as path:
+            table = pq.read_table(path, filters=chosen)
         kept = table.schema.metadata
         queries = json.loads(kept[b"queries"])
         if query_ids is not None:
@@ -131,8 +133,26 @@ class Files:
 
 
 def _parts(folder: Path, name: str) -> pa.Table:
-    tables = [pq.read_table(part) for part in sorted(folder.glob(f"{name}-*.parquet"))]
+    tables = []
+    for part in sorted(folder.glob(f"{name}-*.parquet")):
+        with _readable(part) as path:
+            tables.append(pq.read_table(path))
     return pa.concat_tables([_TEXT_TABLES[name].empty_table(), *tables])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """A file to read; that it is not there, or damaged, becomes one error."""
+    try:
+        yield path
+    except FileNotFoundError:
+        raise LeaderboardError(
+            f"The file {path} is not there.", f"Copy the folder {path.parents[1]} beside the store again."
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        raise LeaderboardError(
+            f"The file {path} is damaged: {str(error).splitlines()[0]}", "Restore it from a copy, or evaluate again."
+        ) from error
 
 
 def _write(table: pa.Table, path: Path) -> Path:

@@ -41,11 +41,9 @@ def merge(store: Store, path: Path) -> Merged:
             found = connection.execute("SELECT id, has_ranking FROM runs").fetchall()
             tasks = connection.execute("SELECT name, type, split, subset, revision FROM tasks").fetchall()
         known = set(store.query("SELECT id FROM runs")["id"].to_pylist())
-        rankings = {
-            id: store.files.copy_ranking(id, other.files.ranking_path(id))
-            for id, ranked in found
-            if ranked and id not in known
-        }
+        ranked = [id for id, has_ranking in found if has_ranking and id not in known]
+        _check_files(other, ranked)
+        rankings = {id: store.files.copy_ranking(id, other.files.ranking_path(id)) for id in ranked}
         try:
             return _insert(store, copy, rankings, [(task, other.texts(task)) for task in (Task(*row) for row in tasks)])
         finally:
@@ -53,8 +51,18 @@ def merge(store: Store, path: Path) -> Merged:
                 passing.unlink(missing_ok=True)
 
 
+def _check_files(other: Store, ranked: list[str]) -> None:
+    """Refuse a store that was copied without its folder of files."""
+    lacking = [id for id in ranked if not other.files.ranking_path(id).is_file()]
+    if lacking:
+        raise LeaderboardError(
+            f"{other.path} lacks the rankings of {len(lacking)} of its runs, which lie in {other.files.root}.",
+            f"Copy the folder {other.files.root.name} to the place beside it as well.",
+        )
+
+
 def _insert(store: Store, copy: Path, rankings: dict[str, Path], texts: list) -> Merged:
-    with store.database.writing() as connection:
+    with store.database.writing(copy) as connection:
         connection.execute(f"ATTACH '{str(copy).replace(chr(39), chr(39) * 2)}' AS other (READ_ONLY)")
         connection.execute("CREATE TEMP TABLE fresh AS SELECT id FROM other.runs WHERE id NOT IN (SELECT id FROM runs)")
         fresh = {id for (id,) in connection.execute("SELECT id FROM fresh").fetchall()}

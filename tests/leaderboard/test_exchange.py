@@ -1,6 +1,8 @@
 """Merge, export, import: what goes out comes back the same."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.csv
@@ -47,7 +49,7 @@ def test_merge_names_what_is_wrong(tmp_path, store, make_run):
     with pytest.raises(LeaderboardError, match="the store itself"):
         merge(store, store.path)
     (tmp_path / "bad.duckdb").write_bytes(b"no database" * 1000)
-    with pytest.raises(LeaderboardError, match="corrupt"):
+    with pytest.raises(LeaderboardError, match="is no results store"):
         merge(store, tmp_path / "bad.duckdb")
     assert store.runs().num_rows == 1
 
@@ -110,3 +112,23 @@ def test_an_unknown_format_or_filter_is_named(tmp_path, store):
     assert "parquet" in caught.value.hint
     with pytest.raises(LeaderboardError, match="colour"):
         export(store, tmp_path, "csv", colour="red")
+
+
+def test_a_store_without_its_folder_of_files_is_named(store, make_run, tmp_path):
+    import numpy as np
+
+    from leaderboard.records import Ranking
+
+    ranking = Ranking(["q1"], ["d1"], np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32))
+    run = replace(make_run(1), ranking=ranking)
+    store.add(run)
+    alone = tmp_path / "alone.duckdb"
+    shutil.copyfile(store.path, alone)
+    before, mine = alone.read_bytes(), Store(tmp_path / "mine.duckdb")
+    with pytest.raises(LeaderboardError, match=r"alone.duckdb lacks the rankings of 1 of its runs") as caught:
+        merge(mine, alone)
+    assert "alone.files" in caught.value.hint and alone.read_bytes() == before and not mine.path.exists()
+    assert Store(alone).ranking(run.id) is None
+    store.files.ranking_path(run.id).write_bytes(b"PAR1 cut")
+    with pytest.raises(LeaderboardError, match="is damaged"):
+        store.ranking(run.id)

@@ -215,8 +215,15 @@ def test_an_older_schema_is_brought_up_to_date(store, make_run, tmp_path, monkey
     number = database.schema_version() + 1
     (newer / f"{number}.sql").write_text("ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT 'none';")
     monkeypatch.setattr(database, "SCHEMA", newer)
-    assert store.query("SELECT note FROM runs")["note"].to_pylist() == ["none"]
-    assert store.query("SELECT schema_version AS v FROM meta")["v"].to_pylist() == [number]
+    before = store.path.read_bytes()
+    for _ in range(2):  # read from a copy that is brought up to date; the store itself stays as it is
+        assert store.query("SELECT note FROM runs")["note"].to_pylist() == ["none"]
+        assert store.query("SELECT schema_version AS v FROM meta")["v"].to_pylist() == [number]
+    assert store.path.read_bytes() == before
+    store.add(make_run(2))  # the first write brings it up to date
+    with duckdb.connect(str(store.path), read_only=True) as connection:
+        assert connection.execute("SELECT schema_version FROM meta").fetchall() == [(number,)]
+    assert store.query("SELECT note FROM runs")["note"].to_pylist() == ["none", "none"]
     (newer / f"{number + 1}.sql").write_text(
         "ALTER TABLE runs ADD COLUMN more VARCHAR; SELECT no_such_column FROM runs;"
     )
@@ -227,11 +234,72 @@ def test_an_older_schema_is_brought_up_to_date(store, make_run, tmp_path, monkey
         assert "more" not in connection.execute("SELECT * FROM runs").fetchdf().columns
 
 
+def test_an_older_store_is_read_where_nothing_can_be_written(store, make_run, tmp_path, monkeypatch):
+    store.add(make_run(1))
+    Path(f"{store.path}.lock").unlink()
+    newer = tmp_path / "schema"
+    shutil.copytree(database.SCHEMA, newer)
+    (newer / f"{database.schema_version() + 1}.sql").write_text("ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT 'x';")
+    monkeypatch.setattr(database, "SCHEMA", newer)
+    there = sorted(store.path.parent.iterdir())
+    assert Store(store.path).query("SELECT note FROM runs")["note"].to_pylist() == ["x"]
+    assert sorted(store.path.parent.iterdir()) == there  # no lock either
+
+
+HOSTILE = {
+    "a view over another file": "DROP VIEW results; CREATE VIEW results AS SELECT content FROM read_text('{secret}')",
+    "a view posing as a table": "DROP TABLE failures; CREATE VIEW failures AS FROM read_text('{secret}')",
+    "a table beside ours": "CREATE TABLE more (x VARCHAR)",
+    "a macro": "CREATE MACRO count_them(x) AS (SELECT content FROM read_text('{secret}'))",
+    "our view, changed": "DROP VIEW results; CREATE VIEW results AS SELECT * FROM runs",
+}
+
+
+@pytest.mark.parametrize("trick", HOSTILE)
+def test_a_store_with_anything_but_our_tables_is_refused(trick, store, make_run, tmp_path):
+    from leaderboard.merging import merge
+
+    (tmp_path / "secret").write_text("the user's secret")
+    store.add(make_run(1))
+    with duckdb.connect(str(store.path)) as connection:
+        connection.execute(HOSTILE[trick].format(secret=tmp_path / "secret"))
+    mine = Store(tmp_path / "mine.duckdb")
+    for action in (Store(store.path).runs, lambda: Store(store.path).add(make_run(2)), lambda: merge(mine, store.path)):
+        with pytest.raises(LeaderboardError, match="is no results store of ours"):
+            action()
+    assert not mine.path.exists() or b"secret" not in mine.path.read_bytes()
+
+
+def test_a_store_is_closed_to_everything_but_itself(store, make_run, tmp_path):
+    store.add(make_run(1))
+    (tmp_path / "secret").write_text("the user's secret")
+    for statement in (
+        f"SELECT * FROM read_text('{tmp_path / 'secret'}')", f"SELECT * FROM '{tmp_path / 'secret'}'",
+        f"ATTACH '{tmp_path / 'other.duckdb'}'", "INSTALL httpfs", "SET enable_external_access = true",
+    ):  # fmt: skip
+        with pytest.raises((duckdb.Error, LeaderboardError)):
+            store.query(statement)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (b"SQLite format 3\0" + bytes(100), "a SQLite file"),
+        (b"no database" * 99, "no results"),
+    ],
+)
+def test_each_kind_of_foreign_file_gets_its_own_message(store, content, words):
+    store.path.write_bytes(content)
+    with pytest.raises(LeaderboardError, match=words):
+        store.runs()
+
+
 @pytest.mark.parametrize("content", [b"", b"no database" * 1000])
 def test_a_file_that_is_no_database_is_refused_untouched(store, make_run, content):
     store.path.write_bytes(content)
     for action in (store.runs, lambda: store.add(make_run(1))):
-        with pytest.raises(LeaderboardError, match="corrupt, or no results store"):
+        with pytest.raises(LeaderboardError, match="no results store"):
             action()
     assert store.path.read_bytes() == content
 
@@ -241,7 +309,7 @@ def test_a_damaged_store_is_refused(store, make_run):
     content = bytearray(store.path.read_bytes())
     content[12288:20000] = bytes(20000 - 12288)
     store.path.write_bytes(content)
-    with pytest.raises(LeaderboardError, match="corrupt, or no results store"):
+    with pytest.raises(LeaderboardError, match="is damaged: a DuckDB file that was cut short or changed"):
         store.runs()
     assert store.path.read_bytes() == content
 
