@@ -6,11 +6,13 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
+from leaderboard.csv_text import defused
+
 
 def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
     """Three download buttons for the table that `frame` makes."""
     makers = {
-        "CSV": ("csv", "text/csv", lambda: frame().to_csv(index=False)),
+        "CSV": ("csv", "text/csv", lambda: csv(frame())),
         "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: _parquet(frame())),
         "LaTeX": ("tex", "application/x-tex", lambda: latex(frame())),
     }
@@ -20,6 +22,11 @@ def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
                 form, make, f"{name}.{ending}", kind, key=f"download-{name}-{ending}",
                 icon=":material/download:", on_click="ignore", help=f"The table with all its columns as {form}",
             )  # fmt: skip
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """CSV in which no text is a formula to a spreadsheet."""
+    return frame.map(lambda cell: defused(cell) if isinstance(cell, str) else cell).to_csv(index=False)
 
 
 def latex(frame: pd.DataFrame) -> str:

@@ -8,12 +8,13 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from leaderboard import mteb_export, trec_export
+from leaderboard.csv_text import defused_table
 from leaderboard.errors import LeaderboardError
 from leaderboard.store import Store
 
 _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     "parquet": pyarrow.parquet.write_table,
-    "csv": pyarrow.csv.write_csv,
+    "csv": lambda table, path: pyarrow.csv.write_csv(defused_table(table), path),
 }
 FORMATS = (*_WRITERS, "mteb", "trec")
 

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -132,3 +133,11 @@ def test_a_store_without_its_folder_of_files_is_named(store, make_run, tmp_path)
     store.files.ranking_path(run.id).write_bytes(b"PAR1 cut")
     with pytest.raises(LeaderboardError, match="is damaged"):
         store.ranking(run.id)
+
+
+def test_no_text_of_an_exported_csv_is_a_formula(store, make_run, tmp_path):
+    run = make_run(1)
+    store.add(replace(run, model=replace(run.model, name="=HYPERLINK(1)")))
+    export(store, tmp_path / "out", "csv")
+    table = pyarrow.csv.read_csv(tmp_path / "out/runs.csv")
+    assert table["model"].to_pylist() == ["'=HYPERLINK(1)"] and pa.types.is_floating(table["main_score"].type)
