@@ -53,9 +53,12 @@ def pick_tasks(key: str = "") -> Parts:
     return reading.hashable(wanted)
 
 
-def run_link(label: str) -> str:
-    """The page Run at a view's label, with the tasks that are chosen now: they decide how a view is told apart."""
+def run_link(label: str, task: str = "") -> str:
+    """The page Run at a view's label, with `task`, or the tasks that are chosen now: they decide how views are told
+    apart."""
     chosen = {key: st.query_params.get_all(key) for key in ("benchmark", "types", "tasks") if key in st.query_params}
+    if task:
+        chosen["tasks"] = [task]
     return link("run", **chosen, view=label)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from app.settings import Benchmarks, settings
-from leaderboard import aggregates, alignment, comparison, grids, newest, standings, views
+from leaderboard import aggregates, alignment, comparison, costs, grids, newest, standings, views
 from leaderboard.records import Run, Task, Texts
 from leaderboard.store import Store
 
@@ -118,6 +118,17 @@ def all_views(parts: Parts) -> views.Views:
 @st.cache_resource(max_entries=8, show_spinner="Reading results ...")
 def _views(db: str, stamp: tuple, parts: Parts, known: int) -> views.Views:
     return views.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
+
+
+def measured_costs(parts: Parts) -> list[str]:
+    """The costs that were measured on any of these tasks, and the number of parameters where it is known."""
+    return _measured_costs(settings().db, stamp(), parts, _benchmark_stamp())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _measured_costs(db: str, stamp: tuple, parts: Parts, known: int) -> list[str]:
+    named = set(costs.by_run(store(), all_views(parts))["name"])
+    return sorted(named | {cost for row in ranked(parts, "mean", True, "none").rows for cost in row.costs})
 
 
 def scored_by_query(chosen: views.Views) -> pd.Series:

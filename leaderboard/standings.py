@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from leaderboard import newest, ranking
+from leaderboard import costs, newest, ranking
 from leaderboard.alignment import has_per_query, per_query
-from leaderboard.costs import combine, lower_is_better
 from leaderboard.errors import LeaderboardError
 from leaderboard.groups import letters, pairwise_p_values
 from leaderboard.intervals import OVER, interval, rank_interval, resampled_means
@@ -140,8 +139,12 @@ def rank_views(
     names, known = views.scores.columns.tolist(), newest.model_details(store)
     details = [known.get(key, {}) for key in zip(table["model"], table["revision"], strict=True)]
     table["zero_shot"] = [ranking.zero_shot(of_model.get("training_datasets"), names) for of_model in details]
-    rows = _rows(table, views.scores, details, _costs(store, views))
-    notes = [*_notes(views, complete, incomplete), *([note] if note else [])]
+    measured = costs.by_run(store, views)
+    combined = costs.combine(measured)
+    rows = _rows(table, views.scores, details, combined)
+    placed = table.index[table["place"].notna()]
+    said = costs.notes(measured[measured["view"].isin(placed)], combined)
+    notes = [*_notes(views, complete, incomplete), *said, *([note] if note else [])]
     return Standings(rows, names, sort, used, level, notes)
 
 
@@ -159,10 +162,13 @@ def front(standings: Standings, cost: str) -> list[bool]:
     """
     measured = sorted({name for row in standings.rows for name in row.costs})
     if cost not in measured:
-        raise LeaderboardError(f"No run measured {cost!r}.", f"Measured: {', '.join(measured) or 'nothing'}.")
+        raise LeaderboardError(
+            f"No model has {cost!r} on all of these tasks.",
+            f"Measured on all: {', '.join(measured) or 'nothing'}. Choose tasks on which it was measured: --task.",
+        )
     means = [float("nan") if row.mean is None else row.mean for row in standings.rows]
-    costs = [row.costs.get(cost, float("nan")) for row in standings.rows]
-    return ranking.pareto(means, costs, lower_is_better=lower_is_better(cost)).tolist()
+    spent = [row.costs.get(cost, float("nan")) for row in standings.rows]
+    return ranking.pareto(means, spent, lower_is_better=costs.lower_is_better(cost)).tolist()
 
 
 def _uncertainty(store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
@@ -203,15 +209,8 @@ def _by_query(store, views: Views) -> list[list]:
     return [list(parts.values()) for parts in per_query(store, views, views.scores.columns.tolist()).values()]
 
 
-def _costs(store, views: Views) -> dict[int, dict[str, float]]:
-    costs = views.runs[["view", "run_id"]].merge(newest.costs(store), on="run_id")
-    if costs.empty:
-        return {}
-    return {view: costs.dropna().to_dict() for view, costs in combine(costs).iterrows()}
-
-
-def _with_size(known: dict, costs: dict[str, float]) -> dict[str, float]:
-    return {"parameters": float(known["parameters"]), **costs} if known.get("parameters") else costs
+def _with_size(known: dict, spent: dict[str, float]) -> dict[str, float]:
+    return {"parameters": float(known["parameters"]), **spent} if known.get("parameters") else spent
 
 
 def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
@@ -235,7 +234,7 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
 _WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
 
 
-def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], costs: dict[int, dict]) -> list[Row]:
+def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], spent: dict[int, dict]) -> list[Row]:
     """Column by column: value by value would take longer than all statistics."""
     plain = {name: _values(table[name], int if name in _WHOLE else None) for name in table}
     plain["group"] = [group or "" for group in plain["group"]]
@@ -244,7 +243,7 @@ def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], costs:
         {task: score for task, score in zip(tasks, values, strict=True) if score == score}  # not NaN
         for values in scores.to_numpy().tolist()
     ]
-    plain["costs"] = [_with_size(known, costs.get(view, {})) for view, known in zip(table.index, details, strict=True)]
+    plain["costs"] = [_with_size(known, spent.get(view, {})) for view, known in zip(table.index, details, strict=True)]
     return [Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)]
 
 

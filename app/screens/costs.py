@@ -16,6 +16,7 @@ from leaderboard.standings import Standings
 _LATENCIES = {"latency_p50_ms": "p50", "latency_p95_ms": "p95", "latency_p99_ms": "p99"}
 _BARS = 30
 _ROW = alt.Y("label:N", sort=None, axis=None)
+_MEAN = "Mean"
 _NAMED = 12  # points of the front whose names fit into the plot
 
 
@@ -23,10 +24,8 @@ def page() -> None:
     """The page."""
     controls.require_results()
     parts = controls.pick_tasks()
-    standings = reading.ranked(parts, "mean", over="none")
-    if all(row.place is None for row in standings.rows):
-        standings = reading.ranked(parts, "mean", incomplete=True, over="none")
-    known = sorted({cost for row in standings.rows for cost in row.costs})
+    standings = _over(parts, _MEAN)
+    known = reading.measured_costs(parts)
     if not known:
         controls.empty("No cost has been measured on these tasks; imported results have none.", controls.EVALUATE)
         return
@@ -36,24 +35,26 @@ def page() -> None:
     cost = names[
         left.selectbox("Cost", list(names), list(names.values()).index(preferred), key="cost", bind=controls.URL)
     ]
-    scores = ["Mean", *standings.tasks]
-    score = middle.selectbox("Score", scores, _fullest(standings, cost, scores), key="score", bind=controls.URL)
+    scores = [_MEAN, *standings.tasks]
+    score = middle.selectbox("Score", scores, _fullest(parts, cost, scores), key="score", bind=controls.URL)
     logarithmic = right.toggle("Logarithmic cost", value=True, key="log", bind=controls.URL)
-    points = _points(standings, cost, score)
+    standings = _over(parts, score)
+    points = _points(standings, cost)
     if points.empty:
         controls.empty(f"No model has both {score} and {controls.name_of(cost)}.", controls.EVALUATE)
         return
     points["front"] = pareto(points["score"], points["cost"], lower_is_better=lower_is_better(cost))
-    points["address"] = [controls.run_link(label) for label in points["model"]]
+    task = "" if score == _MEAN else score
+    points["address"] = [controls.run_link(label, task) for label in points["model"]]
     _plot(points, cost, score, logarithmic)
-    if score == "Mean":
+    if standings.notes:
         st.caption(plain(" ".join(standings.notes)))
     best = points[points["front"]].sort_values("score", ascending=False)
     st.subheader("The Pareto front")
     st.caption("Of these models none is beaten in score without a higher cost.")
     table(
         [
-            Column("Model", [Link(label, controls.run_link(label)) for label in best["model"]]),
+            Column("Model", [Link(label, controls.run_link(label, task)) for label in best["model"]]),
             Column(score, best["score"].tolist(), best="max"),
             Column(controls.name_of(cost), best["cost"].tolist(), digits=2,
                    best="min" if lower_is_better(cost) else "max"),
@@ -64,16 +65,22 @@ def page() -> None:
     _speeds(standings)
 
 
-def _fullest(standings: Standings, cost: str, scores: list[str]) -> int:
+def _over(parts: reading.Parts, score: str) -> Standings:
+    """The standings over all tasks for the mean, over one task for its score: its costs are then those of that task."""
+    parts = parts if score == _MEAN else tuple(part for part in parts if part[0] == score)
+    standings = reading.ranked(parts, "mean", over="none")
+    if all(row.place is None for row in standings.rows):
+        standings = reading.ranked(parts, "mean", incomplete=True, over="none")
+    return standings
+
+
+def _fullest(parts: reading.Parts, cost: str, scores: list[str]) -> int:
     """The first score by which two models can be compared: few may have the mean over all tasks."""
-    return next((at for at, score in enumerate(scores) if len(_points(standings, cost, score)) > 1), 0)
+    return next((at for at, score in enumerate(scores) if len(_points(_over(parts, score), cost)) > 1), 0)
 
 
-def _points(standings: Standings, cost: str, score: str) -> pd.DataFrame:
-    rows = [
-        (row.label, row.kind, row.mean if score == "Mean" else row.scores.get(score), row.costs.get(cost))
-        for row in standings.rows
-    ]
+def _points(standings: Standings, cost: str) -> pd.DataFrame:
+    rows = [(row.label, row.kind, row.mean, row.costs.get(cost)) for row in standings.rows]
     return pd.DataFrame(rows, columns=["model", "kind", "score", "cost"]).dropna()
 
 

@@ -5,7 +5,7 @@ normalise inside every layer, so that is the state after layer n itself. Pre-nor
 keep their final norm when cut, so it is the final norm of that state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -46,13 +46,20 @@ def layers_of(model: SentenceTransformer) -> nn.ModuleList:
     return _backbone(model).layers
 
 
-def layer_outputs(model: SentenceTransformer, features: dict, layers: Sequence[int]) -> torch.Tensor:
+def layer_outputs(
+    model: SentenceTransformer,
+    features: dict,
+    layers: Sequence[int],
+    *,
+    after_backbone: Callable[[], None] | None = None,
+) -> torch.Tensor:
     """The sentence embeddings of the model cut after each of `layers`, from one forward pass.
 
     Args:
         model: any SentenceTransformer whose backbone's last state is what its pooling reads.
         features: what `model.preprocess` returned, on the model's device; left as it was.
         layers: layer numbers, from 1 (the first) to `number_of_layers(model)`; in any order.
+        after_backbone: called when the backbone has run, before anything is pooled.
 
     Returns:
         `[len(layers), batch, dim]`, each slice equal to `truncate(model, n)`'s own output.
@@ -74,6 +81,8 @@ def layer_outputs(model: SentenceTransformer, features: dict, layers: Sequence[i
         raise _undefined("its pooling reads several layers")
     if not torch.equal(backbone.norm(states[len(backbone.layers)]), features.get("token_embeddings", torch.empty(0))):
         raise _undefined("it changes the states after its last layer")
+    if after_backbone:
+        after_backbone()
     return torch.stack([_pool(modules[backbone.position + 1 :], features, backbone.norm(states[n])) for n in layers])
 
 

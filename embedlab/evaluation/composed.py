@@ -10,7 +10,8 @@ import numpy as np
 
 from embedlab.composed import ComposedModel, index_of
 from embedlab.evaluation import lexical, retrieval
-from embedlab.evaluation.encode import Cost, Encoder
+from embedlab.evaluation.cost import Cost
+from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.views import View, shape
 from embedlab.expressions import Leaf

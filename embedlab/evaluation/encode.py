@@ -8,57 +8,18 @@ While the model works, one thread tokenises what comes next.
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
 
 from embedlab.errors import UserError
 from embedlab.evaluation.address import text_keys
+from embedlab.evaluation.cost import Cost, LayerCost
 from embedlab.evaluation.options import EncodingOptions
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.vector_store import Space, Vectors
 from embedlab.hardware import devices
 from embedlab.models import LoadedModel
-
-
-@dataclass
-class Cost:
-    """What encoding took: all texts asked for when they were encoded, and what had to be done now."""
-
-    texts: int = 0
-    tokens: int = 0
-    truncated: int = 0  # texts that fill the model's maximum length
-    measured_seconds: float = 0.0  # for all texts, whenever they were encoded
-    seconds: float = 0.0  # now
-    encoded_texts: int = 0
-    encoded_tokens: int = 0
-    padded_tokens: int = 0  # went through the model now, padding included
-    kernels: str = ""  # how linear layers ran: packed, compiled or plain
-    workers: int = 0  # copies of the model at work now; 0 where every vector was there
-    batch_tokens: int = 0  # tokens of a batch now, after any halving; 0 as above
-    first_inputs: list[str] = field(default_factory=list)
-    first_tokens: list[list[str]] = field(default_factory=list)
-
-    def add(self, other: "Cost") -> None:
-        for name, value in vars(other).items():
-            mine = getattr(self, name)
-            said = name in ("kernels", "workers", "batch_tokens")  # as they were when something was encoded last
-            setattr(self, name, (value or mine) if said else mine + value)
-
-    def named(self) -> dict[str, float]:
-        """The costs under the names that the leaderboard knows; `encoded_now_*` is what this run still had to do."""
-        seconds, texts = max(self.measured_seconds, 1e-9), max(self.texts, 1)
-        return {
-            "encode_seconds": self.measured_seconds,
-            "texts_per_second": self.texts / seconds,
-            "tokens_per_second": self.tokens / seconds,
-            "tokens_per_text": self.tokens / texts,
-            "truncated_share": self.truncated / texts,
-            "encoded_now_seconds": self.seconds,
-            "encoded_now_texts": self.encoded_texts,
-            **({"padding_share": 1 - self.encoded_tokens / self.padded_tokens} if self.padded_tokens else {}),
-        }
 
 
 class Encoder:
@@ -140,7 +101,7 @@ class Encoder:
             layers: layer numbers from 1; the last layer is the same as None.
 
         Returns:
-            layer -> `Vectors` in the order of `texts`, and what it cost.
+            layer -> `Vectors` in the order of `texts`, and what it cost: all layers, and each alone (`Cost.of`).
 
         Raises:
             UserError: memory does not suffice for a single text, or the disk is full.
@@ -162,13 +123,15 @@ class Encoder:
                 for text, key, space in zip(texts[:1], keys[:1], spaces.values(), strict=False)
             ],
         )
+        now: dict[int | None, float] = {}
         if wanted:
             lacking = {layer: missing[layer] for layer in wanted}
-            self._fill(texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
+            now = self._fill(texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
         vectors = {layer: spaces[own].vectors(keys) for layer, own in asked.items()}
+        cost.by_layer = {layer: LayerCost(*vectors[layer].seconds(), now.get(own, 0.0)) for layer, own in asked.items()}
         first = next(iter(vectors.values()))
         tokens = first.tokens()
-        cost.tokens, cost.measured_seconds = int(tokens.sum()), first.seconds()
+        cost.tokens, cost.measured_seconds = int(tokens.sum()), first.seconds().all
         cost.truncated = int((tokens >= self.max_length).sum()) if self.max_length else 0
         return vectors, cost
 
@@ -176,7 +139,8 @@ class Encoder:
         """The last layer under its other name, None, so that both share one space."""
         return None if layer is not None and layer == self.depth else layer
 
-    def _fill(self, texts, keys, missing: dict, prompt, role, spaces: dict[int | None, Space], cost: Cost) -> None:
+    def _fill(self, texts, keys, missing: dict, prompt, role, spaces: dict[int | None, Space], cost: Cost) -> dict:
+        """Encode what is missing; returns the seconds of each layer alone."""
         lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
         _, first = np.unique(keys[lacking], return_index=True)
         lengths = np.array([len(texts[i]) for i in lacking[first]])
@@ -190,7 +154,7 @@ class Encoder:
 
         refuse_own_encode(self.model.encoder, self.model.name)
         depth = None if None in spaces else max(spaces)
-        start = time.perf_counter()
+        start, alone = time.perf_counter(), dict.fromkeys(spaces, 0.0)
         if self._workers is None or self._workers[0] != depth:
             self._workers = depth, self._copies(depth)
         pool = self._workers[1]
@@ -217,11 +181,20 @@ class Encoder:
                 began, seconds = now, now - began
                 for layer, vectors in shard.vectors.items():
                     fresh = missing[layer][shard.part]
-                    spaces[layer].add(keys[shard.part][fresh], shard.tokens[fresh], vectors[fresh], seconds)
+                    share = shard.times.share(layer) * shard.tokens[fresh].sum() / max(shard.tokens.sum(), 1)
+                    alone[layer] += seconds * share
+                    spaces[layer].add(
+                        keys[shard.part][fresh],
+                        shard.tokens[fresh],
+                        vectors[fresh],
+                        seconds * share,
+                        derived=len(spaces) > 1,
+                    )
                 cost.encoded_texts += len(shard.part)
                 cost.encoded_tokens += int(shard.tokens.sum())
                 cost.padded_tokens += shard.padded
         cost.seconds, cost.batch_tokens = cost.seconds + time.perf_counter() - start, self.batch_tokens
+        return alone
 
     def _copies(self, depth: int | None):
         from embedlab.evaluation.workers import Workers

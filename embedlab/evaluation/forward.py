@@ -1,5 +1,6 @@
 """One batch through a model: the vectors after each layer that is asked for, as the model's own `encode` has them."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from sentence_transformers.util import select_max_active_dims, truncate_embeddin
 
 from embedlab.encoders.layers import layer_outputs, number_of_layers
 from embedlab.errors import UserError
+from embedlab.evaluation.cost import LayerTimes
 
 _ENCODE = ("encode", "encode_query", "encode_document", "_inference")
 
@@ -23,6 +25,7 @@ def vectors_of(
     role: str = "text",
     store_dtype: str = "float32",
     sparse: bool = False,
+    times: LayerTimes | None = None,
 ) -> dict[int | None, np.ndarray | csr_matrix]:
     """Layer -> vectors `[B, d]` of one batch; None is the model's own output.
 
@@ -31,7 +34,9 @@ def vectors_of(
         role: "query", "document" or "text", told to the modules that ask for it.
         store_dtype: dtype of dense vectors.
         sparse: give CSR matrices.
+        times: told where the time of several layers went.
     """
+    began = time.perf_counter()
     features = {
         name: value.to(encoder.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
         for name, value in features.items()
@@ -40,10 +45,15 @@ def vectors_of(
     if not inner:
         return {None: _rows(encoder, forward(encoder, features, role), store_dtype, sparse)}
     numbers = [*inner, *([number_of_layers(encoder)] if None in layers else [])]
-    blocks = layer_outputs(encoder, features, numbers)
-    return {
+    marks: list[float] = []
+    blocks = layer_outputs(encoder, features, numbers, after_backbone=lambda: marks.append(time.perf_counter()))
+    found = {
         layer: _rows(encoder, block, store_dtype, sparse) for layer, block in zip([*inner, None], blocks, strict=False)
     }
+    if times is not None:
+        heads = time.perf_counter() - marks[0]
+        times.add(LayerTimes(marks[0] - began, heads, number_of_layers(encoder), len(numbers)))
+    return found
 
 
 def forward(encoder, features: dict, role: str = "text") -> torch.Tensor:

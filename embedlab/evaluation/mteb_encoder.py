@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from embedlab.evaluation.encode import Cost, Encoder
+from embedlab.evaluation.cost import Cost
+from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.prompts import prompt_for
 from embedlab.evaluation.views import Quantiser, View, shape
 

@@ -10,17 +10,20 @@ import torch
 from scipy.sparse import csr_matrix, vstack
 
 from embedlab.evaluation import batches, kernels
+from embedlab.evaluation.cost import LayerTimes
 from embedlab.evaluation.forward import vectors_of
 from embedlab.evaluation.workers import Workers
 
 
 class Encoded(NamedTuple):
-    """A shard that went through the model: `part` are its texts' positions, `padded` the tokens with padding."""
+    """A shard that went through the model: `part` are its texts' positions, `padded` the tokens with padding, `times`
+    where the time went."""
 
     part: np.ndarray
     tokens: np.ndarray
     padded: int
     vectors: dict[int | None, np.ndarray | csr_matrix]
+    times: LayerTimes
 
 
 class Pass:
@@ -74,30 +77,36 @@ class Pass:
 
     def _collect(self, part: np.ndarray, tokens: np.ndarray, cut: list[np.ndarray], futures: list[Future]) -> Encoded:
         blocks: dict = {layer: [] for layer in self._layers}
+        times = LayerTimes()
         for batch, future in zip(cut, futures, strict=True):
-            for layer, block in future.result().items():
+            vectors, spent = future.result()
+            times.add(spent)
+            for layer, block in vectors.items():
                 blocks[layer].append(block)
             self._advance(part[batch], int(tokens[batch].sum()))
         back = np.argsort(np.concatenate(cut))
         padded = sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
-        return Encoded(part, tokens, padded, {layer: self._stack(rows)[back] for layer, rows in blocks.items()})
+        vectors = {layer: self._stack(rows)[back] for layer, rows in blocks.items()}
+        return Encoded(part, tokens, padded, vectors, times)
 
     def _batch(self, encoder, part: np.ndarray, tokens: np.ndarray, features: dict, batch: np.ndarray, budget: int):
-        """Layer -> vectors of one batch; in smaller pieces where memory does not suffice."""
+        """Layer -> vectors of one batch, and where the time went; in smaller pieces where memory does not suffice."""
+        times = LayerTimes()
         try:
             rows = batches.select(features, batch, int(tokens[batch[0]])) or self._features_of(part[batch])
             if unpadding := kernels.unpadding(encoder):
                 rows = batches.flatten(rows, unpadding._flatten_position_offset)
-            return vectors_of(
-                encoder, rows, self._layers, role=self._role, store_dtype=self._store_dtype, sparse=self._sparse
-            )
+            kept = {"store_dtype": self._store_dtype, "sparse": self._sparse, "times": times}
+            return vectors_of(encoder, rows, self._layers, role=self._role, **kept), times
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             budget = self._out_of_memory(error, len(batch), budget)
         pieces = [
             self._batch(encoder, part, tokens, features, batch[piece], budget)
             for piece in batches.batches(tokens[batch], budget)
         ]
-        return {layer: self._stack([piece[layer] for piece in pieces]) for layer in self._layers}
+        for _, spent in pieces:
+            times.add(spent)
+        return {layer: self._stack([vectors[layer] for vectors, _ in pieces]) for layer in self._layers}, times
 
     def _stack(self, rows: list) -> np.ndarray | csr_matrix:
         return vstack(rows, format="csr") if self._sparse else np.concatenate(rows)

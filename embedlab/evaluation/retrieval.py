@@ -9,7 +9,8 @@ import numpy as np
 
 from embedlab.errors import UserError
 from embedlab.evaluation import scorer
-from embedlab.evaluation.encode import Cost, Encoder
+from embedlab.evaluation.cost import Cost
+from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.mteb_scores import official_scores
 from embedlab.evaluation.prompts import prompt_for
 from embedlab.evaluation.retrieval_data import RetrievalData

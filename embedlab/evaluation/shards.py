@@ -11,16 +11,23 @@ from scipy.sparse import csr_matrix
 
 
 class Shard(NamedTuple):
-    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum), `seconds` is what it took."""
+    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum), `seconds` is what it took, or
+    what was `derived` of a pass through several layers."""
 
     name: str
     rows: int
     files: dict[str, tuple[int, str]]
     seconds: float
+    derived: bool = False
 
 
 def write(
-    folder: Path, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix, seconds: float
+    folder: Path,
+    keys: np.ndarray,
+    tokens: np.ndarray,
+    vectors: np.ndarray | csr_matrix,
+    seconds: float,
+    derived: bool = False,
 ) -> Shard:
     """Write a shard's files, flushed to disk; nothing refers to them until a manifest does."""
     name = uuid.uuid4().hex
@@ -42,7 +49,7 @@ def write(
             file.flush()
             os.fsync(file.fileno())
         files[part] = (path.stat().st_size, checksum(path))
-    return Shard(name, len(keys), files, seconds)
+    return Shard(name, len(keys), files, seconds, derived)
 
 
 def checksum(path: Path) -> str:

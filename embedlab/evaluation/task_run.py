@@ -130,6 +130,7 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
             rows, scores, spent = retrieval.search_vectors(
                 view, queries, documents, data, similarity=model.card.similarity, k=k, reporter=reporter
             )
+        cost = extra["cost"].of(view.layer) if extra else None
         started = time.perf_counter()
         kind = model.card.kind
         result = retrieval.score(copies[view], data, rows, scores, split=split, subset=subset, depth=depth, kind=kind)
@@ -141,13 +142,13 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
             )
         phases = {
             "read texts": reading,
-            "encode": extra["cost"].seconds if extra else 0.0,
+            "encode": cost.seconds if cost else 0.0,
             "index": spent.get("index_seconds", 0.0),
             "search": spent["search_seconds"],
             "score": time.perf_counter() - started,
         }
-        costs = {**(extra["cost"].named() if extra else {}), **spent}
-        yield subset, view, {**result, **extra, "costs": costs, "phases": phases}
+        costs = {**(cost.named() if cost else {}), **spent}
+        yield subset, view, {**result, **extra, "cost": cost, "costs": costs, "phases": phases}
 
 
 def _by_mteb(encoder: Encoder, copies: dict, split, subsets: list[str]) -> Iterator[tuple[str, View, dict]]:
@@ -161,6 +162,7 @@ def _by_mteb(encoder: Encoder, copies: dict, split, subsets: list[str]) -> Itera
         started = time.perf_counter()
         found = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
         seconds = time.perf_counter() - started
+        cost = seen.cost.of(view.layer)
         for subset in subsets:
             plain = {
                 name: float(value)
@@ -172,9 +174,9 @@ def _by_mteb(encoder: Encoder, copies: dict, split, subsets: list[str]) -> Itera
                 view,
                 {
                     "scores": plain,
-                    "costs": seen.cost.named(),
-                    "cost": seen.cost,
+                    "costs": cost.named(),
+                    "cost": cost,
                     "prompts": seen.prompts,
-                    "phases": {"encode": seen.cost.seconds, "score": seconds - seen.cost.seconds},
+                    "phases": {"encode": cost.seconds, "score": seconds - seen.cost.seconds},
                 },
             )

@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -61,10 +62,19 @@ class Space:
         """Which of the keys (dtype V16) have a vector here: bool `[n]`."""
         return self._find(keys) >= 0
 
-    def add(self, keys: np.ndarray, tokens: np.ndarray, vectors: np.ndarray | csr_matrix, seconds: float) -> None:
+    def add(
+        self,
+        keys: np.ndarray,
+        tokens: np.ndarray,
+        vectors: np.ndarray | csr_matrix,
+        seconds: float,
+        *,
+        derived: bool = False,
+    ) -> None:
         """Append a shard, all of it or nothing: keys V16 `[n]`, tokens per text `[n]`, vectors `[n, d]`.
 
-        `seconds` is what encoding it took; it stays with the vectors, so that a later run can state their cost.
+        `seconds` is what encoding it took; it stays with the vectors, so that a later run can state their cost, and
+        whether it was `derived` of a pass through several layers.
 
         Raises:
             UserError: the disk is full or the folder cannot be written.
@@ -72,7 +82,7 @@ class Space:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "lock"):  # around the files too: prune must not take them for orphans
-                shard = shards.write(self.folder, keys, tokens, vectors, seconds)
+                shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
                 manifest = _manifest(self.folder)
                 _replace(self.folder, self.ingredients, [*manifest["shards"], shard])
         except OSError as error:
@@ -123,6 +133,13 @@ class Space:
             kept = [other for other in _manifest(self.folder)["shards"] if other.name != shard.name]
             _replace(self.folder, self.ingredients, kept)
         shards.remove(self.folder, shard.name)
+
+
+class Seconds(NamedTuple):
+    """All that was spent, and the part of it that was not measured but derived of a pass through several layers."""
+
+    all: float
+    derived: float
 
 
 class Vectors:
@@ -178,15 +195,17 @@ class Vectors:
             counts[rows] = shards.read(self._folder, self._shards[number], "tokens")[self._place[rows, 1]]
         return counts
 
-    def seconds(self) -> float:
+    def seconds(self) -> "Seconds":
         """What encoding these texts took when it was done: each shard's time, shared out by tokens."""
-        total, counts = 0.0, self.tokens()
+        total, derived, counts = 0.0, 0.0, self.tokens()
         for number in np.unique(self._place[:, 0]):
             rows = self._place[:, 0] == number
             _, distinct = np.unique(self._place[rows, 1], return_index=True)  # a text that comes twice was encoded once
             of_shard = int(np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64))
-            total += self._shards[number].seconds * counts[rows][distinct].sum() / max(of_shard, 1)
-        return float(total)
+            shard = self._shards[number]
+            spent = float(shard.seconds * counts[rows][distinct].sum() / max(of_shard, 1))
+            total, derived = total + spent, derived + spent * shard.derived
+        return Seconds(total, derived)
 
     def _csr(self, number: int) -> csr_matrix:
         data, indices, indptr = (
@@ -246,8 +265,8 @@ def _manifest(folder: Path) -> dict:
         )
         return {"ingredients": {}, "shards": []}
     manifest["shards"] = [
-        Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, seconds)
-        for name, rows, files, seconds in manifest["shards"]
+        Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, *spent)
+        for name, rows, files, *spent in manifest["shards"]
     ]
     return manifest
 

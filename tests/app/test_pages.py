@@ -6,6 +6,8 @@ import duckdb
 import pytest
 
 from leaderboard.database import schema_version
+from leaderboard.records import Model, Run, Task
+from leaderboard.rows import tables as run_tables
 from leaderboard.store import Store
 from tests.app import sample
 
@@ -134,3 +136,23 @@ def test_the_whole_app_runs(open_app, sample_db):
     page = open_app(sample_db)
     assert not page.exception and not page.error
     assert page.title[0].value == "Leaderboard"
+
+
+def test_the_cost_of_a_task_is_shown_beside_its_score_and_none_of_fewer_tasks(show, tmp_path):
+    """A model that was timed on one task of two is on the front of that task, not on that of the mean."""
+    runs = []
+    for model, score, seconds in (
+        ("small", 0.5, (10.0, 30.0)),
+        ("huge", 0.6, (5.0, None)),
+        ("base", 0.55, (20.0, 40.0)),
+    ):
+        for task, spent in zip(("A", "B"), seconds, strict=True):
+            costs = {"evaluation_seconds": spent} if spent else {}
+            runs.append(Run(Model(model), Task(task, "STS"), score, {}, costs=costs, source="mteb"))
+    Store(tmp_path / "r.duckdb").add_tables(run_tables(runs))
+    page = show("costs", db=tmp_path / "r.duckdb", cost="evaluation (s)")
+    assert not page.exception
+    assert rows(page) == ["base", "small"] and "60.00" in tables(page)
+    assert "1 view was not measured on all tasks" in said(page)
+    page = show("costs", db=tmp_path / "r.duckdb", cost="evaluation (s)", score="A")
+    assert rows(page) == ["huge"] and "5.00" in tables(page)

@@ -176,7 +176,7 @@ def test_pareto_front_of_measured_costs(store):
     store.add(retrieval("good", "SciFact", 0.2, costs={"texts_per_second": 10.0, "encode_seconds": 1.0}))
     standings = rank(store, ["SciFact"])
     assert dict(zip([row.model for row in standings.rows], front(standings, "texts_per_second"), strict=True))["good"]
-    with pytest.raises(LeaderboardError, match="No run measured 'watts'") as caught:
+    with pytest.raises(LeaderboardError, match="No model has 'watts'") as caught:
         front(standings, "watts")
     assert "texts_per_second" in caught.value.hint
 
