@@ -69,7 +69,7 @@ def build(
     documents: list[Document],
     spec: str = "",
     *,
-    instruction: str = INSTRUCTION,
+    instruction: str = "",
     advance: Callable[[float], None] = lambda count: None,
     **how,
 ) -> retrievers.Retriever:
@@ -79,19 +79,24 @@ def build(
         model: a model's name, or an expression (`embedlab.expressions`).
         spec: a factory string of `retrievers`; by default "torch" for dense models, "sparse" for sparse ones, and
             "lucene" for bm25. In a composition it serves the leaves that it fits.
-        instruction: what fills the query template of models that have one.
+        instruction: what fills the query template of models that have one; `INSTRUCTION` by default.
         advance: called with the number of documents done since the last call.
         how: goes to `models.load`: device, dtype, trust_remote_code.
+
+    Raises:
+        UserError: a model is unknown, or there is an instruction and no model has a place for it.
     """
     tree = expressions.parse(model) if expressions.is_composed(model) else expressions.Leaf(model, spec)
     parts, leaves = composed.load_parts(tree, **how), len(tree.leaves())
+    if instruction and not any(map(_takes_instruction, parts.values())):
+        raise UserError(f"{model} has no template that an instruction would fill.", "Leave --instruction out.")
 
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]
         index = composed.index_of(leaf, part.card.kind, spec or "torch")
         if part.card.kind == "lexical":
             return retrievers.make(index, **part.card.settings)
-        found = _encoder(part, leaf.name, instruction)
+        found = _encoder(part, leaf.name, instruction or INSTRUCTION)
         watched = _Watched(**vars(found), advance=lambda count: advance(count / leaves))
         return retrievers.Encoded(watched, index_for(index, part.card.similarity))
 
@@ -113,10 +118,18 @@ def encoder(name: str, *, instruction: str = INSTRUCTION, **how) -> retrievers.E
 
 
 def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retrievers.Encoder:
-    arguments = {}
-    if loaded.card.kind in ("dense", "sparse"):
-        arguments = prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
-    return retrievers.Encoder(loaded.encoder, loaded.identity, name, **arguments)
+    return retrievers.Encoder(loaded.encoder, loaded.identity, name, **_prompts(loaded, instruction))
+
+
+def _prompts(loaded: models.LoadedModel, instruction: str) -> dict:
+    if loaded.card.kind not in ("dense", "sparse"):
+        return {}
+    return prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
+
+
+def _takes_instruction(loaded: models.LoadedModel) -> bool:
+    """Whether what the model reads depends on the instruction."""
+    return _prompts(loaded, "one") != _prompts(loaded, "another")
 
 
 def depth(asked: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:

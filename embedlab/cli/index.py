@@ -41,7 +41,7 @@ def command(
     with Progress(console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids))
         retriever = indexes.build(
-            model, ids, documents, index, instruction=instruction or indexes.INSTRUCTION, device=device, dtype=dtype,
+            model, ids, documents, index, instruction=instruction, device=device, dtype=dtype,
             trust_remote_code=trust_remote_code,
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip

@@ -11,19 +11,23 @@ import urllib.request
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.effect("dashboard --port", "dashboard --db", "dashboard --indexes")
 def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home = tmp_path / "home"
-    home.mkdir()
+    (home / "saved").mkdir(parents=True)
     # With the list of benchmarks there already, the command need not import mteb.
     (home / f"benchmarks-mteb-{version('mteb')}.json").write_text(json.dumps({"parts": {}, "main_revisions": {}}))
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", "from embedlab.cli import run; run()", "dashboard", "--port", str(port)]
+    command += ["--db", str(home / "other.duckdb"), "--indexes", str(home / "saved")]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -34,6 +38,8 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     ) as process:
         try:
             assert _answer(f"http://127.0.0.1:{port}/_stcore/health") == b"ok"
+            settings = _settings(process.pid)  # what the pages read
+            assert settings["db"] == str(home / "other.duckdb") and settings["indexes"] == str(home / "saved")
             with socket.socket() as outside:
                 outside.settimeout(2)
                 assert outside.connect_ex((_outer_address(), port)) != 0
@@ -56,6 +62,12 @@ def test_a_port_in_use_is_one_message(cli, home):
 def test_a_folder_of_indexes_that_is_not_there(cli, home, tmp_path):
     code, _, errors = cli("dashboard", "--indexes", tmp_path / "nowhere")
     assert code == 2 and "There is no folder" in errors
+
+
+def _settings(parent: int) -> dict:
+    (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    variables = Path(f"/proc/{child}/environ").read_text().split("\0")
+    return json.loads(next(v for v in variables if v.startswith("EMBEDLAB_DASHBOARD=")).partition("=")[2])
 
 
 def _answer(address: str) -> bytes:

@@ -156,6 +156,7 @@ def test_another_model_under_the_name_of_an_index_is_refused(corpus, tmp_path, e
     assert code == 2 and "was made with the encoder" in err
 
 
+@pytest.mark.effect("search --model", "rag --model")
 def test_an_index_never_runs_code_that_the_user_did_not_name(corpus, tmp_path, embedlab, tiny_folder, monkeypatch):
     """A model that is a file of code is written into the index; only the user's own word lets it run again."""
     plugin = tmp_path / "mine.py"
