@@ -121,6 +121,7 @@ def test_a_cross_encoder_of_three_labels_is_refused(cli, home, folder, crosses):
         assert "Traceback" not in err
 
 
+@pytest.mark.effect("eval --ignore-identical-ids")
 def test_queries_that_are_documents(cli, home, folder, tiny_folder):
     """Without the option the query itself stands first, and the run says so; with it scores are beir's and mteb's."""
     import mteb

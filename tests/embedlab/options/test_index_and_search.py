@@ -1,6 +1,7 @@
 """What each option of `embedlab index` and `embedlab search` changes."""
 
 import json
+import shutil
 
 import pytest
 
@@ -83,3 +84,32 @@ def test_search(built, ok, tmp_path):
     assert len(ok("search", tmp_path / "one", "gene", "-k", 2, "--json")["results"]) == 2
     assert len(ok("search", tmp_path / "one", "gene", "--json")["results"]) == 3
     assert len(ok("search", "--compare", tmp_path / "one", tmp_path / "two", "gene", "--json")["indexes"]) == 2
+
+
+@pytest.fixture
+def remote(tiny_folder, tmp_path):
+    """A model folder with a module of its own code, which says where it ran."""
+    folder = shutil.copytree(tiny_folder, tmp_path / "remote")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules.append({"idx": len(modules), "name": "own", "path": "own", "type": "own_module.Own"})
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "own").mkdir()
+    (folder / "own/config.json").write_text("{}")
+    (folder / "own_module.py").write_text(
+        "from pathlib import Path\nfrom sentence_transformers.base.modules import Module\n"
+        f"Path({str(tmp_path / 'ran')!r}).touch()\n\n\n"
+        "class Own(Module):\n    config_keys = []\n\n    def forward(self, features):\n        return features\n\n"
+        "    def save(self, path, *arguments, **named):\n        pass\n\n"
+        "    @classmethod\n    def load(cls, *arguments, **named):\n        return cls()\n"
+    )
+    return folder
+
+
+@pytest.mark.effect("eval --trust-remote-code", "index --trust-remote-code", "search --trust-remote-code")
+def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path):
+    index = ("index", "--model", remote, "--corpus", corpus, "--out", tmp_path / "trusted")
+    lines = (("eval", "--model", remote, "--task", corner), index, ("search", tmp_path / "trusted", "gene"))
+    for line in lines:
+        (tmp_path / "ran").unlink(missing_ok=True)
+        assert "--trust-remote-code" in refused(*line) and not (tmp_path / "ran").exists()
+        ok(*line, "--trust-remote-code", "--json")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,6 +132,15 @@ def test_compare_task_and_metric(ok, db):
     answer = ok("compare", "good", "fair", "--task", "SciFact", "--metric", "recall@10", "--json")
     assert [(pair["task"], pair["metric"]) for pair in answer["pairs"]] == [("SciFact", "recall_at_10")]
     assert len(ok("compare", "good", "fair", "--json")["pairs"]) == 3
+
+
+@pytest.mark.effect("compare --split")
+def test_compare_split(ok, db):
+    for number, model in enumerate(("good", "fair")):
+        store, other = Store(db), run(model, "SciFact", "Retrieval", 0.1 * number, seed=number, index="torch")
+        store.add(replace(other, task=replace(other.task, split="dev")))
+    (pair,) = ok("compare", "good", "fair", "--split", "dev", "--json")["pairs"]
+    assert pair["split"] == "dev" and pair["difference"] < 0
 
 
 @pytest.mark.effect("compare --test", "compare --correction", "compare --level")

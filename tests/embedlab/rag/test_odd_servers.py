@@ -137,6 +137,7 @@ def test_models_that_take_no_max_tokens_or_no_temperature_are_usable(odd):
     assert generators.find(odd.url).generate("x").text == "statins"
 
 
+@pytest.mark.effect("rag --generator-option")
 def test_credentials_of_a_url_go_to_the_server_and_nowhere_else(odd, cli, home, tmp_path):
     import duckdb
 
