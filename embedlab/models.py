@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from embedlab import hub, identity, mteb_registry
+from embedlab import hub, identity, model_settings, mteb_registry
 from embedlab.cards import Card, cards
 from embedlab.errors import unknown
 from embedlab.hardware import choose_device, choose_dtype, processor_flags
@@ -63,7 +63,8 @@ def load(
     """Load a model for encoding.
 
     Args:
-        name: a card's name (`embedlab models`), a hub id, a local folder, or `path/to/file.py:Class`.
+        name: a card's name (`embedlab models`), a hub id, a local folder, or `path/to/file.py:Class`; settings of the
+            method may follow, as in `nv-embed-v2?keep_end=false`.
         device: torch device such as "cuda:1" or "cpu"; None takes a GPU where there is one.
         dtype: "float32", "bfloat16", "float16", or "auto", which chooses by the hardware.
         force: load a checkpoint that does not fit its model all the same; what does not fit is recorded.
@@ -76,7 +77,7 @@ def load(
     if card.method == "bm25":
         return LoadedModel(card, None, revision=identity.of_text(repr(sorted(card.settings.items()))))
     hub.settle()
-    from embedlab.encoders import METHODS, code_of, from_file, recognise
+    from embedlab.encoders import METHODS, code_of, from_file, method, recognise
 
     device = choose_device(device)
     dtype_name, reason = choose_dtype(dtype, device)
@@ -100,6 +101,8 @@ def load(
         card = replace(card, method=found, kind=kind_of(folder), **mteb)
         if card.registry and (found, card.kind) == ("sentence-transformers", "dense"):
             settings |= known.get("settings", lambda: mteb_registry.settings(card.registry))
+    if "?" in name:
+        model_settings.check(card.name, card.method, method(card.method), settings)
     if card.method == "sentence-transformers":
         settings |= {"kind": card.kind} | ({"trust_remote_code": True} if trust_remote_code else {})
     code = code_of(card.method)
@@ -137,9 +140,14 @@ def _misfit(model: LoadedModel, loading: "Loading") -> dict[str, list[str]]:
 def find(name: str) -> Card:
     """The card for a name; hub ids, local folders and plugin files get one made for them.
 
+    Settings of its method may stand behind the name (`model_settings`).
+
     Raises:
-        UserError: the name fits none of these.
+        UserError: the name fits none of these, or a setting cannot be read.
     """
+    if "?" in name and not Path(name).exists():
+        plain, settings = model_settings.split(name)
+        return model_settings.applied(find(plain), settings)
     known = cards()
     if name in known:
         return known[name]
