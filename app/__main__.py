@@ -22,5 +22,5 @@ def warm() -> None:
 
 if __name__ == "__main__":
     Thread(target=warm, daemon=True).start()
-    sys.argv = ["streamlit", "run", str(Path(__file__).with_name("main.py")), *sys.argv[1:]]
+    sys.argv = ["streamlit", "run", str(Path(__file__).with_name("served.py")), *sys.argv[1:]]
     main()

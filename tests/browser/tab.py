@@ -37,7 +37,9 @@ def served(folder: Path, **settings: Path) -> Iterator[tuple[str, int]]:
         port = probe.getsockname()[1]
     given = json.dumps({name: str(value) for name, value in settings.items()})
     environment = {**os.environ, VARIABLE: given, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "app", "--server.port", str(port), "--server.address", "127.0.0.1"]
+    (folder / "app.py").write_text("raise SystemExit('another app than ours')")  # a name that many folders have
+    page = Path(__file__).parents[2] / "app" / "__main__.py"
+    command = [sys.executable, "-P", str(page), "--server.port", str(port), "--server.address", "127.0.0.1"]
     with subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(f"{address}/_stcore/health")

@@ -142,3 +142,23 @@ def test_every_page_fits_a_phone(another_tab, path):
     assert width <= 390
     background = phone.page.locator(".stApp").evaluate("e => getComputedStyle(e).backgroundColor")
     assert max(map(int, background.removeprefix("rgb(").removesuffix(")").split(","))) < 60
+
+
+def test_every_page_is_sent_with_a_policy_and_keeps_it(tab, site):
+    """No page breaks its own policy (the tab's problems would name it), and a script from elsewhere is refused."""
+    import urllib.request
+
+    with urllib.request.urlopen(site[0]) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe-inline'" in policy
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
+    for page in ("", "costs", "grids", "compare", "run", "search", "live"):
+        tab.open(page)
+    assert tab.problems == []
+    refused = tab.page.evaluate(
+        "() => new Promise(done => { addEventListener('securitypolicyviolation', event => done(event.blockedURI));"
+        " const script = document.createElement('script'); script.textContent = 'window.ran = 1';"
+        " document.head.append(script); setTimeout(() => done('ran'), 2000); })"
+    )
+    assert refused == "inline" and not tab.page.evaluate("() => window.ran")
+    tab.problems.clear()  # the browser reports the refused script
