@@ -37,6 +37,8 @@ def merge(store: Store, path: Path) -> Merged:
             for file in (path, Path(f"{path}.wal")):
                 if file.exists():
                     shutil.copyfile(file, copy.with_name(file.name.replace(path.name, copy.name)))
+        with Database(copy, 0).writing():  # brings an older store's runs to what this one's are
+            pass
         with Database(copy, 0).reading() as connection:
             found = connection.execute("SELECT id, has_ranking FROM runs").fetchall()
             tasks = connection.execute("SELECT name, type, split, subset, revision FROM tasks").fetchall()

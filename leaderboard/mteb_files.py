@@ -23,11 +23,12 @@ _NO_SCORES = {"main_score", "hf_subset", "languages", "evaluation_time"}
 
 
 class TaskFacts(NamedTuple):
-    """What a file does not say of its task: its name today, mteb's type and main metric."""
+    """What a file does not say of its task: its name today, mteb's type, main metric and splits."""
 
     name: str
     type: str
     main_metric: str
+    eval_splits: tuple[str, ...] = ()
 
 
 def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run]:
@@ -57,9 +58,10 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
         if not _is_number(entry["main_score"]):
             problems.append(f"no main score for split {split!r}, subset {subset!r}")
             continue
+        told = {"languages": entry.get("languages"), "eval_splits": list(task.eval_splits)}
         place = Task(
             task.name, task.type, split, subset, str(data.get("dataset_revision") or ""), task.main_metric,
-            {"languages": entry["languages"]} if entry.get("languages") else {},
+            {key: value for key, value in told.items() if value},
         )  # fmt: skip
         scores = {key: float(value) for key, value in entry.items() if key not in _NO_SCORES and _is_number(value)}
         run = Run(

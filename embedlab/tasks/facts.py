@@ -1,4 +1,4 @@
-"""What result files do not say of their tasks: type and main metric, from mteb."""
+"""What result files do not say of their tasks: type, main metric and splits, from mteb."""
 
 from embedlab.tasks.catalogue import registry
 from leaderboard.mteb_files import TaskFacts
@@ -9,5 +9,8 @@ def task_facts() -> dict[str, TaskFacts]:
     from mteb.results.task_result import outdated_tasks, renamed_tasks
 
     tasks = {**outdated_tasks, **registry()}
-    facts = {name: TaskFacts(name, task.metadata.type, task.metadata.main_score) for name, task in tasks.items()}
+    facts = {
+        name: TaskFacts(name, task.metadata.type, task.metadata.main_score, tuple(task.metadata.eval_splits))
+        for name, task in tasks.items()
+    }
     return facts | {old: facts[new] for old, new in renamed_tasks.items() if new in facts}

@@ -10,6 +10,7 @@ from leaderboard.comparison import compare
 from leaderboard.database import SCHEMA
 from leaderboard.errors import LeaderboardError
 from leaderboard.grids import grids
+from leaderboard.merging import merge
 from leaderboard.records import Model, PerQuery, Run, Task
 from leaderboard.standings import rank
 from leaderboard.store import Store
@@ -130,3 +131,7 @@ def test_an_older_store_keeps_what_is_right_of_it(tmp_path):
     )
     assert list(deep.scores) == ["ndcg_at_10", "recall_at_100", "nauc_recall_at_100_max"]
     assert list(shallow.scores) == list(shallow.per_query.metrics) == ["ndcg_at_10"]
+    into = Store(tmp_path / "new" / "results.duckdb")
+    merge(into, store.path)
+    assert (into.run("shallow").depth, into.run("shallow").settings) == (20, shallow.settings)
+    assert list(into.run("shallow").scores) == ["ndcg_at_10"]
