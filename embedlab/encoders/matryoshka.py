@@ -10,38 +10,29 @@ from typing import Literal
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Module
 from sentence_transformers.util import batch_to_device
 
-from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
 from embedlab.encoders.layers import layer_outputs, number_of_layers, slice_and_normalise
 from embedlab.errors import UserError
 
 View = tuple[int, int]  # layer (from 1), dimension
 
 
-class Views(Module):
-    """The (layer, dimension) pairs a model was trained for; embeddings pass through unchanged.
+_KEY = "matryoshka_views"  # in config.json
 
-    As the last module of a model it is saved and loaded with it.
+
+def declare_views(model: SentenceTransformer, pairs: Sequence[View]) -> None:
+    """Note in the model's configuration, which is saved with it, the (layer, dimension) pairs it is trained for.
+
+    Not in a module of its own: such a model would no longer load where embedlab is not installed.
     """
-
-    config_keys = ["pairs"]  # noqa: RUF012
-
-    def __init__(self, pairs: Sequence[View]):
-        super().__init__()
-        self.pairs = [tuple(pair) for pair in pairs]
-
-    def forward(self, features: dict) -> dict:
-        return features
-
-    def save(self, output_path: str, *args, **kwargs) -> None:
-        self.save_config(output_path)
+    setattr(model.config, _KEY, [list(pair) for pair in pairs])
 
 
 def trained_views(model: SentenceTransformer) -> list[View] | Literal["any"]:
-    """The pairs the model declares by a `Views` module; "any" where every layer and every dimension will do."""
-    return next((module.pairs for module in model if isinstance(module, Views)), "any")
+    """The pairs that the model declares; "any" where every layer and every dimension will do."""
+    pairs = getattr(model.config, _KEY, None)
+    return [tuple(pair) for pair in pairs] if pairs else "any"
 
 
 def check_views(model: SentenceTransformer, views: Sequence[View], *, force: bool = False) -> None:

@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from embedlab.encoders import plain
-from embedlab.encoders.matryoshka import View, Views, check_views
+from embedlab.encoders.matryoshka import View, check_views, declare_views
 from embedlab.errors import unknown
 
 # Demi, Short, Tall, Grande, Venti, Trenta.
@@ -47,5 +47,5 @@ def load(
         raise unknown("task of a Starbucks model", task, _TASKS, f"Valid: {', '.join(_TASKS)}.")
     model = plain.load(source, revision=revision, device=device, dtype=dtype, **_TASKS[task])
     check_views(model, pairs)
-    model.append(Views(pairs))
+    declare_views(model, pairs)
     return model

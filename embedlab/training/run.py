@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
+from embedlab.encoders.trust import save_model
 from embedlab.errors import UserError, missing_extra
 from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
@@ -85,7 +86,7 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
         base = _base(recipe, Path(work), {})
         set_seed(recipe.seed)
         model = untrained.build(recipe.method, base, recipe.settings)
-        model.to(as_torch(recipe.dtype)).save(str(out), create_model_card=False)
+        save_model(model.to(as_torch(recipe.dtype)), out)
 
 
 def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None) -> list[dict]:
@@ -203,7 +204,7 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
 
     lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
     stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())  # a repeated stage counts once
-    model.to(as_torch(recipe.dtype)).save(str(out), create_model_card=False)
+    save_model(model.to(as_torch(recipe.dtype)), out)
     with (out / CURVE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", "step", "loss", "learning_rate"])

@@ -238,10 +238,11 @@ def test_cross_encoders_reorder_candidates(cli, home, folder, tmp_path, word_tok
 def test_a_method_trained_for_pairs_takes_its_diagonal(cli, home, folder, tiny_folder, tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    from embedlab.encoders.matryoshka import Views
+    from embedlab.encoders.matryoshka import declare_views
 
     model = SentenceTransformer(str(tiny_folder), device="cpu")
-    SentenceTransformer(modules=[*model, Views([(1, 8), (3, 32)])], device="cpu").save(str(tmp_path / "pairs"))
+    declare_views(model, [(1, 8), (3, 32)])
+    model.save(str(tmp_path / "pairs"))
     command = ("eval", "--model", tmp_path / "pairs", "--task", folder, "--json")
     code, out, err = cli(*command, "--views", "diagonal")
     assert code == 0, err

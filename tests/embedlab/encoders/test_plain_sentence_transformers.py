@@ -1,0 +1,124 @@
+"""Saved models in plain sentence-transformers: stock ones load without embedlab, ours say what to install."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer, SparseEncoder
+
+from embedlab.resources import DATA
+
+CHECKPOINTS = sorted(path.parent for path in (DATA / "checkpoints").glob("*/modules.json"))
+STOCK = [folder for folder in CHECKPOINTS if "embedlab" not in (folder / "modules.json").read_text()]
+
+# An environment without embedlab: whatever asks for it finds nothing.
+HIDDEN = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "embedlab":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+# Each folder by its class, as it comes and trusted; what came of it, by folder and way.
+LOAD = """
+import json
+import sentence_transformers
+
+def load(folder, trust):
+    kind = json.load(open(folder + "/config_sentence_transformers.json"))["model_type"]
+    return getattr(sentence_transformers, kind)(folder, device="cpu", trust_remote_code=trust)
+
+found = {}
+def note(folder, way, trust):
+    try:
+        vectors = load(folder, trust).encode(["return the sum"])
+        found[f"{folder} {way}"] = (vectors.to_dense() if hasattr(vectors, "to_dense") else vectors).tolist()
+    except Exception as error:
+        found[f"{folder} {way}"] = str(error)
+"""
+
+
+def run(code: str) -> dict:
+    """What a fresh process prints as JSON in its last line."""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def test_starbucks_and_the_other_bert_models_are_stock():
+    assert {folder.name for folder in STOCK} == {"2dmse", "base-encoder", "mrl", "starbucks"}
+
+
+def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_path):
+    from embedlab.encoders.matryoshka import trained_views
+
+    found = run(
+        f"{HIDDEN}{LOAD}\nfor folder in {list(map(str, CHECKPOINTS))!r}:\n"
+        "    note(folder, 'plain', False); note(folder, 'trusted', True)\n"
+        f"load({str(DATA / 'checkpoints' / 'starbucks')!r}, False).save({str(tmp_path / 'again')!r})\n"
+        "print(json.dumps(found))"
+    )
+    for folder in CHECKPOINTS:
+        for way, words in (("plain", "pip_install_embedlab"), ("trusted", "pip install embedlab")):
+            answer = found[f"{folder} {way}"]
+            if folder in STOCK:
+                here = SentenceTransformer(str(folder), device="cpu").encode(["return the sum"])
+                assert np.allclose(answer, here, atol=1e-5)
+            else:
+                assert words in answer, (folder, answer)
+    views = trained_views(SentenceTransformer(str(tmp_path / "again"), device="cpu"))  # they survive where we are not
+    assert views == trained_views(SentenceTransformer(str(DATA / "checkpoints" / "starbucks"), device="cpu"))
+    assert len(views) > 1
+
+
+def test_with_embedlab_trust_or_one_import_is_enough():
+    ours = [str(folder) for folder in CHECKPOINTS if folder not in STOCK]
+    found = run(
+        f"{LOAD}\nfor folder in {ours!r}:\n    note(folder, 'trusted', True)\n"
+        "import embedlab.encoders.trust\n"
+        f"for folder in {ours!r}:\n    note(folder, 'imported', False)\n"
+        "print(json.dumps(found))"
+    )
+    for folder in ours:
+        assert np.allclose(found[f"{folder} imported"], found[f"{folder} trusted"], atol=1e-6)
+
+
+def test_every_module_of_ours_is_known_by_its_class():
+    from sentence_transformers.base.modules import Module
+
+    from embedlab.encoders import trust
+
+    files = [path.stem for path in Path(trust.__file__).parent.glob("*.py") if path.stem != "__init__"]
+    named = {}
+    for file in files:
+        for name, value in vars(import_module(f"embedlab.encoders.{file}")).items():
+            own = isinstance(value, type) and issubclass(value, Module)
+            if own and value.__module__ == f"embedlab.encoders.{file}" and "load" in dir(value):
+                named[name] = file
+    abstract = {"TrainedPooling"}
+    assert {name: file for name, file in named.items() if name not in abstract} == trust.MODULES
+
+
+def test_what_we_save_says_what_it_needs(tmp_path):
+    from embedlab.encoders.trust import save_model
+
+    splade = SparseEncoder(str(DATA / "checkpoints" / "mistral-splade"), device="cpu")
+    before = splade.encode(["return the sum"]).to_dense().numpy()
+    save_model(splade, tmp_path / "splade")
+    assert {module["type"] for module in json.loads((tmp_path / "splade/modules.json").read_text())} == {
+        "pip_install_embedlab.EchoDecoder",
+        "pip_install_embedlab.LexicalHead",
+    }
+    assert "SparseEncoder(" in (tmp_path / "splade/pip_install_embedlab.py").read_text()
+    again = SparseEncoder(str(tmp_path / "splade"), device="cpu").encode(["return the sum"]).to_dense().numpy()
+    assert np.allclose(before, again, atol=1e-6)
+    save_model(SentenceTransformer(str(DATA / "checkpoints" / "mrl"), device="cpu"), tmp_path / "mrl")
+    assert not (tmp_path / "mrl/pip_install_embedlab.py").exists()
+    splade.save(str(tmp_path / "as it is"))  # without our help it still loads
+    SparseEncoder(str(tmp_path / "as it is"), device="cpu")
