@@ -41,6 +41,9 @@ class Loading:
         self.misfit = misfit(encoder)
         if not self.force:
             self.misfit.refuse(self.folder or self.name)
+        from embedlab.encoders.tokenizers import settle
+
+        settle(encoder)
         return encoder
 
 

@@ -180,7 +180,7 @@ def _facts(card: Card, encoder) -> dict[str, Any]:
     """What only the loaded model tells, where the card leaves it open."""
     facts = {
         "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,
-        "max_length": getattr(encoder, "max_seq_length", None) or 0,
+        "max_length": FACTS["max_length"](encoder) or 0,
         "parameters": sum(p.numel() for p in encoder.parameters()),
     }
     if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:

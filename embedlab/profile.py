@@ -1,5 +1,6 @@
 """What a run asks of a loaded model beside its vectors: few facts, remembered, so that a warm run need not load it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,8 @@ from embedlab.errors import UserError
 
 
 def _max_length(encoder) -> int | None:
-    return getattr(encoder, "max_seq_length", None)
+    length = getattr(encoder, "max_seq_length", None)
+    return None if length is None or math.isinf(length) else int(length)
 
 
 def _cuts(encoder) -> dict[str, int]:

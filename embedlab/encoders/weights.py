@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokeni
 
 from embedlab import hub
 from embedlab.encoders import attention as attentions
+from embedlab.encoders.tokenizers import as_published
 from embedlab.errors import UserError
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")  # of a layer
@@ -21,7 +22,7 @@ def local(source: str | Path, revision: str | None = None) -> Path:
 
 
 def read_tokenizer(folder: Path):
-    """The tokenizer in `folder`.
+    """The tokenizer in `folder`, as its tokenizer.json has it.
 
     Raises:
         UserError: it holds a SentencePiece model without tokenizer.json, from which transformers 5 builds a tokenizer
@@ -32,7 +33,7 @@ def read_tokenizer(folder: Path):
             f"The folder {folder} has tokenizer.model but no tokenizer.json.",
             "Put the tokenizer.json of the base model beside it.",
         )
-    return AutoTokenizer.from_pretrained(folder)
+    return as_published(AutoTokenizer.from_pretrained(folder), folder)
 
 
 def read_backbone(

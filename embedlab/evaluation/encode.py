@@ -174,6 +174,7 @@ class Encoder:
                 advance=advance,
                 store_dtype=self.options.store_dtype,
                 sparse=self.model.card.kind == "sparse",
+                even=self._even,
             )
             began = start
             for shard in passed.shards(batches.shards(texts, todo)):
@@ -207,8 +208,21 @@ class Encoder:
 
     def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
         """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""
-        ids = self._features([text], prompt, role).get("input_ids")
-        return self.model.encoder.tokenizer.convert_ids_to_tokens(ids[0, :40].tolist()) if ids is not None else []
+        from embedlab.encoders.tokenizers import tokens_of
+
+        features = self._features([text], prompt, role)
+        if "input_ids" not in features:  # a bag of words
+            return []
+        mask = features.get("attention_mask", [slice(None)])[0]
+        ids = features["input_ids"].reshape(-1)
+        return tokens_of(self.model.encoder, (ids[mask.bool()] if hasattr(mask, "bool") else ids)[:40].tolist(), role)
+
+    @cached_property
+    def _even(self) -> bool:
+        """Whether only texts of one length may share a batch: measured once for a model."""
+        from embedlab.evaluation.forward import padding_shows
+
+        return self.model.remembered.get("padding shows", lambda: padding_shows(self.model.encoder))
 
     @cached_property
     def _tokeniser(self):
@@ -226,8 +240,10 @@ class Encoder:
     def _features(self, texts: list[str], prompt: str, role: str) -> dict:
         """What the model's forward pass takes; methods choose lengths and templates by the role."""
         task = {"task": role} if role in ("query", "document") else {}
+        from embedlab.evaluation.batches import with_a_column
+
         with self._tokenising:  # a tokenizer changes its own state while it works
-            return self._tokeniser.preprocess(texts, prompt=prompt or None, **task)
+            return with_a_column(self._tokeniser.preprocess(texts, prompt=prompt or None, **task))
 
     def _halve(self, error: Exception, size: int, budget: int) -> int:
         """Half of a batch's token budget after running out of memory; any other error goes on up."""

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.sentence_transformer.modules.tokenizer import WordTokenizer
 from sentence_transformers.util import select_max_active_dims, truncate_embeddings
 
 from embedlab.encoders.layers import layer_outputs, number_of_layers
@@ -75,6 +76,31 @@ def cuts(encoder) -> dict[str, int]:
     """What the model's `encode` cuts off its modules' output: dimensions (`truncate_dim`), or terms of a sparse one."""
     found = {name: getattr(encoder, name, None) for name in ("truncate_dim", "max_active_dims")}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def padding_shows(encoder) -> bool:
+    """Whether a text's vector changes when a longer one pads its batch, beyond rounding: measured, in each role.
+
+    It does where a module takes in what the mask hides (a CNN over tokens), or counts positions from the left of the
+    padding.
+    """
+    words = list("abcdefghijklmnopqrstuvwxyz")
+    tokenizer = getattr(encoder[0], "tokenizer", None)
+    if isinstance(tokenizer, WordTokenizer):  # which knows no other words
+        words = sorted(tokenizer.get_vocab())[-26:]
+    short, long = " ".join(words[:2]), " ".join(words)
+    noise = 1e-3 if encoder.dtype in (None, torch.float32, torch.float64) else 5e-2
+    for role in ("query", "document"):
+        try:
+            alone, padded = (
+                vectors_of(encoder, encoder.preprocess(texts, task=role), [None], role=role)[None][0]
+                for texts in ([short], [short, long])
+            )
+        except (ValueError, torch.OutOfMemoryError, MemoryError):  # a Router without this role; encoding will say what
+            continue
+        if np.linalg.norm(alone - padded) > noise * np.linalg.norm(alone):
+            return True
+    return False
 
 
 def refuse_own_encode(encoder, name: str) -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ class Pass:
         out_of_memory: told an error, the number of texts and the budget of a batch; gives a smaller budget or raises.
         advance: told the positions of the texts of each finished batch, and their tokens.
         store_dtype, sparse: of the vectors.
+        even: texts of one length only share a batch.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Pass:
         advance: Callable[[np.ndarray, int], None],
         store_dtype: str,
         sparse: bool,
+        even: bool,
     ):
         self._workers, self._features_of = workers, features_of
+        self._cut = partial(batches.batches, even=even)
         self._budget, self._out_of_memory, self._advance = budget, out_of_memory, advance
         self._layers, self._role, self._store_dtype, self._sparse = layers, role, store_dtype, sparse
 
@@ -69,13 +73,16 @@ class Pass:
             yield self._collect(*running.popleft())
 
     def _submit(self, part: np.ndarray, features: dict) -> tuple:
-        tokens = features["attention_mask"].sum(dim=1).numpy()
+        tokens = batches.lengths(features)
         budget = self._budget()
-        cut = list(batches.batches(tokens, budget))
+        # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more: one batch will do.
+        cut = [np.arange(len(part))] if "offsets" in features else list(self._cut(tokens, budget))
         futures = [self._workers.submit(self._batch, part, tokens, features, batch, budget) for batch in cut]
-        return part, tokens, cut, futures
+        return part, tokens, cut, futures, "offsets" in features
 
-    def _collect(self, part: np.ndarray, tokens: np.ndarray, cut: list[np.ndarray], futures: list[Future]) -> Encoded:
+    def _collect(
+        self, part: np.ndarray, tokens: np.ndarray, cut: list[np.ndarray], futures: list[Future], bags: bool
+    ) -> Encoded:
         blocks: dict = {layer: [] for layer in self._layers}
         times = LayerTimes()
         for batch, future in zip(cut, futures, strict=True):
@@ -85,7 +92,7 @@ class Pass:
                 blocks[layer].append(block)
             self._advance(part[batch], int(tokens[batch].sum()))
         back = np.argsort(np.concatenate(cut))
-        padded = sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
+        padded = int(tokens.sum()) if bags else sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
         vectors = {layer: self._stack(rows)[back] for layer, rows in blocks.items()}
         return Encoded(part, tokens, padded, vectors, times)
 
@@ -93,8 +100,8 @@ class Pass:
         """Layer -> vectors of one batch, and where the time went; in smaller pieces where memory does not suffice."""
         times = LayerTimes()
         try:
-            rows = batches.select(features, batch, int(tokens[batch[0]])) or self._features_of(part[batch])
-            if unpadding := kernels.unpadding(encoder):
+            rows = batches.select(features, batch) or self._features_of(part[batch])
+            if (unpadding := kernels.unpadding(encoder)) and tokens[batch].any():
                 rows = batches.flatten(rows, unpadding._flatten_position_offset)
             kept = {"store_dtype": self._store_dtype, "sparse": self._sparse, "times": times}
             return vectors_of(encoder, rows, self._layers, role=self._role, **kept), times
@@ -102,7 +109,7 @@ class Pass:
             budget = self._out_of_memory(error, len(batch), budget)
         pieces = [
             self._batch(encoder, part, tokens, features, batch[piece], budget)
-            for piece in batches.batches(tokens[batch], budget)
+            for piece in self._cut(tokens[batch], budget)
         ]
         for _, spent in pieces:
             times.add(spent)

@@ -29,9 +29,10 @@ def test_texts_of_like_length_come_together_so_little_is_padded():
 def test_rows_are_cut_on_the_padded_side(side):
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])
     features = {"input_ids": torch.arange(12).view(3, 4), "attention_mask": mask if side == "right" else mask.flip(1)}
-    rows = select(features, np.array([1, 2]), 2)
+    rows = select(features, np.array([1, 2]))
     assert rows["input_ids"].tolist() == ([[4, 5], [8, 9]] if side == "right" else [[6, 7], [10, 11]])
-    assert select({**features, "prompt_length": 3}, np.array([0]), 4) is None
+    assert select({**features, "prompt_length": 3}, np.array([0]))["prompt_length"] == 3
+    assert select({**features, "what": 3}, np.array([0])) is None
 
 
 @pytest.mark.parametrize("offset", [0, 2])

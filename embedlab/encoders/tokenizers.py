@@ -1,0 +1,145 @@
+"""What stands between a text and a model's first layer, put right before anything is encoded.
+
+A tokenizer that is not what its tokenizer.json says, padding that moves a text's positions, a limit beyond the
+positions there are: none of them raises, or only deep in the model.
+"""
+
+import json
+from pathlib import Path
+
+from sentence_transformers.base.modules import Router, Transformer
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Blanks and line breaks where rebuilt tokenizers were seen to differ, and scripts that normalisers touch.
+_PROBES = (" x y", "  a", "a  b ", "\n a\n\nb", "\ta", "Don't 1,234 a_b", "Ünï ﬁ 日本語 😀", "x</s> y", "[SEP] z")
+_READ_LAST = ("text-generation", "any-to-any")  # transformer tasks whose head reads the last position, so padding left
+
+
+def settle(model) -> None:
+    """Put right the inputs of every transformer in a sentence-transformers model, so that no vector depends on others.
+
+    * The tokenizer splits as its tokenizer.json does (`as_published`).
+    * One without a padding token gets one: padding is masked, so which does not matter.
+    * Padding goes to the right: on the left it moves a text's absolute positions by the length of its neighbours.
+    * No text is longer than the table of positions.
+    """
+    for module in model.modules():
+        if isinstance(module, Transformer) and module.tokenizer is not None:
+            tokenizer = module.tokenizer
+            as_published(tokenizer, Path(tokenizer.name_or_path))
+            _give_padding_token(tokenizer, module.model)
+            if module.transformer_task not in _READ_LAST and _all_known(model):
+                tokenizer.padding_side = "right"
+                for settings in (module.processing_kwargs or {}).values():
+                    settings.pop("padding_side", None)
+            if (limit := positions(module.model)) is not None:
+                _shorten(module, limit)
+
+
+def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer itself, splitting as the tokenizer.json that it came with does.
+
+    transformers 5 builds most tokenizers anew from vocabulary and class, and not all come out the same: a
+    LlamaTokenizer loses a text's leading blank. Start and end tokens are those of tokenizer.json too, save where
+    tokenizer_config.json names them (`add_bos_token`, `add_eos_token`).
+    """
+    backend = getattr(tokenizer, "_tokenizer", None)
+    published = _published(backend, folder) if isinstance(backend, Tokenizer) else None
+    if published is None:
+        return tokenizer
+    if not _agree(backend, published):
+        backend.normalizer, backend.pre_tokenizer = published.normalizer, published.pre_tokenizer
+    if not _agree(backend, published):
+        published.post_processor = backend.post_processor
+        published.encode_special_tokens = backend.encode_special_tokens
+        tokenizer._tokenizer = backend = published
+    if not _agree(backend, published, special=True):
+        _mark_as(tokenizer, published, folder)
+    return tokenizer
+
+
+def positions(model: PreTrainedModel) -> int | None:
+    """The most tokens that the model's tables of absolute positions take; None where it has none."""
+    limits = [
+        # RoBERTa and its kin count from behind the padding token's place, OPT and BART from an offset.
+        table.num_embeddings - getattr(table, "offset", 0 if table.padding_idx is None else table.padding_idx + 1)
+        for name, table in model.named_modules()
+        if isinstance(table, nn.Embedding)
+        and ("position" in name.rpartition(".")[2] or name.rpartition(".")[2] == "wpe")
+        and not any(other in name for other in ("relative", "vision", "visual", "image", "audio"))
+    ]
+    return min(limits, default=None)
+
+
+def tokens_of(model, ids: list[int], role: str) -> list[str]:
+    """What token ids stand for in a model; `role` chooses among the tokenizers of one with several towers."""
+    first = model[0]
+    if isinstance(first, Router):
+        task = role if role in ("query", "document") else None
+        first = first.sub_modules[first._resolve_route(task=task, modality="text")][0]
+    tokenizer = first.tokenizer
+    if hasattr(tokenizer, "convert_ids_to_tokens"):
+        return tokenizer.convert_ids_to_tokens(ids)
+    if isinstance(tokenizer, Tokenizer):
+        return [tokenizer.id_to_token(id) for id in ids]
+    words = list(tokenizer.get_vocab())  # of a word tokenizer, in the order of the ids
+    return [words[id] for id in ids]
+
+
+def _published(backend: Tokenizer, folder: Path) -> Tokenizer | None:
+    """The tokenizer.json below `folder` with the vocabulary of `backend`."""
+    vocabulary = backend.get_vocab(with_added_tokens=False)
+    for file in sorted(folder.rglob("tokenizer.json")) if folder.is_dir() else ():
+        published = Tokenizer.from_file(str(file))
+        if published.get_vocab(with_added_tokens=False) == vocabulary:
+            published.no_padding()
+            published.no_truncation()
+            return published
+    return None
+
+
+def _agree(one: Tokenizer, other: Tokenizer, *, special: bool = False) -> bool:
+    return all(
+        a.ids == b.ids
+        for a, b in zip(
+            one.encode_batch(list(_PROBES), add_special_tokens=special),
+            other.encode_batch(list(_PROBES), add_special_tokens=special),
+            strict=True,
+        )
+    )
+
+
+def _mark_as(tokenizer: PreTrainedTokenizerBase, published: Tokenizer, folder: Path) -> None:
+    """Start and end tokens as in `published`, except those that tokenizer_config.json switches."""
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    named = {name for name in ("add_bos_token", "add_eos_token") if config.get(name) is not None}
+    if not named:
+        tokenizer._tokenizer.post_processor = published.post_processor
+        return
+    ids = published.encode("x").ids
+    if "add_bos_token" not in named and ids[0] == tokenizer.bos_token_id:
+        tokenizer.add_bos_token = True
+    if "add_eos_token" not in named and ids[-1] == tokenizer.eos_token_id:
+        tokenizer.add_eos_token = True
+
+
+def _give_padding_token(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    if tokenizer.pad_token is None:
+        known = (tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token, tokenizer.convert_ids_to_tokens(0))
+        tokenizer.pad_token = next(token for token in known if token is not None)
+    if getattr(model.config, "pad_token_id", None) is None:  # by which heads of classifiers find the last token
+        model.config.pad_token_id = tokenizer.pad_token_id
+
+
+def _all_known(model: nn.Module) -> bool:
+    """Whether every module is sentence-transformers' or ours: those find a text's tokens by the mask on either side."""
+    return all(type(module).__module__.startswith(("sentence_transformers.", "embedlab.")) for module in model)
+
+
+def _shorten(module: Transformer, limit: int) -> None:
+    for name in ("max_seq_length", "query_length", "document_length"):
+        if (length := getattr(module, name, None)) is not None and length > limit:
+            setattr(module, name, limit)
