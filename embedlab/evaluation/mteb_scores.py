@@ -1,5 +1,7 @@
 """The averages of a retrieval run under mteb's names, abstention scores and task-specific scores included."""
 
+from numbers import Real
+
 import numpy as np
 
 from embedlab.evaluation.retrieval_data import RetrievalData
@@ -76,4 +78,6 @@ def _task_specific(task, data, rows, scores, per_query, split, subset) -> dict[s
         }
         for q, query in enumerate(data.query_ids)
     }
-    return task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)
+    found = task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)
+    # FollowIR and IFIR add tables of the same metrics for parts of the queries: no scores, as in published files.
+    return {name: float(value) for name, value in found.items() if isinstance(value, Real)}

@@ -53,7 +53,10 @@ def backbones(folder: Path, tokenizer) -> dict[str, Path]:
         torch.manual_seed(0)
         made[kind.__name__] = folder / kind.__name__
         config = BertConfig(vocab_size=len(tokenizer), num_hidden_layers=layers, num_labels=labels, **SIZE, **RANDOM)
-        kind(config).save_pretrained(made[kind.__name__])
+        model = kind(config)
+        if kind is BertForMaskedLM:  # most terms inactive, as in a trained sparse model
+            torch.nn.init.constant_(model.cls.predictions.bias, -4.0)
+        model.save_pretrained(made[kind.__name__])
         tokenizer.save_pretrained(made[kind.__name__])
     return made
 

@@ -13,7 +13,7 @@ TOPICS = 3
 
 
 class Kind(NamedTuple):
-    """A task of mteb, and `write(folder, rng)`: what its mirror holds of each subset, or of the task without subsets."""
+    """A task of mteb, and `write(folder, rng)`: what its mirror holds of each subset, or of a task without subsets."""
 
     task: str
     write: Callable[[Path, random.Random], None]
@@ -27,6 +27,8 @@ def kinds() -> dict[str, Kind]:
         "retrieval": Kind("MLQARetrieval", beir(dev_and_test), ("ara-ara", "deu-ara")),
         "reranking": Kind("XGlueWPRReranking", beir(dev_and_test, candidates=True), ("en",)),
         "instruction retrieval": Kind("InstructIR", beir(one, instructions=True)),
+        "instruction levels": Kind("IFIRScifact", beir(one, instructions=True)),
+        "instruction reranking": Kind("Core17InstructionRetrieval", beir(one, candidates=True, instructions=True)),
         "STS": Kind("STSBenchmarkMultilingualSTS", graded(("dev", "test")), ("de", "en")),
         "pair classification": Kind("OpusparcusPC", pairs(("test.full", "validation.full")), ("fi",)),
         "classification": Kind("MTOPDomainClassification", labelled(("train", *dev_and_test)), ("en", "de")),
@@ -41,13 +43,18 @@ def kinds() -> dict[str, Kind]:
 
 def mirror(folder: Path) -> Path:
     """Write all of them below `folder`."""
-    rng = random.Random(0)
     for kind in kinds().values():
+        rng = random.Random(kind.task)  # one's texts do not depend on the others
         for subset in kind.subsets or ("",):
             place = folder / kind.task / subset
             place.mkdir(parents=True)
             kind.write(place, rng)
     return folder
+
+
+def changed() -> list[dict]:
+    """The documents whose relevance the changed instructions change: what FollowIR's tasks read while they score."""
+    return [{"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 20}"]} for n in range(4)]
 
 
 def sentence(rng: random.Random, topic: int | None = None) -> str:
@@ -57,12 +64,17 @@ def sentence(rng: random.Random, topic: int | None = None) -> str:
 
 
 def beir(splits: tuple[str, ...], *, candidates=False, instructions=False) -> Callable:
+    # Ids as the instruction tasks have them: three levels of a query, or its original and its changed instruction.
+    name = (
+        (lambda n: f"q{n // 2}-{'changed' if n % 2 else 'og'}") if candidates else lambda n: f"q{n // 3}_v{n % 3 + 1}"
+    )
+
     def write(folder: Path, rng: random.Random) -> None:
         corpus = [
             {"_id": f"d{n}", "title": f"w{n}" if n % 3 else "", "text": sentence(rng, n % TOPICS)} for n in range(40)
         ]
         queries = [
-            {"_id": f"q{n}_{n % 2}", "text": sentence(rng, n % TOPICS)}
+            {"_id": name(n), "text": sentence(rng, n % TOPICS)}
             | ({"instruction": sentence(rng)} if instructions else {})
             for n in range(8 * len(splits))
         ]

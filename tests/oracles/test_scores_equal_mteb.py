@@ -10,7 +10,8 @@ SHAPES = (
     "normalised", "cosine, not normalised", "dot", "euclidean", "manhattan", "prompts", "truncated", "--dims 8",
     "sparse", "multi-vector", "cross",
 )  # fmt: skip
-RANKING = ("retrieval", "reranking", "instruction retrieval")
+RERANKING = ("reranking", "instruction reranking")
+RANKING = ("retrieval", "instruction retrieval", "instruction levels", *RERANKING)
 
 # Where there must be no score but a reason, in these words. mteb evaluates no pair scorer where a vector per text is
 # needed ("does not support CrossEncoders", "... Search"), nor a cross-encoder without candidates; late interaction over
@@ -19,7 +20,7 @@ NONE = {
     (shape, kind): "reorders candidates" if kind in RANKING else "needs a vector per text"
     for shape in ("multi-vector", "cross")
     for kind in task_types.kinds()
-    if kind != "reranking"
+    if kind not in RERANKING
 }
 # mteb's own scores move by up to 1e-6 with its batch size, since the last bits of vectors do; least squares of a
 # regression make more of them, and most of all where there are more terms than texts.
@@ -39,6 +40,9 @@ def test_scores(shape, kind, models, data_dir, stored, record_property):
         record_property("oracle", (kind, shape, "-"))
         assert (shape, kind) not in found, reason
         assert reason in refused[shape, kind]
+        if kind not in RANKING:
+            with pytest.raises(TypeError, match=r"does not support|Expected"):
+                by_mteb(models[shape].load(), task_types.kinds()[kind].task, data_dir)
         return
     record_property("oracle", (kind, shape, ""))
     assert (shape, kind) in found, refused.get((shape, kind))
