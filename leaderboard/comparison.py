@@ -98,7 +98,7 @@ def compare(
     ]
     notes = [*_left_out(views, shared), *_untested(pairs), *views.notes]
     if views.mixed:
-        notes.append(f"Scored on different revisions, so that the scores do not compare: {listed(views.mixed)}.")
+        notes.append(f"Scored on different revisions, whose data may differ: {listed(views.mixed)}.")
     return Comparison(pairs, test, correction, level, notes)
 
 

@@ -84,7 +84,7 @@ def grids(
         f"{name} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {name} over {scores.shape[1]} tasks"
     )
     mixed = found.only(list(table.index)).mixed
-    notes = [f"The views were scored on different revisions of {listed(mixed)}: their scores do not compare."]
+    notes = [f"The views were scored on different revisions of {listed(mixed)}: their data may differ."]
     told = [name for name in _ALIKE[2:] if table[name].nunique(dropna=False) > 1]
     return [
         _grid(dict(zip(_ALIKE, map(str, alike), strict=True)), told, measure, part, notes * bool(mixed) + found.notes)

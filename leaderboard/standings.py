@@ -225,9 +225,7 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
     elif lacking:
         notes.append(f"{lacking} of {len(complete)} views lack tasks and have no place.")
     if views.mixed:
-        notes.append(
-            f"The views were scored on different revisions of {listed(views.mixed)}: their scores do not compare."
-        )
+        notes.append(f"The views were scored on different revisions of {listed(views.mixed)}: their data may differ.")
     return [*notes, *views.notes]
 
 

@@ -38,7 +38,9 @@ def list_runs(
     if not runs:
         echo("No runs. Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini")
         return
-    settings = ("index", "layer", "dim", "precision", "source")
+    settings = ["index", "layer", "dim", "precision", "source"]
+    # What shapes scores beside these says something where it differs: the dtype, and a depth that was asked for.
+    settings += [name for name in ("settings", "depth") if len({run[name] or "" for run in runs}) > 1]
     rows = [
         [
             run["id"][:8],
@@ -53,7 +55,9 @@ def list_runs(
         for run in runs
     ]
     _table(
-        ["id", "model", "task", *settings, "main score", "created (UTC)"], rows, right={"layer", "dim", "main score"}
+        ["id", "model", "task", *settings, "main score", "created (UTC)"],
+        rows,
+        right={"layer", "dim", "depth", "main score"},
     )
     if found.num_rows > limit:
         echo(f"{limit} of {found.num_rows:,} runs. Type --limit {found.num_rows} for all.")

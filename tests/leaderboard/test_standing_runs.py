@@ -95,14 +95,14 @@ def test_scores_on_different_revisions_are_said_and_not_tested(store):
     for run in (scored("a", 0.6), scored("b", 0.5, revision="r2")):
         store.add(run)
     standings = rank(store)
-    assert "The views were scored on different revisions of SciFact: their scores do not compare." in standings.notes
+    assert "The views were scored on different revisions of SciFact: their data may differ." in standings.notes
     assert standings.over == "" and all(row.low is None and row.group == "" for row in standings.rows)
     with pytest.raises(LeaderboardError, match="different revisions of SciFact"):
         compare(store, ["a", "b"])
     for layer, revision in ((2, "r1"), (4, "r2")):
         store.add(scored("deep", 0.5, task="Other", revision=revision, layer=layer, dim=64))
     (grid,) = grids(store, "deep", ["Other"])
-    assert grid.notes == ["The views were scored on different revisions of Other: their scores do not compare."]
+    assert grid.notes == ["The views were scored on different revisions of Other: their data may differ."]
 
 
 def test_an_older_store_keeps_what_is_right_of_it(tmp_path):

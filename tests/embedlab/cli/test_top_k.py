@@ -27,6 +27,7 @@ def test_metrics_beyond_the_depth_are_not_recorded(cli, home, folder, tiny_folde
     assert store.ranking(runs[10]["run_id"]).rows.shape == (8, 10)
     assert store.run(runs[10]["run_id"]).depth == 10
     assert "recall_at_20" not in store.run(runs[10]["run_id"]).per_query.metrics
+    assert "depth" in cli("runs", "list")[1]
     code, out, _ = cli("leaderboard", "--metric", "R@20", "--json")
     assert [row["mean"] for row in json.loads(out)["rows"]] == [whole["recall_at_20"]]
 
@@ -42,6 +43,8 @@ def test_a_run_in_another_dtype_is_another_view(cli, home, folder, tiny_folder):
     for dtype in ("float32", "bfloat16"):
         assert cli("eval", "-m", tiny_folder, "-t", folder, "--dtype", dtype)[0] == 0
     assert cli("eval", "-m", tiny_folder, "-t", folder, "--dtype", "float32", "--store-dtype", "float16")[0] == 0
+    listed = cli("runs", "list")[1]
+    assert "dtype=bfloat16" in listed and "dtype=float32,store_dtype=float16" in listed
     _, out, _ = cli("leaderboard", "--json")
     labels = {row["label"] for row in json.loads(out)["rows"]}
     assert labels == {"tiny@dtype=float32", "tiny@dtype=bfloat16", "tiny@dtype=float32,store_dtype=float16"}
