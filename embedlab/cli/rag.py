@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db, Device, Dtype, NamedModels
+from embedlab.cli._options import Db, Device, Dtype, NamedModels, TrustRemoteCode
 from embedlab.errors import UserError
 
 
@@ -44,6 +44,7 @@ def command(
     model: NamedModels = None,
     device: Device = None,
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Scores, costs and answers as JSON on standard output, nothing else.")
@@ -70,8 +71,8 @@ def command(
     db = db or home() / "results.duckdb"
     outcome = run(
         Request(retriever, questions, db, corpus, generator, generator_model,
-                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype, tuple(model or ()),
-                _options(generator_option or []))
+                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype, trust_remote_code,
+                tuple(model or ()), _options(generator_option or []))
     )  # fmt: skip
     if as_json:
         print_json(_as_json(outcome))

@@ -35,6 +35,7 @@ class Request:
     temperature: float = 0.0
     device: str | None = None
     dtype: str = "auto"
+    trust_remote_code: bool = False  # run the code that a retriever's folder brings
     models: tuple[str, ...] = ()  # files of code that the index may run
     options: dict = field(default_factory=dict)  # further fields of the requests to a server
 
@@ -63,6 +64,7 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
         named=request.models,
         device=request.device,
         dtype=request.dtype,
+        trust_remote_code=request.trust_remote_code,
         reporter=reporter,
     )
     k = indexes.depth(request.k, source.retriever, DEFAULT_K, "--k")

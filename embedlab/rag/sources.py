@@ -28,6 +28,7 @@ def find(
     named: Collection[str] = (),
     device: str | None = None,
     dtype: str = "auto",
+    trust_remote_code: bool = False,
     reporter: Reporter,
 ) -> Source:
     """The retriever that `spec` names.
@@ -41,13 +42,14 @@ def find(
     Raises:
         UserError, RetrieverError: there is no such index, model or corpus, or the index cannot be used.
     """
+    how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     if corpus is None:
         if not Path(spec).is_dir():
             raise UserError(
                 f"There is no index at {spec}.",
                 "Name an index that `embedlab index` built, or a model with --corpus: --retriever bm25 --corpus DIR.",
             )
-        retriever = indexes.load(Path(spec), named=named, device=device, dtype=dtype)
+        retriever = indexes.load(Path(spec), named=named, **how)
         return Source(Path(spec).resolve().name, retriever, folder.identity(Path(spec))[:16])
     if folder.is_index(Path(spec)):
         raise UserError(f"{spec} is an index, which holds its own documents.", "Leave --corpus out.")
@@ -56,10 +58,10 @@ def find(
     content = hashlib.sha256(repr((spec, dtype, ids, documents)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = home() / "indexes" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')[:40]}-{content}"
     try:
-        retriever = indexes.load(path, named=expressions.names(spec), device=device, dtype=dtype)
+        retriever = indexes.load(path, named=expressions.names(spec), **how)
     except RetrieverError:  # not there yet, or the model has changed
         with reporter.evaluation(name, "index"), reporter.phase("index", len(ids)) as bar:
-            retriever = indexes.build(spec, ids, documents, device=device, dtype=dtype, advance=bar.advance)
+            retriever = indexes.build(spec, ids, documents, advance=bar.advance, **how)
             retriever.save(path)
         reporter.say(f"The index of {len(ids):,} documents is kept in {path}.")
     return Source(name, retriever, folder.identity(path)[:16])

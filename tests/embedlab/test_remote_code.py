@@ -84,3 +84,10 @@ def test_from_the_command_line(cli, home, folder, task, tmp_path):
     assert code == 2 and "--trust-remote-code" in err
     code, out, _ = cli(*search, "--trust-remote-code")
     assert code == 0 and json.loads(out)["results"][0]["id"] == "d3"
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"id": "1", "question": "w3", "relevant": ["d3"]}))
+    rag = ("rag", "--retriever", tmp_path / "index", "--questions", questions, "-k", 3, "--device", "cpu", "--json")
+    code, _, err = cli(*rag)
+    assert code == 2 and "--trust-remote-code" in err
+    code, out, err = cli(*rag, "--trust-remote-code")
+    assert code == 0, err
