@@ -4,7 +4,6 @@ A tokenizer that is not what its tokenizer.json says, padding that moves a text'
 positions there are: none of them raises, or only deep in the model.
 """
 
-import json
 from pathlib import Path
 
 from sentence_transformers.base.modules import Router, Transformer
@@ -43,7 +42,7 @@ def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrained
 
     transformers 5 builds most tokenizers anew from vocabulary and class, and not all come out the same: a
     LlamaTokenizer loses a text's leading blank. Start and end tokens are those of tokenizer.json too, save where
-    tokenizer_config.json names them (`add_bos_token`, `add_eos_token`).
+    somebody switched them on (`add_bos_token`, `add_eos_token`).
     """
     backend = getattr(tokenizer, "_tokenizer", None)
     published = _published(backend, folder) if isinstance(backend, Tokenizer) else None
@@ -55,8 +54,9 @@ def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrained
         published.post_processor = backend.post_processor
         published.encode_special_tokens = backend.encode_special_tokens
         tokenizer._tokenizer = backend = published
-    if not _agree(backend, published, special=True):
-        _mark_as(tokenizer, published, folder)
+    switched = getattr(tokenizer, "add_bos_token", False) or getattr(tokenizer, "add_eos_token", False)
+    if not switched and not _agree(backend, published, special=True):
+        backend.post_processor = published.post_processor
     return tokenizer
 
 
@@ -109,21 +109,6 @@ def _agree(one: Tokenizer, other: Tokenizer, *, special: bool = False) -> bool:
             strict=True,
         )
     )
-
-
-def _mark_as(tokenizer: PreTrainedTokenizerBase, published: Tokenizer, folder: Path) -> None:
-    """Start and end tokens as in `published`, except those that tokenizer_config.json switches."""
-    file = folder / "tokenizer_config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    named = {name for name in ("add_bos_token", "add_eos_token") if config.get(name) is not None}
-    if not named:
-        tokenizer._tokenizer.post_processor = published.post_processor
-        return
-    ids = published.encode("x").ids
-    if "add_bos_token" not in named and ids[0] == tokenizer.bos_token_id:
-        tokenizer.add_bos_token = True
-    if "add_eos_token" not in named and ids[-1] == tokenizer.eos_token_id:
-        tokenizer.add_eos_token = True
 
 
 def _give_padding_token(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
