@@ -49,6 +49,7 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
     if finished:
         return finished
     work = out / WORK
+    facts = environment()  # now: a source tree may change under a long run
     started = time.perf_counter()
     origins: dict[str, dict] = {}
     base = _base(recipe, work, origins)
@@ -71,7 +72,7 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
         started = time.perf_counter()
         torch.save(model.state_dict(), folder / "state.partial")
         (folder / "state.partial").rename(folder / STATE)
-    return _finish(model, recipe, base, out)
+    return _finish(model, recipe, base, out, facts)
 
 
 def save_untrained(recipe: Recipe, out: Path) -> None:
@@ -198,7 +199,7 @@ def _note(work: Path, entry: dict) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
+def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict) -> dict:
     """Save the model, the curve and the record; the work folder goes last, so a kill before loses nothing."""
     from dataclasses import asdict
 
@@ -211,7 +212,6 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path) -> dict:
         for stage in stages:
             rows = ((entry["step"], entry["loss"], entry["learning_rate"]) for entry in stage["curve"])
             writer.writerows([stage["stage"], step, f"{float(loss):.5g}", f"{rate:.3g}"] for step, loss, rate in rows)
-    facts = environment()
     record = {
         "digest": recipe.digest,
         "recipe": asdict(recipe),

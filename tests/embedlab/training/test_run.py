@@ -200,6 +200,21 @@ def test_the_record_and_the_result(recipe_file, tmp_path, pairs_file):
     assert train(recipe, out, device="cpu") == record, "a finished run is not repeated"
 
 
+def test_the_record_names_the_revision_that_the_run_began_with(recipe_file, tmp_path, monkeypatch):
+    revisions = iter(["at the start", "after a pull"])
+    real = run.environment
+    monkeypatch.setattr(run, "environment", lambda: real() | {"git_revision": next(revisions)})
+
+    @contextmanager
+    def progress(name, total):
+        revisions_left = list(revisions)
+        assert revisions_left in (["after a pull"], [])  # asked before the first step
+        yield lambda step, loss: None
+
+    record = train(read(recipe_file), tmp_path / "out", device="cpu", progress=progress)
+    assert record["environment"]["git_revision"] == "at the start"
+
+
 def test_training_lowers_the_loss(tmp_path, decoder, pairs_file):
     path = tmp_path / "base.toml"
     path.write_text(
