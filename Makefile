@@ -1,7 +1,8 @@
 # Everything a newcomer types. Each target makes its own .venv when there is none.
+# `eval` and `dashboard` use the store that `embedlab` uses; tests and benchmarks one of their own.
 PYTHON ?= python3
 BIN = .venv/bin
-export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
+test bench: export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
 
 .PHONY: eval test dashboard lint bench
 

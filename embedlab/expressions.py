@@ -191,6 +191,13 @@ def _operand(text: str) -> Expression:
         more = "A reranker stands behind >>: bm25 >> MODEL." if call[1] == "rerank" else f"Valid: {EXAMPLES}."
         raise unknown("function", call[1], _FUSIONS, more)
     parts, settings = _arguments(call[1], call[2])
+    if len(parts) == 1:
+        raise UserError(
+            f"{text}: {call[1]} needs two models or more, and {parts[0]!r} is one.",
+            f"Separate them by commas: {call[1]}({', '.join(parts[0].split())})"
+            if " " in parts[0]
+            else f"Type: {call[1]}({parts[0]}, ANOTHER)",
+        )
     return Fused(call[1], tuple(_expression(part) for part in parts), settings)
 
 

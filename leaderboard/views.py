@@ -30,6 +30,7 @@ class Views:
         task_revision.
     absent: tasks asked for on which the store has no run.
     notes: what the reader must know of the choice of runs.
+    full: rows of `table` that show a model at its full depth, width and precision.
     """
 
     table: pd.DataFrame
@@ -37,6 +38,7 @@ class Views:
     runs: pd.DataFrame
     absent: list[str]
     notes: list[str] = field(default_factory=list)
+    full: frozenset[int] = frozenset()
 
     @property
     def mixed(self) -> list[str]:
@@ -55,6 +57,8 @@ class Views:
 
     def select(self, names: Sequence[str]) -> "Views":
         """The views that `names` stand for, in this order: a label, a model's name, or `model@dim=64,dtype=bfloat16`.
+
+        A bare name is the model seen in full, where the store has other views of it too.
 
         Raises:
             LeaderboardError: a name stands for no view or for several, or two names for the same.
@@ -77,6 +81,8 @@ class Views:
             found = found[
                 [_text(has).startswith(value) if key == "revision" else _text(has) == value for has in values]
             ]
+        if len(found) > 1 and not settings:
+            found = found[[view in self.full for view in found.index]] if self.full & set(found.index) else found
         if len(found) == 1 and not words[0]:
             return found.index[0]
         if len(found) > 1 and not words[0]:
@@ -139,7 +145,19 @@ def read(
     runs["parts"] = runs["parts"].where(runs["parts"] > 0, runs["task"].map(sizes))
     runs = of_one_task_revision(runs, VIEW, _PART)
     runs = join_imported(runs, main_revisions or {})
-    return _views(runs, wanted, absent, notes)
+    views = _views(runs, wanted, absent, notes)
+    return replace(views, full=_full(views.table, newest.model_details(store)))
+
+
+def _full(table: pd.DataFrame, details: Mapping[tuple[str, str], dict]) -> frozenset[int]:
+    """The views at full depth, width and precision; the width is known from the model's details."""
+
+    def is_full(view: dict) -> bool:
+        width = details.get((view["model"], view["revision"]), {}).get("dim")
+        whole = pd.isna(view["dim"]) or (width is not None and view["dim"] >= width)
+        return bool(pd.isna(view["layer"]) and whole and view["precision"] == "float32")
+
+    return frozenset(at for at, view in zip(table.index, table.to_dict("records"), strict=True) if is_full(view))
 
 
 def _wanted(tasks, known: list[str]) -> tuple[list[str], list[str]]:

@@ -10,7 +10,9 @@ from importlib import import_module
 
 import typer
 
+from embedlab import __version__
 from embedlab.cli._command import Command
+from embedlab.cli._interrupt import interruptible
 from embedlab.errors import explained
 from embedlab.terminal import echo
 
@@ -19,6 +21,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="embedlab: a laboratory for text embedders built on LLMs.",
 )
 
@@ -43,6 +46,9 @@ COMMANDS: list[str] = [
     "dashboard",
 ]
 
+# Those that go on where they were stopped when the same is typed again.
+GO_ON = ("eval", "rag", "train")
+
 
 def _register() -> None:
     for name in COMMANDS:
@@ -55,8 +61,17 @@ def _register() -> None:
             app.command(name, cls=Command)(module.command)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        echo(f"embedlab {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def main(debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+def main(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
+) -> None:
     """embedlab: a laboratory for text embedders built on LLMs."""
     if debug:
         os.environ["EMBEDLAB_DEBUG"] = "1"
@@ -69,9 +84,9 @@ def run() -> None:
     """
     _register()
     try:
-        app()
+        with interruptible(goes_on=next((word for word in sys.argv[1:] if word in COMMANDS), "") in GO_ON):
+            app(prog_name="embedlab")
     except KeyboardInterrupt:
-        echo("\nInterrupted. What was finished is kept.", err=True)
         sys.exit(130)
     except Exception as error:
         if os.environ.get("EMBEDLAB_DEBUG"):

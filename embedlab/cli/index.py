@@ -11,9 +11,13 @@ from embedlab.terminal import console, echo, printable
 
 
 def command(
-    model: Annotated[str, typer.Option(help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".')],
-    corpus: Annotated[Path, typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file.")],
-    out: Annotated[Path, typer.Option(help="The folder to write; an index already there is replaced.")],
+    model: Annotated[
+        str | None, typer.Option(help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".')
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write; an index already there is replaced.")] = None,
     index: Annotated[
         str, typer.Option(help="torch, faiss:flat, faiss:hnsw32, faiss:binary,rescore=4, lucene, sparse, seismic, ...")
     ] = "",
@@ -33,8 +37,14 @@ def command(
     from rich.progress import Progress
 
     from embedlab import indexes
+    from embedlab.errors import UserError
     from retrievers import folder
 
+    if missing := [name for name, given in (("--model", model), ("--corpus", corpus), ("--out", out)) if given is None]:
+        raise UserError(
+            f"index needs a model, a corpus and a folder to write; not given: {', '.join(missing)}.",
+            "Type: embedlab index --model bm25 --corpus path/to/beir-folder --out my-index",
+        )
     folder.check_target(out)
     ids, documents = indexes.read_corpus(corpus)
     started = time.perf_counter()

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from retrievers import Retriever
 
 _K = 10
+_TYPE = 'Type: embedlab search INDEX "a query", or --compare INDEX INDEX "a query".'
 _EXCERPT = 240  # characters shown of a document
 
 
 def command(
-    arguments: Annotated[list[str], typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")
+    ] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Documents to show; 10 by default.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")] = False,
     model: NamedModels = None,
@@ -31,11 +34,15 @@ def command(
     """Search an index built by `embedlab index`: embedlab search INDEX "a question" -k 10."""
     from embedlab import indexes
 
-    *paths, query = arguments
+    words = arguments or []
+    if len(words) < 2 or all(Path(word).is_dir() for word in words):
+        there = f"there is only {' '.join(words)}" if words else "there is neither"
+        raise UserError(f"search needs an index and a query; {there}.", _TYPE)
+    *paths, query = words
     if len(paths) != 1 and not (compare and paths):
         raise UserError(
-            f"{len(paths)} indexes were named.",
-            'Type: embedlab search INDEX "query", or --compare INDEX INDEX "query".',
+            f"search takes an index and a query, not {len(words)} words.",
+            f"{_TYPE} A query of several words stands in quotes.",
         )
     how = {"named": model or (), "device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     results = {path: _results(indexes.load(Path(path), **how), query, k) for path in dict.fromkeys(paths)}

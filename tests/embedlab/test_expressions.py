@@ -50,7 +50,8 @@ def test_names_that_are_no_expressions(tmp_path, monkeypatch):
     ("text", "problem", "hint"),
     [
         ("rff(bm25, a)", "Unknown function 'rff'", "rrf"),
-        ("rrf(bm25)", "A fusion of 1", "two or more"),
+        ("rrf(bm25)", "needs two models or more, and 'bm25' is one", "rrf(bm25, ANOTHER)"),
+        ("rrf(bm25 a)", "needs two models or more, and 'bm25 a' is one", "by commas: rrf(bm25, a)"),
         ("rrf(bm25, )", "'bm25,' is empty", "rrf(bm25"),
         ("bm25 >>", "'bm25 >>' is empty", "bm25 >>"),
         ("rrf(bm25, a", "parentheses of 'rrf(bm25, a'", "rrf(bm25"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +87,22 @@ def test_one_of_several_views_is_named_by_its_settings(store):
     for name, values in (("d@dim=64", SCORES["b"]), ("D@index=faiss:HNSW32,efSearch=16", SCORES["c"])):
         (pair,) = compare(store, ["a", name]).pairs
         assert pair.second_score == pytest.approx(values.mean())
+
+
+def test_a_bare_name_is_the_model_in_full(store):
+    details = {"dim": 128}
+    for scores, layer, dim, precision in (
+        ("a", None, 128, "float32"), ("b", 2, 128, "float32"), ("b", None, 64, "float32"), ("b", None, 128, "binary"),
+    ):  # fmt: skip
+        grid = run("g", SCORES[scores], layer=layer, dim=dim, precision=precision, index="torch")
+        store.add(replace(grid, model=replace(grid.model, details=details)))
+    (pair,) = compare(store, ["g", "b"]).pairs
+    assert pair.first_score == pytest.approx(SCORES["a"].mean())
+    other = run("g", SCORES["b"], dim=128, index="faiss:hnsw32")
+    store.add(replace(other, model=replace(other.model, details=details)))
+    with pytest.raises(LeaderboardError, match="g stands for 2 views") as caught:
+        compare(store, ["g", "b"])
+    assert "binary" not in caught.value.hint and "faiss:hnsw32" in caught.value.hint
 
 
 def test_unknown_names_are_one_clear_error(store):

@@ -1,0 +1,5 @@
+"""`python -m embedlab`: the command line."""
+
+from embedlab.cli import run
+
+run()
