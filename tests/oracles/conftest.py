@@ -21,7 +21,7 @@ def data_dir(tmp_path_factory):
     return task_types.mirror(tmp_path_factory.mktemp("mirror"))
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="package")
 def sizes():
     """What both sides see alike: fewer repetitions than mteb has, for time's sake, means not rounded, and what one
     task fetches from the hub while it scores."""
@@ -40,39 +40,50 @@ def sizes():
         yield
 
 
-@pytest.fixture(scope="session")
-def stored(models, data_dir, tmp_path_factory):
-    """(shape, task type) -> (split, subset) -> scores in the store, after one command for all tasks and many models;
-    and (shape, task type) -> why there are none."""
-    from leaderboard.store import Store
-
+@pytest.fixture(scope="package")
+def stored(request, sizes, models, data_dir, tmp_path_factory):
+    """(shape, task type) -> (split, subset) -> scores in the store, after one command for many models and tasks; and
+    (shape, task type) -> why there are none. Only what the tests that were chosen ask for."""
+    cells = [item.callspec.params for item in request.session.items if "stored" in getattr(item, "fixturenames", ())]
+    kinds = {name: kind for name, kind in task_types.kinds().items() if name in {cell["kind"] for cell in cells}}
+    shapes = {name: shape for name, shape in models.items() if name in {cell["shape"] for cell in cells}}
     home = tmp_path_factory.mktemp("home")
-    kind_of = {kind.task: name for name, kind in task_types.kinds().items()}
-    tasks = [part for kind in task_types.kinds().values() for part in ("--task", kind.task)]
     found, refused = {}, {}
+    for number, options in enumerate(dict.fromkeys(shape.options for shape in shapes.values())):
+        asked = {name: shape.typed for name, shape in shapes.items() if shape.options == options}
+        db = home / f"{number}.duckdb"
+        said = evaluate([*asked.values()], [kind.task for kind in kinds.values()], options, data_dir, home, db)
+        read(db, said, {recorded(typed): name for name, typed in asked.items()}, kinds, found, refused)
+    return found, refused
+
+
+def evaluate(models, tasks, options, data_dir, home, db) -> str:
+    """One `embedlab eval`: what it said on standard error."""
+    chosen = [
+        *(part for model in models for part in ("--model", model)),
+        *(part for t in tasks for part in ("--task", t)),
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBEDLAB_HOME", str(home))
-        for options in dict.fromkeys(shape.options for shape in models.values()):
-            asked = {name: shape for name, shape in models.items() if shape.options == options}
-            chosen = [part for shape in asked.values() for part in ("--model", shape.typed)]
-            db = home / f"{len(found)}.duckdb"
-            code, err = embedlab(
-                "eval", *chosen, *tasks, *options, "--data-dir", data_dir, "--db", db, "--dtype", "float32", "--json"
-            )
-            assert code in (0, 2), err
-            store = Store(db)
-            names = {recorded(shape.typed): name for name, shape in asked.items()}
-            for id in store.runs()["id"].to_pylist():
-                run = store.run(id)
-                parts = found.setdefault((names[run.model.name], kind_of[run.task.name.partition("@")[0]]), {})
-                parts[run.task.split, run.task.subset] = run.scores | {"main": run.main_score}
-            for failure in store.failures().to_pylist():
-                refused[names[recorded(failure["model"])], kind_of[failure["task"].partition("@")[0]]] = failure[
-                    "problem"
-                ]
-            for model, task, reason in re.findall(r"^(\S+) skips (\S+): (.*)$", err, re.MULTILINE):
-                refused[names[model], kind_of[task]] = reason
-    return found, refused
+        code, said = embedlab("eval", *chosen, *options, "--data-dir", data_dir, "--db", db, "--dtype", "float32")
+    assert code in (0, 2), said
+    return said
+
+
+def read(db, said: str, shape_of: dict, kinds: dict, found: dict, refused: dict) -> None:
+    """Fill `found` from the store, `refused` from what was said; a task on other data than MTEB's is NAME@HASH."""
+    from leaderboard.store import Store
+
+    kind_of = {kind.task: name for name, kind in kinds.items()}
+    store = Store(db)
+    for id in store.runs()["id"].to_pylist():
+        run = store.run(id)
+        cell = shape_of[run.model.name], kind_of[run.task.name.partition("@")[0]]
+        found.setdefault(cell, {})[run.task.split, run.task.subset] = run.scores | {"main": run.main_score}
+    for model, task, reason in re.findall(
+        r"^(\S+) (?:skips|on) ([^\s@:]+)\S*(?:: | failed: )(.*)$", said, re.MULTILINE
+    ):
+        refused[shape_of[recorded(model)], kind_of[task]] = reason
 
 
 def embedlab(*arguments) -> tuple[int, str]:
