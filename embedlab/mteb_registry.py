@@ -24,6 +24,9 @@ _TEXT = "\x00text\x00"  # no template contains it
 # What mteb passes to sentence-transformers beside what shapes the vectors: embedlab chooses these itself.
 _OURS = {"device", "revision", "trust_remote_code", "model_kwargs", "cache_folder", "backend", "prompts"}
 
+# mteb's wrappers of sparse models and rerankers: they add nothing to the model's own prompts.
+_NO_PROMPTS = ("SparseEncoderWrapper", "CrossEncoderWrapper")
+
 
 def known(source: str) -> dict[str, str]:
     """Fields of the card of a hub model: its name in mteb's registry, if its prompts there can be asked for.
@@ -33,7 +36,7 @@ def known(source: str) -> dict[str, str]:
     from mteb.models.get_model_meta import MODEL_REGISTRY
 
     meta = MODEL_REGISTRY.get(source)
-    if meta is None:
+    if meta is None or getattr(meta.loader, "__name__", "") in _NO_PROMPTS:
         return {}
     by = f"mteb runs this model by {getattr(meta.loader, '__name__', 'no code of its own')}"
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embedlab import models, mteb_registry
-from embedlab.cards import Card
+from embedlab.cards import Card, cards
 from embedlab.evaluation.prompts import prompt_for, prompts_for_search
 from embedlab.models import _known_to_mteb, find
 from embedlab.profile import FACTS
@@ -192,3 +192,11 @@ def test_an_index_holds_the_vectors_that_were_measured(home, tiny_folder, tmp_pa
     ):
         seen, _ = Encoder(measured).encode(texts, role=role, prompt=prompts[role]["prompt"])
         assert np.allclose(vectors, seen[None].read(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name, card in cards().items() if card.registry])
+def test_a_card_that_names_the_registry_is_asked_as_there(home, name):
+    from mteb.models.get_model_meta import MODEL_REGISTRY
+
+    right = wrapped(MODEL_REGISTRY[cards()[name].registry])
+    assert all(prompt_for(cards()[name], {}, task, role) == right(task, role) for task, role in parts())
