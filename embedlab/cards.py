@@ -29,7 +29,7 @@ class Card:
     max_length: int = 0  # tokens
     attention: str = ""  # bidirectional | causal
     pooling: str = ""
-    similarity: str = ""  # cosine | dot; empty: as the loaded model says
+    similarity: str = ""  # cosine | dot | euclidean | manhattan; empty: as the loaded model says
     base: str = ""  # backbone the method was published on
     dtype: str = ""  # dtype of the published weights
     prompts: dict[str, str] = field(default_factory=dict)  # by role (query, document), task type or task name

@@ -111,8 +111,10 @@ class SparseIndex(SparseVectorIndex):
 
 def _of_length_one(vectors: sparse.csr_matrix) -> sparse.csr_matrix:
     """Rows divided by their length; an empty row stays empty."""
-    lengths = np.sqrt(vectors.multiply(vectors).sum(axis=1)).A1.astype(np.float32)
-    return sparse.csr_matrix(sparse.diags_array(1 / np.maximum(lengths, np.finfo(np.float32).tiny)) @ vectors)
+    scaled = vectors.astype(np.float32)
+    lengths = np.sqrt(scaled.multiply(scaled).sum(axis=1)).A1
+    scaled.data /= np.repeat(np.maximum(lengths, np.finfo(np.float32).tiny), np.diff(scaled.indptr))
+    return scaled
 
 
 def impacts(vectors: sparse.csr_matrix, scale: float) -> sparse.csr_matrix:

@@ -17,6 +17,10 @@ def refuse_unused(request, names: list[str]) -> None:
     cards = [card for name in names for card in composed.parts(name)]
     kinds = {card.kind for card in cards}
     takers = tuple(composed.TAKES[kind][0] for kind in kinds & composed.TAKES.keys())
+    if named := [index for index in request.indexes if "metric=" in index]:
+        raise UserError(
+            f"The metric in {named[0]} would have no effect: a model is ranked by its own similarity.", "Leave it out."
+        )
     unfit = [index for index in request.indexes if not isinstance(make(index), takers)]
     if not all(map(composed.is_known, cards)):
         return

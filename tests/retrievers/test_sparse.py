@@ -79,3 +79,24 @@ def test_bad_vectors(ids, sparse_vectors):
         index.index(ids, broken)
     with pytest.raises(retrievers.RetrieverError, match="negative"):
         retrievers.make("lucene:impact").index(ids, -documents)
+
+
+@pytest.mark.parametrize("spec", ["sparse", "lucene:impact,scale=1000", "seismic"])
+def test_sparse_vectors_by_cosine(spec, ids, sparse_vectors, tmp_path):
+    documents, queries = sparse_vectors
+    lengths = [np.maximum(np.sqrt(part.multiply(part).sum(axis=1)).A1, 1e-9) for part in (documents, queries)]
+    scores = (queries @ documents.T).toarray() / lengths[1][:, None] / lengths[0][None]
+    index = retrievers.make(spec, metric="cosine").index(ids, documents)
+    index.save(tmp_path / "index")
+    for each in (index, retrievers.load(tmp_path / "index")):
+        hits = each.search(queries, 5)
+        for q in range(11):  # the last query has no terms
+            found = hits.rows[q][hits.rows[q] >= 0]
+            assert len(found) == 5
+            np.testing.assert_allclose(hits.scores[q], scores[q, found], atol=2e-3)
+            assert hits.scores[q, 0] == pytest.approx(scores[q].max(), abs=0.02 if spec == "seismic" else 2e-3)
+
+
+def test_sparse_vectors_know_no_distance():
+    with pytest.raises(retrievers.RetrieverError, match="by inner product or cosine, not by 'l2'"):
+        retrievers.make("sparse", metric="l2")

@@ -89,6 +89,11 @@ def test_a_sparse_model_by_distance_is_refused(model, task, home, cli):
     assert code != 0 and "ranked by inner product or cosine" in out + err
 
 
+def test_a_metric_that_would_have_no_effect_is_refused(model, task, home, cli):
+    code, out, err = cli("eval", "--model", model("cosine"), "--task", task, "--index", "torch,metric=l2")
+    assert code == 2 and "would have no effect: a model is ranked by its own similarity" in out + err
+
+
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_compositions_rank_by_it(similarity, model, task, home):
     """The fusion of one model with itself, and the model: the same documents in the same order."""
