@@ -80,7 +80,7 @@ def test_every_hub_model_gets_mtebs_prompts(home, monkeypatch):
             if (got := prompt_for(card, {}, task, role)) != (wanted := right(task, role)):
                 different.setdefault(name, (task.name, role, got, wanted))
     assert different == {}
-    assert seen >= 400
+    assert seen >= 390  # less the models that get a card of their own
 
 
 def test_settings_of_the_registry_reach_the_loader(home, tiny_folder, monkeypatch):
