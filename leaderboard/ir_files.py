@@ -18,6 +18,7 @@ from leaderboard.records import Model, Ranking, Run, Task
 
 _ANSERINI = {"dataset", "config", "model", "topic_set", "metric", "value"}
 _PYSERINI = {"condition", "dataset"}
+_GREATEST = float(np.finfo(np.float32).max)  # trec_eval compares scores as float32, too
 
 
 def is_table(path: Path) -> bool:
@@ -102,7 +103,7 @@ def read_trec_run(path: Path) -> Ranking:
     rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
     for place, hits in enumerate(found.values()):
         rows[place, : len(hits)] = [row_of[document] for document in hits]
-        scores[place, : len(hits)] = list(hits.values())
+        scores[place, : len(hits)] = np.clip(list(hits.values()), -_GREATEST, _GREATEST)
     return Ranking(list(found), list(row_of), rows, scores)
 
 

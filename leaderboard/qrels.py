@@ -17,6 +17,7 @@ from leaderboard.errors import Malformed
 
 # What a first line that names the columns calls the last one.
 _GRADE = {"score", "relevance", "rel", "label", "grade", "qrel", "judgement", "judgment"}
+_BEYOND = 2**31  # grades are kept as int32
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -78,8 +79,11 @@ def _columns(line: str, path: Path) -> list[str]:
 def _grade(text: str, place: str) -> int:
     try:
         value = float(text)
-        if value == int(value):
-            return int(value)
+        grade = int(value)
     except (ValueError, OverflowError):  # no number; NaN, infinity
-        pass
-    raise Malformed(f"{place}: the grade {text!r} is not a whole number.")
+        value, grade = float("nan"), 0
+    if value != grade:
+        raise Malformed(f"{place}: the grade {text!r} is not a whole number.")
+    if abs(grade) >= _BEYOND:
+        raise Malformed(f"{place}: the grade {text!r} is too large.")
+    return grade

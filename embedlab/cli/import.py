@@ -61,7 +61,7 @@ def command(
     elif qrels and task and model:
         from embedlab.evaluation.trec import trec_run
 
-        run = trec_run(path, qrels, model=model, task=task, split=split or "test")
+        run = trec_run(store, path, qrels, model=model, task=task, split=split or "test")
         store.add(run)
         report = Report(files=1, runs=1)
         reporter.say(_matches(run.resolved["queries"]))
@@ -76,7 +76,7 @@ def command(
         return
     echo(f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before.")
     for file, problem in report.malformed[:_LISTED]:
-        echo(f"Skipped {file}: {problem}", err=True)
+        echo(f"Not imported of {file}: {problem}", err=True)
     if len(report.malformed) > _LISTED:
         echo(f"... and {len(report.malformed) - _LISTED:,} more; --json lists them all.", err=True)
 

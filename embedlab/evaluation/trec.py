@@ -1,5 +1,6 @@
 """A TREC run and its qrels, scored by our policy, as a run for the results store."""
 
+import json
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,20 +12,23 @@ from leaderboard.errors import Malformed
 from leaderboard.ir_files import read_trec_run
 from leaderboard.mteb_files import imported_id
 from leaderboard.qrels import read_qrels
-from leaderboard.records import Model, PerQuery, Ranking, Run, Task
+from leaderboard.records import Model, PerQuery, Ranking, Run, Task, Texts
+from leaderboard.store import Store
 
 
-def trec_run(run_file: Path, qrels_file: Path, *, model: str, task: str, split: str = "test") -> Run:
+def trec_run(store: Store, run_file: Path, qrels_file: Path, *, model: str, task: str, split: str = "test") -> Run:
     """Score a TREC run file as `embedlab eval` scores its own: every judged query counts, also where the run lacks it.
 
     Args:
+        store: where the run will be stored; it is not written to here.
         run_file: lines of query, Q0, document, rank, score, tag.
         qrels_file: lines of query, iteration, document, relevance; or of query, document, relevance as in BEIR.
         model, task, split: what the run is of.
 
     Returns:
-        The run; `resolved["queries"]` counts those judged, those of them that the run ranks, and those of the run that
-        are not judged.
+        The run, with the judgements; `resolved["queries"]` counts those judged, those of them that the run ranks, and
+        those of the run that are not judged. Its task's revision is one that the store has of the task with these very
+        judgements, or else the judgements' hash: scores by other judgements are never taken for comparable.
 
     Raises:
         UserError: a file is absent or malformed, no query is judged relevant, or run and qrels have no query or no
@@ -51,7 +55,7 @@ def trec_run(run_file: Path, qrels_file: Path, *, model: str, task: str, split: 
     rows, scores = scorer.rank(rows, scores, found.document_ids, queries)
     metrics = scorer.evaluate(rows, scorer.judge(qrels, queries, found.document_ids))
     means = {name: float(values.mean()) for name, values in metrics.items()}
-    evaluated, judged = Model(model), Task(task, "Retrieval", split)
+    evaluated, judged = Model(model), Task(task, "Retrieval", split, revision=_revision(store, task, split, qrels))
     counts = {"judged": len(queries), "ranked": len(ranked), "not judged": len(found.query_ids) - len(ranked)}
     return Run(
         evaluated,
@@ -60,10 +64,22 @@ def trec_run(run_file: Path, qrels_file: Path, *, model: str, task: str, split: 
         means,
         per_query=PerQuery(queries, metrics),
         ranking=Ranking(queries, found.document_ids, rows, scores),
+        texts=Texts({}, qrels, {}),
         source="trec",
         resolved={"run_file": run_file.name, "qrels_file": qrels_file.name, "queries": counts},
         id=imported_id(evaluated, judged, sha256(run_file.read_bytes() + qrels_file.read_bytes()).hexdigest()),
     )
+
+
+def _revision(store: Store, task: str, split: str, qrels: dict[str, dict[str, int]]) -> str:
+    """The revision of the task that has these judgements."""
+    known = "SELECT DISTINCT revision FROM tasks WHERE name = ? AND split = ? AND subset = 'default' ORDER BY revision"
+    for revision in store.query(known, [task, split])["revision"].to_pylist():
+        kept = store.texts(Task(task, "Retrieval", split, revision=revision))
+        if kept and kept.qrels == qrels:
+            return revision
+    judged = sorted((query, document, grade) for query in qrels for document, grade in qrels[query].items())
+    return sha256(json.dumps(judged).encode()).hexdigest()
 
 
 def _check_common(run_file: Path, qrels_file: Path, found: Ranking, qrels: dict, ranked: list[str]) -> None:

@@ -52,7 +52,7 @@ def read(folder: Path, split: str) -> dict:
 
     Raises:
         UserError: a file or the split is missing, a line is malformed (file:line), an id is given twice, the corpus
-            is empty, or no judgement is about a query and a document of the folder.
+            is empty, no judgement is about a query and a document of the folder, or none is positive.
     """
     from datasets import Dataset
 
@@ -195,6 +195,8 @@ def _judgements(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, 
         raise UserError(f"{path}: none of the queries judged, such as {next(iter(relevant))!r}, is in queries.jsonl.")
     if not any(document in corpus for judged in known for document in judged):
         raise UserError(f"{path}: none of the documents judged, such as {next(iter(known[0]))!r}, is in corpus.jsonl.")
+    if not any(grade > 0 for judged in known for grade in judged.values()):
+        raise UserError(f"{path} judges nothing relevant to any query of queries.jsonl.", hint)
     return relevant
 
 

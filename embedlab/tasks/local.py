@@ -152,7 +152,7 @@ def _place(task, subset: str) -> list[Path]:
 
 def _beir_folder(folder: Path) -> Path:
     """`folder`, or the one BEIR folder below it."""
-    below = [path.parent for path in sorted(folder.rglob("corpus.jsonl"))]
+    below = sorted({path.parent for name in ("corpus.jsonl", "corpus.jsonl.gz") for path in folder.rglob(name)})
     return folder if beir.is_folder(folder) or len(below) != 1 else below[0]
 
 

@@ -170,6 +170,8 @@ def test_a_split_can_be_chosen(beir):
         ({"qrels__test_tsv": "q0\td1\tyes\n"}, r"test\.tsv:1: the grade 'yes' is not a whole number"),
         ({"qrels__test_tsv": "q0\td1\t0.5\n"}, r"test\.tsv:1: the grade '0\.5' is not a whole number"),
         ({"qrels__test_tsv": "q0\td1\tnan\n"}, r"test\.tsv:1: the grade 'nan' is not a whole number"),
+        ({"qrels__test_tsv": "q0\td1\t3000000000\n"}, r"test\.tsv:1: the grade '3000000000' is too large"),
+        ({"qrels__test_tsv": "q0\td1\t0\nq1\td1\t-1\n"}, r"test\.tsv judges nothing relevant"),
         (
             {"qrels__test_tsv": "q0\td1\t1\nq0\td2\t1\nq0\td1\t0\n"},
             r"test\.tsv:3 gives document 'd1' the grade 0 for query 'q0', an earlier line 1",
