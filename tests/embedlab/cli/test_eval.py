@@ -179,9 +179,9 @@ def test_bm25_and_compositions_rank_and_leave_the_rest(cli, home, folder, tiny_f
     run, fused = json.loads(out)["runs"]
     assert run["index"] == "lucene"
     assert run["main_score"] > 0.9
-    assert "bm25 skips StdlibMiniPackageClassification: Classification needs vectors" in err
+    assert "bm25 skips StdlibMiniPackageClassification: Classification needs a vector per text" in err
     assert fused["task"].startswith("corner@")
-    assert "rrf(bm25, tiny) skips StdlibMiniPackageClassification: Classification needs vectors" in err
+    assert "rrf(bm25, tiny) skips StdlibMiniPackageClassification: Classification needs a vector per text" in err
 
 
 def test_sparse_models_search_their_own_indexes(cli, home, folder, tmp_path, word_tokenizer):

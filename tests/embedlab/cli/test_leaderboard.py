@@ -90,7 +90,7 @@ def test_compare_as_text_markdown_and_latex(embedlab, db):
         (("compare", "fair", "lik"), "They hold: like"),
         (("compare", "fair", "like", "--format", "html"), "Choose one of: text, markdown, latex"),
         (("leaderboard", "--task", "SciFakt"), "They hold: SciFact"),
-        (("leaderboard", "--pareto", "watts"), "Measured: encode_seconds"),
+        (("leaderboard", "--pareto", "watts"), "Measured on all: encode_seconds"),
         (("leaderboard", "--task", "SciFact", "--benchmark", "stdlib"), "exclude each other"),
     ],
 )
