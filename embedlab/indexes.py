@@ -118,10 +118,11 @@ def encoder(name: str, *, instruction: str = INSTRUCTION, **how) -> retrievers.E
 
 
 def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retrievers.Encoder:
-    return retrievers.Encoder(loaded.encoder, loaded.identity, name, **_prompts(loaded, instruction))
+    return retrievers.Encoder(loaded.encoder, loaded.identity, name, **prompts(loaded, instruction))
 
 
-def _prompts(loaded: models.LoadedModel, instruction: str) -> dict:
+def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict]:
+    """By role, the arguments of `encode_query` and `encode_document` with which a model is measured in search."""
     if loaded.card.kind not in ("dense", "sparse"):
         return {}
     return prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
@@ -129,7 +130,7 @@ def _prompts(loaded: models.LoadedModel, instruction: str) -> dict:
 
 def _takes_instruction(loaded: models.LoadedModel) -> bool:
     """Whether what the model reads depends on the instruction."""
-    return _prompts(loaded, "one") != _prompts(loaded, "another")
+    return prompts(loaded, "one") != prompts(loaded, "another")
 
 
 def depth(asked: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:

@@ -89,7 +89,7 @@ def load(
             card, lambda: encoder, f"{code}-{identity.of_loaded(encoder)}", device, dtype_name, reason,
             misfit=built.misfit.named(),
         )  # fmt: skip
-        model.card = replace(card, **_facts(card, model.encoder))
+        model.card = replace(card, **facts(card, model.encoder))
         return model
 
     folder, revision = weights(card)
@@ -122,7 +122,7 @@ def load(
     model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code)
     # A plugin's code may change without notice: it is loaded every time, and what was loaded is its identity.
     model.remembered = Remembered(address if card.method in METHODS else None)
-    described = model.remembered.get("card", lambda: _facts(card, model.encoder))
+    described = model.remembered.get("card", lambda: facts(card, model.encoder))
     model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
     if model.misfit or card.method not in METHODS:
         model.revision = f"{revision}-{identity.of_loaded(model.encoder)}"
@@ -176,7 +176,7 @@ def _known_to_mteb(source: str) -> dict[str, str]:
     return mteb_registry.known(source) if source.count("/") == 1 and not source.startswith("/") else {}
 
 
-def _facts(card: Card, encoder) -> dict[str, Any]:
+def facts(card: Card, encoder) -> dict[str, Any]:
     """What only the loaded model tells, where the card leaves it open."""
     facts = {
         "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,

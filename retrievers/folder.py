@@ -125,7 +125,8 @@ def read(path: Path, use: Callable[[dict, Path], T]) -> T:
     path = Path(path)
     while True:
         manifest = read_manifest(path)
-        data = path / manifest["data"]
+        # Absolute: what reads it later, and the JVM, know another working directory than the one it was named in.
+        data = (path / manifest["data"]).absolute()
         try:
             _verify(path, data, manifest["files"])
             return use(manifest, data)

@@ -87,12 +87,15 @@ class Cost:
         """
         seconds, texts = max(self.measured_seconds, 1e-9), max(self.texts, 1)
         derived = self.derived_seconds / seconds
-        return {
-            "encode_seconds": self.measured_seconds,
-            "texts_per_second": self.texts / seconds,
+        counted = {
             "tokens_per_second": self.tokens / seconds,
             "tokens_per_text": self.tokens / texts,
             "truncated_share": self.truncated / texts,
+        }
+        return {
+            "encode_seconds": self.measured_seconds,
+            "texts_per_second": self.texts / seconds,
+            **(counted if self.tokens else {}),  # of a model that is a function of texts, nobody knows them
             "encoded_now_seconds": self.seconds,
             "encoded_now_texts": self.encoded_texts,
             **({"padding_share": 1 - self.encoded_tokens / self.padded_tokens} if self.padded_tokens else {}),

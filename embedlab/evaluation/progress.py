@@ -17,10 +17,12 @@ class Reporter:
 
     Args:
         db: the results store beside which the live file lies; None writes none.
+        quiet: show nothing.
     """
 
-    def __init__(self, db: Path | None = None) -> None:
+    def __init__(self, db: Path | None = None, *, quiet: bool = False) -> None:
         self.console = console(stderr=True)
+        self.console.quiet = quiet
         self._db, self._state = db, live.Progress("", "", "")
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -31,7 +33,7 @@ class Reporter:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=quiet or not self.console.is_terminal,
         )
 
     def say(self, line: str) -> None:

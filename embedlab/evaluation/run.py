@@ -3,7 +3,7 @@
 import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,8 @@ from embedlab import composed, tasks
 from embedlab.cards import Card
 from embedlab.errors import explained
 from embedlab.evaluation.encode import Encoder
+from embedlab.evaluation.in_memory import ObjectEncoder
+from embedlab.evaluation.objects import MtebModel, ObjectModel
 from embedlab.evaluation.options import EncodingOptions
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.record import asked, run_record
@@ -58,16 +60,23 @@ class Outcome:
     failures: list[records.Failure] = field(default_factory=list)
 
 
-def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
+def evaluate(
+    request: Request, reporter: Reporter | None = None, given: Mapping[str, LoadedModel] | None = None
+) -> Outcome:
     """Evaluate every model on every task and record each result as it is finished.
+
+    Args:
+        request: names models and tasks.
+        reporter: where progress is shown.
+        given: those of the named models that are objects (`embedlab.evaluation.objects`).
 
     Raises:
         UserError: a name in the request is unknown; nothing has been run then.
     """
-    reporter = reporter or Reporter(request.db)
+    reporter, given = reporter or Reporter(request.db), given or {}
     names = list(dict.fromkeys(request.models))
-    cards = [composed.find(name) for name in names]
-    refuse_unused(request, names)
+    cards = [given[name].card if name in given else composed.find(name) for name in names]
+    refuse_unused(request, names, given)
     selected = tasks.resolve(
         request.tasks,
         data_dir=request.data_dir,
@@ -81,7 +90,7 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
-            model = composed.load(
+            model = given.get(name) or composed.load(
                 name,
                 device=request.device,
                 dtype=request.dtype,
@@ -109,8 +118,13 @@ def evaluate(request: Request, reporter: Reporter | None = None) -> Outcome:
     return outcome
 
 
-def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encoder | dict | None:
-    """The model with its vector store: by part for a composed one, None for one that gives no vectors."""
+def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encoder | ObjectEncoder | dict | None:
+    """The model with its vector store: by part for a composed one, None for one that gives no vectors.
+
+    An object's vectors have no store.
+    """
+    if isinstance(model, ObjectModel):
+        return None if isinstance(model, MtebModel) else ObjectEncoder(model, reporter)
     if isinstance(model, composed.ComposedModel):
         return {name: _encoder(request, part, reporter) for name, part in model.parts.items()}
     if model.card.kind not in ("dense", "sparse") and request.encoding != EncodingOptions():
@@ -124,7 +138,7 @@ def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encode
 def _applies(card: Card, task, reporter: Reporter) -> bool:
     """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to classify."""
     ranks = task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
-    if card.kind in ("lexical", "hybrid", "cross", "multi-vector") and not ranks:
+    if card.kind in ("lexical", "hybrid", "cross", "multi-vector", "search") and not ranks:
         reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text.")
         return False
     return True

@@ -7,12 +7,13 @@ from numbers import Real
 
 from embedlab.composed import fitting
 from embedlab.errors import UserError
-from embedlab.evaluation import composed, retrieval
+from embedlab.evaluation import composed, mteb_models, retrieval
 from embedlab.evaluation.cross import score_candidates
 from embedlab.evaluation.depth import recorded, searched, shallow
 from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.lexical import search_texts
 from embedlab.evaluation.mteb_encoder import MtebEncoder
+from embedlab.evaluation.objects import MtebModel, ObjectModel
 from embedlab.evaluation.retrieval_data import retrieval_data, told
 from embedlab.evaluation.views import View, cross
 from embedlab.tasks import recorded_name
@@ -43,13 +44,15 @@ def evaluate_task(
         here, name = task.sources[0], task.metadata.name
         reporter.say(f"{here} does not hold MTEB's data of {name}: its scores are recorded as {recorded_name(task)}.")
     copies = {view: fresh(task) for view in views}  # what a view sees does not depend on the others
-    if model.card.kind != "dense" and not request.full:
+    if (model.card.kind != "dense" or isinstance(model, MtebModel)) and not request.full:
         reporter.say(f"{model.name} is seen in full: --layers, --dims and --precision are for dense models.")
     for split in task.eval_splits:
         for subsets in _together(task):
             part = split if subsets == ["default"] else f"{split}, {', '.join(subsets)}"
             reporter.say(f"{model.name} on {recorded_name(task)} ({part})")
-            if searches:
+            if isinstance(model, MtebModel) and not searches:
+                parts = _by_its_protocol(model, copies, split, subsets)
+            elif searches:
                 parts = _retrieval(request, model, encoder, copies, split, *subsets, reporter)
             else:
                 parts = _by_mteb(encoder, copies, split, subsets)
@@ -66,6 +69,12 @@ def _together(task) -> list[list[str]]:
 
 def _views(request, model) -> list[View]:
     kind = model.card.kind
+    if isinstance(model, ObjectModel) and any(request.layers):
+        raise UserError(
+            f"{model.name} is an object whose layers nobody sees.", "Leave layers out, or give it by name or folder."
+        )
+    if isinstance(model, MtebModel):
+        return [View(index="")]
     if kind == "hybrid":
         return composed.views(model, request.indexes or [""])
     indexes = fitting(kind, request.indexes)
@@ -112,14 +121,16 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
     depth = shallow(request.top_k, task, data)
     k = searched(request.top_k, depth, task)
     encoded, extra = None, {}
-    if model.card.kind in ("dense", "sparse"):
+    if model.card.kind in ("dense", "sparse") and not isinstance(model, MtebModel):
         layers = list(dict.fromkeys(view.layer for view in views))
         encoded, prompts, cost = retrieval.encode(encoder, data, task.metadata, layers)
         extra = {"cost": cost, "prompts": prompts}
     elif model.card.kind == "hybrid":
         encoded, extra = composed.encode(encoder, data, task.metadata)
     for view in views:
-        if model.card.kind == "lexical":
+        if isinstance(model, MtebModel):
+            rows, scores, spent = mteb_models.search(model.encoder, copies[view], data, split, subset, k=k)
+        elif model.card.kind == "lexical":
             rows, scores, spent = search_texts(view.index, model.card.settings, data, k=k, reporter=reporter)
         elif model.card.kind == "hybrid":
             rows, scores, spent = composed.search(view, model, encoded, data, k=k, reporter=reporter)
@@ -142,7 +153,7 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
             )
         phases = {
             "read texts": reading,
-            "encode": cost.seconds if cost else 0.0,
+            "encode": cost.seconds if cost else spent.get("encode_seconds", 0.0),
             "index": spent.get("index_seconds", 0.0),
             "search": spent["search_seconds"],
             "score": time.perf_counter() - started,
@@ -164,19 +175,26 @@ def _by_mteb(encoder: Encoder, copies: dict, split, subsets: list[str]) -> Itera
         seconds = time.perf_counter() - started
         cost = seen.cost.of(view.layer)
         for subset in subsets:
-            plain = {
-                name: float(value)
-                for name, value in found[subset].items()
-                if isinstance(value, Real) and name != "main_score"
-            }
             yield (
                 subset,
                 view,
                 {
-                    "scores": plain,
+                    "scores": _plain(found[subset]),
                     "costs": cost.named(),
                     "cost": cost,
                     "prompts": seen.prompts,
                     "phases": {"encode": cost.seconds, "score": seconds - seen.cost.seconds},
                 },
             )
+
+
+def _by_its_protocol(model: MtebModel, copies: dict, split, subsets: list[str]) -> Iterator[tuple[str, View, dict]]:
+    """The same with an object that implements mteb's EncoderProtocol: what it encodes is its own affair."""
+    for view, task in copies.items():
+        for subset, scores, seconds in mteb_models.evaluate(model.encoder, task, split, subsets):
+            yield subset, view, {"scores": _plain(scores), "costs": {}, "phases": {"score": seconds}}
+
+
+def _plain(scores: dict) -> dict[str, float]:
+    """The numbers among an evaluator's scores by their own names."""
+    return {name: float(value) for name, value in scores.items() if isinstance(value, Real) and name != "main_score"}

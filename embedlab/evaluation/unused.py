@@ -1,12 +1,16 @@
 """Options that would do nothing in a request are refused before any work: no model of it could use them."""
 
+from collections.abc import Mapping
+
 from embedlab import composed
 from embedlab.errors import UserError
+from embedlab.evaluation.objects import MtebModel, ObjectModel
 from embedlab.evaluation.options import EncodingOptions
+from embedlab.models import LoadedModel
 from retrievers import make
 
 
-def refuse_unused(request, names: list[str]) -> None:
+def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -> None:
     """Refuse indexes, views and encoding options that none of the models can use.
 
     A hub model's kind shows only once it is here: until then it is taken to use them all.
@@ -14,7 +18,9 @@ def refuse_unused(request, names: list[str]) -> None:
     Raises:
         UserError: an option has no effect; RetrieverError: an index is unknown.
     """
-    cards = [card for name in names for card in composed.parts(name)]
+    if names and all(name in given for name in names):
+        _refuse_for_objects(request, list(given.values()))
+    cards = [card for name in names for card in ([given[name].card] if name in given else composed.parts(name))]
     kinds = {card.kind for card in cards}
     takers = tuple(composed.TAKES[kind][0] for kind in kinds & composed.TAKES.keys())
     if named := [index for index in request.indexes if "metric=" in index]:
@@ -30,7 +36,9 @@ def refuse_unused(request, names: list[str]) -> None:
             "Leave it out, or choose an index that takes what the model gives: dense vectors (faiss:flat, torch), "
             "sparse ones (sparse, seismic, lucene:impact), or texts (lucene, for bm25).",
         )
-    if not request.full and not any(card.kind == "dense" for name in names for card in [composed.find(name)]):
+    if not request.full and not any(
+        (given[name].card if name in given else composed.find(name)).kind == "dense" for name in names
+    ):
         raise UserError(
             "--layers, --dims, --precision and --views are for dense models, and none is here.", "Leave them out."
         )
@@ -40,3 +48,20 @@ def refuse_unused(request, names: list[str]) -> None:
             "and none is here.",
             "Leave them out.",
         )
+
+
+def _refuse_for_objects(request, models: list[LoadedModel]) -> None:
+    """Refuse what has no effect where every model is an object."""
+    if request.device or request.dtype != "auto":
+        raise UserError("device and dtype are for models that are loaded by name.", "Leave them out.")
+    if request.trust_remote_code or request.force:
+        raise UserError("trust_remote_code and force are for models that are loaded by name.", "Leave them out.")
+    if not all(isinstance(model, ObjectModel) for model in models):
+        return
+    if request.encoding != EncodingOptions():
+        raise UserError(
+            "store_dtype, batch_tokens, workers and compiled are for models of sentence-transformers.",
+            "Leave them out: an object encodes as it does by itself.",
+        )
+    if all(isinstance(model, MtebModel) for model in models) and (request.indexes or not request.full):
+        raise UserError("Indexes and views are for models whose vectors are seen.", "mteb searches with its protocols.")

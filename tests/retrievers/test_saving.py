@@ -32,6 +32,23 @@ def test_a_loaded_index_answers_as_the_saved_one(spec, tmp_path, ids, vectors, s
     assert (retrievers.load(tmp_path / "again").search(queries, 3).rows == index.search(queries, 3).rows).all()
 
 
+@pytest.mark.parametrize("spec", [*DENSE, *SPARSE, *TEXT])
+def test_an_index_named_relatively_outlives_a_change_of_folder(
+    spec, tmp_path, ids, vectors, sparse_vectors, texts, monkeypatch
+):
+    """Java keeps the folder that it was started in, and files may be read long after the index was loaded."""
+    documents, queries = vectors if spec in DENSE else sparse_vectors if spec in SPARSE else (texts, ["w3 w5"])
+    monkeypatch.chdir(tmp_path)
+    index = retrievers.make(spec).index(ids, documents)
+    index.save("index")
+    loaded = retrievers.load("index")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert (loaded.search(queries, 5).rows == index.search(queries, 5).rows).all()
+    loaded.save("again")
+    assert (retrievers.load("again").search(queries, 5).rows == index.search(queries, 5).rows).all()
+
+
 def test_another_encoder_is_refused(tmp_path, ids, vectors):
     retrievers.make("torch", encoder="model@1").index(ids, vectors[0]).save(tmp_path / "index")
     assert retrievers.load(tmp_path / "index").encoder == "model@1"

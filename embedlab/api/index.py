@@ -1,0 +1,129 @@
+"""`embedlab.Index`: a corpus that can be searched, with any model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from embedlab import indexes
+from embedlab.errors import UserError
+from embedlab.evaluation import objects
+from retrievers import Encoded, Encoder, Retriever
+from retrievers.base import Found
+from retrievers.encoded import index_for
+from retrievers.texts import Document
+
+
+@dataclass(frozen=True)
+class Index:
+    """A corpus and a model, ready to search; `retriever` is what it is made of (`retrievers.Retriever`).
+
+    >>> documents = {"d1": "Vitamin D reduces the risk of fractures.", "d2": "Statins lower cholesterol."}
+    >>> index = embedlab.Index.build(documents, "bm25")
+    >>> index.search("which drug lowers cholesterol", k=1)[0].id
+    'd2'
+    >>> index.save("my-index")
+    >>> len(embedlab.Index.load("my-index"))
+    2
+    """
+
+    retriever: Retriever
+
+    @classmethod
+    def build(
+        cls,
+        documents: Mapping[str, Document] | Sequence[Document] | str | Path,
+        model: Any = "bm25",
+        *,
+        index: str = "",
+        instruction: str = "",
+        device: str | None = None,
+        dtype: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> Self:
+        """Index documents with a model.
+
+        Args:
+            documents: by id, or a list, whose ids are "0", "1", ...; each a text, or a dict with "title" and "text".
+                Or the path of a BEIR folder, or of a file like its corpus.jsonl.
+            model: a name as `embedlab index --model` takes it, or an object with `encode`, or a function from texts to
+                an array (see `evaluate`).
+            index: "torch", "faiss:hnsw32", "lucene", ...; by default exact search, or BM25 for bm25.
+            instruction: fills the query template of models that have one.
+            device, dtype, trust_remote_code: of a model given by name, as in `evaluate`.
+
+        Raises:
+            UserError: the model is unknown, or the documents are none.
+            RetrieverError: the index is unknown, or takes no vectors of this model.
+        """
+        ids, texts = _corpus(documents)
+        if isinstance(model, str | Path):
+            how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+            return cls(indexes.build(str(model), ids, texts, index, instruction=instruction, **how))
+        if instruction or device or dtype != "auto" or trust_remote_code:
+            raise UserError(
+                "instruction, device, dtype and trust_remote_code are for models given by name.", "Leave them out."
+            )
+        encoder, similarity = _of_object(model)
+        return cls(Encoded(encoder, index_for(index or _DEFAULT[similarity == "sparse"], similarity)).index(ids, texts))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: Any = None,
+        *,
+        device: str | None = None,
+        dtype: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> Self:
+        """Read a saved index, with the model it needs.
+
+        Args:
+            path: the folder that `save` wrote.
+            model: the object that the index was built with, or the name of a model that is a file of code
+                (FILE.py:Class); other models are found by the name in the index.
+            device, dtype, trust_remote_code: of a model given by name, as in `evaluate`.
+
+        Raises:
+            UserError: the index asks for a file of code that was not named.
+            RetrieverError: there is no whole index at `path`, or its vectors are another model's.
+        """
+        if model is not None and not isinstance(model, str):
+            import retrievers
+
+            return cls(retrievers.load(Path(path), _of_object(model)[0]))
+        how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        return cls(indexes.load(Path(path), named=[model] if model else (), **how))
+
+    def search(self, query: str, k: int = 10) -> list[Found]:
+        """The `k` best documents for a query, best first: each with id, score, text, metadata."""
+        return self.retriever.found(query, min(k, len(self)))
+
+    def save(self, path: str | Path) -> None:
+        """Write the index to a folder, all or nothing."""
+        self.retriever.save(Path(path))
+
+    def __len__(self) -> int:
+        return len(self.retriever.ids)
+
+
+_DEFAULT = ("torch", "sparse")
+
+
+def _corpus(documents: Any) -> tuple[list[str], list[Document]]:
+    if isinstance(documents, str | Path):
+        return indexes.read_corpus(Path(documents))
+    if not isinstance(documents, Mapping):
+        documents = {str(n): document for n, document in enumerate(documents)}
+    if not documents:
+        raise UserError("There are no documents to index.", "Give one at least.")
+    return list(documents), list(documents.values())
+
+
+def _of_object(model: Any) -> tuple[Encoder, str]:
+    """The object as an encoder of queries and documents, and its similarity."""
+    loaded = objects.load(model)
+    if isinstance(loaded, objects.MtebModel) or loaded.card.kind not in ("dense", "sparse"):
+        raise UserError(f"{loaded.name} gives no vectors that an index holds.", "Give a model with encode(texts).")
+    return Encoder(loaded.encoder, loaded.identity), loaded.card.similarity

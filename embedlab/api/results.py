@@ -1,0 +1,224 @@
+"""`embedlab.results`: what a results store holds, as tables of pandas, or of Arrow."""
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import pandas as pd
+import pyarrow as pa
+
+from embedlab.resources import home
+from leaderboard import comparison, standings, views
+from leaderboard.measures import stored
+from leaderboard.records import Failure, Run
+from leaderboard.store import Store
+
+P = ParamSpec("P")
+_PAIR = [*comparison.Pair.__dataclass_fields__]
+
+
+def results(db: str | Path | None = None) -> "Results":
+    """All results of a store.
+
+    Args:
+        db: its file; EMBEDLAB_HOME/results.duckdb by default.
+
+    >>> found = embedlab.results()
+    >>> found.scores("nDCG@10", task="StdlibMiniCodeSearch")[["model", "metric"]].drop_duplicates().values.tolist()
+    [['bm25', 'ndcg_at_10']]
+    """
+    return Results(Path(db) if db else home() / "results.duckdb")
+
+
+class Results:
+    """The results in a store: all of them, or those of one evaluation.
+
+    Every method gives a `pandas.DataFrame`; `results.arrow` has the same methods, which give a `pyarrow.Table`. What
+    the reader must know of a ranking or comparison beside its numbers is in the frame's `attrs["notes"]`.
+
+    Args:
+        db: the store's file.
+        only: the runs to which the tables are limited; None for all that the store holds.
+        failed: what could not be finished in the evaluation; None for all failures that the store holds.
+    """
+
+    def __init__(self, db: Path, only: tuple[Run, ...] | None = None, failed: tuple[Failure, ...] | None = None):
+        self.store = Store(db)
+        self._only, self._failed = only, failed
+        self.arrow = _Arrow(self)
+
+    def __repr__(self) -> str:
+        here = self.store.runs().num_rows if self._only is None else len(self._only)
+        return f"Results({here:,} runs in {self.store.path})"
+
+    def leaderboard(
+        self,
+        tasks: Collection[str] | None = None,
+        *,
+        sort: str = "mean",
+        metric: str = "main",
+        incomplete: bool = False,
+        over: str = "auto",
+        level: float = 0.95,
+        split: str = "",
+    ) -> pd.DataFrame:
+        """The models ranked, as `embedlab leaderboard` does.
+
+        Args:
+            tasks: names of tasks in the store; all by default.
+            sort: "mean" over tasks, "types" (mean over task types), "borda".
+            metric: nDCG@10, ndcg_at_10, ...; each task's main metric by default.
+            incomplete: also rank models that lack tasks.
+            over: what intervals resample: "auto", "queries", "tasks", "both", "none".
+            level: of the confidence intervals.
+            split: scores on this split instead of each task's own.
+
+        Returns:
+            One row per view of a model, best first: the columns of `leaderboard.standings.Row`, then one per task with
+            its score, then one per measured cost.
+
+        Raises:
+            LeaderboardError: an option is unknown, or there is nothing to rank.
+
+        >>> embedlab.results().leaderboard(["StdlibMiniCodeSearch"])["place"].tolist()
+        [1]
+        """
+        ranking = {"sort": sort, "incomplete": incomplete, "over": over, "level": level}
+        if self._only is None:
+            found = standings.rank(self.store, tasks, metric=metric, split=split, **ranking)
+        else:
+            found = standings.rank_views(self.store, self._views(tasks, metric, split), **ranking)
+        rows = [asdict(row) for row in found.rows]
+        measured = sorted({name for row in rows for name in row["costs"]})
+        frame = pd.DataFrame(
+            [
+                {name: value for name, value in row.items() if name not in ("scores", "costs")}
+                | {task: row["scores"].get(task) for task in found.tasks}
+                | {name: row["costs"].get(name) for name in measured}
+                for row in rows
+            ]
+        )
+        frame.attrs["notes"] = found.notes
+        return frame
+
+    def scores(self, metric: str = "main", **where: Any) -> pd.DataFrame:
+        """One score of each run.
+
+        Args:
+            metric: nDCG@10, ndcg_at_10, ...; each task's main metric by default.
+            where: a column and the value, or list of values, that it must have: model, task, split, subset, kind,
+                index, layer, dim, precision, ...
+
+        Returns:
+            One row per run: run_id, what tells the runs apart, metric, value.
+
+        Raises:
+            LeaderboardError: runs cannot be filtered by a name in `where`.
+        """
+        return self.store.scores(stored(metric), **self._where(where)).to_pandas()
+
+    def per_query(self, metric: str = "main", **where: Any) -> pd.DataFrame:
+        """The score of each query in each run.
+
+        Args:
+            metric, where: as in `scores`.
+
+        Returns:
+            One row per run and query: the columns of `scores`, query_id, and the query's own score as `value`. Runs
+            that were not scored query by query are left out.
+        """
+        runs = self.scores(metric, **where).drop(columns="value")
+        parts = [
+            self.store.per_query(of_metric["run_id"].tolist(), name).to_pandas()
+            for name, of_metric in runs.groupby("metric")
+        ]
+        if not parts:
+            return runs.assign(query_id=[], value=[])
+        return runs.merge(pd.concat(parts).astype({"run_id": str, "query_id": str}), on="run_id")
+
+    def compare(
+        self,
+        *models: str,
+        tasks: Collection[str] | None = None,
+        metric: str = "main",
+        test: str = "randomisation",
+        correction: str = "holm",
+        level: float = 0.95,
+        split: str = "",
+    ) -> pd.DataFrame:
+        """Models in pairs, query by query, as `embedlab compare` does.
+
+        Args:
+            models: two or more, as the leaderboard names them; one of several views as model@dim=64. None of them
+                stands for all of this evaluation.
+            tasks: by default those that all of them have.
+            metric: nDCG@10, ndcg_at_10, ...; each task's main metric by default.
+            test: "randomisation", "bootstrap", "t": paired, over queries.
+            correction: "holm", "bh", "none".
+            level: of the confidence intervals.
+            split: scores on this split instead of each task's own.
+
+        Returns:
+            One row per task, part and pair: the fields of `leaderboard.comparison.Pair`.
+
+        Raises:
+            LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets.
+        """
+        if self._only is not None:
+            tasks = tasks or self._tasks()
+            models = models or tuple(self._views(tasks, metric, split).table["label"])
+        found = comparison.compare(
+            self.store, models, tasks, metric=metric, test=test, correction=correction, level=level, split=split
+        )
+        frame = pd.DataFrame([asdict(pair) for pair in found.pairs], columns=_PAIR)
+        frame.attrs["notes"] = found.notes
+        return frame
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """What could not be finished: model, task, problem, hint."""
+        columns = ["model", "task", "problem", "hint"]
+        if self._failed is None:
+            return self.store.failures().to_pandas()[columns]
+        return pd.DataFrame([[getattr(failure, name) for name in columns] for failure in self._failed], columns=columns)
+
+    def _where(self, where: dict[str, Any]) -> dict[str, Any]:
+        return where if self._only is None else {"id": [run.id for run in self._only], **where}
+
+    def _tasks(self) -> list[str]:
+        return list(dict.fromkeys(run.task.name for run in self._only or ()))
+
+    def _views(self, tasks: Collection[str] | None, metric: str, split: str) -> views.Views:
+        """The views that this evaluation was about, as the store has them."""
+        found = views.read(self.store, tasks or self._tasks(), metric, split=split)
+        kept = {
+            _view(vars(run) | {"model": run.model.name, "revision": run.model.revision}) for run in self._only or ()
+        }
+        table = found.table.to_dict("records")
+        return found.only([at for at, row in zip(found.table.index, table, strict=True) if _view(row) in kept])
+
+
+def _view(row: dict[str, Any]) -> tuple:
+    """What tells a view of a model from another, but for the index: tasks without one belong to all."""
+    plain = (None if value is None or pd.isna(value) else int(value) for value in (row["layer"], row["dim"]))
+    return row["model"], row["revision"], *plain, row["precision"]
+
+
+class _Arrow:
+    """The methods of `Results`, which give a `pyarrow.Table` here."""
+
+    def __init__(self, results: Results):
+        self.leaderboard = _as_arrow(results.leaderboard)
+        self.scores = _as_arrow(results.scores)
+        self.per_query = _as_arrow(results.per_query)
+        self.compare = _as_arrow(results.compare)
+
+
+def _as_arrow(method: Callable[P, pd.DataFrame]) -> Callable[P, pa.Table]:
+    @wraps(method)
+    def table(*args: P.args, **kwargs: P.kwargs) -> pa.Table:
+        return pa.Table.from_pandas(method(*args, **kwargs), preserve_index=False)
+
+    return table
