@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from copy import copy, deepcopy
 
 import numpy as np
+from sklearn.base import clone
 
 
 def fresh(task):
@@ -25,7 +26,7 @@ def fresh(task):
         if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
             setattr(own, name, deepcopy(value))
     if hasattr(task, "evaluator_model"):  # an attribute of the class: all tasks of a kind share one
-        own.evaluator_model = deepcopy(task.evaluator_model)
+        own.evaluator_model = clone(task.evaluator_model, safe=False)  # not fitted, whoever fitted the class's
     own.dataset = _same_leaves(task.dataset)
     return own
 

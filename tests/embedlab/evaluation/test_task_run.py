@@ -1,4 +1,4 @@
-"""What `embedlab eval` makes of mteb's own order of things: subsets that are evaluated together, and state that stays."""
+"""What `embedlab eval` makes of mteb's own order of things: subsets that are evaluated together."""
 
 import json
 
