@@ -156,15 +156,19 @@ def command(
 
 
 def _summary(outcome):
-    """The error that ends a run of which something failed: each problem once, with what it befell."""
+    """The error that ends a run of which something failed.
+
+    What is wrong was said when it showed, save where it is all that there is to say: here is what to do about it, once
+    for all that it befell.
+    """
     from embedlab.errors import UserError
 
-    befell: dict[tuple[str, str], list[str]] = {}
+    if outcome.alone:
+        return UserError(outcome.failures[0].problem, outcome.failures[0].hint)
+    befell: dict[str, list[str]] = {}
     for failure in outcome.failures:
-        befell.setdefault((failure.problem, failure.hint), []).append(f"{failure.model} on {failure.task}")
-    if len(befell) == 1 and not outcome.runs:
-        return UserError(*next(iter(befell)))
-    lines = [f"  {', '.join(where)}: {problem} {hint}" for (problem, hint), where in befell.items()]
+        befell.setdefault(failure.hint, []).append(f"{failure.model} on {failure.task}")
+    lines = [f"  {', '.join(where)}: {hint}" for hint, where in befell.items()]
     number, all_of_them = len(outcome.failures), len(outcome.failures) + len(outcome.runs)
     kept = "; the others are recorded" if outcome.runs else ""
     return UserError(f"{number} of {all_of_them} evaluations failed{kept}.", "\n".join(lines))

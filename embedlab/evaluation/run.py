@@ -20,6 +20,7 @@ from embedlab.evaluation.record import asked, run_record
 from embedlab.evaluation.task_run import evaluate_task
 from embedlab.evaluation.unused import refuse_unused
 from embedlab.models import LoadedModel
+from embedlab.tasks import availability
 from leaderboard import records
 from leaderboard.store import Store
 
@@ -58,6 +59,7 @@ class Outcome:
 
     runs: list[records.Run] = field(default_factory=list)
     failures: list[records.Failure] = field(default_factory=list)
+    alone: bool = False  # a single evaluation was asked for
 
 
 def evaluate(
@@ -85,8 +87,15 @@ def evaluate(
     )
     if request.data_dir and not any(tasks.is_mirrored(task, request.data_dir) for task in selected):
         reporter.say(f"Nothing in {request.data_dir} belongs to these tasks.")
-    store, outcome = Store(request.db), Outcome()
+    selected, out_of_reach = availability.split(selected, request.tasks)
+    if out_of_reach:
+        reporter.say(out_of_reach.problem)
+    # What fails is said at once, unless it is all that was asked for: the error that ends the run says it then.
+    store, outcome = Store(request.db), Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
     for name, card in zip(names, cards, strict=True):
+        if out_of_reach:
+            missing = records.Failure(name, out_of_reach.benchmarks, *out_of_reach.why, asked=asked(request))
+            outcome.failures.append(missing)
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
@@ -157,4 +166,5 @@ def _recorded(outcome: Outcome, request: Request, model: str, names: list[str], 
         for name in names:
             failure = records.Failure(model, name, problem, hint, asked=asked(request))
             outcome.failures.append(failure)
-        reporter.say(f"{model} on {', '.join(names)} failed: {problem}")
+        if not outcome.alone:
+            reporter.say(f"{model} on {', '.join(names)} failed: {problem}")

@@ -72,8 +72,8 @@ def resolve(
                 )
             if split:
                 task.filter_eval_splits([split])
-            if data_dir is not None and not hasattr(task, "sources"):
-                local.attach(task, Path(data_dir))
+            if data_dir is not None and not hasattr(task, "sources") and not local.attach(task, Path(data_dir)):
+                task.looked_in = Path(data_dir)
             tasks.setdefault((task.metadata.name, *getattr(task, "sources", ())), task)
     return list(tasks.values())
 
@@ -127,13 +127,27 @@ def _explained(task, error: Exception) -> UserError:
         return UserError(f"The data of {name} cannot be read: {error}.", "Check the file and its permissions.")
     if isinstance(error, OSError):  # covers requests', httpx' and huggingface_hub's errors of connection
         return UserError(
-            f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub: {error}.",
+            _looked(task)
+            + f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub: {error}.",
             "What works offline: stdlib, stdlib-mini, a BEIR folder's path, and --data-dir DIR "
             f"with {_expected(task)}. `embedlab tasks --help` describes the layout.",
         )
     return UserError(
         f"{name} cannot be loaded: {type(error).__name__}: {error}.",
         f"Its splits: {', '.join(task.metadata.eval_splits)}. --debug shows the traceback.",
+    )
+
+
+def _looked(task) -> str:
+    """Where a mirror was searched for the task, and for what; empty where there was none."""
+    from embedlab.tasks import local
+
+    if not hasattr(task, "looked_in"):
+        return ""
+    names = " or ".join(sorted(local.known_as(task)))
+    return (
+        f"{task.looked_in.absolute()} has no entry for {task.metadata.name}: no folder or table there is named {names} "
+        "(in any case, with any dots and dashes). "
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from embedlab.errors import unknown
 from embedlab.tasks import catalogue, local
+from embedlab.tasks.availability import prepared
 
 
 def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None) -> list[dict]:
@@ -83,16 +84,7 @@ def _place(task, data_dir: Path | None) -> str:
         return "built in"
     if data_dir and (hasattr(task, "sources") or local.attach(task, data_dir)):
         return "mirror"
-    return "cached" if _cached(task.metadata.dataset["path"]) else "hub"
-
-
-def _cached(repository: str) -> bool:
-    """Whether the datasets library has prepared a data set of this hub repository on this machine."""
-    from datasets.config import HF_DATASETS_CACHE
-    from datasets.naming import camelcase_to_snakecase
-
-    owner, _, name = repository.rpartition("/")
-    return Path(HF_DATASETS_CACHE, f"{owner}___{camelcase_to_snakecase(name)}").is_dir()
+    return "cached" if prepared(task.metadata.dataset["path"]) else "hub"
 
 
 def _task_row(metadata, place: str) -> dict:

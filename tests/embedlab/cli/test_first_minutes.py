@@ -13,6 +13,33 @@ from embedlab import __version__
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.fixture
+def offline(monkeypatch):
+    """As on a machine without a network, at once."""
+    import datasets.config
+    import huggingface_hub.constants
+
+    from embedlab import hub
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/nowhere")
+    for cached in (hub.reachable, hub.settle):
+        cached.cache_clear()
+    yield
+    for cached in (hub.reachable, hub.settle):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def sts(tmp_path):
+    """A mirror with one task of MTEB, and nothing else."""
+    rows = "".join(f"{n}\tw{n} w3\tw{n} w{n + 1}\n" for n in range(6))
+    (tmp_path / "STS12.tsv").write_text("score\tsentence1\tsentence2\n" + rows)
+    return tmp_path
+
+
 @pytest.mark.effect("--version")
 def test_the_version(cli):
     code, out, _ = cli("--version")
@@ -77,3 +104,30 @@ def test_ctrl_c_is_answered_at_once(command, said):
     assert program.poll() is None, "it was said before the end"
     _, err = program.communicate(timeout=30)
     assert program.returncode == 130 and err == ""
+
+
+def test_a_benchmark_without_the_hub_says_once_what_is_left_out(cli, home, offline, sts, tiny_folder):
+    benchmark = ("--benchmark", "MTEB(eng, v2)")
+    code, out, err = cli("eval", "-m", tiny_folder, *benchmark, "--data-dir", sts)
+    assert code == 2 and "STS12" in out
+    assert err.count("40 of 41 tasks of MTEB(eng, v2) are left out") == err.count("cannot be reached") == 1
+    assert "1 of 2 evaluations failed; the others are recorded" in err and len(err.splitlines()) < 9
+    code, out, err = cli("eval", "-m", tiny_folder, "-m", "bm25", *benchmark)
+    assert (code, out) == (2, "") and len(err.splitlines()) == 2
+    assert "None of the 41 tasks of MTEB(eng, v2) is on this machine" in err and "stdlib-mini" in err
+
+
+def test_a_mirror_that_lacks_the_task_says_where_it_looked(cli, home, offline, sts, tiny_folder):
+    code, _, err = cli("eval", "-m", tiny_folder, "-t", "SciFact", "--data-dir", sts)
+    assert code == 2 and f"{sts} has no entry for SciFact: no folder or table there is named scifact" in err
+    assert "DIR/SciFact/ holding corpus.jsonl" in err
+
+
+@pytest.mark.parametrize("tasks", [("SciFact",), ("SciFact", "NFCorpus")])
+def test_a_failure_is_printed_once(cli, home, offline, tiny_folder, tasks):
+    code, _, err = cli("eval", "-m", tiny_folder, *(part for task in tasks for part in ("-t", task)))
+    assert code == 2
+    for name in ("scifact", "nfcorpus"):
+        assert err.count(f"The data set mteb/{name}") == (name in map(str.lower, tasks))
+    for task in tasks:
+        assert err.count(f"DIR/{task}/ holding") == 1
