@@ -6,6 +6,7 @@ An aggregate whose members are all there has a file too.
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,17 +37,15 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
         content["runs"].to_pylist(), key=lambda run: (run["depth"] is None, run["depth"] or 0, run["created"])
     )
     plain = _plain_settings(runs, models)
-    for run in runs:
+    views = [_view(run, models.get((run["model"], run["model_revision"]), {}), plain) for run in runs]
+    paths = [_path(folder, run, view) for run, view in zip(runs, views, strict=True)]
+    counted = _revisions(runs, paths)
+    for run, view, path in zip(runs, views, paths, strict=True):
         model = models.get((run["model"], run["model_revision"]), {})
-        view = _view(run, model, plain)
-        place = folder / "results" / segment(run["model"].replace("/", "__")) / segment(run["model_revision"] or "none")
-        if view:
-            place = place / "experiments" / segment("__".join(f"{key}_{value}" for key, value in view.items()))
-        files[place / "model_meta.json"] = _model_meta(run, model, view)
-        path, result = place / f"{segment(run['task'])}.json", _task_result(run)
-        if files.get(path, result)["dataset_revision"] != result["dataset_revision"]:
-            files[path] = result  # another revision: scores on both do not belong in one file
-        subsets = files.setdefault(path, result)["scores"].setdefault(run["split"], [])
+        files[path.with_name("model_meta.json")] = _model_meta(run, model, view)
+        if run["task_revision"] != counted[path]:
+            continue
+        subsets = files.setdefault(path, _task_result(run))["scores"].setdefault(run["split"], [])
         subsets[:] = [entry for entry in subsets if entry["hf_subset"] != run["subset"]]
         task = (run["task"], run["task_revision"], run["split"], run["subset"])
         subsets.append(
@@ -63,6 +62,31 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(to_json(value, indent=2), encoding="utf-8")
     return list(files)
+
+
+def _path(folder: Path, run: dict, view: dict) -> Path:
+    """The file that a run belongs to."""
+    place = folder / "results" / segment(run["model"].replace("/", "__")) / segment(run["model_revision"] or "none")
+    if view:
+        place = place / "experiments" / segment("__".join(f"{key}_{value}" for key, value in view.items()))
+    return place / f"{segment(run['task'])}.json"
+
+
+def _revisions(runs: list[dict], paths: list[Path]) -> dict[Path, str]:
+    """The revision of its task that each file holds: scores on two do not belong in one file.
+
+    It is the one with the most parts (splits, subsets), and of equals that of the newest run.
+    """
+    parts: dict[Path, dict[str, set]] = {}
+    newest: dict[tuple[Path, str], datetime] = {}
+    for run, path in zip(runs, paths, strict=True):
+        revision = run["task_revision"]
+        parts.setdefault(path, {}).setdefault(revision, set()).add((run["split"], run["subset"]))
+        newest[path, revision] = max(newest.get((path, revision), run["created"]), run["created"])
+    return {
+        path: max(found, key=lambda revision: (len(found[revision]), newest[path, revision]))
+        for path, found in parts.items()
+    }
 
 
 def _aggregated(files: Mapping[Path, dict], main_metrics: Mapping[str, str]) -> dict[Path, dict]:

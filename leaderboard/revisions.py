@@ -40,26 +40,33 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
     return pd.concat([runs[runs["source"] == ""], kept], ignore_index=True)
 
 
-def of_one_task_revision(runs: pd.DataFrame, view: list[str], part: list[str]) -> pd.DataFrame:
-    """Of each view's runs on a part of a task those on one revision: the one that the most views were scored on.
+def of_one_task_revision(runs: pd.DataFrame, view: list[str]) -> pd.DataFrame:
+    """Of each view's runs on a task those on one revision: the one on which the store has the most runs of all views.
 
-    A view keeps what it has on another revision where it has nothing else; `mixed` tells.
+    All parts of a task (splits, subsets) come of that one. A view keeps what it has on another revision where it has
+    nothing else; `mixed` tells.
 
     Args:
-        runs: the columns of `view` and `part`, task_revision, created.
+        runs: the columns of `view`, data (the task, or of an aggregate's runs the member), task_revision, created.
     """
-    if not runs.duplicated([*view, *part]).any():
+    told = runs[[*view, "data", "task_revision"]].drop_duplicates()
+    if not told.duplicated([*view, "data"]).any():
         return runs
-    of_revision = runs.groupby([*part, "task_revision"], dropna=False)
-    preferred = runs.assign(views=of_revision["run_id"].transform("size"), last=of_revision["created"].transform("max"))
-    preferred = preferred.sort_values(["views", "last", "created"], ascending=False, kind="stable")
-    return runs.loc[preferred.drop_duplicates([*view, *part]).index].sort_index()
+    of_revision = runs.groupby(["data", "task_revision"], dropna=False)["created"]
+    place = runs.groupby([*view, "data"], dropna=False).ngroup()
+    order = runs.assign(place=place, size=of_revision.transform("size"), last=of_revision.transform("max"))
+    order = order.sort_values(["size", "last"], ascending=False, kind="stable").drop_duplicates("place")
+    return runs[runs["task_revision"] == place.map(order.set_index("place")["task_revision"])]
 
 
 def mixed(runs: pd.DataFrame) -> list[str]:
-    """The tasks of which some part was scored on different revisions; an empty revision is unknown, not different."""
+    """The tasks that were scored on different revisions; an empty revision is unknown, not different.
+
+    Args:
+        runs: columns task, data, task_revision.
+    """
     named = runs[runs["task_revision"].fillna("") != ""]
-    revisions = named.groupby(["task", "split", "subset"])["task_revision"].nunique()
+    revisions = named.groupby(["task", "data"])["task_revision"].nunique()
     return sorted(set(revisions[revisions > 1].index.get_level_values("task")))
 
 

@@ -27,7 +27,7 @@ class Views:
     table: one row per view: the columns of `VIEW`, kind, label.
     scores: views by tasks, the mean over a task's parts; NaN where the view lacks a part.
     runs: one row per run: view (the row's index in `table`), run_id, task, type, split, subset, metric, score,
-        task_revision.
+        task_revision and what it is a revision of, data (the task, or an aggregate's member).
     absent: tasks asked for on which the store has no run.
     notes: what the reader must know of the choice of runs.
     full: rows of `table` that show a model at its full depth, width and precision.
@@ -103,7 +103,7 @@ def read(
 ) -> Views:
     """The views in `store` with a score on any of `tasks`; imported revisions of a model are joined (`join_imported`).
 
-    Of a task with several revisions a view counts on the one that most views share (`of_one_task_revision`).
+    Of a task with several revisions a view counts on one (`of_one_task_revision`).
 
     Args:
         store: a `leaderboard.store.Store`.
@@ -127,7 +127,8 @@ def read(
     if not wanted:
         raise LeaderboardError(f"The results hold none of the tasks {listed(absent)}.", f"They hold: {listed(known)}")
     metric = stored(metric)
-    runs = aggregates.join(newest.runs(store, metric).assign(parts=0), wanted, split)
+    standing = newest.runs(store, metric)
+    runs = aggregates.join(standing.assign(parts=0, data=standing["task"]), wanted, split)
     notes: list[str] = []
     if split or not isinstance(tasks, Mapping):
         runs, notes = _of_split(runs, split, newest.own_splits(store))
@@ -143,7 +144,7 @@ def read(
             "Type `embedlab runs show ID` to see the metrics of a run.",
         )
     runs["parts"] = runs["parts"].where(runs["parts"] > 0, runs["task"].map(sizes))
-    runs = of_one_task_revision(runs, VIEW, _PART)
+    runs = of_one_task_revision(runs, VIEW)
     runs = join_imported(runs, main_revisions or {})
     views = _views(runs, wanted, absent, notes)
     return replace(views, full=_full(views.table, newest.model_details(store)))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from embedlab.errors import UserError
 from embedlab.evaluation.cost import Cost
 from embedlab.evaluation.encode import Encoder
 from embedlab.evaluation.prompts import prompt_for
@@ -30,7 +31,11 @@ class MtebEncoder:
         self.mteb_model_meta = ModelMeta.create_empty({"name": name, "revision": encoder.model.revision})
 
     def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **_) -> np.ndarray:
-        """Vectors of all texts of a DataLoader: float32 `[n, d]`."""
+        """Vectors of all texts of a DataLoader: float32 `[n, d]`.
+
+        Raises:
+            UserError: one holds NaN or infinity: not every evaluator would say so, and some would give a score.
+        """
         model = self._encoder.model
         texts = [text for batch in inputs for text in batch["text"]]
         role = prompt_type.value if prompt_type else "text"
@@ -40,9 +45,9 @@ class MtebEncoder:
         self.cost.add(cost)
         found = vectors[self._view.layer]
         if found.sparse:
-            return found.read().toarray()
+            return _finite(found.read().toarray(), texts, model.name)
         # Classifiers and clusters see lengths: only a model's own module normalises, as sentence-transformers has it.
-        found = shape(found.read(), self._view, normalise=False)
+        found = _finite(shape(found.read(), self._view, normalise=False), texts, model.name)
         if self._view.precision in ("int8", "binary"):
             self._quantiser = self._quantiser or Quantiser(found, self._view.precision)
             found = self._quantiser(found)
@@ -56,6 +61,17 @@ class MtebEncoder:
     def similarity_pairwise(self, embeddings1, embeddings2):
         """Similarity of aligned pairs, `[n]`, by the model's own measure."""
         return _measure(self._encoder.model.card.similarity)[1](embeddings1, embeddings2)
+
+
+def _finite(vectors: np.ndarray, texts: list[str], model: str) -> np.ndarray:
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        text = texts[int(np.argmin(finite))]
+        raise UserError(
+            f"{model} gives a vector with NaN or infinity for the text {text[:60]!r}.",
+            "Try --dtype float32; where it is float32 already, the model itself is broken.",
+        )
+    return vectors
 
 
 def _measure(name: str) -> tuple[Callable, Callable]:

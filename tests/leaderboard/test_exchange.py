@@ -99,6 +99,23 @@ def test_mteb_loads_our_export_with_the_same_scores(tmp_path, store, make_run):
     )
 
 
+def test_a_result_file_holds_one_revision_and_all_its_parts(tmp_path, store, make_run):
+    """In whatever order the parts came: the revision with the most of them, and of equals the newest."""
+    first = make_run(1).created
+    for n, (revision, subset) in enumerate([("r1", "en"), ("r1", "de"), ("r2", "en"), ("r1", "fr"), ("r2", "de")]):
+        task = Task("Many", "Retrieval", "test", subset, revision)
+        store.add(make_run(n, task=task, created=first.replace(year=2020 + n)))
+
+    def parts() -> tuple[str, list[str]]:
+        export(store, tmp_path, "mteb")
+        result = json.loads((tmp_path / "results/org__model/abc/Many.json").read_text())
+        return result["dataset_revision"], [entry["hf_subset"] for entry in result["scores"]["test"]]
+
+    assert parts() == ("r1", ["en", "de", "fr"])
+    store.add(make_run(9, task=Task("Many", "Retrieval", "test", "fr", "r2"), created=first.replace(year=2030)))
+    assert parts() == ("r2", ["en", "de", "fr"])
+
+
 def test_hostile_names_stay_inside_the_folder(tmp_path, store, make_run):
     store.add(make_run(1, model=Model("../../../escape", "../r"), task=Task("../../t", "STS")))
     out = tmp_path / "deep" / "er"

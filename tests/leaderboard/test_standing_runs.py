@@ -91,6 +91,30 @@ def test_views_count_on_the_revision_that_they_share(store):
     assert [row.mean for row in rank(store).rows] == [0.9, 0.8], "both have both: the newer revision"
 
 
+def test_all_parts_of_a_score_are_of_one_revision(store):
+    """A mean over subsets of two revisions is a score on no data set that there is."""
+
+    def of(subset: str, revision: str, score: float) -> Run:
+        return Run(Model("a"), Task("Many", "Retrieval", "test", subset, revision), score, {})
+
+    for run in (of("de", "r1", 0.1), of("fr", "r1", 0.3), of("de", "r2", 0.9)):  # r2 is newer, but lacks a part
+        store.add(run)
+    (row,) = rank(store).rows
+    assert row.mean == pytest.approx(0.2)
+    store.add(of("es", "r2", 0.8))
+    assert [row.mean for row in rank(store).rows] == [None], "each revision lacks a part"
+    store.add(of("fr", "r2", 0.7))
+    (row,) = rank(store).rows
+    assert row.mean == pytest.approx(0.8)
+
+
+def test_a_view_whose_parts_are_of_two_revisions_lacks_one(store):
+    for model, revision, subset in (("a", "r1", "de"), ("a", "r1", "fr"), ("b", "r1", "de"), ("b", "r2", "fr")):
+        store.add(Run(Model(model), Task("Many", "Retrieval", "test", subset, revision), 0.5, {}))
+    standings = rank(store)
+    assert [(row.model, row.mean) for row in standings.rows] == [("a", 0.5), ("b", None)]
+
+
 def test_scores_on_different_revisions_are_said_and_not_tested(store):
     for run in (scored("a", 0.6), scored("b", 0.5, revision="r2")):
         store.add(run)

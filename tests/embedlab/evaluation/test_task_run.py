@@ -1,4 +1,4 @@
-"""What `embedlab eval` makes of mteb's own order of things: subsets that are evaluated together."""
+"""What `embedlab eval` makes of mteb's own order of things: subsets evaluated together; and NaN is no vector."""
 
 import json
 
@@ -48,3 +48,19 @@ def test_parallel_languages_are_evaluated_at_once(cli, home, tiny_folder, parall
     assert len(pairs) > 2 and set(ours) == set(official) == set(pairs)
     for pair, scores in ours.items():
         assert scores == pytest.approx({name: official[pair][name] for name in scores}, abs=1e-6)
+
+
+def test_a_vector_with_nan_is_never_scored(cli, home, tiny_folder, parallel, tmp_path):
+    """The best of similarities that are NaN is the first: an evaluator that only looks for it finds a score."""
+    import shutil
+
+    from safetensors.numpy import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_folder, broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][15] = float("nan")
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    code, _, err = cli("eval", "--model", broken, "--task", "NTREXBitextMining", "--dtype", "float32")
+    assert code == 2 and "broken gives a vector with NaN or infinity for the text 'w" in err
+    assert not cli("runs", "list")[1].count("NTREX")

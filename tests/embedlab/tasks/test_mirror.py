@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -188,3 +189,13 @@ def test_other_labels_are_another_task(shared, mirror):
     (data_dir / "banking77/train.csv").write_text((source / "train.csv").read_text())
     (data_dir / "banking77/test.csv").write_text("".join(lines))
     assert recorded_name(only("Banking77Classification", data_dir)).startswith("Banking77Classification@")
+
+
+def test_a_packed_folder_below_the_entry_is_found(mirror):
+    for name, row in (("corpus", {"_id": "d1", "text": "a"}), ("queries", {"_id": "q1", "text": "a"})):
+        mirror(**{f"scifact/beir/{name}.jsonl": [row]})
+    folder = mirror(**{"scifact/beir/qrels/test.tsv": [("q1", "d1", "1")]})
+    corpus = folder / "scifact/beir/corpus.jsonl"
+    corpus.with_name("corpus.jsonl.gz").write_bytes(gzip.compress(corpus.read_bytes()))
+    corpus.unlink()
+    assert only("SciFact", folder).dataset["default"]["test"]["corpus"].num_rows == 1
