@@ -5,6 +5,7 @@ command line and out of the store: all scores and rankings are the same.
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -12,52 +13,40 @@ import pytest
 from tests.invariants import worlds
 from tests.invariants.sizes import shrink
 from tests.invariants.variations import VARIATIONS
-from tests.invariants.worlds import Results
-
-# (variation, shape, kind), None for any: what is not so yet, and why.
-KNOWN: dict[tuple[str, str | None, str | None], str] = {}
+from tests.invariants.worlds import Groups, Results
 
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory, word_tokenizer):
-    """Name of a variation, or "plainly" -> its results, each asked for once."""
+    """Gives the results of a way of asking, which is done once; without any, those of asking plainly."""
     with pytest.MonkeyPatch.context() as patch:
         shrink(patch.setattr)
         world = worlds.make(tmp_path_factory.mktemp("world"), word_tokenizer)
         plainly = world.evaluate()
 
         @cache
-        def asked_once(ask) -> Results | Exception:
+        def once(ask: Callable, groups: Groups) -> Results | Exception:
             try:
-                return ask(world) if ask else plainly
+                return ask(world, groups)
             except Exception as error:
                 return error
 
-        def results(ask) -> Results:
-            if isinstance(found := asked_once(ask), Exception):
+        def results(ask: Callable | None = None, groups: Groups = ()) -> Results:
+            found = once(ask, groups) if ask else plainly
+            if isinstance(found, Exception):
                 raise found
             return found
 
         yield results
 
 
-def cases():
-    for name, variation in VARIATIONS.items():
-        for shape, kind in worlds.CELLS:
-            if variation.cells(shape, kind):
-                reasons = [
-                    reason
-                    for (where, of, on), reason in KNOWN.items()
-                    if where == name and of in (shape, None) and on in (kind, None)
-                ]
-                marks = [pytest.mark.xfail(strict=True, reason=reason) for reason in reasons[:1]]
-                yield pytest.param(name, shape, kind, marks=marks, id=f"{name}-{shape}-{kind}")
+CASES = [(name, *cell) for name, variation in VARIATIONS.items() for cell in worlds.CELLS if variation.cells(*cell)]
 
 
-@pytest.mark.parametrize(("name", "shape", "kind"), cases())
+@pytest.mark.parametrize(("name", "shape", "kind"), CASES)
 def test_scores_are_the_same(asked, name, shape, kind):
     variation = VARIATIONS[name]
-    plain, found = (asked(ask)[shape, kind] for ask in (variation.plainly, variation.ask))
+    plain, found = (asked(ask, variation.groups)[shape, kind] for ask in (variation.plainly, variation.ask))
     assert found and found.keys() <= plain.keys()
     assert variation.plainly or found.keys() == plain.keys()
     for part, scored in found.items():
@@ -72,7 +61,7 @@ def test_scores_are_the_same(asked, name, shape, kind):
 
 
 def test_there_is_something_to_compare(asked):
-    plain = asked(None)
+    plain = asked()
     assert set(plain) == set(worlds.CELLS)
     assert all(
         math.isfinite(scored.scores["main"]) and len(scored.scores) > 0

@@ -18,16 +18,21 @@ import pytest
 from tests.oracles import shapes, task_types
 
 FOLDER = "own folder"  # beside mteb's task types: a BEIR folder that is given by its path
+KINDS = (*task_types.kinds(), FOLDER)
+RANKING = (*(name for name, kind in task_types.kinds().items() if kind.write.__qualname__.startswith("beir.")), FOLDER)
+PAIRS = ("cross", "multi-vector")  # they score pairs, one by one, and keep no vectors
+# Kinds for two models at once: those whose evaluation keeps state, and one of each that does not.
+SHARED = ("retrieval", "STS", "classification", "multilabel classification", "clustering", "clustering, legacy", FOLDER)
+Groups = Sequence[tuple[Sequence[str], Sequence[str]]]
 # Which shapes are asked on which kinds of task, by one command for each line: a new shape or kind joins by one word.
-EVERY = (*task_types.kinds(), FOLDER)
-GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("cosine, not normalised", "sparse"), EVERY),
-    (("euclidean", "truncated", "left padding", "no special tokens"), ("retrieval", "STS", FOLDER)),
-    (("cross", "multi-vector"), ("reranking", "instruction reranking")),
+GROUPS: Groups = (
+    (("cosine, not normalised", "sparse"), SHARED),
+    (("cosine, not normalised",), [kind for kind in KINDS if kind not in SHARED]),
+    (("euclidean", "truncated", "left padding", "no special tokens"), ("retrieval", "STS")),
+    (PAIRS, ("reranking",)),
     (("bm25", "fusion"), ("retrieval", "reranking", FOLDER)),
 )
-CELLS = tuple((shape, kind) for models, tasks in GROUPS for kind in tasks for shape in models)
-RANKING = (*(name for name, kind in task_types.kinds().items() if kind.write.__qualname__.startswith("beir.")), FOLDER)
+CELLS = tuple((shape, kind) for shapes, kinds in GROUPS for kind in kinds for shape in shapes)
 
 
 class Part(NamedTuple):
@@ -76,19 +81,13 @@ class World:
         """The arguments of `embedlab` that evaluate these shapes on these kinds; their order is that of the options."""
         chosen = [part for name in models for part in ("--model", self.models[name])]
         chosen += [part for kind in tasks for part in ("--task", self.tasks[kind])]
-        return ["eval", *chosen, *map(str, options), "--data-dir", str(self.data_dir), "--dtype", "float32"]
+        return ["eval", *chosen, *map(str, options), "--data-dir", str(self.data_dir), "--dtype", "float32", "--json"]
 
-    def evaluate(self, groups=GROUPS, *options: object, run=None) -> Results:
-        """Evaluate each group by one command, and read the store.
-
-        Args:
-            groups: (shapes, kinds) pairs.
-            options: further options of `embedlab eval`.
-            run: runs a command line under this EMBEDLAB_HOME; `in_process` by default.
-        """
+    def evaluate(self, groups: Groups = GROUPS, *options: object) -> Results:
+        """Evaluate each group by one command with these further options, and read the store."""
         db = self.home / f"{next(self._number)}.duckdb"
         for models, tasks in groups:
-            (run or in_process)(self.home, [*self.command(models, tasks, *options), "--db", str(db)])
+            in_process(self.home, [*self.command(models, tasks, *options), "--db", str(db)])
         return self.read(db)
 
     def read(self, db: Path) -> Results:
