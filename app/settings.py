@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from leaderboard.plain_json import from_json
+
 VARIABLE = "EMBEDLAB_DASHBOARD"
 
 
@@ -38,7 +40,7 @@ class Settings:
     def read_benchmarks(self) -> Benchmarks:
         """What the file holds by now."""
         try:
-            return Benchmarks(**json.loads(Path(self.benchmarks).read_text(encoding="utf-8")))
+            return Benchmarks(**from_json(Path(self.benchmarks).read_bytes()))
         except (OSError, TypeError, ValueError):
             return Benchmarks()
 

@@ -1,10 +1,10 @@
 """Model cards: what embedlab knows of a model, as TOML in data/models/."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from embedlab import toml_files
 from embedlab.errors import UserError
 from embedlab.resources import DATA
 
@@ -63,7 +63,9 @@ def cards() -> dict[str, Card]:
     found = {}
     for path in sorted((DATA / "models").glob("*.toml")):
         try:
-            found[path.stem] = Card(name=path.stem, **tomllib.loads(path.read_text(encoding="utf-8")))
-        except (TypeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(f"The model card {path.name} cannot be read: {error}.") from error
+            found[path.stem] = Card(**{"name": path.stem, **toml_files.read(path, "model card")})
+        except TypeError as error:
+            raise UserError(
+                f"The model card {path} cannot be read: {error}.", "Its keys are the fields of embedlab.cards.Card."
+            ) from error
     return found

@@ -6,7 +6,6 @@ model from anything: there the loaded parameters, settings and tokenizers count,
 
 import ast
 import hashlib
-import json
 import os
 import pickle
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 from embedlab import hub
 from embedlab.errors import UserError
+from leaderboard.plain_json import from_json
 
 # What no loader reads: descriptions, training curves, and weights for other runtimes.
 _HOUSE = ("embedlab", "retrievers", "leaderboard", "app")
@@ -136,7 +136,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return from_json(path.read_bytes())
     except (OSError, ValueError):  # the loader will say what is wrong with it
         return {}
 

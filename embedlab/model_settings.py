@@ -36,7 +36,7 @@ def _value(text: str) -> Any:
     """true, false, numbers and lists are read as TOML does; anything else is text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -4,7 +4,6 @@ EMBEDLAB_HOME/models/<address>.json   name -> value, of one model under one set 
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import blake2b
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from embedlab import kept_json
 from embedlab.resources import home
 
 
@@ -52,16 +52,14 @@ class Remembered:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._file.with_suffix(f".{os.getpid()}.tmp")
-            fresh.write_text(json.dumps({**_read(self._file), **self._values}), encoding="utf-8")
-            fresh.replace(self._file)
+            kept_json.write(self._file, {**_read(self._file), **self._values})
         except OSError:  # it will be computed again, no more
             self._file = None
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return kept_json.read(file)
     except (OSError, ValueError):
         return {}
 

@@ -3,6 +3,9 @@
     results.files/rankings/<run id>.parquet     query, rank, document, score
     results.files/texts/<task>/<table>-*.parquet     append-only parts of queries, qrels and documents
 
+Every page of a file has a checksum that is compared when it is read, and what stands in a file's head has a digest:
+a changed bit is an error, not another ranking.
+
 A file is complete before it gets its name, and gets its name before the row that tells of it: a killed writer leaves
 at most a file without a row, which `Store.prune` removes.
 """
@@ -62,8 +65,9 @@ class Files:
             "score": pa.array(ranking.scores[queries, ranks].astype(np.float32)),
         })  # fmt: skip
         # Queries without any result have no row; their ids are kept so that the record comes back whole.
+        queries, depth = json.dumps(list(ranking.query_ids)), str(ranking.rows.shape[1])
         table = table.replace_schema_metadata(
-            {"queries": json.dumps(list(ranking.query_ids)), "depth": str(ranking.rows.shape[1])}
+            {"queries": queries, "depth": depth, "digest": _digest(queries.encode(), depth.encode())}
         )
         return _write(table, self.ranking_path(run_id))
 
@@ -77,8 +81,12 @@ class Files:
         """A run's ranking, or that of some of its queries; `document_ids` holds the ranked documents only."""
         chosen = None if query_ids is None else pc.field("query").isin(query_ids)
         with _readable(self.ranking_path(run_id)) as path:
-            table = pq.read_table(path, filters=chosen)
+            return self._ranking(_read(path, chosen), query_ids)
+
+    def _ranking(self, table: pa.Table, query_ids: list[str] | None) -> Ranking:
         kept = table.schema.metadata
+        if kept.get(b"digest", b"").decode() not in ("", _digest(kept[b"queries"], kept[b"depth"])):
+            raise ValueError("its queries do not match their digest")
         queries = json.loads(kept[b"queries"])
         if query_ids is not None:
             queries = [query for query in queries if query in set(query_ids)]
@@ -136,8 +144,25 @@ def _parts(folder: Path, name: str) -> pa.Table:
     tables = []
     for part in sorted(folder.glob(f"{name}-*.parquet")):
         with _readable(part) as path:
-            tables.append(pq.read_table(path))
-    return pa.concat_tables([_TEXT_TABLES[name].empty_table(), *tables])
+            tables.append(_read(path))
+            if not tables[-1].schema.equals(_TEXT_TABLES[name]):
+                raise ValueError("its columns are others")
+    return pa.concat_tables([_TEXT_TABLES[name].empty_table(), *(table.replace_schema_metadata() for table in tables)])
+
+
+def _read(path: Path, chosen: pc.Expression | None = None) -> pa.Table:
+    """The rows of a file, or the chosen ones.
+
+    Raises:
+        ValueError: it has lost rows.
+    """
+    with pq.ParquetFile(path) as file:
+        facts = file.metadata
+        counted = {facts.num_rows, sum(facts.row_group(number).num_rows for number in range(facts.num_row_groups))}
+        written = (file.schema_arrow.metadata or {}).get(b"rows")
+    if counted != {facts.num_rows if written is None else int(written)}:
+        raise ValueError("it does not have as many rows as were written")
+    return pq.read_table(path, filters=chosen, page_checksum_verification=True)
 
 
 @contextmanager
@@ -149,18 +174,24 @@ def _readable(path: Path) -> Iterator[Path]:
         raise LeaderboardError(
             f"The file {path} is not there.", f"Copy the folder {path.parents[1]} beside the store again."
         ) from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        problem = str(error).partition("\n")[0]
         raise LeaderboardError(
-            f"The file {path} is damaged: {str(error).splitlines()[0]}", "Restore it from a copy, or evaluate again."
+            f"The file {path} is damaged: {problem}", "Restore it from a copy, or evaluate again."
         ) from error
+
+
+def _digest(*parts: bytes) -> str:
+    return sha256(b"\n".join(parts)).hexdigest()
 
 
 def _write(table: pa.Table, path: Path) -> Path:
     """Write `table` beside `path` under a passing name, on the disk for good before this returns."""
     passing = _passing(path)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), "rows": str(table.num_rows)})
     try:
         with passing.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

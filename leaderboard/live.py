@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from leaderboard.plain_json import from_json
+
 _SILENT = 30.0  # seconds after which the file of a process that is gone counts as left behind
 _ABANDONED = 3600.0  # seconds after which any file does: the process may be on another machine
 
@@ -72,7 +74,7 @@ def read(db: str | Path) -> list[Progress]:
     found = []
     for path in _folder(db).glob("*.json"):
         try:
-            progress = Progress(**json.loads(path.read_text(encoding="utf-8")))
+            progress = Progress(**from_json(path.read_bytes()))
             current = not _is_stale(progress)
         except FileNotFoundError:  # it ended meanwhile
             continue

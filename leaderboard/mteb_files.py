@@ -5,7 +5,6 @@ stood at the top level, with nested similarity scores and no main score. A folde
 model. The revision "external" marks scores that a model's authors reported themselves.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leaderboard.errors import Malformed, Partial
+from leaderboard.plain_json import from_json
 from leaderboard.records import Model, Run, Task
 
 # Old names of the similarities, under which files before 1.11 nest their scores.
@@ -87,7 +87,7 @@ def imported_id(model: Model, task: Task, *more: str) -> str:
 
 def _object(content: bytes) -> dict:
     try:
-        data = json.loads(content)
+        data = from_json(content)
     except ValueError as error:  # UnicodeDecodeError is one
         raise Malformed(f"no JSON: {error}") from None
     if not isinstance(data, dict):

@@ -1,7 +1,10 @@
-"""JSON as its standard has it: no NaN and no infinities, which other programs refuse to read."""
+"""JSON as its standard has it: written without NaN and infinities, read from anybody with one kind of error."""
 
 import json
+import re
 from math import isfinite
+
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def to_json(value: object, *, ascii: bool = False, indent: int | None = None) -> str:
@@ -11,6 +14,26 @@ def to_json(value: object, *, ascii: bool = False, indent: int | None = None) ->
         return json.dumps(value, allow_nan=False, default=_plain, **form)
     except ValueError:
         return json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), **form)
+
+
+def from_json(text: str | bytes) -> object:
+    """What JSON from outside says.
+
+    Raises:
+        ValueError: it is no JSON in UTF-8, is nested beyond what Python can hold, or has texts that are none: a half of
+            a surrogate pair, which no file, store or tokenizer takes.
+    """
+    text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    try:
+        value = json.loads(text)
+        if _ESCAPED_SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise ValueError(f"{half} alone is half a character, which is no text") from None
+    return value
 
 
 def _plain(value: object) -> object:

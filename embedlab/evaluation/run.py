@@ -161,8 +161,9 @@ def _recorded(outcome: Outcome, request: Request, model: str, names: list[str], 
     except Exception as error:
         if os.environ.get("EMBEDLAB_DEBUG"):
             traceback.print_exc()
-        problem, hint = explained(error) or (f"{type(error).__name__}: {error}", "")
-        hint = hint or "Type `embedlab --debug eval ...` to see where it happened."
+        problem, hint = explained(error) or (
+            f"{type(error).__name__}: {error}", "Type `embedlab --debug eval ...` to see where it happened."
+        )  # fmt: skip
         for name in names:
             failure = records.Failure(model, name, problem, hint, asked=asked(request))
             outcome.failures.append(failure)

@@ -9,8 +9,6 @@ Shards are never changed. The manifest is replaced atomically under a lock, so a
 an addition, and a killed writer leaves at most files that no manifest names (`embedlab cache prune` removes them).
 """
 
-import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +19,7 @@ import numpy as np
 from filelock import FileLock
 from scipy.sparse import csr_matrix, vstack
 
+from embedlab import kept_json
 from embedlab.errors import UserError
 from embedlab.evaluation import shards
 from embedlab.evaluation.address import space_address
@@ -254,27 +253,20 @@ def prune(root: Path | None = None, *, matching: str = "") -> int:
 
 
 def _manifest(folder: Path) -> dict:
-    path = folder / "manifest.json"
-    if not path.is_file():
-        return {"ingredients": {}, "shards": []}
+    nothing = {"ingredients": {}, "shards": []}
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        manifest = {**nothing, **kept_json.read(folder / "manifest.json")}
+        manifest["shards"] = [
+            Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, *spent)
+            for name, rows, files, *spent in manifest["shards"]
+        ]
+    except (ValueError, TypeError, AttributeError):
         print(
             f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", file=sys.stderr
         )
-        return {"ingredients": {}, "shards": []}
-    manifest["shards"] = [
-        Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, *spent)
-        for name, rows, files, *spent in manifest["shards"]
-    ]
+        return nothing
     return manifest
 
 
 def _replace(folder: Path, ingredients: dict, listed: list[Shard]) -> None:
-    fresh = folder / f"manifest.{os.getpid()}.tmp"
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump({"ingredients": ingredients, "shards": listed}, file, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(folder / "manifest.json")
+    kept_json.write(folder / "manifest.json", {"ingredients": ingredients, "shards": listed})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from embedlab.errors import UserError
+from leaderboard.plain_json import from_json
 
 LAYOUT = "A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv."
 _QRELS = (".tsv", ".csv", ".trec", ".qrels")
@@ -104,7 +105,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict]]:
                 continue
             place = f"{path}:{number}"
             try:
-                row = json.loads(line)
+                row = from_json(line)
             except ValueError as error:
                 raise UserError(f"{place} is not JSON: {error}.", "Every line holds one JSON object.") from error
             if not isinstance(row, dict):
@@ -178,6 +179,9 @@ def id_of(row: dict, name: str, place: str, hint: str = _LINE) -> str:
     return str(value)
 
 
+_SAME_IDS = "Ids are compared letter by letter: see that the files belong to one another."
+
+
 def _judgements(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, int]]:
     """query id -> document id -> grade."""
     from leaderboard.errors import Malformed
@@ -192,9 +196,13 @@ def _judgements(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, 
         raise UserError(f"{path} holds no judgements.", hint)
     known = [judged for query, judged in relevant.items() if query in queries]
     if not known:
-        raise UserError(f"{path}: none of the queries judged, such as {next(iter(relevant))!r}, is in queries.jsonl.")
+        raise UserError(
+            f"{path}: none of the queries judged, such as {next(iter(relevant))!r}, is in queries.jsonl.", _SAME_IDS
+        )
     if not any(document in corpus for judged in known for document in judged):
-        raise UserError(f"{path}: none of the documents judged, such as {next(iter(known[0]))!r}, is in corpus.jsonl.")
+        raise UserError(
+            f"{path}: none of the documents judged, such as {next(iter(known[0]))!r}, is in corpus.jsonl.", _SAME_IDS
+        )
     if not any(grade > 0 for judged in known for grade in judged.values()):
         raise UserError(f"{path} judges nothing relevant to any query of queries.jsonl.", hint)
     return relevant
@@ -212,7 +220,7 @@ def _top_ranked(path: Path, queries: dict, corpus: dict) -> dict[str, list[str]]
             raise UserError(f"{place} gives the candidates of the query {query!r} a second time.", hint)
         ranked[query] = [str(document) for document in documents]
         if unknown := next((document for document in ranked[query] if document not in corpus), None):
-            raise UserError(f"{place} names the document {unknown!r}, which corpus.jsonl lacks.")
+            raise UserError(f"{place} names the document {unknown!r}, which corpus.jsonl lacks.", _SAME_IDS)
     if missing := next((query for query in queries if query not in ranked), None):
         raise UserError(f"{path} has no line for the query {missing!r}.", "Every judged query needs its documents.")
     return {query: ranked[query] for query in queries}

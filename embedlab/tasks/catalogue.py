@@ -1,11 +1,11 @@
 """Which tasks and benchmarks there are, and how a name becomes tasks."""
 
 import os
-import tomllib
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
+from embedlab import toml_files
 from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA
 from embedlab.tasks import beir, local
@@ -22,10 +22,7 @@ def benchmarks() -> dict[str, dict]:
     """
     found = {}
     for path in sorted((DATA / "benchmarks").glob("*.toml")):
-        try:
-            found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise UserError(f"The benchmark {path.name} cannot be read: {error}.") from error
+        found[path.stem] = toml_files.read(path, "benchmark")
     return found
 
 

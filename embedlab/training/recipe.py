@@ -20,10 +20,10 @@ scale = 20.0
 
 import hashlib
 import json
-import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from embedlab import toml_files
 from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA
 
@@ -101,10 +101,7 @@ def read(path: Path, base: str | None = None) -> Recipe:
     if not path.is_file():
         names = sorted(p.stem for p in shipped.parent.glob("*.toml") if p.stem != "packages")
         raise unknown("recipe", str(path), names, f"Shipped: {', '.join(names)}. Or give the path of a TOML file.")
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"The recipe {path} is no TOML: {error}.", f"Compare it with {shipped.parent}.") from error
+    found = toml_files.read(path, "recipe", f"Compare it with {shipped.parent}.")
     if base:
         found["base"] = base
     stages = found.pop("stages", None)

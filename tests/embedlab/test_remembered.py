@@ -84,3 +84,12 @@ def test_a_warm_run_imports_neither_torch_nor_the_model(home, tiny_folder, tmp_p
         for run in (cold, warm)
     ]
     assert scores[0] == scores[1] != []
+
+
+def test_a_changed_bit_is_no_other_value(home):
+    Remembered({"a": 1}).get("prompt", lambda: "query: ")
+    (file,) = home.glob("models/*.json")
+    for other in (b"qu3ry: ", b"[" * 100_000):
+        file.write_bytes(file.read_bytes().replace(b"query: ", other))
+        assert "prompt" not in Remembered({"a": 1})
+    assert Remembered({"a": 1}).get("prompt", lambda: "query: ") == "query: "

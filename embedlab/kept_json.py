@@ -1,0 +1,57 @@
+"""JSON files that embedlab keeps for itself: written whole, and read only as they were written.
+
+A changed bit in what is remembered of a model would be a silent change of its scores: a file that does not fit its
+checksum counts as lost, and what stood in it is found out again.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import xxhash
+
+from leaderboard.plain_json import from_json
+
+_CHECKSUM = "checksum"
+
+
+def write(file: Path, value: dict) -> None:
+    """Put `value` in the place of what the file holds, in one step, on the disk for good before this returns.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; the file is as it was.
+    """
+    content = json.dumps(value, default=str)
+    whole = {**json.loads(content), _CHECKSUM: _checksum(content)}
+    fresh = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with fresh.open("w", encoding="utf-8") as stream:
+            json.dump(whole, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(file)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def read(file: Path) -> dict:
+    """What was written last; nothing where there is no file.
+
+    Raises:
+        ValueError: the file was changed since, or cut short. One of an older edition has no checksum, and is believed.
+        OSError: it cannot be read.
+    """
+    if not file.is_file():
+        return {}
+    value = from_json(file.read_bytes())
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    checksum = value.pop(_CHECKSUM, None)
+    if checksum not in (None, _checksum(json.dumps(value))):
+        raise ValueError("changed since it was written")
+    return value
+
+
+def _checksum(content: str) -> str:
+    return xxhash.xxh3_64_hexdigest(content.encode())
