@@ -105,10 +105,14 @@ def remote(tiny_folder, tmp_path):
     return folder
 
 
-@pytest.mark.effect("eval --trust-remote-code", "index --trust-remote-code", "search --trust-remote-code")
+@pytest.mark.effect(
+    "eval --trust-remote-code", "index --trust-remote-code", "search --trust-remote-code", "rag --trust-remote-code"
+)
 def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path):
     index = ("index", "--model", remote, "--corpus", corpus, "--out", tmp_path / "trusted")
-    lines = (("eval", "--model", remote, "--task", corner), index, ("search", tmp_path / "trusted", "gene"))
+    (tmp_path / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
+    rag = ("rag", "--retriever", tmp_path / "trusted", "--questions", tmp_path / "questions.jsonl", "--k", 1)
+    lines = (("eval", "--model", remote, "--task", corner), index, ("search", tmp_path / "trusted", "gene"), rag)
     for line in lines:
         (tmp_path / "ran").unlink(missing_ok=True)
         assert "--trust-remote-code" in refused(*line) and not (tmp_path / "ran").exists()
