@@ -8,7 +8,6 @@ from embedlab.errors import UserError, unknown
 
 DTYPES = ("float32", "bfloat16", "float16")
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # drivers of NVIDIA, AMD, and either under WSL
-_NATIVE = {"avx512_bf16", "amx_bf16"}  # processor flags
 MOST_CPU_WORKERS = 8  # beyond, the interpreter lock costs more than the cores give
 
 
@@ -66,7 +65,10 @@ def devices(device: str, workers: int | None = None, *, compiled: bool = False) 
 
 
 def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
-    """(name, reason): bfloat16 where the hardware multiplies it natively, else float32.
+    """(name, reason) of a dtype; "auto" takes what a GPU multiplies natively, and float32 elsewhere.
+
+    On CPUs "auto" is float32 also where bfloat16 is native: rounding to bfloat16 makes the last bits of a vector depend
+    on the texts beside it in a batch, which a clustering turns into another score.
 
     Raises:
         UserError: an unknown dtype.
@@ -81,9 +83,7 @@ def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16", "the GPU multiplies bfloat16 natively"
         return "float16", "the GPU has no native bfloat16"
-    if device == "cpu" and _NATIVE & processor_flags():
-        return "bfloat16", "the CPU multiplies bfloat16 natively (AMX or AVX512-BF16)"
-    return "float32", f"no native bfloat16 on {device}"
+    return "float32", f"scores on {device} do not depend on what is encoded together"
 
 
 def as_torch(dtype: str):

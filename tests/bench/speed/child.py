@@ -21,7 +21,7 @@ def encode_with_embedlab(system: str):
     from embedlab.evaluation.options import EncodingOptions
     from embedlab.evaluation.progress import Reporter
 
-    dtype = "float32" if "float32" in system else "auto"
+    dtype = "float32" if "float32" in system else "bfloat16"
     loaded = models.load(MODEL, device="cpu", dtype=dtype)
     plain = loaded.encoder.max_seq_length
     encoder = Encoder(loaded, EncodingOptions(compiled="compiled" in system), reporter=Reporter())

@@ -63,10 +63,12 @@ def compare(*, tiny: bool) -> tuple[str, list[list[str]]]:
             taken, out = of_process([sys.executable, "-c", MTEB, folder], EMBEDLAB_HOME=str(Path(scratch) / "mteb"))
             return taken._replace(facts={"score": json.loads(out.splitlines()[-1])})
 
-        taken = alternate({"embedlab, cold": cold, "mteb.evaluate": mteb}, 1 if tiny else 2)
+        taken = alternate(
+            {"embedlab, cold": lambda: cold("--dtype", "bfloat16"), "mteb.evaluate": mteb}, 1 if tiny else 2
+        )
         taken |= alternate({"embedlab, cold, float32": lambda: cold("--dtype", "float32")}, 1)
-        cold(home=kept)
-        taken |= alternate({"embedlab, warm": lambda: cold(home=kept)}, 1 if tiny else 3)
+        cold("--dtype", "bfloat16", home=kept)
+        taken |= alternate({"embedlab, warm": lambda: cold("--dtype", "bfloat16", home=kept)}, 1 if tiny else 3)
         python = {
             name: (lambda code=code: of_process([sys.executable, "-c", code],
                                                 EMBEDLAB_HOME=f"{scratch}/first{next(rounds)}")[0])
