@@ -18,7 +18,7 @@ from embedlab.evaluation.options import EncodingOptions
 from embedlab.evaluation.progress import Reporter
 from embedlab.evaluation.record import asked, run_record
 from embedlab.evaluation.task_run import evaluate_task
-from embedlab.evaluation.unused import refuse_unused
+from embedlab.evaluation.unused import ranks, refuse_unsearched, refuse_unused
 from embedlab.models import LoadedModel
 from embedlab.tasks import availability
 from leaderboard import records
@@ -85,6 +85,7 @@ def evaluate(
         split=request.split,
         ignore_identical_ids=request.ignore_identical_ids,
     )
+    refuse_unsearched(request, selected)
     if request.data_dir and not any(tasks.is_mirrored(task, request.data_dir) for task in selected):
         reporter.say(f"Nothing in {request.data_dir} belongs to these tasks.")
     selected, out_of_reach = availability.split(selected, request.tasks)
@@ -146,8 +147,7 @@ def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encode
 
 def _applies(card: Card, task, reporter: Reporter) -> bool:
     """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to classify."""
-    ranks = task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
-    if card.kind in ("lexical", "hybrid", "cross", "multi-vector", "search") and not ranks:
+    if card.kind in ("lexical", "hybrid", "cross", "multi-vector", "search") and not ranks(task):
         reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text.")
         return False
     return True

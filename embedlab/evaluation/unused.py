@@ -50,6 +50,25 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
         )
 
 
+def refuse_unsearched(request, selected: list) -> None:
+    """Refuse what shapes a search where none of the tasks searches.
+
+    Raises:
+        UserError: --top-k or --index has no effect.
+    """
+    if selected and (request.top_k or request.indexes) and not any(ranks(task) for task in selected):
+        raise UserError(
+            f"--top-k and --index are for tasks that search, and {selected[0].metadata.name} is "
+            f"{selected[0].metadata.type}.",
+            "Leave them out.",
+        )
+
+
+def ranks(task) -> bool:
+    """Whether documents are ranked for queries in a task of mteb."""
+    return task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
+
+
 def _refuse_for_objects(request, models: list[LoadedModel]) -> None:
     """Refuse what has no effect where every model is an object."""
     if request.device or request.dtype != "auto":

@@ -228,3 +228,10 @@ def test_debug(cli, home, monkeypatch):
     monkeypatch.setenv("EMBEDLAB_DEBUG", "")
     with pytest.raises(Exception, match="Unknown model"):
         cli("--debug", "eval", "--model", "nope", "--task", "SciFact")
+
+
+@pytest.mark.parametrize("option", [("--top-k", 20), ("--index", "torch")])
+def test_what_shapes_a_search_is_refused_where_no_task_searches(refused, tiny_folder, tmp_path, option):
+    (tmp_path / "STS12.tsv").write_text("score\tsentence1\tsentence2\n0\tw1\tw2\n1\tw3\tw4\n")
+    command = ("eval", "--model", tiny_folder, "--task", "STS12", "--data-dir", tmp_path, *option)
+    assert "are for tasks that search, and STS12 is STS" in refused(*command)
