@@ -161,6 +161,7 @@ class Encoded(Retriever):
         index = load(data / "index", encoder.id)
         loaded = cls(Encoder(encoder.model, encoder.id, **model), index)
         loaded._texts = Texts.load(data)
+        index._expect(len(loaded._texts), "texts")
         return loaded
 
 

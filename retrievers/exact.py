@@ -10,6 +10,7 @@ import torch
 from retrievers import ranking
 from retrievers.base import Hits
 from retrievers.dense import DenseIndex
+from retrievers.errors import RetrieverError
 from retrievers.vectors import write_rows
 
 _DOCUMENTS = 50_000  # rows per matrix product: with 1,024 queries the scores take 200 MB
@@ -27,6 +28,14 @@ class TorchIndex(DenseIndex):
     family: ClassVar[str] = "torch"
 
     device: str = ""
+
+    def __post_init__(self):
+        try:
+            torch.empty(0, device=self.on)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            problem = str(error).partition("\n")[0]
+            raise RetrieverError(f"The device {self.device!r} is not there: {problem}", "Use cpu or cuda.") from error
+        super().__post_init__()
 
     @property
     def on(self) -> str:
@@ -86,6 +95,9 @@ class TorchIndex(DenseIndex):
     def _read(self, path: Path) -> None:
         # Copy on write: the file is mapped, not read, and never written to.
         vectors = np.load(path / "vectors.npy", mmap_mode="c")
+        if vectors.dtype not in (np.float16, np.float32):
+            raise RetrieverError(f"The index holds {vectors.dtype}, not floats.", "Build the index again.")
+        self._expect(len(vectors), "vectors")
         self._dim = vectors.shape[1]
         self._chunks = list(torch.from_numpy(vectors).to(self.on).split(_DOCUMENTS))
 

@@ -25,11 +25,14 @@ from retrievers.errors import RetrieverError
 MANIFEST = "index.json"
 _SIGNATURE = "retrievers index"
 _FORMAT = 2
+_MARK = ".generation"  # the first file of a generation: a folder without it is somebody else's, whatever its name
 _GENERATION = re.compile(r"data-(\d+)-\w+")  # the process that writes it, and a random part
 _AGAIN = "Build it again."
 _BLOCK = 1 << 22  # bytes read at a time for a checksum
 # What reading files that do not fit together ends in.
-_UNREADABLE = (OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, BadZipFile)
+_UNREADABLE = (
+    OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, BadZipFile,
+)  # fmt: skip
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ def _write(home: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
     data = Path(tempfile.mkdtemp(prefix=f"data-{os.getpid()}-", dir=home))
     try:
         data.chmod(0o755)
+        (data / _MARK).write_text(_SIGNATURE, encoding="utf-8")
         fill(data)
         files = {}
         for file in _files(data):
@@ -79,14 +83,14 @@ def _write(home: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
         new.replace(home / MANIFEST)
         _sync(home)
     except BaseException:
-        shutil.rmtree(data, ignore_errors=True)
+        _discard(data)
         if made:
             with suppress(OSError):  # another process writes there too
                 home.rmdir()
         raise
     for left in _generations(home):
         if left != data and (left.name in outdated or not _being_written(left)):
-            shutil.rmtree(left, ignore_errors=True)
+            _discard(left)
 
 
 def check_target(path: Path) -> None:
@@ -98,7 +102,10 @@ def check_target(path: Path) -> None:
     path = Path(path)
     if not os.path.lexists(path):
         return
-    home = path.resolve()
+    try:
+        home = path.resolve()
+    except (OSError, RuntimeError):  # Python 3.11 and 3.13 on links that lead in a circle
+        raise RetrieverError(f"{path} is a link that leads back to itself.", "Name a folder.") from None
     if home.is_dir() and (is_index(home) or _generations(home) == sorted(home.iterdir())):
         return  # an index; or an empty folder; or what a process left that was killed while it wrote the first one
     if path.is_symlink() and not home.exists():
@@ -214,7 +221,7 @@ def _outdated(home: Path) -> list[str]:
 def _verify(path: Path, data: Path, files: dict) -> None:
     for name, (size, checksum) in files.items():
         file = data / name
-        if file.is_symlink() or not file.resolve().is_relative_to(data.resolve()):
+        if data.is_symlink() or file.is_symlink() or not file.resolve().is_relative_to(data.resolve()):
             raise RetrieverError(f"The index at {path} leads out of its folder: {name}.", "Do not use it.")
         if not file.is_file() or file.stat().st_size != size:
             raise RetrieverError(f"The index at {path} is half-written: {name} is missing or cut short.", _AGAIN)
@@ -236,7 +243,25 @@ def _files(data: Path) -> list[Path]:
 
 
 def _generations(home: Path) -> list[Path]:
-    return sorted(entry for entry in home.iterdir() if _GENERATION.fullmatch(entry.name) and entry.is_dir())
+    return sorted(entry for entry in home.iterdir() if _GENERATION.fullmatch(entry.name) and _is_ours(entry))
+
+
+def _is_ours(generation: Path) -> bool:
+    """Whether this module made the folder. One that is empty is that of a process killed before it set the mark."""
+    if generation.is_symlink() or not generation.is_dir():
+        return False
+    return (generation / _MARK).is_file() or not any(generation.iterdir())
+
+
+def _discard(generation: Path) -> None:
+    """Remove a generation, its mark last: what a process killed meanwhile leaves is still known for one."""
+    for entry in generation.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != _MARK:
+            with suppress(OSError):
+                entry.unlink()
+    shutil.rmtree(generation, ignore_errors=True)
 
 
 def _being_written(generation: Path) -> bool:

@@ -122,7 +122,7 @@ class Index(Retriever):
     def opened(cls, path: Path, manifest: dict, data: Path, encoder: str | None = None) -> Self:
         check_encoder(path, manifest["encoder"], encoder)
         loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
-        loaded.ids = json.loads((data / "ids.json").read_text(encoding="utf-8"))
+        loaded.ids = _ids(path, json.loads((data / "ids.json").read_text(encoding="utf-8")))
         loaded._loaded_corpus = manifest["corpus"]
         loaded._restore(manifest)
         loaded._read(data)
@@ -152,6 +152,14 @@ class Index(Retriever):
         table = self._row_table()
         check_filter(only, table)
         return np.array(sorted({table[name] for name in only}), dtype=np.int64)
+
+    def _expect(self, count: int, what: str) -> None:
+        """Refuse files of a loaded index that are not of as many documents as there are ids.
+
+        A folder from elsewhere can be whole by its checksums and still not fit together.
+        """
+        if count != len(self.ids):
+            raise RetrieverError(f"The index has {len(self.ids)} ids and {count} {what}.", "Build the index again.")
 
     # What a kind of index says.
 
@@ -203,6 +211,13 @@ def check_filter(only: Collection[str], known: Container[str]) -> None:
             f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
             "Filter by ids that were indexed.",
         )
+
+
+def _ids(path: Path, ids: object) -> list[str]:
+    """What a saved index calls its ids."""
+    if not isinstance(ids, list) or not all(isinstance(id, str) and id for id in ids) or len(set(ids)) != len(ids):
+        raise RetrieverError(f"The ids of the index at {path} are not texts, each once.", "Build it again.")
+    return ids
 
 
 def _joined(texts: list[str]) -> bytes:

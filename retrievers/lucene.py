@@ -86,6 +86,10 @@ class LuceneStore:
             if file.name != "write.lock":
                 shutil.copyfile(file, target / file.name)
 
+    def count(self) -> int:
+        """The number of documents."""
+        return self.searcher().getIndexReader().maxDoc()
+
     def bytes(self) -> int:
         return self._size or sum(file.stat().st_size for file in self.folder.iterdir())
 
@@ -150,6 +154,7 @@ class LuceneBase(Index):
     @in_java
     def _read(self, path: Path) -> None:
         self._store.open(path / "lucene")
+        self._expect(self._store.count(), "documents")
 
     @abstractmethod
     def _analyzer(self): ...
@@ -252,6 +257,7 @@ class LuceneIndex(LuceneBase):
     def _read(self, path: Path) -> None:
         super()._read(path)
         self._texts = Texts.load(path)
+        self._expect(len(self._texts), "texts")
 
 
 class Fields:

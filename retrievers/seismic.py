@@ -133,7 +133,14 @@ class SeismicIndex(SparseVectorIndex):
                 self._index.save(str(target / "vectors"))
 
     def _read(self, path: Path) -> None:
-        self._stored = np.load(path / "stored.npy").tolist()
+        stored = np.load(path / "stored.npy")
+        if (
+            stored.dtype != np.int64
+            or stored.ndim != 1
+            or (np.diff(stored, prepend=-1, append=len(self.ids)) < 1).any()
+        ):
+            raise RetrieverError("The index does not say which documents are in it.", "Build the index again.")
+        self._stored = stored.tolist()
         if self._stored:
             large = self._dim > _SMALL_VOCABULARY
             self._index = (seismic.SeismicIndexLV if large else seismic.SeismicIndex).load(

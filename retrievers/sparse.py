@@ -105,6 +105,7 @@ class SparseIndex(SparseVectorIndex):
 
     def _read(self, path: Path) -> None:
         documents = sparse.load_npz(path / "vectors.npz")
+        self._expect(documents.shape[0], "vectors")
         self._dim = documents.shape[1]
         self._chunks = [documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)]
 

@@ -108,6 +108,8 @@ class _Strings(Sequence[str]):
     def load(cls, path: Path) -> "_Strings":
         strings = cls()
         strings._ends = np.load(path.with_suffix(".npy"))
+        if strings._ends.dtype != np.int64 or (np.diff(strings._ends, prepend=0) < 0).any():
+            raise RetrieverError(f"{path.name}.npy is not where texts end.", "Build the index again.")
         if len(strings._ends) and strings._ends[-1]:  # an empty file cannot be mapped
             with path.with_suffix(".bin").open("rb") as file:
                 strings._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

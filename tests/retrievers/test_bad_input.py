@@ -132,3 +132,9 @@ def test_a_language_whose_analyser_java_lacks_is_refused_before_documents_are_re
         assert "'th' does not work here" in str(error) and "\n" not in str(error) and error.hint
     else:  # a Java with Thai word lists
         assert index.index(["a"], ["แมวชอบดื่มนม"]).search_one("แมว", 1)
+
+
+@pytest.mark.parametrize("device", ["evil", "cuda:99", "5"])
+def test_a_device_that_is_not_there_is_refused(device):
+    with pytest.raises(RetrieverError, match="is not there"):
+        retrievers.make("torch", device=device)

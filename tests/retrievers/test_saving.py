@@ -228,3 +228,51 @@ def _kill_at(point: int, work) -> None:
     sys.addaudithook(hook)
     work()
     os._exit(0)
+
+
+@pytest.mark.parametrize("name", ["data-2024-backup", "data-1-x", f"data-{os.getpid()}-x"])
+def test_a_folder_of_somebody_else_is_not_taken_for_a_generation(name, tmp_path, ids, vectors):
+    """Whatever its name, and also where a manifest says that it replaces it."""
+    index = retrievers.make("torch").index(ids, vectors[0])
+    theirs = tmp_path / "home" / name / "thesis.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("precious")
+    with pytest.raises(RetrieverError, match="is not an index"):
+        index.save(tmp_path / "home")
+    index.save(tmp_path / "index")
+    (tmp_path / "home").rename(tmp_path / "index/home")
+    (tmp_path / "index/home" / name).rename(tmp_path / "index" / name)
+    manifest = json.loads((tmp_path / "index/index.json").read_text())
+    (tmp_path / "index/index.json").write_text(json.dumps({**manifest, "replaces": [name]}))
+    index.save(tmp_path / "index")
+    assert (tmp_path / "index" / name / "thesis.txt").read_text() == "precious"
+    assert len(list(tmp_path.glob("index/data-*"))) == 2
+
+
+def test_links_that_lead_in_a_circle_are_refused(tmp_path, ids, vectors):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(RetrieverError, match="leads back to itself"):
+        retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / "a")
+
+
+def _replace(index: Path, name: str, content: bytes) -> None:
+    """Put other content into a saved index, with the checksums that belong to it."""
+    manifest = json.loads((index / "index.json").read_text())
+    del manifest["checksum"]
+    (index / manifest["data"] / name).write_bytes(content)
+    manifest["files"][name] = [len(content), folder._checksum(index / manifest["data"] / name)]
+    checksum = folder._checksum_of(manifest)
+    (index / "index.json").write_text(json.dumps({**manifest, "checksum": checksum}))
+
+
+@pytest.mark.parametrize(
+    "ids_file", ["5", '{"a": 1}', '"abc"', '["one"]', '["a", "a"]', "[1, 2]", "[" * 100_000, '["a", ""]']
+)
+@pytest.mark.parametrize("spec", ["torch", "faiss:flat", "sparse", "seismic", "lucene"])
+def test_ids_that_do_not_fit_are_refused_though_the_checksums_do(spec, ids_file, tmp_path, vectors, sparse_vectors):
+    documents = ["one", "two"] if spec == "lucene" else (sparse_vectors if spec in SPARSE else vectors)[0][:2]
+    retrievers.make(spec).index(["a", "b"], documents).save(tmp_path / "index")
+    _replace(tmp_path / "index", "ids.json", ids_file.encode())
+    with pytest.raises(RetrieverError):
+        retrievers.load(tmp_path / "index")
