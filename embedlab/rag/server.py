@@ -13,7 +13,7 @@ from embedlab.rag.generators import Generated, without_credentials
 try:
     import httpx
     import openai
-    from openai.types.chat import ChatCompletion
+    from openai.types.chat import ChatCompletion, ChatCompletionMessage
 except ImportError as missing:
     raise missing_extra("A generator behind a URL", "rag") from missing
 
@@ -34,6 +34,7 @@ class ServerGenerator:
 
     def __init__(self, url: str, model: str, max_tokens: int, temperature: float, options: dict | None = None):
         self.url = without_credentials(url)
+        self._secrets = _secrets(url)
         self._client = _client(url)
         self.name = model or self._only_model()
         self.identity = f"{self.url} {self.name}"
@@ -54,7 +55,7 @@ class ServerGenerator:
             problem = _problem(answer)
             if not problem:
                 return _generated(answer)
-        raise UserError(f"{self.url} gave no answer: {problem}", f"Look at the server. {_KEPT}")
+        raise UserError(f"{self.url} gave no answer: {self._shown(problem)}", f"Look at the server. {_KEPT}")
 
     def _create(self, messages: list[dict]) -> object:
         """The server's answer; once more without a setting that the model turns out not to take."""
@@ -79,29 +80,44 @@ class ServerGenerator:
                 names = [model.id for model in self._client.models.list()]
             except (ValueError, TypeError, AttributeError, RecursionError) as error:
                 raise UserError(
-                    f"{self.url} does not list its models: {error}", "Choose one with --generator-model."
+                    f"{self.url} does not list its models: {self._shown(error)}", "Choose one with --generator-model."
                 ) from error
-        if len(names) != 1:
+        if len(names) != 1 or not isinstance(names[0], str) or not names[0]:
             raise UserError(
                 f"{self.url} serves {len(names)} models.",
                 f"Choose one with --generator-model: {', '.join(map(str, names[:10])) or 'its name'}.",
             )
-        return names[0]
+        return encodable(names[0])
+
+    def _shown(self, words: object) -> str:
+        """What a server or the client says, without what is secret: servers repeat what they were sent."""
+        text = without_credentials(str(words))
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:300]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except openai.APIConnectionError as error:  # a timeout is one of these
-            cause = without_credentials(str(error.__cause__ or error))
-            raise UserError(f"No answer from {self.url}: {cause}", f"Is the server running? {_KEPT}") from error
+            cause = error.__cause__ or error
+            raise UserError(
+                f"No answer from {self.url}: {self._shown(cause)}", f"Is the server running? {_KEPT}"
+            ) from error
         except openai.APIStatusError as error:
-            problem = f"{self.url} refused the request: {error.status_code} {_words(error)}"
+            problem = f"{self.url} refused the request: {error.status_code} {self._shown(_words(error))}"
             if error.status_code in (401, 403):
                 raise UserError(problem, "Set OPENAI_API_KEY to the server's key.") from error
-            raise UserError(problem, f"Check --generator-model, --k and --max-tokens. {_KEPT}") from error
+            if 300 <= error.status_code < 400:
+                place = self._shown(error.response.headers.get("location", "nowhere"))
+                raise UserError(
+                    f"{self.url} sends the request on to {place}.", "Name that address if you trust it."
+                ) from error
+            hint = f"Check --generator-model, --k, --max-tokens and --temperature. {_KEPT}"
+            raise UserError(problem, hint) from error
         except openai.OpenAIError as error:
-            raise UserError(f"{self.url}: {error}", f"Look at the server. {_KEPT}") from error
+            raise UserError(f"{self.url}: {self._shown(error)}", f"Look at the server. {_KEPT}") from error
 
 
 def _client(url: str) -> "openai.OpenAI":
@@ -125,8 +141,20 @@ def _client(url: str) -> "openai.OpenAI":
         timeout=_SECONDS,
         max_retries=_RETRIES,
         default_query=dict(parse_qsl(parts.query)),
-        http_client=openai.DefaultHttpxClient(auth=login) if login else None,
+        # Prompts go where the user said, and answers come from there: nobody is sent on to another server.
+        http_client=openai.DefaultHttpxClient(auth=login, follow_redirects=False),
     )
+
+
+def _secrets(url: str) -> list[str]:
+    """What of a URL and of the environment must not be shown, longest first."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    found = [os.environ.get("OPENAI_API_KEY"), parts.password, unquote(parts.password or "")]
+    found += [value for _, value in parse_qsl(parts.query)]
+    return sorted({secret for secret in found if secret and len(secret) > 3}, key=len, reverse=True)
 
 
 _URL = "Type one such as http://localhost:8000/v1."
@@ -139,25 +167,49 @@ def _problem(answer: object) -> str:
     error = (answer.model_extra or {}).get("error")
     if error:
         return str(error.get("message") if isinstance(error, dict) else error)[:300]
-    if not answer.choices:
+    if not isinstance(answer.choices, list) or not answer.choices:
         return "a completion without choices."
-    if answer.choices[0] is None or answer.choices[0].message is None:
+    message = getattr(answer.choices[0], "message", None)
+    if not isinstance(message, ChatCompletionMessage):
         return "a choice without a message."
+    if _content(message) is None and not _cut(answer):
+        reason = getattr(answer.choices[0], "finish_reason", None)
+        return f"a message without a text (finish_reason {reason!r})."
     return ""
 
 
-def _generated(answer: ChatCompletion) -> Generated:
-    choice, used = answer.choices[0], answer.usage
-    content = choice.message.content
+def _content(message: ChatCompletionMessage) -> str | None:
+    """The text of a message; None where it has none, as when it calls a tool."""
+    content = message.content
     if isinstance(content, list):  # parts, as in OpenAI's requests
-        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
-    text = _THOUGHT.sub("", content or "").strip()
-    return Generated(
-        text,
-        used.prompt_tokens if used else None,
-        used.completion_tokens if used else None,
-        cut=choice.finish_reason == "length",
-    )
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    if content is None:
+        content = message.refusal
+    return content if isinstance(content, str) else None
+
+
+def _cut(answer: ChatCompletion) -> bool:
+    return getattr(answer.choices[0], "finish_reason", None) == "length"
+
+
+def _generated(answer: ChatCompletion) -> Generated:
+    text = _THOUGHT.sub("", encodable(_content(answer.choices[0].message) or ""))
+    # Where the prompt opens the thought, the answer has its end alone.
+    text = text.rpartition("</think>")[2].strip()
+    prompt_tokens, answer_tokens = (_count(answer.usage, f"{name}_tokens") for name in ("prompt", "completion"))
+    return Generated(text, prompt_tokens, answer_tokens, cut=_cut(answer))
+
+
+def _count(usage: object, name: str) -> int | None:
+    """A count of tokens; None where the server gives none that could be one."""
+    value = getattr(usage, name, None)
+    return value if isinstance(value, int) and 0 <= value < 1 << 53 else None
+
+
+def encodable(text: str) -> str:
+    """The text with halves of surrogate pairs, which no file or store takes, as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _refused(error: "openai.BadRequestError", sent: dict) -> str | None:
@@ -165,7 +217,7 @@ def _refused(error: "openai.BadRequestError", sent: dict) -> str | None:
     body = error.body if isinstance(error.body, dict) else {}
     if body.get("code") not in ("unsupported_parameter", "unsupported_value"):
         return None
-    return body["param"] if body.get("param") in sent else None
+    return next((name for name in sent if name == body.get("param")), None)
 
 
 def _words(error: "openai.APIStatusError") -> str:

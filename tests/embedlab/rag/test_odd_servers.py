@@ -26,7 +26,7 @@ class Odd(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), OddHandler)
         self.answers, self.requests, self.headers = [(200, completion())], [], []
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+        self.url, self.location = f"http://127.0.0.1:{self.server_port}/v1", ""
 
 
 class OddHandler(BaseHTTPRequestHandler):
@@ -48,6 +48,8 @@ class OddHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html" if content.startswith(b"<") else "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Retry-After", "0.01")
+        if self.server.location:
+            self.send_header("Location", self.server.location)
         self.end_headers()
         self.wfile.write(content)
 
@@ -70,6 +72,15 @@ NONE = {
     "null choices": {**completion(), "choices": None},
     "an error as an answer": {"error": {"message": "upstream overloaded", "code": 502}},
     "no message": {**completion(), "choices": [{"index": 0, "finish_reason": "stop", "message": None}]},
+    "no text": completion(None),
+    "a call of a tool": completion(None, "tool_calls"),
+    "filtered": completion(None, "content_filter"),
+    "a text that is a number": completion(42),
+    "a text that is a table": completion({"text": "statins"}),
+    "choices that are a table": {**completion(), "choices": {"0": 1}},
+    "choices that are a text": {**completion(), "choices": "x"},
+    "a choice that is a text": {**completion(), "choices": ["x"]},
+    "a message that is a text": {**completion(), "choices": [{"index": 0, "message": "statins"}]},
     "null choice": {**completion(), "choices": [None]},
     "a page": b"<html>gateway</html>",
     "half an answer": b'{"id": "1", "choices": [{"ind',
@@ -97,7 +108,13 @@ def test_an_answer_that_is_none_is_asked_for_again_and_then_an_error(kind, odd):
         (completion("<think>\nthe user wants\n</think>\n\nstatins"), "statins"),
         (completion("<think>\nthe user wants", "length"), ""),
         (completion([{"type": "text", "text": "sta"}, {"type": "text", "text": "tins"}]), "statins"),
-        (completion(None), ""),
+        (completion(None, "length"), ""),
+        (completion(""), ""),
+        (completion("the user wants\n</think>\n\nstatins"), "statins"),
+        (completion("sta\ud800tins"), "sta?tins"),
+        (completion([{"type": "text", "text": 5}, {"type": "text", "text": "statins"}, 7]), "statins"),
+        (completion(usage="many"), "statins"),
+        (completion(usage={"prompt_tokens": "many", "completion_tokens": -5, "total_tokens": 10**30}), "statins"),
         (completion(usage=None), "statins"),
         (completion(usage={"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}), "statins"),
         (completion(usage={"total_tokens": 6}), "statins"),
@@ -135,6 +152,36 @@ def test_models_that_take_no_max_tokens_or_no_temperature_are_usable(odd):
     assert generator.settings["max_tokens"] == 9 and generator.sent == {"temperature": 0.0, "max_completion_tokens": 9}
     odd.answers = [(200, unsupported("temperature", "unsupported_value"))]
     assert generators.find(odd.url).generate("x").text == "statins"
+
+
+def test_a_refusal_is_an_answer(odd):
+    refusal = completion(None)
+    refusal["choices"][0]["message"]["refusal"] = "I cannot say"
+    odd.answers = [(200, refusal)]
+    assert generators.find(odd.url).generate("x").text == "I cannot say"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_nobody_is_sent_on_to_another_server(status, odd):
+    other = Odd()
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    odd.location = other.url
+    odd.answers = [(status, b"")]
+    with pytest.raises(UserError, match=f"sends the request on to {other.url}"):
+        generators.find(odd.url).generate("x")
+    assert not other.requests
+    other.shutdown()
+    other.server_close()
+
+
+def test_a_server_that_repeats_what_is_secret_is_not_quoted(odd, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecret")
+    words = "Wrong key sk-verysecret of hunter2: http://me:hunter2@host/x?key=hidden, hidden"
+    for answer in ((401, {"error": {"message": words}}), (200, {"error": words}), (200, words.encode())):
+        odd.answers = [answer]
+        with pytest.raises(UserError) as caught:
+            generators.find(odd.url.replace("//", "//me:hunter2@") + "?key=hidden").generate("x")
+        assert not any(secret in str(caught.value) for secret in ("sk-verysecret", "hunter2", "hidden"))
 
 
 @pytest.mark.effect("rag --generator-option")
