@@ -9,7 +9,7 @@ import hashlib
 import os
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,25 +37,34 @@ def of_folder(folder: Path) -> str:
 def references(folder: Path) -> list[str]:
     """What the folder is loaded with beside its own files, each by name and content.
 
-    The base model of a PEFT adapter, code that `auto_map` takes from another repository, and module classes of
+    The base model of a PEFT adapter, a tokenizer or code (`auto_map`) of another repository, and module classes of
     installed packages.
     """
     found = {}
     for path in folder.rglob("adapter_config.json"):
         if base := _json(path).get("base_model_name_or_path"):
             found[f"base {base}"] = of_source(base)
-    for path in folder.rglob("config.json"):
-        for reference in _strings(_json(path).get("auto_map") or {}):
+    for path in folder.rglob("*config.json"):  # of models, tokenizers and processors
+        config = _json(path)
+        for reference in _strings(config.get("auto_map") or {}):
             repository, elsewhere, _ = reference.partition("--")
             if elsewhere:
                 found[f"code {repository}"] = of_source(repository)
-    for module in _json(folder / "modules.json") or []:
-        package = str(module.get("type", "")).rpartition(".")[0]
+        if isinstance(tokenizer := config.get("tokenizer_name_or_path"), str):
+            found[f"tokenizer {tokenizer}"] = of_source(tokenizer)
+    for reference in module_classes(folder):
+        package = reference.rpartition(".")[0]
         own = (folder / f"{package}.py").is_file()
         if package and not own and not package.startswith(("sentence_transformers.", "embedlab.")):
             for file in module_file(package):
                 found[f"module {package}"] = of_code(file, package.partition(".")[0])
     return [f"{name}: {content}" for name, content in sorted(found.items())]
+
+
+def of_settings(settings: Mapping[str, Any]) -> str:
+    """The digest of the models that a method's settings name beside its source; empty where there are none."""
+    sources = sorted({source for name in ("base", "adapters") for source in _strings(settings.get(name))})
+    return of_text(repr([(source, of_source(source)) for source in sources])) if sources else ""
 
 
 def of_source(source: str) -> str:
@@ -134,17 +143,30 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _json(path: Path) -> Any:
+def module_classes(folder: Path) -> Iterator[str]:
+    """The classes that modules.json names, and those within its routers."""
+    lists = [_json(folder / "modules.json", list)]
+    lists += [_json(path).get("types") for path in folder.rglob("router_config.json")]
+    for found in lists:
+        for module in found.values() if isinstance(found, dict) else found or ():
+            reference = module.get("type") if isinstance(module, dict) else module
+            if isinstance(reference, str):
+                yield reference
+
+
+def _json(path: Path, kind: type = dict) -> Any:
+    """What the file holds; empty where that is no JSON of this kind, of which the loader will speak."""
     try:
-        return from_json(path.read_bytes())
-    except (OSError, ValueError):  # the loader will say what is wrong with it
-        return {}
+        found = from_json(path.read_bytes())
+    except (OSError, ValueError):
+        return kind()
+    return found if isinstance(found, kind) else kind()
 
 
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
+    elif isinstance(value, dict | list | tuple):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _strings(part)
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedlab import integrity
+from embedlab import identity, integrity
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
+from leaderboard.plain_json import from_json
+
+_OURS = "pip_install_embedlab"  # the name of our modules in a saved folder
 
 
 @dataclass
@@ -48,7 +51,15 @@ class Loading:
 
 
 def _refusal(name: str, folder: Path | None, error: Exception) -> UserError:
+    if damaged := _damaged_json(folder):
+        return UserError(damaged, "Get the model again.")
     if "trust_remote_code" in str(error):
+        if nowhere := [one for one in identity.module_classes(folder) if _is_nowhere(one, folder)] if folder else []:
+            return UserError(
+                f"The model {name} needs {', '.join(nowhere)}, which is neither in its folder nor in a package here.",
+                "Install the package that it comes from"
+                + (": pip install -U embedlab" if nowhere[0].startswith(_OURS) else "."),
+            )
         code = sorted(path.name for path in folder.rglob("*.py")) if folder else []
         return UserError(
             f"The model {name} brings Python code of its own" + (f" ({', '.join(code)})" if code else "") + ".",
@@ -56,6 +67,23 @@ def _refusal(name: str, folder: Path | None, error: Exception) -> UserError:
         )
     text = str(error) if isinstance(error, OSError | ValueError | KeyError) else f"{type(error).__name__}: {error}"
     return UserError(f"The model {name} cannot be loaded: {text}", "Type again with --debug before the command.")
+
+
+def _is_nowhere(reference: str, folder: Path) -> bool:
+    package = reference.rpartition(".")[0]
+    here = (folder / f"{package}.py").is_file() and not package.startswith(_OURS)  # of which ours only says the needs
+    known = "--" in reference or package.startswith("sentence_transformers")
+    return not known and not here and not identity.module_file(package)
+
+
+def _damaged_json(folder: Path | None) -> str:
+    """What is wrong with the first configuration that is no JSON; empty where all are."""
+    for file in sorted(folder.rglob("*.json")) if folder else ():
+        try:
+            from_json(file.read_bytes())
+        except ValueError as error:
+            return f"{file} is no JSON: {error}."
+    return ""
 
 
 def quiet() -> None:

@@ -106,6 +106,8 @@ def load(
     if card.method == "sentence-transformers":
         settings |= {"kind": card.kind} | ({"trust_remote_code": True} if trust_remote_code else {})
     code = code_of(card.method)
+    if card.method in METHODS and (named := identity.of_settings(settings)):
+        revision = f"{revision}+{named}"
     address = {
         **{key: value for key, value in vars(card).items() if key not in ("published", "description", "notes")},
         "settings": settings,

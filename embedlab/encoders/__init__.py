@@ -5,7 +5,6 @@ A method's module has `load(source, *, revision=None, device=None, dtype=None, *
 `recognises(folder, config)`, which says whether a local folder holds one (`config` is its config.json, parsed).
 """
 
-import json
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from embedlab import identity
 from embedlab.errors import UserError, unknown
+from leaderboard.plain_json import from_json
 
 METHODS = {
     "nv-embed": "embedlab.encoders.nv_embed",
@@ -114,9 +114,18 @@ def _guarded(what: str, get: Callable[[], Callable]) -> Callable:
 
 
 def recognise(folder: Path) -> str:
-    """The method whose published layout a local model folder has; "sentence-transformers" where none claims it."""
+    """The method whose published layout a local model folder has; "sentence-transformers" where none claims it.
+
+    Raises:
+        UserError: its config.json is none.
+    """
     config_file = folder / "config.json"
-    config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
+    try:
+        config = from_json(config_file.read_bytes()) if config_file.is_file() else {}
+        if not isinstance(config, dict):
+            raise ValueError("it holds no keys")
+    except ValueError as error:
+        raise UserError(f"{config_file} is no model's configuration: {error}.", "Get the model again.") from error
     for name, module in METHODS.items():
         claims = getattr(import_module(module), "recognises", None)
         if claims and claims(folder, config):

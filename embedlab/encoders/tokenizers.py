@@ -11,8 +11,11 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from embedlab.errors import UserError
+
 # Blanks and line breaks where rebuilt tokenizers were seen to differ, and scripts that normalisers touch.
 _PROBES = (" x y", "  a", "a  b ", "\n a\n\nb", "\ta", "Don't 1,234 a_b", "Ünï ﬁ 日本語 😀", "x</s> y", "[SEP] z")
+PER_TOKEN = {"input_ids", "attention_mask", "token_type_ids", "pooling_mask"}  # features with one entry per token
 _READ_LAST = ("text-generation", "any-to-any")  # transformer tasks whose head reads the last position, so padding left
 
 
@@ -23,6 +26,7 @@ def settle(model) -> None:
     * One without a padding token gets one: padding is masked, so which does not matter.
     * Padding goes to the right: on the left it moves a text's absolute positions by the length of its neighbours.
     * No text is longer than the table of positions.
+    * A batch of texts without any token goes through the model as one of masked padding.
     """
     for module in model.modules():
         if isinstance(module, Transformer) and module.tokenizer is not None:
@@ -35,6 +39,14 @@ def settle(model) -> None:
                     settings.pop("padding_side", None)
             if (limit := positions(module.model)) is not None:
                 _shorten(module, limit)
+            module.register_forward_pre_hook(lambda _, inputs: (with_a_column(inputs[0]), *inputs[1:]))
+
+
+def with_a_column(features: dict) -> dict:
+    """The features; texts that all have no token get one column, masked, where a tokenizer gave none."""
+    if "attention_mask" not in features or features["input_ids"].shape[1]:
+        return features
+    return {name: value.new_zeros(len(value), 1) if name in PER_TOKEN else value for name, value in features.items()}
 
 
 def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
@@ -43,8 +55,16 @@ def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrained
     transformers 5 builds most tokenizers anew from vocabulary and class, and not all come out the same: a
     LlamaTokenizer loses a text's leading blank. Start and end tokens are those of tokenizer.json too, save where
     somebody switched them on (`add_bos_token`, `add_eos_token`).
+
+    Raises:
+        UserError: the folder holds no vocabulary; transformers 5 makes a tokenizer of special tokens alone then.
     """
     backend = getattr(tokenizer, "_tokenizer", None)
+    if isinstance(backend, Tokenizer) and _knows_nothing(tokenizer, backend, folder):
+        raise UserError(
+            f"The folder {folder} holds no vocabulary: every word would be unknown.",
+            "Put the files of the model's tokenizer (tokenizer.json) beside its weights, or get the model again.",
+        )
     published = _published(backend, folder) if isinstance(backend, Tokenizer) else None
     if published is None:
         return tokenizer
@@ -86,6 +106,14 @@ def tokens_of(model, ids: list[int], role: str) -> list[str]:
         return [tokenizer.id_to_token(id) for id in ids]
     words = list(tokenizer.get_vocab())  # of a word tokenizer, in the order of the ids
     return [words[id] for id in ids]
+
+
+def _knows_nothing(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, folder: Path) -> bool:
+    """Whether the folder has none of the files of such a tokenizer, and all words are the same to it."""
+    names = {"tokenizer.json", *getattr(tokenizer, "vocab_files_names", {}).values()}
+    if not folder.is_dir() or any(next(folder.rglob(name), None) for name in names):
+        return False
+    return len({tuple(backend.encode(word, add_special_tokens=False).ids) for word in ("water", "house", "ice")}) == 1
 
 
 def _published(backend: Tokenizer, folder: Path) -> Tokenizer | None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from embedlab.encoders.tokenizers import PER_TOKEN
+
 SHARD_CHARACTERS = 500_000  # about 125,000 tokens: seconds of work, so little is lost to a kill
 SHARD_TEXTS = 8_192
 
-_TOKENS = {"input_ids", "attention_mask", "token_type_ids", "pooling_mask"}  # one entry per token
 _SAID = {"modality", "task", "prompt_length"}  # of all texts alike
-_PLAIN = {*_TOKENS, *_SAID, "sentence_lengths", "sentence_embedding"}  # one row per text
+_PLAIN = {*PER_TOKEN, *_SAID, "sentence_lengths", "sentence_embedding"}  # one row per text
 _BAGS = {"input_ids", "offsets", *_SAID}
 
 
@@ -78,16 +79,6 @@ def lengths(features: dict) -> np.ndarray:
     if "input_ids" in features:
         return np.full(*features["input_ids"].shape)
     return (features["sentence_embedding"] != 0).sum(dim=1).numpy()
-
-
-def with_a_column(features: dict) -> dict:
-    """The features; texts that all have no token get one column, masked, where a tokenizer gave none."""
-    if "attention_mask" not in features or features["input_ids"].shape[1]:
-        return features
-    return {
-        name: torch.zeros(len(value), 1, dtype=torch.long) if name in _TOKENS else value
-        for name, value in features.items()
-    }
 
 
 def _rows(value, batch: np.ndarray, columns: slice):

@@ -104,7 +104,7 @@ class Encoder:
             layer -> `Vectors` in the order of `texts`, and what it cost: all layers, and each alone (`Cost.of`).
 
         Raises:
-            UserError: memory does not suffice for a single text, or the disk is full.
+            UserError: memory does not suffice for a single text, the disk is full, or a vector holds NaN or infinity.
         """
         keys = text_keys(prompt, texts)
         asked = {layer: self._own(layer) for layer in layers}
@@ -178,6 +178,8 @@ class Encoder:
             )
             began = start
             for shard in passed.shards(batches.shards(texts, todo)):
+                for vectors in shard.vectors.values():
+                    finite(vectors, [texts[i] for i in shard.part], self.model.name)
                 now = time.perf_counter()
                 began, seconds = now, now - began
                 for layer, vectors in shard.vectors.items():
@@ -239,8 +241,9 @@ class Encoder:
 
     def _features(self, texts: list[str], prompt: str, role: str) -> dict:
         """What the model's forward pass takes; methods choose lengths and templates by the role."""
+        from embedlab.encoders.tokenizers import with_a_column
+
         task = {"task": role} if role in ("query", "document") else {}
-        from embedlab.evaluation.batches import with_a_column
 
         with self._tokenising:  # a tokenizer changes its own state while it works
             return with_a_column(self._tokeniser.preprocess(texts, prompt=prompt or None, **task))
@@ -264,3 +267,20 @@ class Encoder:
                 self.batch_tokens = budget // 2
                 self.reporter.say(f"Out of memory: going on with {self.batch_tokens:,} tokens per batch.")
         return budget // 2
+
+
+def finite(vectors, texts: Sequence[str], model: str):
+    """The vectors, dense `[n, d]` or CSR, of a model's texts.
+
+    Raises:
+        UserError: one holds NaN or infinity: not every evaluator would say so, and some would give a score.
+    """
+    sparse = not isinstance(vectors, np.ndarray)
+    if not np.isfinite(vectors.data if sparse else vectors).all():
+        rows = vectors.tocsr().tocoo() if sparse else vectors
+        row = rows.row[np.argmin(np.isfinite(rows.data))] if sparse else np.argmin(np.isfinite(rows).all(axis=1))
+        raise UserError(
+            f"{model} gives a vector with NaN or infinity for the text {texts[int(row)][:60]!r}.",
+            "Try --dtype float32; where it is float32 already, the model itself is broken, or made for no such text.",
+        )
+    return vectors

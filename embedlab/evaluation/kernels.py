@@ -1,6 +1,7 @@
 """Copies of a model to encode with: shared weights, fewer layers, faster kernels. The model itself is never changed."""
 
 import copy
+import math
 import os
 
 import torch
@@ -106,10 +107,17 @@ def _try(module: nn.Module, linear: nn.Linear, activation: nn.Module | None = No
     except (RuntimeError, TypeError, NotImplementedError):
         found = None
     tolerance = 1e-5 if linear.weight.dtype == torch.float32 else 2e-2
-    if found is None or not torch.allclose(found, expected, rtol=tolerance, atol=tolerance * float(expected.std())):
+    if found is None or not _close(found, expected, tolerance):
         linear.__dict__.pop("forward", None)
         if name:
             setattr(module, name, activation)
+
+
+def _close(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
+    spread = float(expected.std())
+    if not math.isfinite(spread):  # so are the weights: encoding will say so
+        return False
+    return torch.allclose(found, expected, rtol=tolerance, atol=tolerance * spread)
 
 
 def _is_exact_gelu(module: nn.Module) -> bool:

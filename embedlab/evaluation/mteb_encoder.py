@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from embedlab.errors import UserError
 from embedlab.evaluation.cost import Cost
-from embedlab.evaluation.encode import Encoder
+from embedlab.evaluation.encode import Encoder, finite
 from embedlab.evaluation.prompts import prompt_for
 from embedlab.evaluation.views import Quantiser, View, shape
 
@@ -45,9 +44,9 @@ class MtebEncoder:
         self.cost.add(cost)
         found = vectors[self._view.layer]
         if found.sparse:
-            return _finite(found.read().toarray(), texts, model.name)
+            return finite(found.read().toarray(), texts, model.name)
         # Classifiers and clusters see lengths: only a model's own module normalises, as sentence-transformers has it.
-        found = _finite(shape(found.read(), self._view, normalise=False), texts, model.name)
+        found = finite(shape(found.read(), self._view, normalise=False), texts, model.name)
         if self._view.precision in ("int8", "binary"):
             self._quantiser = self._quantiser or Quantiser(found, self._view.precision)
             found = self._quantiser(found)
@@ -61,17 +60,6 @@ class MtebEncoder:
     def similarity_pairwise(self, embeddings1, embeddings2):
         """Similarity of aligned pairs, `[n]`, by the model's own measure."""
         return _measure(self._encoder.model.card.similarity)[1](embeddings1, embeddings2)
-
-
-def _finite(vectors: np.ndarray, texts: list[str], model: str) -> np.ndarray:
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        text = texts[int(np.argmin(finite))]
-        raise UserError(
-            f"{model} gives a vector with NaN or infinity for the text {text[:60]!r}.",
-            "Try --dtype float32; where it is float32 already, the model itself is broken.",
-        )
-    return vectors
 
 
 def _measure(name: str) -> tuple[Callable, Callable]:

@@ -147,6 +147,25 @@ def test_every_file_that_may_be_read_counts(folder, kind):
     assert identity.of_folder(folder) != first
 
 
+def test_a_tokenizer_of_another_folder_counts(home, folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).rename(tmp_path / "elsewhere" / name)
+    config = folder / "sentence_bert_config.json"
+    elsewhere = {"tokenizer_name_or_path": str(tmp_path / "elsewhere")}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **elsewhere}))
+    first = of(folder)
+    content = json.loads((tmp_path / "elsewhere/tokenizer.json").read_text())
+    (tmp_path / "elsewhere/tokenizer.json").write_text(json.dumps({**content, "normalizer": {"type": "Lowercase"}}))
+    assert of(folder) != first
+
+
+@pytest.mark.parametrize("content", ["[{", '{"a": 1}', "[1]", "5", "[]"])
+def test_a_list_of_modules_that_is_none_has_an_identity_too(folder, content):
+    (folder / "modules.json").write_text(content)
+    assert identity.of_folder(folder)
+
+
 def test_where_a_file_lies_counts_and_what_describes_a_model_does_not(folder):
     write(folder / "1_A/config.json", "{}")
     first = identity.of_folder(folder)
@@ -176,6 +195,11 @@ def test_modules_of_installed_packages_count(folder, tmp_path, monkeypatch):
     assert (second := identity.of_folder(folder)) != first
     module.write_text(module.read_text() + "# more\n")
     assert identity.of_folder(folder) != second
+    (folder / "modules.json").unlink()
+    write(folder / "router_config.json", json.dumps({"types": {"query_0_Mine": "packaged.modules.Mine"}}))
+    first = identity.of_folder(folder)
+    write(tmp_path / "packaged/inner.py", "VALUE = 3")
+    assert identity.of_folder(folder) != first
     assert "packaged" not in sys.modules  # reading is enough
 
 

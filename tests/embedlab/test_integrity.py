@@ -1,6 +1,7 @@
 """Nothing is evaluated half-loaded: what of a checkpoint does not fit its model is named, or forced and recorded."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -93,6 +94,53 @@ def test_a_pooler_that_is_read_must_be_there(home, tiny_folder, tmp_path):
     assert load(tmp_path / "whole").misfit == {}
     with pytest.raises(UserError, match=r"missing: pooler\.dense\.bias, pooler\.dense\.weight"):
         load(damage(tmp_path / "whole", tmp_path / "damaged", without("pooler.")))
+
+
+def test_a_folder_without_a_vocabulary_is_refused(home, tiny_folder, tmp_path):
+    """transformers 5 makes a BERT tokenizer of special tokens alone: all words would be the same."""
+    folder = shutil.copytree(tiny_folder, tmp_path / "wordless")
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(UserError, match="holds no vocabulary") as error:
+        load(folder)
+    assert "tokenizer.json" in error.value.hint
+    from embedlab.encoders.weights import read_tokenizer
+
+    with pytest.raises(UserError, match="holds no vocabulary"):
+        read_tokenizer(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "modules.json", "tokenizer.json", "1_Pooling/config.json"])
+def test_a_file_that_is_no_json_is_named(home, tiny_folder, tmp_path, name):
+    folder = shutil.copytree(tiny_folder, tmp_path / "broken")
+    (folder / name).write_text((folder / name).read_text()[:-3])
+    with pytest.raises(UserError, match=re.escape(str(folder / name))):
+        load(folder)
+
+
+def test_a_class_that_is_nowhere_is_named(home, tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "strange")
+    modules = json.loads((folder / "modules.json").read_text())
+    for wanted, hint in (("nowhere.Strange", "Install"), ("pip_install_embedlab.Strange", "pip install -U embedlab")):
+        modules[1]["type"] = wanted
+        (folder / "modules.json").write_text(json.dumps(modules))
+        with pytest.raises(UserError, match=f"needs {wanted}, which is neither") as error:
+            load(folder)
+        assert hint in error.value.hint
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_give_an_error_for_a_text(home, tiny_folder, tmp_path, value):
+    from embedlab.evaluation.encode import Encoder
+
+    def broken(tensors):
+        tensors["encoder.layer.1.output.dense.weight"][0, 0] = value
+        return tensors
+
+    model = load(damage(tiny_folder, tmp_path / "broken", broken))
+    for _ in range(2):  # nothing of it was kept
+        with pytest.raises(UserError, match="gives a vector with NaN or infinity for the text 'w1 w2'"):
+            Encoder(model).encode(["w1 w2"], role="text")
 
 
 @pytest.mark.parametrize("name", ["starbucks", "gem", "nv-embed-mini", "mistral-splade", "llm2vec-mini"])

@@ -1,6 +1,7 @@
 """Settings behind a model's name: from what a user types to vectors and records."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,6 +41,21 @@ def test_a_folder_that_no_method_recognises_is_told_its_method(folders):
     name = f"{folders['adapter']}?method=pooling-and-attn&variant=3&heads=2&base={folders['base']}"
     model = models.load(name, dtype="float32", device="cpu")
     assert model.encoder[1].reads == "last_of_layers"
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_base_that_a_setting_names_counts_by_its_content(folders, tmp_path, monkeypatch, absolute):
+    base, adapter = (shutil.copytree(folders[name], tmp_path / name) for name in ("base", "adapter"))
+    config = adapter / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "some/base"}))
+    monkeypatch.chdir(tmp_path)
+    name = f"{adapter}?method=pooling-and-attn&variant=3&heads=2&base={base if absolute else 'base'}"
+    first, again = (models.load(name, dtype="float32", device="cpu") for _ in range(2))
+    assert first.identity == again.identity
+    for file in ("config.json", "tokenizer.json"):
+        (base / file).write_text((base / file).read_text() + "\n")
+        before, again = again.identity, models.load(name, dtype="float32", device="cpu")
+        assert again.identity != before
 
 
 def test_runs_under_other_settings_are_runs_of_another_model(cli, home, folders, tmp_path):

@@ -74,6 +74,17 @@ def test_texts_without_a_token_spoil_no_other(name, folder, home):
     np.testing.assert_allclose(empty[0], together[0], atol=2e-6)
 
 
+def test_a_batch_of_texts_without_a_token_is_indexed_and_searched(folder, home):
+    """sentence-transformers' own `encode` would give the transformer a batch without columns."""
+    from embedlab import indexes
+
+    name = str(folder("no marks, padded right, mean"))
+    documents = [{"text": text} for text in ["w1 w2", *[""] * 50]]
+    index = indexes.build(name, [f"d{n}" for n in range(51)], documents, device="cpu", dtype="float32")
+    assert index.search(["w1 w2"], 1).rows.tolist() == [[0]]
+    assert np.isfinite(index.search([""], 51).scores).all()
+
+
 def test_the_folders_that_need_no_transformer_are_evaluated(folder, home, cli, tmp_path):
     """Through the command line: the score is that of sentence-transformers' vectors."""
     task = tmp_path / "words"
