@@ -190,7 +190,9 @@ class Database:
     def _version(self, connection: duckdb.DuckDBPyConnection) -> int:
         try:
             ((version,),) = connection.execute("SELECT schema_version FROM meta").fetchall()
-        except (duckdb.CatalogException, duckdb.BinderException):
+            if not isinstance(version, int) or version < 1:
+                raise ValueError(version)
+        except (duckdb.CatalogException, duckdb.BinderException, ValueError):
             raise LeaderboardError(
                 f"{self.path} is a DuckDB file, but no results store.", "Choose another file with --db."
             ) from None
@@ -206,13 +208,14 @@ class Database:
         return version
 
     def _check_tables(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
-        """Refuse a file in which something else stands in the place of a table or a view of ours, or beside them."""
+        """Refuse a file in which a table or a view of ours is missing or another, or that has more beside them."""
         with duckdb.connect(":memory:") as pattern:
             _migrate(pattern, 0, version)
             wanted, found = _objects(pattern), _objects(connection)
-        if wrong := sorted(name for name, what in found.items() if wanted.get(name) != what):
+        if wrong := sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name)):
+            what = f"in it is a {found[wrong[0]][0]} of its own" if wrong[0] in found else "is missing"
             raise LeaderboardError(
-                f"{self.path} is no results store of ours: {wrong[0]!r} in it is a {found[wrong[0]][0]} of its own.",
+                f"{self.path} is no results store of ours: {wrong[0]!r} {what}.",
                 "Do not use it if you do not know where it comes from; choose another file with --db.",
             )
 
@@ -253,18 +256,22 @@ def _open(path: Path, read_only: bool = False, others: Sequence[Path] = ()) -> d
     return connection
 
 
+_OURS = "database_name = current_database() AND NOT internal"
 _OBJECTS = {
-    "table": "SELECT table_name, '' FROM duckdb_tables() WHERE database_name = current_database() AND NOT temporary",
-    "view": "SELECT view_name, sql FROM duckdb_views() WHERE database_name = current_database() AND NOT internal",
-    "macro": "SELECT function_name, '' FROM duckdb_functions() WHERE NOT internal",
+    "table": "SELECT schema_name, table_name, list((column_name, data_type, column_default) ORDER BY column_index)"
+    f" FROM duckdb_columns() WHERE {_OURS} GROUP BY ALL",
+    "view": f"SELECT schema_name, view_name, sql FROM duckdb_views() WHERE {_OURS}",
+    "macro": "SELECT schema_name, function_name, '' FROM duckdb_functions() WHERE NOT internal",
 }
 
 
-def _objects(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
-    """What the file holds under each name: its kind, and what a view says."""
-    return {
-        name: (kind, says) for kind, query in _OBJECTS.items() for name, says in connection.execute(query).fetchall()
-    }
+def _objects(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, object]]:
+    """What the file holds under each name: its kind, and a table's columns or what a view says."""
+    found = {}
+    for kind, query in _OBJECTS.items():  # to duckdb_columns, a view is a table as well
+        for schema, name, says in connection.execute(query).fetchall():
+            found[name if schema == "main" else f"{schema}.{name}"] = (kind, says)
+    return found
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection, version: int, last: int | None = None) -> None:

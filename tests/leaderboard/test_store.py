@@ -246,55 +246,6 @@ def test_an_older_store_is_read_where_nothing_can_be_written(store, make_run, tm
     assert sorted(store.path.parent.iterdir()) == there  # no lock either
 
 
-HOSTILE = {
-    "a view over another file": "DROP VIEW results; CREATE VIEW results AS SELECT content FROM read_text('{secret}')",
-    "a view posing as a table": "DROP TABLE failures; CREATE VIEW failures AS FROM read_text('{secret}')",
-    "a table beside ours": "CREATE TABLE more (x VARCHAR)",
-    "a macro": "CREATE MACRO count_them(x) AS (SELECT content FROM read_text('{secret}'))",
-    "our view, changed": "DROP VIEW results; CREATE VIEW results AS SELECT * FROM runs",
-}
-
-
-@pytest.mark.parametrize("trick", HOSTILE)
-def test_a_store_with_anything_but_our_tables_is_refused(trick, store, make_run, tmp_path):
-    from leaderboard.merging import merge
-
-    (tmp_path / "secret").write_text("the user's secret")
-    store.add(make_run(1))
-    with duckdb.connect(str(store.path)) as connection:
-        connection.execute(HOSTILE[trick].format(secret=tmp_path / "secret"))
-    mine = Store(tmp_path / "mine.duckdb")
-    for action in (Store(store.path).runs, lambda: Store(store.path).add(make_run(2)), lambda: merge(mine, store.path)):
-        with pytest.raises(LeaderboardError, match="is no results store of ours"):
-            action()
-    assert not mine.path.exists() or b"secret" not in mine.path.read_bytes()
-
-
-def test_a_store_is_closed_to_everything_but_itself(store, make_run, tmp_path):
-    store.add(make_run(1))
-    (tmp_path / "secret").write_text("the user's secret")
-    for statement in (
-        f"SELECT * FROM read_text('{tmp_path / 'secret'}')", f"SELECT * FROM '{tmp_path / 'secret'}'",
-        f"ATTACH '{tmp_path / 'other.duckdb'}'", "INSTALL httpfs", "SET enable_external_access = true",
-    ):  # fmt: skip
-        with pytest.raises((duckdb.Error, LeaderboardError)):
-            store.query(statement)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "an empty file"),
-        (b"SQLite format 3\0" + bytes(100), "a SQLite file"),
-        (b"no database" * 99, "no results"),
-    ],
-)
-def test_each_kind_of_foreign_file_gets_its_own_message(store, content, words):
-    store.path.write_bytes(content)
-    with pytest.raises(LeaderboardError, match=words):
-        store.runs()
-
-
 @pytest.mark.parametrize("content", [b"", b"no database" * 1000])
 def test_a_file_that_is_no_database_is_refused_untouched(store, make_run, content):
     store.path.write_bytes(content)

@@ -205,8 +205,10 @@ def test_credentials_of_a_url_go_to_the_server_and_nowhere_else(odd, cli, home, 
     (tmp_path / "q.jsonl").write_text('{"id": "2", "question": "another", "answers": ["statins"]}\n')
     code, more, problem = cli(*rag)
     assert code == 2 and "401" in problem
-    cli("export", "--out", tmp_path / "out")
+    for form in ("parquet", "csv"):
+        assert cli("export", tmp_path / "out", "-f", form)[0] == 0
     files = [file.read_bytes() for file in [*home.rglob("*"), *(tmp_path / "out").rglob("*")] if file.is_file()]
+    assert any(file.suffix == ".csv" for file in (tmp_path / "out").rglob("*"))
     for secret in ("s3cret", "hidden"):
         assert secret not in out + err + run + more + problem
         assert not any(secret.encode() in content for content in files)
