@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import reading
 from app.reading import Parts
-from app.texts import link, plain
+from app.safe_text import link, plain
 
 EVALUATE = "embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini"
 EVERYTHING = "All tasks"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from leaderboard.csv_text import defused
+from leaderboard.exchange.csv_text import defused
 
 
 def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import reading
 from app.controls import URL
-from leaderboard.standings import Row
+from leaderboard.tables.standings import Row
 
 
 def filtered(rows: list[Row]) -> list[Row]:

@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from app.texts import breakable
+from app.safe_text import breakable
 
 _SHORT = 12  # characters of a label that needs no room of its own
 _STEPS = 24  # colours, in style.css

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from app.texts import breakable, highlighted
+from app.safe_text import breakable, highlighted
 
 _SHOWN = 600  # characters of a document
 

@@ -13,8 +13,8 @@ if str(Path(__file__).parents[1]) not in sys.path:
 import streamlit as st
 
 from app import status
+from app.safe_text import plain
 from app.screens import compare, costs, grids, leaderboard, live, run, search
-from app.texts import plain
 
 # The folder is not called pages: Streamlit would serve its files by themselves.
 PAGES = [

@@ -7,9 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from app.settings import Benchmarks, settings
-from leaderboard import aggregates, alignment, comparison, costs, grids, newest, standings, views
 from leaderboard.records import Run, Task, Texts
-from leaderboard.store import Store
+from leaderboard.storage import latest_runs
+from leaderboard.storage.store import Store
+from leaderboard.tables import aggregates, alignment, comparison, costs, entrants, grids, standings
 
 # A page must answer or say what is wrong; half a minute of waiting for a lock is for the command line.
 _PATIENCE = 10.0
@@ -55,8 +56,8 @@ def fullest_benchmark() -> str | None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _fullest(db: str, stamp: tuple, known: int) -> str | None:
-    every = newest.runs(store(), "main").assign(parts=0)
-    runs = aggregates.join(every, aggregates.known(newest.tasks(store())))
+    every = latest_runs.runs(store(), "main").assign(parts=0)
+    runs = aggregates.join(every, aggregates.known(latest_runs.tasks(store())))
     has = pd.crosstab(runs["model"], runs["task"]) > 0
     whole = {}
     for name, parts in benchmarks().parts.items():
@@ -84,7 +85,7 @@ def _tasks(db: str, stamp: tuple) -> pd.DataFrame:
 
 def counted_tasks() -> list[str]:
     """The tasks that have results, each once: an aggregate in place of its members."""
-    return aggregates.counted(newest.tasks(store()))
+    return aggregates.counted(latest_runs.tasks(store()))
 
 
 def last_evaluated() -> dict[str, pd.Timestamp]:
@@ -99,7 +100,7 @@ def _last_evaluated(db: str, stamp: tuple) -> dict[str, pd.Timestamp]:
 
 
 def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto") -> standings.Standings:
-    """The standings over these tasks; `over` as in `leaderboard.standings.rank`."""
+    """The standings over these tasks; `over` as in `leaderboard.tables.standings.rank`."""
     return _ranked(settings().db, stamp(), parts, sort, incomplete, over, _benchmark_stamp())
 
 
@@ -110,14 +111,14 @@ def _ranked(
     return standings.rank_views(store(), all_views(parts), sort=sort, incomplete=incomplete, over=over)
 
 
-def all_views(parts: Parts) -> views.Views:
+def all_views(parts: Parts) -> entrants.Views:
     """The run that stands for every view on these tasks."""
     return _views(settings().db, stamp(), parts, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading results ...")
-def _views(db: str, stamp: tuple, parts: Parts, known: int) -> views.Views:
-    return views.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
+def _views(db: str, stamp: tuple, parts: Parts, known: int) -> entrants.Views:
+    return entrants.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
 
 
 def measured_costs(parts: Parts) -> list[str]:
@@ -131,7 +132,7 @@ def _measured_costs(db: str, stamp: tuple, parts: Parts, known: int) -> list[str
     return sorted(named | {cost for row in ranked(parts, "mean", True, "none").rows for cost in row.costs})
 
 
-def scored_by_query(chosen: views.Views) -> pd.Series:
+def scored_by_query(chosen: entrants.Views) -> pd.Series:
     """Whether every run of a view was scored query by query: bool, by view."""
     return alignment.has_per_query(store(), chosen)
 

@@ -5,9 +5,9 @@ import time
 import streamlit as st
 
 from app import reading
+from app.safe_text import plain
 from app.settings import settings
-from app.texts import plain
-from leaderboard import live
+from leaderboard.storage import live
 
 _EVERY = 2.0  # seconds between two looks
 _LEAST = 6.0  # seconds between two redraws, so that a page can be read while many processes write

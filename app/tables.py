@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from app.texts import breakable
+from app.safe_text import breakable
 
 _SHORT = 40  # characters that stand on one line
 _NO_DIGITS = 10_000  # from here on, digits after the point say nothing

@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embedlab.api.evaluation import evaluate
+    from embedlab.api.evaluate import evaluate
     from embedlab.api.index import Index
-    from embedlab.api.loading import load
+    from embedlab.api.load import load
     from embedlab.api.results import Results, results
     from embedlab.errors import UserError
 
@@ -22,9 +22,9 @@ __version__ = "0.1.0"
 __all__ = ["Index", "Results", "UserError", "__version__", "evaluate", "load", "results"]
 
 _PLACES = {
-    "evaluate": "embedlab.api.evaluation",
+    "evaluate": "embedlab.api.evaluate",
     "Index": "embedlab.api.index",
-    "load": "embedlab.api.loading",
+    "load": "embedlab.api.load",
     "Results": "embedlab.api.results",
     "results": "embedlab.api.results",
     "UserError": "embedlab.errors",

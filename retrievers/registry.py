@@ -14,18 +14,18 @@ from retrievers.errors import RetrieverError
 
 # The word before the colon -> module:class. The part after the colon, up to the first setting, is the field `kind`.
 FAMILIES = {
-    "faiss": "retrievers._faiss:FaissIndex",
-    "torch": "retrievers.exact:TorchIndex",
-    "lucene": "retrievers.lucene:LuceneIndex",
-    "lucene:impact": "retrievers.lucene_vectors:LuceneImpactIndex",
-    "lucene:hnsw": "retrievers.lucene_vectors:LuceneHnswIndex",
-    "sparse": "retrievers.sparse:SparseIndex",
-    "seismic": "retrievers.seismic:SeismicIndex",
+    "faiss": "retrievers.indexes._faiss:FaissIndex",
+    "torch": "retrievers.indexes.exact:TorchIndex",
+    "lucene": "retrievers.indexes.lucene:LuceneIndex",
+    "lucene:impact": "retrievers.indexes.lucene_vectors:LuceneImpactIndex",
+    "lucene:hnsw": "retrievers.indexes.lucene_vectors:LuceneHnswIndex",
+    "sparse": "retrievers.indexes.sparse:SparseIndex",
+    "seismic": "retrievers.indexes.seismic:SeismicIndex",
 }
 COMPOSED = {
-    "encoded": "retrievers.encoded:Encoded",
-    "fusion": "retrievers.hybrid:Fusion",
-    "reranked": "retrievers.rerank:Reranked",
+    "encoded": "retrievers.pipelines.encoded:Encoded",
+    "fusion": "retrievers.pipelines.fusion:Fusion",
+    "reranked": "retrievers.pipelines.rerank:Reranked",
 }
 SPECS = (
     "faiss:flat", "faiss:hnsw32", "faiss:ivf64", "faiss:ivf64,sq8", "faiss:ivf64,pq48", "faiss:sq8", "faiss:pq48",

@@ -33,11 +33,11 @@ def test_contributing_names_enough_to_be_checked():
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("embedlab/encoders/__init__.py", "METHODS"), ("retrievers/registry.py", "FAMILIES"),
+        ("embedlab/encoders/methods.py", "METHODS"), ("retrievers/registry.py", "FAMILIES"),
         ("retrievers/registry.py", "SPECS"), ("leaderboard/measures.py", "_SHORT"),
         ("leaderboard/measures.py", "_SHOWN"), ("embedlab/evaluation/depth.py", "def is_within"),
-        ("app/main.py", "PAGES"), ("embedlab/cards.py", "class Card"),
-        ("embedlab/evaluation/record.py", "def _shaping"), ("embedlab/evaluation/encode.py", "def ingredients"),
+        ("app/main.py", "PAGES"), ("embedlab/models/cards.py", "class Card"),
+        ("embedlab/evaluation/run_record.py", "def _shaping"), ("embedlab/encoding/encoder.py", "def ingredients"),
     ],
 )  # fmt: skip
 def test_what_contributing_says_to_change_has_that_name(file, name):

@@ -7,12 +7,12 @@ import streamlit as st
 from app import controls, reading
 from app.charts import BLUE, GREY, ORANGE
 from app.downloads import buttons
+from app.safe_text import plain
 from app.screens.queries import differing_queries
 from app.tables import Column, table
-from app.texts import plain
-from leaderboard.comparison import Comparison, Pair
 from leaderboard.measures import shown
-from leaderboard.statistics import CORRECTIONS, TESTS
+from leaderboard.statistics.significance import CORRECTIONS, TESTS
+from leaderboard.tables.comparison import Comparison, Pair
 
 _MOST = 6  # models: 15 pairs on every task
 _CORRECTED = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "none"}

@@ -5,11 +5,11 @@ import time
 import streamlit as st
 
 from app import controls, reading
+from app.safe_text import link, plain, view_of
 from app.settings import settings
 from app.tables import Column, Link, table
-from app.texts import link, plain, view_of
-from leaderboard import live
 from leaderboard.measures import shown
+from leaderboard.storage import live
 
 _NEWEST = 20
 

@@ -7,12 +7,12 @@ import streamlit as st
 from app import controls, reading
 from app.charts import BLUE, GREY
 from app.hits import Hit, show
+from app.safe_text import breakable, plain, words
 from app.tables import Column, table
-from app.texts import breakable, plain, words
-from leaderboard.comparison import Comparison, Pair
 from leaderboard.measures import shown
 from leaderboard.records import Task, Texts
-from leaderboard.views import Views
+from leaderboard.tables.comparison import Comparison, Pair
+from leaderboard.tables.entrants import Views
 
 _LISTED = 30  # queries
 _DEPTH = 5  # retrieved documents

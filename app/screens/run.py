@@ -5,11 +5,11 @@ import json
 import streamlit as st
 
 from app import controls, reading
+from app.safe_text import plain
 from app.tables import Column, table
-from app.texts import plain
-from leaderboard.differences import settings as all_settings
 from leaderboard.measures import shown
 from leaderboard.records import Run
+from leaderboard.tables.differences import settings as all_settings
 
 _LONGEST = 300  # characters of a setting
 

@@ -7,10 +7,10 @@ import numpy as np
 import streamlit as st
 
 import retrievers
-from app import controls, indexes, reading
+from app import controls, reading, saved_indexes
 from app.hits import Hit, show, show_terms
+from app.safe_text import plain, words
 from app.settings import settings
-from app.texts import plain, words
 from leaderboard.records import Texts
 
 _PIECE = 5  # letters; shorter expansion terms are often pieces of words, with which many others begin
@@ -22,7 +22,7 @@ _NONE = "none"
 def page() -> None:
     """The page."""
     folder = Path(settings().indexes or "indexes")
-    found = indexes.saved(folder)
+    found = saved_indexes.saved(folder)
     if not found:
         controls.empty(f"There are no indexes in {folder}.", _COMMAND.format(folder=folder))
         return
@@ -52,14 +52,14 @@ def page() -> None:
 
 
 def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[str]) -> None:
-    retriever = indexes.load(path)
+    retriever = saved_indexes.load(path)
     with st.spinner("Searching ..."):
         started = time.perf_counter()
         hits = retriever.search([query], int(k))
         taken = 1000 * (time.perf_counter() - started)
     rows = [(int(row), float(score)) for row, score in zip(hits.rows[0], hits.scores[0], strict=True) if row >= 0]
     st.caption(plain(f"{len(rows)} documents of {len(retriever.ids):,} in {taken:,.1f} ms."))
-    expansion = indexes.expansion(retriever, query)
+    expansion = saved_indexes.expansion(retriever, query)
     if expansion:
         show_terms(expansion)
     known = texts.documents if texts else {}

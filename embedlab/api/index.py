@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from embedlab import indexes
+from embedlab import corpus_index
 from embedlab.errors import UserError
-from embedlab.evaluation import objects
+from embedlab.models import objects
 from retrievers import Encoded, Encoder, Retriever
 from retrievers.base import Found
-from retrievers.encoded import index_for
+from retrievers.pipelines.encoded import index_for
 from retrievers.texts import Document
 
 
@@ -59,7 +59,7 @@ class Index:
         ids, texts = _corpus(documents)
         if isinstance(model, str | Path):
             how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
-            return cls(indexes.build(str(model), ids, texts, index, instruction=instruction, **how))
+            return cls(corpus_index.build(str(model), ids, texts, index, instruction=instruction, **how))
         if instruction or device or dtype != "auto" or trust_remote_code:
             raise UserError(
                 "instruction, device, dtype and trust_remote_code are for models given by name.", "Leave them out."
@@ -94,7 +94,7 @@ class Index:
 
             return cls(retrievers.load(Path(path), _of_object(model)[0]))
         how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
-        return cls(indexes.load(Path(path), named=[model] if model else (), **how))
+        return cls(corpus_index.load(Path(path), named=[model] if model else (), **how))
 
     def search(self, query: str, k: int = 10) -> list[Found]:
         """The `k` best documents for a query, best first: each with id, score, text, metadata."""
@@ -113,7 +113,7 @@ _DEFAULT = ("torch", "sparse")
 
 def _corpus(documents: Any) -> tuple[list[str], list[Document]]:
     if isinstance(documents, str | Path):
-        return indexes.read_corpus(Path(documents))
+        return corpus_index.read_corpus(Path(documents))
     if not isinstance(documents, Mapping):
         documents = {str(n): document for n, document in enumerate(documents)}
     if not documents:

@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from embedlab.resources import home
-from leaderboard import comparison, standings, views
 from leaderboard.measures import stored
 from leaderboard.records import Failure, Run
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
+from leaderboard.tables import comparison, entrants, standings
 
 P = ParamSpec("P")
 _PAIR = [*comparison.Pair.__dataclass_fields__]
@@ -76,8 +76,8 @@ class Results:
             split: scores on this split instead of each task's own.
 
         Returns:
-            One row per view of a model, best first: the columns of `leaderboard.standings.Row`, then one per task with
-            its score, then one per measured cost.
+            One row per view of a model, best first: the columns of `leaderboard.tables.standings.Row`, then one per
+            task with its score, then one per measured cost.
 
         Raises:
             LeaderboardError: an option is unknown, or there is nothing to rank.
@@ -161,7 +161,7 @@ class Results:
             split: scores on this split instead of each task's own.
 
         Returns:
-            One row per task, part and pair: the fields of `leaderboard.comparison.Pair`.
+            One row per task, part and pair: the fields of `leaderboard.tables.comparison.Pair`.
 
         Raises:
             LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets.
@@ -190,9 +190,9 @@ class Results:
     def _tasks(self) -> list[str]:
         return list(dict.fromkeys(run.task.name for run in self._only or ()))
 
-    def _views(self, tasks: Collection[str] | None, metric: str, split: str) -> views.Views:
+    def _views(self, tasks: Collection[str] | None, metric: str, split: str) -> entrants.Views:
         """The views that this evaluation was about, as the store has them."""
-        found = views.read(self.store, tasks or self._tasks(), metric, split=split)
+        found = entrants.read(self.store, tasks or self._tasks(), metric, split=split)
         kept = {
             _view(vars(run) | {"model": run.model.name, "revision": run.model.revision}) for run in self._only or ()
         }

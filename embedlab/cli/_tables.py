@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from embedlab.errors import unknown
 
 if TYPE_CHECKING:
-    from leaderboard.comparison import Comparison
-    from leaderboard.standings import Standings
+    from leaderboard.tables.comparison import Comparison
+    from leaderboard.tables.standings import Standings
 
 # Up to so many tasks get a column each.
 _TASK_COLUMNS = 6
@@ -26,7 +26,7 @@ def print_leaderboard(standings: "Standings", cost: str = "", form: str = "text"
     """Print the ranking, and below it what the reader must know.
 
     Args:
-        standings: from `leaderboard.standings.rank`.
+        standings: from `leaderboard.tables.standings.rank`.
         cost: a measured cost to show with the Pareto front of mean score against it.
         form: "text", "markdown" or "latex".
     """
@@ -76,7 +76,7 @@ def _of_standings(standings: "Standings", cost: str) -> list[Column]:
         Column("encode s", [_number(row.costs.get("encode_seconds"), 1) for row in rows]),
     ]
     if cost:
-        from leaderboard.standings import front
+        from leaderboard.tables.standings import front
 
         columns += [
             Column(cost, [_number(row.costs.get(cost), 3) for row in rows]),

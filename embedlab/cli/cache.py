@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, not
 @commands.command("ls")
 def ls(as_json: Json = False) -> None:
     """List the spaces: one per model, role, prompt, layer and dtype."""
-    from embedlab.evaluation.vector_store import spaces
+    from embedlab.encoding.vectors.vector_store import spaces
 
     rows = [
         {
@@ -53,7 +53,7 @@ def ls(as_json: Json = False) -> None:
 @commands.command("du")
 def du(as_json: Json = False) -> None:
     """Say how much disk each model takes."""
-    from embedlab.evaluation.vector_store import spaces
+    from embedlab.encoding.vectors.vector_store import spaces
 
     taken: dict[str, int] = {}
     for folder, manifest in spaces():
@@ -72,8 +72,8 @@ def prune(
     model: Annotated[str, typer.Option(help="Also remove all vectors of models whose name contains this.")] = "",
 ) -> None:
     """Remove files that interrupted runs left behind."""
+    from embedlab.encoding.vectors import vector_store
     from embedlab.errors import UserError
-    from embedlab.evaluation import vector_store
 
     models = {_told(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
     if model and not any(model.lower() in name.lower() for name in models):
@@ -84,7 +84,7 @@ def prune(
 @commands.command("verify")
 def verify(as_json: Json = False) -> None:
     """Check every shard against its checksum; exit code 1 where one is damaged."""
-    from embedlab.evaluation import vector_store
+    from embedlab.encoding.vectors import vector_store
 
     problems = vector_store.verify()
     if as_json:

@@ -34,8 +34,8 @@ def command(
 
     from embedlab.cli._tables import print_comparison
     from embedlab.resources import home
-    from leaderboard.comparison import compare
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
+    from leaderboard.tables.comparison import compare
 
     check_form(form, as_json)
     answer = compare(Store(db or home() / "results.duckdb"), models, task or None,

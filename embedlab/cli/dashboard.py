@@ -44,7 +44,7 @@ def command(
         "db": str((db or home() / "results.duckdb").resolve()),
         "indexes": str((indexes or home() / "indexes").resolve()),
         "benchmarks": str(benchmarks),
-        "encoders": "embedlab.indexes:recorded_encoder",
+        "encoders": "embedlab.corpus_index:recorded_encoder",
     }
     echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
     packages = Path(__file__).parents[2]

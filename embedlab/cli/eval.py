@@ -103,8 +103,8 @@ def command(
     ] = False,
 ) -> None:
     """Evaluate models on tasks: encode once, search, score, record, rank."""
+    from embedlab.encoding.options import EncodingOptions
     from embedlab.errors import UserError, unknown
-    from embedlab.evaluation.options import EncodingOptions
     from embedlab.resources import home
 
     if not model or not (task or benchmark):
@@ -126,8 +126,8 @@ def command(
         "precisions": _words("--precision", precision),
     }
 
-    from embedlab.cards import expand
     from embedlab.evaluation.run import Request, evaluate
+    from embedlab.models.cards import expand
 
     outcome = evaluate(
         Request(
@@ -177,7 +177,7 @@ def _summary(outcome):
 def _words(option: str, text: str) -> list[str]:
     """Comma-separated words, each once; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`) stays in it."""
     from embedlab.errors import UserError
-    from embedlab.expressions import continues
+    from embedlab.models.expressions import continues
 
     words: list[str] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
@@ -259,8 +259,8 @@ def _print(outcome, db: Path) -> None:
 def _print_ranking(runs, db: Path) -> None:
     """Where the models of this run stand on the tasks that all of them did."""
     from embedlab.cli._tables import print_leaderboard
-    from leaderboard.standings import rank
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
+    from leaderboard.tables.standings import rank
 
     done: dict[str, set[str]] = {}
     for run in runs:

@@ -30,10 +30,10 @@ def command(
 ) -> None:
     """Write results as Parquet, CSV, MTEB result files (which mteb.ResultCache(FOLDER) reads), TREC runs and qrels."""
     from embedlab.resources import home
-    from leaderboard.aggregates import aggregates, of_task
-    from leaderboard.exporting import export
-    from leaderboard.filtering import refuse_absent
-    from leaderboard.store import Store
+    from leaderboard.exchange.exporting import export
+    from leaderboard.storage.store import Store
+    from leaderboard.tables.aggregates import aggregates, of_task
+    from leaderboard.tables.filtering import refuse_absent
 
     tasks = [name for given in task or () for name in of_task(given)]
     store = Store(db or home() / "results.duckdb")

@@ -24,8 +24,8 @@ def command(
     """Show how a model's score depends on layer and dimension; * marks the Pareto front."""
     from embedlab.errors import UserError
     from embedlab.resources import home
-    from leaderboard.grids import grids
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
+    from leaderboard.tables.grids import grids
 
     check_form(form, as_json)
     tables = grids(Store(db or home() / "results.duckdb"), model, task or None, metric=metric)

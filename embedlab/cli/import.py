@@ -36,11 +36,11 @@ def command(
     from functools import partial
 
     from embedlab.errors import UserError
-    from embedlab.evaluation.progress import Reporter
+    from embedlab.progress import Reporter
     from embedlab.resources import home
-    from leaderboard.importing import Report, import_files, result_files
-    from leaderboard.ir_files import is_table, read_table
-    from leaderboard.store import Store
+    from leaderboard.exchange.importing import Report, import_files, result_files
+    from leaderboard.exchange.ir_files import is_table, read_table
+    from leaderboard.storage.store import Store
 
     store, reporter = Store(db or home() / "results.duckdb"), Reporter()
     if not path.exists():
@@ -49,7 +49,7 @@ def command(
         raise UserError("--qrels, --task, --model and --split are for a TREC run.", f"{path} says all that by itself.")
     if path.is_dir():
         from embedlab.tasks.facts import task_facts
-        from leaderboard.mteb_files import read
+        from leaderboard.exchange.mteb_files import read
 
         files = result_files(path)
         with reporter.phase("import", len(files)) as bar:

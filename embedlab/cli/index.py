@@ -36,7 +36,7 @@ def command(
     from rich.markup import escape
     from rich.progress import Progress
 
-    from embedlab import indexes
+    from embedlab import corpus_index
     from embedlab.errors import UserError
     from retrievers import folder
 
@@ -46,11 +46,11 @@ def command(
             "Type: embedlab index --model bm25 --corpus path/to/beir-folder --out my-index",
         )
     folder.check_target(out)
-    ids, documents = indexes.read_corpus(corpus)
+    ids, documents = corpus_index.read_corpus(corpus)
     started = time.perf_counter()
     with Progress(console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids))
-        retriever = indexes.build(
+        retriever = corpus_index.build(
             model, ids, documents, index, instruction=instruction, device=device, dtype=dtype,
             trust_remote_code=trust_remote_code,
             advance=lambda count: progress.advance(task, count),

@@ -38,8 +38,8 @@ def command(
     from embedlab.cli._tables import print_leaderboard
     from embedlab.errors import UserError
     from embedlab.resources import home
-    from leaderboard.standings import front, rank
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
+    from leaderboard.tables.standings import front, rank
 
     check_form(form, as_json)
     if benchmark and (task or split):

@@ -17,8 +17,8 @@ def command(
 ) -> None:
     """Add another store's runs, rankings, texts and failures; what is there already stays as it is."""
     from embedlab.resources import home
-    from leaderboard.merging import merge
-    from leaderboard.store import Store
+    from leaderboard.exchange.merging import merge
+    from leaderboard.storage.store import Store
 
     merged = merge(Store(db or home() / "results.duckdb"), other)
     if as_json:

@@ -16,7 +16,7 @@ def command(
     """List the models that embedlab knows; hub ids and local folders work as well."""
     from dataclasses import asdict
 
-    from embedlab.cards import cards
+    from embedlab.models.cards import cards
 
     found = [card for card in cards().values() if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()]
     if as_json:

@@ -54,7 +54,7 @@ def command(
 
     Every question is kept as it is answered: stopped and typed again, the run goes on with the next one.
     """
-    from embedlab.rag.run import Request, run
+    from embedlab.rag.experiment import Request, run
     from embedlab.resources import home
 
     if not generator and (

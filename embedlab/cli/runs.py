@@ -26,7 +26,7 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    from leaderboard.filtering import refuse_absent
+    from leaderboard.tables.filtering import refuse_absent
 
     store, where = _store(db), {name: value for name, value in (("model", model), ("task", task)) if value}
     refuse_absent(store, **where)
@@ -66,7 +66,7 @@ def list_runs(
 @commands.command()
 def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
     """Show everything about a run: scores, costs, phases, settings, first rendered inputs."""
-    from leaderboard.differences import first_inputs, settings
+    from leaderboard.tables.differences import first_inputs, settings
 
     run = _store(db).run(id)
     facts = settings(run)
@@ -94,7 +94,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show every setting in which two runs differ, and their first rendered inputs side by side."""
-    from leaderboard.differences import differences, first_inputs
+    from leaderboard.tables.differences import differences, first_inputs
 
     store = _store(db)
     one, other = store.run(first), store.run(second)
@@ -131,7 +131,7 @@ def prune(db: Db = None) -> None:
 
 def _store(db: Path | None):
     from embedlab.resources import home
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     return Store(db or home() / "results.duckdb")
 

@@ -32,7 +32,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
 ) -> None:
     """Search an index built by `embedlab index`: embedlab search INDEX "a question" -k 10."""
-    from embedlab import indexes
+    from embedlab import corpus_index
 
     words = arguments or []
     if len(words) < 2 or all(Path(word).is_dir() for word in words):
@@ -45,7 +45,7 @@ def command(
             f"{_TYPE} A query of several words stands in quotes.",
         )
     how = {"named": model or (), "device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
-    results = {path: _results(indexes.load(Path(path), **how), query, k) for path in dict.fromkeys(paths)}
+    results = {path: _results(corpus_index.load(Path(path), **how), query, k) for path in dict.fromkeys(paths)}
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}
         print_json({"query": query, **answer}, ascii=False)
@@ -57,7 +57,7 @@ def command(
 
 def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict]:
     """The hits, each with its text and the spans `[start, end)` of the query's words in it."""
-    from embedlab.indexes import depth
+    from embedlab.corpus_index import depth
 
     hits = retriever.search([query], depth(k, retriever, _K, "-k"))
     found = []

@@ -33,7 +33,7 @@ def command(
     hub.settle()
     try:
         from embedlab.training.recipe import read
-        from embedlab.training.run import save_untrained, train
+        from embedlab.training.training_run import save_untrained, train
     except ImportError as error:
         if error.name in ("accelerate", "datasets", "peft"):
             raise missing_extra("Training", "train") from None

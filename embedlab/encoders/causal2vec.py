@@ -14,10 +14,10 @@ from sentence_transformers.base.modules import InputModule
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.pooling import MarkedPooling, masked_mean
-from embedlab.encoders.template import Row, Template
-from embedlab.encoders.weights import local, read_backbone, read_tokenizer
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.pooling import MarkedPooling, masked_mean
+from embedlab.encoders.modules.template import Row, Template
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError, unknown
 
 POSITIONS = ("first", "after_bos", "after_instruction")

@@ -20,10 +20,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.pooling import MarkedPooling
-from embedlab.encoders.template import Row, pieces
-from embedlab.encoders.weights import local
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.pooling import MarkedPooling
+from embedlab.encoders.modules.template import Row, pieces
+from embedlab.encoders.modules.weights import local
 from embedlab.errors import UserError, unknown
 
 QUERY = "<s>Instruct:{!%%prompt%%,}\nQuery:{!%%text%%}\nQuery again:{%%text%%}{</s>}"

@@ -12,7 +12,7 @@ from sentence_transformers import SparseEncoder
 from torch import nn
 
 from embedlab.encoders.echo import DOCUMENT, QUERY, EchoTemplate, read
-from embedlab.encoders.splade import LexicalHead
+from embedlab.encoders.modules.splade import LexicalHead
 
 _THRESHOLD = 3.0  # the largest of some hundred logits of unit variance lies about here: few other terms are active
 

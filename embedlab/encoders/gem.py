@@ -6,10 +6,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.pooling import MarkedPooling
-from embedlab.encoders.template import Template
-from embedlab.encoders.weights import local, read_backbone, read_tokenizer
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.pooling import MarkedPooling
+from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError
 
 

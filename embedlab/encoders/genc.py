@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from sentence_transformers import SentenceTransformer
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.pooling import MarkedPooling
-from embedlab.encoders.template import Template
-from embedlab.encoders.weights import local
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.pooling import MarkedPooling
+from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.weights import local
 from embedlab.errors import unknown
 
 FAMILIES = {

@@ -14,9 +14,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.template import CHARACTERS_PER_TOKEN, Row, Template, pieces, token_ids
-from embedlab.encoders.weights import local, read_backbone, read_tokenizer
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.template import CHARACTERS_PER_TOKEN, Row, Template, pieces, token_ids
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError
 
 INSTRUCTION = "<instruct>{instruction}\n<query>"

@@ -7,9 +7,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.template import Template, default_marks
-from embedlab.encoders.weights import local, read_backbone, read_tokenizer
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.template import Template, default_marks
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 
 
 def load(

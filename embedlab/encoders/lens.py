@@ -13,10 +13,10 @@ from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Normalize
 from torch import nn
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.splade import LexicalHead
-from embedlab.encoders.template import Template
-from embedlab.encoders.weights import local
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.splade import LexicalHead
+from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.weights import local
 from embedlab.errors import UserError
 
 TEMPLATE = {"start": ["<s>"], "end": ["</s>"], "pooled": "content"}

@@ -11,12 +11,12 @@ import torch
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
 
-from embedlab.encoders.decoder import Decoder
 from embedlab.encoders.llm2vec import merge_adapter
-from embedlab.encoders.pooling import MarkedPooling
-from embedlab.encoders.splade import LexicalHead
-from embedlab.encoders.template import Template
-from embedlab.encoders.weights import local, read_backbone, read_tokenizer
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.pooling import MarkedPooling
+from embedlab.encoders.modules.splade import LexicalHead
+from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 
 
 def load(

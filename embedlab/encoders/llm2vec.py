@@ -8,10 +8,10 @@ from safetensors import safe_open
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedModel
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.pooling import MarkedPooling
-from embedlab.encoders.template import Template
-from embedlab.encoders.weights import local, read_backbone, read_tokenizer
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.pooling import MarkedPooling
+from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError, missing_extra, unknown
 
 # What the published models put around instruction and text.

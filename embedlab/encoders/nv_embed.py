@@ -9,12 +9,12 @@ from sentence_transformers.base.modules import Normalize
 from torch import nn
 from transformers import MistralConfig, MistralModel
 
-from embedlab.encoders import attention as attentions
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.latent_attention import CrossAttentionBlocks
-from embedlab.encoders.pooling import TrainedPooling, masked_mean
-from embedlab.encoders.template import Template
-from embedlab.encoders.weights import local, read_layout, read_tokenizer
+from embedlab.encoders.modules import attention as attentions
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.latent_attention import CrossAttentionBlocks
+from embedlab.encoders.modules.pooling import TrainedPooling, masked_mean
+from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.weights import local, read_layout, read_tokenizer
 
 # The instruction is not pooled. As published, the cut is at the pieces of the instruction alone, not counting BOS:
 # its last piece, the trailing space, merges with the first word of the query.

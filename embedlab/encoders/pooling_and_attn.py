@@ -13,12 +13,12 @@ from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.latent_attention import CrossAttentionBlocks
 from embedlab.encoders.llm2vec import merge_adapter
-from embedlab.encoders.pooling import TrainedPooling, masked_mean
-from embedlab.encoders.template import Row, Template
-from embedlab.encoders.weights import local, read_backbone, read_tokenizer, refuse
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.latent_attention import CrossAttentionBlocks
+from embedlab.encoders.modules.pooling import TrainedPooling, masked_mean
+from embedlab.encoders.modules.template import Row, Template
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer, refuse
 from embedlab.errors import UserError
 
 # variant -> what the head reads ("" is the state of EOS without a head), attention

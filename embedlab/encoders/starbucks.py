@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from embedlab.encoders import plain
-from embedlab.encoders.matryoshka import View, check_views, declare_views
+from embedlab.encoders.modules.matryoshka import View, check_views, declare_views
 from embedlab.errors import unknown
 
 # Demi, Short, Tall, Grande, Venti, Trenta.
@@ -33,7 +33,7 @@ def load(
     task: str = "retrieval",
     pairs: Sequence[View] = PAIRS,
 ) -> SentenceTransformer:
-    """A Starbucks checkpoint, which is a plain BERT; `embedlab.encoders.matryoshka.encode_views` gives its sizes.
+    """A Starbucks checkpoint, which is a plain BERT; `modules.matryoshka.encode_views` gives its sizes.
 
     Args:
         source: hub id or local folder.

@@ -19,12 +19,12 @@ NEEDS = "pip_install_embedlab"
 MODULES = {
     "BatchPaddedDecoder": "pooling_and_attn",
     "Causal2Vec": "causal2vec",
-    "Decoder": "decoder",
+    "Decoder": "modules.decoder",
     "EchoDecoder": "echo",
     "InContextDecoder": "in_context",
     "LatentAttentionPooling": "nv_embed",
-    "LexicalHead": "splade",
-    "MarkedPooling": "pooling",
+    "LexicalHead": "modules.splade",
+    "MarkedPooling": "modules.pooling",
     "PaddedTransformer": "plain",
     "TrainablePooling": "pooling_and_attn",
 }
@@ -73,7 +73,7 @@ class _OurModules(dict):
 
     def get(self, reference: str, default=None):
         package, _, name = reference.rpartition(".")
-        if package == NEEDS and name in MODULES:
+        if name in MODULES and (package == NEEDS or package.startswith("embedlab.encoders.")):
             reference = f"embedlab.encoders.{MODULES[name]}.{name}"
         if not reference.startswith("embedlab.encoders."):
             return default

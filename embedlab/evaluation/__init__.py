@@ -1,0 +1,1 @@
+"""Models on tasks: plan, search or score, record."""

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from embedlab.encoding.cost import Cost
+from embedlab.encoding.encoder import Encoder
+from embedlab.encoding.vectors.vector_store import Vectors
+from embedlab.encoding.vectors.views import View, coded, shape
 from embedlab.errors import UserError
-from embedlab.evaluation import scorer
-from embedlab.evaluation.cost import Cost
-from embedlab.evaluation.encode import Encoder
+from embedlab.evaluation import metrics
 from embedlab.evaluation.mteb_scores import official_scores
-from embedlab.evaluation.prompts import prompt_for
 from embedlab.evaluation.retrieval_data import RetrievalData
-from embedlab.evaluation.vector_store import Vectors
-from embedlab.evaluation.views import View, coded, shape
+from embedlab.models.prompts import prompt_for
 from leaderboard.records import PerQuery, Ranking, Texts
-from retrievers import Hits, costs, make
-from retrievers.dense import metric_of
-from retrievers.streaming import search_stream
+from retrievers import Hits, index_costs, make
+from retrievers.indexes.chunked import search_stream
+from retrievers.indexes.dense import metric_of
 
 SNIPPET = 1_000  # characters of a document kept for the dashboard
 SHOWN = 10  # ranks whose documents are kept
@@ -81,7 +81,7 @@ def search_vectors(
     rows, scores, spent = search(retriever, chunks(), asked, data, k=k, reporter=reporter)
     if spec not in EXACT and data.candidates is None:
         exact = search_stream("torch", chunks(), asked, min(k, 10), metric=metric)
-        spent["recall_of_exact_at_10"] = costs.recall(Hits(rows[:, :10], scores[:, :10]), exact)
+        spent["recall_of_exact_at_10"] = index_costs.recall(Hits(rows[:, :10], scores[:, :10]), exact)
     return rows, scores, spent
 
 
@@ -95,7 +95,7 @@ def search(retriever, chunks: Iterator, queries, data: RetrievalData, *, k: int,
     """Index the chunks in document order, search all queries, and time single queries."""
     built = fill(lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter)
     rows, scores, spent = ask(retriever, queries, data, k=k)
-    spent |= costs.latency(retriever, queries, min(k, 10, len(data.document_ids)), singles=50)
+    spent |= index_costs.latency(retriever, queries, min(k, 10, len(data.document_ids)), singles=50)
     return rows, scores, {"index_seconds": built, "index_bytes": float(retriever.memory_bytes()), **spent}
 
 
@@ -176,7 +176,7 @@ def score(
             "The model's vectors hold NaN: try --dtype float32.",
         )
     ranked = partial(
-        scorer.rank,
+        metrics.rank,
         document_ids=data.document_ids,
         query_ids=data.query_ids,
         remove_self=task.ignore_identical_ids,
@@ -185,7 +185,9 @@ def score(
     )
     # Metrics see what mteb retrieves, however many more were asked for.
     official = [part[:, :depth] for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores)))]
-    per_query = scorer.evaluate(official[0], data.judgements, [k for k in task.k_values if depth is None or k <= depth])
+    per_query = metrics.evaluate(
+        official[0], data.judgements, [k for k in task.k_values if depth is None or k <= depth]
+    )
     rows, scores = ranked(rows, scores) if rows.shape[1] > max(task.k_values) else official
     shown = {int(row) for row in np.unique(rows[:, :SHOWN]) if row >= 0} | {
         int(row) for row in data.judgements.row if row >= 0

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embedlab.errors import UserError
-from embedlab.evaluation import scorer
+from embedlab.evaluation import metrics
 from embedlab.tasks import rendering
 
 
@@ -23,7 +23,7 @@ class RetrievalData(NamedTuple):
     documents: list[str]
     corpus: Any
     qrels: Mapping[str, Mapping[str, int]]
-    judgements: scorer.Judgements
+    judgements: metrics.Judgements
     candidates: Mapping[str, list[str]] | None
     missing: Mapping[str, int] = {}
 
@@ -55,7 +55,7 @@ def retrieval_data(task, split: str, subset: str) -> RetrievalData:
         documents,
         corpus,
         qrels,
-        scorer.judge(qrels, query_ids, document_ids),
+        metrics.judge(qrels, query_ids, document_ids),
         candidates,
         _missing(task.metadata.name, qrels, query_ids, document_ids),
     )

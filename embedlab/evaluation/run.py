@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from embedlab import composed, tasks
-from embedlab.cards import Card
+from embedlab import tasks
+from embedlab.encoding.encoder import Encoder
+from embedlab.encoding.in_memory import ObjectEncoder
+from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import explained
-from embedlab.evaluation.encode import Encoder
-from embedlab.evaluation.in_memory import ObjectEncoder
-from embedlab.evaluation.objects import MtebModel, ObjectModel
-from embedlab.evaluation.options import EncodingOptions
-from embedlab.evaluation.progress import Reporter
-from embedlab.evaluation.record import asked, run_record
+from embedlab.evaluation.run_record import asked, run_record
 from embedlab.evaluation.task_run import evaluate_task
 from embedlab.evaluation.unused import ranks, refuse_unsearched, refuse_unused
-from embedlab.models import LoadedModel
+from embedlab.models import LoadedModel, composition
+from embedlab.models.cards import Card
+from embedlab.models.objects import MtebModel, ObjectModel
+from embedlab.progress import Reporter
 from embedlab.tasks import availability
 from leaderboard import records
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ def evaluate(
     Args:
         request: names models and tasks.
         reporter: where progress is shown.
-        given: those of the named models that are objects (`embedlab.evaluation.objects`).
+        given: those of the named models that are objects (`embedlab.models.objects`).
 
     Raises:
         UserError: a name in the request is unknown; nothing has been run then.
     """
     reporter, given = reporter or Reporter(request.db), given or {}
     names = list(dict.fromkeys(request.models))
-    cards = [given[name].card if name in given else composed.find(name) for name in names]
+    cards = [given[name].card if name in given else composition.find(name) for name in names]
     refuse_unused(request, names, given)
     selected = tasks.resolve(
         request.tasks,
@@ -100,7 +100,7 @@ def evaluate(
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
-            model = given.get(name) or composed.load(
+            model = given.get(name) or composition.load(
                 name,
                 device=request.device,
                 dtype=request.dtype,
@@ -135,7 +135,7 @@ def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encode
     """
     if isinstance(model, ObjectModel):
         return None if isinstance(model, MtebModel) else ObjectEncoder(model, reporter)
-    if isinstance(model, composed.ComposedModel):
+    if isinstance(model, composition.ComposedModel):
         return {name: _encoder(request, part, reporter) for name, part in model.parts.items()}
     if model.card.kind not in ("dense", "sparse") and request.encoding != EncodingOptions():
         options = "--store-dtype, --batch-tokens, --workers and --compile"

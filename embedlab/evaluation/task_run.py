@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from functools import partial
 from numbers import Real
 
-from embedlab.composed import fitting
+from embedlab.encoding.encoder import Encoder
+from embedlab.encoding.vectors.views import View, cross
 from embedlab.errors import UserError
-from embedlab.evaluation import composed, mteb_models, retrieval
-from embedlab.evaluation.cross import score_candidates
+from embedlab.evaluation import retrieval
 from embedlab.evaluation.depth import recorded, searched, shallow
-from embedlab.evaluation.encode import Encoder
-from embedlab.evaluation.lexical import search_texts
-from embedlab.evaluation.mteb_encoder import MtebEncoder
-from embedlab.evaluation.objects import MtebModel, ObjectModel
+from embedlab.evaluation.protocols import mteb_search, pipeline
+from embedlab.evaluation.protocols.lexical import search_texts
+from embedlab.evaluation.protocols.mteb_encoder import MtebEncoder
+from embedlab.evaluation.protocols.reranking import score_candidates
 from embedlab.evaluation.retrieval_data import retrieval_data, told
-from embedlab.evaluation.views import View, cross
+from embedlab.models.composition import fitting
+from embedlab.models.objects import MtebModel, ObjectModel
 from embedlab.tasks import recorded_name
 from embedlab.tasks.fresh import fresh
 
@@ -76,7 +77,7 @@ def _views(request, model) -> list[View]:
     if isinstance(model, MtebModel):
         return [View(index="")]
     if kind == "hybrid":
-        return composed.views(model, request.indexes or [""])
+        return pipeline.views(model, request.indexes or [""])
     indexes = fitting(kind, request.indexes)
     if kind != "dense":
         return [View(index=index) for index in indexes]
@@ -104,8 +105,8 @@ def _views(request, model) -> list[View]:
 
 def _refuse_missing(model, pairs: list[tuple[int, int]], force: bool) -> None:
     """Refuse (layer, dimension) pairs that the model does not have or was not trained for; 0 stands for all."""
-    from embedlab.encoders.layers import number_of_layers
-    from embedlab.encoders.matryoshka import check_views
+    from embedlab.encoders.modules.layers import number_of_layers
+    from embedlab.encoders.modules.matryoshka import check_views
 
     depth = number_of_layers(model.encoder)
     check_views(model.encoder, [(layer or depth, dim or model.card.dim) for layer, dim in pairs], force=force)
@@ -126,14 +127,14 @@ def _retrieval(request, model, encoder, copies: dict, split, subset, reporter) -
         encoded, prompts, cost = retrieval.encode(encoder, data, task.metadata, layers)
         extra = {"cost": cost, "prompts": prompts}
     elif model.card.kind == "hybrid":
-        encoded, extra = composed.encode(encoder, data, task.metadata)
+        encoded, extra = pipeline.encode(encoder, data, task.metadata)
     for view in views:
         if isinstance(model, MtebModel):
-            rows, scores, spent = mteb_models.search(model.encoder, copies[view], data, split, subset, k=k)
+            rows, scores, spent = mteb_search.search(model.encoder, copies[view], data, split, subset, k=k)
         elif model.card.kind == "lexical":
             rows, scores, spent = search_texts(view.index, model.card.settings, data, k=k, reporter=reporter)
         elif model.card.kind == "hybrid":
-            rows, scores, spent = composed.search(view, model, encoded, data, k=k, reporter=reporter)
+            rows, scores, spent = pipeline.search(view, model, encoded, data, k=k, reporter=reporter)
         elif model.card.kind in ("cross", "multi-vector"):
             rows, scores, spent = score_candidates(model, data, k=k, reporter=reporter)
         else:
@@ -191,7 +192,7 @@ def _by_mteb(encoder: Encoder, copies: dict, split, subsets: list[str]) -> Itera
 def _by_its_protocol(model: MtebModel, copies: dict, split, subsets: list[str]) -> Iterator[tuple[str, View, dict]]:
     """The same with an object that implements mteb's EncoderProtocol: what it encodes is its own affair."""
     for view, task in copies.items():
-        for subset, scores, seconds in mteb_models.evaluate(model.encoder, task, split, subsets):
+        for subset, scores, seconds in mteb_search.evaluate(model.encoder, task, split, subsets):
             yield subset, view, {"scores": _plain(scores), "costs": {}, "phases": {"score": seconds}}
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from embedlab.errors import UserError
-from embedlab.evaluation import scorer
+from embedlab.evaluation import metrics
 from leaderboard.errors import Malformed
-from leaderboard.ir_files import read_trec_run
-from leaderboard.mteb_files import imported_id
-from leaderboard.qrels import read_qrels
+from leaderboard.exchange.ir_files import read_trec_run
+from leaderboard.exchange.mteb_files import imported_id
+from leaderboard.exchange.qrels import read_qrels
 from leaderboard.records import Model, PerQuery, Ranking, Run, Task, Texts
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 
 def trec_run(store: Store, run_file: Path, qrels_file: Path, *, model: str, task: str, split: str = "test") -> Run:
@@ -52,9 +52,9 @@ def trec_run(store: Store, run_file: Path, qrels_file: Path, *, model: str, task
     for position, query in enumerate(queries):
         if query in place:
             rows[position], scores[position] = found.rows[place[query]], found.scores[place[query]]
-    rows, scores = scorer.rank(rows, scores, found.document_ids, queries)
-    metrics = scorer.evaluate(rows, scorer.judge(qrels, queries, found.document_ids))
-    means = {name: float(values.mean()) for name, values in metrics.items()}
+    rows, scores = metrics.rank(rows, scores, found.document_ids, queries)
+    values = metrics.evaluate(rows, metrics.judge(qrels, queries, found.document_ids))
+    means = {name: float(each.mean()) for name, each in values.items()}
     evaluated, judged = Model(model), Task(task, "Retrieval", split, revision=_revision(store, task, split, qrels))
     counts = {"judged": len(queries), "ranked": len(ranked), "not judged": len(found.query_ids) - len(ranked)}
     return Run(
@@ -62,7 +62,7 @@ def trec_run(store: Store, run_file: Path, qrels_file: Path, *, model: str, task
         judged,
         means["ndcg_at_10"],
         means,
-        per_query=PerQuery(queries, metrics),
+        per_query=PerQuery(queries, values),
         ranking=Ranking(queries, found.document_ids, rows, scores),
         texts=Texts({}, qrels, {}),
         source="trec",

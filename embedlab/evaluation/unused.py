@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from embedlab import composed
+from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import UserError
-from embedlab.evaluation.objects import MtebModel, ObjectModel
-from embedlab.evaluation.options import EncodingOptions
-from embedlab.models import LoadedModel
+from embedlab.models import LoadedModel, composition
+from embedlab.models.objects import MtebModel, ObjectModel
 from retrievers import make
 
 
@@ -20,15 +19,15 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
     """
     if names and all(name in given for name in names):
         _refuse_for_objects(request, list(given.values()))
-    cards = [card for name in names for card in ([given[name].card] if name in given else composed.parts(name))]
+    cards = [card for name in names for card in ([given[name].card] if name in given else composition.parts(name))]
     kinds = {card.kind for card in cards}
-    takers = tuple(composed.TAKES[kind][0] for kind in kinds & composed.TAKES.keys())
+    takers = tuple(composition.TAKES[kind][0] for kind in kinds & composition.TAKES.keys())
     if named := [index for index in request.indexes if "metric=" in index]:
         raise UserError(
             f"The metric in {named[0]} would have no effect: a model is ranked by its own similarity.", "Leave it out."
         )
     unfit = [index for index in request.indexes if not isinstance(make(index), takers)]
-    if not all(map(composed.is_known, cards)):
+    if not all(map(composition.is_known, cards)):
         return
     if unfit:
         raise UserError(
@@ -37,7 +36,7 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
             "sparse ones (sparse, seismic, lucene:impact), or texts (lucene, for bm25).",
         )
     if not request.full and not any(
-        (given[name].card if name in given else composed.find(name)).kind == "dense" for name in names
+        (given[name].card if name in given else composition.find(name)).kind == "dense" for name in names
     ):
         raise UserError(
             "--layers, --dims, --precision and --views are for dense models, and none is here.", "Leave them out."

@@ -76,6 +76,6 @@ def find(
         return ServerGenerator(spec, model, max_tokens, temperature, options)
     if options:
         raise UserError("--generator-option is for a server.", "Leave it out, or name a URL with --generator.")
-    from embedlab.rag.local import LocalGenerator
+    from embedlab.rag.local_generator import LocalGenerator
 
     return LocalGenerator(spec, max_tokens, temperature, device, dtype)

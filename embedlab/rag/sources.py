@@ -6,9 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from embedlab import composed, expressions, indexes
+from embedlab import corpus_index
 from embedlab.errors import UserError
-from embedlab.evaluation.progress import Reporter
+from embedlab.models import composition, expressions
+from embedlab.progress import Reporter
 from embedlab.resources import home
 from retrievers import Retriever, RetrieverError, folder
 
@@ -49,19 +50,19 @@ def find(
                 f"There is no index at {spec}.",
                 "Name an index that `embedlab index` built, or a model with --corpus: --retriever bm25 --corpus DIR.",
             )
-        retriever = indexes.load(Path(spec), named=named, **how)
+        retriever = corpus_index.load(Path(spec), named=named, **how)
         return Source(Path(spec).resolve().name, retriever, folder.identity(Path(spec))[:16])
     if folder.is_index(Path(spec)):
         raise UserError(f"{spec} is an index, which holds its own documents.", "Leave --corpus out.")
-    name = composed.find(spec).name
-    ids, documents = indexes.read_corpus(corpus)
+    name = composition.find(spec).name
+    ids, documents = corpus_index.read_corpus(corpus)
     content = hashlib.sha256(repr((spec, dtype, ids, documents)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = home() / "indexes" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')[:40]}-{content}"
     try:
-        retriever = indexes.load(path, named=expressions.names(spec), **how)
+        retriever = corpus_index.load(path, named=expressions.names(spec), **how)
     except RetrieverError:  # not there yet, or the model has changed
         with reporter.evaluation(name, "index"), reporter.phase("index", len(ids)) as bar:
-            retriever = indexes.build(spec, ids, documents, advance=bar.advance, **how)
+            retriever = corpus_index.build(spec, ids, documents, advance=bar.advance, **how)
             retriever.save(path)
         reporter.say(f"The index of {len(ids):,} documents is kept in {path}.")
     return Source(name, retriever, folder.identity(path)[:16])

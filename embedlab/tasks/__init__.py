@@ -55,10 +55,10 @@ def resolve(
             are to be ignored where the task says otherwise.
     """
     from embedlab.hub import settle
-    from embedlab.tasks import catalogue, local
+    from embedlab.tasks import catalogue, local_files
 
     if data_dir is not None:
-        local.check_mirror(Path(data_dir))
+        local_files.check_mirror(Path(data_dir))
     if not all(catalogue.is_here(name) for name in names):
         settle()  # before mteb is imported, whose libraries read then whether they are offline
     tasks = {}
@@ -72,7 +72,7 @@ def resolve(
                 )
             if split:
                 task.filter_eval_splits([split])
-            if data_dir is not None and not hasattr(task, "sources") and not local.attach(task, Path(data_dir)):
+            if data_dir is not None and not hasattr(task, "sources") and not local_files.attach(task, Path(data_dir)):
                 task.looked_in = Path(data_dir)
             tasks.setdefault((task.metadata.name, *getattr(task, "sources", ())), task)
     return list(tasks.values())
@@ -85,7 +85,7 @@ def is_mirrored(task, data_dir: Path) -> bool:
 
 def recorded_name(task) -> str:
     """The name under which scores of a loaded task are recorded: MTEB's only where its data are MTEB's."""
-    from embedlab.tasks.local import name_of_own
+    from embedlab.tasks.local_files import name_of_own
 
     name = task.metadata.name
     return name_of_own(name, task.metadata.revision) if getattr(task, "unofficial", False) else name
@@ -140,11 +140,11 @@ def _explained(task, error: Exception) -> UserError:
 
 def _looked(task) -> str:
     """Where a mirror was searched for the task, and for what; empty where there was none."""
-    from embedlab.tasks import local
+    from embedlab.tasks import local_files
 
     if not hasattr(task, "looked_in"):
         return ""
-    names = " or ".join(sorted(local.known_as(task)))
+    names = " or ".join(sorted(local_files.known_as(task)))
     return (
         f"{task.looked_in.absolute()} has no entry for {task.metadata.name}: no folder or table there is named {names} "
         "(in any case, with any dots and dashes). "
@@ -155,12 +155,12 @@ def _expected(task) -> str:
     """The files of a mirror that would hold this task."""
     from mteb.abstasks import AbsTaskRetrieval
 
-    from embedlab.tasks import local, tables
+    from embedlab.tasks import labelled_tables, local_files
 
     name = task.metadata.name
     if isinstance(task, AbsTaskRetrieval):
         files = ["corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in task.eval_splits)]
         files += ["top_ranked.jsonl"] if "Reranking" in task.metadata.type else []
         return f"DIR/{name}/ holding {', '.join(files)}"
-    files = " and ".join(f"DIR/{name}/{split}.tsv" for split in local.splits(task))
-    return f"{files} (columns {', '.join(tables.columns(task))})"
+    files = " and ".join(f"DIR/{name}/{split}.tsv" for split in local_files.splits(task))
+    return f"{files} (columns {', '.join(labelled_tables.columns(task))})"

@@ -2,7 +2,7 @@
 
 corpus.jsonl        {"_id": "d1", "title": "...", "text": "..."}   (title may be absent)
 queries.jsonl       {"_id": "q1", "text": "..."}                   (instruction, where the task has them)
-qrels/test.tsv      query-id <tab> corpus-id <tab> score           (see leaderboard/qrels.py: TREC's columns will do)
+qrels/test.tsv      query-id <tab> corpus-id <tab> score           (TREC's columns will do: leaderboard/exchange/qrels.py)
 top_ranked.jsonl    {"query-id": "q1", "corpus-ids": ["d1", ...]}  (reranking only)
 
 Qrels may also be .csv, .trec or .qrels, and any of the files may be packed (`corpus.jsonl.gz`).
@@ -185,7 +185,7 @@ _SAME_IDS = "Ids are compared letter by letter: see that the files belong to one
 def _judgements(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, int]]:
     """query id -> document id -> grade."""
     from leaderboard.errors import Malformed
-    from leaderboard.qrels import read_qrels
+    from leaderboard.exchange.qrels import read_qrels
 
     hint = "A line reads query-id <tab> corpus-id <tab> score, the score a whole number."
     try:

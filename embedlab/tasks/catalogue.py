@@ -8,7 +8,7 @@ from pathlib import Path
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA
-from embedlab.tasks import beir, local
+from embedlab.tasks import beir, local_files
 from embedlab.tasks.official import known_folder
 
 
@@ -109,15 +109,15 @@ def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool):
     """A retrieval task on a BEIR folder: mteb's own where its content is that of an mteb data set."""
     if known := known_folder(folder, _named(folder)):
         task = known()
-        local.read_from(task, [folder])
+        local_files.read_from(task, [folder])
         return task
     splits = beir.splits(folder)
     split = split or ("test" if "test" in splits or not splits else splits[0])
     settings = {"ignore_identical_ids": True} if ignore_identical_ids else {}
     reranking = "top_ranked" in beir.files(folder, split)
-    name, revision = folder.resolve().name, local.digest(local.split_files(folder, split), **settings)
+    name, revision = folder.resolve().name, local_files.digest(local_files.split_files(folder, split), **settings)
     return _task(
-        local.name_of_own(name, revision),
+        local_files.name_of_own(name, revision),
         folder,
         {
             "description": f"Retrieval on the BEIR folder {name}.",
@@ -132,8 +132,8 @@ def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool):
 
 def _named(folder: Path) -> list[type]:
     """The mteb classes that a folder's name may stand for, those of the very name first."""
-    name = local.plain(folder.resolve().name)
-    return [task for task in registry().values() if name in local.known_as(task)]
+    name = local_files.plain(folder.resolve().name)
+    return [task for task in registry().values() if name in local_files.known_as(task)]
 
 
 def _built_in(name: str):
@@ -156,5 +156,5 @@ def _task(name: str, folder: Path, fields: dict, revision: str = ""):
     base = kind.get(fields["type"], kinds.AbsTaskRetrieval)
     metadata = TaskMetadata(name=name, dataset={"path": name, "revision": revision}, eval_langs=["eng-Latn"], **fields)
     task = type(name, (base,), {**settings, "metadata": metadata})()
-    local.read_from(task, [folder], ours=True, settings=settings)
+    local_files.read_from(task, [folder], ours=True, settings=settings)
     return task

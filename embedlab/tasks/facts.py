@@ -1,7 +1,7 @@
 """What result files do not say of their tasks: type, main metric and splits, from mteb."""
 
 from embedlab.tasks.catalogue import registry
-from leaderboard.mteb_files import TaskFacts
+from leaderboard.exchange.mteb_files import TaskFacts
 
 
 def task_facts() -> dict[str, TaskFacts]:

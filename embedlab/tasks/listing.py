@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from embedlab.errors import unknown
-from embedlab.tasks import catalogue, local
+from embedlab.tasks import catalogue, local_files
 from embedlab.tasks.availability import prepared
 
 
@@ -24,7 +24,7 @@ def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path 
         UserError: no such type or benchmark.
     """
     if data_dir:
-        local.check_mirror(data_dir)
+        local_files.check_mirror(data_dir)
     if benchmark:
         found = [_task_row(task.metadata, _place(task, data_dir)) for task in _members(benchmark, data_dir)]
     else:
@@ -82,7 +82,7 @@ def _place(task, data_dir: Path | None) -> str:
     """Where the data of an mteb task (or, without a mirror, its class) are."""
     if task.metadata.name in catalogue.built_in():
         return "built in"
-    if data_dir and (hasattr(task, "sources") or local.attach(task, data_dir)):
+    if data_dir and (hasattr(task, "sources") or local_files.attach(task, data_dir)):
         return "mirror"
     return "cached" if prepared(task.metadata.dataset["path"]) else "hub"
 

@@ -8,7 +8,7 @@ seed = 1
 [settings]                     # of the method
 context_encoder = "base-encoder"
 
-[data]                         # see embedlab.training.data
+[data]                         # see embedlab.training.training_data
 packages = "minis"
 
 [[stages]]                     # one after the other

@@ -16,8 +16,8 @@ from sentence_transformers import (
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from embedlab.training.batches import SimilarLengths
-from embedlab.training.progress import Show
+from embedlab.training.samplers import SimilarLengths
+from embedlab.training.training_bar import Show
 
 STATE = "state.pt"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
 
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.pooling import MarkedPooling
-from embedlab.encoders.template import Template
-from embedlab.encoders.weights import local
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.pooling import MarkedPooling
+from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.weights import local
 from embedlab.errors import UserError
 from embedlab.resources import DATA
 
@@ -144,7 +144,7 @@ METHODS: dict[str, Callable] = {
 
 
 def _read(base: Path, template: Template, attention: str, **settings) -> Decoder:
-    from embedlab.encoders.weights import read_tokenizer
+    from embedlab.encoders.modules.weights import read_tokenizer
 
     tokenizer = read_tokenizer(base)
     template.start = [tokenizer.bos_token] if tokenizer.bos_token else []

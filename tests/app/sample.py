@@ -7,7 +7,7 @@ import numpy as np
 
 import retrievers
 from leaderboard.records import Failure, Model, PerQuery, Phase, Ranking, Run, Task, Texts
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 SCRIPT = "<script>alert(1)</script>"
 DROP = "'; DROP TABLE runs; --"

@@ -5,7 +5,7 @@ from html import escape
 import pytest
 
 import retrievers
-from app import indexes
+from app import saved_indexes
 from retrievers.errors import RetrieverError
 
 
@@ -22,15 +22,15 @@ def test_indexes_are_found_inside_alone(tmp_path):
         _index(path)
     (inside / "link").symlink_to(outside / "four")
     (inside / "group" / "up").symlink_to(tmp_path)
-    assert list(indexes.saved(inside)) == ["one", "group/two"]
-    assert indexes.saved(tmp_path / "nowhere") == {}
+    assert list(saved_indexes.saved(inside)) == ["one", "group/two"]
+    assert saved_indexes.saved(tmp_path / "nowhere") == {}
 
 
 def test_a_broken_index_is_an_error_with_a_hint(tmp_path):
     _index(tmp_path / "one")
     next(tmp_path.glob("one/data-*/vectors.npy")).unlink()
     with pytest.raises(RetrieverError, match="half-written") as caught:
-        indexes.load(tmp_path / "one")
+        saved_indexes.load(tmp_path / "one")
     assert caught.value.hint
 
 

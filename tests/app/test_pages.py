@@ -5,10 +5,10 @@ import re
 import duckdb
 import pytest
 
-from leaderboard.database import schema_version
 from leaderboard.records import Model, Run, Task
-from leaderboard.rows import tables as run_tables
-from leaderboard.store import Store
+from leaderboard.storage.database import schema_version
+from leaderboard.storage.rows import tables as run_tables
+from leaderboard.storage.store import Store
 from tests.app import sample
 
 PAGES = ["leaderboard", "costs", "grids", "compare", "run", "search", "live"]
@@ -38,7 +38,7 @@ def test_every_page_has_an_empty_state_with_a_command(show, tmp_path, module):
 def test_the_leaderboard_ranks_and_tells_who_cannot_be_told_apart(show, sample_db):
     page = show("leaderboard", tasks=sample.TASKS)
     assert not page.exception
-    from leaderboard.standings import rank
+    from leaderboard.tables.standings import rank
 
     standings = rank(Store(sample_db), sample.TASKS)
     expected = [row.label for row in standings.rows]
@@ -76,7 +76,7 @@ def test_an_address_that_makes_no_sense_falls_back(show):
 
 
 def test_the_grid_names_the_smallest_view(show, sample_db):
-    from leaderboard.grids import grids
+    from leaderboard.tables.grids import grids
 
     page = show("grids", model=sample.ELASTIC)
     assert not page.exception
@@ -86,7 +86,7 @@ def test_the_grid_names_the_smallest_view(show, sample_db):
 
 
 def test_compare_agrees_with_the_leaderboards_statistics(show, sample_db):
-    from leaderboard.comparison import compare
+    from leaderboard.tables.comparison import compare
 
     names = ["mistral-splade", "bm25"]
     page = show("compare", models=names, tasks=["SciFact"])

@@ -24,10 +24,10 @@ def test_an_aggregate_is_offered_once_and_its_members_by_benchmark(tmp_path, ser
     import json
 
     from app import reading
-    from leaderboard.aggregates import aggregates
     from leaderboard.records import Model, Run, Task
-    from leaderboard.rows import tables
-    from leaderboard.store import Store
+    from leaderboard.storage.rows import tables
+    from leaderboard.storage.store import Store
+    from leaderboard.tables.aggregates import aggregates
 
     members = aggregates()["CQADupstackRetrieval"].members
     runs = [Run(Model(model), Task(task, "Retrieval"), 0.5, {}) for task in members for model in ("a", "b")]

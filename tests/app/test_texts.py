@@ -3,7 +3,7 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from app.texts import breakable, highlighted, link, plain, view_of, words
+from app.safe_text import breakable, highlighted, link, plain, view_of, words
 from tests.app.sample import DROP, MARKDOWN, SCRIPT
 
 

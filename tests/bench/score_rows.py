@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from leaderboard import rows
 from leaderboard.records import Model, Run, Task
-from leaderboard.store import Store
+from leaderboard.storage import rows
+from leaderboard.storage.store import Store
 
 MODELS, TASKS, METRICS = 1_000, 100, 11
 TYPES = {

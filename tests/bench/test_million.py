@@ -12,9 +12,9 @@ PROGRAM = """
 import resource, sys, time
 from pathlib import Path
 import numpy as np
-from embedlab.evaluation.address import text_keys
-from embedlab.evaluation.vector_store import Space
-from retrievers.streaming import search_stream
+from embedlab.encoding.vectors.keys import text_keys
+from embedlab.encoding.vectors.vector_store import Space
+from retrievers.indexes.chunked import search_stream
 
 DOCUMENTS, DIM, QUERIES, K, SHARD = 1_000_000, 384, 1_000, 100, 8_192
 rng = np.random.default_rng(0)

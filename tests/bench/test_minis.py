@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from embedlab.cards import cards
+from embedlab.models.cards import cards
 from embedlab.resources import DATA
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(5400)]
@@ -45,7 +45,7 @@ def test_minis_against_their_twins(task, tmp_path, capsys):
     score = {run["model"]: run["main_score"] for run in runs}
     pairs = [(name, twins[name]) for name in twins] + [(name, CONTROL) for name in MINIS if name != CONTROL]
     found = [embedlab(tmp_path, "compare", *pair, "--task", task, "--correction", "none")["pairs"][0] for pair in pairs]
-    from leaderboard.statistics import correct
+    from leaderboard.statistics.significance import correct
 
     corrected = dict(zip(pairs, correct([pair["p"] for pair in found], "holm"), strict=True))
     by_pair = dict(zip(pairs, found, strict=True))

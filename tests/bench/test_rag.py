@@ -53,7 +53,7 @@ def generator(collection, tmp_path_factory):
     """A random Llama of four layers with a tokenizer of the corpus."""
     import torch
 
-    from embedlab.training.base import train_tokenizer, write_random
+    from embedlab.training.new_base import train_tokenizer, write_random
 
     texts = [json.loads(line)["text"] for line in (collection / "corpus.jsonl").read_text().splitlines()]
     torch.manual_seed(0)
@@ -117,7 +117,7 @@ def test_fifty_questions(retriever, collection, generator, tmp_path, capsys):
 
 
 def _answered(db: Path) -> int:
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     time.sleep(0.2)
     return Store(db).query("SELECT count(*) AS n FROM answers")["n"].to_pylist()[0]

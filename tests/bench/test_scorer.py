@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from embedlab.evaluation import scorer
-
 pytestmark = pytest.mark.bench
 QUERIES, DEPTH, DOCUMENTS = 2_000, 1_000, 100_000
 
@@ -40,14 +38,14 @@ def test_scorer(ties, capsys):
         for q, query in enumerate(query_ids)
     }
 
-    judging, judgements = best_of(3, lambda: scorer.judge(qrels, query_ids, document_ids))
-    ours, metrics = best_of(3, lambda: scorer.evaluate(scorer.rank(rows, scores, document_ids)[0], judgements))
-    cuts = ",".join(map(str, scorer.CUTOFFS))
+    judging, judgements = best_of(3, lambda: metrics.judge(qrels, query_ids, document_ids))
+    ours, metrics = best_of(3, lambda: metrics.evaluate(metrics.rank(rows, scores, document_ids)[0], judgements))
+    cuts = ",".join(map(str, metrics.CUTOFFS))
     evaluator = pytrec_eval.RelevanceEvaluator(
         qrels, {f"{name}.{cuts}" for name in ("ndcg_cut", "map_cut", "recall", "P", "success")}
     )
     trec, theirs = best_of(3, lambda: evaluator.evaluate(run))
-    mteb, _ = best_of(1, lambda: calculate_retrieval_scores(run, qrels, scorer.CUTOFFS))
+    mteb, _ = best_of(1, lambda: calculate_retrieval_scores(run, qrels, metrics.CUTOFFS))
 
     expected = [theirs[query]["ndcg_cut_10"] for query in query_ids]
     np.testing.assert_allclose(metrics["ndcg_at_10"], expected, atol=1e-9)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 from tests.app import sample
 from tests.browser.tab import Tab
 

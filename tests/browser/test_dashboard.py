@@ -5,8 +5,8 @@ from urllib.parse import quote, unquote_plus
 
 import pytest
 
-from leaderboard import live
-from leaderboard.live import Progress
+from leaderboard.storage import live
+from leaderboard.storage.live import Progress
 from tests.app import sample
 
 TASKS = "&".join(f"tasks={task}" for task in sample.TASKS)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from embedlab import indexes
-from embedlab.cards import cards, expand
+from embedlab import corpus_index
 from embedlab.models import load
+from embedlab.models.cards import cards, expand
 from embedlab.resources import DATA
 
 CHECKPOINTS = DATA / "checkpoints"
@@ -59,7 +59,9 @@ def test_its_record_says_how_it_was_made(name):
 
 
 def test_the_sparse_minis_terms_are_words():
-    retriever = indexes.build("mistral-splade", ["d"], ["Parse the date from a string."], device="cpu", dtype="float32")
+    retriever = corpus_index.build(
+        "mistral-splade", ["d"], ["Parse the date from a string."], device="cpu", dtype="float32"
+    )
     terms = retriever.query_terms("Café: parse the date")
     assert {"parse", "date"} <= {term for term, _ in terms}  # no mark of the space before them
     assert not any("\ufffd" in term for term, _ in terms)

@@ -27,8 +27,8 @@ from embedlab.encoders import (
     starbucks,
     stock,
 )
-from embedlab.encoders.matryoshka import encode_views
-from embedlab.encoders.splade import to_csr
+from embedlab.encoders.modules.matryoshka import encode_views
+from embedlab.encoders.modules.splade import to_csr
 
 HERE = Path(__file__).parent
 GIVEN = json.loads((HERE / "texts.json").read_text(encoding="utf-8"))

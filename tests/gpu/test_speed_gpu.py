@@ -42,9 +42,9 @@ def test_a_7b_decoder_reaches_half_of_the_matrix_peak(tmp_path, word_tokenizer, 
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-    from embedlab.cards import Card
-    from embedlab.evaluation.encode import Encoder
+    from embedlab.encoding.encoder import Encoder
     from embedlab.models import LoadedModel
+    from embedlab.models.cards import Card
 
     shape = {"vocab_size": len(word_tokenizer), "hidden_size": 4096, "intermediate_size": 14336,
              "num_attention_heads": 32, "num_key_value_heads": 8}  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 
 torch.set_num_threads(1)
 
-from embedlab.evaluation.vector_store import Space  # noqa: E402
+from embedlab.encoding.vectors.vector_store import Space  # noqa: E402
 from tests.invariants.sizes import shrink  # noqa: E402
 from tests.invariants.worlds import in_process  # noqa: E402
 

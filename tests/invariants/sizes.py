@@ -10,7 +10,7 @@ def shrink(set_to: Callable = setattr) -> None:
     from mteb.abstasks import AbsTaskClassification, AbsTaskClustering, AbsTaskRegression
     from mteb.tasks.instruction_reranking.eng import core17_instruction_retrieval
 
-    from embedlab.evaluation import batches
+    from embedlab.encoding import batches
 
     set_to(AbsTaskClustering, "max_documents_per_cluster", 100)
     set_to(AbsTaskClustering, "n_clusters", 3)

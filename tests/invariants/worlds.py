@@ -92,7 +92,7 @@ class World:
 
     def read(self, db: Path) -> Results:
         """What a results store holds."""
-        from leaderboard.store import Store
+        from leaderboard.storage.store import Store
 
         store, found = Store(db), {}
         shape_of = {recorded(typed): shape for shape, typed in self.models.items()}

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from leaderboard.alignment import align
-from leaderboard.comparison import compare
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Model, PerQuery, Run, Task
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
+from leaderboard.tables.alignment import align
+from leaderboard.tables.comparison import compare
 
 RNG = np.random.default_rng(0)
 BASE = RNG.random(80)

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 TRAFFIC = Path(__file__).parent / "traffic.py"
 _spec = spec_from_file_location("traffic", TRAFFIC)

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from leaderboard.costs import combine, notes
+from leaderboard.tables.costs import combine, notes
 
 
 def on_tasks(costs: pd.DataFrame) -> pd.DataFrame:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.files import Files
 from leaderboard.plain_json import from_json
 from leaderboard.records import Ranking, Task, Texts
+from leaderboard.storage.parquet_files import Files
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pyarrow.parquet
 import pytest
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.exporting import export
-from leaderboard.merging import merge
+from leaderboard.exchange.exporting import export
+from leaderboard.exchange.merging import merge
 from leaderboard.records import Answer, Failure, Model, Task
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboard.groups import letters, pairwise_p_values
+from leaderboard.statistics.groups import letters, pairwise_p_values
 
 
 def test_one_task_is_the_paired_t_test():

@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 HOSTILE = {
     "a view over another file": "DROP VIEW results; CREATE VIEW results AS SELECT content FROM read_text('{secret}')",
@@ -22,7 +22,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("trick", HOSTILE)
 def test_a_store_with_anything_but_our_tables_is_refused(trick, store, make_run, tmp_path):
-    from leaderboard.merging import merge
+    from leaderboard.exchange.merging import merge
 
     (tmp_path / "secret").write_text("the user's secret")
     store.add(make_run(1))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from leaderboard.errors import Malformed
-from leaderboard.importing import import_files, result_files
-from leaderboard.ir_files import is_table, read_table, read_trec_run
-from leaderboard.mteb_files import TaskFacts, read
-from leaderboard.qrels import read_qrels
-from leaderboard.store import Store
+from leaderboard.exchange.importing import import_files, result_files
+from leaderboard.exchange.ir_files import is_table, read_table, read_trec_run
+from leaderboard.exchange.mteb_files import TaskFacts, read
+from leaderboard.exchange.qrels import read_qrels
+from leaderboard.storage.store import Store
 
 REFERENCE = Path(__file__).parents[2] / "../shared/data/reference"
 FACTS = {

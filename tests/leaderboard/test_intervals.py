@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.intervals import interval, rank_interval, resampled_means
+from leaderboard.statistics.intervals import interval, rank_interval, resampled_means
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():

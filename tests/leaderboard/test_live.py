@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard import live
-from leaderboard.live import Progress
+from leaderboard.storage import live
+from leaderboard.storage.live import Progress
 
 
 @pytest.fixture

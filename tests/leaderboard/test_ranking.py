@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaderboard.ranking import borda, mean_over_tasks, mean_over_types, pareto, zero_shot
+from leaderboard.statistics.aggregation import borda, mean_over_tasks, mean_over_types, pareto, zero_shot
 
 SCORES = pd.DataFrame(
     {"SciFact": [0.9, 0.5, 0.5], "NFCorpus": [0.2, 0.4, 0.3], "STS12": [0.8, 0.9, np.nan]}, index=["a", "b", "c"]

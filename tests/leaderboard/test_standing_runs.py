@@ -6,15 +6,15 @@ import duckdb
 import numpy as np
 import pytest
 
-from leaderboard.comparison import compare
-from leaderboard.database import SCHEMA
 from leaderboard.errors import LeaderboardError
-from leaderboard.grids import grids
-from leaderboard.merging import merge
+from leaderboard.exchange.merging import merge
 from leaderboard.records import Model, PerQuery, Run, Task
-from leaderboard.standings import rank
-from leaderboard.store import Store
-from leaderboard.views import read
+from leaderboard.storage.database import SCHEMA
+from leaderboard.storage.store import Store
+from leaderboard.tables.comparison import compare
+from leaderboard.tables.entrants import read
+from leaderboard.tables.grids import grids
+from leaderboard.tables.standings import rank
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ import pytest
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Model, PerQuery, Run, Task
-from leaderboard.rows import tables
-from leaderboard.standings import front, rank
-from leaderboard.store import Store
-from leaderboard.views import read
+from leaderboard.storage.rows import tables
+from leaderboard.storage.store import Store
+from leaderboard.tables.entrants import read
+from leaderboard.tables.standings import front, rank
 
 STS = Task("STS12", "STS", main_metric="cosine_spearman")
 

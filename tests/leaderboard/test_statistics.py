@@ -4,7 +4,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.statistics import (
+from leaderboard.statistics.significance import (
     TESTS,
     bootstrap_test,
     correct,

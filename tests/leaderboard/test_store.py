@@ -14,10 +14,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from leaderboard import database
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Answer, Failure, Model, PerQuery, Ranking, Task, Texts
-from leaderboard.store import Store
+from leaderboard.storage import database
+from leaderboard.storage.store import Store
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ sys.path.insert(0, sys.argv[2])
 import numpy as np
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Model, PerQuery, Run, Task
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 size = int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 values = np.random.default_rng(0).random(300_000)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.exporting import export
-from leaderboard.ir_files import read_trec_run
-from leaderboard.qrels import read_qrels
+from leaderboard.exchange.exporting import export
+from leaderboard.exchange.ir_files import read_trec_run
+from leaderboard.exchange.qrels import read_qrels
 from leaderboard.records import Model, Ranking, Texts
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 
 @pytest.fixture

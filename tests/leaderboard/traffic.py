@@ -9,7 +9,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from leaderboard.records import Model, PerQuery, Ranking, Run, Task, Texts
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 QUERIES = 20
 _IDS = [f"q{i}" for i in range(QUERIES)]

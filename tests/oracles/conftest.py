@@ -72,7 +72,7 @@ def evaluate(models, tasks, options, data_dir, home, db) -> str:
 
 def read(db, said: str, shape_of: dict, kinds: dict, found: dict, refused: dict) -> None:
     """Fill `found` from the store, `refused` from what was said; a task on other data than MTEB's is NAME@HASH."""
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     kind_of = {kind.task: name for name, kind in kinds.items()}
     store = Store(db)

@@ -51,7 +51,7 @@ def anserini(folder: Path, work: Path, hits: int) -> dict[str, list[str]]:
 
 
 def test_the_same_documents_in_the_same_order(cli, home, folder, tmp_path):
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     theirs = anserini(folder, tmp_path / "anserini", hits=50)
     code, out, err = cli("eval", "--model", "bm25", "--task", folder, "--top-k", 50, "--json")

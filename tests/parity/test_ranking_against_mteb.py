@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from embedlab.cli.leaderboard import main_revisions, parts
-from leaderboard import aggregates as ours
-from leaderboard.ranking import borda, mean_over_tasks, mean_over_types
 from leaderboard.records import Model, Run, Task
-from leaderboard.rows import tables
-from leaderboard.standings import rank
-from leaderboard.store import Store
+from leaderboard.statistics.aggregation import borda, mean_over_tasks, mean_over_types
+from leaderboard.storage.rows import tables
+from leaderboard.storage.store import Store
+from leaderboard.tables import aggregates as ours
+from leaderboard.tables.standings import rank
 
 pl = pytest.importorskip("polars")
 RESULTS = Path(__file__).parents[2] / "../shared/data/reference/mteb-results"

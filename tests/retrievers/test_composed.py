@@ -4,8 +4,8 @@ import pytest
 import retrievers
 from retrievers import RetrieverError, rerank, rrf, ties, weighted
 from retrievers.base import Hits
-from retrievers.hybrid import fuse
-from retrievers.rerank import MaxSim
+from retrievers.pipelines.fusion import fuse
+from retrievers.pipelines.rerank import MaxSim
 
 
 def hits(*lists):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import retrievers
-from retrievers.rerank import rerank
+from retrievers.pipelines.rerank import rerank
 
 DENSE = ("torch", "faiss:flat", "faiss:hnsw32", "faiss:ivf8,nprobe=3", "faiss:binary,rescore=4", "lucene:hnsw")
 SPARSE = ("sparse", "seismic", "lucene:impact")
@@ -47,7 +47,7 @@ def test_copies_of_composed_retrievers(way, ids, texts):
 
 
 def test_searching_threads_leave_no_java_thread(ids, texts):
-    from retrievers._jvm import in_java, java
+    from retrievers.indexes._jvm import in_java, java
 
     index = retrievers.make("lucene").index(ids, texts)
     count = in_java(lambda: java("java.lang.Thread").activeCount())

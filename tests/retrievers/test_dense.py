@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import retrievers
-from retrievers import ranking
-from retrievers.costs import recall
+from retrievers import topk
+from retrievers.index_costs import recall
 
 EXACT = ("torch", "faiss:flat")
 APPROXIMATE = {
@@ -171,7 +171,7 @@ def test_float16_vectors_are_kept_as_they_are(ids, vectors):
     documents, queries = vectors
     index = retrievers.make("torch").index(ids, documents.astype(np.float16))
     assert index.memory_bytes() == 600 * 48 * 2
-    exact = ranking.top(queries @ documents.astype(np.float16).astype(np.float32).T, 10)
+    exact = topk.top(queries @ documents.astype(np.float16).astype(np.float32).T, 10)
     assert (index.search(queries, 10).rows == exact.rows).all()
 
 
@@ -184,7 +184,7 @@ def test_torch_shares_the_callers_memory(ids, vectors):
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 def test_more_results_than_a_gpu_returns(metric, ids, vectors, monkeypatch):
     """A GPU of FAISS with a limit of 20 results, played by the CPU: what lies beyond is merged from chunks of 64."""
-    from retrievers import _faiss, exact
+    from retrievers.indexes import _faiss, exact
 
     class Limited:
         def __init__(self, index):

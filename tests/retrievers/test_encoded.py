@@ -3,7 +3,7 @@ import pytest
 
 import retrievers
 from retrievers import Encoded, Encoder, RetrieverError, registry
-from retrievers.costs import measure, recall
+from retrievers.index_costs import measure, recall
 
 DOCUMENTS = [f"the cell w{n} of w{(n * 7) % 200} gene" for n in range(300)]
 IDS = [f"d{n}" for n in range(300)]

@@ -33,7 +33,7 @@ def encoder(tiny_folder):
 
 
 def test_langchain_retriever(index):
-    from retrievers.langchain import LangChainRetriever
+    from retrievers.integrations.langchain import LangChainRetriever
 
     retriever = LangChainRetriever(index, k=2)
     for found in (retriever.invoke(QUERY), asyncio.run(retriever.ainvoke(QUERY))):
@@ -48,7 +48,7 @@ def test_langchain_pipeline_answers_from_scifact(scifact_index):
     from langchain_core.prompts import ChatPromptTemplate
     from langchain_core.runnables import RunnablePassthrough
 
-    from retrievers.langchain import LangChainRetriever
+    from retrievers.integrations.langchain import LangChainRetriever
 
     index, queries, qrels = scifact_index
     query = next(q for q in queries if next(iter(qrels[q])) == index.search_one(queries[q], 1)[0][0])
@@ -74,7 +74,7 @@ def test_langchain_pipeline_answers_from_scifact(scifact_index):
 def test_langchain_embeddings(encoder):
     from langchain_core.vectorstores import InMemoryVectorStore
 
-    from retrievers.langchain import LangChainEmbeddings
+    from retrievers.integrations.langchain import LangChainEmbeddings
 
     store = InMemoryVectorStore(LangChainEmbeddings(encoder))
     store.add_texts(["the cell w1", "gene w2 w3"])
@@ -86,7 +86,7 @@ def test_langchain_embeddings(encoder):
 def test_llama_index_retriever(index):
     from llama_index.core.evaluation import RetrieverEvaluator
 
-    from retrievers.llama_index import LlamaIndexRetriever
+    from retrievers.integrations.llama_index import LlamaIndexRetriever
 
     retriever = LlamaIndexRetriever(index, k=2)
     for found in (retriever.retrieve(QUERY), asyncio.run(retriever.aretrieve(QUERY))):
@@ -101,7 +101,7 @@ def test_llama_index_pipeline_answers_from_scifact(scifact_index):
     from llama_index.core.query_engine import RetrieverQueryEngine
     from llama_index.core.response_synthesizers import get_response_synthesizer
 
-    from retrievers.llama_index import LlamaIndexRetriever
+    from retrievers.integrations.llama_index import LlamaIndexRetriever
 
     index, queries, _ = scifact_index
     query = next(iter(queries.values()))
@@ -115,7 +115,7 @@ def test_llama_index_pipeline_answers_from_scifact(scifact_index):
 
 
 def test_llama_index_embedding(encoder):
-    from retrievers.llama_index import LlamaIndexEmbedding
+    from retrievers.integrations.llama_index import LlamaIndexEmbedding
 
     model = LlamaIndexEmbedding(encoder)
     wanted = encoder.model.encode_document(["cell", "gene w2"])
@@ -125,7 +125,7 @@ def test_llama_index_embedding(encoder):
 
 
 def test_haystack_component(index):
-    from retrievers.haystack import HaystackRetriever
+    from retrievers.integrations.haystack import HaystackRetriever
 
     component = HaystackRetriever(index, top_k=2)
     for found in (component.run(QUERY), asyncio.run(component.run_async(QUERY))):
@@ -142,7 +142,7 @@ def test_haystack_pipeline_answers_from_scifact(scifact_index):
     from haystack import Pipeline
     from haystack.components.builders import PromptBuilder
 
-    from retrievers.haystack import HaystackRetriever
+    from retrievers.integrations.haystack import HaystackRetriever
 
     index, queries, _ = scifact_index
     query = next(iter(queries.values()))
@@ -156,7 +156,7 @@ def test_haystack_pipeline_answers_from_scifact(scifact_index):
 
 
 def test_langchain_takes_k_and_only_for_one_call_and_refuses_the_rest(index):
-    from retrievers.langchain import LangChainRetriever
+    from retrievers.integrations.langchain import LangChainRetriever
 
     retriever = LangChainRetriever(index, k=3)
     assert [d.id for d in retriever.invoke("blood", k=1)] == [index.search_one("blood", 1)[0][0]]
@@ -176,9 +176,9 @@ def library(tmp_path):
 
 
 def test_titles_and_further_fields_reach_every_framework(library):
-    from retrievers.haystack import HaystackRetriever
-    from retrievers.langchain import LangChainRetriever
-    from retrievers.llama_index import LlamaIndexRetriever
+    from retrievers.integrations.haystack import HaystackRetriever
+    from retrievers.integrations.langchain import LangChainRetriever
+    from retrievers.integrations.llama_index import LlamaIndexRetriever
 
     index = retrievers.load(library)
     (document,) = LangChainRetriever(index).invoke("bile")
@@ -193,14 +193,14 @@ def test_titles_and_further_fields_reach_every_framework(library):
 def test_a_haystack_pipeline_is_written_and_read(library):
     from haystack import Pipeline
 
-    from retrievers.haystack import HaystackRetriever
+    from retrievers.integrations.haystack import HaystackRetriever
 
     pipeline = Pipeline()
     pipeline.add_component("retriever", HaystackRetriever(str(library), top_k=1))
     written = pipeline.dumps()
-    (found,) = Pipeline.loads(written, allowed_modules=["retrievers.haystack"]).run({"retriever": {"query": "bile"}})[
-        "retriever"
-    ]["documents"]
+    (found,) = Pipeline.loads(written, allowed_modules=["retrievers.integrations.haystack"]).run(
+        {"retriever": {"query": "bile"}}
+    )["retriever"]["documents"]
     assert found.id == "liver" and str(library) in written
     in_memory = HaystackRetriever(retrievers.load(library))
     with pytest.raises(retrievers.RetrieverError, match="lies in memory"):
@@ -210,7 +210,7 @@ def test_a_haystack_pipeline_is_written_and_read(library):
 def test_llama_index_reports_to_its_callbacks(index):
     from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 
-    from retrievers.llama_index import LlamaIndexRetriever
+    from retrievers.integrations.llama_index import LlamaIndexRetriever
 
     handler = LlamaDebugHandler(print_trace_on_end=False)
     LlamaIndexRetriever(index, callback_manager=CallbackManager([handler])).retrieve(QUERY)
@@ -225,7 +225,7 @@ def test_no_plugin_switches_telemetry_on(monkeypatch):
 
     program = (
         "import os; before = dict(os.environ)\n"
-        "import retrievers.haystack, retrievers.langchain, retrievers.llama_index\n"
+        "from retrievers.integrations import haystack, langchain, llama_index\n"
         "new = {n: v for n, v in os.environ.items() if before.get(n) != v}\n"
         "print([n for n in new if any(w in n.upper() for w in ('TELEMETRY', 'TRACING', 'ANALYTICS', 'LANGSMITH'))])"
     )

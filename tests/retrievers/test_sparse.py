@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 import retrievers
-from retrievers.costs import recall
+from retrievers.index_costs import recall
 
 
 def test_exact_search_agrees_with_numpy(ids, sparse_vectors):
@@ -57,8 +57,8 @@ def test_filters(spec, ids, sparse_vectors):
 def test_search_in_row_chunks_is_search_at_once(ids, sparse_vectors, monkeypatch):
     documents, queries = sparse_vectors
     once = retrievers.make("sparse").index(ids, documents)
-    monkeypatch.setattr("retrievers.sparse._DOCUMENTS", 64)
-    monkeypatch.setattr("retrievers.sparse._SCORES", 200)
+    monkeypatch.setattr("retrievers.indexes.sparse._DOCUMENTS", 64)
+    monkeypatch.setattr("retrievers.indexes.sparse._SCORES", 200)
     chunks = retrievers.make("sparse").index(ids, documents)
     for got, wanted in zip(chunks.search(queries, 40), once.search(queries, 40), strict=True):
         assert (got == wanted).all()

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 from transformers.models.bert.modeling_bert import BertAttention, BertIntermediate, BertOutput
 
-from embedlab.encoders.matryoshka import View, trained_views
+from embedlab.encoders.modules.matryoshka import View, trained_views
 from embedlab.errors import UserError
 from embedlab.training.losses.language import MaskedHead, bert_head, token_loss
 from embedlab.training.losses.masking import IGNORED, budget, corrupt, number_words, whole_words, word_starts

@@ -6,7 +6,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import cos_sim
 from torch import nn
 
-from embedlab.encoders.decoder import Decoder
+from embedlab.encoders.modules.decoder import Decoder
 from embedlab.errors import unknown
 from embedlab.training.losses.contrastive import nt_xent
 from embedlab.training.losses.language import output_weight

@@ -7,7 +7,7 @@ from torch import nn
 from transformers import BertForMaskedLM, BertModel
 from transformers.utils import logging
 
-from embedlab.encoders.decoder import Decoder
+from embedlab.encoders.modules.decoder import Decoder
 from embedlab.errors import UserError
 from embedlab.training.losses.masking import IGNORED, mask_id, mask_tokens
 

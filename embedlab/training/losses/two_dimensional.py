@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
-from embedlab.encoders.layers import layer_outputs, number_of_layers
+from embedlab.encoders.modules.layers import layer_outputs, number_of_layers
 from embedlab.training.losses.contrastive import info_nce
 
 

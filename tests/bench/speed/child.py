@@ -17,9 +17,9 @@ MODEL = "all-minilm-l6-v2"
 
 def encode_with_embedlab(system: str):
     from embedlab import models
-    from embedlab.evaluation.encode import Encoder
-    from embedlab.evaluation.options import EncodingOptions
-    from embedlab.evaluation.progress import Reporter
+    from embedlab.encoding.encoder import Encoder
+    from embedlab.encoding.options import EncodingOptions
+    from embedlab.progress import Reporter
 
     dtype = "float32" if "float32" in system else "bfloat16"
     loaded = models.load(MODEL, device="cpu", dtype=dtype)

@@ -15,7 +15,7 @@ from embedlab import hub, tasks
 hub.settle()
 import mteb
 from sentence_transformers import SentenceTransformer
-from embedlab.model_files import weights
+from embedlab.models.model_files import weights
 from embedlab.models import find
 model = SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu")
 (task,) = tasks.resolve([sys.argv[1]])
@@ -28,14 +28,14 @@ print(json.dumps(result[0].scores["test"][0]["ndcg_at_10"]))
 FIRST = {
     "embedlab": """
 from embedlab import models
-from embedlab.evaluation.encode import Encoder
+from embedlab.encoding.encoder import Encoder
 Encoder(models.load("all-minilm-l6-v2", device="cpu")).encode(["a text"], role="document")
 """,
     "sentence-transformers": """
 from embedlab import hub
 hub.settle()
 from sentence_transformers import SentenceTransformer
-from embedlab.model_files import weights
+from embedlab.models.model_files import weights
 from embedlab.models import find
 SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu").encode(["a text"])
 """,

@@ -39,8 +39,8 @@ def _of(dtype: str, length: int, batches: int) -> dict[str, str]:
     from torch.profiler import ProfilerActivity, profile
 
     from embedlab import models
-    from embedlab.evaluation import kernels
-    from embedlab.evaluation.forward import vectors_of
+    from embedlab.encoding import kernels
+    from embedlab.encoding.forward import vectors_of
 
     encoder = kernels.replica(models.load("all-minilm-l6-v2", device="cpu", dtype=dtype).encoder, "cpu")
     kernels.pack(encoder)

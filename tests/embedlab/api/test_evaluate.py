@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import embedlab
-from embedlab.evaluation.options import EncodingOptions
+from embedlab.encoding.options import EncodingOptions
 from embedlab.evaluation.run import Request
 from tests.oracles import task_types
 

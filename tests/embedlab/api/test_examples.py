@@ -12,7 +12,7 @@ import embedlab
 
 ROOT = Path(__file__).parents[3]
 # In this order: what the first records in the store, later ones read.
-MODULES = ("embedlab", "embedlab.api.results", "embedlab.api.index", "embedlab.api.loading", "embedlab.api.evaluation")
+MODULES = ("embedlab", "embedlab.api.results", "embedlab.api.index", "embedlab.api.load", "embedlab.api.evaluate")
 BLOCKS = [
     pytest.param(block, id=f"{path.name}-{number}")
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -84,7 +84,7 @@ def test_a_fusion_is_evaluated(cli, home, folder, tiny_folder):
     wanted = retrievers.weighted(bm25, dense, weights=[0.3, 0.7]).index(ids, texts)
     hits = wanted.search([query["text"] for query in lines(folder / "queries.jsonl")], 60)
 
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     store = Store(home / "results.duckdb")
     ranking = store.ranking(fused["run_id"])
@@ -124,7 +124,7 @@ def test_a_chain_reranks_and_says_what_it_cost(cli, home, folder, ranker, tiny_f
     assert 0 < run["costs"]["rerank_seconds"] <= run["costs"]["search_seconds"]
     assert run["costs"]["pairs_per_second"] > 0
 
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     ranking = Store(home / "results.duckdb").ranking(run["run_id"])
     assert ((ranking.rows >= 0).sum(axis=1) == 7).all()
@@ -169,7 +169,7 @@ def test_a_reranker_of_ones_own_sees_the_whole_list(cli, home, folder, ranker, t
     (run,) = json.loads(out)["runs"]
     assert run["model"] == "bm25 >> rerank(Listwise, depth=6)"
 
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     ranking = Store(home / "results.duckdb").ranking(run["run_id"])
     assert ranking.scores[0, :6].tolist() == [5, 4, 3, 2, 1, 0], "the last of the list came first"

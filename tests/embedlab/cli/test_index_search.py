@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import retrievers
-from embedlab import indexes
+from embedlab import corpus_index
 from embedlab.cli import run
 from embedlab.errors import UserError
 from retrievers import RetrieverError, folder
@@ -188,4 +188,4 @@ def test_an_index_never_runs_code_that_the_user_did_not_name(corpus, tmp_path, e
         code, _, err = embedlab(*command, "--model", name, *options)
         assert code == 0 and (tmp_path / "ran").exists(), err
     with pytest.raises(UserError, match="asks to run a file of code"):  # what the dashboard calls
-        retrievers.load(path, indexes.recorded_encoder)
+        retrievers.load(path, corpus_index.recorded_encoder)

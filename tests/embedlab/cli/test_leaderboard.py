@@ -5,8 +5,8 @@ import pytest
 
 from embedlab import cli
 from leaderboard.records import Model, PerQuery, Run, Task
-from leaderboard.rows import tables
-from leaderboard.store import Store
+from leaderboard.storage.rows import tables
+from leaderboard.storage.store import Store
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leaderboard.records import Model, PerQuery, Run, Task
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 MODULE = """
 from sentence_transformers import SentenceTransformer

@@ -10,7 +10,7 @@ import pytrec_eval
 
 from embedlab.cli import run
 from leaderboard.records import Model, Ranking, Run, Task
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 
 @pytest.fixture

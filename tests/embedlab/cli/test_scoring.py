@@ -100,9 +100,9 @@ def test_a_candidate_named_twice_counts_once(cli, home, folder, tiny_folder, cro
 
 def test_a_cross_encoder_cuts_after_it_ranked(home, folder, crosses):
     from embedlab import models, tasks
-    from embedlab.evaluation.cross import score_candidates
-    from embedlab.evaluation.progress import Reporter
+    from embedlab.evaluation.protocols.reranking import score_candidates
     from embedlab.evaluation.retrieval_data import retrieval_data
+    from embedlab.progress import Reporter
 
     (task,) = tasks.resolve([str(folder(candidates=lambda judged: ["d80", "d81", "d82", "d83", *judged]))])
     data = retrieval_data(tasks.load(task), "test", "default")
@@ -150,7 +150,7 @@ def test_judgements_of_documents_that_are_not_there_count_as_not_found(cli, home
     from sentence_transformers import SentenceTransformer
 
     from embedlab import tasks
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     task = folder()
     (whole,), told = runs(cli, "--model", tiny_folder, "--task", task)

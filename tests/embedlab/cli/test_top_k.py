@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 from tests.embedlab.cli.test_eval import folder  # noqa: F401 (a fixture)
 
 

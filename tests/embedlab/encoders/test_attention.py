@@ -6,9 +6,9 @@ import torch
 from naive import decoder_states
 from transformers import AutoConfig, AutoModel
 
-from embedlab.encoders import attention
-from embedlab.encoders.decoder import Decoder
-from embedlab.encoders.template import Template
+from embedlab.encoders.modules import attention
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.template import Template
 from embedlab.errors import UserError
 
 

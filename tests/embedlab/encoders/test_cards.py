@@ -5,8 +5,8 @@ from importlib import import_module
 
 import pytest
 
-from embedlab.cards import cards, expand
-from embedlab.encoders import METHODS
+from embedlab.encoders.methods import METHODS
+from embedlab.models.cards import cards, expand
 
 OWN = {"plain", "starbucks", "echo", "echo-splade", "lion", "lens"}
 

@@ -8,7 +8,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer
 
 from embedlab.encoders import echo
-from embedlab.encoders.layers import layer_outputs, truncate
+from embedlab.encoders.modules.layers import layer_outputs, truncate
 from embedlab.errors import UserError
 
 PROMPT = "Given a question, retrieve passages that answer the question"

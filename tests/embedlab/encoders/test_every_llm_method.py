@@ -5,8 +5,9 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from embedlab.encoders import METHODS, attention
-from embedlab.encoders.decoder import Decoder
+from embedlab.encoders.methods import METHODS
+from embedlab.encoders.modules import attention
+from embedlab.encoders.modules.decoder import Decoder
 from embedlab.errors import UserError
 
 TEXTS = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedlab import models
-from embedlab.encoders.splade import to_csr
+from embedlab.encoders.modules.splade import to_csr
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("EMBEDLAB_GOLDEN") != "1", reason="needs the published weights; set EMBEDLAB_GOLDEN=1"

@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-from embedlab.encoders.layers import layer_outputs, number_of_layers, slice_and_normalise, truncate
+from embedlab.encoders.modules.layers import layer_outputs, number_of_layers, slice_and_normalise, truncate
 from embedlab.errors import UserError
 
 TEXTS = ["the cat sat on the mat", "a", "dogs run in the park and cats do not", ""]

@@ -8,8 +8,8 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from embedlab.encoders import plain, starbucks
-from embedlab.encoders.layers import truncate
-from embedlab.encoders.matryoshka import check_views, encode_views, trained_views
+from embedlab.encoders.modules.layers import truncate
+from embedlab.encoders.modules.matryoshka import check_views, encode_views, trained_views
 from embedlab.errors import UserError
 
 PAIRS = [(1, 16), (2, 32), (3, 64)]

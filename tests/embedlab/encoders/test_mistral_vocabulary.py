@@ -6,8 +6,8 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
+from embedlab.encoders.modules.template import Template
 from embedlab.encoders.nv_embed import TEMPLATE
-from embedlab.encoders.template import Template
 
 sentencepiece = pytest.importorskip("sentencepiece")
 package = pytest.importorskip("mistral_common", reason="the vocabulary comes with: pip install mistral-common")

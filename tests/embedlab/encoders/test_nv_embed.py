@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import MistralConfig, MistralModel
 
-from embedlab.encoders import nv_embed, recognise
+from embedlab.encoders import nv_embed
+from embedlab.encoders.methods import recognise
 from embedlab.errors import UserError
 
 

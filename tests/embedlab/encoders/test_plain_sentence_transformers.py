@@ -56,7 +56,7 @@ def test_starbucks_and_the_other_bert_models_are_stock():
 
 
 def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_path):
-    from embedlab.encoders.matryoshka import trained_views
+    from embedlab.encoders.modules.matryoshka import trained_views
 
     found = run(
         f"{HIDDEN}{LOAD}\nfor folder in {list(map(str, CHECKPOINTS))!r}:\n"

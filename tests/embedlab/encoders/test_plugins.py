@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from checkpoints import write_backbone
 
-from embedlab.encoders import from_file, method
+from embedlab.encoders.methods import from_file, method
 from embedlab.errors import UserError
 
 MODULE = """

@@ -13,8 +13,9 @@ from scipy.sparse import csr_matrix
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForMaskedLM
 
-from embedlab.encoders import echo_splade, lens, lion, recognise, stock
-from embedlab.encoders.splade import LexicalHead, to_csr
+from embedlab.encoders import echo_splade, lens, lion, stock
+from embedlab.encoders.methods import recognise
+from embedlab.encoders.modules.splade import LexicalHead, to_csr
 from embedlab.errors import UserError
 
 PROMPT = "<instruct>Given a question, retrieve passages\n<query>"
@@ -71,7 +72,7 @@ def test_the_head_in_steps_equals_the_head_at_once(monkeypatch):
     head = LexicalHead(8, 11)
     features = {"token_embeddings": torch.randn(3, 7, 8), "pooling_mask": torch.ones(3, 7)}
     at_once = head(dict(features))["sentence_embedding"]
-    monkeypatch.setattr("embedlab.encoders.splade._LOGITS", 2 * 3 * 11)
+    monkeypatch.setattr("embedlab.encoders.modules.splade._LOGITS", 2 * 3 * 11)
     assert torch.equal(at_once, head(dict(features))["sentence_embedding"])
     at_once.sum().backward()
     assert head.linear.weight.grad.abs().sum() > 0

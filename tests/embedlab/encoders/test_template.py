@@ -3,7 +3,7 @@
 import checkpoints
 import pytest
 
-from embedlab.encoders.template import Template, cut_at_words, default_marks
+from embedlab.encoders.modules.template import Template, cut_at_words, default_marks
 from embedlab.errors import UserError
 
 PROMPT = "Instruct: Given a question, retrieve passages that answer the question\nQuery: "

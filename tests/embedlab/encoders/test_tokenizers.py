@@ -6,8 +6,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import AutoTokenizer, GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
-from embedlab.encoders.tokenizers import as_published, positions
-from embedlab.encoders.weights import read_tokenizer
+from embedlab.encoders.modules.tokenizers import as_published, positions
+from embedlab.encoders.modules.weights import read_tokenizer
 
 TEXTS = [" x y", "x", "  x", "x </s> y", "\n x", "x  y "]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer, SparseEncoder
 
-from embedlab import composed
 from embedlab.evaluation.run import Request, evaluate
-from tests.embedlab.evaluation.model_shapes import Pooling, dense, splade, transformer
+from embedlab.models import composition
+from tests.embedlab.encoding.model_shapes import Pooling, dense, splade, transformer
 
 SIMILARITIES = ["cosine", "dot", "euclidean", "manhattan"]
 RNG = np.random.default_rng(3)
@@ -98,7 +98,7 @@ def test_a_metric_that_would_have_no_effect_is_refused(model, task, home, cli):
 def test_compositions_rank_by_it(similarity, model, task, home):
     """The fusion of one model with itself, and the model: the same documents in the same order."""
     names = [str(model(similarity)), f"rrf({model(similarity)}, {model(similarity)}@torch)"]
-    assert composed.find(names[1])
+    assert composition.find(names[1])
     alone, fused = evaluated(names, task, home, top_k=20)
     rows = fused.ranking.rows[:, :20]
     assert (rows == alone.ranking.rows[:, :20]).mean() > 0.99

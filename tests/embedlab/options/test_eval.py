@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from embedlab.evaluation import passes
-from leaderboard.store import Store
+from embedlab.encoding import schedule
+from leaderboard.storage.store import Store
 
 
 @pytest.fixture
@@ -26,13 +26,13 @@ def store(home):
 @pytest.fixture
 def batches(monkeypatch):
     """Which copy of the model each batch went through, and its rows and tokens."""
-    seen, plain = [], passes.vectors_of
+    seen, plain = [], schedule.vectors_of
 
     def watched(encoder, features, *arguments, **named):
         seen.append((id(encoder), *features["input_ids"].shape))
         return plain(encoder, features, *arguments, **named)
 
-    monkeypatch.setattr(passes, "vectors_of", watched)
+    monkeypatch.setattr(schedule, "vectors_of", watched)
     return seen
 
 
@@ -90,7 +90,7 @@ def test_layers_dims_precision(evaluated, store):
 def test_views_and_force(cli, home, corner, tiny_folder, tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    from embedlab.encoders.matryoshka import declare_views
+    from embedlab.encoders.modules.matryoshka import declare_views
 
     model = SentenceTransformer(str(tiny_folder), device="cpu")
     declare_views(model, [(1, 8), (3, 32)])

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from embedlab import cards
+from embedlab.models import cards
 from embedlab.resources import DATA
 
 DOCUMENTS = {"a": "the cell w5", "b": "gene w2 w3 of the cell", "c": "a gene"}

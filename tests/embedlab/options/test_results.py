@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from leaderboard.records import Model, PerQuery, Ranking, Run, Task
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 QUERIES = [f"q{n}" for n in range(40)]
 
@@ -222,7 +222,7 @@ def test_import_of_a_trec_run(ok, refused, home, tmp_path):
 
 @pytest.mark.effect("import --processes", "import --json")
 def test_import_by_several_processes(ok, home, tmp_path, monkeypatch):
-    from leaderboard import importing
+    from leaderboard.exchange import importing
 
     made, plain = [], importing.ProcessPoolExecutor
     monkeypatch.setattr(importing, "ProcessPoolExecutor", lambda n, *a, **k: made.append(n) or plain(n, *a, **k))

@@ -29,10 +29,10 @@ def capitals(tmp_path_factory):
 def index(capitals, tmp_path_factory):
     """The folder of a saved BM25 index of the collection."""
     pytest.importorskip("pyserini", reason="needs the extra lucene")
-    from embedlab import indexes
+    from embedlab import corpus_index
 
     path = tmp_path_factory.mktemp("indexes") / "lucene"
-    indexes.build("bm25", *indexes.read_corpus(capitals)).save(path)
+    corpus_index.build("bm25", *corpus_index.read_corpus(capitals)).save(path)
     return path
 
 
@@ -41,7 +41,7 @@ def language_model(tmp_path_factory):
     """The folder of a random Llama of two layers and 192 positions."""
     import torch
 
-    from embedlab.training.base import train_tokenizer, write_random
+    from embedlab.training.new_base import train_tokenizer, write_random
 
     texts = [f"{city} is the capital of {land}. Question: Answer:" for land, city in CAPITALS.items()]
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ import json
 import pytest
 from capitals_server import CAPITALS, write
 
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 from capitals_server import CAPITALS, write
 
-from leaderboard.store import Store
+from leaderboard.storage.store import Store
 
 
 def rag(index, capitals, *options):

@@ -5,10 +5,10 @@ import shutil
 import pytest
 from mteb.types import PromptType
 
-from embedlab.cards import Card
 from embedlab.errors import UserError
-from embedlab.evaluation.prompts import prompt_for
 from embedlab.evaluation.retrieval_data import retrieval_data
+from embedlab.models.cards import Card
+from embedlab.models.prompts import prompt_for
 from embedlab.tasks import load, recorded_name, resolve
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers.utils import logging
 
-from embedlab.training.base import train_tokenizer, write_random
+from embedlab.training.new_base import train_tokenizer, write_random
 
 sys.path.insert(0, str(Path(__file__).parent))  # small_pairs.py, for the tests beside it
 

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM
 
 from embedlab.errors import UserError
-from embedlab.training.base import write_random
+from embedlab.training.new_base import write_random
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 

@@ -3,7 +3,7 @@
 import torch
 from datasets import Dataset
 
-from embedlab.training.batches import SimilarLengths
+from embedlab.training.samplers import SimilarLengths
 
 ROWS = Dataset.from_dict(
     {"query": ["q" * (i % 7 + 1) for i in range(100)], "positive": ["p" * (i * 37 % 101 + 1) for i in range(100)]}

@@ -11,9 +11,9 @@ from embedlab.training import objectives, untrained
 from embedlab.training.losses import autoencoding, language, masking
 from embedlab.training.losses.autoencoding import DupMAE
 from embedlab.training.losses.contrastive import info_nce
-from embedlab.training.losses.gem import GEM
+from embedlab.training.losses.gem_losses import GEM
 from embedlab.training.losses.grl import GRL
-from embedlab.training.losses.starbucks import Starbucks
+from embedlab.training.losses.starbucks_losses import Starbucks
 from embedlab.training.losses.two_dimensional import TwoDimensional
 
 PAIRS = [(1, 8), (2, 16), (4, 32)]
@@ -72,7 +72,7 @@ def test_starbucks_sums_ranking_and_divergence_over_its_sizes(starbucks):
     features = columns(starbucks, QUERIES[:4], TEXTS[:4])
     loss = Starbucks(starbucks, scale=2.0)
     found = loss(features)
-    from embedlab.encoders.matryoshka import encode_views
+    from embedlab.encoders.modules.matryoshka import encode_views
 
     query, document = (
         {pair: torch.tensor(view) for pair, view in encode_views(starbucks, texts[:4], PAIRS).items()}
@@ -103,7 +103,7 @@ def test_2dmse_by_its_formula(encoder):
     found = loss(columns(model, QUERIES[:4], TEXTS[:4]))
     torch.manual_seed(3)
     m = int(torch.randint(1, 4, ()))
-    from embedlab.encoders.matryoshka import encode_views
+    from embedlab.encoders.modules.matryoshka import encode_views
 
     query, document = (encode_views(model, texts[:4], [(m, 32), (4, 32)]) for texts in (QUERIES, TEXTS))
     query, document = ({view: torch.tensor(v) for view, v in views.items()} for views in (query, document))

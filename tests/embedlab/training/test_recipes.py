@@ -9,11 +9,11 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 from small_pairs import QUERIES, TEXTS
 
 import embedlab.models
-from embedlab.encoders.matryoshka import encode_views
+from embedlab.encoders.modules.matryoshka import encode_views
 from embedlab.resources import DATA
 from embedlab.training import untrained
 from embedlab.training.recipe import read
-from embedlab.training.run import train
+from embedlab.training.training_run import train
 
 RECIPES = sorted(path.stem for path in (DATA / "recipes").glob("*.toml") if path.stem != "packages")
 ON_ENCODERS = ("encoder", "starbucks")

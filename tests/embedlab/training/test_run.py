@@ -11,9 +11,9 @@ from small_pairs import TEXTS
 
 from embedlab.errors import UserError
 from embedlab.resources import DATA
-from embedlab.training import data, run, untrained
+from embedlab.training import training_data, training_run, untrained
 from embedlab.training.recipe import read
-from embedlab.training.run import save_untrained, train
+from embedlab.training.training_run import save_untrained, train
 
 TWO_STAGES = """
 method = "gem"
@@ -143,14 +143,14 @@ def test_what_a_loss_learned_is_kept_for_its_next_stage(
         text.replace("precision", "settings = { ntp_steps = 0 }\nprecision", 1) if method == "gem" else text
     )
     seen = []
-    real = run.trainer_for
+    real = training_run.trainer_for
 
     def watched(model, stage, rows, loss, folder, **settings):
         at = [value.detach().clone() for name, value in loss.named_parameters() if name == parameter]
         seen.extend([*at, *(value for name, value in loss.named_parameters() if name == parameter)])
         return real(model, stage, rows, loss, folder, **settings)
 
-    monkeypatch.setattr(run, "trainer_for", watched)
+    monkeypatch.setattr(training_run, "trainer_for", watched)
     if killed:
         with pytest.raises(KeyboardInterrupt):
             train(read(path), tmp_path / "out", device="cpu", progress=killed_after((2, 0)))
@@ -165,7 +165,7 @@ def test_a_stages_dropout_leaves_the_adapters_their_own(tmp_path, decoder, pairs
     text = TWO_STAGES.format(base=decoder, pairs=pairs_file)
     path.write_text(text.replace("dropout = 0.2", "dropout = 0.3").replace("dropout = 0.1", "dropout = 0.05"))
     seen = []
-    real = run.trainer_for
+    real = training_run.trainer_for
 
     def watched(model, *rest, **settings):
         seen.append(
@@ -176,7 +176,7 @@ def test_a_stages_dropout_leaves_the_adapters_their_own(tmp_path, decoder, pairs
         )
         return real(model, *rest, **settings)
 
-    monkeypatch.setattr(run, "trainer_for", watched)
+    monkeypatch.setattr(training_run, "trainer_for", watched)
     train(read(path), tmp_path / "out", device="cpu")
     assert seen[1] == ({0.05}, {0.3})
 
@@ -187,7 +187,7 @@ def test_the_record_and_the_result(recipe_file, tmp_path, pairs_file):
     record = train(recipe, out, device="cpu")
     assert record == json.loads((out / "training.json").read_text())
     assert record["recipe"]["seed"] == 7 and record["environment"]["packages"]["torch"]
-    rows, origin = data.load({"path": str(pairs_file)}, seed=7)
+    rows, origin = training_data.load({"path": str(pairs_file)}, seed=7)
     assert record["data"]["stage 1"] == origin and origin["rows"] == len(rows) == len(TEXTS)
     lines = (out / "loss.csv").read_text().splitlines()
     assert lines[0] == "stage,step,loss,learning_rate" and {line[0] for line in lines[1:]} == {"1", "2"}
@@ -202,8 +202,8 @@ def test_the_record_and_the_result(recipe_file, tmp_path, pairs_file):
 
 def test_the_record_names_the_revision_that_the_run_began_with(recipe_file, tmp_path, monkeypatch):
     revisions = iter(["at the start", "after a pull"])
-    real = run.environment
-    monkeypatch.setattr(run, "environment", lambda: real() | {"git_revision": next(revisions)})
+    real = training_run.environment
+    monkeypatch.setattr(training_run, "environment", lambda: real() | {"git_revision": next(revisions)})
 
     @contextmanager
     def progress(name, total):
@@ -299,8 +299,8 @@ def test_mined_negatives_are_never_close_to_the_positive(pairs_file, decoder, mo
     import embedlab.models
 
     monkeypatch.setattr(embedlab.models, "load", lambda name: SimpleNamespace(encoder=model))
-    rows, _ = data.load({"path": str(pairs_file)}, seed=1)
-    mined = data.mine(rows, "any", number=2, ratio=0.999)
+    rows, _ = training_data.load({"path": str(pairs_file)}, seed=1)
+    mined = training_data.mine(rows, "any", number=2, ratio=0.999)
     assert mined.column_names == ["query", "positive", "negative_1", "negative_2"]
     for row in mined:
         query, positive, *negatives = model.encode(list(row.values()), convert_to_tensor=True)
@@ -308,4 +308,4 @@ def test_mined_negatives_are_never_close_to_the_positive(pairs_file, decoder, mo
         assert all(torch.cosine_similarity(query, negative, dim=0) <= limit for negative in negatives)
         assert row["positive"] not in (row["negative_1"], row["negative_2"])
     with pytest.raises(UserError, match="No row has"):
-        data.mine(rows, "any", number=2, ratio=0.01)
+        training_data.mine(rows, "any", number=2, ratio=0.01)

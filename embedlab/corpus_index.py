@@ -1,0 +1,180 @@
+"""Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+import retrievers
+from embedlab import models
+from embedlab.errors import UserError
+from embedlab.models import composition, expressions
+from embedlab.models.prompts import prompts_for_search
+from embedlab.tasks import beir
+from retrievers.pipelines.encoded import index_for
+from retrievers.pipelines.rerank import Rerank
+from retrievers.texts import Document
+
+INSTRUCTION = "Given a query, retrieve documents that answer it"
+_LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
+_STEP = 256  # documents between two moves of the progress bar
+
+
+@dataclass(frozen=True)
+class _Watched(retrievers.Encoder):
+    """An encoder that says after each few documents how far it is."""
+
+    advance: Callable[[int], None] = lambda count: None
+
+    def encode_documents(self, documents: Sequence[Document]):
+        parts = []
+        for start in range(0, len(documents), _STEP):
+            part = documents[start : start + _STEP]
+            parts.append(super().encode_documents(part))
+            self.advance(len(part))
+        return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+
+
+def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
+    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl; further fields are kept.
+
+    They come by descending id, as an evaluation holds them: no answer depends on the order of the file's lines.
+
+    Raises:
+        UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes twice (file:line).
+    """
+    file = beir.corpus_file(path) if path.is_dir() else path
+    if not file or not file.is_file():
+        raise UserError(f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself.")
+    documents: dict[str, Document] = {}
+    for place, row in beir.json_lines(file):
+        id, title, text = beir.id_of(row, "_id", place), row.get("title") or "", row.get("text")
+        if not isinstance(text, str) or not isinstance(title, str):
+            raise UserError(f"{place} has no text.", _LINE)
+        if id in documents:
+            raise UserError(f"{place} gives the id {id!r} a second time.", "Ids are unique within a file.")
+        further = {name: value for name, value in row.items() if name not in ("_id", "title", "text") and value}
+        documents[id] = {"title": title, "text": text, **further}
+    if not documents:
+        raise UserError(f"{file} holds no documents.", _LINE)
+    ids = sorted(documents, reverse=True)
+    return ids, [documents[id] for id in ids]
+
+
+def build(
+    model: str,
+    ids: list[str],
+    documents: list[Document],
+    spec: str = "",
+    *,
+    instruction: str = "",
+    advance: Callable[[float], None] = lambda count: None,
+    **how,
+) -> retrievers.Retriever:
+    """A text retriever over the documents: the model's vectors in the index `spec`, BM25, or a composition of such.
+
+    Args:
+        model: a model's name, or an expression (`embedlab.models.expressions`).
+        spec: a factory string of `retrievers`; by default "torch" for dense models, "sparse" for sparse ones, and
+            "lucene" for bm25. In a composition it serves the leaves that it fits.
+        instruction: what fills the query template of models that have one; `INSTRUCTION` by default.
+        advance: called with the number of documents done since the last call.
+        how: goes to `models.load`: device, dtype, trust_remote_code.
+
+    Raises:
+        UserError: a model is unknown, or there is an instruction and no model has a place for it.
+    """
+    tree = expressions.parse(model) if expressions.is_composed(model) else expressions.Leaf(model, spec)
+    parts, leaves = composition.load_parts(tree, **how), len(tree.leaves())
+    if instruction and not any(map(_takes_instruction, parts.values())):
+        raise UserError(f"{model} has no template that an instruction would fill.", "Leave --instruction out.")
+
+    def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
+        part = parts[leaf.name]
+        index = composition.index_of(leaf, part.card.kind, spec or "torch")
+        if part.card.kind == "lexical":
+            return retrievers.make(index, **part.card.settings)
+        found = _encoder(part, leaf.name, instruction or INSTRUCTION)
+        watched = _Watched(**vars(found), advance=lambda count: advance(count / leaves))
+        return retrievers.Encoded(watched, index_for(index, part.card.similarity))
+
+    def stage(name: str, depth: int) -> Rerank:
+        return retrievers.rerank(parts[name].encoder, depth, id=parts[name].identity, name=name)
+
+    return tree.built(leaf, stage).index(ids, documents)
+
+
+def encoder(name: str, *, instruction: str = INSTRUCTION, **how) -> retrievers.Encoder:
+    """The model as an encoder of queries and documents, with the prompts that it is measured with.
+
+    A reranker as what scores. `how` goes to `models.load`.
+
+    Raises:
+        UserError: the model is unknown.
+    """
+    return _encoder(models.load(name, **how), name, instruction)
+
+
+def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retrievers.Encoder:
+    return retrievers.Encoder(loaded.encoder, loaded.identity, name, **prompts(loaded, instruction))
+
+
+def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict]:
+    """By role, the arguments of `encode_query` and `encode_document` with which a model is measured in search."""
+    if loaded.card.kind not in ("dense", "sparse"):
+        return {}
+    return prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
+
+
+def _takes_instruction(loaded: models.LoadedModel) -> bool:
+    """Whether what the model reads depends on the instruction."""
+    return prompts(loaded, "one") != prompts(loaded, "another")
+
+
+def depth(asked: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:
+    """How many documents to retrieve: as many as asked for, else `default` or all where there are fewer.
+
+    Raises:
+        UserError: the index holds fewer than asked for; names the `option`.
+    """
+    count = len(retriever.ids)
+    if asked and asked > count:
+        raise UserError(
+            f"{option} is {asked}, and the index holds {count} documents.", f"Type {option} {count} or less."
+        )
+    return asked or min(default, count)
+
+
+def load(path: Path, *, named: Collection[str] = (), **how) -> retrievers.Retriever:
+    """The retriever saved at `path`, with the models it needs.
+
+    Args:
+        named: the models that the user named, as in `recorded_encoder`.
+        how: goes to `models.load`: device, dtype, trust_remote_code.
+
+    Raises:
+        UserError: the index asks for a file of code that was not named.
+        RetrieverError: there is no whole index at `path`.
+    """
+    return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
+
+
+def recorded_encoder(name: str, *, named: Collection[str] = (), **how) -> retrievers.Encoder:
+    """The encoder that an index names.
+
+    Args:
+        named: the models that the user named. A model that is a file of code runs only if it is one of them: an index
+            may come from anywhere, and what is written in it must not decide what runs here.
+
+    Raises:
+        UserError: it is a file of code that was not named.
+    """
+    if models.is_code(name) and name not in named:
+        raise UserError(
+            f"The index asks to run a file of code, {name!r}.",
+            f'If you know that file and trust it, name it yourself: embedlab search INDEX "query" --model {name}',
+        )
+    return encoder(name, **how)

@@ -1,0 +1,1 @@
+"""What the methods share: templates, backbones, attention, pooling, layers and dimensions as views."""

@@ -1,0 +1,293 @@
+"""The encode loop: texts to vectors, each text once, straight into the vector store.
+
+Texts go longest first, so that an out-of-memory error shows at the start; a shard is encoded as a whole and written
+before it counts, so that a killed run goes on at the next shard, with the same batches and the same vectors.
+While the model works, one thread tokenises what comes next.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from functools import cached_property, partial
+
+import numpy as np
+
+from embedlab.encoding.cost import Cost, LayerCost
+from embedlab.encoding.options import EncodingOptions
+from embedlab.encoding.vectors.keys import text_keys
+from embedlab.encoding.vectors.vector_store import Space, Vectors
+from embedlab.errors import UserError
+from embedlab.hardware import devices
+from embedlab.models import LoadedModel
+from embedlab.progress import Reporter
+
+
+class Encoder:
+    """A loaded model with the vector store behind it.
+
+    Args:
+        model: a dense or sparse model.
+        options: how its vectors are made and kept; a batch's tokens are halved when memory runs out.
+        reporter: where progress is shown.
+
+    Raises:
+        UserError: the model's device takes no so many workers.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        options: EncodingOptions = EncodingOptions(),
+        *,
+        reporter: Reporter | None = None,
+    ):
+        self.model, self.options = model, options
+        if options.workers:
+            devices(model.device, options.workers, compiled=options.compiled)  # too many are refused before any work
+        # On the CPU the activations of a batch should stay in the cache of the cores that work on it.
+        self.batch_tokens = options.batch_tokens or (65_536 if model.device.startswith("cuda") else 2_048)
+        self.reporter = reporter or Reporter()
+        self._workers: tuple | None = None  # depth, and the copies of the model; made when there is something to encode
+        self._lock, self._tokenising = threading.Lock(), threading.Lock()
+
+    @property
+    def depth(self) -> int:
+        if layers := self.model.fact("layers"):
+            return layers
+        from embedlab.encoders.modules.layers import number_of_layers
+
+        return number_of_layers(self.model.encoder)  # says why it has none
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens that the model reads of a text."""
+        return self.model.fact("max_length")
+
+    @property
+    def kernels(self) -> str:
+        """How linear layers run: "packed", "compiled" or "plain"."""
+        if self.options.compiled:
+            return "compiled"
+        return self.model.remembered.get("kernels", self._plain_or_packed)
+
+    def _plain_or_packed(self) -> str:
+        from embedlab.encoding.kernels import can_pack
+
+        return "packed" if can_pack(self.model.encoder) else "plain"
+
+    def ingredients(self, role: str, prompt: str, layer: int | None) -> dict:
+        """Everything that shapes the vectors of texts in this role: the address of their space."""
+        return {
+            "model": self.model.identity,
+            "method": self.model.card.method,
+            "settings": self.model.settings,
+            "role": role,
+            "prompt": prompt,
+            "max_length": self.max_length,
+            "layer": layer,
+            "modules": self.model.fact("modules"),
+            "cuts": self.model.fact("cuts"),
+            "dtype": self.model.dtype,
+            "device": self.model.device.split(":")[0],
+            "attention_kernel": self.model.fact("attention_kernel"),
+            "kernels": self.kernels,
+            "store_dtype": self.options.store_dtype,
+        }
+
+    def encode(
+        self, texts: Sequence[str], *, role: str, prompt: str = "", layers: Sequence[int | None] = (None,)
+    ) -> tuple[dict[int | None, Vectors], Cost]:
+        """Vectors of all texts after each of the layers (None is the model's own output); only missing ones are made.
+
+        Layers above the highest one that is needed do not run.
+
+        Args:
+            texts: the texts, without prompt.
+            role: "query", "document" or "text": part of the address.
+            prompt: what precedes every text.
+            layers: layer numbers from 1; the last layer is the same as None.
+
+        Returns:
+            layer -> `Vectors` in the order of `texts`, and what it cost: all layers, and each alone (`Cost.of`).
+
+        Raises:
+            UserError: memory does not suffice for a single text, the disk is full, or a vector holds NaN or infinity.
+        """
+        keys = text_keys(prompt, texts)
+        asked = {layer: self._own(layer) for layer in layers}
+        spaces = {layer: Space(self.ingredients(role, prompt, layer)) for layer in dict.fromkeys(asked.values())}
+        missing = {layer: ~space.has(keys) for layer, space in spaces.items()}
+        wanted = [layer for layer, lacking in missing.items() if lacking.any()]
+        cost = Cost(
+            len(texts),
+            kernels=self.kernels,
+            first_inputs=[prompt + text[:2000] for text in texts[:1]],
+            first_tokens=[
+                self.model.remembered.get(
+                    f"tokens {space.folder.name} {key.tobytes().hex()}",
+                    partial(self._first_tokens, text, prompt, role),
+                )
+                for text, key, space in zip(texts[:1], keys[:1], spaces.values(), strict=False)
+            ],
+        )
+        now: dict[int | None, float] = {}
+        if wanted:
+            lacking = {layer: missing[layer] for layer in wanted}
+            now = self._fill(texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
+        vectors = {layer: spaces[own].vectors(keys) for layer, own in asked.items()}
+        cost.by_layer = {layer: LayerCost(*vectors[layer].seconds(), now.get(own, 0.0)) for layer, own in asked.items()}
+        first = next(iter(vectors.values()))
+        tokens = first.tokens()
+        cost.tokens, cost.measured_seconds = int(tokens.sum()), first.seconds().all
+        cost.truncated = int((tokens >= self.max_length).sum()) if self.max_length else 0
+        return vectors, cost
+
+    def _own(self, layer: int | None) -> int | None:
+        """The last layer under its other name, None, so that both share one space."""
+        return None if layer is not None and layer == self.depth else layer
+
+    def _fill(self, texts, keys, missing: dict, prompt, role, spaces: dict[int | None, Space], cost: Cost) -> dict:
+        """Encode what is missing; returns the seconds of each layer alone."""
+        lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
+        _, first = np.unique(keys[lacking], return_index=True)
+        lengths = np.array([len(texts[i]) for i in lacking[first]])
+        # By length, then key: the order, and with it every batch, does not depend on how the texts arrived.
+        todo = lacking[first][np.argsort(-lengths, kind="stable")]
+        total = int(lengths.sum()) + len(todo)
+        # torch and sentence-transformers take seconds to import: only a run with something to encode does.
+        from embedlab.encoding import batches
+        from embedlab.encoding.forward import refuse_own_encode
+        from embedlab.encoding.schedule import Pass
+
+        refuse_own_encode(self.model.encoder, self.model.name)
+        depth = None if None in spaces else max(spaces)
+        start, alone = time.perf_counter(), dict.fromkeys(spaces, 0.0)
+        if self._workers is None or self._workers[0] != depth:
+            self._workers = depth, self._copies(depth)
+        pool = self._workers[1]
+        cost.kernels, cost.workers = pool.kernels, len(pool)
+        with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
+
+            def advance(done: np.ndarray, tokens: int) -> None:
+                bar.advance(sum(len(texts[i]) + 1 for i in done), tokens)
+
+            passed = Pass(
+                pool,
+                lambda part: self._features([texts[i] for i in part], prompt, role),
+                layers=list(spaces),
+                role=role,
+                budget=lambda: self.batch_tokens,
+                out_of_memory=self._halve,
+                advance=advance,
+                store_dtype=self.options.store_dtype,
+                sparse=self.model.card.kind == "sparse",
+                even=self._even,
+            )
+            began = start
+            for shard in passed.shards(batches.shards(texts, todo)):
+                for vectors in shard.vectors.values():
+                    finite(vectors, [texts[i] for i in shard.part], self.model.name)
+                now = time.perf_counter()
+                began, seconds = now, now - began
+                for layer, vectors in shard.vectors.items():
+                    fresh = missing[layer][shard.part]
+                    share = shard.times.share(layer) * shard.tokens[fresh].sum() / max(shard.tokens.sum(), 1)
+                    alone[layer] += seconds * share
+                    spaces[layer].add(
+                        keys[shard.part][fresh],
+                        shard.tokens[fresh],
+                        vectors[fresh],
+                        seconds * share,
+                        derived=len(spaces) > 1,
+                    )
+                cost.encoded_texts += len(shard.part)
+                cost.encoded_tokens += int(shard.tokens.sum())
+                cost.padded_tokens += shard.padded
+        cost.seconds, cost.batch_tokens = cost.seconds + time.perf_counter() - start, self.batch_tokens
+        return alone
+
+    def _copies(self, depth: int | None):
+        from embedlab.encoding.replicas import Workers
+
+        planned = devices(self.model.device, self.options.workers, compiled=self.options.compiled)
+        pool = Workers(self.model.encoder, planned, depth=depth, compiled=self.options.compiled)
+        if self.options.workers and len(pool) < len(planned):
+            self.reporter.say(f"{self.model.name} cannot be copied: it works alone.")
+        return pool
+
+    def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
+        """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""
+        from embedlab.encoders.modules.tokenizers import tokens_of
+
+        features = self._features([text], prompt, role)
+        if "input_ids" not in features:  # a bag of words
+            return []
+        mask = features.get("attention_mask", [slice(None)])[0]
+        ids = features["input_ids"].reshape(-1)
+        return tokens_of(self.model.encoder, (ids[mask.bool()] if hasattr(mask, "bool") else ids)[:40].tolist(), role)
+
+    @cached_property
+    def _even(self) -> bool:
+        """Whether only texts of one length may share a batch: measured once for a model."""
+        from embedlab.encoding.forward import padding_shows
+
+        return self.model.remembered.get("padding shows", lambda: padding_shows(self.model.encoder))
+
+    @cached_property
+    def _tokeniser(self):
+        """What pads a shard's texts; a model that takes texts without padding (varlen attention) drops it later."""
+        from embedlab.encoding import kernels
+
+        encoder = self.model.encoder
+        if not kernels.unpadding(encoder):
+            return encoder
+        padding = kernels.replica(encoder, self.model.device)
+        while module := kernels.unpadding(padding):
+            module.unpad_inputs = False
+        return padding
+
+    def _features(self, texts: list[str], prompt: str, role: str) -> dict:
+        """What the model's forward pass takes; methods choose lengths and templates by the role."""
+        from embedlab.encoders.modules.tokenizers import with_a_column
+
+        task = {"task": role} if role in ("query", "document") else {}
+
+        with self._tokenising:  # a tokenizer changes its own state while it works
+            return with_a_column(self._tokeniser.preprocess(texts, prompt=prompt or None, **task))
+
+    def _halve(self, error: Exception, size: int, budget: int) -> int:
+        """Half of a batch's token budget after running out of memory; any other error goes on up."""
+        import torch
+
+        out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+        if not out_of_memory:
+            raise error
+        if size == 1:
+            raise UserError(
+                f"{self.model.name} runs out of memory on a single text.",
+                "Use --device cpu, a smaller --dtype, or a model with a shorter maximum length.",
+            ) from error
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        with self._lock:  # several batches of the same budget may fail at once: that is one failure
+            if budget // 2 < self.batch_tokens:
+                self.batch_tokens = budget // 2
+                self.reporter.say(f"Out of memory: going on with {self.batch_tokens:,} tokens per batch.")
+        return budget // 2
+
+
+def finite(vectors, texts: Sequence[str], model: str):
+    """The vectors, dense `[n, d]` or CSR, of a model's texts.
+
+    Raises:
+        UserError: one holds NaN or infinity: not every evaluator would say so, and some would give a score.
+    """
+    sparse = not isinstance(vectors, np.ndarray)
+    if not np.isfinite(vectors.data if sparse else vectors).all():
+        rows = vectors.tocsr().tocoo() if sparse else vectors
+        row = rows.row[np.argmin(np.isfinite(rows.data))] if sparse else np.argmin(np.isfinite(rows).all(axis=1))
+        raise UserError(
+            f"{model} gives a vector with NaN or infinity for the text {texts[int(row)][:60]!r}.",
+            "Try --dtype float32; where it is float32 already, the model itself is broken, or made for no such text.",
+        )
+    return vectors

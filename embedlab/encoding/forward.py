@@ -1,0 +1,129 @@
+"""One batch through a model: the vectors after each layer that is asked for, as the model's own `encode` has them."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.sentence_transformer.modules.tokenizer import WordTokenizer
+from sentence_transformers.util import select_max_active_dims, truncate_embeddings
+
+from embedlab.encoders.modules.layers import layer_outputs, number_of_layers
+from embedlab.encoding.cost import LayerTimes
+from embedlab.errors import UserError
+from embedlab.models.model_facts import cuts
+
+_ENCODE = ("encode", "encode_query", "encode_document", "_inference")
+
+
+@torch.inference_mode()
+def vectors_of(
+    encoder,
+    features: dict,
+    layers: Sequence[int | None],
+    *,
+    role: str = "text",
+    store_dtype: str = "float32",
+    sparse: bool = False,
+    times: LayerTimes | None = None,
+) -> dict[int | None, np.ndarray | csr_matrix]:
+    """Layer -> vectors `[B, d]` of one batch; None is the model's own output.
+
+    Args:
+        features: what the model's first module takes; moved to its device.
+        role: "query", "document" or "text", told to the modules that ask for it.
+        store_dtype: dtype of dense vectors.
+        sparse: give CSR matrices.
+        times: told where the time of several layers went.
+    """
+    began = time.perf_counter()
+    features = {
+        name: value.to(encoder.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in features.items()
+    }
+    inner = [layer for layer in layers if layer is not None]
+    if not inner:
+        return {None: _rows(encoder, forward(encoder, features, role), store_dtype, sparse)}
+    numbers = [*inner, *([number_of_layers(encoder)] if None in layers else [])]
+    marks: list[float] = []
+    blocks = layer_outputs(encoder, features, numbers, after_backbone=lambda: marks.append(time.perf_counter()))
+    found = {
+        layer: _rows(encoder, block, store_dtype, sparse) for layer, block in zip([*inner, None], blocks, strict=False)
+    }
+    if times is not None:
+        heads = time.perf_counter() - marks[0]
+        times.add(LayerTimes(marks[0] - began, heads, number_of_layers(encoder), len(numbers)))
+    return found
+
+
+def forward(encoder, features: dict, role: str = "text") -> torch.Tensor:
+    """The model's output; pooling runs in float32 where it has no weights of its own in another dtype."""
+    arguments = {"task": role} if role in ("query", "document") else {}
+    if kept := cuts(encoder).get("max_active_dims"):
+        arguments["max_active_dims"] = kept
+    first, *rest = encoder
+    if any(True for module in rest for _ in module.parameters()):
+        return encoder(features, **arguments)["sentence_embedding"]
+    hook = first.register_forward_hook(_in_float32)
+    try:
+        return encoder(features, **arguments)["sentence_embedding"]
+    finally:
+        hook.remove()
+
+
+def padding_shows(encoder) -> bool:
+    """Whether a text's vector changes when a longer one pads its batch, beyond rounding: measured, in each role.
+
+    It does where a module takes in what the mask hides (a CNN over tokens), or counts positions from the left of the
+    padding.
+    """
+    words = list("abcdefghijklmnopqrstuvwxyz")
+    tokenizer = getattr(encoder[0], "tokenizer", None)
+    if isinstance(tokenizer, WordTokenizer):  # which knows no other words
+        words = sorted(tokenizer.get_vocab())[-26:]
+    short, long = " ".join(words[:2]), " ".join(words)
+    noise = 1e-3 if encoder.dtype in (None, torch.float32, torch.float64) else 5e-2
+    for role in ("query", "document"):
+        try:
+            alone, padded = (
+                vectors_of(encoder, encoder.preprocess(texts, task=role), [None], role=role)[None][0]
+                for texts in ([short], [short, long])
+            )
+        except (ValueError, torch.OutOfMemoryError, MemoryError):  # a Router without this role; encoding will say what
+            continue
+        if np.linalg.norm(alone - padded) > noise * np.linalg.norm(alone):
+            return True
+    return False
+
+
+def refuse_own_encode(encoder, name: str) -> None:
+    """Refuse a model whose class replaces `encode`: its modules, which run here, are then not all there is to it.
+
+    Raises:
+        UserError: names the method that is replaced.
+    """
+    base = SparseEncoder if isinstance(encoder, SparseEncoder) else SentenceTransformer
+    for method in _ENCODE:
+        if method in vars(encoder) or getattr(type(encoder), method, None) is not getattr(base, method):
+            raise UserError(
+                f"{name} has a method {method} of its own, which embedlab does not run.",
+                "Put what it does into a module: the modules of a model are run as they are.",
+            )
+
+
+def _in_float32(_module, _inputs, features: dict) -> dict:
+    if "token_embeddings" in features:
+        features["token_embeddings"] = features["token_embeddings"].float()
+    return features
+
+
+def _rows(encoder, block: torch.Tensor, store_dtype: str, sparse: bool) -> np.ndarray | csr_matrix:
+    cut = cuts(encoder)
+    if sparse:
+        from embedlab.encoders.modules.splade import to_csr
+
+        return to_csr(select_max_active_dims(block, cut.get("max_active_dims")))
+    block = truncate_embeddings(block, cut.get("truncate_dim"))
+    return block.float().cpu().numpy().astype(store_dtype, copy=False)

@@ -1,0 +1,73 @@
+"""Vectors of a model that is a Python object: made anew each time and held in memory, for nobody knows what shaped
+them, and a store would give them back when it has changed."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import sparse
+
+from embedlab.encoding.cost import Cost
+from embedlab.encoding.options import EncodingOptions
+from embedlab.models.objects import ObjectModel
+from embedlab.progress import Reporter
+
+_CHUNK = 1_024  # texts given to the object at once
+
+
+class MemoryVectors:
+    """Vectors of a list of texts, in its order: what `vector_store.Vectors` is, without files."""
+
+    def __init__(self, rows: np.ndarray | sparse.csr_matrix):
+        self._rows = rows
+        self.sparse = sparse.issparse(rows)
+
+    def __len__(self) -> int:
+        return self._rows.shape[0]
+
+    @property
+    def dim(self) -> int:
+        return self._rows.shape[1]
+
+    def read(self, start: int = 0, stop: int | None = None) -> np.ndarray | sparse.csr_matrix:
+        """Rows start to stop as float32 `[n, d]`, or as a CSR matrix."""
+        return self._rows[start:stop]
+
+    def chunks(self, size: int = 16_384) -> Iterator[np.ndarray | sparse.csr_matrix]:
+        """All rows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.read(start, start + size)
+
+
+class ObjectEncoder:
+    """What `encode.Encoder` is to a loaded model, for an object: its own `encode`, in one layer, nothing kept."""
+
+    options = EncodingOptions()
+
+    def __init__(self, model: ObjectModel, reporter: Reporter):
+        self.model, self.reporter = model, reporter
+
+    def encode(
+        self, texts: Sequence[str], *, role: str, prompt: str = "", layers: Sequence[None] = (None,)
+    ) -> tuple[dict[None, MemoryVectors], Cost]:
+        """Vectors of all texts, each distinct one made once; arguments and answer are those of `Encoder.encode`."""
+        distinct = list(dict.fromkeys(texts))
+        began, parts = time.perf_counter(), []
+        with self.reporter.phase(f"encode {role}", len(distinct), "texts") as bar:
+            for start in range(0, len(distinct), _CHUNK):
+                part = distinct[start : start + _CHUNK]
+                parts.append(self.model.encoder.encode([prompt + text for text in part], role))
+                bar.advance(len(part), len(part))
+        seconds = time.perf_counter() - began
+        row_of = {text: row for row, text in enumerate(distinct)}
+        rows = sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+        rows = rows[[row_of[text] for text in texts]]
+        cost = Cost(
+            len(texts),
+            measured_seconds=seconds,
+            seconds=seconds,
+            encoded_texts=len(distinct),
+            first_inputs=[prompt + text[:2000] for text in texts[:1]],
+            kernels="the object's own",
+        )
+        return {None: MemoryVectors(rows)}, cost

@@ -1,0 +1,1 @@
+"""Vectors on disk, found by everything that shaped them, and views of them."""

@@ -1,0 +1,272 @@
+"""The vector store: every vector ever encoded, found by content address.
+
+    EMBEDLAB_HOME/vectors/<space>/manifest.json      what made the vectors, and the list of shards
+                                 /<shard>.keys.npy   16-byte keys of the rendered texts
+                                 /<shard>.dense.npy  vectors [n, d] (or .data/.indices/.indptr of a CSR matrix)
+                                 /<shard>.tokens.npy tokens per text
+
+Shards are never changed. The manifest is replaced atomically under a lock, so a reader sees the list before or after
+an addition, and a killed writer leaves at most files that no manifest names (`embedlab cache prune` removes them).
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+from scipy.sparse import csr_matrix, vstack
+
+from embedlab import kept_json
+from embedlab.encoding.vectors import shards
+from embedlab.encoding.vectors.keys import space_address
+from embedlab.encoding.vectors.shards import Shard
+from embedlab.errors import UserError
+from embedlab.resources import home
+
+
+class Space:
+    """All vectors made under the same ingredients.
+
+    Args:
+        ingredients: everything that shaped the vectors, as `address.space_address` lists it.
+        root: the store's folder; `EMBEDLAB_HOME/vectors` by default.
+    """
+
+    def __init__(self, ingredients: Mapping, root: Path | None = None):
+        self.ingredients = dict(ingredients)
+        self.folder = (root or home() / "vectors") / space_address(ingredients)
+        self._keys = np.empty(0, dtype="V16")
+        self._place = np.empty((0, 2), dtype=np.int64)  # shard and row of each key
+        self._unsorted = 0  # shards, the last ones, whose keys are not among these yet
+        self._shards: list[Shard] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the manifest again; shards that fail their check are named on stderr and dropped."""
+        known = {shard.name for shard in self._shards}
+        for shard in _manifest(self.folder)["shards"]:
+            if shard.name in known:
+                continue
+            problem = shards.fault(self.folder, shard)
+            if problem:
+                print(f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.", file=sys.stderr)
+                self._drop(shard)
+            else:
+                self._adopt(shard)
+
+    def has(self, keys: np.ndarray) -> np.ndarray:
+        """Which of the keys (dtype V16) have a vector here: bool `[n]`."""
+        return self._find(keys) >= 0
+
+    def add(
+        self,
+        keys: np.ndarray,
+        tokens: np.ndarray,
+        vectors: np.ndarray | csr_matrix,
+        seconds: float,
+        *,
+        derived: bool = False,
+    ) -> None:
+        """Append a shard, all of it or nothing: keys V16 `[n]`, tokens per text `[n]`, vectors `[n, d]`.
+
+        `seconds` is what encoding it took; it stays with the vectors, so that a later run can state their cost, and
+        whether it was `derived` of a pass through several layers.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / "lock"):  # around the files too: prune must not take them for orphans
+                shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
+                manifest = _manifest(self.folder)
+                _replace(self.folder, self.ingredients, [*manifest["shards"], shard])
+        except OSError as error:
+            raise UserError(
+                f"The vector store cannot be written: {error}.",
+                "Free some space (`embedlab cache prune`) or set EMBEDLAB_HOME to another folder; "
+                "what was finished is kept.",
+            ) from error
+        self._adopt(shard)
+
+    def vectors(self, keys: np.ndarray) -> "Vectors":
+        """The vectors of the keys, read when asked for.
+
+        Raises:
+            KeyError: a key has no vector here.
+        """
+        at = self._find(keys)
+        if (at < 0).any():
+            raise KeyError(f"{(at < 0).sum()} of {len(keys)} texts are not in {self.folder.name}")
+        return Vectors(self.folder, self._shards, self._place[at])
+
+    def _find(self, keys: np.ndarray) -> np.ndarray:
+        self._sort()
+        if not len(self._keys):
+            return np.full(len(keys), -1)
+        at = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, at, -1)
+
+    def _adopt(self, shard: Shard) -> None:
+        self._shards.append(shard)
+        self._unsorted += 1
+
+    def _sort(self) -> None:
+        """Take in the keys of new shards: when somebody looks, not at every addition, which would be quadratic."""
+        if not self._unsorted:
+            return
+        keys, places = [self._keys], [self._place]
+        for number in range(len(self._shards) - self._unsorted, len(self._shards)):
+            keys.append(shards.keys_of(self.folder, self._shards[number]))
+            places.append(np.stack([np.full(len(keys[-1]), number), np.arange(len(keys[-1]))], axis=1))
+        self._keys, self._place = np.concatenate(keys), np.concatenate(places)
+        order = np.argsort(self._keys, kind="stable")
+        self._keys, self._place = self._keys[order], self._place[order]
+        self._unsorted = 0
+
+    def _drop(self, shard: Shard) -> None:
+        with FileLock(self.folder / "lock"):
+            kept = [other for other in _manifest(self.folder)["shards"] if other.name != shard.name]
+            _replace(self.folder, self.ingredients, kept)
+        shards.remove(self.folder, shard.name)
+
+
+class Seconds(NamedTuple):
+    """All that was spent, and the part of it that was not measured but derived of a pass through several layers."""
+
+    all: float
+    derived: float
+
+
+class Vectors:
+    """Vectors of a list of texts, gathered from memory-mapped shards chunk by chunk.
+
+    `len()` is the number of texts; `dim` the width; `sparse` tells CSR from dense.
+    """
+
+    def __init__(self, folder: Path, listed: list[Shard], place: np.ndarray):
+        self._folder, self._shards, self._place = folder, listed, place
+        self.sparse = bool(listed) and "data" in listed[0].files
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    @property
+    def dim(self) -> int:
+        if not self._shards:
+            return 0
+        first = self._shards[0]
+        return int(
+            shards.read(self._folder, first, "width")[0]
+            if self.sparse
+            else shards.read(self._folder, first, "dense").shape[1]
+        )
+
+    def read(self, start: int = 0, stop: int | None = None) -> np.ndarray | csr_matrix:
+        """Rows start to stop as float32 `[n, d]`, or as a CSR matrix."""
+        place = self._place[start:stop]
+        order = np.argsort(place[:, 0], kind="stable")
+        numbers, first = np.unique(place[order, 0], return_index=True)
+        groups = np.split(order, first[1:])
+        if self.sparse:
+            blocks = [self._csr(number)[place[group, 1]] for number, group in zip(numbers, groups, strict=True)]
+            back = np.argsort(np.concatenate(groups), kind="stable") if groups else []
+            return vstack(blocks, format="csr")[back] if blocks else csr_matrix((0, self.dim), dtype=np.float32)
+        found = np.empty((len(place), self.dim), dtype=np.float32)
+        for number, group in zip(numbers, groups, strict=True):
+            block = shards.read(self._folder, self._shards[number], "dense")
+            found[group] = block[place[group, 1]]
+        return found
+
+    def chunks(self, size: int = 16_384) -> Iterator[np.ndarray | csr_matrix]:
+        """All rows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.read(start, start + size)
+
+    def tokens(self) -> np.ndarray:
+        """Tokens of each text, int32 `[n]`."""
+        counts = np.empty(len(self), dtype=np.int32)
+        for number in np.unique(self._place[:, 0]):
+            rows = self._place[:, 0] == number
+            counts[rows] = shards.read(self._folder, self._shards[number], "tokens")[self._place[rows, 1]]
+        return counts
+
+    def seconds(self) -> "Seconds":
+        """What encoding these texts took when it was done: each shard's time, shared out by tokens."""
+        total, derived, counts = 0.0, 0.0, self.tokens()
+        for number in np.unique(self._place[:, 0]):
+            rows = self._place[:, 0] == number
+            _, distinct = np.unique(self._place[rows, 1], return_index=True)  # a text that comes twice was encoded once
+            of_shard = int(np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64))
+            shard = self._shards[number]
+            spent = float(shard.seconds * counts[rows][distinct].sum() / max(of_shard, 1))
+            total, derived = total + spent, derived + spent * shard.derived
+        return Seconds(total, derived)
+
+    def _csr(self, number: int) -> csr_matrix:
+        data, indices, indptr = (
+            np.asarray(shards.read(self._folder, self._shards[number], part)) for part in ("data", "indices", "indptr")
+        )
+        return csr_matrix((data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, self.dim))
+
+
+def spaces(root: Path | None = None) -> Iterator[tuple[Path, dict]]:
+    """Every space of the store as (folder, manifest)."""
+    root = root or home() / "vectors"
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        if folder.is_dir():
+            yield folder, _manifest(folder)
+
+
+def verify(root: Path | None = None) -> list[str]:
+    """What is wrong with any shard of the store, one line each."""
+    return [
+        f"{folder.name}/{problem}"
+        for folder, manifest in spaces(root)
+        for shard in manifest["shards"]
+        if (problem := shards.fault(folder, shard))
+    ]
+
+
+def prune(root: Path | None = None, *, matching: str = "") -> int:
+    """Remove files that no manifest names and, where `matching` is given, whole spaces whose model contains it.
+
+    Returns:
+        The bytes freed.
+    """
+    freed = 0
+    for folder, manifest in list(spaces(root)):
+        if matching and matching.lower() in str(manifest["ingredients"].get("model", "")).lower():
+            freed += sum(path.stat().st_size for path in folder.iterdir())
+            shutil.rmtree(folder)
+            continue
+        with FileLock(folder / "lock"):
+            named = {shard.name for shard in _manifest(folder)["shards"]}
+            for path in folder.glob("*.npy"):
+                if path.name.split(".")[0] not in named:
+                    freed += path.stat().st_size
+                    path.unlink()
+    return freed
+
+
+def _manifest(folder: Path) -> dict:
+    nothing = {"ingredients": {}, "shards": []}
+    try:
+        manifest = {**nothing, **kept_json.read(folder / "manifest.json")}
+        manifest["shards"] = [
+            Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, *spent)
+            for name, rows, files, *spent in manifest["shards"]
+        ]
+    except (ValueError, TypeError, AttributeError):
+        print(
+            f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", file=sys.stderr
+        )
+        return nothing
+    return manifest
+
+
+def _replace(folder: Path, ingredients: dict, listed: list[Shard]) -> None:
+    kept_json.write(folder / "manifest.json", {"ingredients": ingredients, "shards": listed})

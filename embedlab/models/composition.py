@@ -1,0 +1,134 @@
+"""Composed models: from an expression such as `rrf(bm25, all-minilm-l6-v2)` to its loaded parts."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedlab import models
+from embedlab.errors import UserError
+from embedlab.models import LoadedModel, expressions
+from embedlab.models.cards import Card
+from embedlab.models.expressions import Expression, Leaf
+from retrievers import make
+from retrievers.indexes.dense import DenseIndex
+from retrievers.indexes.lucene import LuceneIndex
+from retrievers.indexes.sparse import SparseVectorIndex
+
+# Models that find documents, by kind: the indexes that take what they give, and the one that serves by default.
+TAKES = {
+    "dense": (DenseIndex, "faiss:flat"),
+    "sparse": (SparseVectorIndex, "sparse"),
+    "lexical": (LuceneIndex, "lucene"),
+}
+
+
+@dataclass
+class ComposedModel(LoadedModel):
+    """Several models as one; `parts` are those that the expression `tree` names, each loaded once."""
+
+    tree: Expression | None = None
+    parts: Mapping[str, LoadedModel] | None = None
+
+
+def find(name: str) -> Card:
+    """The card of a model, or of a composition of several.
+
+    Raises:
+        UserError: the expression is malformed, a model in it is unknown, or cannot do what its place asks for.
+    """
+    if not expressions.is_composed(name):
+        return models.find(name)
+    tree = expressions.parse(name)
+    return _card(tree, _cards(tree))
+
+
+def load(name: str, **how) -> LoadedModel:
+    """Load a model, or all models of a composition; arguments and errors are those of `models.load` and `find`."""
+    if not expressions.is_composed(name):
+        return models.load(name, **how)
+    tree = expressions.parse(name)
+    parts = load_parts(tree, **how)
+    card = _card(tree, {part: model.card for part, model in parts.items()})
+    identity = "\n".join([card.name, *(model.identity for model in parts.values())])
+    computed = next((model for model in parts.values() if model.device), None)  # bm25 has none
+    return ComposedModel(
+        card,
+        None,
+        revision=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        device=computed.device if computed else "",
+        dtype=computed.dtype if computed else "",
+        dtype_reason=computed.dtype_reason if computed else "",
+        tree=tree,
+        parts=parts,
+    )
+
+
+def load_parts(tree: Expression, **how) -> dict[str, LoadedModel]:
+    """The models of an expression by name, each loaded once; whatever is known to be wrong shows before the first."""
+    parts = {name: models.load(name, **how) for name in _cards(tree)}
+    _check(tree, {name: model.card for name, model in parts.items()})
+    return parts
+
+
+def index_of(leaf: Leaf, kind: str, asked: str = "") -> str:
+    """The index of a leaf: its own, else the one asked for where it takes what the model gives, else the kind's."""
+    takes, default = TAKES[kind]
+    return leaf.index or (asked if asked and isinstance(make(asked), takes) else default)
+
+
+def fitting(kind: str, asked: Sequence[str]) -> list[str]:
+    """The indexes that a model of this kind is searched through: of those asked for the ones that take what it gives.
+
+    Where none does, it is the kind's own; "" for models that rerank, which have no index.
+    """
+    if kind not in TAKES:
+        return [""]
+    takes, default = TAKES[kind]
+    return [index for index in asked if isinstance(make(index), takes)] or [default]
+
+
+def parts(name: str) -> list[Card]:
+    """The cards of the models that a name stands for."""
+    return list(_cards(expressions.parse(name)).values()) if expressions.is_composed(name) else [models.find(name)]
+
+
+def is_known(card: Card) -> bool:
+    """Whether the card tells the model's kind already: that of a hub model shows only once it is here."""
+    return card.method not in ("auto", "file") or Path(card.source).is_dir()
+
+
+def _cards(tree: Expression) -> dict[str, Card]:
+    """The card of every model named, checked; a hub model's kind shows only once it is here."""
+    names = dict.fromkeys([*(leaf.name for leaf in tree.leaves()), *tree.stages()])
+    cards = {name: models.find(name) for name in names}
+    _check(tree, {name: card for name, card in cards.items() if is_known(card)})
+    return cards
+
+
+def _card(tree: Expression, cards: Mapping[str, Card]) -> Card:
+    return Card(
+        name=str(tree.named(lambda part: cards[part].name)),
+        method="composed",
+        kind="hybrid",
+        parameters=sum(card.parameters for card in cards.values()),
+        public=all(card.public for card in cards.values()),
+    )
+
+
+def _check(tree: Expression, cards: Mapping[str, Card]) -> None:
+    for leaf in tree.leaves():
+        card = cards.get(leaf.name)
+        if card and card.kind not in TAKES:
+            raise UserError(f"{leaf.name} reranks: it gives no vectors to index.", f'Type: "bm25 >> {leaf.name}"')
+        if card and leaf.index and not isinstance(make(leaf.index), TAKES[card.kind][0]):
+            vectors = f"{card.kind} vectors of" if card.kind != "lexical" else "texts of"
+            raise UserError(
+                f"The index {leaf.index} takes no {vectors} {leaf.name}.", f"{TAKES[card.kind][1]} does, for example."
+            )
+    for name in tree.stages():
+        if name in cards and cards[name].kind in TAKES:
+            raise UserError(
+                f"{name} is a {cards[name].kind} model: it cannot rerank.",
+                f"Choose a cross-encoder or a late-interaction model, or fuse: rrf(bm25, {name}).",
+            )

@@ -1,0 +1,195 @@
+"""From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from embedlab import hub
+from embedlab.errors import unknown
+from embedlab.hardware import choose_device, choose_dtype, processor_flags
+from embedlab.models import identity, model_settings, mteb_registry
+from embedlab.models.cards import Card, cards
+from embedlab.models.fact_cache import Remembered
+from embedlab.models.loading import Loading
+from embedlab.models.model_facts import FACTS
+from embedlab.models.model_files import KINDS, kind_of, weights
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to encode, and everything about how it came to be."""
+
+    card: Card
+    loader: Callable[[], Any] | None  # gives the encoder; None for bm25, a retriever of its own
+    revision: str  # hub commit, or digest of what it was loaded from
+    device: str = ""
+    dtype: str = ""
+    dtype_reason: str = ""
+    settings: dict = field(default_factory=dict)
+    code: str = ""  # digest of the method's own code; empty where sentence-transformers does it all
+    misfit: dict[str, list[str]] = field(default_factory=dict)  # what of the checkpoint does not fit, where forced
+    remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The SentenceTransformer, SparseEncoder or CrossEncoder, loaded when first asked for; None for bm25."""
+        return self.loader() if self.loader else None
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def identity(self) -> str:
+        """What the vector store keys on: the weights, not the name they go by, and the code that reads them."""
+        return f"{self.card.source or self.card.name}@{self.revision}" + (f" {self.code}" if self.code else "")
+
+    def fact(self, name: str) -> Any:
+        """One of `profile.FACTS`: asked of the encoder where it is loaded, else as it was when it was loaded last."""
+        if "encoder" not in vars(self) and name in self.remembered:
+            return self.remembered.get(name)
+        return FACTS[name](self.encoder)
+
+
+def load(
+    name: str,
+    *,
+    device: str | None = None,
+    dtype: str = "auto",
+    force: bool = False,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a model for encoding.
+
+    Args:
+        name: a card's name (`embedlab models`), a hub id, a local folder, or `path/to/file.py:Class`; settings of the
+            method may follow, as in `nv-embed-v2?keep_end=false`.
+        device: torch device such as "cuda:1" or "cpu"; None takes a GPU where there is one.
+        dtype: "float32", "bfloat16", "float16", or "auto", which chooses by the hardware.
+        force: load a checkpoint that does not fit its model all the same; what does not fit is recorded.
+        trust_remote_code: run the Python code that a stock model's folder or repository brings.
+
+    Raises:
+        UserError: the model is unknown, cannot be had offline, or its files are not what the card promises.
+    """
+    card = find(name)
+    if card.method == "bm25":
+        return LoadedModel(card, None, revision=identity.of_text(repr(sorted(card.settings.items()))))
+    hub.settle()
+    from embedlab.encoders.methods import METHODS, from_file, method, recognise
+
+    device = choose_device(device)
+    dtype_name, reason = choose_dtype(dtype, device)
+    if card.method == "file":
+        built = Loading(name, from_file(card.source), force, {"device": device, "dtype": dtype_name})
+        encoder = built()
+        code = identity.of_code(Path(card.source.rpartition(":")[0]))
+        model = LoadedModel(
+            card, lambda: encoder, f"{code}-{identity.of_loaded(encoder)}", device, dtype_name, reason,
+            misfit=built.misfit.named(),
+        )  # fmt: skip
+        model.card = replace(card, **facts(card, model.encoder))
+        return model
+
+    folder, revision = weights(card)
+    settings = dict(card.settings)
+    if card.method == "auto":
+        known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
+        found = known.get("method", lambda: recognise(folder))
+        mteb = known.get("mteb", lambda: _known_to_mteb(card.source))
+        card = replace(card, method=found, kind=kind_of(folder), **mteb)
+        if card.registry and (found, card.kind) == ("sentence-transformers", "dense"):
+            settings |= known.get("settings", lambda: mteb_registry.settings(card.registry))
+    if "?" in name:
+        model_settings.check(card.name, card.method, method(card.method), settings)
+    if card.method == "sentence-transformers":
+        settings |= {"kind": card.kind} | ({"trust_remote_code": True} if trust_remote_code else {})
+    code = identity.of_method(card.method)
+    if card.method in METHODS and (named := identity.of_settings(settings)):
+        revision = f"{revision}+{named}"
+    address = {
+        **{key: value for key, value in vars(card).items() if key not in ("published", "description", "notes")},
+        "settings": settings,
+        "revision": revision,
+        "code": code,
+        "folder": str(folder),
+        "device": device,
+        "dtype": dtype_name,
+        "force": force,
+        "processor": sorted(processor_flags()),  # which kernels there are
+    }
+    arguments = {"device": device, "dtype": dtype_name, **settings}
+    loading = Loading(name, card.method, force, arguments, folder)
+    model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code)
+    # A plugin's code may change without notice: it is loaded every time, and what was loaded is its identity.
+    model.remembered = Remembered(address if card.method in METHODS else None)
+    described = model.remembered.get("card", lambda: facts(card, model.encoder))
+    model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
+    if model.misfit or card.method not in METHODS:
+        model.revision = f"{revision}-{identity.of_loaded(model.encoder)}"
+    if "encoder" in vars(model) and described.get("kind", card.kind) not in ("cross", "multi-vector"):
+        model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
+    model.card = replace(card, **described)
+    return model
+
+
+def _misfit(model: LoadedModel, loading: "Loading") -> dict[str, list[str]]:
+    assert model.encoder is not None  # loading it is what finds out
+    return loading.misfit.named()
+
+
+def find(name: str) -> Card:
+    """The card for a name; hub ids, local folders and plugin files get one made for them.
+
+    Settings of its method may stand behind the name (`model_settings`).
+
+    Raises:
+        UserError: the name fits none of these, or a setting cannot be read.
+    """
+    if "?" in name and not Path(name).exists():
+        plain, settings = model_settings.split(name)
+        return model_settings.applied(find(plain), settings)
+    known = cards()
+    if name in known:
+        return known[name]
+    by_source = {card.source.lower(): card for card in known.values() if card.source}
+    if name.lower() in by_source:
+        return by_source[name.lower()]
+    path = Path(name)
+    if path.is_dir():
+        return Card(name=path.resolve().name, method="auto", source=str(path.resolve()), kind=kind_of(path))
+    if is_code(name):
+        return Card(name=name.rpartition(":")[2], method="file", source=name)
+    if name.count("/") == 1 and not name.startswith((".", "/")):
+        return Card(name=name, method="auto", source=name)
+    raise unknown(
+        "model", name, known, "Type `embedlab models` for all; hub ids (owner/name) and local folders work too."
+    )
+
+
+def is_code(name: str) -> bool:
+    """Whether a name leads to code of the user's, `path/to/file.py:Class`, which loading the model runs."""
+    return ":" in name and name.rpartition(":")[0].endswith(".py")
+
+
+def _known_to_mteb(source: str) -> dict[str, str]:
+    """What mteb's registry says of a hub model, as fields of its card."""
+    return mteb_registry.known(source) if source.count("/") == 1 and not source.startswith("/") else {}
+
+
+def facts(card: Card, encoder) -> dict[str, Any]:
+    """What only the loaded model tells, where the card leaves it open."""
+    facts = {
+        "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,
+        "max_length": FACTS["max_length"](encoder) or 0,
+        "parameters": sum(p.numel() for p in encoder.parameters()),
+    }
+    if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:
+        facts |= {"kind": kinds[0], "similarity": encoder.similarity_fn_name if kinds[0] == "sparse" else "dot"}
+        if kinds[0] == "sparse" and not card.dim:  # before its first vector it names the width of its last layer
+            facts["dim"] = encoder.encode(["a"]).shape[-1]
+    elif not card.similarity:
+        facts["similarity"] = encoder.similarity_fn_name if card.kind == "dense" else "dot"
+    return {key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"}

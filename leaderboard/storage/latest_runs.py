@@ -1,0 +1,74 @@
+"""What rankings start from, read once for each state of the store: choosing other tasks then reads nothing."""
+
+import json
+
+import pandas as pd
+
+# Of each view on each part of a task, by the task's revision: the run that ranked deepest, and of those the last.
+_STANDING = """
+    SELECT * EXCLUDE standing, unnest(standing) FROM (
+        SELECT model, model_revision AS revision, source, layer, dim, "precision", settings, "index", kind, task, type,
+            split, subset, task_revision,
+            max_by({{'run_id': id, 'score': {score}, 'metric': {metric}, 'created': created,
+                     'mteb_version': environment->>'$.packages.mteb'}},
+                   (coalesce(depth, 2147483647), created, id)) AS standing
+        FROM results {join} GROUP BY ALL)
+"""
+
+
+def tasks(store) -> list[str]:
+    """The tasks on which the store has runs, members of aggregates apart."""
+    return store.kept("tasks", lambda: store.query("SELECT DISTINCT task FROM runs ORDER BY task")["task"].to_pylist())
+
+
+def runs(store, metric: str) -> pd.DataFrame:
+    """The run that stands for every view on every part of every task and revision of it; not to be changed.
+
+    Of several the one that ranked the most documents stands, then the newest: a run with `--top-k 20` never takes the
+    place of a deeper one. Columns: those of `leaderboard.tables.entrants.VIEW`, kind, task, type, split, subset,
+    task_revision, run_id, score, metric, created, mteb_version.
+    """
+    own = metric == "main"
+    sql = _STANDING.format(
+        score="main_score" if own else "value",
+        metric="main_metric" if own else "metric",
+        join="" if own else "JOIN scores ON run_id = id WHERE metric = ?",
+    )
+    return store.kept(f"newest {metric}", lambda: store.query(sql, [] if own else [metric]).to_pandas())
+
+
+def own_splits(store) -> dict[str, set[str]]:
+    """The splits that a task's score is made of, by task, as far as its runs tell."""
+
+    def read() -> dict[str, set[str]]:
+        rows = store.query("SELECT DISTINCT name, details->'$.eval_splits' AS splits FROM tasks").to_pylist()
+        found: dict[str, set[str]] = {}
+        for row in rows:
+            found.setdefault(row["name"], set()).update(json.loads(row["splits"] or "[]"))
+        return {name: splits for name, splits in found.items() if splits}
+
+    return store.kept("own splits", read)
+
+
+def costs(store) -> pd.DataFrame:
+    """All measured costs: run_id, name, value."""
+    return store.kept("costs", lambda: store.query("SELECT run_id, name, value FROM costs").to_pandas())
+
+
+def scored_by_query(store) -> frozenset[str]:
+    """The runs that have per-query scores."""
+    return store.kept(
+        "scored by query",
+        lambda: frozenset(store.query("SELECT DISTINCT run_id FROM per_query")["run_id"].to_pylist()),
+    )
+
+
+def model_details(store) -> dict[tuple[str, str], dict]:
+    """What is known of each model, by name and revision; under the revision "several" that of any."""
+
+    def read() -> dict[tuple[str, str], dict]:
+        rows = store.query("SELECT name, revision, details FROM models WHERE details <> '{}'").to_pylist()
+        found = {(row["name"], row["revision"]): json.loads(row["details"]) for row in rows}
+        return {(name, "several"): details for (name, _), details in found.items()} | found
+
+    return store.kept("model details", read)

@@ -1,0 +1,1 @@
+"""What rankings and comparisons show."""

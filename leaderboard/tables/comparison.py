@@ -1,0 +1,162 @@
+"""Two or more views, task by task: how far apart they are, and whether that is more than chance."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.statistics.intervals import interval, resampled_means
+from leaderboard.statistics.significance import CORRECTIONS, TESTS, choose, correct, effect_size, win_tie_loss
+from leaderboard.tables.aggregates import WHOLE
+from leaderboard.tables.alignment import per_query
+from leaderboard.tables.entrants import Views, listed, read
+
+
+@dataclass(frozen=True)
+class Pair:
+    """First less second on one part of a task. What follows `difference` is None where there are no queries to test."""
+
+    task: str
+    split: str
+    subset: str
+    metric: str
+    first: str
+    second: str
+    first_score: float
+    second_score: float
+    difference: float
+    queries: int | None = None
+    low: float | None = None  # confidence interval of the difference
+    high: float | None = None
+    p: float | None = None
+    corrected_p: float | None = None  # for all the pairs and tasks of the comparison
+    wins: int | None = None
+    ties: int | None = None
+    losses: int | None = None
+    effect_size: float | None = None  # Cohen's d of paired samples
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All pairs on all tasks that the views share; `notes` say what was left out."""
+
+    pairs: list[Pair]
+    test: str
+    correction: str
+    level: float
+    notes: list[str]
+
+
+def compare(
+    store,
+    models: Sequence[str],
+    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    *,
+    metric: str = "main",
+    test: str = "randomisation",
+    correction: str = "holm",
+    level: float = 0.95,
+    main_revisions: Mapping[str, str] | None = None,
+    split: str = "",
+) -> Comparison:
+    """Compare views in pairs, in the order of `models`.
+
+    Args:
+        store: a `leaderboard.storage.store.Store`.
+        models: two or more names, as `Views.select` takes them.
+        tasks: as in `leaderboard.tables.entrants.read`; by default every task that all of them have.
+        metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
+        test: "randomisation", "bootstrap" or "t".
+        correction: "holm", "bh" or "none", over all p-values of the answer.
+        level: of the confidence intervals (bootstrap over queries).
+        main_revisions, split: as in `leaderboard.tables.entrants.read`.
+
+    Raises:
+        LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets or
+            revisions of a task that was scored query by query.
+    """
+    choose("test", test, TESTS)
+    choose("correction", correction, CORRECTIONS)
+    if len(models) < 2:
+        raise LeaderboardError("A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL")
+    everything = read(store, tasks, metric, main_revisions, split)
+    views = everything.select(models)
+    shared = views.scores.columns[views.scores.notna().all()]
+    if not len(shared):
+        raise LeaderboardError(
+            f"{', '.join(models)} have no task in common.", "Evaluate them on one: embedlab eval -m MODEL -t SciFact"
+        )
+    scored = per_query(store, views, shared.tolist())
+    pairs = [pair for task in scored for pair in _on_task(views, task, scored[task], test, level)]
+    corrected = correct([np.nan if pair.p is None else pair.p for pair in pairs], correction)
+    pairs = [
+        pair if pair.p is None else replace(pair, corrected_p=float(p))
+        for pair, p in zip(pairs, corrected, strict=True)
+    ]
+    notes = [*_left_out(views, shared), *_untested(pairs), *views.notes]
+    if views.mixed:
+        notes.append(f"Scored on different revisions, whose data may differ: {listed(views.mixed)}.")
+    return Comparison(pairs, test, correction, level, notes)
+
+
+def _left_out(views: Views, shared: pd.Index) -> list[str]:
+    """Which tasks some of the views lack, one sentence for all that the same views lack."""
+    tasks: dict[str, list[str]] = {}
+    for task in views.scores.columns.difference(shared):
+        if views.scores[task].notna().any():
+            tasks.setdefault(", ".join(views.table["label"][views.scores[task].isna()]), []).append(task)
+    return [f"{_tasks(names)} left out, not evaluated with {who}: {listed(names)}." for who, names in tasks.items()]
+
+
+def _untested(pairs: list[Pair]) -> list[str]:
+    names = sorted({pair.task for pair in pairs if pair.p is None})
+    return [f"{_tasks(names)} without per-query scores to test: {listed(names)}."] if names else []
+
+
+def _tasks(names: list[str]) -> str:
+    return f"{len(names)} task is" if len(names) == 1 else f"{len(names)} tasks are"
+
+
+def _on_task(
+    views: Views, task: str, scored: Mapping[tuple[str, str], np.ndarray], test: str, level: float
+) -> list[Pair]:
+    """Pair by pair, part by part; whole by whole where one of the two has the task in other parts (an aggregate)."""
+    of_task = views.runs[views.runs["task"] == task]
+    metric = of_task["metric"].iloc[0]
+    parts = {
+        view: dict(zip(zip(runs["split"], runs["subset"], strict=True), runs["score"], strict=True))
+        for view, runs in of_task.groupby("view")
+    }
+    names, labels = views.table.index, views.table["label"].tolist()
+    pairs = []
+    for first, second in combinations(range(len(names)), 2):
+        a, b = parts[names[first]], parts[names[second]]
+        if a.keys() != b.keys():
+            one, other = (float(views.scores.at[names[at], task]) for at in (first, second))
+            split = of_task["split"].iloc[0]
+            pairs.append(Pair(task, split, WHOLE, metric, labels[first], labels[second], one, other, one - other))
+            continue
+        for part in sorted(a):
+            pair = Pair(task, *part, metric, labels[first], labels[second], a[part], b[part], a[part] - b[part])
+            if part in scored and scored[part].shape[1] > 1:
+                pair = _tested(pair, scored[part][first], scored[part][second], test, level)
+            pairs.append(pair)
+    return sorted(pairs, key=lambda pair: (pair.split, pair.subset))
+
+
+def _tested(pair: Pair, first: np.ndarray, second: np.ndarray, test: str, level: float) -> Pair:
+    differences = first - second
+    low, high = interval(resampled_means([[differences[None]]], resamples=10_000), level)
+    return replace(
+        pair,
+        difference=float(differences.mean()),
+        queries=len(differences),
+        low=float(low[0]),
+        high=float(high[0]),
+        p=float(TESTS[test](differences)),
+        effect_size=float(effect_size(differences)),
+        **win_tie_loss(differences)._asdict(),
+    )

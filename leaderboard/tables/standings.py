@@ -1,0 +1,254 @@
+"""The leaderboard: the store's views in order, with their uncertainty and what they cost."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from leaderboard.errors import LeaderboardError
+from leaderboard.statistics.groups import letters, pairwise_p_values
+from leaderboard.statistics.intervals import OVER, interval, rank_interval, resampled_means
+from leaderboard.statistics.significance import aggregation, choose
+from leaderboard.storage import latest_runs
+from leaderboard.tables import costs
+from leaderboard.tables.alignment import has_per_query, per_query
+from leaderboard.tables.entrants import Views, listed, read
+
+# Column of the row -> whether less is better.
+SORTS = {"mean": False, "types": False, "borda": True}
+# Fewer tasks than this say little about tasks of their kind.
+_FEWEST_TASKS = 6
+# Letters for the best views: beyond these every row would carry dozens.
+_LETTERED = 30
+# 25 replicates lie beyond either end of a 95 % interval, so that an end is known to about 5 % of the interval's width.
+_RESAMPLES = 1_000
+_NO_QUERIES = (
+    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or tasks resampled and two."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One view of a model. None where a value is unknown or would compare different sets of tasks."""
+
+    label: str
+    model: str
+    revision: str
+    source: str  # empty: computed here; else the kind of file it was imported from; "mteb-external": self-reported
+    kind: str
+    layer: int | None
+    dim: int | None
+    precision: str
+    settings: str  # what else shapes scores, as dtype=bfloat16
+    index: str
+    place: int | None  # by the chosen order; None for a view that lacks tasks
+    tasks: int  # how many of the tasks it has
+    scores: dict[str, float]  # by task
+    mean: float | None
+    types: float | None  # mean over task types
+    borda: int | None
+    low: float | None = None  # confidence interval of the mean
+    high: float | None = None
+    best_place: int | None = None  # confidence interval of the rank by mean
+    worst_place: int | None = None
+    group: str = ""  # views that share a letter cannot be told apart; only the best 30 have letters
+    zero_shot: int | None = None  # percent of the tasks that it was not trained on
+    costs: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Standings:
+    """Rows best first, views that lack tasks last; `notes` say what the reader must know of them.
+
+    over: what the intervals and letters resample, "queries", "tasks" or "both"; empty where there are none.
+    """
+
+    rows: list[Row]
+    tasks: list[str]
+    sort: str
+    over: str
+    level: float
+    notes: list[str]
+
+
+def rank(
+    store,
+    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    *,
+    sort: str = "mean",
+    metric: str = "main",
+    incomplete: bool = False,
+    over: str = "auto",
+    level: float = 0.95,
+    correction: str = "holm",
+    main_revisions: Mapping[str, str] | None = None,
+    split: str = "",
+) -> Standings:
+    """Rank the views in `store`.
+
+    Args:
+        store: a `leaderboard.storage.store.Store`.
+        tasks: as in `entrants.read`; None leaves out the questions of RAG runs, which no model answers alone.
+        sort: "mean" over tasks, "types" (mean over task types), or "borda".
+        metric: "main", or one metric for all tasks.
+        incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's Borda count.
+        over: what intervals and letters resample: "queries", "tasks", "both"; "none" leaves them out; "auto" takes
+            queries where all views were scored query by query, else tasks where there are six or more.
+        level: of the confidence intervals; letters separate views at `1 - level`.
+        correction: of the letters' tests, as in `leaderboard.statistics.significance.significance.correct`.
+        main_revisions, split: as in `leaderboard.tables.entrants.read`.
+
+    Raises:
+        LeaderboardError: an option is unknown, or the store has nothing to rank.
+    """
+    views = read(store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split)
+    return rank_views(store, views, sort=sort, incomplete=incomplete, over=over, level=level, correction=correction)
+
+
+def rank_views(
+    store,
+    views: Views,
+    *,
+    sort: str = "mean",
+    incomplete: bool = False,
+    over: str = "auto",
+    level: float = 0.95,
+    correction: str = "holm",
+) -> Standings:
+    """Rank views that were read before; everything else as in `rank`."""
+    fewer = choose("order", sort, SORTS)
+    choose("resampling", over, {"auto": None, "none": None, **OVER})
+    complete = views.scores.notna().all(axis=1)
+    ranked = views.scores if incomplete else views.scores[complete]
+    table = views.table.join(
+        pd.DataFrame(
+            {
+                "mean": ranked.mean(axis=1) if incomplete else aggregation.mean_over_tasks(ranked),
+                "types": aggregation.mean_over_types(ranked, views.types),
+                "borda": aggregation.borda(ranked),
+            }
+        )
+    )
+    table["place"] = table[sort].rank(ascending=fewer, method="min")
+    table["tasks"] = views.scores.notna().sum(axis=1)
+    table = table.sort_values(["place", "tasks", "label"], ascending=[True, False, True], na_position="last")
+    views = views.only(list(table.index))
+    sure, used, note = _uncertainty(store, views.only([v for v in table.index if complete[v]]), over, level, correction)
+    if len(sure) < table["place"].count():  # a rank among some of the views would not be the place in the table
+        sure[["best_place", "worst_place"]] = None
+    table = table.join(sure)
+    names, known = views.scores.columns.tolist(), latest_runs.model_details(store)
+    details = [known.get(key, {}) for key in zip(table["model"], table["revision"], strict=True)]
+    table["zero_shot"] = [aggregation.zero_shot(of_model.get("training_datasets"), names) for of_model in details]
+    measured = costs.by_run(store, views)
+    combined = costs.combine(measured)
+    rows = _rows(table, views.scores, details, combined)
+    placed = table.index[table["place"].notna()]
+    said = costs.notes(measured[measured["view"].isin(placed)], combined)
+    notes = [*_notes(views, complete, incomplete), *said, *([note] if note else [])]
+    return Standings(rows, names, sort, used, level, notes)
+
+
+def _of_models(store) -> list[str] | None:
+    """The tasks that a model does by itself; None, for all, where there are no such."""
+    found = store.query("SELECT DISTINCT task FROM results WHERE type IS DISTINCT FROM 'RAG' ORDER BY task")
+    return found["task"].to_pylist() or None
+
+
+def front(standings: Standings, cost: str) -> list[bool]:
+    """Which rows no other beats in both the mean score and `cost`; speeds count as better when higher.
+
+    Raises:
+        LeaderboardError: no row has this cost.
+    """
+    measured = sorted({name for row in standings.rows for name in row.costs})
+    if cost not in measured:
+        raise LeaderboardError(
+            f"No model has {cost!r} on all of these tasks.",
+            f"Measured on all: {', '.join(measured) or 'nothing'}. Choose tasks on which it was measured: --task.",
+        )
+    means = [float("nan") if row.mean is None else row.mean for row in standings.rows]
+    spent = [row.costs.get(cost, float("nan")) for row in standings.rows]
+    return aggregation.pareto(means, spent, lower_is_better=costs.lower_is_better(cost)).tolist()
+
+
+def _uncertainty(store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
+    """Intervals and letters by view, what they resample, and why there are none."""
+    nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
+    if over == "none":
+        return nothing, "", ""
+    queries_known = has_per_query(store, views)
+    if over == "auto":
+        over = "tasks" if not queries_known.all() and len(views.scores.columns) >= _FEWEST_TASKS else "queries"
+    if over != "tasks":
+        views = views.only([view for view in views.table.index if queries_known[view]])
+    if views.table.empty:
+        return nothing, "", _NO_QUERIES
+    by_task = [views.scores.to_numpy()]
+    try:
+        strata = [[scores[:, None]] for scores in by_task[0].T] if over == "tasks" else _by_query(store, views)
+    except LeaderboardError as error:
+        return nothing, "", f"No intervals: {error}"
+    tested = strata if over == "queries" else [by_task]
+    if not all(strata) or min(scores.shape[1] for parts in tested for scores in parts) < 2:
+        return (
+            nothing,
+            "",
+            _NO_QUERIES if over == "queries" else "No intervals over tasks: they need two tasks or more.",
+        )
+    replicates = resampled_means(strata, over=over, resamples=_RESAMPLES)
+    low, high = interval(replicates, level)
+    best, worst = rank_interval(replicates, level)
+    best_few = [[scores[:_LETTERED] for scores in parts] for parts in tested]
+    group = letters(pairwise_p_values(best_few, correction) <= 1 - level) if len(views.table) > 1 else [""]
+    group += [""] * (len(views.table) - len(group))
+    columns = {"low": low, "high": high, "best_place": best, "worst_place": worst, "group": group}
+    return pd.DataFrame(columns, index=views.table.index), over, ""
+
+
+def _by_query(store, views: Views) -> list[list]:
+    return [list(parts.values()) for parts in per_query(store, views, views.scores.columns.tolist()).values()]
+
+
+def _with_size(known: dict, spent: dict[str, float]) -> dict[str, float]:
+    return {"parameters": float(known["parameters"]), **spent} if known.get("parameters") else spent
+
+
+def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
+    """What would mislead if it were not said."""
+    notes = []
+    if views.absent:
+        total = len(views.absent) + len(views.scores.columns)
+        notes.append(f"{len(views.absent)} of {total} tasks have no results and do not count: {listed(views.absent)}.")
+    lacking = int((~complete).sum())
+    if lacking and incomplete:
+        notes.append(f"{lacking} of {len(complete)} views lack tasks: their mean is over fewer tasks than the others'.")
+    elif lacking:
+        notes.append(f"{lacking} of {len(complete)} views lack tasks and have no place.")
+    if views.mixed:
+        notes.append(f"The views were scored on different revisions of {listed(views.mixed)}: their data may differ.")
+    return [*notes, *views.notes]
+
+
+_WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
+
+
+def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], spent: dict[int, dict]) -> list[Row]:
+    """Column by column: value by value would take longer than all statistics."""
+    plain = {name: _values(table[name], int if name in _WHOLE else None) for name in table}
+    plain["group"] = [group or "" for group in plain["group"]]
+    tasks = scores.columns.tolist()
+    plain["scores"] = [
+        {task: score for task, score in zip(tasks, values, strict=True) if score == score}  # not NaN
+        for values in scores.to_numpy().tolist()
+    ]
+    plain["costs"] = [_with_size(known, spent.get(view, {})) for view, known in zip(table.index, details, strict=True)]
+    return [Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)]
+
+
+def _values(column: pd.Series, kind: type | None) -> list:
+    """The values as plain Python ones, None where one is missing."""
+    missing = column.isna().tolist()
+    return [
+        None if lacks else kind(value) if kind else value for value, lacks in zip(column.tolist(), missing, strict=True)
+    ]

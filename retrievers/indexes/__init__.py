@@ -1,0 +1,1 @@
+"""Indexes: dense vectors, sparse vectors, texts; one file per family."""

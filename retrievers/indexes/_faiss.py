@@ -1,0 +1,243 @@
+"""Dense search with FAISS: flat, HNSW, IVF, scalar and product quantisation, binary codes. The one file with faiss."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from retrievers import topk
+from retrievers.base import Hits
+from retrievers.errors import RetrieverError
+from retrievers.indexes.dense import DenseIndex, normalised
+from retrievers.indexes.vectors import Vectors
+from retrievers.registry import make
+
+try:
+    import faiss
+except ImportError as missing:
+    raise RetrieverError("FAISS is not installed.", "Type: pip install 'embedlab[cpu]'") from missing
+
+KINDS = "flat, hnsw32, ivf64, ivf64,sq8, ivf64,pq48, sq8, pq48, binary"
+_CODE = r"(flat|sq8|pq(?P<pq>\d+))"
+_KIND = re.compile(rf"binary|hnsw\d+|{_CODE}|ivf(?P<ivf>\d+)(,{_CODE.replace('?P<pq>', '?P<ivfpq>')})?")
+_METRICS = {"l2": faiss.METRIC_L2, "l1": faiss.METRIC_L1}
+_NUMBERS = {"hnsw": (2, 2048), "ivf": (1, 1 << 24), "sq": (8, 8), "pq": (1, 1 << 16)}  # least and most
+_GPU_K = 2048  # the most results that FAISS returns on a GPU
+_FILTER_ROWS = 50_000  # documents decoded at a time in a filtered search
+
+
+@dataclass(eq=False)
+class FaissIndex(DenseIndex):
+    """An index as FAISS builds it (Douze et al., arXiv:2401.08281).
+
+    `kind`: flat (exact), hnswM (a graph with M links), ivfN (N clusters, of which `nprobe` are searched; codes flat,
+    sq8 or pqM after a comma), sq8 (one byte per dimension), pqM (M bytes per vector), binary (one bit per dimension:
+    the signs; scores are the inner product of the signs, d - 2 x Hamming distance).
+    `rescore`: with N > 0, the N x k best by codes are scored again with the vectors as given, which are kept in the
+    caller's arrays, then on disk. A filtered search scores all allowed documents, so it is exact for its codes.
+    IVF, PQ and SQ8 learn from the first chunk. PQ and SQ8 know no Manhattan distance. HNSW is built by several threads,
+    so two builds may differ a little.
+    """
+
+    family: ClassVar[str] = "faiss"
+
+    kind: str = "flat"
+    ef_search: int = 128
+    ef_construction: int = 100
+    nprobe: int = 8
+    rescore: int = 0
+
+    def __post_init__(self):
+        self.kind = self.kind.lower()
+        if not _KIND.fullmatch(self.kind):
+            raise RetrieverError(f"Unknown FAISS index {self.kind!r}.", f"Known, with other numbers too: {KINDS}.")
+        for word, number in re.findall(r"([a-z]+)(\d+)", self.kind):
+            least, most = _NUMBERS[word]
+            if not least <= int(number) <= most:  # FAISS itself ends the process, or takes it as it comes
+                raise RetrieverError(f"{word}{number} is no index.", f"The number after {word} is {least} to {most:,}.")
+        super().__post_init__()
+
+    @property
+    def _binary(self) -> bool:
+        return self.kind == "binary"
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._index = self._on_gpu = self._unlimited = None
+        self._vectors = Vectors()
+
+    def _add(self, vectors: np.ndarray) -> None:
+        prepared = self._prepared(vectors)
+        if self._index is None:
+            index = self._made(vectors.shape[1], len(vectors))
+            if not self._binary and len(vectors):
+                index.train(prepared)
+            self._index, self._dim = index, vectors.shape[1]
+        self._index.add(_signs(prepared) if self._binary else prepared)
+        self._on_gpu = self._unlimited = None
+        if self.rescore:
+            self._vectors.append(vectors)
+
+    def _made(self, dim: int, count: int):
+        if self._binary:
+            if dim % 8:
+                raise RetrieverError(f"Binary codes need a dimension that 8 divides, not {dim}.", "Use 'faiss:flat'.")
+            return faiss.IndexBinaryFlat(dim)
+        match = _KIND.fullmatch(self.kind)
+        pq, ivf = match["pq"] or match["ivfpq"], match["ivf"]
+        if pq and (int(pq) == 0 or dim % int(pq)):
+            raise RetrieverError(f"pq{pq} needs a dimension that {pq} divides, not {dim}.", "Use another pq number.")
+        need = max(int(ivf or 0), 256 if pq else 1)
+        if count < need:
+            raise RetrieverError(
+                f"{self.kind} needs {need} vectors in the first chunk to learn from, not {count}.",
+                "Use fewer clusters, a larger first chunk, or 'faiss:flat'.",
+            )
+        name = self.kind.upper().replace("FLAT", "Flat") + (",Flat" if ivf and "," not in self.kind else "")
+        name += "np" if pq else ""  # without polysemous training, which takes minutes and serves a search not offered
+        if self.metric == "l1" and (pq or "sq" in self.kind):
+            raise RetrieverError(
+                f"FAISS has no Manhattan distance for {self.kind}.", "Use faiss:flat, faiss:hnsw32 or torch."
+            )
+        index = faiss.index_factory(dim, name, _METRICS.get(self.metric, faiss.METRIC_INNER_PRODUCT))
+        if ivf:
+            index.nprobe, index.cp.min_points_per_centroid = self.nprobe, 1
+        if pq:
+            index.pq.cp.min_points_per_centroid = 1
+        if self.kind.startswith("hnsw"):
+            index.hnsw.efConstruction = self.ef_construction
+        return index
+
+    def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
+        queries = self._prepared(queries)
+        if rows is not None:
+            return self._search_rows(queries, k, rows)
+        wanted = min(k * max(self.rescore, 1), len(self.ids))
+        hits = self._search_exact(queries, wanted) if self.kind == "flat" else self._search_index(queries, wanted)
+        return self._rescored(queries, hits.rows, k) if self.rescore else hits
+
+    def _search_index(self, queries: np.ndarray, k: int) -> Hits:
+        if self._binary:
+            distances, rows = self._index.search(_signs(queries), k)
+            return topk.best(rows, self._dim - 2 * distances.astype(np.float32), k)
+        if self.kind.startswith("hnsw"):
+            parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
+            values, rows = self._index.search(queries, k, params=parameters)
+        elif self.kind == "flat" and faiss.get_num_gpus() and (k > _GPU_K or self.metric in _METRICS):
+            return self._search_beyond(queries, k)
+        else:
+            values, rows = self._placed(k).search(queries, k)
+        return topk.best(rows, self._similarities(values), k)
+
+    def _similarities(self, values: np.ndarray) -> np.ndarray:
+        """What FAISS gives, squared where it is an L2 distance, as scores."""
+        if self.metric == "l2":
+            return -np.sqrt(np.maximum(values, 0))
+        return -values if self.metric == "l1" else values
+
+    def _search_beyond(self, queries: np.ndarray, k: int) -> Hits:
+        """Flat search that FAISS does not do on a GPU, by torch.
+
+        More results than FAISS returns there; and distances, which it takes from float32 products there (see
+        `exact._distances`).
+        """
+        if self._unlimited is None:
+            vectors = self._index.reconstruct_n(0, len(self.ids))
+            self._unlimited = make("torch", metric=self.metric if self.metric in _METRICS else "ip")
+            self._unlimited.index(self.ids, vectors)
+        return self._unlimited.search(queries, k)
+
+    def _search_exact(self, queries: np.ndarray, k: int) -> Hits:
+        """Flat search whose ties at the cut go to the lower row, which FAISS does not promise."""
+        hits = self._search_index(queries, min(k + 1, len(self.ids)))
+        if k == len(self.ids):
+            return hits
+        wide, fetch = np.flatnonzero(hits.scores[:, k - 1] == hits.scores[:, k]), k + 1
+        hits = Hits(hits.rows[:, :k].copy(), hits.scores[:, :k].copy())
+        while len(wide):
+            fetch = min(4 * fetch, len(self.ids))
+            more = self._search_index(queries[wide], fetch)
+            hits.rows[wide], hits.scores[wide] = more.rows[:, :k], more.scores[:, :k]
+            if fetch == len(self.ids):
+                break
+            wide = wide[more.scores[:, k - 1] == more.scores[:, -1]]
+        return hits
+
+    def _search_rows(self, queries: np.ndarray, k: int, rows: np.ndarray) -> Hits:
+        found = None
+        coded = self._binary and not self.rescore
+        for start in range(0, len(rows), _FILTER_ROWS):
+            part = rows[start : start + _FILTER_ROWS]
+            vectors = self._originals(part) if self.rescore else self._decoded(part)
+            scores = topk.similarity(
+                np.where(queries > 0, 1, -1).astype(np.float32) if coded else queries,
+                vectors,
+                "ip" if coded else self.metric,
+            )
+            hits = topk.top(scores, k, part)
+            found = hits if found is None else topk.merge(found, hits, k)
+        return found
+
+    def _rescored(self, queries: np.ndarray, rows: np.ndarray, k: int) -> Hits:
+        scores = np.empty(rows.shape, dtype=np.float32)
+        for q, candidates in enumerate(rows):  # query by query: all candidates' vectors at once could be gigabytes
+            scores[q] = topk.similarity(queries[q : q + 1], self._originals(np.maximum(candidates, 0)), self.metric)
+        return topk.best(rows, scores, k)
+
+    def _originals(self, rows: np.ndarray) -> np.ndarray:
+        vectors = self._vectors.take(rows)
+        return normalised(vectors) if self.metric == "cosine" else vectors
+
+    def _decoded(self, rows: np.ndarray) -> np.ndarray:
+        """What the codes at `rows` stand for."""
+        if self._binary:
+            codes = faiss.vector_to_array(self._index.xb).reshape(len(self.ids), -1)[rows]
+            return np.unpackbits(codes, axis=1).astype(np.float32) * 2 - 1
+        if self.kind.startswith("ivf"):
+            self._index.make_direct_map()
+        return self._index.reconstruct_batch(rows)
+
+    def _placed(self, k: int):
+        """The index on the GPUs where FAISS can search it there; on the CPU for more results than a GPU returns."""
+        if not faiss.get_num_gpus() or k > _GPU_K or self.kind.startswith(("sq", "pq")):
+            return self._index
+        if self._on_gpu is None:
+            self._on_gpu = faiss.index_cpu_to_all_gpus(self._index)
+        return self._on_gpu
+
+    def memory_bytes(self) -> int:
+        if self._index is None:
+            return 0
+        sizes = []
+        counter = faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part)))  # what it would write, never held
+        (faiss.write_index_binary if self._binary else faiss.write_index)(self._index, counter)
+        return sum(sizes)
+
+    def _write(self, target: Path) -> None:
+        write = faiss.write_index_binary if self._binary else faiss.write_index
+        write(self._index, str(target / "vectors.faiss"))
+        if self.rescore:
+            self._vectors.save(target / "originals.npy")
+
+    def _read(self, path: Path) -> None:
+        file = str(path / "vectors.faiss")
+        try:
+            self._index = faiss.read_index_binary(file) if self._binary else faiss.read_index(file)
+        except RuntimeError as error:
+            raise RetrieverError(f"FAISS cannot read {file}: {error}", "Build the index again.") from error
+        if self._index.ntotal != len(self.ids):
+            raise RetrieverError(
+                f"{file} holds {self._index.ntotal} vectors for {len(self.ids)} ids.", "Build it again."
+            )
+        self._dim = self._index.d
+        if self.kind.startswith("ivf"):
+            self._index.nprobe = self.nprobe
+        if self.rescore:
+            self._vectors = Vectors.load(path / "originals.npy")
+
+
+def _signs(vectors: np.ndarray) -> np.ndarray:
+    """One bit per dimension, uint8 `[n, d / 8]`."""
+    return np.packbits(vectors > 0, axis=1)

@@ -1,0 +1,224 @@
+"""What all indexes of one kind of vector or text share: ids, checks, memory of their making, the folder on disk."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Collection, Container, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import xxhash
+
+from retrievers import copies, folder, topk
+from retrievers.base import Hits, Retriever
+from retrievers.errors import RetrieverError
+
+_EMPTY = "Index documents first: retriever.index(ids, documents)."
+
+
+@dataclass(eq=False)
+class Index(Retriever):
+    """A retriever over one index. A kind of index says how to add, search, write and read; the fields are its settings.
+
+    `encoder` identifies what made the vectors; `corpus` is a digest of the ids and documents, however chunked.
+    """
+
+    family: ClassVar[str]  # the word before the colon in the factory string
+
+    encoder: str = field(default="", kw_only=True)
+
+    def __post_init__(self):
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all documents."""
+        self.ids: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._digests = {}
+        self._loaded_corpus = ""
+        self._clear()
+
+    def index(self, ids: Sequence[str], documents) -> Self:
+        self.clear()
+        self.add(ids, documents)
+        self.finish()
+        return self
+
+    def add(self, ids: Sequence[str], documents) -> Self:
+        """Index a further chunk. Kinds that are trained (IVF, PQ, SQ8) learn from the first chunk.
+
+        Raises:
+            RetrieverError: ids are empty, not strings or duplicates, or documents do not fit; nothing is added then.
+        """
+        if self._loaded_corpus:
+            raise RetrieverError("A loaded index takes no more documents.", "Index the whole corpus anew.")
+        ids = list(ids)
+        documents = self._checked(documents)
+        count = documents.shape[0] if hasattr(documents, "shape") else len(documents)
+        if len(ids) != count:
+            raise RetrieverError(f"{len(ids)} ids were given for {count} documents.", "Give one id per document.")
+        rows = self._new_rows(ids)
+        self._add(documents)
+        self._rows.update(rows)
+        self.ids.extend(ids)
+        for part, data in [("ids", _joined(ids)), *self._content(documents)]:
+            self._digests.setdefault(part, xxhash.xxh3_128()).update(data)
+        return self
+
+    def finish(self) -> None:
+        """Do now what the first search after the last `add` would do."""
+
+    def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+        if not self.ids:
+            raise RetrieverError("The index is empty.", _EMPTY)
+        k = topk.check_k(k)
+        rows = None if only is None else self._rows_of(only)
+        queries = self._checked_queries(queries)
+        count = len(self.ids) if rows is None else len(rows)
+        if count == 0:
+            empty = np.empty((queries.shape[0] if hasattr(queries, "shape") else len(queries), 0))
+            return topk.pad(Hits(empty, empty), k)
+        return topk.pad(self._search(queries, min(k, count), rows), k)
+
+    @property
+    def corpus(self) -> str:
+        """Digest of ids and documents, the same for the same corpus in any chunks."""
+        parts = "".join(f"{part}:{digest.hexdigest()} " for part, digest in sorted(self._digests.items()))
+        return self._loaded_corpus or xxhash.xxh3_128(parts.encode()).hexdigest()
+
+    @property
+    def settings(self) -> dict:
+        """The fields that shape the index, as `retrievers.make` takes them."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "encoder"}
+
+    def save(self, path: Path) -> None:
+        if not self.ids:
+            raise RetrieverError("The index is empty.", _EMPTY)
+
+        def fill(target: Path) -> None:
+            (target / "ids.json").write_text(json.dumps(list(self.ids), ensure_ascii=False), encoding="utf-8")
+            self._write(target)
+
+        folder.write(path, self.manifest, fill)
+
+    def __reduce__(self):
+        if not self.ids:
+            return copies.empty, (type(self), {**self.settings, "encoder": self.encoder})
+        return copies.unpacked, (copies.packed(self),)
+
+    @property
+    def manifest(self) -> dict:
+        """What a saved index says of itself."""
+        return {
+            "retriever": self.family,
+            "settings": self.settings,
+            "encoder": self.encoder,
+            "corpus": self.corpus,
+            "documents": len(self.ids),
+        }
+
+    @classmethod
+    def opened(cls, path: Path, manifest: dict, data: Path, encoder: str | None = None) -> Self:
+        check_encoder(path, manifest["encoder"], encoder)
+        loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
+        loaded.ids = _ids(path, json.loads((data / "ids.json").read_text(encoding="utf-8")))
+        loaded._loaded_corpus = manifest["corpus"]
+        loaded._restore(manifest)
+        loaded._read(data)
+        return loaded
+
+    def memory_bytes(self) -> int:
+        """Bytes that the index holds in memory for searching, without ids."""
+        raise NotImplementedError
+
+    def _new_rows(self, ids: list[str]) -> dict[str, int]:
+        known = self._row_table()
+        fresh = {}
+        for row, name in enumerate(ids, start=len(self.ids)):
+            if not isinstance(name, str) or not name:
+                raise RetrieverError(f"The document at row {row} has the id {name!r}.", "Ids are non-empty strings.")
+            if name in known or name in fresh:
+                raise RetrieverError(f"The id {name!r} occurs twice.", "Give each document an id of its own.")
+            fresh[name] = row
+        return fresh
+
+    def _row_table(self) -> dict[str, int]:
+        if len(self._rows) != len(self.ids):  # after loading
+            self._rows = {name: row for row, name in enumerate(self.ids)}
+        return self._rows
+
+    def _rows_of(self, only: Collection[str]) -> np.ndarray:
+        table = self._row_table()
+        check_filter(only, table)
+        return np.array(sorted({table[name] for name in only}), dtype=np.int64)
+
+    def _expect(self, count: int, what: str) -> None:
+        """Refuse files of a loaded index that are not of as many documents as there are ids.
+
+        A folder from elsewhere can be whole by its checksums and still not fit together.
+        """
+        if count != len(self.ids):
+            raise RetrieverError(f"The index has {len(self.ids)} ids and {count} {what}.", "Build the index again.")
+
+    # What a kind of index says.
+
+    @abstractmethod
+    def _clear(self) -> None: ...
+
+    @abstractmethod
+    def _checked(self, documents): ...
+
+    def _checked_queries(self, queries):
+        return self._checked(queries)
+
+    @abstractmethod
+    def _content(self, documents) -> Iterable[tuple[str, bytes | memoryview]]:
+        """The documents' bytes for the digest, by part."""
+
+    @abstractmethod
+    def _add(self, documents) -> None: ...
+
+    @abstractmethod
+    def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
+        """The best `k` (at most the number of documents allowed) among all rows, or among `rows` (ascending)."""
+
+    @abstractmethod
+    def _write(self, target: Path) -> None: ...
+
+    def _restore(self, manifest: dict) -> None:
+        """Take what the kind added to its manifest."""
+
+    @abstractmethod
+    def _read(self, path: Path) -> None:
+        """Open the files of the index in the folder `path`, all of them: they may be replaced afterwards."""
+
+
+def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:
+    """Refuse an index whose vectors another encoder made."""
+    if wanted and made_by and wanted != made_by:
+        raise RetrieverError(
+            f"The index at {path} was made with the encoder {made_by!r}, not {wanted!r}.",
+            f"Load it with {made_by!r}, or build an index with {wanted!r}.",
+        )
+
+
+def check_filter(only: Collection[str], known: Container[str]) -> None:
+    """Refuse a filter by ids that are not indexed."""
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise RetrieverError(
+            f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
+            "Filter by ids that were indexed.",
+        )
+
+
+def _ids(path: Path, ids: object) -> list[str]:
+    """What a saved index calls its ids."""
+    if not isinstance(ids, list) or not all(isinstance(id, str) and id for id in ids) or len(set(ids)) != len(ids):
+        raise RetrieverError(f"The ids of the index at {path} are not texts, each once.", "Build it again.")
+    return ids
+
+
+def _joined(texts: list[str]) -> bytes:
+    return "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass")

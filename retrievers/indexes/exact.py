@@ -1,0 +1,129 @@
+"""Exact dense search with torch, on CPU or GPU, in chunks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from retrievers import topk
+from retrievers.base import Hits
+from retrievers.errors import RetrieverError
+from retrievers.indexes.dense import DenseIndex
+from retrievers.indexes.vectors import write_rows
+
+_DOCUMENTS = 50_000  # rows per matrix product: with 1,024 queries the scores take 200 MB
+_QUERIES = 1024
+_DISTANCES = 4096  # rows per product where it is taken in float64
+
+
+@dataclass(eq=False)
+class TorchIndex(DenseIndex):
+    """Every document is scored. Vectors stay in the precision they came in; scores are computed in float32.
+
+    `device` is a torch device; by default a GPU where there is one.
+    """
+
+    family: ClassVar[str] = "torch"
+
+    device: str = ""
+
+    def __post_init__(self):
+        try:
+            torch.empty(0, device=self.on)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            problem = str(error).partition("\n")[0]
+            raise RetrieverError(f"The device {self.device!r} is not there: {problem}", "Use cpu or cuda.") from error
+        super().__post_init__()
+
+    @property
+    def on(self) -> str:
+        """The device in use."""
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._chunks: list[torch.Tensor] = []
+
+    def _add(self, vectors: np.ndarray) -> None:
+        self._dim = vectors.shape[1]
+        if self.metric == "cosine":
+            vectors = self._prepared(vectors).astype(vectors.dtype, copy=False)
+        # On the CPU this shares the caller's memory: the corpus is never held twice.
+        self._chunks += torch.from_numpy(_writable(vectors)).to(self.on).split(_DOCUMENTS)
+
+    def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
+        queries = torch.from_numpy(self._prepared(queries)).to(self.on)
+        # One buffer for the scores of all chunks: fresh memory for each takes a quarter of the time of a CPU's search.
+        longest = max(len(chunk) for chunk in self._chunks)
+        buffer = torch.empty(min(len(queries), _QUERIES) * longest, device=self.on)
+        parts = [self._search_batch(batch, k, rows, buffer) for batch in queries.split(_QUERIES)]
+        return Hits(np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts]))
+
+    def _search_batch(self, queries: torch.Tensor, k: int, rows: np.ndarray | None, buffer: torch.Tensor) -> Hits:
+        found, start = None, 0
+        for chunk in self._chunks:
+            first, start = start, start + len(chunk)
+            here = np.arange(first, start)
+            if rows is not None:
+                here = rows[(rows >= first) & (rows < start)]
+                chunk = chunk[torch.from_numpy(here - first).to(chunk.device)]
+            if len(here):
+                hits = _top(self._scores(queries, chunk.float(), buffer), k, here)
+                found = hits if found is None else topk.merge(found, hits, k)
+        return found
+
+    def _scores(self, queries: torch.Tensor, documents: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
+        shape = len(queries), len(documents)
+        scores = buffer[: shape[0] * shape[1]].view(shape)
+        if self.metric in ("ip", "cosine"):
+            return torch.mm(queries, documents.T, out=scores)
+        for part, out in zip(documents.split(_DISTANCES), scores.split(_DISTANCES, dim=1), strict=True):
+            out.copy_(_distances(queries, part, self.metric).neg_())
+        return scores
+
+    def memory_bytes(self) -> int:
+        return sum(chunk.numel() * chunk.element_size() for chunk in self._chunks)
+
+    def _write(self, target: Path) -> None:
+        # Chunk by chunk, so that a GPU's index does not have to fit into the host's memory at once.
+        dtype = self._chunks[0].cpu().numpy().dtype if self._chunks else np.float32
+        chunks = (chunk.cpu().numpy() for chunk in self._chunks)
+        write_rows(target / "vectors.npy", chunks, (len(self.ids), self._dim), dtype)
+
+    def _read(self, path: Path) -> None:
+        # Copy on write: the file is mapped, not read, and never written to.
+        vectors = np.load(path / "vectors.npy", mmap_mode="c")
+        if vectors.dtype not in (np.float16, np.float32):
+            raise RetrieverError(f"The index holds {vectors.dtype}, not floats.", "Build the index again.")
+        self._expect(len(vectors), "vectors")
+        self._dim = vectors.shape[1]
+        self._chunks = list(torch.from_numpy(vectors).to(self.on).split(_DOCUMENTS))
+
+
+def _distances(queries: torch.Tensor, documents: torch.Tensor, metric: str) -> torch.Tensor:
+    """Distances `[q, n]`. In float32, the products behind an L2 distance cancel each other far from the origin."""
+    if metric == "l1" or queries.device.type == "mps":  # which has no float64
+        mode = "donot_use_mm_for_euclid_dist"
+        return torch.cdist(queries, documents, p=1.0 if metric == "l1" else 2.0, compute_mode=mode)
+    queries, documents = queries.double(), documents.double()
+    squares = torch.mm(queries, documents.T).mul_(-2)
+    squares.add_(queries.square().sum(1)[:, None]).add_(documents.square().sum(1))
+    return squares.clamp_(min=0).sqrt_()
+
+
+def _top(scores: torch.Tensor, k: int, rows: np.ndarray) -> Hits:
+    """As `ranking.top`; torch finds the candidates, and numpy settles the queries with a tie at the cut."""
+    k = min(k, scores.shape[1])
+    values, columns = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    tied = torch.nonzero(values[:, k - 1] == values[:, k])[:, 0] if values.shape[1] > k else []
+    hits = topk.best(rows[columns[:, :k].cpu().numpy()], values[:, :k].cpu().numpy(), k)
+    if len(tied):
+        settled = topk.top(scores[tied].cpu().numpy(), k, rows)
+        hits.rows[tied.cpu().numpy()], hits.scores[tied.cpu().numpy()] = settled
+    return hits
+
+
+def _writable(vectors: np.ndarray) -> np.ndarray:
+    return vectors if vectors.flags.writeable and vectors.flags.c_contiguous else np.array(vectors)

@@ -1,0 +1,1 @@
+"""Our retrievers as the parts of other frameworks."""

@@ -1,0 +1,81 @@
+"""Any text retriever of ours as a component of a Haystack 2 pipeline."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from retrievers.base import Retriever
+from retrievers.errors import RetrieverError
+from retrievers.registry import load
+
+try:
+    from haystack import Document, component, default_from_dict, default_to_dict
+except ImportError as missing:
+    raise RetrieverError("Haystack is not installed.", "Type: pip install 'embedlab[rag]'") from missing
+
+
+@component
+class HaystackRetriever:
+    """Haystack's `TextRetriever` protocol. Documents carry their id, score and title, all in `meta` too.
+
+    Args:
+        retriever: a text retriever, or the folder of a saved index, which a pipeline in YAML names. Haystack reads
+            such a pipeline with `Pipeline.loads(text, allowed_modules=["retrievers.integrations.haystack"])`.
+        top_k: documents for each query.
+
+    Filters are by id alone: {"field": "id", "operator": "in", "value": [...]}.
+    """
+
+    def __init__(self, retriever: Retriever | str | Path, top_k: int = 10):
+        self.folder = None if isinstance(retriever, Retriever) else str(retriever)
+        self.retriever = load(Path(self.folder)) if self.folder is not None else retriever
+        self.top_k = top_k
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `Pipeline.dumps`.
+
+        Raises:
+            RetrieverError: the retriever lies in memory alone.
+        """
+        if self.folder is None:
+            raise RetrieverError(
+                "A pipeline can name a saved index, and this one lies in memory.",
+                "Type: retriever.save(FOLDER), then HaystackRetriever(FOLDER).",
+            )
+        return default_to_dict(self, retriever=self.folder, top_k=self.top_k)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "HaystackRetriever":
+        """For `Pipeline.loads`; loads the index."""
+        return default_from_dict(cls, data)
+
+    @component.output_types(documents=list[Document])
+    def run(self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None) -> dict[str, Any]:
+        """The best documents for one query: {"documents": [...]}."""
+        documents = [
+            Document(
+                id=found.id,
+                content=found.text,
+                meta={**found.metadata, "id": found.id, "score": found.score},
+                score=found.score,
+            )
+            for found in self.retriever.found(query, top_k or self.top_k, _ids(filters))
+        ]
+        return {"documents": documents}
+
+    @component.output_types(documents=list[Document])
+    async def run_async(
+        self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
+    ) -> dict[str, Any]:
+        """As `run`, in a thread."""
+        return await asyncio.to_thread(self.run, query, filters, top_k)
+
+
+def _ids(filters: dict[str, Any] | None) -> list[str] | None:
+    if not filters:
+        return None
+    if filters.get("field") in ("id", "meta.id") and filters.get("operator") == "in":
+        return filters["value"]
+    raise RetrieverError(
+        f"The filter {filters} is not by id.", 'Filter by {"field": "id", "operator": "in", "value": [ids]}.'
+    )

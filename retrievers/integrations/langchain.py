@@ -1,0 +1,63 @@
+"""Any text retriever of ours as LangChain's retriever, and any encoder as its embeddings."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from retrievers.base import Retriever
+from retrievers.errors import RetrieverError
+from retrievers.pipelines.encoded import Encoder
+
+try:
+    from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.retrievers import BaseRetriever
+except ImportError as missing:
+    raise RetrieverError("LangChain is not installed.", "Type: pip install 'embedlab[rag]'") from missing
+
+
+class LangChainRetriever(BaseRetriever):
+    """`LangChainRetriever(retriever=r, k=5).invoke("a question")`: documents with `id`, `score`, title in the metadata.
+
+    `only`: ids that the search is limited to; None for all. Both can be given to one call too: `invoke(query, k=1)`.
+    """
+
+    retriever: Any
+    k: int = 10
+    only: Sequence[str] | None = None
+
+    def __init__(self, retriever: Retriever, **fields):
+        super().__init__(retriever=retriever, **fields)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager=None, k: int | None = None, only: Sequence[str] | None = None, **others
+    ) -> list[Document]:
+        if others:
+            raise RetrieverError(
+                f"A search has no setting {', '.join(others)}.", "It has k and only: invoke(query, k=3)."
+            )
+        return [
+            Document(
+                id=found.id,
+                page_content=found.text,
+                metadata={**found.metadata, "id": found.id, "score": found.score},
+            )
+            for found in self.retriever.found(query, k or self.k, self.only if only is None else only)
+        ]
+
+    async def _aget_relevant_documents(self, query: str, *, run_manager=None, **settings) -> list[Document]:
+        return await asyncio.to_thread(partial(self._get_relevant_documents, query, **settings))
+
+
+class LangChainEmbeddings(Embeddings):
+    """A dense encoder for LangChain's vector stores; the async forms are LangChain's own, in a thread."""
+
+    def __init__(self, encoder: Encoder):
+        self.encoder = encoder
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.encoder.encode_documents(texts).tolist()
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.encoder.encode_queries([text])[0].tolist()

@@ -1,0 +1,1 @@
+"""Retrievers made of others: an encoder before an index, fusions, second stages."""

@@ -1,0 +1,194 @@
+"""A text retriever from an encoder and an index of vectors."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from retrievers import folder
+from retrievers.base import Hits, Retriever
+from retrievers.errors import RetrieverError
+from retrievers.indexes.base_index import Index, check_encoder
+from retrievers.indexes.dense import DenseIndex, metric_of
+from retrievers.indexes.sparse import SparseVectorIndex
+from retrievers.registry import load, make
+from retrievers.texts import Document, Texts, check_texts, joined
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model with `encode_query` and `encode_document`, as sentence-transformers has them, and what identifies it.
+
+    id: changes whenever the vectors would: the weights' revision or digest.
+    name: what to load it by again; kept in a saved index.
+    query, document: keyword arguments of the two calls, such as {"prompt": "query: "}; kept in a saved index.
+    """
+
+    model: Any
+    id: str
+    name: str = ""
+    query: dict = field(default_factory=dict)
+    document: dict = field(default_factory=dict)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray | sparse.csr_matrix:
+        """Vectors `[n, d]`, or a CSR matrix `[n, |V|]` from a sparse model."""
+        return _vectors(self.model.encode_query(list(texts), **self.query))
+
+    def encode_documents(self, documents: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
+        """Vectors `[n, d]`, or a CSR matrix `[n, |V|]` from a sparse model."""
+        return _vectors(self.model.encode_document([joined(document) for document in documents], **self.document))
+
+
+class Encoded(Retriever):
+    """Texts in, ranked documents out: `Encoded(Encoder(model, id), "faiss:hnsw32")`.
+
+    `index` is a factory string or an empty index of vectors. In a string without a metric, the model's own
+    similarity is taken. Documents are encoded `batch` at a time, so that all vectors never lie beside the index.
+    """
+
+    def __init__(self, encoder: Encoder, index: str | Index = "torch", batch: int = 16_384):
+        self.encoder, self.batch = encoder, batch
+        self._index = index if isinstance(index, Index) else index_for(index, _similarity(encoder.model))
+        if self._index.family == "lucene":
+            raise RetrieverError("'lucene' ranks texts, not vectors.", "Use retrievers.make('lucene') by itself.")
+        self._index.encoder = encoder.id
+        self._texts = Texts()
+
+    @property
+    def ids(self) -> list[str]:
+        return self._index.ids
+
+    @property
+    def vectors(self) -> Index:
+        """The index of vectors below."""
+        return self._index
+
+    def index(self, ids: Sequence[str], documents: Sequence[Document]) -> "Encoded":
+        self._index.clear()
+        self._texts = Texts()
+        self.add(ids, documents)
+        self._index.finish()
+        return self
+
+    def add(self, ids: Sequence[str], documents: Sequence[Document], vectors=None) -> "Encoded":
+        """Encode and index a further chunk; `vectors` are those of the documents, where they are known already."""
+        ids, documents = list(ids), check_texts(documents)
+        if len(ids) != len(documents):
+            raise RetrieverError(f"{len(ids)} ids were given for {len(documents)} documents.", "Give one id for each.")
+        if vectors is not None:
+            self._index.add(ids, vectors)
+            self._texts.extend(documents)
+            return self
+        for start in range(0, len(ids), self.batch):
+            part = documents[start : start + self.batch]
+            self._index.add(ids[start : start + self.batch], self.encoder.encode_documents(part))
+            self._texts.extend(part)
+        return self
+
+    def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
+        return self._index.search(self.encoder.encode_queries(check_texts(queries)), k, only=only)
+
+    def text(self, row: int) -> str:
+        return self._texts[row]
+
+    def metadata(self, row: int) -> dict:
+        return self._texts.metadata(row)
+
+    def query_terms(self, query: str) -> list[tuple[str, float]]:
+        """The vocabulary terms of a sparse model's query and their weights, heaviest first; [] for dense models."""
+        vector = self.encoder.encode_queries([query])
+        if not sparse.issparse(vector):
+            return []
+        order = np.argsort(-vector.data, kind="stable")
+        tokenizer, ids = self.encoder.model.tokenizer, vector.indices[order].tolist()
+        # Decoded, since byte-level vocabularies spell a space and what is not ASCII in letters of their own;
+        # a part of a letter's bytes cannot be.
+        words = (tokenizer.decode([id]).strip() for id in ids)
+        terms = [
+            word if word and "\ufffd" not in word else tokenizer.convert_ids_to_tokens(id)
+            for word, id in zip(words, ids, strict=True)
+        ]
+        return list(zip(terms, vector.data[order].tolist(), strict=True))
+
+    def memory_bytes(self) -> int:
+        """Bytes of the vectors' index."""
+        return self._index.memory_bytes()
+
+    def save(self, path: Path) -> None:
+        encoder = self.encoder
+        manifest = {
+            "retriever": "encoded",
+            "encoder": encoder.id,
+            "model": {"name": encoder.name, "query": encoder.query, "document": encoder.document},
+            "index": self._index.manifest,
+            "documents": len(self.ids),
+        }
+
+        def fill(target: Path) -> None:
+            self._index.save(target / "index")
+            self._texts.save(target)
+
+        folder.write(path, manifest, fill)
+
+    @classmethod
+    def opened(
+        cls, path: Path, manifest: dict, data: Path, encoder: Encoder | Callable[[str], Encoder] | None = None
+    ) -> "Encoded":
+        """Read an index and put its encoder back.
+
+        Args:
+            path, manifest, data: as `Retriever.opened` has them.
+            encoder: the `Encoder`, or a function from the recorded name to it. The arguments recorded for queries
+                and documents are used, whatever it brings.
+
+        Raises:
+            RetrieverError: no encoder is given, or another than the one the vectors were made with.
+        """
+        model = manifest["model"]
+        if isinstance(encoder, str):
+            check_encoder(path, manifest["encoder"], encoder)
+        if encoder is None or isinstance(encoder, str):
+            raise RetrieverError(
+                f"The index at {path} needs its encoder, {model['name'] or manifest['encoder']}.",
+                "Type: retrievers.load(path, encoder=Encoder(model, id)).",
+            )
+        if not isinstance(encoder, Encoder):
+            encoder = encoder(model["name"])
+        check_encoder(path, manifest["encoder"], encoder.id)
+        index = load(data / "index", encoder.id)
+        loaded = cls(Encoder(encoder.model, encoder.id, **model), index)
+        loaded._texts = Texts.load(data)
+        index._expect(len(loaded._texts), "texts")
+        return loaded
+
+
+def index_for(spec: str, similarity: str = "") -> Index:
+    """An empty index from a factory string, which ranks as a model does that names this similarity.
+
+    A metric in the string wins; without either, dense vectors are compared by cosine, sparse ones by inner product.
+
+    Raises:
+        RetrieverError: the index cannot rank so.
+    """
+    index = make(spec)
+    if isinstance(index, DenseIndex | SparseVectorIndex) and "metric=" not in spec:
+        return make(spec, metric=metric_of(similarity or ("cosine" if isinstance(index, DenseIndex) else "dot")))
+    return index
+
+
+def _similarity(model: Any) -> str:
+    return str(getattr(model, "similarity_fn_name", None) or "")
+
+
+def _vectors(output) -> np.ndarray | sparse.csr_matrix:
+    """A sentence-transformers answer as numpy or scipy has it."""
+    if getattr(output, "is_sparse", False) or "sparse" in str(getattr(output, "layout", "")):
+        output = output.detach().cpu().to_sparse_coo().coalesce()
+        values = output.values().float().numpy()
+        return sparse.coo_matrix((values, output.indices().numpy()), shape=tuple(output.shape)).tocsr()
+    if hasattr(output, "detach"):
+        return output.detach().float().cpu().numpy()
+    return output

@@ -1,0 +1,188 @@
+"""Second stages: `bm25 >> rerank(cross_encoder)`. Pairs, whole lists in one pass, and late interaction."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retrievers import folder, ties, topk
+from retrievers.base import Hits, Retriever
+from retrievers.errors import RetrieverError
+from retrievers.indexes.base_index import check_encoder
+
+# A scorer of one query's candidates: query, texts -> scores [len(texts)].
+Listwise = Callable[[str, list[str]], Sequence[float]]
+
+
+def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Rerank":
+    """A stage that scores the first `depth` documents anew.
+
+    Args:
+        model: a cross-encoder (`predict` on pairs of query and text); a late-interaction encoder (`encode_query` and
+            `encode_document` give one array of token vectors per text); or what sees a query's whole list in one
+            pass, as Uni-Encoder does (arXiv:2106.01263): a function `(query, texts) -> scores`, or a model with such
+            a method `score_list`.
+        id: changes whenever the scores would: the weights' revision or digest.
+        name: what to load the model by again. A stage with a name is saved with its index.
+    """
+    if depth < 1:
+        raise RetrieverError(f"The depth is {depth}.", "Rerank 1 document or more.")
+    if hasattr(model, "score_list"):
+        return Rerank(model.score_list, depth, id, name)
+    if hasattr(model, "predict"):
+        return Rerank(Pairwise(model), depth, id, name)
+    if hasattr(model, "encode_query") and hasattr(model, "encode_document"):
+        return Rerank(MaxSim(model), depth, id, name)
+    if not callable(model):
+        raise RetrieverError(
+            f"A {type(model).__name__} cannot rerank.",
+            "Give a cross-encoder, a late-interaction encoder, or a function (query, texts) -> scores.",
+        )
+    return Rerank(model, depth, id, name)
+
+
+@dataclass(frozen=True)
+class Rerank:
+    """A stage: what scores, how deep, and what identifies the model (see `rerank`)."""
+
+    scorer: Listwise
+    depth: int = 100
+    id: str = ""
+    name: str = ""
+
+    def after(self, first: Retriever) -> "Reranked":
+        return Reranked(first, self)
+
+
+class Reranked(Retriever):
+    """A retriever whose best documents another model has put in order; none beyond the stage's depth are returned."""
+
+    settles_ties: ClassVar[bool] = True
+
+    def __init__(self, first: Retriever, stage: Rerank):
+        self.first, self.stage = first, stage
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return self.first.ids
+
+    def index(self, ids: Sequence[str], documents) -> "Reranked":
+        self.first.index(ids, documents)
+        return self
+
+    def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
+        k = topk.check_k(k)
+        found = ties.search(self.first, queries, self.stage.depth, only=only)
+        scores = np.full(found.rows.shape, -np.inf, dtype=np.float32)
+        for q, query in enumerate(queries):
+            rows = found.rows[q][found.rows[q] >= 0]
+            if len(rows):
+                scores[q, : len(rows)] = self._scored(query, rows)
+        everything = topk.best(found.rows, scores, self.stage.depth)
+        return topk.pad(ties.by_id(everything, self.ids), k)
+
+    def _scored(self, query: str, rows: np.ndarray) -> np.ndarray:
+        texts = [self.first.text(int(row)) for row in rows]
+        if any(text is None for text in texts):
+            raise RetrieverError("The first stage keeps no texts to rerank.", "Put the stage behind a text retriever.")
+        return scored(self.stage.scorer, query, texts)
+
+    def text(self, row: int) -> str | None:
+        return self.first.text(row)
+
+    def metadata(self, row: int) -> dict:
+        return self.first.metadata(row)
+
+    def save(self, path: Path) -> None:
+        """Write the first stage, and the reranker's name to load it by again.
+
+        Raises:
+            RetrieverError: the reranker has no name.
+        """
+        if not self.stage.name:
+            raise RetrieverError(
+                "A reranker without a name cannot be saved.",
+                "Name it, rerank(model, id=..., name=...), or save the first stage alone.",
+            )
+        manifest = {
+            "retriever": "reranked",
+            "model": {"name": self.stage.name, "id": self.stage.id},
+            "depth": self.stage.depth,
+            "documents": len(self.ids),
+        }
+        folder.write(path, manifest, lambda target: self.first.save(target / "first"))
+
+    @classmethod
+    def opened(cls, path: Path, manifest: dict, data: Path, encoder=None) -> "Reranked":
+        """Read the first stage and put the reranker back.
+
+        Args:
+            path, manifest, data: as `Retriever.opened` has them.
+            encoder: a function from the recorded name of any model of the index to its `Encoder`, whose `model` is
+                here what `rerank` takes.
+
+        Raises:
+            RetrieverError: no such function is given, or it gives another model than the recorded one.
+        """
+        from retrievers.registry import load
+
+        name, id = manifest["model"]["name"], manifest["model"]["id"]
+        if not callable(encoder):
+            raise RetrieverError(
+                f"The index at {path} needs its reranker, {name}.",
+                "Type: retrievers.load(path, encoder=function), which takes a name and gives Encoder(model, id).",
+            )
+        found = encoder(name)
+        check_encoder(path, id, found.id)
+        return cls(load(data / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name))
+
+
+def scored(scorer: Listwise, query: str, texts: list[str]) -> np.ndarray:
+    """A reranker's scores of a query's candidates, float32 `[len(texts)]`.
+
+    Raises:
+        RetrieverError: they are not one finite number each.
+    """
+    scores = np.asarray(scorer(query, texts), dtype=np.float32)
+    if scores.shape != (len(texts),) or not np.isfinite(scores).all():
+        raise RetrieverError(
+            f"The reranker gave scores of shape {list(scores.shape)} for {len(texts)} documents, or NaN.",
+            "A reranker gives one finite score per document: a cross-encoder with one label.",
+        )
+    return scores
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """Scores of a cross-encoder, from its `predict`."""
+
+    model: Any
+
+    def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
+        return self.model.predict([(query, text) for text in texts], show_progress_bar=False)
+
+
+@dataclass(frozen=True)
+class MaxSim:
+    """Late interaction: for each query token its best document token, summed (ColBERT, arXiv:2004.12832)."""
+
+    encoder: Any
+
+    def __call__(self, query: str, texts: list[str]) -> list[float]:
+        tokens = _array(self.encoder.encode_query([query])[0])
+        documents = self.encoder.encode_document(texts)
+        return [float((tokens @ _array(document).T).max(axis=1).sum()) for document in documents]
+
+
+def _array(vectors) -> np.ndarray:
+    """Token vectors `[t, d]` in float32."""
+    vectors = vectors.detach().float().cpu().numpy() if hasattr(vectors, "detach") else vectors
+    vectors = np.asarray(vectors, dtype=np.float32)
+    if vectors.ndim != 2:
+        raise RetrieverError(
+            f"Late interaction needs token vectors [t, d], got shape {list(vectors.shape)}.",
+            "Use a multi-vector encoder.",
+        )
+    return vectors
