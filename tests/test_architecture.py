@@ -160,11 +160,9 @@ def test_rooms_import_from_lower_floors_only(package):
 
 def test_no_module_name_twice():
     """One word, one thing. Commands and pages share the names of what they show."""
-    shims = {
-        "embedlab.encoders.modules.decoder",
-        "embedlab.encoders.modules.pooling",
-        "embedlab.encoders.modules.splade",
-    } | {f"retrievers.{name}" for name in ("haystack", "langchain", "llama_index")}
+    shims = {"embedlab.encoders.decoder", "embedlab.encoders.pooling", "embedlab.encoders.splade"} | {
+        f"retrievers.{name}" for name in ("haystack", "langchain", "llama_index")
+    }
     seen: dict[str, str] = {}
     for path in files(*PACKAGES):
         name = dotted(path)

@@ -1,4 +1,4 @@
-"""Where folders of saved models that name it `embedlab.encoders.modules.decoder` find it."""
+"""Where folders of saved models that name it `embedlab.encoders.decoder` find it."""
 
 from embedlab.encoders.modules.decoder import Decoder
 

@@ -1,4 +1,4 @@
-"""Where folders of saved models that name it `embedlab.encoders.modules.pooling` find it."""
+"""Where folders of saved models that name it `embedlab.encoders.pooling` find it."""
 
 from embedlab.encoders.modules.pooling import MarkedPooling
 

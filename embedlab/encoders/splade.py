@@ -1,4 +1,4 @@
-"""Where folders of saved models that name it `embedlab.encoders.modules.splade` find it."""
+"""Where folders of saved models that name it `embedlab.encoders.splade` find it."""
 
 from embedlab.encoders.modules.splade import LexicalHead
 

@@ -2,7 +2,7 @@
 
 corpus.jsonl        {"_id": "d1", "title": "...", "text": "..."}   (title may be absent)
 queries.jsonl       {"_id": "q1", "text": "..."}                   (instruction, where the task has them)
-qrels/test.tsv      query-id <tab> corpus-id <tab> score           (TREC's columns will do: leaderboard/exchange/qrels.py)
+qrels/test.tsv      query-id <tab> corpus-id <tab> score           (TREC's will do: leaderboard/exchange/qrels.py)
 top_ranked.jsonl    {"query-id": "q1", "corpus-ids": ["d1", ...]}  (reranking only)
 
 Qrels may also be .csv, .trec or .qrels, and any of the files may be packed (`corpus.jsonl.gz`).

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.statistics import aggregation
 from leaderboard.statistics.groups import letters, pairwise_p_values
 from leaderboard.statistics.intervals import OVER, interval, rank_interval, resampled_means
-from leaderboard.statistics.significance import aggregation, choose
+from leaderboard.statistics.significance import choose
 from leaderboard.storage import latest_runs
 from leaderboard.tables import costs
 from leaderboard.tables.alignment import has_per_query, per_query
