@@ -96,7 +96,7 @@ def rank(
         over: what intervals and letters resample: "queries", "tasks", "both"; "none" leaves them out; "auto" takes
             queries where all views were scored query by query, else tasks where there are six or more.
         level: of the confidence intervals; letters separate views at `1 - level`.
-        correction: of the letters' tests, as in `leaderboard.statistics.significance.significance.correct`.
+        correction: of the letters' tests, as in `leaderboard.statistics.significance.correct`.
         main_revisions, split: as in `leaderboard.tables.entrants.read`.
 
     Raises:
