@@ -95,7 +95,7 @@ def build(
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]
         index = composition.index_of(leaf, part.card.kind, spec or "torch")
-        if part.card.kind == "lexical":
+        if not part.card.kind.gives_vectors:
             return retrievers.make(index, **part.card.settings)
         found = _encoder(part, leaf.name, instruction or INSTRUCTION)
         watched = _Watched(**vars(found), advance=lambda count: advance(count / leaves))
@@ -124,7 +124,7 @@ def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retriev
 
 def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict]:
     """By role, the arguments of `encode_query` and `encode_document` with which a model is measured in search."""
-    if loaded.card.kind not in ("dense", "sparse"):
+    if not loaded.card.kind.gives_vectors:
         return {}
     return prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
 

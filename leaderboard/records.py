@@ -1,8 +1,10 @@
 """What one evaluation hands to the results store. Plain values: no torch, no mteb, no DuckDB."""
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,3 +117,8 @@ class Failure:
     hint: str = ""
     asked: dict = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def plain(request: Any) -> dict[str, Any]:
+    """A request, any dataclass, as a run records it: its fields by name, paths as text."""
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(request).items()}

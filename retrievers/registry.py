@@ -12,7 +12,9 @@ from retrievers import folder
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
 
-# The word before the colon -> module:class. The part after the colon, up to the first setting, is the field `kind`.
+# Index families: the word before the colon -> module:class. The part after the colon, up to the first setting, is the
+# field `kind`. What a family takes, whether it is exact, which codes it holds and its settings, its class says
+# (`retrievers.indexes.base_index.Index`). Installed packages add theirs under the entry point `embedlab.indexes`.
 FAMILIES = {
     "faiss": "retrievers.indexes._faiss:FaissIndex",
     "torch": "retrievers.indexes.exact:TorchIndex",
@@ -31,7 +33,12 @@ SPECS = (
     "faiss:flat", "faiss:hnsw32", "faiss:ivf64", "faiss:ivf64,sq8", "faiss:ivf64,pq48", "faiss:sq8", "faiss:pq48",
     "faiss:binary", "torch", "lucene", "lucene:multifield", "lucene:impact", "lucene:hnsw", "sparse", "seismic",
 )  # fmt: skip
-_HINT = f"Known: {' '.join(SPECS)}. Settings follow as ,name=value: faiss:hnsw32,efSearch=128."
+
+
+@cache
+def families() -> dict[str, str]:
+    """All index families: ours, then those of installed packages, none of which replaces one of ours."""
+    return {**{point.name.lower(): point.value for point in entry_points(group="embedlab.indexes")}, **FAMILIES}
 
 
 def make(spec: str, **settings) -> Retriever:
@@ -50,14 +57,15 @@ def make(spec: str, **settings) -> Retriever:
     kinds = [kind, *(option for option in options if "=" not in option)]
     kind = ",".join(part.strip() for part in kinds if part)
     family = family.lower()
-    if f"{family}:{kind.lower()}" in FAMILIES:
+    known_families = families()
+    if f"{family}:{kind.lower()}" in known_families:
         family, kind = f"{family}:{kind.lower()}", ""
-    if family not in FAMILIES:
-        close = get_close_matches(spec.lower(), SPECS, n=3, cutoff=0.4)
+    if family not in known_families:
+        close = get_close_matches(spec.lower(), [*SPECS, *known_families], n=3, cutoff=0.4)
         raise RetrieverError(
-            f"Unknown retriever {spec!r}.", (f"Did you mean {' or '.join(close)}? " if close else "") + _HINT
+            f"Unknown retriever {spec!r}.", (f"Did you mean {' or '.join(close)}? " if close else "") + _hint()
         )
-    cls = _class(FAMILIES[family])
+    cls = _class(known_families[family])
     named = dict(option.split("=", 1) for option in options if "=" in option)
     if kind:
         named["kind"] = kind
@@ -83,7 +91,7 @@ def load(path: Path, encoder=None) -> Retriever:
     Raises:
         RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder is needed.
     """
-    path, known = Path(path), {**FAMILIES, **COMPOSED}
+    path, known = Path(path), {**families(), **COMPOSED}
 
     def opened(manifest: dict, data: Path) -> Retriever:
         family = manifest.get("retriever")
@@ -100,6 +108,11 @@ def _installed_finder() -> Callable | None:
     """What an installed package offers to find encoders by their names."""
     offered = list(entry_points(group="retrievers.encoders"))
     return cache(offered[0].load()) if offered else None
+
+
+def _hint() -> str:
+    known = " ".join([*SPECS, *(family for family in families() if family not in FAMILIES)])
+    return f"Known: {known}. Settings follow as ,name=value: faiss:hnsw32,efSearch=128."
 
 
 def _class(target: str) -> type[Retriever]:

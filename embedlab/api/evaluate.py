@@ -8,7 +8,8 @@ from typing import Any
 from embedlab.api.results import Results
 from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import UserError
-from embedlab.evaluation.run import Outcome, Request
+from embedlab.evaluation.request import Request
+from embedlab.evaluation.run import Outcome
 from embedlab.evaluation.run import evaluate as run
 from embedlab.models import LoadedModel, objects
 from embedlab.models.cards import expand

@@ -124,6 +124,6 @@ def _corpus(documents: Any) -> tuple[list[str], list[Document]]:
 def _of_object(model: Any) -> tuple[Encoder, str]:
     """The object as an encoder of queries and documents, and its similarity."""
     loaded = objects.load(model)
-    if isinstance(loaded, objects.MtebModel) or loaded.card.kind not in ("dense", "sparse"):
+    if isinstance(loaded, objects.MtebModel) or not loaded.card.kind.gives_vectors:
         raise UserError(f"{loaded.name} gives no vectors that an index holds.", "Give a model with encode(texts).")
     return Encoder(loaded.encoder, loaded.identity), loaded.card.similarity

@@ -126,7 +126,8 @@ def command(
         "precisions": _words("--precision", precision),
     }
 
-    from embedlab.evaluation.run import Request, evaluate
+    from embedlab.evaluation.request import Request
+    from embedlab.evaluation.run import evaluate
     from embedlab.models.cards import expand
 
     outcome = evaluate(

@@ -41,7 +41,7 @@ def command(
 
 def weights(card) -> str:
     """Whether a card's weights can be had, in a word."""
-    if card.kind == "lexical":
+    if not card.kind.has_weights:
         return "none needed"
     if not card.public:
         return "not public"

@@ -19,6 +19,7 @@ from embedlab.encoding.vectors.vector_store import Space, Vectors
 from embedlab.errors import UserError
 from embedlab.hardware import devices
 from embedlab.models import LoadedModel
+from embedlab.models.kinds import Kind
 from embedlab.progress import Reporter
 
 
@@ -180,7 +181,7 @@ class Encoder:
                 out_of_memory=self._halve,
                 advance=advance,
                 store_dtype=self.options.store_dtype,
-                sparse=self.model.card.kind == "sparse",
+                sparse=self.model.card.kind is Kind.SPARSE,
                 even=self._even,
             )
             began = start

@@ -26,6 +26,8 @@ class RetrievalData(NamedTuple):
     judgements: metrics.Judgements
     candidates: Mapping[str, list[str]] | None
     missing: Mapping[str, int] = {}
+    split: str = ""
+    subset: str = ""
 
 
 def retrieval_data(task, split: str, subset: str) -> RetrievalData:
@@ -58,6 +60,8 @@ def retrieval_data(task, split: str, subset: str) -> RetrievalData:
         metrics.judge(qrels, query_ids, document_ids),
         candidates,
         _missing(task.metadata.name, qrels, query_ids, document_ids),
+        split,
+        subset,
     )
 
 

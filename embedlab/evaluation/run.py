@@ -3,54 +3,23 @@
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from embedlab import tasks
-from embedlab.encoding.encoder import Encoder
-from embedlab.encoding.in_memory import ObjectEncoder
-from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import explained
-from embedlab.evaluation.run_record import asked, run_record
+from embedlab.evaluation.protocols.choice import protocol_for
+from embedlab.evaluation.request import Request
+from embedlab.evaluation.run_record import run_record
 from embedlab.evaluation.task_run import evaluate_task
 from embedlab.evaluation.unused import ranks, refuse_unsearched, refuse_unused
 from embedlab.models import LoadedModel, composition
 from embedlab.models.cards import Card
-from embedlab.models.objects import MtebModel, ObjectModel
 from embedlab.progress import Reporter
 from embedlab.tasks import availability
 from leaderboard import records
 from leaderboard.storage.store import Store
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for; recorded with every run."""
-
-    models: Sequence[str]
-    tasks: Sequence[str]
-    indexes: Sequence[str] = ()  # none: each model's own
-    layers: Sequence[int | None] = (None,)
-    dims: Sequence[int | None] = (None,)
-    precisions: Sequence[str] = ("float32",)
-    diagonal: bool = False  # only the (layer, dim) pairs that the method was trained for
-    force: bool = False  # also pairs that it was not trained for, and checkpoints that do not fit their model
-    trust_remote_code: bool = False  # run the code that a model's folder brings
-    device: str | None = None
-    dtype: str = "auto"
-    encoding: EncodingOptions = field(default_factory=EncodingOptions)
-    top_k: int | None = None
-    split: str | None = None
-    ignore_identical_ids: bool = False  # of BEIR folders of one's own
-    data_dir: Path | None = None
-    db: Path | None = None
-
-    @property
-    def full(self) -> bool:
-        """Whether models are seen at their full depth, width and precision only."""
-        return (*self.layers, *self.dims, *self.precisions, self.diagonal) == (None, None, "float32", False)
 
 
 @dataclass
@@ -95,7 +64,7 @@ def evaluate(
     store, outcome = Store(request.db), Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
     for name, card in zip(names, cards, strict=True):
         if out_of_reach:
-            missing = records.Failure(name, out_of_reach.benchmarks, *out_of_reach.why, asked=asked(request))
+            missing = records.Failure(name, out_of_reach.benchmarks, *out_of_reach.why, asked=request.plain())
             outcome.failures.append(missing)
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
@@ -110,16 +79,16 @@ def evaluate(
             if model.misfit:
                 reporter.say(f"{model.name} does not fit its checkpoint, and is evaluated all the same.")
             loading = time.perf_counter() - started
-            encoder = _encoder(request, model, reporter)
+            protocol = protocol_for(request, model, reporter)
             for task in todo:
                 with (
                     _recorded(outcome, request, name, [task.metadata.name], reporter),
                     reporter.evaluation(model.name, task.metadata.name),
                 ):
                     tasks.load(task)
-                    for part in evaluate_task(request, model, encoder, task, reporter):
+                    for result in evaluate_task(protocol, task):
                         with _recorded(outcome, request, name, [task.metadata.name], reporter):
-                            run = run_record(request, model, task, *part[:3], loading, part[3])
+                            run = run_record(request, model, task, result, loading)
                             store.add(run)
                             outcome.runs.append(run)
     if outcome.runs:  # a request of which nothing came leaves the store as it was
@@ -128,26 +97,9 @@ def evaluate(
     return outcome
 
 
-def _encoder(request: Request, model: LoadedModel, reporter: Reporter) -> Encoder | ObjectEncoder | dict | None:
-    """The model with its vector store: by part for a composed one, None for one that gives no vectors.
-
-    An object's vectors have no store.
-    """
-    if isinstance(model, ObjectModel):
-        return None if isinstance(model, MtebModel) else ObjectEncoder(model, reporter)
-    if isinstance(model, composition.ComposedModel):
-        return {name: _encoder(request, part, reporter) for name, part in model.parts.items()}
-    if model.card.kind not in ("dense", "sparse") and request.encoding != EncodingOptions():
-        options = "--store-dtype, --batch-tokens, --workers and --compile"
-        reporter.say(f"{model.name} gives no vectors to keep: {options} are not for it.")
-    if not model.device:  # bm25
-        return None
-    return Encoder(model, request.encoding, reporter=reporter)
-
-
 def _applies(card: Card, task, reporter: Reporter) -> bool:
     """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to classify."""
-    if card.kind in ("lexical", "hybrid", "cross", "multi-vector", "search") and not ranks(task):
+    if not card.kind.gives_vectors and not ranks(task):
         reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text.")
         return False
     return True
@@ -165,7 +117,7 @@ def _recorded(outcome: Outcome, request: Request, model: str, names: list[str], 
             f"{type(error).__name__}: {error}", "Type `embedlab --debug eval ...` to see where it happened."
         )  # fmt: skip
         for name in names:
-            failure = records.Failure(model, name, problem, hint, asked=asked(request))
+            failure = records.Failure(model, name, problem, hint, asked=request.plain())
             outcome.failures.append(failure)
         if not outcome.alone:
             reporter.say(f"{model} on {', '.join(names)} failed: {problem}")

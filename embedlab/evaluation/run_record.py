@@ -4,26 +4,29 @@ import resource
 import sys
 from dataclasses import asdict
 from math import isfinite
-from pathlib import Path
+from typing import Any
 
-from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
+from embedlab.evaluation.request import Request
+from embedlab.evaluation.task_result import TaskResult
+from embedlab.models import LoadedModel
 from embedlab.models.cards import Card
 from embedlab.tasks import recorded_name
 from leaderboard import records
 
 
-def run_record(request, model, task, split: str, subset: str, view: View, loading: float, part: dict) -> records.Run:
+def run_record(request: Request, model: LoadedModel, task: Any, result: TaskResult, loading: float) -> records.Run:
     """The record of one model on one part of a task, seen through one view.
 
     Raises:
         UserError: the main score is no number, as a correlation with scores that are all equal is.
     """
-    metadata, card, cost = task.metadata, model.card, part.get("cost")
-    main_score = part["scores"].get(metadata.main_score, float("nan"))
+    metadata, card, cost, view = task.metadata, model.card, result.cost, result.view
+    main_score = result.scores.get(metadata.main_score, float("nan"))
     if not isfinite(main_score):
-        where = metadata.name if subset == "default" else f"{metadata.name} ({split}, {subset})"
+        part = "" if result.subset == "default" else f" ({result.split}, {result.subset})"
+        where = f"{metadata.name}{part}"
         raise UserError(
             f"The {metadata.main_score} of {card.name} on {where} is no number.",
             "A model that gives all texts the same vector, or a vector with NaN, has no such score: "
@@ -38,7 +41,7 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "dtype_reason": model.dtype_reason,
         "settings": model.settings,
         "misfit": model.misfit,
-        "prompts": part.get("prompts", {}),
+        "prompts": result.prompts,
         "max_length": card.max_length,
         "similarity": card.similarity,
         "view": view._asdict(),
@@ -48,38 +51,38 @@ def run_record(request, model, task, split: str, subset: str, view: View, loadin
         "attention_kernel": model.fact("attention_kernel") if model.loader else None,
         "first_inputs": cost.first_inputs if cost else [],
         "first_tokens": cost.first_tokens if cost else [],
-        "missing": part.get("missing", {}),  # judged queries and documents that the task's data lack
+        "missing": result.missing,  # judged queries and documents that the task's data lack
         "sources": [str(source) for source in getattr(task, "sources", ())],
     }
     if parts := getattr(model, "parts", None):
-        resolved["parts"] = {name: _part(each, part.get("prompts", {}).get(name, {})) for name, each in parts.items()}
+        resolved["parts"] = {name: _part(each, result.prompts.get(name, {})) for name, each in parts.items()}
     return records.Run(
-        model=records.Model(card.name, model.revision, card.kind, _facts(card)),
+        model=records.Model(card.name, model.revision, card.kind.value, _facts(card)),
         task=records.Task(
             recorded_name(task),
             metadata.type,
-            split,
-            subset,
+            result.split,
+            result.subset,
             metadata.revision or "",
             metadata.main_score,
             {"languages": list(metadata.languages), "eval_splits": list(metadata.eval_splits)},
         ),
         main_score=main_score,
-        scores=part["scores"],
+        scores=result.scores,
         index=view.index,
         layer=view.layer,
         dim=view.dim or card.dim or None,
         precision=view.precision,
         settings=_shaping(request, model),
-        depth=part.get("depth"),
-        costs={**part["costs"], "parameters": float(card.parameters), "peak_memory_bytes": float(peak)},
-        asked=asked(request),
+        depth=result.depth,
+        costs={**result.costs, "parameters": float(card.parameters), "peak_memory_bytes": float(peak)},
+        asked=request.plain(),
         resolved=resolved,
         environment=environment(),
-        phases=[records.Phase(name, seconds) for name, seconds in {"load model": loading, **part["phases"]}.items()],
-        per_query=part.get("per_query"),
-        ranking=part.get("ranking"),
-        texts=part.get("texts"),
+        phases=[records.Phase(name, seconds) for name, seconds in {"load model": loading, **result.phases}.items()],
+        per_query=result.per_query,
+        ranking=result.ranking,
+        texts=result.texts,
     )
 
 
@@ -94,7 +97,7 @@ def _part(model, prompts: dict) -> dict:
     """What a part of a composed model resolved to."""
     return {
         "model": model.identity,
-        "kind": model.card.kind,
+        "kind": model.card.kind.value,
         "method": model.card.method,
         "device": model.device,
         "dtype": model.dtype,
@@ -109,8 +112,3 @@ def _part(model, prompts: dict) -> dict:
 
 def _facts(card: Card) -> dict:
     return {key: value for key, value in asdict(card).items() if value not in ("", 0, [], {}) and key != "settings"}
-
-
-def asked(request) -> dict:
-    """The request as plain values."""
-    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(request).items()}

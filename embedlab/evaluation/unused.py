@@ -21,12 +21,12 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
         _refuse_for_objects(request, list(given.values()))
     cards = [card for name in names for card in ([given[name].card] if name in given else composition.parts(name))]
     kinds = {card.kind for card in cards}
-    takers = tuple(composition.TAKES[kind][0] for kind in kinds & composition.TAKES.keys())
+    given_to_indexes = {kind.gives for kind in kinds} - {""}
     if named := [index for index in request.indexes if "metric=" in index]:
         raise UserError(
             f"The metric in {named[0]} would have no effect: a model is ranked by its own similarity.", "Leave it out."
         )
-    unfit = [index for index in request.indexes if not isinstance(make(index), takers)]
+    unfit = [index for index in request.indexes if make(index).takes not in given_to_indexes]
     if not all(map(composition.is_known, cards)):
         return
     if unfit:
@@ -36,12 +36,12 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
             "sparse ones (sparse, seismic, lucene:impact), or texts (lucene, for bm25).",
         )
     if not request.full and not any(
-        (given[name].card if name in given else composition.find(name)).kind == "dense" for name in names
+        (given[name].card if name in given else composition.find(name)).kind.has_views for name in names
     ):
         raise UserError(
             "--layers, --dims, --precision and --views are for dense models, and none is here.", "Leave them out."
         )
-    if request.encoding != EncodingOptions() and not kinds & {"dense", "sparse"}:
+    if request.encoding != EncodingOptions() and not any(kind.gives_vectors for kind in kinds):
         raise UserError(
             "--store-dtype, --batch-tokens, --workers and --compile are for models that give vectors, "
             "and none is here.",

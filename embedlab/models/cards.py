@@ -6,6 +6,7 @@ from functools import cache
 
 from embedlab import toml_files
 from embedlab.errors import UserError
+from embedlab.models.kinds import Kind
 from embedlab.resources import DATA
 
 
@@ -17,7 +18,7 @@ class Card:
     method: str  # the key of embedlab.encoders.METHODS, or "bm25"
     source: str = ""  # hub id, or empty where no public weights exist
     revision: str = ""
-    kind: str = "dense"  # dense | sparse | lexical | cross | multi-vector | hybrid
+    kind: Kind = Kind.DENSE
     description: str = ""
     paper: str = ""  # arXiv:id
     licence: str = ""
@@ -43,6 +44,9 @@ class Card:
     published: list[dict] = field(default_factory=list)  # {task, metric, score, source}
     notes: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", Kind(self.kind))  # a TOML file has its name
+
 
 def expand(names: Sequence[str]) -> list[str]:
     """`names` with each group (`minis`) replaced by its cards' names, each name once."""
@@ -64,7 +68,7 @@ def cards() -> dict[str, Card]:
     for path in sorted((DATA / "models").glob("*.toml")):
         try:
             found[path.stem] = Card(**{"name": path.stem, **toml_files.read(path, "model card")})
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise UserError(
                 f"The model card {path} cannot be read: {error}.",
                 "Its keys are the fields of embedlab.models.cards.Card.",

@@ -10,17 +10,8 @@ from embedlab.errors import UserError
 from embedlab.models import LoadedModel, expressions
 from embedlab.models.cards import Card
 from embedlab.models.expressions import Expression, Leaf
+from embedlab.models.kinds import Kind
 from retrievers import make
-from retrievers.indexes.dense import DenseIndex
-from retrievers.indexes.lucene import LuceneIndex
-from retrievers.indexes.sparse import SparseVectorIndex
-
-# Models that find documents, by kind: the indexes that take what they give, and the one that serves by default.
-TAKES = {
-    "dense": (DenseIndex, "faiss:flat"),
-    "sparse": (SparseVectorIndex, "sparse"),
-    "lexical": (LuceneIndex, "lucene"),
-}
 
 
 @dataclass
@@ -71,21 +62,17 @@ def load_parts(tree: Expression, **how) -> dict[str, LoadedModel]:
     return parts
 
 
-def index_of(leaf: Leaf, kind: str, asked: str = "") -> str:
+def index_of(leaf: Leaf, kind: Kind, asked: str = "") -> str:
     """The index of a leaf: its own, else the one asked for where it takes what the model gives, else the kind's."""
-    takes, default = TAKES[kind]
-    return leaf.index or (asked if asked and isinstance(make(asked), takes) else default)
+    return leaf.index or (asked if asked and make(asked).takes == kind.gives else kind.index)
 
 
-def fitting(kind: str, asked: Sequence[str]) -> list[str]:
+def fitting(kind: Kind, asked: Sequence[str]) -> list[str]:
     """The indexes that a model of this kind is searched through: of those asked for the ones that take what it gives.
 
     Where none does, it is the kind's own; "" for models that rerank, which have no index.
     """
-    if kind not in TAKES:
-        return [""]
-    takes, default = TAKES[kind]
-    return [index for index in asked if isinstance(make(index), takes)] or [default]
+    return [index for index in asked if kind.gives and make(index).takes == kind.gives] or [kind.index]
 
 
 def parts(name: str) -> list[Card]:
@@ -110,7 +97,7 @@ def _card(tree: Expression, cards: Mapping[str, Card]) -> Card:
     return Card(
         name=str(tree.named(lambda part: cards[part].name)),
         method="composed",
-        kind="hybrid",
+        kind=Kind.HYBRID,
         parameters=sum(card.parameters for card in cards.values()),
         public=all(card.public for card in cards.values()),
     )
@@ -119,15 +106,15 @@ def _card(tree: Expression, cards: Mapping[str, Card]) -> Card:
 def _check(tree: Expression, cards: Mapping[str, Card]) -> None:
     for leaf in tree.leaves():
         card = cards.get(leaf.name)
-        if card and card.kind not in TAKES:
+        if card and not card.kind.gives:
             raise UserError(f"{leaf.name} reranks: it gives no vectors to index.", f'Type: "bm25 >> {leaf.name}"')
-        if card and leaf.index and not isinstance(make(leaf.index), TAKES[card.kind][0]):
-            vectors = f"{card.kind} vectors of" if card.kind != "lexical" else "texts of"
+        if card and leaf.index and make(leaf.index).takes != card.kind.gives:
+            given = f"{card.kind} vectors of" if card.kind.gives_vectors else "texts of"
             raise UserError(
-                f"The index {leaf.index} takes no {vectors} {leaf.name}.", f"{TAKES[card.kind][1]} does, for example."
+                f"The index {leaf.index} takes no {given} {leaf.name}.", f"{card.kind.index} does, for example."
             )
     for name in tree.stages():
-        if name in cards and cards[name].kind in TAKES:
+        if name in cards and cards[name].kind.gives:
             raise UserError(
                 f"{name} is a {cards[name].kind} model: it cannot rerank.",
                 f"Choose a cross-encoder or a late-interaction model, or fuse: rrf(bm25, {name}).",

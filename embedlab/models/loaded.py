@@ -12,6 +12,7 @@ from embedlab.hardware import choose_device, choose_dtype, processor_flags
 from embedlab.models import identity, model_settings, mteb_registry
 from embedlab.models.cards import Card, cards
 from embedlab.models.fact_cache import Remembered
+from embedlab.models.kinds import Kind
 from embedlab.models.loading import Loading
 from embedlab.models.model_facts import FACTS
 from embedlab.models.model_files import KINDS, kind_of, weights
@@ -100,12 +101,12 @@ def load(
         found = known.get("method", lambda: recognise(folder))
         mteb = known.get("mteb", lambda: _known_to_mteb(card.source))
         card = replace(card, method=found, kind=kind_of(folder), **mteb)
-        if card.registry and (found, card.kind) == ("sentence-transformers", "dense"):
+        if card.registry and (found, card.kind) == ("sentence-transformers", Kind.DENSE):
             settings |= known.get("settings", lambda: mteb_registry.settings(card.registry))
     if "?" in name:
         model_settings.check(card.name, card.method, method(card.method), settings)
     if card.method == "sentence-transformers":
-        settings |= {"kind": card.kind} | ({"trust_remote_code": True} if trust_remote_code else {})
+        settings |= {"kind": card.kind.value} | ({"trust_remote_code": True} if trust_remote_code else {})
     code = identity.of_method(card.method)
     if card.method in METHODS and (named := identity.of_settings(settings)):
         revision = f"{revision}+{named}"
@@ -129,7 +130,7 @@ def load(
     model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
     if model.misfit or card.method not in METHODS:
         model.revision = f"{revision}-{identity.of_loaded(model.encoder)}"
-    if "encoder" in vars(model) and described.get("kind", card.kind) not in ("cross", "multi-vector"):
+    if "encoder" in vars(model) and described.get("kind", card.kind) not in (Kind.CROSS, Kind.LATE):
         model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
     model.card = replace(card, **described)
     return model
@@ -187,9 +188,9 @@ def facts(card: Card, encoder) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in encoder.parameters()),
     }
     if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:
-        facts |= {"kind": kinds[0], "similarity": encoder.similarity_fn_name if kinds[0] == "sparse" else "dot"}
-        if kinds[0] == "sparse" and not card.dim:  # before its first vector it names the width of its last layer
+        facts |= {"kind": kinds[0], "similarity": encoder.similarity_fn_name if kinds[0] is Kind.SPARSE else "dot"}
+        if kinds[0] is Kind.SPARSE and not card.dim:  # before its first vector it names the width of its last layer
             facts["dim"] = encoder.encode(["a"]).shape[-1]
     elif not card.similarity:
-        facts["similarity"] = encoder.similarity_fn_name if card.kind == "dense" else "dot"
+        facts["similarity"] = encoder.similarity_fn_name if card.kind is Kind.DENSE else "dot"
     return {key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"}

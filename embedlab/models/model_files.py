@@ -7,6 +7,7 @@ from embedlab import hub
 from embedlab.errors import UserError, missing_extra
 from embedlab.models import identity
 from embedlab.models.cards import Card
+from embedlab.models.kinds import Kind
 from embedlab.resources import DATA
 
 
@@ -49,10 +50,10 @@ def _packaged(card: Card) -> Path | None:
 
 
 # Classes of sentence-transformers that are not dense.
-KINDS = {"SparseEncoder": "sparse", "CrossEncoder": "cross", "MultiVectorEncoder": "multi-vector"}
+KINDS = {"SparseEncoder": Kind.SPARSE, "CrossEncoder": Kind.CROSS, "MultiVectorEncoder": Kind.LATE}
 
 
-def kind_of(folder: Path) -> str:
+def kind_of(folder: Path) -> Kind:
     """Whether a local folder holds a dense, sparse, multi-vector or cross encoder."""
     config = folder / "config_sentence_transformers.json"
     text = config.read_text(encoding="utf-8") if config.is_file() else ""
@@ -62,4 +63,5 @@ def kind_of(folder: Path) -> str:
     # Most public cross-encoders are older than that file; their classifier's head tells them.
     config = folder / "config.json"
     text = config.read_text(encoding="utf-8") if config.is_file() else ""
-    return "cross" if "ForSequenceClassification" in text and not (folder / "modules.json").is_file() else "dense"
+    is_classifier = "ForSequenceClassification" in text and not (folder / "modules.json").is_file()
+    return Kind.CROSS if is_classifier else Kind.DENSE

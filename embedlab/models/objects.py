@@ -20,6 +20,7 @@ from scipy import sparse
 from embedlab.errors import UserError
 from embedlab.models import LoadedModel, identity
 from embedlab.models.cards import Card, cards
+from embedlab.models.kinds import Kind
 from embedlab.models.loaded import facts
 from embedlab.models.mteb_objects import fingerprint
 
@@ -145,14 +146,14 @@ def _of_texts(model: Any, name: str) -> ObjectModel:
     for role in ("query", "document"):
         probed = encoder.encode(_PROBES, role)
         digest.update((probed.toarray() if sparse.issparse(probed) else probed).tobytes())
-    kind = "sparse" if sparse.issparse(probed) else "dense"
+    kind = Kind.SPARSE if sparse.issparse(probed) else Kind.DENSE
     own = str(getattr(model, "similarity_fn_name", None) or "")
-    similarity = own if own in _SIMILARITIES else "dot" if kind == "sparse" else "cosine"
+    similarity = own if own in _SIMILARITIES else "dot" if kind is Kind.SPARSE else "cosine"
     card = Card(name=name, method="object", kind=kind, dim=probed.shape[1], similarity=similarity)
     return ObjectModel(card, lambda: encoder, revision=digest.hexdigest()[:16])
 
 
-def _of_mteb(model: Any, name: str, kind: str) -> MtebModel:
+def _of_mteb(model: Any, name: str, kind: Kind) -> MtebModel:
     meta = model.mteb_model_meta
     said = f"{meta.revision}+" if meta and meta.revision else ""
     similarity = str(getattr(meta, "similarity_fn_name", None) or "")
@@ -160,12 +161,16 @@ def _of_mteb(model: Any, name: str, kind: str) -> MtebModel:
     return MtebModel(card, lambda: model, revision=said + fingerprint(model, _PROBES))
 
 
-def _mteb_kind(model: Any) -> str:
-    """What an object is by mteb's protocols; empty where it implements none."""
+def _mteb_kind(model: Any) -> Kind | None:
+    """What an object is by mteb's protocols; None where it implements none."""
     from mteb.models.models_protocols import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
 
-    kinds = ((EncoderProtocol, "dense"), (CrossEncoderProtocol, "cross"), (SearchProtocol, "search"))
-    return next((kind for protocol, kind in kinds if isinstance(model, protocol)), "")
+    kinds = (
+        (EncoderProtocol, Kind.DENSE),
+        (CrossEncoderProtocol, Kind.CROSS),
+        (SearchProtocol, Kind.SEARCH),
+    )
+    return next((kind for protocol, kind in kinds if isinstance(model, protocol)), None)
 
 
 def _name(model: Any) -> str:

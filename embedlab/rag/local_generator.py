@@ -76,7 +76,7 @@ def _loaded(card, device: str, dtype: str):
     Raises:
         UserError: the model cannot generate.
     """
-    if card.kind == "lexical":
+    if not card.kind.has_weights:
         raise UserError(f"{card.name} cannot generate text.", _HINT)
     hub.settle()
     folder, revision = weights(card)

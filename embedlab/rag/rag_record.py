@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedlab.evaluation.environment import environment
-from embedlab.evaluation.run_record import asked
 from embedlab.rag import prompt, scoring
 from embedlab.rag.generators import Generator, without_credentials
 from embedlab.rag.sources import Source
@@ -71,7 +70,7 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
         main_score=scores.get(task.main_metric, float("nan")),
         scores=scores,
         costs=_costs(answers),
-        asked={**asked(request), "generator": without_credentials(request.generator)},
+        asked={**records.plain(request), "generator": without_credentials(request.generator)},
         resolved=resolved,
         environment=environment(),
         phases=[records.Phase(name, seconds) for name, seconds in phases.items() if seconds],

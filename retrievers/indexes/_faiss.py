@@ -1,6 +1,7 @@
 """Dense search with FAISS: flat, HNSW, IVF, scalar and product quantisation, binary codes. The one file with faiss."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -58,6 +59,14 @@ class FaissIndex(DenseIndex):
             if not least <= int(number) <= most:  # FAISS itself ends the process, or takes it as it comes
                 raise RetrieverError(f"{word}{number} is no index.", f"The number after {word} is {least} to {most:,}.")
         super().__post_init__()
+
+    @property
+    def exact(self) -> bool:
+        return self.kind == "flat"
+
+    @property
+    def codes(self) -> Mapping[str, str]:
+        return {"int8": "faiss:sq8", "binary": "faiss:binary"} if self.kind == "flat" else {}
 
     @property
     def _binary(self) -> bool:

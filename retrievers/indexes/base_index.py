@@ -2,7 +2,7 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Self
@@ -25,11 +25,22 @@ class Index(Retriever):
     """
 
     family: ClassVar[str]  # the word before the colon in the factory string
+    takes: ClassVar[str]  # "dense" or "sparse" vectors, or "text"
 
     encoder: str = field(default="", kw_only=True)
 
     def __post_init__(self):
         self.clear()
+
+    @property
+    def exact(self) -> bool:
+        """Whether the best documents are found for sure, by the vectors or texts as they are."""
+        return False
+
+    @property
+    def codes(self) -> Mapping[str, str]:
+        """The index that holds the codes of a precision ("int8", "binary") in this one's place, where there is one."""
+        return {}
 
     def clear(self) -> None:
         """Forget all documents."""

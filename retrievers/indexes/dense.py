@@ -1,6 +1,7 @@
 """What the indexes of dense vectors share: metrics, checks, exact scoring of chosen rows."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
@@ -30,6 +31,8 @@ class DenseIndex(Index):
     `metric`: "ip" (inner product), "cosine", "l2" or "l1", whose scores are minus the Euclidean and minus the
     Manhattan distance, as sentence-transformers' similarities are: higher is better everywhere.
     """
+
+    takes: ClassVar[str] = "dense"
 
     metric: str = field(default="ip", kw_only=True)
 

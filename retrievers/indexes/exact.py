@@ -38,6 +38,10 @@ class TorchIndex(DenseIndex):
         super().__post_init__()
 
     @property
+    def exact(self) -> bool:
+        return True
+
+    @property
     def on(self) -> str:
         """The device in use."""
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -180,6 +180,7 @@ class LuceneIndex(LuceneBase):
     """
 
     family: ClassVar[str] = "lucene"
+    takes: ClassVar[str] = "text"
 
     kind: str = "flat"
     k1: float = 0.9
@@ -190,6 +191,10 @@ class LuceneIndex(LuceneBase):
         if self.kind not in KINDS:
             raise RetrieverError(f"Unknown Lucene index {self.kind!r}.", f"Known: {', '.join(KINDS)}, impact, hnsw.")
         super().__post_init__()
+
+    @property
+    def exact(self) -> bool:
+        return True
 
     def _clear(self) -> None:
         super()._clear()

@@ -23,6 +23,8 @@ class SparseVectorIndex(Index):
     `metric`: "ip" (inner product), or "cosine", where vectors are brought to length 1 first.
     """
 
+    takes: ClassVar[str] = "sparse"
+
     metric: str = field(default="ip", kw_only=True)
 
     def __post_init__(self):
@@ -67,6 +69,10 @@ class SparseIndex(SparseVectorIndex):
     family: ClassVar[str] = "sparse"
 
     scale: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        return not self.scale
 
     def _clear(self) -> None:
         super()._clear()

@@ -12,8 +12,7 @@ from retrievers import folder
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import Index, check_encoder
-from retrievers.indexes.dense import DenseIndex, metric_of
-from retrievers.indexes.sparse import SparseVectorIndex
+from retrievers.indexes.dense import metric_of
 from retrievers.registry import load, make
 from retrievers.texts import Document, Texts, check_texts, joined
 
@@ -52,8 +51,9 @@ class Encoded(Retriever):
     def __init__(self, encoder: Encoder, index: str | Index = "torch", batch: int = 16_384):
         self.encoder, self.batch = encoder, batch
         self._index = index if isinstance(index, Index) else index_for(index, _similarity(encoder.model))
-        if self._index.family == "lucene":
-            raise RetrieverError("'lucene' ranks texts, not vectors.", "Use retrievers.make('lucene') by itself.")
+        if self._index.takes == "text":
+            name = self._index.family
+            raise RetrieverError(f"{name!r} ranks texts, not vectors.", f"Use retrievers.make({name!r}) by itself.")
         self._index.encoder = encoder.id
         self._texts = Texts()
 
@@ -174,8 +174,8 @@ def index_for(spec: str, similarity: str = "") -> Index:
         RetrieverError: the index cannot rank so.
     """
     index = make(spec)
-    if isinstance(index, DenseIndex | SparseVectorIndex) and "metric=" not in spec:
-        return make(spec, metric=metric_of(similarity or ("cosine" if isinstance(index, DenseIndex) else "dot")))
+    if index.takes != "text" and "metric=" not in spec:
+        return make(spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot")))
     return index
 
 

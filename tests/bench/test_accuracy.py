@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from embedlab.evaluation.run import Request, evaluate
+from embedlab.evaluation.request import Request
+from embedlab.evaluation.run import evaluate
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 DATA = Path(__file__).parents[2] / "../shared/data"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from embedlab.errors import UserError, unknown
+from retrievers import make
 
 PRECISIONS = ("float32", "float16", "int8", "binary")
 
@@ -84,10 +85,10 @@ def coded(index: str, precision: str) -> str:
     """
     if precision in ("float32", "float16"):
         return index
-    exact = {"faiss:flat": {"int8": "faiss:sq8", "binary": "faiss:binary"}}
-    if index not in exact:
+    codes = {} if "," in index else make(index).codes  # settings of the index would be lost
+    if precision not in codes:
         raise UserError(
             f"--precision {precision} goes with --index faiss:flat, not {index}.",
             "Quantised indexes are chosen by name, e.g. --index faiss:sq8,faiss:binary.",
         )
-    return exact[index][precision]
+    return codes[precision]

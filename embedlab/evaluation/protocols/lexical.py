@@ -1,44 +1,56 @@
-"""BM25 on a retrieval task: texts into Lucene, ranked rows out."""
+"""BM25: texts into Lucene, ranked rows out."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from embedlab.evaluation import retrieval
+from embedlab.encoding.vectors.views import View
+from embedlab.evaluation import searching
+from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
 from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.models.composition import fitting
 from retrievers import Retriever, make
 
 _CHUNK = 10_000  # documents handed to Lucene at a time
 
 
-def search_texts(spec: str, settings: dict, data: RetrievalData, *, k: int, reporter):
-    """Rows, scores and costs of a text index such as "lucene" or "lucene:multifield,k1=1.2"; see `text_index`.
+class LexicalModels(Protocol):
+    """Models that count words: an index of texts is all that they are.
 
     Lucene ranks equal scores in the order in which documents were written: by ascending ids here, as Anserini does.
     """
-    last = len(data.document_ids) - 1
-    ascending = data._replace(
-        document_ids=data.document_ids[::-1],
-        documents=data.documents[::-1],
-        corpus=data.corpus.select(range(last, -1, -1)),
-    )
-    index, chunks = text_index(spec, settings), texts(spec, ascending)
-    rows, scores, spent = retrieval.search(index, chunks, data.queries, ascending, k=k, reporter=reporter)
-    return np.where(rows >= 0, last - rows, -1), scores, spent
+
+    smaller_id_first = True
+
+    def views(self) -> list[View]:
+        return [View(index=index) for index in fitting(self.model.card.kind, self.request.indexes)]
+
+    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+        last = len(data.document_ids) - 1
+        ascending = data._replace(
+            document_ids=data.document_ids[::-1],
+            documents=data.documents[::-1],
+            corpus=data.corpus.select(range(last, -1, -1)),
+        )
+        index, chunks = self._index(view.index), _texts(view.index, ascending)
+        found = searching.search(index, chunks, data.queries, ascending, k=k, reporter=self.reporter)
+        return found._replace(rows=np.where(found.rows >= 0, last - found.rows, -1))
+
+    def retriever(self, spec: str, data: RetrievalData, prepared: Prepared) -> tuple[Retriever, float]:
+        index = self._index(spec)
+        seconds = searching.fill(
+            lambda rows, chunk: index.add(data.document_ids[rows], chunk), _texts(spec, data), data, self.reporter
+        )
+        return index, seconds
+
+    def _index(self, spec: str) -> Any:
+        """An empty index of texts; settings in `spec` win over the card's k1 and b."""
+        named = {option.partition("=")[0] for option in spec.split(",")[1:]}
+        return make(spec, **{name: value for name, value in self.model.card.settings.items() if name not in named})
 
 
-def text_index(spec: str, settings: dict) -> Retriever:
-    """An empty index of texts.
-
-    Args:
-        spec: the index; settings in it win over `settings`.
-        settings: the card's: k1 and b.
-    """
-    named = {option.partition("=")[0] for option in spec.split(",")[1:]}
-    return make(spec, **{name: value for name, value in settings.items() if name not in named})
-
-
-def texts(spec: str, data: RetrievalData) -> Iterator[list]:
+def _texts(spec: str, data: RetrievalData) -> Iterator[list[Any]]:
     """The documents as the index `spec` takes them, chunk by chunk."""
     return _fields(data) if "multifield" in spec else _joined(data)
 
@@ -48,7 +60,7 @@ def _joined(data: RetrievalData) -> Iterator[list[str]]:
         yield data.documents[start : start + _CHUNK]
 
 
-def _fields(data: RetrievalData) -> Iterator[list[dict]]:
+def _fields(data: RetrievalData) -> Iterator[list[dict[str, str]]]:
     """Documents with title and text apart."""
     for start in range(0, len(data.documents), _CHUNK):
         columns = data.corpus[start : start + _CHUNK]

@@ -10,7 +10,7 @@ import pytest
 
 import embedlab
 from embedlab.encoding.options import EncodingOptions
-from embedlab.evaluation.run import Request
+from embedlab.evaluation.request import Request
 from tests.oracles import task_types
 
 

@@ -100,14 +100,18 @@ def test_a_candidate_named_twice_counts_once(cli, home, folder, tiny_folder, cro
 
 def test_a_cross_encoder_cuts_after_it_ranked(home, folder, crosses):
     from embedlab import models, tasks
-    from embedlab.evaluation.protocols.reranking import score_candidates
+    from embedlab.evaluation.protocols.choice import protocol_for
+    from embedlab.evaluation.protocols.protocol import Prepared
+    from embedlab.evaluation.request import Request
     from embedlab.evaluation.retrieval_data import retrieval_data
     from embedlab.progress import Reporter
 
     (task,) = tasks.resolve([str(folder(candidates=lambda judged: ["d80", "d81", "d82", "d83", *judged]))])
     data = retrieval_data(tasks.load(task), "test", "default")
     model = models.load(str(crosses[1]), device="cpu", dtype="float32")
-    whole, cut = (score_candidates(model, data, k=k, reporter=Reporter()) for k in (8, 3))
+    protocol = protocol_for(Request([], []), model, Reporter())
+    (view,) = protocol.views()
+    whole, cut = (protocol.search(task, data, Prepared(), view, k=k) for k in (8, 3))
     np.testing.assert_array_equal(whole[0][:, :3], cut[0])
     assert (np.diff(whole[1], axis=1) <= 0).all() and len(np.unique(whole[0][:, 0])) > 4
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer, SparseEncoder
 
-from embedlab.evaluation.run import Request, evaluate
+from embedlab.evaluation.request import Request
+from embedlab.evaluation.run import evaluate
 from embedlab.models import composition
 from tests.embedlab.encoding.model_shapes import Pooling, dense, splade, transformer
 

@@ -1,0 +1,220 @@
+"""Models that give a vector for each text: encoded once, into the vector store, and seen through every view."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from embedlab.encoding.cost import Cost
+from embedlab.encoding.encoder import Encoder
+from embedlab.encoding.in_memory import ObjectEncoder
+from embedlab.encoding.vectors.vector_store import Vectors
+from embedlab.encoding.vectors.views import View, coded, cross, shape
+from embedlab.errors import UserError
+from embedlab.evaluation import searching
+from embedlab.evaluation.protocols.mteb_encoder import MtebEncoder
+from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.evaluation.task_result import TaskResult
+from embedlab.models.composition import fitting
+from embedlab.models.objects import ObjectModel
+from embedlab.models.prompts import prompt_for
+from retrievers import Encoded, Hits, Retriever, index_costs, make
+from retrievers import Encoder as TextEncoder
+from retrievers.indexes.chunked import search_stream
+from retrievers.indexes.dense import metric_of
+
+CHUNK_BYTES = 1 << 27  # vectors read from the store at a time
+STREAM_BYTES = 1 << 30  # an exact index larger than this is searched chunk by chunk instead of being built
+
+
+class _EncodedModels(Protocol):
+    """What dense and sparse models have in common."""
+
+    def __init__(self, request, model, reporter):
+        super().__init__(request, model, reporter)
+        self.encoder: Encoder | ObjectEncoder
+        if isinstance(model, ObjectModel):  # whose vectors have no store
+            if any(request.layers):
+                raise UserError(
+                    f"{model.name} is an object whose layers nobody sees.",
+                    "Leave layers out, or give it by name or folder.",
+                )
+            self.encoder = ObjectEncoder(model, reporter)
+        else:
+            self.encoder = Encoder(model, request.encoding, reporter=reporter)
+
+    def views(self) -> list[View]:
+        return [View(index=index) for index in fitting(self.model.card.kind, self.request.indexes)]
+
+    def prepare(self, task, data: RetrievalData, views: Sequence[View]) -> Prepared:
+        """Vectors of queries and documents by layer: layer -> (queries, documents)."""
+        from mteb.types import PromptType
+
+        layers = list(dict.fromkeys(view.layer for view in views))
+        self.reporter.say(self._forecast(data, len(layers)))
+        cost, prompts, vectors = Cost(), {}, {}
+        for role, texts in ((PromptType.query, data.queries), (PromptType.document, data.documents)):
+            prompts[role.value] = prompt_for(self.model.card, self.model.fact("prompts"), task.metadata, role)
+            vectors[role], spent = self.encoder.encode(
+                texts, role=role.value, prompt=prompts[role.value], layers=layers
+            )
+            cost.add(spent)
+        queries, documents = vectors[PromptType.query], vectors[PromptType.document]
+        return Prepared({layer: (queries[layer], documents[layer]) for layer in layers}, prompts, cost)
+
+    def score(self, tasks: Mapping[View, Any], split: str, subsets: list[str]) -> Iterator[TaskResult]:
+        from mteb._set_seed import _set_seed
+
+        layers = list(dict.fromkeys(view.layer for view in tasks))
+        for view, task in tasks.items():
+            seen = MtebEncoder(self.encoder, view, layers)
+            _set_seed(task.seed)  # as a task does when it is made, for whatever draws from the global generators
+            started = time.perf_counter()
+            found = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
+            seconds = time.perf_counter() - started
+            cost = seen.cost.of(view.layer)
+            phases = {"encode": cost.seconds, "score": seconds - seen.cost.seconds}
+            for subset in subsets:
+                yield TaskResult(
+                    split, subset, view, numbers(found[subset]), cost.named(), phases, cost=cost, prompts=seen.prompts
+                )
+
+    def retriever(self, spec: str, data: RetrievalData, prepared: Prepared) -> tuple[Retriever, float]:
+        queries, documents = prepared.vectors[None]
+        index, view = make(spec, metric=metric_of(self.model.card.similarity)), View(index=spec)
+        row_of = {text: row for row, text in enumerate(data.queries)}
+        known = _Known(None, self.model.identity, row_of=row_of, vectors=self._asked(queries, view))
+        encoded = Encoded(known, index)
+        seconds = searching.fill(
+            lambda rows, chunk: encoded.add(data.document_ids[rows], data.documents[rows], chunk),
+            self._chunks(documents, view), data, self.reporter,
+        )  # fmt: skip
+        return encoded, seconds
+
+    def _forecast(self, data: RetrievalData, layers: int) -> str:
+        """What the encoding pass will leave on disk and hold in memory, before it begins."""
+        texts = len(data.queries) + len(data.documents)
+        line = f"{texts:,} texts x {layers} layers" if layers > 1 else f"{texts:,} texts"
+        return f"{line}: {self._size(data, texts * layers)}"
+
+    def _size(self, data: RetrievalData, vectors: int) -> str:
+        raise NotImplementedError
+
+    def _asked(self, queries: Vectors, view: View) -> Any:
+        """The queries as the view sees them."""
+        raise NotImplementedError
+
+    def _chunks(self, documents: Vectors, view: View) -> Iterator[Any]:
+        """The documents as the view sees them, chunk by chunk."""
+        raise NotImplementedError
+
+
+class SparseModels(_EncodedModels):
+    """A weight for each term of a vocabulary: CSR matrices `[n, |V|]`."""
+
+    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+        queries, documents = prepared.vectors[view.layer]
+        index = make(view.index, metric=metric_of(self.model.card.similarity))
+        chunks, asked = self._chunks(documents, view), self._asked(queries, view)
+        return searching.search(index, chunks, asked, data, k=k, reporter=self.reporter)
+
+    def _size(self, data: RetrievalData, vectors: int) -> str:
+        return f"sparse vectors of {self.model.card.dim:,} terms."
+
+    def _asked(self, queries: Vectors, view: View) -> Any:
+        return queries.read()
+
+    def _chunks(self, documents: Vectors, view: View) -> Iterator[Any]:
+        return documents.chunks()
+
+
+class DenseModels(_EncodedModels):
+    """A vector for each text, float32 `[n, d]`; layers, dimensions, precisions and indexes are views of it."""
+
+    sees_views = True
+
+    def views(self) -> list[View]:
+        request, model = self.request, self.model
+        indexes = fitting(model.card.kind, request.indexes)
+        pairs = model.fact("views")
+        pairs = pairs if pairs == "any" else [tuple(pair) for pair in pairs]
+        if request.diagonal:
+            if pairs == "any":
+                raise UserError(
+                    f"{model.name} declares no pairs of layer and dimensions.",
+                    "Leave --views out and give --layers and --dims.",
+                )
+            return cross((), (), request.precisions, indexes, pairs=pairs)
+        asked = cross(request.layers, request.dims, request.precisions, indexes)
+        if pairs == "any" and not any(view.layer for view in asked):
+            if wrong := [view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim]:
+                raise UserError(
+                    f"{model.name} has no {wrong[0]} dimensions.", f"Valid are dimensions 1 to {model.card.dim}."
+                )
+        elif any(view[:2] != (None, None) for view in asked):
+            wanted = list(dict.fromkeys((view.layer or 0, view.dim or 0) for view in asked))
+            check = partial(_refuse_missing, model, wanted, request.force)
+            # Remembered, so that a warm run need not load the model for it.
+            model.remembered.get(f"has views {wanted} {request.force}", check)
+        return asked
+
+    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+        queries, documents = prepared.vectors[view.layer]
+        metric, spec = metric_of(self.model.card.similarity), coded(view.index, view.precision)
+        retriever, asked = make(spec, metric=metric), self._asked(queries, view)
+        chunks = partial(self._chunks, documents, view)
+        if retriever.exact and data.candidates is None and len(documents) * asked.shape[1] * 4 > STREAM_BYTES:
+            return searching.stream(spec, chunks(), asked, data, k=k, metric=metric, reporter=self.reporter)
+        found = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
+        if not retriever.exact and data.candidates is None:
+            exact = search_stream("torch", chunks(), asked, min(k, 10), metric=metric)
+            ours = Hits(found.rows[:, :10], found.scores[:, :10])
+            found.costs["recall_of_exact_at_10"] = index_costs.recall(ours, exact)
+        return found
+
+    def _size(self, data: RetrievalData, vectors: int) -> str:
+        card = self.model.card
+        width = card.dim * (2 if self.encoder.options.store_dtype == "float16" else 4)
+        index = min(len(data.documents) * card.dim * 4, STREAM_BYTES)
+        held = sum(map(len, data.documents)) + index + 4 * card.parameters
+        return (
+            f"vectors of {card.dim:,} dimensions, {vectors * width / 1e6:,.1f} MB on disk at most; "
+            f"peak memory about {held / 1e9 + 1:,.1f} GB."
+        )
+
+    def _asked(self, queries: Vectors, view: View) -> np.ndarray:
+        return shape(queries.read(), view, normalise=self.model.card.similarity == "cosine")
+
+    def _chunks(self, documents: Vectors, view: View) -> Iterator[np.ndarray]:
+        for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)):
+            yield shape(chunk, view, normalise=self.model.card.similarity == "cosine")
+
+
+def numbers(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers among an evaluator's scores by their own names."""
+    return {name: float(value) for name, value in scores.items() if isinstance(value, Real) and name != "main_score"}
+
+
+def _refuse_missing(model, pairs: list[tuple[int, int]], force: bool) -> None:
+    """Refuse (layer, dimension) pairs that the model does not have or was not trained for; 0 stands for all."""
+    from embedlab.encoders.modules.layers import number_of_layers
+    from embedlab.encoders.modules.matryoshka import check_views
+
+    depth = number_of_layers(model.encoder)
+    check_views(model.encoder, [(layer or depth, dim or model.card.dim) for layer, dim in pairs], force=force)
+
+
+@dataclass(frozen=True)
+class _Known(TextEncoder):
+    """An encoder of queries whose vectors are known: latency is then that of the search, as for a single model."""
+
+    row_of: Mapping[str, int] = field(default_factory=dict)
+    vectors: Any = None
+
+    def encode_queries(self, texts: Sequence[str]):
+        return self.vectors[np.array([self.row_of[text] for text in texts])]

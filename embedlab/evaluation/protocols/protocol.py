@@ -1,0 +1,98 @@
+"""What evaluating a kind of model takes: prepare, then search or score, and say what it cost."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from embedlab.encoding.cost import Cost
+from embedlab.encoding.options import EncodingOptions
+from embedlab.encoding.vectors.views import View
+from embedlab.errors import UserError
+from embedlab.evaluation.request import Request
+from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.evaluation.task_result import TaskResult
+from embedlab.models import LoadedModel
+from embedlab.progress import Reporter
+from retrievers import Retriever
+
+
+@dataclass
+class Prepared:
+    """What a model made of a task's texts before it searches them: its vectors, their prompts, what they cost."""
+
+    vectors: Any = None
+    prompts: Mapping[str, Any] = field(default_factory=dict)
+    cost: Cost | None = None
+
+
+class Found(NamedTuple):
+    """The answer to all queries of a task.
+
+    rows: int32 `[queries, k]` into the documents, -1 for none; scores: float32 `[queries, k]`; costs: by name.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+    costs: dict[str, float]
+
+
+class Protocol(ABC):
+    """How a kind of model is evaluated.
+
+    Args:
+        request: what the user asked for.
+        model: the loaded model.
+        reporter: where progress is shown.
+    """
+
+    smaller_id_first: ClassVar[bool] = False  # of documents that score alike (see `metrics`)
+    sees_views: ClassVar[bool] = False  # layers, dimensions and precisions
+
+    def __init__(self, request: Request, model: LoadedModel, reporter: Reporter):
+        self.request, self.model, self.reporter = request, model, reporter
+        if not model.card.kind.gives_vectors and request.encoding != EncodingOptions():
+            options = "--store-dtype, --batch-tokens, --workers and --compile"
+            reporter.say(f"{model.name} gives no vectors to keep: {options} are not for it.")
+
+    @abstractmethod
+    def views(self) -> list[View]:
+        """What the request sees of the model.
+
+        Raises:
+            UserError: the model has no such layer or dimension.
+        """
+
+    def prepare(self, task, data: RetrievalData, views: Sequence[View]) -> Prepared:
+        """What all views of a searching task share."""
+        return Prepared()
+
+    @abstractmethod
+    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+        """The `k` best documents for each query of a searching task.
+
+        Args:
+            task: mteb's, for this view alone.
+        """
+
+    def score(self, tasks: Mapping[View, Any], split: str, subsets: list[str]) -> Iterator[TaskResult]:
+        """Evaluate a task of another type, through mteb's evaluators.
+
+        Args:
+            tasks: mteb's task, one for each view.
+            subsets: those that mteb evaluates together.
+
+        Raises:
+            UserError: the model gives no vector per text, which such a task needs.
+        """
+        task = next(iter(tasks.values()))
+        raise UserError(
+            f"{self.model.name} is a {self.model.card.kind} model: {task.metadata.type} needs a vector per text.",
+            "Choose retrieval or reranking tasks for it.",
+        )
+
+    def retriever(self, spec: str, data: RetrievalData, prepared: Prepared) -> tuple[Retriever, float]:
+        """A text retriever over the documents, as a leaf of a composition, and the seconds that building it took."""
+        raise NotImplementedError(f"{self.model.card.kind} models are no leaves of a composition")

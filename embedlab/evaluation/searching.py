@@ -1,0 +1,85 @@
+"""A retriever over a task's documents: filled, asked, and what that cost."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from embedlab.evaluation.protocols.protocol import Found
+from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.progress import Reporter
+from retrievers import Retriever, index_costs
+from retrievers.indexes.chunked import search_stream
+
+
+def search(
+    retriever: Retriever, chunks: Iterator[Any], queries: Any, data: RetrievalData, *, k: int, reporter: Reporter
+) -> Found:
+    """Index the chunks in document order, search all queries, and time single queries."""
+    built = fill(lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter)
+    rows, scores, spent = ask(retriever, queries, data, k=k)
+    spent |= index_costs.latency(retriever, queries, min(k, 10, len(data.document_ids)), singles=50)
+    return Found(rows, scores, {"index_seconds": built, "index_bytes": float(retriever.memory_bytes()), **spent})
+
+
+def fill(add: Callable[[slice, Any], Any], chunks: Iterator[Any], data: RetrievalData, reporter: Reporter) -> float:
+    """Call `add` with the rows and the chunk for all chunks, in document order; returns the seconds that it took."""
+    began, done = time.perf_counter(), 0
+    with reporter.phase("index", len(data.document_ids)) as bar:
+        for chunk in chunks:
+            size = chunk.shape[0] if hasattr(chunk, "shape") else len(chunk)
+            add(slice(done, done + size), chunk)
+            done += size
+            bar.advance(size)
+    return time.perf_counter() - began
+
+
+def ask(retriever: Retriever, queries: Any, data: RetrievalData, *, k: int) -> Found:
+    """Search all queries; a task with candidates, each among its own."""
+    k, began = min(k, len(data.document_ids)), time.perf_counter()
+    if data.candidates is None:
+        rows, scores = retriever.search(queries, k)
+    else:
+        rows, scores = _among_candidates(retriever, queries, data, k)
+    return Found(rows, scores, _rate(time.perf_counter() - began, data))
+
+
+def stream(
+    spec: str,
+    chunks: Iterator[np.ndarray],
+    queries: np.ndarray,
+    data: RetrievalData,
+    *,
+    k: int,
+    metric: str,
+    reporter: Reporter,
+) -> Found:
+    """Search a large corpus exactly without holding it; there is no index to measure then."""
+    with reporter.phase("search", len(data.document_ids)) as bar:
+
+        def counted() -> Iterator[np.ndarray]:
+            for chunk in chunks:
+                yield chunk
+                bar.advance(len(chunk))
+
+        began = time.perf_counter()
+        rows, scores = search_stream(spec, counted(), queries, k, metric=metric)
+    return Found(rows, scores, _rate(time.perf_counter() - began, data))
+
+
+def _rate(seconds: float, data: RetrievalData) -> dict[str, float]:
+    return {"search_seconds": seconds, "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
+
+
+def _among_candidates(retriever, queries, data: RetrievalData, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rank each query's own candidates only (reranking tasks)."""
+    width = min(k, max((len(data.candidates.get(query, ())) for query in data.query_ids), default=0))
+    rows = np.full((len(data.query_ids), width), -1, dtype=np.int32)
+    scores = np.full(rows.shape, -np.inf, dtype=np.float32)
+    for position, query in enumerate(data.query_ids):
+        among = data.candidates.get(query, ())
+        if among:
+            hits = retriever.search(queries[position : position + 1], min(width, len(among)), only=among)
+            rows[position, : hits.rows.shape[1]], scores[position, : hits.rows.shape[1]] = hits.rows[0], hits.scores[0]
+    return rows, scores

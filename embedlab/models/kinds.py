@@ -1,0 +1,40 @@
+"""What a model is to those who use it: the kinds of model, and what follows from a kind."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """A kind of model, under the name that cards, stores and tables have for it."""
+
+    DENSE = "dense"
+    SPARSE = "sparse"  # a weight for each term of a vocabulary
+    LEXICAL = "lexical"  # counts words, learned nothing
+    CROSS = "cross"  # scores a query with a document
+    LATE = "multi-vector"  # late interaction: a vector for each token
+    HYBRID = "hybrid"  # several models as one
+    SEARCH = "search"  # an object that searches by itself
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether each text gets one vector, which classifiers, clusters and indexes can use."""
+        return self in (Kind.DENSE, Kind.SPARSE)
+
+    @property
+    def has_views(self) -> bool:
+        """Whether layers, dimensions and precisions of its vectors can be chosen."""
+        return self is Kind.DENSE
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are parameters to load."""
+        return self is not Kind.LEXICAL
+
+    @property
+    def gives(self) -> str:
+        """What an index gets of it, in the words of `retrievers.takes`; empty where none holds it."""
+        return {Kind.DENSE: "dense", Kind.SPARSE: "sparse", Kind.LEXICAL: "text"}.get(self, "")
+
+    @property
+    def index(self) -> str:
+        """The index that it is searched through where none is named; empty where none holds it."""
+        return {Kind.DENSE: "faiss:flat", Kind.SPARSE: "sparse", Kind.LEXICAL: "lucene"}.get(self, "")
