@@ -26,7 +26,7 @@ FLOORS = {
         ["models", "tasks"],
         ["encoders"],
         ["progress", "hub"],
-        ["hardware", "kept_json", "resources", "terminal", "toml_files"],
+        ["hardware", "kept_json", "options", "resources", "terminal", "toml_files"],
         ["errors"],
     ],
     "retrievers": [

@@ -2,19 +2,22 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from embedlab.api.results import Results
-from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import Outcome
 from embedlab.evaluation.run import evaluate as run
 from embedlab.models import LoadedModel, objects
 from embedlab.models.cards import expand
+from embedlab.options import GROUPS
 from embedlab.progress import Reporter
 from embedlab.resources import home
+
+OPTIONS = {each.name for group in GROUPS.values() for each in fields(group)}
 
 
 def evaluate(
@@ -86,26 +89,15 @@ def evaluate(
     >>> found.leaderboard()["model"].tolist()
     ['bm25', 'letters']
     """
-    given: dict[str, LoadedModel] = {}
+    asked, given = locals(), dict[str, LoadedModel]()
     names = [_named(model, name, given) for name, model in _listed(models)]
-    request = Request(
-        models=expand(names),
-        tasks=[str(task) for task in ([tasks] if isinstance(tasks, str | Path) else tasks)],
-        indexes=indexes,
-        layers=layers,
-        dims=dims,
-        precisions=precisions,
-        diagonal=diagonal,
-        force=force,
-        trust_remote_code=trust_remote_code,
-        device=device,
-        dtype=dtype,
-        encoding=EncodingOptions(store_dtype, batch_tokens, workers, compiled),
-        top_k=top_k,
-        split=split,
-        ignore_identical_ids=ignore_identical_ids,
-        data_dir=None if data_dir is None else Path(data_dir),
+    options = {name: value for name, value in asked.items() if name in OPTIONS}
+    options["data_dir"] = None if data_dir is None else Path(data_dir)
+    request = Request.of(
+        expand(names),
+        [str(task) for task in ([tasks] if isinstance(tasks, str | Path) else tasks)],
         db=Path(db) if db else home() / "results.duckdb",
+        **options,
     )
     if not request.models or not request.tasks:
         raise UserError("evaluate needs a model and a task.", 'For example: embedlab.evaluate("bm25", "stdlib-mini")')

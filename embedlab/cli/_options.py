@@ -6,15 +6,11 @@ from typing import Annotated
 import typer
 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 NamedModels = Annotated[
     list[str] | None,
     typer.Option("--model", help="The model of an index that is a file of code (FILE.py:Class); no other needs it."),
 ]
 Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
-TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run the Python code that a model's folder or repository brings.")
-]
 Form = Annotated[str, typer.Option("--format", help="text, markdown, latex.")]
 
 

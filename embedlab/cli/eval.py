@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db, Device, Dtype, TrustRemoteCode
+from embedlab.cli._options import Db
+from embedlab.options import EncodingOptions, LoadingOptions, TaskOptions, ViewOptions
 from embedlab.terminal import echo
 
 Models = Annotated[
@@ -33,78 +35,23 @@ Benchmarks = Annotated[
 ]
 
 
+@with_options(views=ViewOptions, loading=LoadingOptions, encoding=EncodingOptions, options=TaskOptions)
 def command(
     model: Models = None,
     task: Tasks = None,
     benchmark: Benchmarks = None,
-    index: Annotated[
-        str | None,
-        typer.Option(
-            help="faiss:flat (the default), torch, faiss:hnsw32, ...; a comma-separated list is a grid. Each model "
-            "is searched through those that take what it gives, else its own: bm25 through lucene, for example."
-        ),
-    ] = None,
-    layers: Annotated[str | None, typer.Option(help="Layers to evaluate, e.g. 2,4,6.")] = None,
-    dims: Annotated[str | None, typer.Option(help="Dimensions to cut to, e.g. 32,64,128.")] = None,
-    precision: Annotated[str, typer.Option(help="float32, float16, int8, binary; a list is a grid.")] = "float32",
-    views: Annotated[
-        str,
-        typer.Option(
-            help="grid: every layer with every dimension; diagonal: the pairs that the method was trained for."
-        ),
-    ] = "grid",
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Also views that the method was not trained for, and checkpoints that do not fit their model; "
-            "the run records it.",
-        ),
-    ] = False,
-    trust_remote_code: TrustRemoteCode = False,
-    device: Device = None,
-    dtype: Dtype = "auto",
-    store_dtype: Annotated[str, typer.Option(help="float32 or float16: dtype of the vectors on disk.")] = "float32",
-    batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens that go through the model at once.")] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Copies of the model that encode side by side: by default one per GPU, or per CPU core up to 8."
-        ),
-    ] = None,
-    compiled: Annotated[
-        bool,
-        typer.Option(
-            "--compile", help="Let torch compile the model's layers: minutes at first, cached for later runs."
-        ),
-    ] = False,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Documents retrieved per query, the task's largest cut-off by default; metrics beyond are left out.",
-        ),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Another split than the task's own.")] = None,
-    ignore_identical_ids: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-identical-ids",
-            help="On a BEIR folder of your own whose queries are documents: drop from a query's results the document "
-            "of its id, as ArguAna and Quora do. The task is another one then, under another name.",
-        ),
-    ] = False,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="A local mirror of MTEB data sets (`embedlab tasks --help`).")
-    ] = None,
+    *,
+    views: ViewOptions,
+    loading: LoadingOptions,
+    encoding: EncodingOptions,
+    options: TaskOptions,
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The results as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
     """Evaluate models on tasks: encode once, search, score, record, rank."""
-    from embedlab.encoding.options import EncodingOptions
-    from embedlab.errors import UserError, unknown
+    from embedlab.errors import UserError
     from embedlab.resources import home
 
     if not model or not (task or benchmark):
@@ -112,46 +59,18 @@ def command(
             "eval needs a model and a task.",
             "Type: embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini",
         )
-    if views not in ("grid", "diagonal"):
-        raise unknown("--views", views, ("grid", "diagonal"), "Valid: grid, diagonal.")
-    if views == "diagonal" and (layers or dims):
-        raise UserError(
-            "--views diagonal stands for the pairs that the method was trained for.", "Leave --layers and --dims out."
-        )
-    encoding = EncodingOptions(store_dtype=store_dtype, batch_tokens=batch_tokens, workers=workers, compiled=compiled)
-    view_grid = {
-        "indexes": () if index is None else _words("--index", index),
-        "layers": _numbers("--layers", layers),
-        "dims": _numbers("--dims", dims),
-        "precisions": _words("--precision", precision),
-    }
 
     from embedlab.evaluation.request import Request
     from embedlab.evaluation.run import evaluate
     from embedlab.models.cards import expand
 
-    outcome = evaluate(
-        Request(
-            models=expand(model),
-            tasks=[*(benchmark or ()), *(task or ())],
-            **view_grid,
-            diagonal=views == "diagonal",
-            force=force,
-            trust_remote_code=trust_remote_code,
-            device=device,
-            dtype=dtype,
-            encoding=encoding,
-            top_k=top_k,
-            split=split,
-            ignore_identical_ids=ignore_identical_ids,
-            data_dir=data_dir,
-            db=db or home() / "results.duckdb",
-        )
-    )
+    names, asked = expand(model), [*(benchmark or ()), *(task or ())]
+    db = db or home() / "results.duckdb"
+    outcome = evaluate(Request(names, asked, loading, views, encoding, options, db))
     if as_json:
         print_json({"runs": [_as_json(run) for run in outcome.runs]})
     elif outcome.runs:
-        _print(outcome, db or home() / "results.duckdb")
+        _print(outcome, db)
     if outcome.failures:
         raise _summary(outcome)
 
@@ -173,34 +92,6 @@ def _summary(outcome):
     number, all_of_them = len(outcome.failures), len(outcome.failures) + len(outcome.runs)
     kept = "; the others are recorded" if outcome.runs else ""
     return UserError(f"{number} of {all_of_them} evaluations failed{kept}.", "\n".join(lines))
-
-
-def _words(option: str, text: str) -> list[str]:
-    """Comma-separated words, each once; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`) stays in it."""
-    from embedlab.errors import UserError
-    from embedlab.models.expressions import continues
-
-    words: list[str] = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        if words and continues(word):
-            words[-1] += f",{word}"
-        else:
-            words.append(word)
-    if not words:
-        raise UserError(f"{option} {text!r} names nothing.", "Separate several by commas.")
-    return list(dict.fromkeys(words))
-
-
-def _numbers(option: str, text: str | None) -> list[int | None]:
-    """Comma-separated numbers from 1; [None], which stands for all, where the option was not given."""
-    from embedlab.errors import UserError
-
-    if text is None:
-        return [None]
-    words = _words(option, text)
-    if wrong := [word for word in words if not (word.isdecimal() and int(word) > 0)]:
-        raise UserError(f"{option} takes numbers from 1, not {wrong[0]!r}.", f"Type for example: {option} 2,4,6")
-    return list(dict.fromkeys(map(int, words)))
 
 
 def _as_json(run) -> dict:

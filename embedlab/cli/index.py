@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Device, Dtype, TrustRemoteCode
+from embedlab.options import LoadingOptions
 from embedlab.terminal import console, echo, printable
 
 
+@with_options(loading=LoadingOptions)
 def command(
     model: Annotated[
         str | None, typer.Option(help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".')
@@ -22,9 +24,8 @@ def command(
         str, typer.Option(help="torch, faiss:flat, faiss:hnsw32, faiss:binary,rescore=4, lucene, sparse, seismic, ...")
     ] = "",
     instruction: Annotated[str, typer.Option(help="Fills the query template of models that have one.")] = "",
-    device: Device = None,
-    dtype: Dtype = "auto",
-    trust_remote_code: TrustRemoteCode = False,
+    *,
+    loading: LoadingOptions,
     as_json: Annotated[bool, typer.Option("--json", help="What was built as JSON on standard output.")] = False,
 ) -> None:
     """Build a searchable index of a corpus with a model.
@@ -51,8 +52,7 @@ def command(
     with Progress(console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids))
         retriever = corpus_index.build(
-            model, ids, documents, index, instruction=instruction, device=device, dtype=dtype,
-            trust_remote_code=trust_remote_code,
+            model, ids, documents, index, instruction=instruction, **vars(loading),
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip
     retriever.save(out)

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db, Device, Dtype, NamedModels, TrustRemoteCode
+from embedlab.cli._options import Db, NamedModels
 from embedlab.errors import UserError
+from embedlab.options import LoadingOptions
 
 
+@with_options(loading=LoadingOptions)
 def command(
     retriever: Annotated[
         str, typer.Option(help='A saved index\'s folder; or with --corpus a model, or "rrf(bm25, MODEL) >> RERANKER".')
@@ -42,9 +45,8 @@ def command(
         typer.Option(help="A further field of the requests to a server, NAME=VALUE: reasoning_effort=low. Repeatable."),
     ] = None,
     model: NamedModels = None,
-    device: Device = None,
-    dtype: Dtype = "auto",
-    trust_remote_code: TrustRemoteCode = False,
+    *,
+    loading: LoadingOptions,
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Scores, costs and answers as JSON on standard output, nothing else.")
@@ -71,7 +73,7 @@ def command(
     db = db or home() / "results.duckdb"
     outcome = run(
         Request(retriever, questions, db, corpus, generator, generator_model,
-                k, prompt, max_tokens or 64, temperature or 0.0, device, dtype, trust_remote_code,
+                k, prompt, max_tokens or 64, temperature or 0.0, loading,
                 tuple(model or ()), _options(generator_option or []))
     )  # fmt: skip
     if as_json:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Device, Dtype, NamedModels, TrustRemoteCode
+from embedlab.cli._options import NamedModels
 from embedlab.errors import UserError
+from embedlab.options import LoadingOptions
 from embedlab.terminal import console, printable, replaced
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ _TYPE = 'Type: embedlab search INDEX "a query", or --compare INDEX INDEX "a quer
 _EXCERPT = 240  # characters shown of a document
 
 
+@with_options(loading=LoadingOptions)
 def command(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")
@@ -26,9 +29,8 @@ def command(
     k: Annotated[int | None, typer.Option("-k", min=1, help="Documents to show; 10 by default.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")] = False,
     model: NamedModels = None,
-    device: Device = None,
-    dtype: Dtype = "auto",
-    trust_remote_code: TrustRemoteCode = False,
+    *,
+    loading: LoadingOptions,
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
 ) -> None:
     """Search an index built by `embedlab index`: embedlab search INDEX "a question" -k 10."""
@@ -44,7 +46,7 @@ def command(
             f"search takes an index and a query, not {len(words)} words.",
             f"{_TYPE} A query of several words stands in quotes.",
         )
-    how = {"named": model or (), "device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+    how = {"named": model or (), **vars(loading)}
     results = {path: _results(corpus_index.load(Path(path), **how), query, k) for path in dict.fromkeys(paths)}
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}

@@ -13,13 +13,13 @@ from functools import cached_property, partial
 import numpy as np
 
 from embedlab.encoding.cost import Cost, LayerCost
-from embedlab.encoding.options import EncodingOptions
 from embedlab.encoding.vectors.keys import text_keys
 from embedlab.encoding.vectors.vector_store import Space, Vectors
 from embedlab.errors import UserError
 from embedlab.hardware import devices
 from embedlab.models import LoadedModel
 from embedlab.models.kinds import Kind
+from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from embedlab.encoding.cost import Cost
-from embedlab.encoding.options import EncodingOptions
 from embedlab.models.objects import ObjectModel
+from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 
 _CHUNK = 1_024  # texts given to the object at once

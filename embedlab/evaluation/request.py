@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from embedlab.encoding.options import EncodingOptions
+from embedlab.options import EncodingOptions, LoadingOptions, TaskOptions, ViewOptions, grouped
 from leaderboard.records import plain
 
 
@@ -15,27 +15,21 @@ class Request:
 
     models: Sequence[str]
     tasks: Sequence[str]
-    indexes: Sequence[str] = ()  # none: each model's own
-    layers: Sequence[int | None] = (None,)
-    dims: Sequence[int | None] = (None,)
-    precisions: Sequence[str] = ("float32",)
-    diagonal: bool = False  # only the (layer, dim) pairs that the method was trained for
-    force: bool = False  # also pairs that it was not trained for, and checkpoints that do not fit their model
-    trust_remote_code: bool = False  # run the code that a model's folder brings
-    device: str | None = None
-    dtype: str = "auto"
+    loading: LoadingOptions = field(default_factory=LoadingOptions)
+    views: ViewOptions = field(default_factory=ViewOptions)
     encoding: EncodingOptions = field(default_factory=EncodingOptions)
-    top_k: int | None = None
-    split: str | None = None
-    ignore_identical_ids: bool = False  # of BEIR folders of one's own
-    data_dir: Path | None = None
+    task: TaskOptions = field(default_factory=TaskOptions)
     db: Path | None = None
 
-    @property
-    def full(self) -> bool:
-        """Whether models are seen at their full depth, width and precision only."""
-        return (*self.layers, *self.dims, *self.precisions, self.diagonal) == (None, None, "float32", False)
+    @classmethod
+    def of(cls, models: Sequence[str], tasks: Sequence[str], *, db: Path | None = None, **options: Any) -> Self:
+        """A request with options by the names of their fields, whatever group they are in."""
+        return cls(models, tasks, **grouped(options), db=db)
 
     def plain(self) -> dict[str, Any]:
-        """The request as plain values, for the record."""
-        return plain(self)
+        """The request for the record: options by their names."""
+        found = plain(self)
+        for group in ("loading", "views", "task"):
+            found |= plain(getattr(self, group))
+            del found[group]
+        return found

@@ -28,7 +28,7 @@ def evaluate(protocol: Protocol, tasks: Mapping[View, Any], split: str, subset: 
         tasks: mteb's task, one for each view, so that what one sees does not depend on the others.
     """
     started = time.perf_counter()
-    task, top_k, reporter = next(iter(tasks.values())), protocol.request.top_k, protocol.reporter
+    task, top_k, reporter = next(iter(tasks.values())), protocol.request.task.top_k, protocol.reporter
     data = retrieval_data(task, split, subset)
     if data.missing:
         reporter.say(told(data.missing))

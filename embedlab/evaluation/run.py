@@ -50,13 +50,13 @@ def evaluate(
     refuse_unused(request, names, given)
     selected = tasks.resolve(
         request.tasks,
-        data_dir=request.data_dir,
-        split=request.split,
-        ignore_identical_ids=request.ignore_identical_ids,
+        data_dir=request.task.data_dir,
+        split=request.task.split,
+        ignore_identical_ids=request.task.ignore_identical_ids,
     )
     refuse_unsearched(request, selected)
-    if request.data_dir and not any(tasks.is_mirrored(task, request.data_dir) for task in selected):
-        reporter.say(f"Nothing in {request.data_dir} belongs to these tasks.")
+    if request.task.data_dir and not any(tasks.is_mirrored(task, request.task.data_dir) for task in selected):
+        reporter.say(f"Nothing in {request.task.data_dir} belongs to these tasks.")
     selected, out_of_reach = availability.split(selected, request.tasks)
     if out_of_reach:
         reporter.say(out_of_reach.problem)
@@ -71,10 +71,10 @@ def evaluate(
             started = time.perf_counter()
             model = given.get(name) or composition.load(
                 name,
-                device=request.device,
-                dtype=request.dtype,
-                force=request.force,
-                trust_remote_code=request.trust_remote_code,
+                device=request.loading.device,
+                dtype=request.loading.dtype,
+                force=request.views.force,
+                trust_remote_code=request.loading.trust_remote_code,
             )
             if model.misfit:
                 reporter.say(f"{model.name} does not fit its checkpoint, and is evaluated all the same.")

@@ -26,7 +26,7 @@ def evaluate_task(protocol: Protocol, task: Any) -> Iterator[TaskResult]:
         here, name = task.sources[0], task.metadata.name
         reporter.say(f"{here} does not hold MTEB's data of {name}: its scores are recorded as {recorded_name(task)}.")
     copies = {view: fresh(task) for view in views}  # what a view sees does not depend on the others
-    if not protocol.sees_views and not protocol.request.full:
+    if not protocol.sees_views and not protocol.request.views.full:
         reporter.say(f"{model.name} is seen in full: --layers, --dims and --precision are for dense models.")
     for split in task.eval_splits:
         for subsets in _together(task):

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import UserError
 from embedlab.models import LoadedModel, composition
 from embedlab.models.objects import MtebModel, ObjectModel
+from embedlab.options import EncodingOptions
 from retrievers import make
 
 
@@ -22,11 +22,11 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
     cards = [card for name in names for card in ([given[name].card] if name in given else composition.parts(name))]
     kinds = {card.kind for card in cards}
     given_to_indexes = {kind.gives for kind in kinds} - {""}
-    if named := [index for index in request.indexes if "metric=" in index]:
+    if named := [index for index in request.views.indexes if "metric=" in index]:
         raise UserError(
             f"The metric in {named[0]} would have no effect: a model is ranked by its own similarity.", "Leave it out."
         )
-    unfit = [index for index in request.indexes if make(index).takes not in given_to_indexes]
+    unfit = [index for index in request.views.indexes if make(index).takes not in given_to_indexes]
     if not all(map(composition.is_known, cards)):
         return
     if unfit:
@@ -35,7 +35,7 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
             "Leave it out, or choose an index that takes what the model gives: dense vectors (faiss:flat, torch), "
             "sparse ones (sparse, seismic, lucene:impact), or texts (lucene, for bm25).",
         )
-    if not request.full and not any(
+    if not request.views.full and not any(
         (given[name].card if name in given else composition.find(name)).kind.has_views for name in names
     ):
         raise UserError(
@@ -55,7 +55,7 @@ def refuse_unsearched(request, selected: list) -> None:
     Raises:
         UserError: --top-k or --index has no effect.
     """
-    if selected and (request.top_k or request.indexes) and not any(ranks(task) for task in selected):
+    if selected and (request.task.top_k or request.views.indexes) and not any(ranks(task) for task in selected):
         raise UserError(
             f"--top-k and --index are for tasks that search, and {selected[0].metadata.name} is "
             f"{selected[0].metadata.type}.",
@@ -70,9 +70,9 @@ def ranks(task) -> bool:
 
 def _refuse_for_objects(request, models: list[LoadedModel]) -> None:
     """Refuse what has no effect where every model is an object."""
-    if request.device or request.dtype != "auto":
+    if request.loading.device or request.loading.dtype != "auto":
         raise UserError("device and dtype are for models that are loaded by name.", "Leave them out.")
-    if request.trust_remote_code or request.force:
+    if request.loading.trust_remote_code or request.views.force:
         raise UserError("trust_remote_code and force are for models that are loaded by name.", "Leave them out.")
     if not all(isinstance(model, ObjectModel) for model in models):
         return
@@ -81,5 +81,5 @@ def _refuse_for_objects(request, models: list[LoadedModel]) -> None:
             "store_dtype, batch_tokens, workers and compiled are for models of sentence-transformers.",
             "Leave them out: an object encodes as it does by itself.",
         )
-    if all(isinstance(model, MtebModel) for model in models) and (request.indexes or not request.full):
+    if all(isinstance(model, MtebModel) for model in models) and (request.views.indexes or not request.views.full):
         raise UserError("Indexes and views are for models whose vectors are seen.", "mteb searches with its protocols.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from embedlab import corpus_index
 from embedlab.errors import UserError
+from embedlab.options import LoadingOptions
 from embedlab.progress import Reporter
 from embedlab.rag import generators, prompt, questions, sources
 from embedlab.rag.generators import Generator
@@ -33,9 +34,7 @@ class Request:
     prompt: Path | None = None
     max_tokens: int = 64
     temperature: float = 0.0
-    device: str | None = None
-    dtype: str = "auto"
-    trust_remote_code: bool = False  # run the code that a retriever's folder brings
+    loading: LoadingOptions = field(default_factory=LoadingOptions)
     models: tuple[str, ...] = ()  # files of code that the index may run
     options: dict = field(default_factory=dict)  # further fields of the requests to a server
 
@@ -62,9 +61,7 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
         request.retriever,
         request.corpus,
         named=request.models,
-        device=request.device,
-        dtype=request.dtype,
-        trust_remote_code=request.trust_remote_code,
+        **vars(request.loading),
         reporter=reporter,
     )
     k = corpus_index.depth(request.k, source.retriever, DEFAULT_K, "--k")
@@ -116,8 +113,8 @@ def _generator(request: Request) -> Generator | None:
         model=request.generator_model,
         max_tokens=request.max_tokens,
         temperature=request.temperature,
-        device=request.device,
-        dtype=request.dtype,
+        device=request.loading.device,
+        dtype=request.loading.dtype,
         options=request.options,
     )
 

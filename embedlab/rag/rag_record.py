@@ -70,7 +70,7 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
         main_score=scores.get(task.main_metric, float("nan")),
         scores=scores,
         costs=_costs(answers),
-        asked={**records.plain(request), "generator": without_credentials(request.generator)},
+        asked={**_asked(request), "generator": without_credentials(request.generator)},
         resolved=resolved,
         environment=environment(),
         phases=[records.Phase(name, seconds) for name, seconds in phases.items() if seconds],
@@ -82,6 +82,12 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
             {id: text[:_SNIPPET] for id, text in texts.items()},
         ),
     )
+
+
+def _asked(request) -> dict:
+    """The request for the record: how models are loaded stands beside the rest."""
+    found = records.plain(request)
+    return found | found.pop("loading")
 
 
 def _facts(generator: Generator) -> dict:

@@ -20,7 +20,7 @@ def test_bfloat16_scores_as_float32_does(task, where, tmp_path, monkeypatch, cap
     monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path))
     scores = {}
     for dtype in ("float32", "bfloat16"):
-        request = Request(
+        request = Request.of(
             ["all-minilm-l6-v2"], [task], device="cpu", dtype=dtype, data_dir=DATA / where, db=tmp_path / "r.duckdb"
         )
         outcome = evaluate(request)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embedlab.encoding.encoder import Encoder
-from embedlab.encoding.options import EncodingOptions
+from embedlab.options import EncodingOptions
 
 pytestmark = pytest.mark.bench
 TEXTS = [" ".join(f"w{(7 * n + k) % 200}" for k in range(1 + n)) for n in range(40)]

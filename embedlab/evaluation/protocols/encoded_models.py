@@ -39,7 +39,7 @@ class _EncodedModels(Protocol):
         super().__init__(request, model, reporter)
         self.encoder: Encoder | ObjectEncoder
         if isinstance(model, ObjectModel):  # whose vectors have no store
-            if any(request.layers):
+            if any(request.views.layers):
                 raise UserError(
                     f"{model.name} is an object whose layers nobody sees.",
                     "Leave layers out, or give it by name or folder.",
@@ -49,7 +49,7 @@ class _EncodedModels(Protocol):
             self.encoder = Encoder(model, request.encoding, reporter=reporter)
 
     def views(self) -> list[View]:
-        return [View(index=index) for index in fitting(self.model.card.kind, self.request.indexes)]
+        return [View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)]
 
     def prepare(self, task, data: RetrievalData, views: Sequence[View]) -> Prepared:
         """Vectors of queries and documents by layer: layer -> (queries, documents)."""
@@ -140,17 +140,17 @@ class DenseModels(_EncodedModels):
 
     def views(self) -> list[View]:
         request, model = self.request, self.model
-        indexes = fitting(model.card.kind, request.indexes)
+        indexes = fitting(model.card.kind, request.views.indexes)
         pairs = model.fact("views")
         pairs = pairs if pairs == "any" else [tuple(pair) for pair in pairs]
-        if request.diagonal:
+        if request.views.diagonal:
             if pairs == "any":
                 raise UserError(
                     f"{model.name} declares no pairs of layer and dimensions.",
                     "Leave --views out and give --layers and --dims.",
                 )
-            return cross((), (), request.precisions, indexes, pairs=pairs)
-        asked = cross(request.layers, request.dims, request.precisions, indexes)
+            return cross((), (), request.views.precisions, indexes, pairs=pairs)
+        asked = cross(request.views.layers, request.views.dims, request.views.precisions, indexes)
         if pairs == "any" and not any(view.layer for view in asked):
             if wrong := [view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim]:
                 raise UserError(
@@ -158,9 +158,9 @@ class DenseModels(_EncodedModels):
                 )
         elif any(view[:2] != (None, None) for view in asked):
             wanted = list(dict.fromkeys((view.layer or 0, view.dim or 0) for view in asked))
-            check = partial(_refuse_missing, model, wanted, request.force)
+            check = partial(_refuse_missing, model, wanted, request.views.force)
             # Remembered, so that a warm run need not load the model for it.
-            model.remembered.get(f"has views {wanted} {request.force}", check)
+            model.remembered.get(f"has views {wanted} {request.views.force}", check)
         return asked
 
     def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:

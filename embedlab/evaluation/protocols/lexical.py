@@ -24,7 +24,7 @@ class LexicalModels(Protocol):
     smaller_id_first = True
 
     def views(self) -> list[View]:
-        return [View(index=index) for index in fitting(self.model.card.kind, self.request.indexes)]
+        return [View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)]
 
     def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         last = len(data.document_ids) - 1

@@ -37,7 +37,7 @@ class Compositions(Protocol):
         parts, leaves = self.model.parts, self.model.tree.leaves()
         named = [
             _BETWEEN.join(index_of(leaf, parts[leaf.name].card.kind, asked) for leaf in leaves)
-            for asked in self.request.indexes or [""]
+            for asked in self.request.views.indexes or [""]
         ]
         return [View(index=index) for index in dict.fromkeys(named)]
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from embedlab.encoding.cost import Cost
-from embedlab.encoding.options import EncodingOptions
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models import LoadedModel
+from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 from retrievers import Retriever
 

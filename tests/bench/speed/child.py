@@ -18,7 +18,7 @@ MODEL = "all-minilm-l6-v2"
 def encode_with_embedlab(system: str):
     from embedlab import models
     from embedlab.encoding.encoder import Encoder
-    from embedlab.encoding.options import EncodingOptions
+    from embedlab.options import EncodingOptions
     from embedlab.progress import Reporter
 
     dtype = "float32" if "float32" in system else "bfloat16"

@@ -7,10 +7,12 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 import embedlab
-from embedlab.encoding.options import EncodingOptions
+from embedlab import cli
 from embedlab.evaluation.request import Request
+from embedlab.options import GROUPS
 from tests.oracles import task_types
 
 
@@ -23,15 +25,30 @@ def only(frame: pd.DataFrame) -> float:
     return value
 
 
-def test_it_takes_what_a_request_takes():
-    parameters = inspect.signature(embedlab.evaluate).parameters
-    known = {field.name for kind in (Request, EncodingOptions) for field in fields(kind)} - {"encoding"}
-    assert set(parameters) == known | {"progress"}
-    for kind in (Request, EncodingOptions):
-        for field in fields(kind):
-            if field.name in parameters and field.name not in ("models", "tasks"):
-                assert parameters[field.name].default == field.default, field.name
-                assert f"\n        {field.name}: " in embedlab.evaluate.__doc__
+@pytest.mark.parametrize(
+    "each", [each for group in GROUPS.values() for each in fields(group)], ids=lambda each: each.name
+)
+def test_every_option_is_in_python_on_the_command_line_and_in_the_record(each):
+    parameter = inspect.signature(embedlab.evaluate).parameters[each.name]
+    assert parameter.default == each.default
+    assert f"\n        {each.name}: " in embedlab.evaluate.__doc__
+    typed = each.metadata["flag"] or f"--{each.name.replace('_', '-')}"
+    command = typer.main.get_command(cli_app()).commands["eval"]
+    assert typed in {flag for option in command.params for flag in option.opts}
+    recorded = Request.of(["m"], ["t"]).plain()
+    assert each.name in {**recorded, **recorded["encoding"]}
+
+
+def test_it_takes_nothing_else():
+    known = {each.name for group in GROUPS.values() for each in fields(group)}
+    assert set(inspect.signature(embedlab.evaluate).parameters) == known | {"models", "tasks", "db", "progress"}
+
+
+def cli_app():
+    cli.app.registered_commands.clear()
+    cli.app.registered_groups.clear()
+    cli._register()
+    return cli.app
 
 
 def test_by_name_it_is_the_command_line(cli, home, corner, tiny_folder, tmp_path):

@@ -23,7 +23,7 @@ from embedlab.evaluation import run  # noqa: E402
 
 def evaluate(model: str, folder: str) -> str:
     outcome = run.evaluate(
-        run.Request(
+        run.Request.of(
             [model],
             [folder],
             indexes=["torch"],

@@ -6,8 +6,8 @@ import torch
 
 from embedlab.encoding import batches, forward
 from embedlab.encoding.encoder import Encoder
-from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import UserError
+from embedlab.options import EncodingOptions
 
 RNG = np.random.default_rng(0)
 TEXTS = [" ".join(f"w{n}" for n in RNG.integers(0, 200, RNG.integers(1, 90))) for _ in range(60)]

@@ -14,10 +14,10 @@ from torch import nn
 from embedlab.encoders.modules.layers import layers_of
 from embedlab.encoding import kernels, replicas
 from embedlab.encoding.encoder import Encoder
-from embedlab.encoding.options import EncodingOptions
 from embedlab.hardware import devices
 from embedlab.models import LoadedModel, load
 from embedlab.models.cards import Card
+from embedlab.options import EncodingOptions
 
 TEXTS = [" ".join(f"w{(7 * n + k) % 200}" for k in range(1 + n)) for n in range(40)]
 

@@ -8,8 +8,8 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 
 from embedlab import models
 from embedlab.encoding.encoder import Encoder
-from embedlab.encoding.options import EncodingOptions
 from embedlab.errors import UserError
+from embedlab.options import EncodingOptions
 from tests.embedlab.encoding.model_shapes import SHAPES, WORDS, build
 
 RNG = np.random.default_rng(5)

@@ -59,9 +59,7 @@ def expected(folder, *, sparse: bool = False) -> np.ndarray:
 
 
 def evaluated(names, task, home, **settings):
-    outcome = evaluate(
-        Request(models=[*map(str, names)], tasks=[str(task)], dtype="float32", db=home / "db", **settings)
-    )
+    outcome = evaluate(Request.of([*map(str, names)], [str(task)], dtype="float32", db=home / "db", **settings))
     assert not outcome.failures, outcome.failures
     return outcome.runs
 
