@@ -94,7 +94,9 @@ def test_every_module_of_ours_is_known_by_its_class():
 
     from embedlab.encoders import trust
 
-    files = [path.stem for path in Path(trust.__file__).parent.glob("*.py") if path.stem != "__init__"]
+    room = Path(trust.__file__).parent
+    places = [path.relative_to(room).with_suffix("") for path in room.rglob("*.py") if path.stem != "__init__"]
+    files = [".".join(place.parts) for place in places]
     named = {}
     for file in files:
         for name, value in vars(import_module(f"embedlab.encoders.{file}")).items():
