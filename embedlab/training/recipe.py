@@ -21,6 +21,7 @@ scale = 20.0
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from math import inf
 from pathlib import Path
 
 from embedlab import toml_files
@@ -110,6 +111,8 @@ def read(path: Path, base: str | None = None) -> Recipe:
     built = []
     for number, stage in enumerate(stages, 1):
         where = f"stage {number} of the recipe {path.name}"
+        if not isinstance(stage, dict) or not isinstance(stage.get("lora", {}), dict):
+            raise UserError(f"{where.capitalize()} is no table.", "Write [[stages]], and [stages.lora] below it.")
         if "lora" in stage:
             stage["lora"] = _filled(Lora, stage["lora"], f"lora in {where}")
         built.append(_filled(Stage, stage, where))
@@ -120,7 +123,7 @@ def read(path: Path, base: str | None = None) -> Recipe:
         if stage.objective not in OBJECTIVES:
             raise unknown("objective", stage.objective, OBJECTIVES, f"Valid: {', '.join(OBJECTIVES)}.")
         for name in ("steps", "batch_size", "accumulate", "learning_rate", "save_steps"):
-            if getattr(stage, name) <= 0:
+            if not 0 < getattr(stage, name) < inf:
                 raise UserError(f"{name} is {getattr(stage, name)} in the recipe {path.name}.", "Give more than 0.")
     return recipe
 
@@ -137,7 +140,8 @@ def _filled(kind: type, values: dict, where: str):
     for key, value in values.items():
         wanted = known[key].type
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        plain = {int: isinstance(value, int) and number, float: number, str: isinstance(value, str)}
+        plain = {int: isinstance(value, int) and number, float: number, float | None: number}
+        plain |= {str: isinstance(value, str), str | dict: isinstance(value, str | dict)}
         if not plain.get(wanted, True) or (wanted in (dict, dict[str, float]) and not isinstance(value, dict)):
             shown = getattr(wanted, "__name__", wanted)
             raise UserError(f"{key} = {value!r} in {where} is no {shown}.", f"Give a value of type {shown}.")
