@@ -115,6 +115,8 @@ def read(path: Path, base: str | None = None) -> Recipe:
             raise UserError(f"{where.capitalize()} is no table.", "Write [[stages]], and [stages.lora] below it.")
         if "lora" in stage:
             stage["lora"] = _filled(Lora, stage["lora"], f"lora in {where}")
+            if stage["lora"].rank <= 0:
+                raise UserError(f"rank is {stage['lora'].rank} in lora in {where}.", "Give more than 0.")
         built.append(_filled(Stage, stage, where))
     recipe = _filled(Recipe, {"name": path.stem, "stages": built, **found}, f"the recipe {path.name}")
     if recipe.method not in METHODS:

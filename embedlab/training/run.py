@@ -5,7 +5,8 @@ import hashlib
 import json
 import shutil
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -98,13 +99,15 @@ def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path
     objective = objectives.OBJECTIVES[stage.objective]
     if stage.dropout is not None:
         _set_dropout(model, stage.dropout)  # before the adapters, which have their own
-    adapter = _adapt(model, stage.lora) if stage.lora else None
-    loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
+    with _fitting(stage):
+        adapter = _adapt(model, stage.lora) if stage.lora else None
+        loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
     if learned:
         loss.load_state_dict(torch.load(learned, map_location=model.device, weights_only=True), strict=False)
     mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
     rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
-    trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
+    with _fitting(stage):
+        trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
     folder.mkdir(parents=True, exist_ok=True)
     with _kernels(model.device):
         trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -113,6 +116,15 @@ def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path
     if adapter is not None:
         adapter.merge_and_unload()
     return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+@contextmanager
+def _fitting(stage: Stage) -> Iterator[None]:
+    """What transformers, peft and the losses say to the values of a stage is a user's to mend."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"The stage {stage.objective} cannot be set up: {error}", "Correct its values.") from error
 
 
 def _kernels(device: torch.device):
