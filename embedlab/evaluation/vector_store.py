@@ -10,7 +10,6 @@ an addition, and a killed writer leaves at most files that no manifest names (`e
 """
 
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from embedlab.evaluation import shards, space_users
 from embedlab.evaluation.address import space_address
 from embedlab.evaluation.shards import Shard
 from embedlab.resources import home
+from embedlab.terminal import echo
 
 
 class Space:
@@ -56,7 +56,7 @@ class Space:
                 continue
             problem = shards.fault(self.folder, shard)
             if problem:
-                print(f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.", file=sys.stderr)
+                echo(f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.", err=True)
                 self._drop(shard)
             else:
                 self._adopt(shard)
@@ -279,9 +279,7 @@ def _manifest(folder: Path) -> dict:
             for name, rows, files, *spent in manifest["shards"]
         ]
     except (ValueError, TypeError, AttributeError):
-        print(
-            f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", file=sys.stderr
-        )
+        echo(f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", err=True)
         return nothing
     return manifest
 
