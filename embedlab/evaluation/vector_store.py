@@ -262,7 +262,7 @@ def _remove(folder: Path) -> int:
     """Remove a space that nobody uses, its manifest first: what is left of a removal that is stopped is no space."""
     with FileLock(folder / "lock"):
         if space_users.in_use(folder):
-            print(f"Vector store: {folder.name} is in use by an evaluation that runs, and stays.", file=sys.stderr)
+            echo(f"Vector store: {folder.name} is in use by an evaluation that runs, and stays.", err=True)
             return 0
         size = sum(path.stat().st_size for path in folder.iterdir())
         (folder / "manifest.json").unlink(missing_ok=True)

@@ -55,13 +55,17 @@ def test_a_hostile_name_stays_in_its_cell(form, tmp_path, cli):
             assert out.count(r"\end{tabular}") == 1 and r"\textbar{}" in out
 
 
+_WAYS_OUT = r"typer\.echo\(|\bConsole\(|click\.echo\(|(?<![.\w])print\("
+
+
 def test_nothing_else_in_the_house_writes_to_a_terminal():
     """Every other way out would have to remember what this file knows."""
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in sorted((ROOT / "embedlab").rglob("*.py"))
         for line in path.read_text(encoding="utf-8").splitlines()
-        if re.search(r"typer\.echo\(|\bConsole\(|click\.echo\(|(?<![.\w])print\(", line)
+        if path.name not in ("terminal.py", "_json.py")
+        and re.search(_WAYS_OUT, line)
         and path.name not in ("terminal.py", "_json.py")
     ]
     assert not found
