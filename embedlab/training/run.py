@@ -21,8 +21,8 @@ from embedlab.hardware import as_torch, choose_device
 from embedlab.training import data, objectives, untrained
 from embedlab.training.progress import bar
 from embedlab.training.recipe import Lora, Recipe, Stage
-from embedlab.training.trainer import STATE, trainer_for
-from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, write_whole
+from embedlab.training.trainer import STATE, restore, trainer_for
+from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of, write_whole
 
 CURVE = "loss.csv"
 LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
@@ -109,8 +109,12 @@ def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path
     with _fitting(stage):
         trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
     folder.mkdir(parents=True, exist_ok=True)
-    with _kernels(model.device):
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    checkpoint = last_checkpoint(folder)
+    if checkpoint and step_of(checkpoint) >= stage.steps:  # the trainer would take one step more
+        restore(trainer, checkpoint)
+    else:
+        with _kernels(model.device):
+            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     beside = {name: value.detach() for name, value in loss.named_parameters() if not name.startswith("model.")}
     torch.save(beside, folder / LEARNED)
     if adapter is not None:
@@ -203,6 +207,9 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict) -> 
         "data": {name: origin for stage in stages for name, origin in stage["data"].items()},
         "environment": {key: facts[key] for key in ("packages", "python", "cpu", "threads", "gpus", "git_revision")},
     }
+
+    if getattr(model, "config", None) is not None:
+        model.config.use_cache = False  # as a trainer sets it, which a run that was stopped after it had none of
 
     def fill(result: Path) -> None:
         save_model(model.to(as_torch(recipe.dtype)), result)

@@ -14,7 +14,8 @@ from sentence_transformers import (
     SparseEncoderTrainingArguments,
 )
 from transformers import TrainerCallback
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerState
 
 from embedlab.training.batches import SimilarLengths
 from embedlab.training.progress import Show
@@ -58,6 +59,12 @@ class DenseTrainer(_Resumable, SentenceTransformerTrainer):
 
 class SparseTrainer(_Resumable, SparseEncoderTrainer):
     """The trainer of sparse methods."""
+
+
+def restore(trainer, checkpoint: Path) -> None:
+    """Put a trainer where it was when it saved a checkpoint: the model, what its loss learned, and its history."""
+    trainer._load_from_checkpoint(str(checkpoint))
+    trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
 
 
 def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show | None = None):

@@ -84,7 +84,12 @@ def publish(out: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(out / WORK)
 
 
-def last_checkpoint(folder: Path) -> str | None:
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was saved."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint in a stage's folder; those that are not whole are removed."""
     whole = []
     for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
@@ -92,7 +97,7 @@ def last_checkpoint(folder: Path) -> str | None:
             whole.append(path)
         else:
             shutil.rmtree(path)
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
+    return max(whole, key=step_of, default=None)
 
 
 def keep_last_checkpoint(folder: Path, step: int) -> None:
