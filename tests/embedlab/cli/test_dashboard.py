@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from embedlab.cli.dashboard import _BENCHMARKS
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -25,7 +27,9 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     home = tmp_path / "home"
     (home / "saved").mkdir(parents=True)
     # With the list of benchmarks there already, the command need not import mteb.
-    (home / f"benchmarks-mteb-{version('mteb')}.json").write_text(json.dumps({"parts": {}, "main_revisions": {}}))
+    (home / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json").write_text(
+        json.dumps({"parts": {}, "main_revisions": {}})
+    )
     (tmp_path / ".streamlit").mkdir()  # a folder from elsewhere, which would open the server to other sites
     (tmp_path / ".streamlit/config.toml").write_text(
         '[server]\naddress = "0.0.0.0"\nenableCORS = false\ncorsAllowedOrigins = ["http://evil.example"]\n'
@@ -34,7 +38,7 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     for name in ("app", "streamlit", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text(f"open('ran-{name}', 'w').close()")
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", "from embedlab.cli import run; run()", "dashboard", "--port", str(port)]
+    command = [sys.executable, "-P", "-c", "from embedlab.cli import run; run()", "dashboard", "--port", str(port)]
     command += ["--db", str(home / "other.duckdb"), "--indexes", str(home / "saved")]
     with subprocess.Popen(
         command,
@@ -55,7 +59,7 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
         finally:
             os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
             _, errors = process.communicate(timeout=30)
-    assert process.returncode == 0
+    assert process.returncode == 130  # as every command that Ctrl-C ends
     assert f"http://localhost:{port}" in errors.decode() and "Traceback" not in errors.decode()
     assert not (home / "results.duckdb").exists() and not list(tmp_path.glob("ran-*"))
 
