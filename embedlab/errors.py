@@ -1,6 +1,8 @@
 """The one kind of error that a user meets: what is wrong, and what to type next."""
 
 import errno
+import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -36,6 +38,7 @@ _PACKAGES = {"embedlab", "retrievers", "leaderboard", "app"}
 _NEXT = {
     errno.ENOSPC: "Free some space, or choose another disk (EMBEDLAB_HOME, --db, --out).",
     errno.EDQUOT: "Free some of your quota, or choose another disk (EMBEDLAB_HOME, --db, --out).",
+    errno.EFBIG: "Raise the limit of a file's size (ulimit -f), or choose another disk (EMBEDLAB_HOME, --db, --out).",
     errno.EROFS: "The disk is read-only: choose another (EMBEDLAB_HOME, --db, --out).",
     errno.EACCES: "Check the permissions, or choose another place (EMBEDLAB_HOME, --db, --out).",
     errno.EPERM: "Check the permissions, or choose another place (EMBEDLAB_HOME, --db, --out).",
@@ -60,7 +63,26 @@ def explained(error: BaseException) -> tuple[str, str] | None:
             "The memory of this machine is used up.",
             "Type --batch-tokens with a smaller number, or fewer --workers.",
         )
+    if number := _told_by_another_language(error):
+        return f"A file cannot be written: {os.strerror(number)}.", _NEXT[number]
     if isinstance(error, OSError) and error.errno in _NEXT:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return f"{' and '.join(names) or 'A file'} cannot be used: {error.strerror}.", _NEXT[error.errno]
     return None
+
+
+# What libraries that write files themselves make of the machine's error: Rust (safetensors, tokenizers), C++ (Arrow,
+# torch, FAISS). torch's writer of archives names no reason; it is the disk's.
+_NUMBERED, _WRITER = re.compile(r"\((?:os error|errno) (\d+)\)"), re.compile(r"PytorchStreamWriter|inline_container")
+
+
+def _told_by_another_language(error: BaseException) -> int | None:
+    """The machine's number for an error that came as another library's own; None where it is not one of `_NEXT`."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno:
+        return None
+    if found := _NUMBERED.search(text):
+        return int(found[1]) if int(found[1]) in _NEXT else None
+    if isinstance(error, RuntimeError) and _WRITER.search(text):
+        return errno.ENOSPC
+    return next((number for number in _NEXT if os.strerror(number) in text), None)

@@ -2,12 +2,12 @@
 
 import os
 import socket
-import sys
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
 
 from embedlab.errors import UserError
+from embedlab.terminal import echo
 
 OFFLINE_HINT = (
     "What works offline: bm25, all-minilm-l6-v2, a local model folder, models already in the hub's cache; "
@@ -37,7 +37,7 @@ def settle() -> bool:
     """
     if not reachable() and "HF_HUB_OFFLINE" not in os.environ:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-        print(f"The hub ({_host()}) cannot be reached: working offline.", file=sys.stderr)
+        echo(f"The hub ({_host()}) cannot be reached: working offline.", err=True)
     return reachable()
 
 

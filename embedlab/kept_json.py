@@ -35,11 +35,14 @@ def write(file: Path, value: dict) -> None:
         raise
 
 
-def read(file: Path) -> dict:
+def read(file: Path, *, older: bool = False) -> dict:
     """What was written last; nothing where there is no file.
 
+    Args:
+        older: whether to believe a file of an older edition, which has no checksum.
+
     Raises:
-        ValueError: the file was changed since, or cut short. One of an older edition has no checksum, and is believed.
+        ValueError: the file was changed since, or cut short.
         OSError: it cannot be read.
     """
     if not file.is_file():
@@ -48,7 +51,7 @@ def read(file: Path) -> dict:
     if not isinstance(value, dict):
         raise ValueError("not an object")
     checksum = value.pop(_CHECKSUM, None)
-    if checksum not in (None, _checksum(json.dumps(value))):
+    if checksum != _checksum(json.dumps(value)) and not (older and checksum is None):
         raise ValueError("changed since it was written")
     return value
 

@@ -172,8 +172,8 @@ def read_manifest(path: Path) -> dict:
         raise RetrieverError(f"{path} is not an index: its {MANIFEST} is another program's, or older.", _AGAIN)
     if manifest.pop("checksum", None) != _checksum_of(manifest):
         raise RetrieverError(f"The index at {path} is damaged: {MANIFEST} was changed after it was written.", _AGAIN)
-    if manifest["format"] != _FORMAT:
-        raise RetrieverError(f"The index at {path} has format {manifest['format']}, not {_FORMAT}.", _AGAIN)
+    if (found := manifest.get("format")) != _FORMAT:
+        raise RetrieverError(f"The index at {path} has format {found}, not {_FORMAT}.", _AGAIN)
     if not _GENERATION.fullmatch(str(manifest.get("data"))) or not isinstance(manifest.get("files"), dict):
         raise RetrieverError(f"The index at {path} is damaged: {MANIFEST} names no files.", _AGAIN)
     return manifest

@@ -14,7 +14,7 @@ from retrievers.errors import RetrieverError
 
 # Index families: the word before the colon -> module:class. The part after the colon, up to the first setting, is the
 # field `kind`. What a family takes, whether it is exact, which codes it holds and its settings, its class says
-# (`retrievers.indexes.base_index.Index`). Installed packages add theirs under the entry point `embedlab.indexes`.
+# (`retrievers.indexes.base_index.Index`). Installed packages add theirs under the entry point `embedlab.corpus_index`.
 FAMILIES = {
     "faiss": "retrievers.indexes._faiss:FaissIndex",
     "torch": "retrievers.indexes.exact:TorchIndex",
@@ -38,7 +38,7 @@ SPECS = (
 @cache
 def families() -> dict[str, str]:
     """All index families: ours, then those of installed packages, none of which replaces one of ours."""
-    return {**{point.name.lower(): point.value for point in entry_points(group="embedlab.indexes")}, **FAMILIES}
+    return {**{point.name.lower(): point.value for point in entry_points(group="embedlab.corpus_index")}, **FAMILIES}
 
 
 def make(spec: str, **settings) -> Retriever:

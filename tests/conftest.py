@@ -53,6 +53,20 @@ def tiny_folder(tmp_path_factory, word_tokenizer):
 
 
 @pytest.fixture(scope="session")
+def small_base(tmp_path_factory, word_tokenizer):
+    """A random Llama of two layers, a base for training."""
+    import torch
+
+    from embedlab.training.new_base import write_random
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("base") / "decoder"
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    write_random(folder, word_tokenizer, "llama", **sizes, num_key_value_heads=2, max_position_embeddings=64)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny(tiny_folder):
     """The tiny model, loaded in float32 on the CPU."""
     from embedlab import models

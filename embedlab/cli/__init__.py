@@ -82,9 +82,9 @@ def run() -> None:
 
     Exit codes: 2 for what the user can mend, with one message; 1 for a fault of the program; 130 for Ctrl-C.
     """
-    _register()
     try:
         with interruptible(goes_on=next((word for word in sys.argv[1:] if word in COMMANDS), "") in GO_ON):
+            _register()
             app(prog_name="embedlab")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,6 +1,7 @@
 """Ctrl-C: said at once, before workers and bars have come to their end."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,18 +17,35 @@ def interruptible(*, goes_on: bool) -> Iterator[None]:
 
     Args:
         goes_on: whether the command goes on where it was stopped when it is typed again.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, whatever the libraries that it reached made of it.
     """
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
         yield
         return
 
+    stopped = False
+
     def stop(*_) -> None:
+        nonlocal stopped
+        stopped = True
         signal.signal(signal.SIGINT, before)  # a second one needs no words
         echo(f"\n{_GOES_ON if goes_on else 'Stopping. Nothing half done is left.'}", err=True)
         raise KeyboardInterrupt
 
+    def unraisable(what) -> None:  # Ctrl-C in a finalizer, such as a temporary folder's
+        if not (stopped and issubclass(what.exc_type, KeyboardInterrupt)):
+            told(what)
+
+    told, sys.unraisablehook = sys.unraisablehook, unraisable
     before = signal.signal(signal.SIGINT, stop)
     try:
         yield
+    except (Exception, SystemExit) as error:
+        if stopped:  # DuckDB's is a RuntimeError, for one
+            raise KeyboardInterrupt from error
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = told

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from embedlab.errors import unknown
+from embedlab.terminal import echo
 
 if TYPE_CHECKING:
     from leaderboard.tables.comparison import Comparison
@@ -147,27 +148,35 @@ def _text(columns: list[Column], legend: list[str]) -> None:
 
 
 def _markdown(columns: list[Column], legend: list[str]) -> None:
+    escape = str.maketrans({character: f"\\{character}" for character in "|<[`"})
     lines = [
-        [column.name for column in columns],
+        [_line(column.name).translate(escape) for column in columns],
         ["---" if column.words else "---:" for column in columns],
-        *([cell.replace("|", "\\|") for cell in cells] for cells in _rows(columns)),
+        *([_line(cell).translate(escape) for cell in cells] for cells in _rows(columns)),
     ]
-    print("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
-    print("".join(f"\n{line}\n" for line in legend), end="")
+    echo("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
+    for line in legend:
+        echo(f"\n{_line(line)}")
 
 
 def _latex(columns: list[Column], legend: list[str]) -> None:
     """A tabular for the package booktabs."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$"}
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"<": "$<$", ">": "$>$", "|": r"\textbar{}"}
     special |= {character: "\\" + character for character in "&%$#_{}"}
     escape = str.maketrans(special)
     header, *body = [
-        " & ".join(cell.translate(escape) for cell in cells) + r" \\"
+        " & ".join(_line(cell).translate(escape) for cell in cells) + r" \\"
         for cells in [[column.name for column in columns], *_rows(columns)]
     ]
     sides = "".join("l" if column.words else "r" for column in columns)
     top, end = [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
-    print("\n".join([*top, header, r"\midrule", *body, *end, *(f"% {line}" for line in legend)]))
+    echo("\n".join([*top, header, r"\midrule", *body, *end, *(f"% {_line(line)}" for line in legend)]))
+
+
+def _line(text: str) -> str:
+    """Text of a cell, which is one line: another would be another row, or code below a comment."""
+    return " ".join(text.splitlines())
 
 
 FORMS = {"text": _text, "markdown": _markdown, "latex": _latex}

@@ -43,9 +43,8 @@ def references(folder: Path) -> list[str]:
     installed packages.
     """
     found = {}
-    for path in folder.rglob("adapter_config.json"):
-        if base := _json(path).get("base_model_name_or_path"):
-            found[f"base {base}"] = of_source(base)
+    for base in adapter_bases(folder):
+        found[f"base {base}"] = of_source(base)
     for path in folder.rglob("*config.json"):  # of models, tokenizers and processors
         config = _json(path)
         for reference in _strings(config.get("auto_map") or {}):
@@ -143,6 +142,12 @@ def _files(folder: Path) -> Iterator[Path]:
             path = Path(place, name)
             if not name.startswith(".") and path.suffix not in _NOT_READ and path.is_file():
                 yield path
+
+
+def adapter_bases(folder: Path) -> list[str]:
+    """The models that the PEFT adapters in a folder are put on."""
+    bases = (_json(path).get("base_model_name_or_path") for path in sorted(folder.rglob("adapter_config.json")))
+    return [base for base in bases if isinstance(base, str) and base]
 
 
 def module_classes(folder: Path) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embedlab import hub
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
 from embedlab.models import identity, integrity
@@ -65,6 +66,11 @@ def _refusal(name: str, folder: Path | None, error: Exception) -> UserError:
             f"The model {name} brings Python code of its own" + (f" ({', '.join(code)})" if code else "") + ".",
             f"Read it in {folder}. If you trust it, type again with --trust-remote-code.",
         )
+    if base := _base_that_is_not_here(folder):
+        return UserError(
+            f"The adapter {folder} is to be put on the model {base!r}, which is not here.",
+            "Get it, or correct base_model_name_or_path in adapter_config.json; relative paths begin where you are.",
+        )
     text = str(error) if isinstance(error, OSError | ValueError | KeyError) else f"{type(error).__name__}: {error}"
     return UserError(f"The model {name} cannot be loaded: {text}", "Type again with --debug before the command.")
 
@@ -74,6 +80,17 @@ def _is_nowhere(reference: str, folder: Path) -> bool:
     here = (folder / f"{package}.py").is_file() and not package.startswith(_OURS)  # of which ours only says the needs
     known = "--" in reference or package.startswith("sentence_transformers")
     return not known and not here and not identity.module_file(package)
+
+
+def _base_that_is_not_here(folder: Path | None) -> str:
+    """The base of the folder's first adapter that can be had neither from disk nor from the hub."""
+    for base in identity.adapter_bases(folder) if folder else ():
+        try:
+            if not Path(base).is_dir():
+                hub.snapshot(base)
+        except UserError:
+            return base
+    return ""
 
 
 def _damaged_json(folder: Path | None) -> str:

@@ -21,6 +21,7 @@ scale = 20.0
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from math import inf
 from pathlib import Path
 
 from embedlab import toml_files
@@ -110,8 +111,12 @@ def read(path: Path, base: str | None = None) -> Recipe:
     built = []
     for number, stage in enumerate(stages, 1):
         where = f"stage {number} of the recipe {path.name}"
+        if not isinstance(stage, dict) or not isinstance(stage.get("lora", {}), dict):
+            raise UserError(f"{where.capitalize()} is no table.", "Write [[stages]], and [stages.lora] below it.")
         if "lora" in stage:
             stage["lora"] = _filled(Lora, stage["lora"], f"lora in {where}")
+            if stage["lora"].rank <= 0:
+                raise UserError(f"rank is {stage['lora'].rank} in lora in {where}.", "Give more than 0.")
         built.append(_filled(Stage, stage, where))
     recipe = _filled(Recipe, {"name": path.stem, "stages": built, **found}, f"the recipe {path.name}")
     if recipe.method not in METHODS:
@@ -120,7 +125,7 @@ def read(path: Path, base: str | None = None) -> Recipe:
         if stage.objective not in OBJECTIVES:
             raise unknown("objective", stage.objective, OBJECTIVES, f"Valid: {', '.join(OBJECTIVES)}.")
         for name in ("steps", "batch_size", "accumulate", "learning_rate", "save_steps"):
-            if getattr(stage, name) <= 0:
+            if not 0 < getattr(stage, name) < inf:
                 raise UserError(f"{name} is {getattr(stage, name)} in the recipe {path.name}.", "Give more than 0.")
     return recipe
 
@@ -137,7 +142,8 @@ def _filled(kind: type, values: dict, where: str):
     for key, value in values.items():
         wanted = known[key].type
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        plain = {int: isinstance(value, int) and number, float: number, str: isinstance(value, str)}
+        plain = {int: isinstance(value, int) and number, float: number, float | None: number}
+        plain |= {str: isinstance(value, str), str | dict: isinstance(value, str | dict)}
         if not plain.get(wanted, True) or (wanted in (dict, dict[str, float]) and not isinstance(value, dict)):
             shown = getattr(wanted, "__name__", wanted)
             raise UserError(f"{key} = {value!r} in {where} is no {shown}.", f"Give a value of type {shown}.")

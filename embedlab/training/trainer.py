@@ -14,10 +14,12 @@ from sentence_transformers import (
     SparseEncoderTrainingArguments,
 )
 from transformers import TrainerCallback
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerState
 
 from embedlab.training.samplers import SimilarLengths
 from embedlab.training.training_bar import Show
+from embedlab.training.workplace import keep_last_checkpoint
 
 STATE = "state.pt"
 
@@ -29,6 +31,11 @@ class _Resumable:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self.loss.state_dict(), folder / STATE)
+
+    def _save_checkpoint(self, model, trial) -> None:
+        """The one before it goes once this one is whole: a run that is killed here goes on from one of them."""
+        super()._save_checkpoint(model, trial)
+        keep_last_checkpoint(Path(self.args.output_dir), self.state.global_step)
 
     def _load_from_checkpoint(self, checkpoint_path: str, model=None) -> None:
         state = torch.load(Path(checkpoint_path) / STATE, map_location="cpu", weights_only=True)
@@ -52,6 +59,12 @@ class DenseTrainer(_Resumable, SentenceTransformerTrainer):
 
 class SparseTrainer(_Resumable, SparseEncoderTrainer):
     """The trainer of sparse methods."""
+
+
+def restore(trainer, checkpoint: Path) -> None:
+    """Put a trainer where it was when it saved a checkpoint: the model, what its loss learned, and its history."""
+    trainer._load_from_checkpoint(str(checkpoint))
+    trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
 
 
 def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show | None = None):
@@ -86,7 +99,6 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
         use_cpu=on_cpu,
         save_strategy="steps",
         save_steps=stage.save_steps,
-        save_total_limit=1,
         logging_steps=max(1, min(10, stage.steps // 10)),
         dataloader_drop_last=len(rows) >= stage.batch_size,
         dataloader_pin_memory=not on_cpu,

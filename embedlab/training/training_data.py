@@ -17,6 +17,7 @@ number = 7
 """
 
 import hashlib
+import inspect
 import json
 import os
 import tomllib
@@ -48,6 +49,7 @@ def load(data: dict, seed: int) -> tuple[Dataset, dict]:
     sources = [key for key in ("packages", "path", "hub") if data.get(key)]
     if len(sources) != 1:
         raise UserError(f"[data] names {len(sources)} sources.", "Give one of packages, path, hub.")
+    _check_types(data)
     origin = {}
     if sources == ["packages"]:
         names = lock(data["packages"])["versions"] if isinstance(data["packages"], str) else data["packages"]
@@ -67,6 +69,33 @@ def load(data: dict, seed: int) -> tuple[Dataset, dict]:
     if data.get("negatives"):
         rows = mine(rows, **data["negatives"])
     return rows, {"digest": digest(rows), "rows": len(rows), **origin}
+
+
+def _check_types(data: dict) -> None:
+    """Refuse values of another type than the key's.
+
+    Raises:
+        UserError: names the key.
+    """
+    texts = ("path", "hub", "subset", "split")
+    lists = {name: data[name] for name in ("kinds", "columns", "packages") if isinstance(data.get(name), list)}
+    fitting = {
+        **{name: isinstance(data[name], str) for name in texts if name in data},
+        **{name: isinstance(data[name], list) for name in ("kinds", "columns") if name in data},
+        **{name: all(isinstance(value, str) for value in values) for name, values in lists.items()},
+        "packages": isinstance(data.get("packages", ""), str | list),
+        "limit": isinstance(data.get("limit", 0), int) and data.get("limit", 0) >= 0,
+        "negatives": isinstance(data.get("negatives", {}), dict),
+    }
+    if wrong := [name for name, fits in fitting.items() if not fits]:
+        raise UserError(
+            f"{wrong[0]} = {data[wrong[0]]!r} in [data] is not what it has to be.",
+            "path, hub, subset and split are texts, columns and kinds lists of texts, packages a text or such a list, "
+            "limit a whole number, negatives a table.",
+        )
+    known = inspect.signature(mine).parameters
+    if wrong := [name for name in data.get("negatives", {}) if name not in known or name == "rows"]:
+        raise unknown("key in [data.negatives]", wrong[0], [name for name in known if name != "rows"])
 
 
 def mine(rows: Dataset, teacher: str, number: int = 7, ratio: float = 0.95, depth: int = 50) -> Dataset:

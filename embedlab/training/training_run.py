@@ -5,14 +5,14 @@ import hashlib
 import json
 import shutil
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from embedlab.encoders.trust import save_model
 from embedlab.errors import UserError, missing_extra
@@ -20,13 +20,12 @@ from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
 from embedlab.training import objectives, training_data, untrained
 from embedlab.training.recipe import Lora, Recipe, Stage
-from embedlab.training.trainer import STATE, trainer_for
+from embedlab.training.trainer import STATE, restore, trainer_for
 from embedlab.training.training_bar import bar
+from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of, write_whole
 
-RECORD = "training.json"
 CURVE = "loss.csv"
 LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
-WORK = "unfinished"  # below the result's folder; gone when the run is done
 
 
 def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar) -> dict:
@@ -45,7 +44,7 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
         UserError: `out` holds something else, or a part of the recipe does not fit another.
     """
     device = choose_device(device)
-    finished = _claim(out, recipe)
+    finished = claim(out, recipe.digest)
     if finished:
         return finished
     work = out / WORK
@@ -72,6 +71,8 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
         started = time.perf_counter()
         torch.save(model.state_dict(), folder / "state.partial")
         (folder / "state.partial").rename(folder / STATE)
+        for checkpoint in folder.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
     return _finish(model, recipe, base, out, facts)
 
 
@@ -81,13 +82,11 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
     Raises:
         UserError: `out` holds something, or a part of the recipe does not fit another.
     """
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
-    with TemporaryDirectory() as work:
-        base = _base(recipe, Path(work), {})
-        set_seed(recipe.seed)
-        model = untrained.build(recipe.method, base, recipe.settings)
-        save_model(model.to(as_torch(recipe.dtype)), out)
+    claim(out, f"untrained {recipe.digest}")
+    base = _base(recipe, out / WORK, {})
+    set_seed(recipe.seed)
+    model = untrained.build(recipe.method, base, recipe.settings).to(as_torch(recipe.dtype))
+    publish(out, lambda result: save_model(model, result))
 
 
 def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None) -> list[dict]:
@@ -100,23 +99,36 @@ def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path
     objective = objectives.OBJECTIVES[stage.objective]
     if stage.dropout is not None:
         _set_dropout(model, stage.dropout)  # before the adapters, which have their own
-    adapter = _adapt(model, stage.lora) if stage.lora else None
-    loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
+    with _fitting(stage):
+        adapter = _adapt(model, stage.lora) if stage.lora else None
+        loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
     if learned:
         loss.load_state_dict(torch.load(learned, map_location=model.device, weights_only=True), strict=False)
     mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
     rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
-    trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
+    with _fitting(stage):
+        trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
     folder.mkdir(parents=True, exist_ok=True)
-    with _kernels(model.device):
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)))
+    checkpoint = last_checkpoint(folder)
+    if checkpoint and step_of(checkpoint) >= stage.steps:  # the trainer would take one step more
+        restore(trainer, checkpoint)
+    else:
+        with _kernels(model.device):
+            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     beside = {name: value.detach() for name, value in loss.named_parameters() if not name.startswith("model.")}
     torch.save(beside, folder / LEARNED)
     if adapter is not None:
         adapter.merge_and_unload()
-    for checkpoint in folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
     return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+@contextmanager
+def _fitting(stage: Stage) -> Iterator[None]:
+    """What transformers, peft and the losses say to the values of a stage is a user's to mend."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"The stage {stage.objective} cannot be set up: {error}", "Correct its values.") from error
 
 
 def _kernels(device: torch.device):
@@ -166,52 +178,25 @@ def _base(recipe: Recipe, work: Path, origins: dict) -> str | Path:
         else:
             rows, origins["tokenizer"] = training_data.load(recipe.data, recipe.seed)
             tokenizer = train_tokenizer(objectives.arrange(rows, "text")["text"], vocabulary)
-        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder.with_name("base.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         set_seed(recipe.seed)
-        write_random(folder, tokenizer, words=words, **config)
+        write_random(partial, tokenizer, words=words, **config)
+        partial.replace(folder)
     return folder
 
 
-def _claim(out: Path, recipe: Recipe) -> dict | None:
-    """Make `out` the place of this run; the record if the run is done.
-
-    Raises:
-        UserError: `out` holds the result of another recipe, or files of somebody else's.
-    """
-    record = out / RECORD
-    if record.is_file():
-        found = json.loads(record.read_text(encoding="utf-8"))
-        if found["digest"] == recipe.digest:
-            return found
-        raise UserError(f"{out} holds a model trained by another recipe.", "Give another folder: --out DIR")
-    mark = out / WORK / "recipe"
-    if mark.is_file() and mark.read_text() != recipe.digest:
-        raise UserError(f"{out} holds an unfinished run of another recipe.", f"Remove {out / WORK}, or give --out DIR")
-    if not mark.is_file() and out.exists() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(recipe.digest)
-    return None
-
-
 def _note(work: Path, entry: dict) -> None:
-    with (work / "stages.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    file = work / "stages.jsonl"
+    earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
+    write_whole(file, earlier + json.dumps(entry) + "\n")
 
 
 def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict) -> dict:
     """Save the model, the curve and the record; the work folder goes last, so a kill before loses nothing."""
-    from dataclasses import asdict
-
     lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
     stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())  # a repeated stage counts once
-    save_model(model.to(as_torch(recipe.dtype)), out)
-    with (out / CURVE).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["stage", "step", "loss", "learning_rate"])
-        for stage in stages:
-            rows = ((entry["step"], entry["loss"], entry["learning_rate"]) for entry in stage["curve"])
-            writer.writerows([stage["stage"], step, f"{float(loss):.5g}", f"{rate:.3g}"] for step, loss, rate in rows)
     record = {
         "digest": recipe.digest,
         "recipe": asdict(recipe),
@@ -222,9 +207,26 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict) -> 
         "data": {name: origin for stage in stages for name, origin in stage["data"].items()},
         "environment": {key: facts[key] for key in ("packages", "python", "cpu", "threads", "gpus", "git_revision")},
     }
-    (out / RECORD).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
-    shutil.rmtree(out / WORK)
+
+    if getattr(model, "config", None) is not None:
+        model.config.use_cache = False  # as a trainer sets it, which a run that was stopped after it had none of
+
+    def fill(result: Path) -> None:
+        save_model(model.to(as_torch(recipe.dtype)), result)
+        _write_curve(result / CURVE, stages)
+        (result / RECORD).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+
+    publish(out, fill)
     return record
+
+
+def _write_curve(file: Path, stages: list[dict]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["stage", "step", "loss", "learning_rate"])
+        for stage in stages:
+            rows = ((entry["step"], entry["loss"], entry["learning_rate"]) for entry in stage["curve"])
+            writer.writerows([stage["stage"], step, f"{float(loss):.5g}", f"{rate:.3g}"] for step, loss, rate in rows)
 
 
 def _sha256(folder: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.exchange import mteb_export, trec_export
 from leaderboard.exchange.csv_text import defused_table
 from leaderboard.storage.store import Store
+from leaderboard.whole import written_whole
 
 _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     "parquet": pyarrow.parquet.write_table,
@@ -46,7 +47,8 @@ def export(store: Store, folder: Path, format: str, **where: object) -> list[Pat
         paths = []
         for name, table in content.items():
             paths.append(folder / f"{name}.{format}")
-            _WRITERS[format](table, paths[-1])
+            with written_whole(paths[-1]) as passing:
+                _WRITERS[format](table, passing)
         return paths
     except OSError as error:
         raise LeaderboardError(

@@ -17,6 +17,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.exchange.safe_names import segment
 from leaderboard.records import Ranking, Task
 from leaderboard.storage.store import Store
+from leaderboard.whole import written_whole
 
 
 def write(store: Store, folder: Path, **where: object) -> list[Path]:
@@ -50,7 +51,7 @@ def write(store: Store, folder: Path, **where: object) -> list[Path]:
 
 def _put(path: Path, lines: Iterator[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with written_whole(path) as passing, passing.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
 
 

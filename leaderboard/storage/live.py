@@ -90,10 +90,11 @@ def read(db: str | Path) -> list[Progress]:
 
 def _is_stale(progress: Progress) -> bool:
     silent = time.time() - progress.updated
-    return silent > _ABANDONED or (silent > _SILENT and not _is_alive(progress.pid))
+    return silent > _ABANDONED or (silent > _SILENT and not is_alive(progress.pid))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process runs."""
     if os.name != "posix":  # elsewhere signal 0 would end the process
         return True
     try:

@@ -72,9 +72,15 @@ class Files:
         return _write(table, self.ranking_path(run_id))
 
     def copy_ranking(self, run_id: str, source: Path) -> Path:
-        """Copy a ranking file of another store, as `write_ranking` writes one."""
+        """Copy a ranking file of another store, as `write_ranking` writes one, once all of it has been read."""
         passing = _passing(self.ranking_path(run_id))
         shutil.copyfile(source, passing)
+        try:
+            with _readable(source):
+                self._ranking(_read(passing), None)
+        except BaseException:
+            passing.unlink(missing_ok=True)
+            raise
         return passing
 
     def read_ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking:

@@ -216,6 +216,8 @@ def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:
 
 def check_filter(only: Collection[str], known: Container[str]) -> None:
     """Refuse a filter by ids that are not indexed."""
+    if isinstance(only, str):  # a collection too, of letters
+        raise RetrieverError(f"The filter {only!r} is one text.", "Give a list of ids.")
     unknown = [name for name in only if name not in known]
     if unknown:
         raise RetrieverError(

@@ -59,7 +59,7 @@ class HaystackRetriever:
                 meta={**found.metadata, "id": found.id, "score": found.score},
                 score=found.score,
             )
-            for found in self.retriever.found(query, top_k or self.top_k, _ids(filters))
+            for found in self.retriever.found(query, self.top_k if top_k is None else top_k, _ids(filters))
         ]
         return {"documents": documents}
 
@@ -74,8 +74,9 @@ class HaystackRetriever:
 def _ids(filters: dict[str, Any] | None) -> list[str] | None:
     if not filters:
         return None
-    if filters.get("field") in ("id", "meta.id") and filters.get("operator") == "in":
-        return filters["value"]
+    match filters:
+        case {"field": "id" | "meta.id", "operator": "in", "value": [*ids]}:
+            return ids
     raise RetrieverError(
         f"The filter {filters} is not by id.", 'Filter by {"field": "id", "operator": "in", "value": [ids]}.'
     )

@@ -43,7 +43,7 @@ class LangChainRetriever(BaseRetriever):
                 page_content=found.text,
                 metadata={**found.metadata, "id": found.id, "score": found.score},
             )
-            for found in self.retriever.found(query, k or self.k, self.only if only is None else only)
+            for found in self.retriever.found(query, self.k if k is None else k, self.only if only is None else only)
         ]
 
     async def _aget_relevant_documents(self, query: str, *, run_manager=None, **settings) -> list[Document]:

@@ -1,6 +1,6 @@
 """Each method against what its own published code computes on the same tiny checkpoint (README.md beside this file).
 
-`python -m pytest tests/golden -s` prints the largest difference per method and batch size.
+`python -m pytest tests/golden` ends with the largest difference per method and batch size.
 """
 
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tables
 import tiny
 import torch
 
@@ -134,7 +135,7 @@ def compare(file: str, key: str, found: np.ndarray, batch_size: int) -> None:
     differences = np.abs(found - wanted) / np.maximum(1, np.abs(wanted))
     if batch_size > 1 and file == "llm2vec-plain":
         differences[WITHOUT_TOKENS] = 0  # the original pools the padding of the batch there
-    print(f"\n{file} {key}, batch size {batch_size}: {differences.max():.1e}", end="")
+    tables.difference("tests/golden", file, batch_size, differences.max())
     assert differences.max() <= TOLERANCE, np.flatnonzero(differences.reshape(len(wanted), -1).max(1) > TOLERANCE)
 
 
@@ -213,4 +214,5 @@ def test_mntp(folder):
         masked, attention, labels = (torch.from_numpy(golden[key]) for key in ("masked", "attention", "labels"))
         states = model.states(attention, input_ids=masked).last_hidden_state
         loss = token_loss(states[:, :-1], labels[:, 1:], output_weight(model.model))
+        tables.loss("mntp", golden["loss"], loss.item())
         assert loss.item() == pytest.approx(float(golden["loss"]), abs=TOLERANCE)

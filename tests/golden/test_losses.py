@@ -1,6 +1,6 @@
 """Losses under a method's name give the values of the method's own code; see losses/README.md.
 
-`python -m pytest tests/golden/test_losses.py -s` prints the table.
+`python -m pytest tests/golden/test_losses.py` ends with the table.
 """
 
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tables
 import torch
 import torch.nn.functional as F
 from sentence_transformers.sparse_encoder.losses import FlopsLoss
@@ -30,7 +31,7 @@ def read(name):
 
 def equals(name, value, wanted=None):
     wanted = EXPECTED[name] if wanted is None else wanted
-    print(f"{name:28} {wanted:12.6g} {float(value.detach()):12.6g}")
+    tables.loss(name, wanted, value.detach())
     assert float(value.detach()) == pytest.approx(wanted, rel=2e-6, abs=2e-7)
 
 
@@ -156,7 +157,7 @@ def test_grl_agreement_and_preference():
 def test_grl_contrast(miner):
     given = read("grl")
     columns = [given["query"], given["positive"][:, 0], *given["negatives"].unbind(1)]
-    equals("grl_contrastive", grl(miner).contrastive(columns), EXPECTED["grl_contrastive"][miner])
+    equals(f"grl_contrastive, {miner}", grl(miner).contrastive(columns), EXPECTED["grl_contrastive"][miner])
 
 
 @pytest.mark.parametrize("miner", ["none", "pair-margin", "multi-similarity"])

@@ -6,6 +6,12 @@ import pytest
 from leaderboard.errors import LeaderboardError
 from leaderboard.storage.store import Store
 
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results.duckdb", timeout=2)
+
+
 HOSTILE = {
     "a view over another file": "DROP VIEW results; CREATE VIEW results AS SELECT content FROM read_text('{secret}')",
     "a view posing as a table": "DROP TABLE failures; CREATE VIEW failures AS FROM read_text('{secret}')",

@@ -231,3 +231,20 @@ def test_no_plugin_switches_telemetry_on(monkeypatch):
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ))
     assert ended.stdout.strip() == "[]", ended.stderr
+
+
+def test_no_plugin_takes_a_wrong_number_or_filter_for_none(index):
+    """0 is no default, and one id is not a list of letters."""
+    from retrievers.haystack import HaystackRetriever
+    from retrievers.langchain import LangChainRetriever
+
+    chain, component = LangChainRetriever(index), HaystackRetriever(index)
+    for call in (lambda: chain.invoke(QUERY, k=0), lambda: component.run(QUERY, top_k=0)):
+        with pytest.raises(retrievers.RetrieverError, match="k is 0"):
+            call()
+    with pytest.raises(retrievers.RetrieverError, match="is one text"):
+        chain.invoke(QUERY, only="liver")
+    in_words = {"field": "id", "operator": "in"}
+    for filters in (in_words, {**in_words, "value": "liver"}, "liver", ["liver"], {**in_words, "operator": "=="}):
+        with pytest.raises(retrievers.RetrieverError, match="is not by id"):
+            component.run(QUERY, filters=filters)

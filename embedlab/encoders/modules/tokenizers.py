@@ -39,7 +39,11 @@ def settle(model) -> None:
                     settings.pop("padding_side", None)
             if (limit := positions(module.model)) is not None:
                 _shorten(module, limit)
-            module.register_forward_pre_hook(lambda _, inputs: (with_a_column(inputs[0]), *inputs[1:]))
+            module.register_forward_pre_hook(_padded)
+
+
+def _padded(module, inputs: tuple) -> tuple:  # by name: a model with a nameless function cannot be pickled
+    return with_a_column(inputs[0]), *inputs[1:]
 
 
 def with_a_column(features: dict) -> dict:

@@ -10,8 +10,8 @@ an addition, and a killed writer leaves at most files that no manifest names (`e
 """
 
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +20,12 @@ from filelock import FileLock
 from scipy.sparse import csr_matrix, vstack
 
 from embedlab import kept_json
-from embedlab.encoding.vectors import shards
+from embedlab.encoding.vectors import shards, space_users
 from embedlab.encoding.vectors.keys import space_address
 from embedlab.encoding.vectors.shards import Shard
 from embedlab.errors import UserError
 from embedlab.resources import home
+from embedlab.terminal import echo
 
 
 class Space:
@@ -46,13 +47,16 @@ class Space:
 
     def refresh(self) -> None:
         """Read the manifest again; shards that fail their check are named on stderr and dropped."""
+        if self.folder.is_dir():
+            with suppress(OSError), FileLock(self.folder / "lock"):  # a disk that cannot be written keeps what it has
+                space_users.enter(self.folder)
         known = {shard.name for shard in self._shards}
         for shard in _manifest(self.folder)["shards"]:
             if shard.name in known:
                 continue
             problem = shards.fault(self.folder, shard)
             if problem:
-                print(f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.", file=sys.stderr)
+                echo(f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.", err=True)
                 self._drop(shard)
             else:
                 self._adopt(shard)
@@ -81,6 +85,7 @@ class Space:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "lock"):  # around the files too: prune must not take them for orphans
+                space_users.enter(self.folder)
                 shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
                 manifest = _manifest(self.folder)
                 _replace(self.folder, self.ingredients, [*manifest["shards"], shard])
@@ -234,36 +239,47 @@ def verify(root: Path | None = None) -> list[str]:
 def prune(root: Path | None = None, *, matching: str = "") -> int:
     """Remove files that no manifest names and, where `matching` is given, whole spaces whose model contains it.
 
+    A space that another process uses right now stays, and is named on stderr.
+
     Returns:
         The bytes freed.
     """
     freed = 0
     for folder, manifest in list(spaces(root)):
         if matching and matching.lower() in str(manifest["ingredients"].get("model", "")).lower():
-            freed += sum(path.stat().st_size for path in folder.iterdir())
-            shutil.rmtree(folder)
+            freed += _remove(folder)
             continue
         with FileLock(folder / "lock"):
             named = {shard.name for shard in _manifest(folder)["shards"]}
-            for path in folder.glob("*.npy"):
+            for path in [*folder.glob("*.npy"), *folder.glob("*.tmp")]:
                 if path.name.split(".")[0] not in named:
                     freed += path.stat().st_size
                     path.unlink()
     return freed
 
 
+def _remove(folder: Path) -> int:
+    """Remove a space that nobody uses, its manifest first: what is left of a removal that is stopped is no space."""
+    with FileLock(folder / "lock"):
+        if space_users.in_use(folder):
+            echo(f"Vector store: {folder.name} is in use by an evaluation that runs, and stays.", err=True)
+            return 0
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        (folder / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(folder)  # with its lock: who waits for it finds it gone, and makes both anew
+    return size
+
+
 def _manifest(folder: Path) -> dict:
     nothing = {"ingredients": {}, "shards": []}
     try:
-        manifest = {**nothing, **kept_json.read(folder / "manifest.json")}
+        manifest = {**nothing, **kept_json.read(folder / "manifest.json", older=True)}
         manifest["shards"] = [
             Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, *spent)
             for name, rows, files, *spent in manifest["shards"]
         ]
     except (ValueError, TypeError, AttributeError):
-        print(
-            f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", file=sys.stderr
-        )
+        echo(f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", err=True)
         return nothing
     return manifest
 

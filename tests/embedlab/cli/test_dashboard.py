@@ -1,5 +1,6 @@
 """`embedlab dashboard`: served on this machine alone, from any folder; what is wrong is said before anything starts."""
 
+import http.client
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from embedlab.cli.dashboard import _BENCHMARKS
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -24,9 +27,18 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     home = tmp_path / "home"
     (home / "saved").mkdir(parents=True)
     # With the list of benchmarks there already, the command need not import mteb.
-    (home / f"benchmarks-mteb-{version('mteb')}.json").write_text(json.dumps({"parts": {}, "main_revisions": {}}))
+    (home / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json").write_text(
+        json.dumps({"parts": {}, "main_revisions": {}})
+    )
+    (tmp_path / ".streamlit").mkdir()  # a folder from elsewhere, which would open the server to other sites
+    (tmp_path / ".streamlit/config.toml").write_text(
+        '[server]\naddress = "0.0.0.0"\nenableCORS = false\ncorsAllowedOrigins = ["http://evil.example"]\n'
+        'enableAgentApi = true\n[browser]\nserverAddress = "evil.example"\n'
+    )
+    for name in ("app", "streamlit", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open('ran-{name}', 'w').close()")
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", "from embedlab.cli import run; run()", "dashboard", "--port", str(port)]
+    command = [sys.executable, "-P", "-c", "from embedlab.cli import run; run()", "dashboard", "--port", str(port)]
     command += ["--db", str(home / "other.duckdb"), "--indexes", str(home / "saved")]
     with subprocess.Popen(
         command,
@@ -38,6 +50,7 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     ) as process:
         try:
             assert _answer(f"http://127.0.0.1:{port}/_stcore/health") == b"ok"
+            assert _socket(port, f"http://127.0.0.1:{port}") == 101 and _socket(port, "http://evil.example") == 403
             settings = _settings(process.pid)  # what the pages read
             assert settings["db"] == str(home / "other.duckdb") and settings["indexes"] == str(home / "saved")
             with socket.socket() as outside:
@@ -46,9 +59,9 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
         finally:
             os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
             _, errors = process.communicate(timeout=30)
-    assert process.returncode == 0
+    assert process.returncode == 130  # as every command that Ctrl-C ends
     assert f"http://localhost:{port}" in errors.decode() and "Traceback" not in errors.decode()
-    assert not (home / "results.duckdb").exists()
+    assert not (home / "results.duckdb").exists() and not list(tmp_path.glob("ran-*"))
 
 
 def test_a_port_in_use_is_one_message(cli, home):
@@ -78,6 +91,18 @@ def _answer(address: str) -> bytes:
         except OSError:
             assert time.monotonic() < end
             time.sleep(0.2)
+
+
+def _socket(port: int, origin: str) -> int:
+    """The status with which a page of `origin` is let in, or not, to what drives the dashboard."""
+    key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"Origin": origin, "Connection": "Upgrade", "Upgrade": "websocket", **key}
+    connection.request("GET", "/_stcore/stream", headers=headers)
+    try:
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def _outer_address() -> str:

@@ -90,3 +90,16 @@ def test_another_tokenizer_json_is_left_alone(folder, word_tokenizer):
 
 def test_positions_are_counted_where_there_is_a_table():
     assert positions(GPT2Model(GPT2Config(n_layer=1, n_head=1, n_embd=8, n_positions=40, vocab_size=9))) == 40
+
+
+def test_a_loaded_model_can_be_pickled_and_copied(tiny_folder):
+    """An index with its model is, in frameworks that send their parts to other processes."""
+    import copy
+    import pickle
+
+    from embedlab import models
+
+    model = models.load(str(tiny_folder)).encoder
+    wanted = model.encode(["one text"])
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert (twin.encode(["one text"]) == wanted).all()

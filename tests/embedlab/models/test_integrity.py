@@ -118,6 +118,23 @@ def test_a_file_that_is_no_json_is_named(home, tiny_folder, tmp_path, name):
         load(folder)
 
 
+@pytest.mark.parametrize("base", ["../base", "/nowhere/base", "some/base"])
+def test_an_adapter_whose_base_is_not_here_says_so(home, tiny_folder, tmp_path, monkeypatch, base):
+    pytest.importorskip("peft", reason="needs the extra train")
+    from peft import LoraConfig
+    from sentence_transformers import SentenceTransformer
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = SentenceTransformer(str(tiny_folder), device="cpu")
+    model.add_adapter(LoraConfig(r=2, target_modules=["query"]))
+    model.save(str(tmp_path / "adapter"))
+    config = tmp_path / "adapter/adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": base}))
+    with pytest.raises(UserError, match=f"is to be put on the model '{base}', which is not here") as error:
+        load(tmp_path / "adapter")
+    assert "base_model_name_or_path" in error.value.hint
+
+
 def test_a_class_that_is_nowhere_is_named(home, tiny_folder, tmp_path):
     folder = shutil.copytree(tiny_folder, tmp_path / "strange")
     modules = json.loads((folder / "modules.json").read_text())

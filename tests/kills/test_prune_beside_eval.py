@@ -1,0 +1,51 @@
+"""`embedlab cache prune` beside an evaluation that runs: for real, with two processes, again and again."""
+
+import json
+import os
+import subprocess
+import sys
+
+from jobs import folder, runs
+
+EVAL = """
+import sys, time
+from embedlab import cli
+from embedlab.evaluation import batches, retrieval
+batches.SHARD_CHARACTERS = 500      # many additions to the store, with prunes between them
+encode = retrieval.encode
+def slowly(*arguments, **named):
+    found = encode(*arguments, **named)
+    print("encoded", flush=True)
+    sys.stdin.readline()            # until the other has pruned
+    return found
+retrieval.encode = slowly
+sys.argv = ["embedlab", *sys.argv[1:]]
+cli.run()
+"""
+
+
+def test_pruning_beside_an_evaluation_does_no_harm(tiny_folder, tmp_path, home, cli):
+    folder(tmp_path / "corner", count=300)
+    typed = ["eval", "--model", str(tiny_folder), "--task", str(tmp_path / "corner"), "--index", "torch", "--json"]
+    environment = {**os.environ, "EMBEDLAB_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(
+        [sys.executable, "-c", EVAL, *typed], env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    pruned = 0
+    while not list(home.glob("vectors/*/manifest.json")):
+        assert running.poll() is None, running.stderr.read()
+    for _ in range(10):
+        assert cli("cache", "prune")[0] == 0
+        pruned += 1
+    assert running.stdout.readline() == "encoded\n"  # its vectors are to be read from the disk now
+    code, out, err = cli("cache", "prune", "--model", "tiny")
+    assert code == 0 and "in use" in err and "0.0 MB" in out
+    beside = json.loads(running.communicate("\n", timeout=120)[0])["runs"][0]
+    assert running.returncode == 0 and pruned == 10
+    code, out, err = cli("cache", "prune", "--model", "tiny")
+    assert code == 0 and "in use" not in err and not list(home.glob("vectors/*/*.npy"))
+    alone = json.loads(cli(*typed)[1])["runs"][0]
+    assert (
+        alone["scores"] == beside["scores"] and len(next(iter(runs(home.parent, "home/results.duckdb").values()))) == 1
+    )
