@@ -78,6 +78,8 @@ def evaluate(
             )
             if model.misfit:
                 reporter.say(f"{model.name} does not fit its checkpoint, and is evaluated all the same.")
+            if card.method == "auto" and model.card.notes:
+                reporter.say(f"{model.name}: {model.card.notes}")
             loading = time.perf_counter() - started
             protocol = protocol_for(request, model, reporter)
             for task in todo:

@@ -95,8 +95,8 @@ def load(
         return model
 
     folder, revision = weights(card)
-    settings = dict(card.settings)
-    if card.method == "auto":
+    settings, found_by_us = dict(card.settings), card.method == "auto"
+    if found_by_us:
         known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
         found = known.get("method", lambda: recognise(folder))
         mteb = known.get("mteb", lambda: _known_to_mteb(card.source))
@@ -133,6 +133,10 @@ def load(
     if "encoder" in vars(model) and described.get("kind", card.kind) not in (Kind.CROSS, Kind.LATE):
         model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
     model.card = replace(card, **described)
+    bare = card.method == "sentence-transformers" and not (folder / "modules.json").is_file()
+    if bare and found_by_us and model.card.kind == "dense":
+        said = f"It does not say how its tokens are pooled; sentence-transformers' default is {model.card.pooling}."
+        model.card = replace(model.card, notes=f"{card.notes} {said}".strip())
     return model
 
 
@@ -185,6 +189,7 @@ def facts(card: Card, encoder) -> dict[str, Any]:
     facts = {
         "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,
         "max_length": FACTS["max_length"](encoder) or 0,
+        "pooling": next((str(part.pooling_mode) for part in encoder.children() if hasattr(part, "pooling_mode")), ""),
         "parameters": sum(p.numel() for p in encoder.parameters()),
     }
     if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:

@@ -4,6 +4,7 @@ A tokenizer that is not what its tokenizer.json says, padding that moves a text'
 positions there are: none of them raises, or only deep in the model.
 """
 
+from functools import partial
 from pathlib import Path
 
 from sentence_transformers.base.modules import Router, Transformer
@@ -25,10 +26,11 @@ def settle(model) -> None:
     * The tokenizer splits as its tokenizer.json does (`as_published`).
     * One without a padding token gets one: padding is masked, so which does not matter.
     * Padding goes to the right: on the left it moves a text's absolute positions by the length of its neighbours.
-    * No text is longer than the table of positions.
+    * No text is longer than the table of positions; a token id beyond that of the embeddings is refused.
     * A batch of texts without any token goes through the model as one of masked padding.
     """
     for module in model.modules():
+        _watch_ids(module)
         if isinstance(module, Transformer) and module.tokenizer is not None:
             tokenizer = module.tokenizer
             as_published(tokenizer, Path(tokenizer.name_or_path))
@@ -51,6 +53,28 @@ def with_a_column(features: dict) -> dict:
     if "attention_mask" not in features or features["input_ids"].shape[1]:
         return features
     return {name: value.new_zeros(len(value), 1) if name in PER_TOKEN else value for name, value in features.items()}
+
+
+def _watch_ids(module) -> None:
+    """Look at every batch's ids where the tokenizer has some that the embeddings lack: a GPU would not survive them."""
+    tokenizer, backbone = getattr(module, "tokenizer", None), getattr(module, "model", None)
+    if isinstance(tokenizer, PreTrainedTokenizerBase) and isinstance(backbone, PreTrainedModel):
+        try:
+            known = backbone.get_input_embeddings().weight.shape[0]
+        except (NotImplementedError, AttributeError):  # it has none
+            return
+        if max(tokenizer.get_vocab().values(), default=0) >= known:
+            module.register_forward_pre_hook(partial(_refuse_beyond, known, str(tokenizer.name_or_path)))
+
+
+def _refuse_beyond(known: int, name: str, module, inputs: tuple) -> None:
+    """Raises a UserError where a batch has a token id that the embeddings, `known` of them, do not have."""
+    ids = inputs[0].get("input_ids")
+    if ids is not None and ids.numel() and int(ids.max()) >= known:
+        raise UserError(
+            f"The tokenizer of {name} gives token {int(ids.max())}, and the model has embeddings for {known}.",
+            "The tokenizer is not this model's: get the model again.",
+        )
 
 
 def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:

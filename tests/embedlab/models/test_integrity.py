@@ -135,6 +135,40 @@ def test_an_adapter_whose_base_is_not_here_says_so(home, tiny_folder, tmp_path, 
     assert "base_model_name_or_path" in error.value.hint
 
 
+def test_a_token_beyond_the_embeddings_is_refused_where_a_text_has_it(home, tiny_folder, tmp_path):
+    from embedlab.evaluation.encode import Encoder
+
+    folder = shutil.copytree(tiny_folder, tmp_path / "other")
+    file = folder / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    tokenizer["model"]["vocab"] |= {"beyond": len(tokenizer["model"]["vocab"])}
+    file.write_text(json.dumps(tokenizer))
+    encoder = Encoder(load(folder))
+    whole = Encoder(load(tiny_folder)).encode(["w1 w2"], role="text")[0][None].read()
+    assert encoder.encode(["w1 w2"], role="text")[0][None].read().tolist() == whole.tolist()
+    with pytest.raises(UserError, match=f"tokenizer of {re.escape(str(folder))} gives token 207"):
+        encoder.encode(["w1 w2", "beyond"], role="text")
+
+
+def test_a_folder_that_says_nothing_of_pooling_is_evaluated_with_a_word(cli, home, tmp_path, word_tokenizer):
+    from transformers import BertConfig, BertModel
+
+    from leaderboard.store import Store
+
+    config = BertConfig(vocab_size=207, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    BertModel(config).save_pretrained(tmp_path / "bare")
+    word_tokenizer.save_pretrained(tmp_path / "bare")
+    task = tmp_path / "beir"
+    (task / "qrels").mkdir(parents=True)
+    (task / "corpus.jsonl").write_text("\n".join(json.dumps({"_id": f"d{n}", "text": f"w{n}"}) for n in range(9)))
+    (task / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "w3"}))
+    (task / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td3\t1\n")
+    code, out, err = cli("eval", "--model", tmp_path / "bare", "--task", task, "--device", "cpu", "--json")
+    assert code == 0 and "sentence-transformers' default is mean" in " ".join(err.split())
+    run = Store(home / "results.duckdb").run(json.loads(out)["runs"][0]["run_id"])
+    assert "default is mean" in run.model.details["notes"]
+
+
 def test_a_class_that_is_nowhere_is_named(home, tiny_folder, tmp_path):
     folder = shutil.copytree(tiny_folder, tmp_path / "strange")
     modules = json.loads((folder / "modules.json").read_text())
