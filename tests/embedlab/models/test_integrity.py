@@ -136,7 +136,7 @@ def test_an_adapter_whose_base_is_not_here_says_so(home, tiny_folder, tmp_path, 
 
 
 def test_a_token_beyond_the_embeddings_is_refused_where_a_text_has_it(home, tiny_folder, tmp_path):
-    from embedlab.evaluation.encode import Encoder
+    from embedlab.encoding.encoder import Encoder
 
     folder = shutil.copytree(tiny_folder, tmp_path / "other")
     file = folder / "tokenizer.json"
@@ -153,7 +153,7 @@ def test_a_token_beyond_the_embeddings_is_refused_where_a_text_has_it(home, tiny
 def test_a_folder_that_says_nothing_of_pooling_is_evaluated_with_a_word(cli, home, tmp_path, word_tokenizer):
     from transformers import BertConfig, BertModel
 
-    from leaderboard.store import Store
+    from leaderboard.storage.store import Store
 
     config = BertConfig(vocab_size=207, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     BertModel(config).save_pretrained(tmp_path / "bare")
