@@ -95,6 +95,23 @@ def test_a_killed_run_ends_with_the_same_weights(recipe_file, tmp_path):
     assert (tmp_path / "killed" / "loss.csv").read_text() == (tmp_path / "whole" / "loss.csv").read_text()
 
 
+@pytest.mark.parametrize("stopped", ["_note", "publish"])
+def test_a_run_stopped_after_its_last_step_makes_the_same_files(stopped, recipe_file, tmp_path, monkeypatch):
+    """No step more is taken, and what a trainer sets in the model's configuration is set without one."""
+    recipe = read(recipe_file)
+    train(recipe, tmp_path / "whole", device="cpu")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, stopped, stop)
+        train(recipe, tmp_path / "stopped", device="cpu")
+    train(recipe, tmp_path / "stopped", device="cpu")
+    for file in (file for file in (tmp_path / "whole").rglob("*") if file.is_file() and file.name != run.RECORD):
+        assert (tmp_path / "stopped" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes(), file
+
+
 TWICE = """
 method = "{method}"
 base = "{base}"
