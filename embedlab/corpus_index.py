@@ -85,12 +85,16 @@ def build(
         how: goes to `models.load`: device, dtype, trust_remote_code.
 
     Raises:
-        UserError: a model is unknown, or there is an instruction and no model has a place for it.
+        UserError: a model is unknown, or an instruction, a device or a dtype is given that no model has a use for.
     """
     tree = expressions.parse(model) if expressions.is_composed(model) else expressions.Leaf(model, spec)
     parts, leaves = composition.load_parts(tree, **how), len(tree.leaves())
     if instruction and not any(map(_takes_instruction, parts.values())):
         raise UserError(f"{model} has no template that an instruction would fill.", "Leave --instruction out.")
+
+    computing = any(part.card.kind.has_weights for part in parts.values())
+    if not computing and (how.get("device") or how.get("dtype", "auto") != "auto"):
+        raise UserError("--device and --dtype are for models that compute, and bm25 counts words.", "Leave them out.")
 
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]

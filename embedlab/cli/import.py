@@ -47,6 +47,8 @@ def command(
         raise UserError(f"There is no file or folder {path}.", "Type: embedlab import --help")
     if (qrels or task or model or split) and (path.is_dir() or is_table(path)):
         raise UserError("--qrels, --task, --model and --split are for a TREC run.", f"{path} says all that by itself.")
+    if processes and not path.is_dir():
+        raise UserError("--processes is for a folder of results: one file is read at once.", "Leave it out.")
     if path.is_dir():
         from embedlab.tasks.facts import task_facts
         from leaderboard.exchange.mteb_files import read

@@ -18,7 +18,9 @@ def command(
     metric: Annotated[str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")] = "main",
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")] = False,
     over: Annotated[str, typer.Option(help="What intervals resample: auto, queries, tasks, both, none.")] = "auto",
-    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")] = 0.95,
+    level: Annotated[
+        float | None, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals; 0.95 by default.")
+    ] = None,
     pareto: Annotated[
         str,
         typer.Option(
@@ -47,9 +49,11 @@ def command(
             f"--benchmark and {'--task' if task else '--split'} exclude each other.",
             "A benchmark says which tasks and splits count. Type one of them.",
         )
+    if level and over == "none":
+        raise UserError("--level is of the intervals, and --over none asks for none.", "Type one of them.")
     standings = rank(
         Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
-        sort=sort, metric=metric, incomplete=incomplete, over=over, level=level,
+        sort=sort, metric=metric, incomplete=incomplete, over=over, level=level or 0.95,
         main_revisions=main_revisions() if benchmark else None,
         split=split,
     )  # fmt: skip

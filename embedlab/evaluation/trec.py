@@ -36,7 +36,10 @@ def trec_run(store: Store, run_file: Path, qrels_file: Path, *, model: str, task
     """
     try:
         found, qrels = read_trec_run(run_file), read_qrels(qrels_file)
-    except (Malformed, OSError) as error:
+    except OSError as error:
+        what = "There is no file" if isinstance(error, FileNotFoundError) else f"{error.strerror}:"
+        raise UserError(f"{what} {error.filename}.", "Type: embedlab import RUN --qrels QRELS ...") from error
+    except Malformed as error:
         raise UserError(
             str(error),
             "A run's line reads `query Q0 document rank score tag`, a qrels' line `query 0 document relevance`.",

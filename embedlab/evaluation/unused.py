@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from embedlab.errors import UserError
-from embedlab.models import LoadedModel, composition
+from embedlab.models import LoadedModel, composition, expressions
 from embedlab.models.objects import MtebModel, ObjectModel
 from embedlab.options import EncodingOptions
 from retrievers import make
@@ -22,7 +22,8 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
     cards = [card for name in names for card in ([given[name].card] if name in given else composition.parts(name))]
     kinds = {card.kind for card in cards}
     given_to_indexes = {kind.gives for kind in kinds} - {""}
-    if named := [index for index in request.views.indexes if "metric=" in index]:
+    leaves = [leaf for name in names if expressions.is_composed(name) for leaf in expressions.parse(name).leaves()]
+    if named := [index for index in (*request.views.indexes, *(leaf.index for leaf in leaves)) if "metric=" in index]:
         raise UserError(
             f"The metric in {named[0]} would have no effect: a model is ranked by its own similarity.", "Leave it out."
         )
@@ -35,6 +36,9 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
             "Leave it out, or choose an index that takes what the model gives: dense vectors (faiss:flat, torch), "
             "sparse ones (sparse, seismic, lucene:impact), or texts (lucene, for bm25).",
         )
+    asked = request.loading.device or request.loading.dtype != "auto"
+    if asked and kinds and not any(kind.has_weights for kind in kinds):
+        raise UserError("--device and --dtype are for models that compute, and bm25 counts words.", "Leave them out.")
     if not request.views.full and not any(
         (given[name].card if name in given else composition.find(name)).kind.has_views for name in names
     ):

@@ -216,6 +216,18 @@ def test_what_no_model_of_the_request_can_use_is_refused(refused, corner, option
     assert "and none is here" in refused("eval", "--model", "bm25", "--task", corner, *options)
 
 
+@pytest.mark.parametrize("options", [("--device", "cpu"), ("--dtype", "float32")])
+def test_bm25_alone_has_no_use_for_a_device(refused, corner, tmp_path, options):
+    assert "bm25 counts words" in refused("eval", "--model", "bm25", "--task", corner, *options)
+    built = ("index", "--model", "bm25", "--corpus", corner, "--out", tmp_path / "index")
+    assert "bm25 counts words" in refused(*built, *options)
+
+
+def test_a_metric_inside_a_composition_is_refused_as_outside(refused, corner, tiny_folder):
+    model = f"rrf(bm25, {tiny_folder}@torch,metric=l2)"
+    assert "would have no effect" in refused("eval", "--model", model, "--task", corner)
+
+
 def test_what_some_models_cannot_use_is_said(cli, home, tiny_folder, corner):
     pytest.importorskip("pyserini", reason="needs the extra lucene")
     models = ("--model", "bm25", "--model", tiny_folder)

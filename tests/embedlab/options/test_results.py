@@ -74,13 +74,14 @@ def test_leaderboard_incomplete(ok, db):
 
 
 @pytest.mark.effect("leaderboard --over", "leaderboard --level")
-def test_leaderboard_over_and_level(ok, db):
+def test_leaderboard_over_and_level(ok, refused, db):
     def width(*options):
         row = ok("leaderboard", "--task", "SciFact", *options, "--json")["rows"][0]
         return row["low"] and row["high"] - row["low"]
 
     assert 0 < width("--level", "0.8") < width("--level", "0.99")
     assert width("--over", "none") is None
+    assert "--over none asks for none" in refused("leaderboard", "--over", "none", "--level", "0.95")
 
 
 @pytest.mark.effect("leaderboard --pareto")
@@ -218,6 +219,11 @@ def test_import_of_a_trec_run(ok, refused, home, tmp_path):
     assert row["main_score"] == pytest.approx(1 / np.log2(3))
     for option in (("--task", "T"), ("--model", "m"), ("--split", "dev"), ("--qrels", tmp_path / "qrels")):
         assert "are for a TREC run" in refused("import", tmp_path, *option)
+    (tmp_path / "run").write_text("q1 Q0 d1 1 2.5 t\n")
+    run = ("import", tmp_path / "run", "--task", "T", "--model", "m", "--qrels", tmp_path / "nowhere")
+    assert f"There is no file {tmp_path / 'nowhere'}." in refused(*run)
+    assert "is a directory" in refused(*run[:-1], tmp_path).lower()
+    assert "--processes is for a folder" in refused(*run, "--processes", 2)
 
 
 @pytest.mark.effect("import --processes", "import --json")
