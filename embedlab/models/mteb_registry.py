@@ -41,11 +41,12 @@ def known(source: str) -> dict[str, str]:
     by = f"mteb runs this model by {getattr(meta.loader, '__name__', 'no code of its own')}"
     try:
         wrapper = _wrapper(source, ()) if _only_wraps(meta.loader) else None
-    except Exception:  # a loader that needs more than the model: packages, keys, files
+        whole = wrapper is not None and _passes_on(wrapper)
+    except Exception:  # a loader that needs more than the model and its texts: packages, keys, files, pictures
         wrapper = None
     if wrapper is None:
         return {"notes": f"{by}, which embedlab does not follow: prompts are the model's own."}
-    if not _passes_on(wrapper):
+    if not whole:
         return {"registry": source, "notes": f"{by}, which changes the vectors; embedlab takes them as they are."}
     return {"registry": source}
 
@@ -145,7 +146,8 @@ def _passes_on(wrapper: Any) -> bool:
 class _Any:
     """The metadata of some task."""
 
-    name, type, prompt, eval_langs = "STSBenchmark", "STS", "Retrieve semantically similar text", ("eng-Latn",)
+    name, type, prompt = "STSBenchmark", "STS", "Retrieve semantically similar text"
+    eval_langs, domains, task_subtypes = ("eng-Latn",), (), ()
 
 
 class _Inputs:

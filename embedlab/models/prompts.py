@@ -65,6 +65,9 @@ class RetrievalTask:
     instruction: str
     name: str = ""
     type: str = "Retrieval"
+    eval_langs: tuple[str, ...] = ("eng-Latn",)
+    domains: tuple[str, ...] = ()
+    task_subtypes: tuple[str, ...] = ()
     prompt: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
