@@ -26,7 +26,8 @@ def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
 
 def csv(frame: pd.DataFrame) -> str:
     """CSV in which no text is a formula to a spreadsheet."""
-    return frame.map(lambda cell: defused(cell) if isinstance(cell, str) else cell).to_csv(index=False)
+    told = frame.rename(columns=defused).map(lambda cell: defused(cell) if isinstance(cell, str) else cell)
+    return told.to_csv(index=False)
 
 
 def latex(frame: pd.DataFrame) -> str:
@@ -48,4 +49,4 @@ _SPECIAL = str.maketrans(_WORDED | {character: "\\" + character for character in
 
 
 def _escape(text: str) -> str:
-    return text.translate(_SPECIAL)
+    return " ".join(text.splitlines()).translate(_SPECIAL)  # an empty line would end the table's row

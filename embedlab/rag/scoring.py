@@ -4,9 +4,9 @@ Answers are compared as SQuAD does (Rajpurkar et al., EMNLP 2016, section 6.1): 
 surplus blanks; exact match and F1 over words, the best over all right answers. For all languages, as MLQA does (Lewis
 et al., ACL 2020, section 5.1): punctuation is every character that Unicode calls so, and in scripts that do not set
 words apart every character is a word. Before that, what only looks different is made equal: Unicode's composed form
-(NFC), full-width letters and digits, the signs that are read as nothing; letters without case by Unicode's folding.
-An answer of nothing but an article, such as "A", keeps it. Contexts: whether any of them holds an answer (Karpukhin et
-al., EMNLP 2020, section 3), and their precision and recall of relevant documents.
+(NFC), full-width letters and digits, the minus and the hyphen, the signs that are read as nothing; letters without
+case by Unicode's folding. An answer of nothing but an article, such as "A", keeps it. Contexts: whether any of them
+holds an answer (Karpukhin et al., EMNLP 2020, section 3), and their precision and recall of relevant documents.
 """
 
 import re
@@ -15,8 +15,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-# Full-width forms of ASCII, and the ideographic space.
-_WIDTHS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
+# Full-width forms of ASCII, the ideographic space, and the minus, which Unicode calls no punctuation.
+_WIDTHS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x2212: "-"}
+# Thai and Lao am is typed as one letter or as two, with a tone between them or before; Unicode does not join them.
+_AM = [
+    (re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32"), "\\1\u0e33"),
+    (re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2"), "\\1\u0eb3"),
+]
 # Kana, Han, Thai, Lao, Khmer and Burmese, each with the marks above and below it.
 _UNSPACED = re.compile(
     "([\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -29,6 +34,8 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 def normalised(text: str) -> list[str]:
     """The words of a text as they are compared."""
     text = unicodedata.normalize("NFC", text).translate(_WIDTHS).casefold().replace("i\u0307", "i")
+    for parts, whole in _AM:
+        text = parts.sub(whole, text)
     kept = "".join(map(_sign, unicodedata.normalize("NFC", text)))
     words = _UNSPACED.sub(r" \1 ", kept)
     return _ARTICLES.sub(" ", words).split() or words.split() or text.split()

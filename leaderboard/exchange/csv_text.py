@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_BEGINNINGS = "=+-@\t\r"
+_BEGINNINGS = "=+-@\t\r\n"
 
 
 def defused(text: str) -> str:

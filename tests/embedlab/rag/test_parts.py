@@ -26,6 +26,7 @@ def test_answers_are_compared_as_squad_does():
         ("café", "cafe\u0301"), ("“Paris”", "Paris"), ("２０２４", "2024"), ("New\u00a0York", "New York"),
         ("New\u200bYork", "New York"), ("1914–1918", "1914-1918"), ("STRASSE", "straße"), ("İstanbul", "istanbul"),
         ("北京。", "北京"), ("«Roma»", "roma"), ("co\u00adoperate", "cooperate"), ("The", "the"), ("กรุงเทพ", "กรุงเทพ!"),
+        ("\u22125", "-5"), ("น้ำ", "น\u0e4d\u0e49\u0e32"),
     ],
 )  # fmt: skip
 def test_answers_that_only_look_different_are_the_same(answer, right):

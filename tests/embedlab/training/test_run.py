@@ -105,10 +105,12 @@ def test_a_run_stopped_after_its_last_step_makes_the_same_files(stopped, recipe_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run, stopped, stop)
+        patch.setattr(training_run, stopped, stop)
         train(recipe, tmp_path / "stopped", device="cpu")
     train(recipe, tmp_path / "stopped", device="cpu")
-    for file in (file for file in (tmp_path / "whole").rglob("*") if file.is_file() and file.name != run.RECORD):
+    for file in (
+        file for file in (tmp_path / "whole").rglob("*") if file.is_file() and file.name != training_run.RECORD
+    ):
         assert (tmp_path / "stopped" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes(), file
 
 
