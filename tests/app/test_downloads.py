@@ -22,9 +22,8 @@ def test_latex_escapes_and_leaves_out_empty_columns():
 
 
 def test_no_cell_of_a_csv_is_a_formula():
-    frame = pd.DataFrame(
-        {"model": ["=1+1", "@SUM(A1)", "-2+3", "plain", "\tx", "\n=1"], "score": [-1.5, 2, 3, 4, 5, 6]}
-    )
+    models = ["=1+1", "@SUM(A1)", "-2+3", "plain", "\tx", "\n=1"]
+    frame = pd.DataFrame({"model": models, "score": [-1.5, 2, 3, 4, 5, 6], "=cmd|x": 0})
     cells = pd.read_csv(io.StringIO(csv(frame)))
     assert [cell[0] for cell in cells["model"]] == ["'", "'", "'", "p", "'", "'"] and cells["score"][0] == -1.5
     assert list(cells) == ["model", "score", "'=cmd|x"]
