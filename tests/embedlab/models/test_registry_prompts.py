@@ -176,6 +176,22 @@ def test_what_is_searched_has_the_prompts_of_what_is_measured(home, name):
     assert given["query"]["prompt"]
 
 
+@pytest.mark.parametrize("name", [*INSTRUCTED, *(name for name, card in cards().items() if card.instruction)])
+def test_without_an_instruction_an_index_asks_as_a_folder_is_evaluated(home, tmp_path, name):
+    from mteb.types import PromptType
+
+    from embedlab import corpus_index, tasks
+
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "w1"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "w1"}\n')
+    (tmp_path / "qrels/test.tsv").write_text("q\td\t1\n")
+    (task,) = tasks.resolve([str(tmp_path)])
+    card = cards().get(name) or Card(name=name, method="auto", source=name, **_known_to_mteb(name))
+    given = prompts_for_search(card, {}, corpus_index.INSTRUCTION)
+    assert given == {role.value: {"prompt": prompt_for(card, {}, task.metadata, role)} for role in PromptType}
+
+
 @pytest.mark.parametrize("own", [{}, {"query": "w1 ", "document": "w2 "}, {"query": "w1 ", "passage": "w2 "}])
 def test_an_index_holds_the_vectors_that_were_measured(home, tiny_folder, tmp_path, own):
     from sentence_transformers import SentenceTransformer
