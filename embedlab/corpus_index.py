@@ -18,9 +18,8 @@ from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
 from retrievers.texts import Document
 
-INSTRUCTION = "Retrieve text based on user query."  # mteb's where a retrieval task has none: so folders are evaluated
-    "Retrieve text based on user query."  # mteb's for retrieval tasks that have none, as folders are evaluated with
-)
+# mteb's where a retrieval task has none: folders are evaluated with it.
+INSTRUCTION = "Retrieve text based on user query."
 _LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
 _STEP = 256  # documents between two moves of the progress bar
 
