@@ -10,15 +10,17 @@ from jobs import folder, runs
 EVAL = """
 import sys, time
 from embedlab import cli
-from embedlab.evaluation import batches, retrieval
+from embedlab.encoding import batches
+from embedlab.encoding.encoder import Encoder
 batches.SHARD_CHARACTERS = 500      # many additions to the store, with prunes between them
-encode = retrieval.encode
+encode = Encoder.encode
 def slowly(*arguments, **named):
     found = encode(*arguments, **named)
-    print("encoded", flush=True)
-    sys.stdin.readline()            # until the other has pruned
+    if named["role"] == "document":     # the last of both
+        print("encoded", flush=True)
+        sys.stdin.readline()            # until the other has pruned
     return found
-retrieval.encode = slowly
+Encoder.encode = slowly
 sys.argv = ["embedlab", *sys.argv[1:]]
 cli.run()
 """
