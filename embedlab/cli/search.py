@@ -37,6 +37,8 @@ def command(
     from embedlab import corpus_index
 
     words = arguments or []
+    if len(words) > 1 and not words[-1]:
+        raise UserError("The query is empty.", _TYPE)
     if len(words) < 2 or all(Path(word).is_dir() for word in words):
         there = f"there is only {' '.join(words)}" if words else "there is neither"
         raise UserError(f"search needs an index and a query; {there}.", _TYPE)

@@ -60,6 +60,7 @@ def test_an_index_is_built_and_searched(corpus, tiny_folder, tmp_path, embedlab)
     [
         (["search", "nowhere", "query"], "no index at nowhere"),
         (["search", "query"], "--compare"),
+        (["search", "{corpus}", ""], "The query is empty"),
         (["index", "--model", "bm25", "--corpus", "nowhere", "--out", "x"], "no corpus at nowhere"),
         (["index", "--model", "bm25", "--corpus", "{corpus}", "--out", "{corpus}"], "is not an index"),
         (
