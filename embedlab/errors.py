@@ -43,6 +43,9 @@ _NEXT = {
     errno.EACCES: "Check the permissions, or choose another place (EMBEDLAB_HOME, --db, --out).",
     errno.EPERM: "Check the permissions, or choose another place (EMBEDLAB_HOME, --db, --out).",
     errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "A link in it leads back to itself: choose another place (EMBEDLAB_HOME, --db, --out).",
+    errno.ENOTDIR: "A part of it is a file, no folder: choose another place (EMBEDLAB_HOME, --db, --out).",
+    errno.EISDIR: "It is a folder: name a file.",
     errno.EMFILE: "Raise the number of open files: ulimit -n 4096",
 }
 
@@ -65,6 +68,8 @@ def explained(error: BaseException) -> tuple[str, str] | None:
         )
     if number := _told_by_another_language(error):
         return f"A file cannot be written: {os.strerror(number)}.", _NEXT[number]
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):  # Python 3.11's ELOOP
+        return f"{str(error).removeprefix('Symlink loop from ')} cannot be used.", _NEXT[errno.ELOOP]
     if isinstance(error, OSError) and error.errno in _NEXT:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return f"{' and '.join(names) or 'A file'} cannot be used: {error.strerror}.", _NEXT[error.errno]

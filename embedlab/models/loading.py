@@ -54,6 +54,11 @@ class Loading:
 def _refusal(name: str, folder: Path | None, error: Exception) -> UserError:
     if damaged := _damaged_json(folder):
         return UserError(damaged, "Get the model again.")
+    if type(error).__name__ == "UnpicklingError":
+        return UserError(
+            f"The weights of {name} hold other things than tensors, which could be code.",
+            "Get the model as model.safetensors.",
+        )
     if "trust_remote_code" in str(error):
         if nowhere := [one for one in identity.module_classes(folder) if _is_nowhere(one, folder)] if folder else []:
             return UserError(

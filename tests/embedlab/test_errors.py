@@ -24,7 +24,12 @@ def test_a_hint_alone_makes_no_error_ours():
         assert explained(ours("What is wrong.", "What to type.")) == ("What is wrong.", "What to type.")
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG])
+_MACHINE = [
+    getattr(errno, name) for name in ("ENOSPC", "EROFS", "EACCES", "ENAMETOOLONG", "ELOOP", "ENOTDIR", "EISDIR")
+]
+
+
+@pytest.mark.parametrize("number", _MACHINE)
 def test_what_a_machine_refuses_is_named_with_the_file(number):
     problem, hint = explained(OSError(number, os.strerror(number), "/data/results.duckdb"))
     assert problem == f"/data/results.duckdb cannot be used: {os.strerror(number)}." and hint
@@ -56,3 +61,14 @@ def test_a_reader_that_stops_reading_is_no_error():
     writer.stdout.close()
     writer.wait(60)
     assert not writer.stderr.read()
+
+
+@pytest.mark.parametrize("command", [("leaderboard", "--db"), ("dashboard", "--db"), ("merge", "x", "--db")])
+def test_links_that_lead_in_a_circle(command, tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "x").touch()
+    program = "import sys\nfrom embedlab import cli\ncli.run()"
+    words = [sys.executable, "-c", program, *command, "a"]
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=100)
+    assert ended.returncode == 2 and "fault" not in ended.stderr, ended.stderr

@@ -91,3 +91,20 @@ def test_from_the_command_line(cli, home, folder, task, tmp_path):
     assert code == 2 and "--trust-remote-code" in err
     code, out, err = cli(*rag, "--trust-remote-code")
     assert code == 0, err
+
+
+def test_weights_that_are_pickled_objects_are_not_read(home, tiny_folder, tmp_path):
+    import os
+
+    import torch
+
+    class Code:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    (tmp_path / "model/model.safetensors").unlink()
+    torch.save({"weight": Code()}, tmp_path / "model/pytorch_model.bin")
+    with pytest.raises(UserError, match="hold other things than tensors") as caught:
+        models.load(str(tmp_path / "model"))
+    assert "safetensors" in caught.value.hint and not (tmp_path / "ran").exists()
