@@ -35,7 +35,7 @@ def stopped(name: str, number: str, environment: dict, place: Path) -> list[dict
     return found
 
 
-@pytest.mark.parametrize("name", jobs("import trec", "export trec"))
+@pytest.mark.parametrize("name", jobs("import trec"))
 def test_killed_anywhere_nothing_is_lost(name, environment, tmp_path):
     found = stopped(name, "SIGKILL", environment, tmp_path)
     assert not [point for point in found if point["wrong"]]
