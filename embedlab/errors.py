@@ -66,6 +66,8 @@ def explained(error: BaseException) -> tuple[str, str] | None:
             "The memory of this machine is used up.",
             "Type --batch-tokens with a smaller number, or fewer --workers.",
         )
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # tempfile's words
+        return "No folder for temporary files can be written.", "Free some space, or name another: TMPDIR=DIR"
     if number := _told_by_another_language(error):
         return f"A file cannot be written: {os.strerror(number)}.", _NEXT[number]
     if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):  # Python 3.11's ELOOP
