@@ -10,9 +10,9 @@ from typing import NamedTuple
 import streamlit as st
 
 from app.safe_text import breakable
+from leaderboard.tables.table import Column
 
 _SHORT = 40  # characters that stand on one line
-_NO_DIGITS = 10_000  # from here on, digits after the point say nothing
 
 
 class Link(NamedTuple):
@@ -22,25 +22,9 @@ class Link(NamedTuple):
     href: str
 
 
-class Column(NamedTuple):
-    """A header and one cell per row: a number, a text, a Link, or None for an unknown value.
-
-    digits: of floats after the point. best: "max" or "min", the figure to set in bold. help: shown on the header.
-    signed: with a plus sign. right: texts that hold figures, such as intervals, stand on the right too.
-    """
-
-    name: str
-    cells: Sequence
-    digits: int = 4
-    best: str = ""
-    help: str = ""
-    signed: bool = False
-    right: bool = False
-
-
 def table(columns: Sequence[Column], caption: str) -> None:
     """Show a table; `caption` says to screen readers what it holds. Columns without any value are left out."""
-    st.html(render([column for column in columns if any(cell not in (None, "") for cell in column.cells)], caption))
+    st.html(render([column for column in columns if column.filled], caption))
 
 
 def render(columns: Sequence[Column], caption: str) -> str:
@@ -48,7 +32,7 @@ def render(columns: Sequence[Column], caption: str) -> str:
     header = "".join(
         f'<th scope="col"{_class(column)}{_title(column)}>{breakable(column.name)}</th>' for column in columns
     )
-    bests = [_best(column) for column in columns]
+    bests = [column.best_value for column in columns]
     body = []
     for row in range(len(columns[0].cells) if columns else 0):
         cells = []
@@ -67,7 +51,7 @@ def render(columns: Sequence[Column], caption: str) -> str:
 
 
 def _class(column: Column, value: object = None) -> str:
-    if column.right or any(isinstance(cell, int | float) for cell in column.cells):
+    if column.figures:
         return ' class="figure"'
     text = value.text if isinstance(value, Link) else value
     return ' class="long"' if isinstance(text, str) and len(text) > _SHORT else ""
@@ -77,20 +61,9 @@ def _title(column: Column) -> str:
     return f' title="{escape(column.help)}"' if column.help else ""
 
 
-def _best(column: Column) -> float | None:
-    figures = [cell for cell in column.cells if isinstance(cell, int | float) and cell == cell]
-    if not column.best or len(figures) < 2:
-        return None
-    return max(figures) if column.best == "max" else min(figures)
-
-
 def _text(value: object, column: Column) -> str:
     if value is None or value == "" or value != value:
         return '<span class="nothing" aria-label="unknown">–</span>'
     if isinstance(value, Link):
         return f'<a href="{escape(value.href)}" target="_self">{breakable(value.text)}</a>'
-    if isinstance(value, float):
-        digits = column.digits if abs(value) < _NO_DIGITS else 0
-        value = round(value, digits) + 0.0  # -0.0000 would look like a loss
-        return f"{value:{'+' if column.signed else ''},.{digits}f}"
-    return f"{value:,}" if isinstance(value, int) else breakable(str(value))
+    return column.text(value) if isinstance(value, int | float) else breakable(str(value))

@@ -5,7 +5,11 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+
+    from leaderboard.tables.table import Column
 
 WIDTH = 200  # characters, where the output is no terminal
 
@@ -47,3 +51,28 @@ def console(*, stderr: bool = False) -> "Console":
 
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else WIDTH
     return PlainConsole(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def print_table(columns: "Sequence[Column]") -> None:
+    """Print a table in which text is text; columns without any content are left out.
+
+    Where the output is no terminal, it is as wide as its content: a program that reads it finds every name whole.
+    """
+    from rich.table import Table
+
+    from leaderboard.tables.table import rows
+
+    columns = [column for column in columns if column.filled]
+    if not columns:
+        return
+    table = Table()
+    for column in columns:
+        table.add_column(column.name, justify="right" if column.figures else "left", overflow="fold")
+    for cells in rows(columns):
+        table.add_row(*cells)
+    screen = console()
+    if not screen.is_terminal:
+        screen.width = max(
+            screen.width, screen.measure(table, options=screen.options.update(max_width=1 << 20)).maximum
+        )
+    screen.print(table)

@@ -9,10 +9,11 @@ from app.charts import BLUE, GREY, ORANGE
 from app.downloads import buttons
 from app.safe_text import plain
 from app.screens.queries import differing_queries
-from app.tables import Column, table
+from app.tables import table
 from leaderboard.measures import shown
 from leaderboard.statistics.significance import CORRECTIONS, TESTS
 from leaderboard.tables.comparison import Comparison, Pair
+from leaderboard.tables.table import Column
 
 _MOST = 6  # models: 15 pairs on every task
 _CORRECTED = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "none"}

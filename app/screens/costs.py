@@ -8,10 +8,11 @@ import streamlit as st
 from app import controls, reading
 from app.charts import BLUE, GREY, ORANGE
 from app.safe_text import plain
-from app.tables import Column, Link, table
+from app.tables import Link, table
 from leaderboard.statistics.aggregation import pareto
 from leaderboard.tables.costs import lower_is_better
 from leaderboard.tables.standings import Standings
+from leaderboard.tables.table import Column
 
 _LATENCIES = {"latency_p50_ms": "p50", "latency_p95_ms": "p95", "latency_p99_ms": "p99"}
 _BARS = 30

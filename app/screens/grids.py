@@ -7,8 +7,9 @@ import streamlit as st
 from app import controls, reading
 from app.heat import heat_map
 from app.safe_text import plain
-from app.tables import Column, table
+from app.tables import table
 from leaderboard.tables.grids import Grid
+from leaderboard.tables.table import Column
 
 _MEAN = "Mean over all tasks"
 _COMMAND = "embedlab eval --model MODEL --task SciFact --layers 2,4,6 --dims 32,64,128 --precision float32,int8,binary"

@@ -9,8 +9,9 @@ from app import controls, downloads, reading
 from app.filters import filtered
 from app.heat import heat_map
 from app.safe_text import plain, view_of
-from app.tables import Column, Link, table
+from app.tables import Link, table
 from leaderboard.tables.standings import Row, Standings
+from leaderboard.tables.table import Column
 
 ORDERS = {"Mean over tasks": "mean", "Mean over task types": "types", "Borda count": "borda"}
 PAGE = 50  # rows

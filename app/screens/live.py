@@ -7,9 +7,10 @@ import streamlit as st
 from app import controls, reading
 from app.safe_text import link, plain, view_of
 from app.settings import settings
-from app.tables import Column, Link, table
+from app.tables import Link, table
 from leaderboard.measures import shown
 from leaderboard.storage import live
+from leaderboard.tables.table import Column
 
 _NEWEST = 20
 

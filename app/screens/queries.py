@@ -8,11 +8,12 @@ from app import controls, reading
 from app.charts import BLUE, GREY
 from app.hits import Hit, show
 from app.safe_text import breakable, plain, words
-from app.tables import Column, table
+from app.tables import table
 from leaderboard.measures import shown
 from leaderboard.records import Task, Texts
 from leaderboard.tables.comparison import Comparison, Pair
 from leaderboard.tables.entrants import Views
+from leaderboard.tables.table import Column
 
 _LISTED = 30  # queries
 _DEPTH = 5  # retrieved documents

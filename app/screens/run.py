@@ -6,10 +6,11 @@ import streamlit as st
 
 from app import controls, reading
 from app.safe_text import plain
-from app.tables import Column, table
+from app.tables import table
 from leaderboard.measures import shown
 from leaderboard.records import Run
 from leaderboard.tables.differences import settings as all_settings
+from leaderboard.tables.table import Column
 
 _LONGEST = 300  # characters of a setting
 

@@ -1,10 +1,11 @@
 """Tables for people: the columns of a leaderboard or a comparison, as text, Markdown or LaTeX."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from embedlab.errors import unknown
-from embedlab.terminal import echo
+from embedlab.terminal import echo, print_table
+from leaderboard.tables.table import Column, latex, markdown
 
 if TYPE_CHECKING:
     from leaderboard.tables.comparison import Comparison
@@ -13,14 +14,6 @@ if TYPE_CHECKING:
 # Up to so many tasks get a column each.
 _TASK_COLUMNS = 6
 _CORRECTIONS = {"holm": "Holm-corrected", "bh": "Benjamini-Hochberg-corrected", "none": "not corrected"}
-
-
-class Column(NamedTuple):
-    """A header and one cell per row; words stand left, numbers right."""
-
-    name: str
-    cells: list[str]
-    words: bool = False
 
 
 def print_leaderboard(standings: "Standings", cost: str = "", form: str = "text") -> None:
@@ -49,39 +42,39 @@ def _of_standings(standings: "Standings", cost: str) -> list[Column]:
     rows, several = standings.rows, len(standings.tasks) > 1
     incomplete = any(row.tasks < len(standings.tasks) for row in rows)
     columns = [
-        Column("#", [_number(row.place) for row in rows]),
-        Column("model", [row.model for row in rows], words=True),
+        Column("#", [_number(row.place) for row in rows], right=True),
+        Column("model", [row.model for row in rows]),
         *(
-            Column(name, [_setting(getattr(row, name)) for row in rows], words=True)
+            Column(name, [_setting(getattr(row, name)) for row in rows])
             for name in ("revision", "source", "index", "layer", "dim", "precision", "settings")
             if _tells(rows, name)
         ),
-        Column("mean" if several else standings.tasks[0], [_score(row.mean) for row in rows]),
-        Column(f"{standings.level:.0%} interval", [_bounds(row.low, row.high) for row in rows]),
-        Column("group", [row.group for row in rows], words=True),
+        Column("mean" if several else standings.tasks[0], [_score(row.mean) for row in rows], right=True),
+        Column(f"{standings.level:.0%} interval", [_bounds(row.low, row.high) for row in rows], right=True),
+        Column("group", [row.group for row in rows]),
     ]
     if standings.sort == "mean":
-        columns.append(Column("rank interval", [_places(row.best_place, row.worst_place) for row in rows]))
+        columns.append(Column("rank interval", [_places(row.best_place, row.worst_place) for row in rows], right=True))
     if several:
         shown = standings.tasks if len(standings.tasks) <= _TASK_COLUMNS else []
         columns += [
-            Column("mean by type", [_score(row.types) for row in rows]),
-            Column("Borda", [_number(row.borda) for row in rows]),
-            *(Column(task, [_score(row.scores.get(task)) for row in rows]) for task in shown),
+            Column("mean by type", [_score(row.types) for row in rows], right=True),
+            Column("Borda", [_number(row.borda) for row in rows], right=True),
+            *(Column(task, [_score(row.scores.get(task)) for row in rows], right=True) for task in shown),
         ]
     if incomplete:
-        columns.append(Column("tasks", [f"{row.tasks} of {len(standings.tasks)}" for row in rows]))
+        columns.append(Column("tasks", [f"{row.tasks} of {len(standings.tasks)}" for row in rows], right=True))
     columns += [
-        Column("zero-shot %", [_number(row.zero_shot) for row in rows]),
-        Column("texts/s", [_number(row.costs.get("texts_per_second")) for row in rows]),
-        Column("encode s", [_number(row.costs.get("encode_seconds"), 1) for row in rows]),
+        Column("zero-shot %", [_number(row.zero_shot) for row in rows], right=True),
+        Column("texts/s", [_number(row.costs.get("texts_per_second")) for row in rows], right=True),
+        Column("encode s", [_number(row.costs.get("encode_seconds"), 1) for row in rows], right=True),
     ]
     if cost:
         from leaderboard.tables.standings import front
 
         columns += [
-            Column(cost, [_number(row.costs.get(cost), 3) for row in rows]),
-            Column("Pareto", ["*" if best else "" for best in front(standings, cost)], words=True),
+            Column(cost, [_number(row.costs.get(cost), 3) for row in rows], right=True),
+            Column("Pareto", ["*" if best else "" for best in front(standings, cost)]),
         ]
     return [column for column in columns if any(column.cells)]
 
@@ -104,82 +97,41 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
 
     pairs, alpha = comparison.pairs, 1 - comparison.level
     columns = [
-        Column("task", [pair.task for pair in pairs], words=True),
+        Column("task", [pair.task for pair in pairs]),
         *(
-            Column(name, [getattr(pair, name) for pair in pairs], words=True)
+            Column(name, [getattr(pair, name) for pair in pairs])
             for name in ("split", "subset")
             if len({(pair.task, getattr(pair, name)) for pair in pairs}) > len({pair.task for pair in pairs})
         ),
-        Column("metric", [shown(pair.metric) for pair in pairs], words=True),
-        Column("A", [pair.first for pair in pairs], words=True),
-        Column("B", [pair.second for pair in pairs], words=True),
-        Column("score A", [_score(pair.first_score) for pair in pairs]),
-        Column("score B", [_score(pair.second_score) for pair in pairs]),
-        Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs]),
-        Column(f"{comparison.level:.0%} interval", [_bounds(pair.low, pair.high, "+.4f") for pair in pairs]),
-        Column("p", [_p(pair.corrected_p, alpha) for pair in pairs]),
-        Column("win/tie/loss", ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs]),
-        Column("d", ["" if pair.effect_size is None else f"{pair.effect_size:+.2f}" for pair in pairs]),
+        Column("metric", [shown(pair.metric) for pair in pairs]),
+        Column("A", [pair.first for pair in pairs]),
+        Column("B", [pair.second for pair in pairs]),
+        Column("score A", [_score(pair.first_score) for pair in pairs], right=True),
+        Column("score B", [_score(pair.second_score) for pair in pairs], right=True),
+        Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs], right=True),
+        Column(
+            f"{comparison.level:.0%} interval", [_bounds(pair.low, pair.high, "+.4f") for pair in pairs], right=True
+        ),
+        Column("p", [_p(pair.corrected_p, alpha) for pair in pairs], right=True),
+        Column("win/tie/loss", ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs], right=True),
+        Column("d", ["" if pair.effect_size is None else f"{pair.effect_size:+.2f}" for pair in pairs], right=True),
     ]
     return [column for column in columns if any(column.cells)]
 
 
-def print_columns(columns: list[Column], legend: Iterable[str] = (), form: str = "text") -> None:
+def print_columns(columns: Sequence[Column], legend: Iterable[str] = (), form: str = "text") -> None:
     """Print a table and the lines below it, in one of the forms text, markdown, latex."""
     if form not in FORMS:
         raise unknown("format", form, FORMS, f"Choose one of: {', '.join(FORMS)}.")
-    FORMS[form](columns, legend)
+    if form == "text":
+        print_table(columns)
+        for line in legend:
+            echo(line)
+    else:
+        echo(markdown(columns, legend) if form == "markdown" else latex(columns, legend))
 
 
-def _text(columns: list[Column], legend: list[str]) -> None:
-    from rich.table import Table
-
-    from embedlab.terminal import console
-
-    table = Table()
-    for column in columns:
-        table.add_column(column.name, justify="left" if column.words else "right", overflow="fold")
-    for cells in _rows(columns):
-        table.add_row(*cells)
-    screen = console()
-    screen.print(table)
-    for line in legend:
-        screen.print(line)
-
-
-def _markdown(columns: list[Column], legend: list[str]) -> None:
-    escape = str.maketrans({character: f"\\{character}" for character in "|<[`"})
-    lines = [
-        [_line(column.name).translate(escape) for column in columns],
-        ["---" if column.words else "---:" for column in columns],
-        *([_line(cell).translate(escape) for cell in cells] for cells in _rows(columns)),
-    ]
-    echo("\n".join(f"| {' | '.join(cells)} |" for cells in lines))
-    for line in legend:
-        echo(f"\n{_line(line)}")
-
-
-def _latex(columns: list[Column], legend: list[str]) -> None:
-    """A tabular for the package booktabs."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {"<": "$<$", ">": "$>$", "|": r"\textbar{}"}
-    special |= {character: "\\" + character for character in "&%$#_{}"}
-    escape = str.maketrans(special)
-    header, *body = [
-        " & ".join(_line(cell).translate(escape) for cell in cells) + r" \\"
-        for cells in [[column.name for column in columns], *_rows(columns)]
-    ]
-    sides = "".join("l" if column.words else "r" for column in columns)
-    top, end = [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
-    echo("\n".join([*top, header, r"\midrule", *body, *end, *(f"% {_line(line)}" for line in legend)]))
-
-
-def _line(text: str) -> str:
-    """Text of a cell, which is one line: another would be another row, or code below a comment."""
-    return " ".join(text.splitlines())
-
-
-FORMS = {"text": _text, "markdown": _markdown, "latex": _latex}
+FORMS = ("text", "markdown", "latex")
 
 
 def _tells(rows: list, name: str) -> bool:
@@ -188,10 +140,6 @@ def _tells(rows: list, name: str) -> bool:
         return any(part in row.label for row in rows for part in row.settings.split(",") if part)
     differs = len({getattr(row, name) for row in rows}) > 1
     return any(f"{name}=" in row.label for row in rows) or (differs and name != "revision")
-
-
-def _rows(columns: list[Column]) -> Iterable[tuple[str, ...]]:
-    return zip(*(column.cells for column in columns), strict=True)
 
 
 def _score(value: float | None) -> str:

@@ -10,7 +10,7 @@ from embedlab.terminal import echo
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The vector store: what is encoded, how big it is, what is broken.",
+    help="What the vector store holds, and how to make room.",
 )
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 
@@ -34,17 +34,15 @@ def ls(as_json: Json = False) -> None:
         print_json({"spaces": rows})
         return
 
-    from embedlab.cli._tables import Column, print_columns
+    from embedlab.cli._tables import print_columns
+    from leaderboard.tables.table import Column
 
     print_columns(
         [
-            *(
-                Column(name, [str(row[name]) for row in rows], words=True)
-                for name in ("model", "role", "prompt", "layer", "dtype")
-            ),
-            Column("texts", [f"{row['texts']:,}" for row in rows]),
-            Column("MB", [f"{row['bytes'] / 1e6:,.1f}" for row in rows]),
-            Column("space", [row["space"] for row in rows], words=True),
+            *(Column(name, [str(row[name]) for row in rows]) for name in ("model", "role", "prompt", "layer", "dtype")),
+            Column("texts", [f"{row['texts']:,}" for row in rows], right=True),
+            Column("MB", [f"{row['bytes'] / 1e6:,.1f}" for row in rows], right=True),
+            Column("space", [row["space"] for row in rows]),
         ],
         ["No vectors yet: embedlab eval fills the store."] if not rows else [],
     )
@@ -83,7 +81,10 @@ def prune(
 
 @commands.command("verify")
 def verify(as_json: Json = False) -> None:
-    """Check every shard against its checksum; exit code 1 where one is damaged."""
+    """Check every shard against its checksum.
+
+    Exit code 1 where one is damaged.
+    """
     from embedlab.encoding.vectors import vector_store
 
     problems = vector_store.verify()

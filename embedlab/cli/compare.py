@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
 from embedlab.cli.leaderboard import Split, Tasks
@@ -13,8 +14,9 @@ def command(
     models: Annotated[
         list[str],
         typer.Argument(
+            autocompletion=_completion.evaluated,
             help="Two models or more, as `embedlab leaderboard` names them; one "
-            "of several views as model@dim=64,index=torch."
+            "of several views as model@dim=64,index=torch.",
         ),
     ],
     task: Tasks = None,
@@ -29,7 +31,9 @@ def command(
         bool, typer.Option("--json", help="The comparison as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Compare models query by query: differences, intervals, corrected p-values, wins, effect sizes."""
+    """Test whether models differ, query by query.
+
+    Shows differences, intervals, corrected p-values, wins and effect sizes."""
     from dataclasses import asdict
 
     from embedlab.cli._tables import print_comparison

@@ -24,7 +24,9 @@ def command(
         Path | None, typer.Option(help="The folder of saved indexes to search; EMBEDLAB_HOME/indexes by default.")
     ] = None,
 ) -> None:
-    """Open the dashboard: leaderboard, costs, grids, comparisons, runs, search, what runs now."""
+    """Open the results in the browser.
+
+    Leaderboard, costs, grids, comparisons, runs, search, what runs now."""
     from importlib.metadata import version
 
     from embedlab.errors import UserError, missing_extra

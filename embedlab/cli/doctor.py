@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False,
 ) -> None:
-    """Say what works here: GPU, dtype, FAISS, Java, hub, store, disk."""
+    """Say what works on this machine, and how to mend the rest."""
     findings = [
         _torch(),
         _gpu(),
@@ -38,11 +38,12 @@ def command(
         print_json({"findings": [finding._asdict() for finding in findings]})
         return
 
-    from embedlab.cli._tables import Column, print_columns
+    from embedlab.cli._tables import print_columns
+    from leaderboard.tables.table import Column
 
     print_columns(
         [
-            Column(name, [getattr(finding, name) for finding in findings], words=True)
+            Column(name, [getattr(finding, name) for finding in findings])
             for name in ("subject", "state", "detail", "mend")
         ]
     )

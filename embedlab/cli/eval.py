@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli import _completion
 from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
@@ -16,6 +17,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
+        autocompletion=_completion.models,
         help="A card's name (`embedlab models`), a hub id, a local folder, path/to/file.py:Class, minis for all that "
         'ship, or several composed: "rrf(bm25, all-minilm-l6-v2)", "weighted(bm25, MODEL@faiss:hnsw32, '
         'weights=0.3/0.7)", "bm25 >> rerank(CROSS-ENCODER, depth=50)". Repeatable.',
@@ -24,13 +26,19 @@ Models = Annotated[
 Tasks = Annotated[
     list[str],
     typer.Option(
-        "--task", "-t", help="An MTEB task such as SciFact, a built-in task, or the path of a BEIR folder. Repeatable."
+        "--task",
+        "-t",
+        autocompletion=_completion.tasks,
+        help="An MTEB task such as SciFact, a built-in task, or the path of a BEIR folder. Repeatable.",
     ),
 ]
 Benchmarks = Annotated[
     list[str],
     typer.Option(
-        "--benchmark", "-b", help='stdlib, stdlib-mini, or an MTEB benchmark such as "MTEB(eng, v2)". Repeatable.'
+        "--benchmark",
+        "-b",
+        autocompletion=_completion.benchmarks,
+        help='stdlib, stdlib-mini, or an MTEB benchmark such as "MTEB(eng, v2)". Repeatable.',
     ),
 ]
 
@@ -50,7 +58,7 @@ def command(
         bool, typer.Option("--json", help="The results as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Evaluate models on tasks: encode once, search, score, record, rank."""
+    """Evaluate models on tasks, and rank the results."""
     from embedlab.errors import UserError
     from embedlab.resources import home
 
@@ -115,25 +123,28 @@ def _as_json(run) -> dict:
 
 
 def _print(outcome, db: Path) -> None:
-    from embedlab.cli._tables import Column, print_columns
+    from embedlab.cli._tables import print_columns
+    from leaderboard.tables.table import Column
 
     runs = sorted(outcome.runs, key=lambda run: (run.task.name, run.task.subset, -run.main_score))
 
     def cost(title: str, name: str, digits: int, scale: float = 1) -> Column:
-        return Column(title, [f"{run.costs[name] / scale:,.{digits}f}" if name in run.costs else "" for run in runs])
+        return Column(
+            title, [f"{run.costs[name] / scale:,.{digits}f}" if name in run.costs else "" for run in runs], right=True
+        )
 
     print_columns(
         [
-            Column("task", [run.task.name for run in runs], words=True),
+            Column("task", [run.task.name for run in runs]),
             *(
-                [Column("subset", [run.task.subset for run in runs], words=True)]
+                [Column("subset", [run.task.subset for run in runs])]
                 if len({run.task.subset for run in runs}) > 1
                 else []
             ),
-            Column("model", [run.model.name for run in runs], words=True),
-            Column("view", [_view(run) for run in runs], words=True),
-            Column("metric", [run.task.main_metric for run in runs], words=True),
-            Column("score", [f"{run.main_score:.4f}" for run in runs]),
+            Column("model", [run.model.name for run in runs]),
+            Column("view", [_view(run) for run in runs]),
+            Column("metric", [run.task.main_metric for run in runs]),
+            Column("score", [f"{run.main_score:.4f}" for run in runs], right=True),
             cost("encode s", "encode_seconds", 1),
             cost("texts/s", "texts_per_second", 0),
             cost("tokens/text", "tokens_per_text", 0),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 from embedlab.terminal import echo
@@ -20,15 +21,23 @@ def command(
             help="parquet, csv (one file for each table), mteb (its result files), trec (runs and qrels).",
         ),
     ] = "parquet",
-    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only of this model. Repeatable.")] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only on this task. Repeatable.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", autocompletion=_completion.evaluated, help="Only of this model. Repeatable."),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", "-t", autocompletion=_completion.tasks, help="Only on this task. Repeatable."),
+    ] = None,
     run: Annotated[
         list[str] | None, typer.Option("--run", help="Only this run: its id, or the beginning of it. Repeatable.")
     ] = None,
     db: Db = None,
     as_json: Annotated[bool, typer.Option("--json", help="The paths written, as JSON on standard output.")] = False,
 ) -> None:
-    """Write results as Parquet, CSV, MTEB result files (which mteb.ResultCache(FOLDER) reads), TREC runs and qrels."""
+    """Write results for other programs.
+
+    As Parquet, CSV, MTEB result files (which mteb.ResultCache(FOLDER) reads), TREC runs and qrels."""
     from embedlab.resources import home
     from leaderboard.exchange.exporting import export
     from leaderboard.storage.store import Store

@@ -4,15 +4,30 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
 from embedlab.terminal import echo
 
 
 def command(
-    model: Annotated[str, typer.Option("--model", "-m", help="A model with results for several layers or dimensions.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            autocompletion=_completion.evaluated,
+            help="A model with results for several layers or dimensions.",
+        ),
+    ],
     task: Annotated[
-        list[str] | None, typer.Option("--task", "-t", help="Tasks whose mean is shown. Repeatable; all by default.")
+        list[str] | None,
+        typer.Option(
+            "--task",
+            "-t",
+            autocompletion=_completion.tasks,
+            help="Tasks whose mean is shown. Repeatable; all by default.",
+        ),
     ] = None,
     metric: Annotated[str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")] = "main",
     db: Db = None,
@@ -21,7 +36,9 @@ def command(
         bool, typer.Option("--json", help="The cells as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Show how a model's score depends on layer and dimension; * marks the Pareto front."""
+    """Show how a score depends on layer and dimension.
+
+    * marks the Pareto front."""
     from embedlab.errors import UserError
     from embedlab.resources import home
     from leaderboard.storage.store import Store
@@ -38,16 +55,17 @@ def command(
             f"Type: embedlab eval --model {model} --task ... --layers 2,4,6 --dims 32,64,128",
         )
 
-    from embedlab.cli._tables import Column, print_columns
+    from embedlab.cli._tables import print_columns
+    from leaderboard.tables.table import Column
 
     for table in tables:
         echo(f"{model} through {table.view}: {table.measure}")
         layers = ["full" if layer is None else str(layer) for layer in table.scores.index]
         print_columns(
             [
-                Column("layer \\ dim", layers, words=True),
+                Column("layer \\ dim", layers),
                 *(
-                    Column(str(dim), [_cell(table, row, column) for row in range(len(layers))])
+                    Column(str(dim), [_cell(table, row, column) for row in range(len(layers))], right=True)
                     for column, dim in enumerate(table.scores.columns)
                 ),
             ],

@@ -32,7 +32,9 @@ def command(
         bool, typer.Option("--json", help="The counts as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Import results; what was imported before is passed over, so that a stopped import can be repeated."""
+    """Import results of MTEB, Anserini, Pyserini or TREC runs.
+
+    What was imported before is passed over, so that a stopped import can be repeated."""
     from functools import partial
 
     from embedlab.errors import UserError

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli import _completion
 from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
 from embedlab.options import LoadingOptions
@@ -14,7 +15,11 @@ from embedlab.terminal import console, echo, printable
 @with_options(loading=LoadingOptions)
 def command(
     model: Annotated[
-        str | None, typer.Option(help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".')
+        str | None,
+        typer.Option(
+            autocompletion=_completion.models,
+            help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".',
+        ),
     ] = None,
     corpus: Annotated[
         Path | None, typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file.")

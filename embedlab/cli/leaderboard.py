@@ -4,16 +4,27 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
 
-Tasks = Annotated[list[str], typer.Option("--task", "-t", help="A task in the store. Repeatable; all by default.")]
+Tasks = Annotated[
+    list[str],
+    typer.Option(
+        "--task", "-t", autocompletion=_completion.tasks, help="A task in the store. Repeatable; all by default."
+    ),
+]
 Split = Annotated[str, typer.Option(help="Scores on this split instead of each task's own, such as dev.")]
 
 
 def command(
     task: Tasks = None,
-    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help='stdlib, "MTEB(eng, v2)", ...: its tasks.')] = "",
+    benchmark: Annotated[
+        str,
+        typer.Option(
+            "--benchmark", "-b", autocompletion=_completion.benchmarks, help='stdlib, "MTEB(eng, v2)", ...: its tasks.'
+        ),
+    ] = "",
     sort: Annotated[str, typer.Option(help="mean (over tasks), types (mean over task types), borda.")] = "mean",
     metric: Annotated[str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")] = "main",
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")] = False,
@@ -34,7 +45,9 @@ def command(
         bool, typer.Option("--json", help="The ranking as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Rank the results, with confidence intervals, groups that cannot be told apart, and measured costs."""
+    """Rank models, with intervals, groups and costs.
+
+    Models of one group cannot be told apart."""
     from dataclasses import asdict
 
     from embedlab.cli._tables import print_leaderboard

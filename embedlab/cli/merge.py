@@ -15,7 +15,9 @@ def command(
     db: Db = None,
     as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON on standard output.")] = False,
 ) -> None:
-    """Add another store's runs, rankings, texts and failures; what is there already stays as it is."""
+    """Add the runs of another results store.
+
+    With rankings, texts and failures; what is there already stays as it is."""
     from embedlab.resources import home
     from leaderboard.exchange.merging import merge
     from leaderboard.storage.store import Store

@@ -13,7 +13,9 @@ def command(
         bool, typer.Option("--json", help="All fields of the cards as JSON on standard output.")
     ] = False,
 ) -> None:
-    """List the models that embedlab knows; hub ids and local folders work as well."""
+    """List the models that embedlab knows.
+
+    Hub ids and local folders work as well."""
     from dataclasses import asdict
 
     from embedlab.models.cards import cards
@@ -23,18 +25,16 @@ def command(
         print_json({"models": [asdict(card) for card in found]})
         return
 
-    from embedlab.cli._tables import Column, print_columns
+    from embedlab.cli._tables import print_columns
+    from leaderboard.tables.table import Column
 
     print_columns(
         [
-            *(
-                Column(name, [getattr(card, name) for card in found], words=True)
-                for name in ("name", "method", "kind", "source")
-            ),
-            Column("dim", [f"{card.dim:,}" if card.dim else "" for card in found]),
-            Column("attention", [card.attention for card in found], words=True),
-            Column("pooling", [card.pooling for card in found], words=True),
-            Column("weights", [weights(card) for card in found], words=True),
+            *(Column(name, [getattr(card, name) for card in found]) for name in ("name", "method", "kind", "source")),
+            Column("dim", [f"{card.dim:,}" if card.dim else "" for card in found], right=True),
+            Column("attention", [card.attention for card in found]),
+            Column("pooling", [card.pooling for card in found]),
+            Column("weights", [weights(card) for card in found]),
         ]
     )
 

@@ -52,7 +52,9 @@ def command(
         bool, typer.Option("--json", help="Scores, costs and answers as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Answer questions from a retriever's documents; score answers and contexts, with latency and tokens per stage.
+    """Answer questions from retrieved documents, and score.
+
+    Scores of answers and contexts, latency and tokens of each stage.
 
     Every question is kept as it is answered: stopped and typed again, the run goes on with the next one.
     """
@@ -126,7 +128,8 @@ def _as_json(outcome) -> dict:
 
 
 def _print(outcome, db: Path) -> None:
-    from embedlab.cli._tables import Column, print_columns
+    from embedlab.cli._tables import print_columns
+    from leaderboard.tables.table import Column
 
     run = outcome.run
     costs = (
@@ -136,11 +139,15 @@ def _print(outcome, db: Path) -> None:
     )  # fmt: skip
     print_columns(
         [
-            Column("task", [run.task.name], words=True),
-            Column("pipeline", [run.model.name], words=True),
-            Column("questions", [f"{len(outcome.questions):,}"]),
-            *(Column(name.replace("_", " "), [f"{value:.4f}"]) for name, value in run.scores.items()),
-            *(Column(title, [f"{run.costs[name]:,.{digits}f}"]) for title, name, digits in costs if name in run.costs),
+            Column("task", [run.task.name]),
+            Column("pipeline", [run.model.name]),
+            Column("questions", [f"{len(outcome.questions):,}"], right=True),
+            *(Column(name.replace("_", " "), [f"{value:.4f}"], right=True) for name, value in run.scores.items()),
+            *(
+                Column(title, [f"{run.costs[name]:,.{digits}f}"], right=True)
+                for title, name, digits in costs
+                if name in run.costs
+            ),
         ],
         [
             *([] if run.scores else ["Nothing was scored: the questions name no answers and no relevant documents."]),

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
-from embedlab.terminal import console, echo
+from embedlab.terminal import echo, print_table
 
-commands = typer.Typer(no_args_is_help=True, help="List, show, compare the settings of, and remove single runs.")
+commands = typer.Typer(no_args_is_help=True, help="List, show, compare and remove single runs.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON on standard output, nothing else.")]
 
@@ -19,8 +20,14 @@ Id = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.", s
 
 @commands.command("list")
 def list_runs(
-    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Only of this model. Repeatable.")] = None,
-    task: Annotated[list[str] | None, typer.Option("--task", "-t", help="Only on this task. Repeatable.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", autocompletion=_completion.evaluated, help="Only of this model. Repeatable."),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", "-t", autocompletion=_completion.tasks, help="Only on this task. Repeatable."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     db: Db = None,
     as_json: AsJson = False,
@@ -39,6 +46,11 @@ def list_runs(
         echo("No runs. Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini")
         return
     settings = ["index", "layer", "dim", "precision", "source"]
+    revisions: dict[str, set[str]] = {}
+    for run in runs:
+        revisions.setdefault(run["model"], set()).add(run["model_revision"])
+    if any(len(several) > 1 for several in revisions.values()):  # two folders of one name, for example
+        settings.insert(0, "model_revision")
     # What shapes scores beside these says something where it differs: the dtype, and a depth that was asked for.
     settings += [name for name in ("settings", "depth") if len({run[name] or "" for run in runs}) > 1]
     rows = [
@@ -55,7 +67,7 @@ def list_runs(
         for run in runs
     ]
     _table(
-        ["id", "model", "task", *settings, "main score", "created (UTC)"],
+        ["id", "model", "task", *(name.replace("model_", "") for name in settings), "main score", "created (UTC)"],
         rows,
         right={"layer", "dim", "depth", "main score"},
     )
@@ -65,7 +77,9 @@ def list_runs(
 
 @commands.command()
 def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
-    """Show everything about a run: scores, costs, phases, settings, first rendered inputs."""
+    """Show everything about a run.
+
+    Scores, costs, phases, settings, first rendered inputs."""
     from leaderboard.tables.differences import first_inputs, settings
 
     run = _store(db).run(id)
@@ -93,7 +107,9 @@ def diff(
     db: Db = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show every setting in which two runs differ, and their first rendered inputs side by side."""
+    """Show every setting in which two runs differ.
+
+    And their first rendered inputs side by side."""
     from leaderboard.tables.differences import differences, first_inputs
 
     store = _store(db)
@@ -142,15 +158,7 @@ def _shown(value: object) -> str:
 
 def _table(header: list[str], rows: list[list[str]], right: set[str] = frozenset()) -> None:
     """A table of plain text, in which nothing is markup; columns without any content are left out."""
-    from rich.table import Table
+    from leaderboard.tables.table import Column
 
-    filled = [place for place in range(len(header)) if any(row[place] for row in rows)]
-    if not filled:
-        return
-    table = Table()
-    for place in filled:
-        name = header[place]
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(row[place] for place in filled))
-    console().print(table)
+    cells = zip(*rows, strict=True) if rows else [[] for _ in header]
+    print_table([Column(name, list(column), right=name in right) for name, column in zip(header, cells, strict=True)])

@@ -33,7 +33,9 @@ def command(
     loading: LoadingOptions,
     as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
 ) -> None:
-    """Search an index built by `embedlab index`: embedlab search INDEX "a question" -k 10."""
+    """Search an index that `embedlab index` built.
+
+    For example: embedlab search INDEX "a question" -k 10"""
     from embedlab import corpus_index
 
     words = arguments or []

@@ -25,7 +25,9 @@ def command(
         bool, typer.Option("--json", help="The record as JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Train a model by a recipe. A killed run goes on from its last checkpoint: type the same again."""
+    """Train a model by a recipe.
+
+    A killed run goes on from its last checkpoint: type the same again."""
     from embedlab import hub
     from embedlab.errors import missing_extra
     from embedlab.resources import home

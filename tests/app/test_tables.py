@@ -1,6 +1,7 @@
 """Tables as HTML: escaped, figures on the right with four decimals, the best in bold, headers for screen readers."""
 
-from app.tables import Column, Link, render
+from app.tables import Link, render
+from leaderboard.tables.table import Column
 from tests.app.sample import SCRIPT
 
 

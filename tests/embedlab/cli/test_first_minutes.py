@@ -1,6 +1,8 @@
 """What somebody meets who types embedlab for the first time."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +40,18 @@ def sts(tmp_path):
     rows = "".join(f"{n}\tw{n} w3\tw{n} w{n + 1}\n" for n in range(6))
     (tmp_path / "STS12.tsv").write_text("score\tsentence1\tsentence2\n" + rows)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def corner(tmp_path_factory):
+    """A BEIR folder of four documents and two queries."""
+    folder = tmp_path_factory.mktemp("beir") / "corner"
+    (folder / "qrels").mkdir(parents=True)
+    for name, texts in (("corpus", ["w1 w2", "w3 w4", "w5 w6", "w7"]), ("queries", ["w1", "w3"])):
+        rows = [{"_id": f"{name[0]}{n}", "text": text} for n, text in enumerate(texts)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\tc0\t1\nq1\tc1\t1\n")
+    return folder
 
 
 @pytest.mark.effect("--version")
@@ -131,3 +145,62 @@ def test_a_failure_is_printed_once(cli, home, offline, tiny_folder, tasks):
         assert err.count(f"The data set mteb/{name}") == (name in map(str.lower, tasks))
     for task in tasks:
         assert err.count(f"DIR/{task}/ holding") == 1
+
+
+def test_no_line_of_the_help_is_cut(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("runs",), ("cache",)):
+        _, out, _ = cli(*words, "--help")
+        assert "..." not in out.partition("Commands:")[2], out
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("eval --model causal2vec-m", {"causal2vec-mistral-7b"}),
+        ("eval --model mini", {"minis"}),
+        ("eval --benchmark stdlib-", {"stdlib-mini"}),
+        ("eval --task StdlibMiniC", {"StdlibMiniCodeSearch"}),
+        ("leaderboard --task corner", "corner@"),
+        ("compare {model}", {"{model}"}),
+        ("runs list --model {model}", {"{model}"}),
+    ],
+)
+def test_names_are_completed(typed, names, cli, home, corner, tiny_folder):
+    cli("eval", "-m", tiny_folder, "-t", corner)
+    model = tiny_folder.name
+    words = f"embedlab {typed}".format(model=model)
+    names = {name.format(model=model) for name in names} if isinstance(names, set) else names
+    named = {"_EMBEDLAB_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    answer = subprocess.run(
+        [sys.executable, "-m", "embedlab"], env={**os.environ, **named}, capture_output=True, text=True, cwd=ROOT
+    )
+    found = answer.stdout.split()
+    assert set(found) == names if isinstance(names, set) else found[0].startswith(names), answer.stderr
+
+
+def test_a_table_in_a_pipe_has_every_name_whole(cli, home, corner, tiny_folder, tmp_path):
+    long = tmp_path / ("a-model-with-a-name-of-many-words-" * 6 + "end")
+    shutil.copytree(tiny_folder, long)
+    cli("eval", "-m", long, "-t", corner)
+    for words in (("leaderboard",), ("runs", "list")):
+        _, out, _ = cli(*words)
+        assert long.name in out, out
+
+
+def test_runs_of_two_folders_of_one_name_can_be_told_apart(cli, home, corner, tiny_folder, tmp_path):
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    other = SentenceTransformer(str(tiny_folder), device="cpu")
+    with torch.no_grad():
+        other[0].model.embeddings.word_embeddings.weight.neg_()
+    twin = tmp_path / "elsewhere" / tiny_folder.name
+    other.save(str(twin))
+    cli("eval", "-m", tiny_folder, "-t", corner)
+    assert "revision" not in cli("runs", "list")[1].splitlines()[1].split("model", 1)[1].split("task")[0]
+    cli("eval", "-m", twin, "-t", corner)
+    _, out, _ = cli("runs", "list", "--json")
+    revisions = {run["model_revision"] for run in json.loads(out)["runs"]}
+    _, out, _ = cli("runs", "list")
+    assert len(revisions) == 2 and all(revision in out for revision in revisions)

@@ -1,0 +1,54 @@
+"""Names that the shell completes: models by their cards, tasks and benchmarks that are on this machine.
+
+Quick enough for a key press: nothing heavy is imported, so mteb's names are those of tasks with results here.
+"""
+
+from collections.abc import Iterable
+
+
+def models(incomplete: str) -> list[str]:
+    """Cards' names and groups."""
+    from embedlab.models.cards import cards
+
+    groups = {card.group for card in cards().values() if card.group}
+    return _beginning(incomplete, [*cards(), *groups])
+
+
+def tasks(incomplete: str) -> list[str]:
+    """Built-in tasks, and those that the results store has."""
+    built_in = [name for file in _benchmarks().values() for name in file.get("tasks", [])]
+    return _beginning(incomplete, [*built_in, *_in_store("task")])
+
+
+def benchmarks(incomplete: str) -> list[str]:
+    """The built-in benchmarks."""
+    return _beginning(incomplete, _benchmarks())
+
+
+def evaluated(incomplete: str) -> list[str]:
+    """Models that the results store has."""
+    return _beginning(incomplete, _in_store("model"))
+
+
+def _benchmarks() -> dict[str, dict]:
+    from embedlab import toml_files
+    from embedlab.resources import DATA
+
+    return {file.stem: toml_files.read(file, "benchmark") for file in (DATA / "benchmarks").glob("*.toml")}
+
+
+def _in_store(column: str) -> list[str]:
+    from embedlab.resources import home
+    from leaderboard.storage.store import Store
+
+    db = home() / "results.duckdb"
+    if not db.is_file():
+        return []
+    try:
+        return sorted(set(Store(db).runs()[column].to_pylist()))
+    except Exception:  # a key press shows no errors: the command itself will
+        return []
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return sorted({name for name in names if name.lower().startswith(incomplete.lower())})

@@ -1,0 +1,97 @@
+"""A table as a value: columns of cells, and its forms as Markdown, LaTeX and plain text.
+
+The terminal and the dashboard make their own form of the same columns.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_NO_DIGITS = 10_000  # from here on, digits after the point say nothing
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "|<[`"})
+_WORDED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_WORDED |= {"<": "$<$", ">": "$>$", "|": r"\textbar{}"}
+_LATEX = str.maketrans(_WORDED | {character: "\\" + character for character in "&%$#_{}"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A header and one cell per row: a number, a text, or None for an unknown value.
+
+    Args:
+        name: the header.
+        cells: the values, from the first row on.
+        right: texts that hold figures, such as intervals, stand on the right as numbers do.
+        digits: of floats after the point.
+        best: "max" or "min", the figure to set in bold.
+        help: what the header means.
+        signed: numbers with a plus sign.
+    """
+
+    name: str
+    cells: Sequence[Any]
+    right: bool = False
+    digits: int = 4
+    best: str = ""
+    help: str = ""
+    signed: bool = False
+
+    @property
+    def figures(self) -> bool:
+        """Whether the cells stand on the right."""
+        return self.right or any(isinstance(cell, int | float) for cell in self.cells)
+
+    @property
+    def filled(self) -> bool:
+        """Whether any cell has a value."""
+        return any(cell not in (None, "") for cell in self.cells)
+
+    @property
+    def best_value(self) -> float | None:
+        """The best of two figures or more; None where none is asked for."""
+        values = [cell for cell in self.cells if isinstance(cell, int | float) and cell == cell]
+        if not self.best or len(values) < 2:
+            return None
+        return max(values) if self.best == "max" else min(values)
+
+    def text(self, value: Any) -> str:
+        """A cell as text; empty for an unknown value."""
+        if value is None or value != value:
+            return ""
+        if isinstance(value, float):
+            digits = self.digits if abs(value) < _NO_DIGITS else 0
+            value = round(value, digits) + 0.0  # -0.0000 would look like a loss
+            return f"{value:{'+' if self.signed else ''},.{digits}f}"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def rows(columns: Sequence[Column]) -> Iterable[tuple[str, ...]]:
+    """The cells of each row as texts."""
+    return zip(*([column.text(cell) for cell in column.cells] for column in columns), strict=True)
+
+
+def markdown(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
+    """The table in Markdown, the lines of the legend as paragraphs below it."""
+    lines = [
+        [_line(column.name).translate(_MARKDOWN) for column in columns],
+        ["---:" if column.figures else "---" for column in columns],
+        *([_line(cell).translate(_MARKDOWN) for cell in cells] for cells in rows(columns)),
+    ]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join([table, *(f"\n{_line(line)}" for line in legend)])
+
+
+def latex(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
+    """A tabular for the package booktabs, the legend as comments."""
+    header, *body = [
+        " & ".join(_line(cell).translate(_LATEX) for cell in cells) + r" \\"
+        for cells in [[column.name for column in columns], *rows(columns)]
+    ]
+    sides = "".join("r" if column.figures else "l" for column in columns)
+    top, end = [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*top, header, r"\midrule", *body, *end, *(f"% {_line(line)}" for line in legend)])
+
+
+def _line(text: str) -> str:
+    """Text of a cell, which is one line: another would be another row, or code below a comment."""
+    return " ".join(text.splitlines())
