@@ -42,7 +42,7 @@ FLOORS = {
         ["statistics"],
         ["storage"],
         ["records"],
-        ["errors", "measures", "plain_json", "whole"],
+        ["errors", "measures", "metric", "plain_json", "plugins", "ranking_metrics", "whole"],
     ],
 }
 FRONT_DOORS = {"embedlab", "embedlab.__main__", "retrievers"}  # they open what is behind them

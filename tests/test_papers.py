@@ -34,8 +34,8 @@ def test_contributing_names_enough_to_be_checked():
     ("file", "name"),
     [
         ("embedlab/encoders/methods.py", "METHODS"), ("retrievers/registry.py", "FAMILIES"),
-        ("retrievers/registry.py", "SPECS"), ("leaderboard/measures.py", "_SHORT"),
-        ("leaderboard/measures.py", "_SHOWN"), ("embedlab/evaluation/depth.py", "def is_within"),
+        ("retrievers/registry.py", "SPECS"), ("leaderboard/ranking_metrics.py", "METRICS"),
+        ("leaderboard/metric.py", "class Metric"),
         ("app/main.py", "PAGES"), ("embedlab/models/cards.py", "class Card"),
         ("embedlab/evaluation/run_record.py", "def _shaping"), ("embedlab/encoding/encoder.py", "def ingredients"),
     ],

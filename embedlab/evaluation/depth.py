@@ -7,6 +7,7 @@ import re
 
 from embedlab.errors import UserError
 from embedlab.evaluation.retrieval_data import RetrievalData
+from leaderboard import measures
 
 
 def shallow(top_k: int | None, task, data: RetrievalData) -> int | None:
@@ -36,8 +37,9 @@ def is_within(metric: str, depth: int | None) -> bool:
     """Whether the best `depth` documents decide a metric such as recall_at_10."""
     if depth is None:
         return True
-    cutoff = re.fullmatch(r"(?:ndcg|map|recall|precision|mrr|hit_rate)_at_(\d+)", metric)
-    return bool(cutoff) and int(cutoff[1]) <= depth
+    cutoff = re.fullmatch(r"(.+)_at_(\d+)", metric)
+    known = measures.registered().get(cutoff[1]) if cutoff else None
+    return cutoff is not None and known is not None and known.cut and int(cutoff[2]) <= depth
 
 
 def searched(top_k: int | None, depth: int | None, task) -> int:

@@ -14,7 +14,7 @@ The policy, in one place, and the same as trec_eval's and mteb's:
   that the first result is to be skipped, the first one is.
 * Judgements of 0 or less count as not relevant; gains are the judgements themselves (linear).
 
-Source of the definitions: trec_eval 9 (`ndcg_cut`, `map_cut`, `P`, `recall`, `success`) and, for MRR, mteb.
+The metrics themselves are `leaderboard.ranking_metrics`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+
+from embedlab.errors import UserError
+from leaderboard import measures
+from leaderboard.metric import Metric, Relevance
+from leaderboard.ranking_metrics import METRICS
 
 CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 
@@ -96,44 +101,49 @@ def judge(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], docu
     return Judgements(len(query_ids), len(document_ids), query, row, gain)
 
 
-def evaluate(rows: np.ndarray, judgements: Judgements, cutoffs: Sequence[int] = CUTOFFS) -> dict[str, np.ndarray]:
-    """Score each query of a ranked run.
+def evaluate(
+    rows: np.ndarray, judgements: Judgements, cutoffs: Sequence[int] = CUTOFFS, *, whole: bool = True
+) -> dict[str, np.ndarray]:
+    """Score each query of a ranked run by every registered metric (`leaderboard.measures`).
 
     Args:
         rows: int32 `[queries, k]` as `rank` returns them.
         judgements: of the same queries and documents.
         cutoffs: ranks at which to cut.
+        whole: whether these are all documents that the task looks at; metrics without a cut-off need them.
 
     Returns:
         metric -> float64 `[queries]`, with mteb's names: ndcg_at_k, map_at_k, recall_at_k, precision_at_k, mrr_at_k,
-        hit_rate_at_k for every cut-off.
+        hit_rate_at_k for every cut-off, and those of installed packages.
+
+    Raises:
+        UserError: a metric of an installed package fails, or gives something else.
     """
-    number, query, gain = judgements.queries, judgements.query, judgements.gain
-    relevant = np.bincount(query, minlength=number)
-    hit_query, hit_rank, hit_gain = _hits(rows, judgements)
-    hits_before = _position_in_group(hit_query)
-    precision_at_hit = (hits_before + 1) / (hit_rank + 1)
-
-    best_first = np.lexsort((-gain, query))
-    ideal_query, ideal_gain = query[best_first], gain[best_first]
-    ideal_rank = _position_in_group(ideal_query)
-
-    def per_query(of: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return np.bincount(of, weights=weights, minlength=number)
-
+    best_first = np.lexsort((-judgements.gain, judgements.query))
+    found = Relevance(_gains(rows, judgements), judgements.query[best_first], judgements.gain[best_first])
     scores: dict[str, np.ndarray] = {}
     for k in cutoffs:
-        top, ideal = hit_rank < k, ideal_rank < k
-        hits = np.bincount(hit_query[top], minlength=number)
-        dcg = per_query(hit_query[top], hit_gain[top] / np.log2(hit_rank[top] + 2))
-        ideal_dcg = per_query(ideal_query[ideal], ideal_gain[ideal] / np.log2(ideal_rank[ideal] + 2))
-        first = top & (hits_before == 0)
-        scores[f"ndcg_at_{k}"] = _divide(dcg, ideal_dcg)
-        scores[f"map_at_{k}"] = _divide(per_query(hit_query[top], precision_at_hit[top]), relevant)
-        scores[f"recall_at_{k}"] = _divide(hits, relevant)
-        scores[f"precision_at_{k}"] = hits / k
-        scores[f"mrr_at_{k}"] = per_query(hit_query[first], 1 / (hit_rank[first] + 1))
-        scores[f"hit_rate_at_{k}"] = (hits > 0).astype(np.float64)
+        for name, metric in measures.registered().items():
+            if metric.cut:
+                scores[f"{name}_at_{k}"] = _scored(name, metric, found, k)
+    for name, metric in measures.registered().items():
+        if whole and not metric.cut:
+            scores[name] = _scored(name, metric, found, rows.shape[1])
+    return scores
+
+
+def _scored(name: str, metric: Metric, found: Relevance, k: int) -> np.ndarray:
+    """The metric's scores; those of a plug-in are looked at before they are believed."""
+    plugin = None if name in METRICS else measures.bringer(name)
+    if plugin is None:
+        return metric.score(found, k)
+    try:
+        scores = np.asarray(metric.score(found, k), dtype=np.float64)
+    except Exception as error:
+        raise UserError(f"The metric {plugin} failed: {type(error).__name__}: {error}", plugin.hint) from error
+    if scores.shape != (len(found.gains),) or not np.isfinite(scores).all():
+        number = len(found.gains)
+        raise UserError(f"The metric {plugin} gave no {number} finite numbers for {number} queries.", plugin.hint)
     return scores
 
 
@@ -174,8 +184,8 @@ def _sort(
     return row_at[(key & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1].astype(np.int32), scores
 
 
-def _hits(rows: np.ndarray, judgements: Judgements) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Query, rank and gain of every relevant document that was retrieved, in query and rank order."""
+def _gains(rows: np.ndarray, judgements: Judgements) -> np.ndarray:
+    """The gain of the document at each rank, 0 where it is not relevant: int32 `[queries, k]`."""
     gains = np.zeros(rows.shape, dtype=np.int32)
     gain_of_row = np.zeros(judgements.documents + 1, dtype=np.int32)  # the last place is what row -1 looks up
     found = judgements.row >= 0
@@ -185,15 +195,4 @@ def _hits(rows: np.ndarray, judgements: Judgements) -> tuple[np.ndarray, np.ndar
         gain_of_row[judged_row[start:stop]] = judged_gain[start:stop]
         gain_of_row.take(rows[position], out=gains[position], mode="wrap")
         gain_of_row[judged_row[start:stop]] = 0
-    query, rank = np.nonzero(gains)
-    return query, rank, gains[query, rank]
-
-
-def _position_in_group(groups: np.ndarray) -> np.ndarray:
-    """0, 1, 2, ... within each run of equal values of a sorted array."""
-    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]]) if len(groups) else np.empty(0, np.int64)
-    return np.arange(len(groups)) - np.repeat(starts, np.diff(np.r_[starts, len(groups)]))
-
-
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
+    return gains

@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 
 from embedlab.evaluation.retrieval_data import RetrievalData
+from leaderboard.ranking_metrics import METRICS
 
 
 def official_scores(
@@ -51,9 +52,9 @@ def _abstention(rows, scores, per_query, kinds) -> dict[str, float]:
         "diff1": np.where(np.isinf(second), 0.0, filled[:, 0] - second),
     }
     return {
-        f"nauc_{name}_{kind}": float(nauc(values, metric))
-        for name, metric in per_query.items()
-        if not name.startswith("hit_rate")
+        f"nauc_{name}_{kind}": float(nauc(values, scored))
+        for name, scored in per_query.items()
+        if (metric := METRICS.get(name.partition("_at_")[0])) and metric.abstention
         for kind, values in confidence.items()
         if kind in kinds
     }
@@ -69,14 +70,13 @@ def _task_specific(task, data, rows, scores, per_query, split, subset) -> dict[s
         query: {data.document_ids[row]: float(value) for row, value in zip(rows[q], scores[q], strict=True) if row >= 0}
         for q, query in enumerate(data.query_ids)
     }
-    trec = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit": "success"}
+    trec = {
+        f"{metric.trec}_{name.rpartition('_')[2]}": values
+        for name, values in per_query.items()
+        if (metric := METRICS.get(name.partition("_at_")[0])) and metric.trec
+    }
     by_query = {
-        query: {
-            f"{trec[name.split('_')[0]]}_{name.rpartition('_')[2]}": float(values[q])
-            for name, values in per_query.items()
-            if not name.startswith("mrr")
-        }
-        for q, query in enumerate(data.query_ids)
+        query: {name: float(values[q]) for name, values in trec.items()} for q, query in enumerate(data.query_ids)
     }
     found = task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)
     # FollowIR and IFIR add tables of the same metrics for parts of the queries: no scores, as in published files.

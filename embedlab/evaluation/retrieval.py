@@ -15,6 +15,7 @@ from embedlab.evaluation.mteb_scores import official_scores
 from embedlab.evaluation.protocols.protocol import Found, Protocol
 from embedlab.evaluation.retrieval_data import RetrievalData, retrieval_data, told
 from embedlab.evaluation.task_result import TaskResult
+from leaderboard import measures
 from leaderboard.records import PerQuery, Ranking, Texts
 
 SNIPPET = 1_000  # characters of a document kept for the dashboard
@@ -32,6 +33,8 @@ def evaluate(protocol: Protocol, tasks: Mapping[View, Any], split: str, subset: 
     data = retrieval_data(task, split, subset)
     if data.missing:
         reporter.say(told(data.missing))
+    for error in measures.broken().values():
+        reporter.say(f"{error} Its scores are left out. {error.hint}")
     reading = time.perf_counter() - started
     depth = shallow(top_k, task, data)
     prepared = protocol.prepare(task, data, list(tasks))
@@ -94,7 +97,10 @@ def score(
     # Metrics see what mteb retrieves, however many more were asked for.
     official = [part[:, :depth] for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores)))]
     per_query = metrics.evaluate(
-        official[0], data.judgements, [k for k in task.k_values if depth is None or k <= depth]
+        official[0],
+        data.judgements,
+        [k for k in task.k_values if depth is None or k <= depth],
+        whole=depth is None,
     )
     rows, scores = ranked(rows, scores) if rows.shape[1] > max(task.k_values) else official
     return TaskResult(
