@@ -12,7 +12,7 @@ if str(Path(__file__).parents[1]) not in sys.path:
 
 import streamlit as st
 
-from app import status
+from app import plugin_pages, status
 from app.safe_text import plain
 from app.screens import compare, costs, grids, leaderboard, live, run, search
 
@@ -34,7 +34,7 @@ _PACKAGES = {"app", "embedlab", "leaderboard", "retrievers"}
 st.set_page_config(page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
 st.html(Path(__file__).with_name("style.css"))
 st.logo(Path(__file__).with_name("logo.svg"), size="large", icon_image=Path(__file__).with_name("icon.svg"))
-chosen = st.navigation(PAGES, expanded=True)
+chosen = st.navigation([*PAGES, *plugin_pages.pages({page.url_path for page in PAGES})], expanded=True)
 st.title(chosen.title)
 try:
     chosen.run()

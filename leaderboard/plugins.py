@@ -11,6 +11,8 @@ from typing import Any
 
 from leaderboard.errors import LeaderboardError
 
+PAGES = "embedlab.pages"
+
 
 @dataclass(frozen=True)
 class Plugin:
@@ -23,6 +25,11 @@ class Plugin:
 
     def __str__(self) -> str:
         return f"{self.name!r} of the package {self.package} {self.version} ({self.target})"
+
+    @property
+    def module(self) -> str:
+        """The module that it lies in."""
+        return self.target.partition(":")[0].strip()
 
     @property
     def hint(self) -> str:

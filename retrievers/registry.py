@@ -5,7 +5,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from retrievers import folder
@@ -14,7 +14,8 @@ from retrievers.errors import RetrieverError
 
 # Index families: the word before the colon -> module:class. The part after the colon, up to the first setting, is the
 # field `kind`. What a family takes, whether it is exact, which codes it holds and its settings, its class says
-# (`retrievers.indexes.base_index.Index`). Installed packages add theirs under the entry point `embedlab.corpus_index`.
+# (`retrievers.indexes.base_index.Index`). Installed packages add theirs as entry points of the group GROUP.
+GROUP = "embedlab.indexes"
 FAMILIES = {
     "faiss": "retrievers.indexes._faiss:FaissIndex",
     "torch": "retrievers.indexes.exact:TorchIndex",
@@ -37,8 +38,24 @@ SPECS = (
 
 @cache
 def families() -> dict[str, str]:
-    """All index families: ours, then those of installed packages, none of which replaces one of ours."""
-    return {**{point.name.lower(): point.value for point in entry_points(group="embedlab.corpus_index")}, **FAMILIES}
+    """All index families, each as module:class: ours, then those of installed packages, none of which replaces ours."""
+    return {**{name: point.value for name, point in _installed().items()}, **FAMILIES}
+
+
+def is_taken(name: str) -> bool:
+    """Whether a name is ours: also `faiss:mine` is, which would stand in the place of a kind of `faiss`."""
+    return name.lower().partition(":")[0] in {*FAMILIES, *COMPOSED}
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    """The families of installed packages; of two of one name that of the package whose name comes first."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: _package(point), reverse=True)
+    return {point.name.lower(): point for point in points if not is_taken(point.name)}
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "?"
 
 
 def make(spec: str, **settings) -> Retriever:
@@ -65,7 +82,7 @@ def make(spec: str, **settings) -> Retriever:
         raise RetrieverError(
             f"Unknown retriever {spec!r}.", (f"Did you mean {' or '.join(close)}? " if close else "") + _hint()
         )
-    cls = _class(known_families[family])
+    cls = index_class(family)
     named = dict(option.split("=", 1) for option in options if "=" in option)
     if kind:
         named["kind"] = kind
@@ -91,14 +108,19 @@ def load(path: Path, encoder=None) -> Retriever:
     Raises:
         RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder is needed.
     """
-    path, known = Path(path), {**families(), **COMPOSED}
+    path = Path(path)
 
     def opened(manifest: dict, data: Path) -> Retriever:
         family = manifest.get("retriever")
-        if family not in known:
-            raise RetrieverError(f"The index at {path} is of an unknown kind {family!r}.", "Build it again.")
-        finder = _installed_finder() if encoder is None and family in COMPOSED else encoder
-        return _class(known[family]).opened(path, manifest, data, finder)
+        if family in COMPOSED:
+            finder = _installed_finder() if encoder is None else encoder
+            return _class(COMPOSED[family]).opened(path, manifest, data, finder)
+        if family not in families():
+            raise RetrieverError(
+                f"The index at {path} is of an unknown kind {family!r}.",
+                "Build it again, or install the package whose kind of index it is.",
+            )
+        return index_class(family).opened(path, manifest, data, encoder)
 
     return folder.read(path, opened)
 
@@ -113,6 +135,32 @@ def _installed_finder() -> Callable | None:
 def _hint() -> str:
     known = " ".join([*SPECS, *(family for family in families() if family not in FAMILIES)])
     return f"Known: {known}. Settings follow as ,name=value: faiss:hnsw32,efSearch=128."
+
+
+def index_class(family: str) -> type[Retriever]:
+    """The class of a family.
+
+    Raises:
+        RetrieverError: its package cannot be imported, or has something else there.
+    """
+    if family in FAMILIES:
+        return _class(FAMILIES[family])
+    point = _installed()[family]
+    what, hint = f"The plug-in {family!r} of the package {_package(point)} ({point.value})", _mend(point)
+    try:
+        found = point.load()
+    except (Exception, SystemExit) as error:
+        raise RetrieverError(f"{what} cannot be loaded: {type(error).__name__}: {error}", hint) from error
+    if not (isinstance(found, type) and issubclass(found, Retriever) and hasattr(found, "takes")):
+        raise RetrieverError(f"{what} is no class below retrievers.indexes.base_index.Index.", hint)
+    if getattr(found, "family", None) != family:
+        raise RetrieverError(f"{what} calls its family {getattr(found, 'family', None)!r}, not {family!r}.", hint)
+    return found
+
+
+def _mend(point: EntryPoint) -> str:
+    name = point.dist.name if point.dist else "it"
+    return f"The fault lies in that package. Type: pip install -U {name}, or: pip uninstall {name}"
 
 
 def _class(target: str) -> type[Retriever]:

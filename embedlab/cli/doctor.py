@@ -33,6 +33,7 @@ def command(
         *map(_extra, ("app", "train", "rag", "demo")),
         _hub(),
         _home(),
+        *_plugins(),
     ]
     if as_json:
         print_json({"findings": [finding._asdict() for finding in findings]})
@@ -126,6 +127,20 @@ def _hub() -> Finding:
         "cannot be reached: only what is on this machine works",
         "check the network, HTTPS_PROXY, HF_ENDPOINT; or use local folders and --data-dir",
     )
+
+
+def _plugins() -> list[Finding]:
+    from embedlab.cli._plugins import states
+
+    return [
+        Finding(
+            f"{kind} {plugin.name}",
+            "off" if problem else "ok",
+            problem or f"from the package {plugin.package} {plugin.version}",
+            mend,
+        )
+        for kind, plugin, problem, mend in states()
+    ]
 
 
 def _home() -> Finding:

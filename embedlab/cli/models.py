@@ -18,9 +18,14 @@ def command(
     Hub ids and local folders work as well."""
     from dataclasses import asdict
 
+    from embedlab.models import plugin_cards
     from embedlab.models.cards import cards
 
-    found = [card for card in cards().values() if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()]
+    theirs, problems = plugin_cards.every()
+    for problem in problems:
+        typer.echo(f"{problem} {problem.hint}", err=True)
+    known = {**{card.name: card for card in theirs}, **cards()}
+    found = [card for card in known.values() if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()]
     if as_json:
         print_json({"models": [asdict(card) for card in found]})
         return
@@ -41,8 +46,12 @@ def command(
 
 def weights(card) -> str:
     """Whether a card's weights can be had, in a word."""
+    from embedlab.models import plugin_cards
+
     if not card.kind.has_weights:
         return "none needed"
+    if plugin_cards.without_files(card):
+        return "in its package"
     if not card.public:
         return "not public"
     return "gated" if card.gated else "public"

@@ -1,19 +1,29 @@
-"""The methods of the literature, one file each.
+"""The methods of the literature, one file each, and those of installed packages.
 
 A method's module has `load(source, *, revision=None, device=None, dtype=None, **settings)`, which returns a
 `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`, and, where its checkpoints have a layout of their own,
 `recognises(folder, config)`, which says whether a local folder holds one (`config` is its config.json, parsed).
+
+An installed package adds a method as an entry point of the group `embedlab.encoders` that leads to such a function,
+`my_package.encoder:load`. Where it can do without a `source`, the method's name is the name of a model, too. `CARDS` in
+the same module says more of its models: a list of `embedlab.models.cards.Card`.
 """
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 from embedlab.errors import UserError, unknown
+from leaderboard import plugins
+from leaderboard.errors import LeaderboardError
 from leaderboard.plain_json import from_json
+
+GROUP = "embedlab.encoders"
 
 METHODS = {
     "nv-embed": "embedlab.encoders.nv_embed",
@@ -35,18 +45,82 @@ METHODS = {
 }
 
 
-def method(name: str) -> Callable:
-    """The loader of the method `name`: one of ours, or a plugin's from the entry point group `embedlab.encoders`.
+RESERVED = ("bm25", "auto", "file", "composed")  # what cards say of models that no method here loads
+
+
+@dataclass(frozen=True)
+class Method:
+    """What others need to know of a method; nothing is imported before it is asked for.
+
+    Args:
+        name: what cards and `?method=` say.
+        module: where it is written.
+        plugin: the package that brings it; None for ours.
+    """
+
+    name: str
+    module: str
+    plugin: plugins.Plugin | None = None
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Its `load`, as it is written.
+
+        Raises:
+            UserError: its package is broken.
+        """
+        if self.plugin is None:
+            return import_module(self.module).load
+        try:
+            return self.plugin.load(GROUP)
+        except LeaderboardError as error:
+            raise UserError(str(error), error.hint) from error
+
+    @property
+    def load(self) -> Callable[..., Any]:
+        """Its `load`; whatever goes wrong in that of a package is one message."""
+        if self.plugin is None:
+            return self.function
+        return _guarded(f"The plug-in {self.plugin}", lambda: self.function, self.plugin.hint)
+
+    @property
+    def recognises(self) -> Callable[[Path, dict], bool] | None:
+        """Whether a local folder holds a model of it; None where its models have no layout of their own."""
+        return getattr(import_module(self.module), "recognises", None)
+
+    @property
+    def cards(self) -> list[Any]:
+        """What a package says of its models: `Card`s, unchecked (`embedlab.models.plugin_cards`)."""
+        found = self.function
+        return list(getattr(sys.modules.get(self.module), "CARDS", ())) if self.plugin and found else []
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether it loads a folder of files; one that does not is a model by itself."""
+        first = next(iter(inspect.signature(self.function).parameters.values()), None)
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return first is not None and first.kind in positional and first.default is inspect.Parameter.empty
+
+
+def registered() -> Mapping[str, Method]:
+    """All methods by name: ours, then those of installed packages, none of which replaces one of ours."""
+    ours = {name: Method(name, module) for name, module in METHODS.items()}
+    theirs = plugins.installed(GROUP, {*METHODS, *RESERVED})
+    return {**ours, **{name: Method(name, plugin.module, plugin) for name, plugin in theirs.items()}}
+
+
+def method(name: str) -> Method:
+    """The method of this name.
 
     Raises:
-        UserError: no method has this name.
+        UserError: there is none.
     """
     if name in METHODS:
-        return import_module(METHODS[name]).load
-    plugins = {point.name: point for point in entry_points(group="embedlab.encoders")}
-    if name in plugins:
-        return _guarded(f"The plugin {name!r} ({plugins[name].value})", plugins[name].load)
-    raise unknown("method", name, [*METHODS, *plugins])
+        return Method(name, METHODS[name])
+    known = registered()
+    if name not in known:
+        raise unknown("method", name, known)
+    return known[name]
 
 
 def from_file(spec: str) -> Callable:
@@ -70,10 +144,10 @@ def from_file(spec: str) -> Callable:
         module_spec.loader.exec_module(module)
         return getattr(module, name)
 
-    return _guarded(f"{name} of {path}", get)
+    return _guarded(f"{name} of {path}", get, "The fault lies in that code.")
 
 
-def _guarded(what: str, get: Callable[[], Callable]) -> Callable:
+def _guarded(what: str, get: Callable[[], Callable], hint: str) -> Callable:
     """A loader out of foreign code: whatever goes wrong in it becomes one message."""
 
     def load(*args, **kwargs):
@@ -86,7 +160,7 @@ def _guarded(what: str, get: Callable[[], Callable]) -> Callable:
         except (Exception, SystemExit) as error:
             raise UserError(
                 f"{what} failed: {type(error).__name__}: {error}",
-                "The fault lies in that code. Type again with --debug before the command for its traceback.",
+                f"{hint} Type again with --debug before the command for its traceback.",
             ) from error
         if not isinstance(model, BaseModel):
             raise UserError(

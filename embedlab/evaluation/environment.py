@@ -8,6 +8,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from leaderboard import plugins
+
+_GROUPS = ("embedlab.encoders", "embedlab.indexes", "embedlab.metrics")
 PACKAGES = (
     "embedlab",
     "torch",
@@ -35,7 +38,7 @@ def environment() -> dict:
 @cache
 def _machine() -> dict:
     return {
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in PACKAGES if (found := _version(name))} | _plugins(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
@@ -43,6 +46,11 @@ def _machine() -> dict:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "git_revision": _git_revision(),
     }
+
+
+def _plugins() -> dict[str, str]:
+    """The packages that add encoders, indexes or metrics."""
+    return {plugin.package: plugin.version for group in _GROUPS for plugin in plugins.every(group)}
 
 
 def _torch(torch) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedlab import models
 from embedlab.errors import UserError
-from embedlab.models import LoadedModel, expressions
+from embedlab.models import LoadedModel, expressions, plugin_cards
 from embedlab.models.cards import Card
 from embedlab.models.expressions import Expression, Leaf
 from embedlab.models.kinds import Kind
@@ -82,7 +82,9 @@ def parts(name: str) -> list[Card]:
 
 def is_known(card: Card) -> bool:
     """Whether the card tells the model's kind already: that of a hub model shows only once it is here."""
-    return card.method not in ("auto", "file") or Path(card.source).is_dir()
+    if card.method in ("auto", "file"):
+        return Path(card.source).is_dir()
+    return plugin_cards.says_kind(card)
 
 
 def _cards(tree: Expression) -> dict[str, Card]:

@@ -11,13 +11,12 @@ import pickle
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from embedlab import hub
-from embedlab.encoders.methods import METHODS
+from embedlab.encoders.methods import METHODS, method
 from embedlab.errors import UserError
 from leaderboard.plain_json import from_json
 
@@ -245,9 +244,8 @@ def of_method(name: str) -> str:
         return ""
     if name in METHODS:
         return of_code(module_file(METHODS[name])[0])
-    module = next((point.module for point in entry_points(group="embedlab.encoders") if point.name == name), "")
-    files = module_file(module) if module else []
-    return "-".join(of_code(file, module.partition(".")[0]) for file in files)
+    module = method(name).module
+    return "-".join(of_code(file, module.partition(".")[0]) for file in module_file(module))
 
 
 def module_file(name: str) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 from embedlab import hub
 from embedlab.errors import unknown
 from embedlab.hardware import choose_device, choose_dtype, processor_flags
-from embedlab.models import identity, model_settings, mteb_registry
+from embedlab.models import identity, model_settings, mteb_registry, plugin_cards
 from embedlab.models.cards import Card, cards
 from embedlab.models.fact_cache import Remembered
 from embedlab.models.kinds import Kind
@@ -94,7 +94,7 @@ def load(
         model.card = replace(card, **facts(card, model.encoder))
         return model
 
-    folder, revision = weights(card)
+    folder, revision = (None, "") if plugin_cards.without_files(card) else weights(card)
     settings, found_by_us = dict(card.settings), card.method == "auto"
     if found_by_us:
         known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
@@ -104,7 +104,7 @@ def load(
         if card.registry and (found, card.kind) == ("sentence-transformers", Kind.DENSE):
             settings |= known.get("settings", lambda: mteb_registry.settings(card.registry))
     if "?" in name:
-        model_settings.check(card.name, card.method, method(card.method), settings)
+        model_settings.check(card.name, card.method, method(card.method).function, settings)
     if card.method == "sentence-transformers":
         settings |= {"kind": card.kind.value} | ({"trust_remote_code": True} if trust_remote_code else {})
     code = identity.of_method(card.method)
@@ -129,11 +129,11 @@ def load(
     described = model.remembered.get("card", lambda: facts(card, model.encoder))
     model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
     if model.misfit or card.method not in METHODS:
-        model.revision = f"{revision}-{identity.of_loaded(model.encoder)}"
+        model.revision = "-".join(filter(None, (revision, identity.of_loaded(model.encoder))))
     if "encoder" in vars(model) and described.get("kind", card.kind) not in (Kind.CROSS, Kind.LATE):
         model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
     model.card = replace(card, **described)
-    bare = card.method == "sentence-transformers" and not (folder / "modules.json").is_file()
+    bare = card.method == "sentence-transformers" and folder and not (folder / "modules.json").is_file()
     if bare and found_by_us and model.card.kind == "dense":
         said = f"It does not say how its tokens are pooled; sentence-transformers' default is {model.card.pooling}."
         model.card = replace(model.card, notes=f"{card.notes} {said}".strip())
@@ -162,6 +162,8 @@ def find(name: str) -> Card:
     by_source = {card.source.lower(): card for card in known.values() if card.source}
     if name.lower() in by_source:
         return by_source[name.lower()]
+    if card := plugin_cards.named(name):
+        return card
     path = Path(name)
     if path.is_dir():
         return Card(name=path.resolve().name, method="auto", source=str(path.resolve()), kind=kind_of(path))
@@ -169,8 +171,14 @@ def find(name: str) -> Card:
         return Card(name=name.rpartition(":")[2], method="file", source=name)
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return Card(name=name, method="auto", source=name)
+    others = {card.name: card for card in plugin_cards.every()[0]}
+    if name in others:
+        return others[name]
     raise unknown(
-        "model", name, known, "Type `embedlab models` for all; hub ids (owner/name) and local folders work too."
+        "model",
+        name,
+        [*known, *others],
+        "Type `embedlab models` for all; hub ids (owner/name) and local folders work too.",
     )
 
 

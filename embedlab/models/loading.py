@@ -29,7 +29,7 @@ class Loading:
         quiet()
         from embedlab.encoders.methods import method
 
-        load = method(self.method) if isinstance(self.method, str) else self.method
+        load = method(self.method).load if isinstance(self.method, str) else self.method
         arguments = {**self.arguments, "dtype": as_torch(self.arguments["dtype"])}
         if self.force and self.method == "sentence-transformers":
             arguments["model_kwargs"] = {**arguments.get("model_kwargs", {}), "ignore_mismatched_sizes": True}

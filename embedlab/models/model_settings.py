@@ -48,13 +48,13 @@ def applied(card: Card, settings: dict[str, Any]) -> Card:
     """
     if card.method in ("bm25", "file"):
         raise UserError(f"{card.name} takes no settings.", f"Models of a method do: {EXAMPLE}")
-    from embedlab.encoders.methods import METHODS
+    from embedlab.encoders.methods import registered
 
     name = f"{card.name}?{'&'.join(f'{key}={_written(value)}' for key, value in sorted(settings.items()))}"
     own = dict(settings)
     method = own.pop("method", card.method)
-    if method not in {*METHODS, card.method}:
-        raise unknown("method", method, METHODS, f"Valid: {', '.join(METHODS)}.")
+    if method not in {*(known := registered()), card.method}:
+        raise unknown("method", method, known, f"Valid: {', '.join(known)}.")
     length = own.get("max_length", card.max_length)
     return replace(card, name=name, method=method, settings={**card.settings, **own}, max_length=length, published=[])
 

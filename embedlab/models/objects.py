@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from embedlab.encoders.methods import registered
 from embedlab.errors import UserError
 from embedlab.models import LoadedModel, identity
 from embedlab.models.cards import Card, cards
@@ -107,7 +108,7 @@ def load(model: Any, name: str = "") -> LoadedModel:
     """
     from sentence_transformers.base.model import BaseModel
 
-    if name in cards():
+    if _is_known(name):
         raise UserError(f"{name!r} is the name of a model that embedlab knows.", "Give the object another.")
     name = name or _name(model)
     if isinstance(model, BaseModel) and (_is_stock(model) or not hasattr(model, "encode")):
@@ -181,7 +182,12 @@ def _name(model: Any) -> str:
         found = getattr(model, "__name__", "") or (type(model).__name__ if not inspect.isroutine(model) else "")
     if not found or found in ("<lambda>", "partial"):
         raise UserError(f"This {type(model).__name__} has no name to record it under.", _GIVE_A_NAME)
-    return f"{found} (object)" if found in cards() else found
+    return f"{found} (object)" if _is_known(found) else found
+
+
+def _is_known(name: str) -> bool:
+    """Whether a name stands for a model that is no object: of a card, or of an installed package."""
+    return name in cards() or name in registered()
 
 
 def _is_stock(model: Any) -> bool:

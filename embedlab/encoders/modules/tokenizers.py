@@ -127,7 +127,9 @@ def tokens_of(model, ids: list[int], role: str) -> list[str]:
     if isinstance(first, Router):
         task = role if role in ("query", "document") else None
         first = first.sub_modules[first._resolve_route(task=task, modality="text")][0]
-    tokenizer = first.tokenizer
+    tokenizer = getattr(first, "tokenizer", None)
+    if tokenizer is None:  # a module that cuts texts by itself: the ids alone are known
+        return [str(id) for id in ids]
     if hasattr(tokenizer, "convert_ids_to_tokens"):
         return tokenizer.convert_ids_to_tokens(ids)
     if isinstance(tokenizer, Tokenizer):

@@ -1,0 +1,1 @@
+"""A plug-in for embedlab; each module is one of its entry points."""
