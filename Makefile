@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 test bench: export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
 
-.PHONY: eval test dashboard lint bench
+.PHONY: eval test dashboard lint docs bench
 
 eval: .venv/ready
 	$(BIN)/embedlab eval --model causal2vec --model minis --model bm25 --model all-minilm-l6-v2 --benchmark stdlib-mini
@@ -19,6 +19,11 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The site, in site/; a broken link is an error.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
 # Speed beside mteb, sentence-transformers and beir; the other benchmarks: $(BIN)/python -m pytest -m bench tests/bench
 bench: .venv/ready
 	$(BIN)/pip install --quiet --no-deps beir==2.2.0 || echo "beir cannot be installed: its column stays empty."
@@ -27,5 +32,5 @@ bench: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,test,docs]'
 	touch $@
