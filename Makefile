@@ -18,6 +18,7 @@ dashboard: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The site, in site/; a broken link is an error.
 docs: .venv/ready

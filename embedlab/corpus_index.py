@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -127,7 +128,7 @@ def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retriev
     return retrievers.Encoder(loaded.encoder, loaded.identity, name, **prompts(loaded, instruction))
 
 
-def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict]:
+def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict[str, Any]]:
     """By role, the arguments of `encode_query` and `encode_document` with which a model is measured in search."""
     if not loaded.card.kind.gives_vectors:
         return {}

@@ -7,6 +7,7 @@ checksum counts as lost, and what stood in it is found out again.
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -15,7 +16,7 @@ from leaderboard.plain_json import from_json
 _CHECKSUM = "checksum"
 
 
-def write(file: Path, value: dict) -> None:
+def write(file: Path, value: dict[str, Any]) -> None:
     """Put `value` in the place of what the file holds, in one step, on the disk for good before this returns.
 
     Raises:
@@ -35,7 +36,7 @@ def write(file: Path, value: dict) -> None:
         raise
 
 
-def read(file: Path, *, older: bool = False) -> dict:
+def read(file: Path, *, older: bool = False) -> dict[str, Any]:
     """What was written last; nothing where there is no file.
 
     Args:

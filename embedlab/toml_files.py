@@ -2,11 +2,12 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from embedlab.errors import UserError
 
 
-def read(path: Path, what: str, hint: str = "") -> dict:
+def read(path: Path, what: str, hint: str = "") -> dict[str, Any]:
     """What the file says.
 
     Args:

@@ -1,5 +1,7 @@
 """Errors of the results store: those that a user can mend, and files that cannot be read."""
 
+from typing import Any
+
 
 class LeaderboardError(Exception):
     """What is wrong (`str(error)`) and what to type next (`error.hint`)."""
@@ -14,8 +16,8 @@ class Malformed(ValueError):
 
 
 class Partial(Malformed):
-    """A part of a file is not what it should be; `runs` are what the rest holds."""
+    """A part of a file is not what it should be; `runs` (`leaderboard.records.Run`) are what the rest holds."""
 
-    def __init__(self, problem: str, runs: list):
+    def __init__(self, problem: str, runs: list[Any]):
         super().__init__(problem)
         self.runs = runs

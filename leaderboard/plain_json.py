@@ -3,20 +3,21 @@
 import json
 import re
 from math import isfinite
+from typing import Any
 
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def to_json(value: object, *, ascii: bool = False, indent: int | None = None) -> str:
     """`value` as JSON: numpy numbers and arrays plain, NaN and infinities null, what JSON has no form for as text."""
-    form = {"ensure_ascii": ascii, "indent": indent}
     try:
-        return json.dumps(value, allow_nan=False, default=_plain, **form)
+        return json.dumps(value, allow_nan=False, default=_plain, ensure_ascii=ascii, indent=indent)
     except ValueError:
-        return json.dumps(_finite(json.loads(json.dumps(value, default=_plain))), **form)
+        finite = _finite(json.loads(json.dumps(value, default=_plain)))
+        return json.dumps(finite, ensure_ascii=ascii, indent=indent)
 
 
-def from_json(text: str | bytes) -> object:
+def from_json(text: str | bytes) -> Any:
     """What JSON from outside says.
 
     Raises:

@@ -16,7 +16,9 @@ class Model:
     name: str
     revision: str = ""
     kind: str = "dense"  # dense | sparse | lexical | cross | hybrid | rag
-    details: dict = field(default_factory=dict)  # the card: dim, parameters, licence, public, training sets, ...
+    details: dict[str, Any] = field(
+        default_factory=dict
+    )  # the card: dim, parameters, licence, public, training sets, ...
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Task:
     subset: str = "default"
     revision: str = ""
     main_metric: str = "ndcg_at_10"
-    details: dict = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,11 @@ class Run:
     settings: dict[str, str] = field(default_factory=dict)  # what else shapes scores and so tells views apart: dtype
     depth: int | None = None  # documents ranked for a query; None where no metric of the task needs more
     costs: dict[str, float] = field(default_factory=dict)  # encode_seconds, texts_per_second, index_bytes, ...
-    asked: dict = field(default_factory=dict)  # settings as the user gave them
-    resolved: dict = field(default_factory=dict)  # settings as used: prompts, dtype and why, first rendered inputs
-    environment: dict = field(default_factory=dict)  # versions, hardware, git revision
+    asked: dict[str, Any] = field(default_factory=dict)  # settings as the user gave them
+    resolved: dict[str, Any] = field(
+        default_factory=dict
+    )  # settings as used: prompts, dtype and why, first rendered inputs
+    environment: dict[str, Any] = field(default_factory=dict)  # versions, hardware, git revision
     phases: list[Phase] = field(default_factory=list)
     per_query: PerQuery | None = None
     ranking: Ranking | None = None
@@ -115,7 +119,7 @@ class Failure:
     task: str
     problem: str
     hint: str = ""
-    asked: dict = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 
 from retrievers.errors import RetrieverError
+from retrievers.texts import Document
+
+# What a retriever takes: texts, vectors `[n, d]`, or a CSR matrix `[n, |V|]`.
+Documents = Sequence[Document] | np.ndarray | csr_matrix
+Queries = Sequence[Document] | np.ndarray | csr_matrix
 
 
 class Hits(NamedTuple):
@@ -42,7 +47,7 @@ class Retriever(ABC):
     settles_ties: ClassVar[bool] = False  # whether equal scores come by id, not by row (see `ties`)
 
     @abstractmethod
-    def index(self, ids: Sequence[str], documents) -> "Retriever":
+    def index(self, ids: Sequence[str], documents: Documents) -> "Retriever":
         """Index `documents` under `ids`, in place of what was indexed before; returns self.
 
         `documents` are texts (strings, or mappings with "title" and "text"), a float array `[n, d]`, or a CSR
@@ -50,7 +55,7 @@ class Retriever(ABC):
         """
 
     @abstractmethod
-    def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         """The `k` best documents for each query (texts, a float array `[q, d]`, or a CSR matrix `[q, |V|]`).
 
         `only` limits the search to these document ids. Where fewer than `k` documents are found, or indexed,
@@ -65,7 +70,7 @@ class Retriever(ABC):
         """Write the index to the folder `path`, all or nothing."""
 
     @classmethod
-    def load(cls, path: Path, encoder=None) -> Self:
+    def load(cls, path: Path, encoder: Any = None) -> Self:
         """Read an index that `save` wrote, as `retrievers.load` does.
 
         Raises:
@@ -83,12 +88,14 @@ class Retriever(ABC):
 
     @classmethod
     @abstractmethod
-    def opened(cls, path: Path, manifest: dict, data: Path, encoder=None) -> Self:
+    def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None) -> Self:
         """The retriever of a manifest and its folder of files, which are whole; `path` is for messages."""
 
-    def search_one(self, query, k: int, *, only: Collection[str] | None = None) -> list[tuple[str, float]]:
+    def search_one(
+        self, query: str | np.ndarray | csr_matrix, k: int, *, only: Collection[str] | None = None
+    ) -> list[tuple[str, float]]:
         """The `k` best documents for one query (a text, a vector `[d]`, or a CSR matrix `[1, |V|]`): ids and scores."""
-        queries = query if issparse(query) else [query] if isinstance(query, str) else np.asarray(query)[None]
+        queries: Queries = query if issparse(query) else [query] if isinstance(query, str) else np.asarray(query)[None]
         hits = self.search(queries, k, only=only)
         pairs = zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
         return [(self.ids[row], score) for row, score in pairs if row >= 0]
@@ -112,4 +119,5 @@ class Retriever(ABC):
 
     def __rshift__(self, stage: Any) -> "Retriever":
         """`retriever >> stage`: the stage works on what this retriever finds."""
-        return stage.after(self)
+        following: Retriever = stage.after(self)
+        return following

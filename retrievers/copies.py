@@ -4,9 +4,12 @@ import io
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from retrievers.base import Retriever
 
 
-def packed(index) -> bytes:
+def packed(index: Retriever) -> bytes:
     """The saved index as one archive."""
     buffer = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="retrievers-copy-") as scratch:
@@ -16,7 +19,7 @@ def packed(index) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(archive: bytes):
+def unpacked(archive: bytes) -> Retriever:
     """The index of such an archive: answers the same and, like every loaded index, takes no more documents."""
     from retrievers.registry import load
 
@@ -24,10 +27,10 @@ def unpacked(archive: bytes):
     with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
         packed.extractall(scratch.name, filter="data")
     index = load(Path(scratch.name) / "index")
-    index._scratch = scratch  # its files are mapped, and go when it goes
+    vars(index)["_scratch"] = scratch  # its files are mapped, and go when it goes
     return index
 
 
-def empty(cls, settings: dict):
+def empty(cls: type[Retriever], settings: dict[str, Any]) -> Retriever:
     """An index that holds nothing yet."""
     return cls(**settings)

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import xxhash
@@ -37,7 +37,7 @@ _UNREADABLE = (
 T = TypeVar("T")
 
 
-def write(path: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
+def write(path: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -> None:
     """Let `fill` write the index's files into a new generation, then let the manifest name it.
 
     A link at `path` stays a link: what it leads to is written. Files of others in an index's folder stay.
@@ -56,7 +56,7 @@ def write(path: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
         ) from error
 
 
-def _write(home: Path, manifest: dict, fill: Callable[[Path], None]) -> None:
+def _write(home: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -> None:
     made = not home.exists()
     home.mkdir(parents=True, exist_ok=True)
     outdated = _outdated(home)
@@ -116,12 +116,12 @@ def check_target(path: Path) -> None:
 def is_index(path: Path) -> bool:
     """Whether this module wrote the folder at `path`; says nothing of its state."""
     try:
-        return _signed(Path(path))["signature"] == _SIGNATURE
+        return bool(_signed(Path(path))["signature"] == _SIGNATURE)
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return False
 
 
-def read(path: Path, use: Callable[[dict, Path], T]) -> T:
+def read(path: Path, use: Callable[[dict[str, Any], Path], T]) -> T:
     """What `use` makes of the manifest and the folder of files, each of which has been compared with its checksum.
 
     Where the index is replaced in the meantime, the new one is read from the start: what comes back is of one moment.
@@ -147,7 +147,7 @@ def read(path: Path, use: Callable[[dict, Path], T]) -> T:
             ) from error
 
 
-def read_manifest(path: Path) -> dict:
+def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of the index at `path`.
 
     Raises:
@@ -191,19 +191,20 @@ def identity(path: Path) -> str:
 def size_on_disk(path: Path) -> int:
     """Bytes of the index at `path`: its manifest and its files, of indexes inside it too."""
     data = Path(path) / read_manifest(path)["data"]
-    return (Path(path) / MANIFEST).stat().st_size + sum(
-        file.stat().st_size for file in data.rglob("*") if file.is_file()
-    )
+    files = (file for file in data.rglob("*") if file.is_file())
+    return int((Path(path) / MANIFEST).stat().st_size + sum(file.stat().st_size for file in files))
 
 
-def _signed(path: Path) -> dict:
-    return json.loads((path / MANIFEST).read_bytes())
+def _signed(path: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
+    return manifest
 
 
 def _current(path: Path) -> str | None:
     """The generation that the manifest names now; None where that cannot be told."""
     try:
-        return _signed(path)["data"]
+        data: str | None = _signed(path)["data"]
+        return data
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return None
 
@@ -218,7 +219,7 @@ def _outdated(home: Path) -> list[str]:
     return [name for name in names if _GENERATION.fullmatch(str(name)) and (home / name).is_dir()]
 
 
-def _verify(path: Path, data: Path, files: dict) -> None:
+def _verify(path: Path, data: Path, files: dict[str, Any]) -> None:
     for name, (size, checksum) in files.items():
         file = data / name
         if data.is_symlink() or file.is_symlink() or not file.resolve().is_relative_to(data.resolve()):
@@ -266,8 +267,10 @@ def _discard(generation: Path) -> None:
 
 def _being_written(generation: Path) -> bool:
     """Whether the process that made it still runs."""
+    name = _GENERATION.fullmatch(generation.name)
+    assert name is not None  # only generations come here
     try:
-        os.kill(int(_GENERATION.fullmatch(generation.name)[1]), 0)
+        os.kill(int(name[1]), 0)
     except ProcessLookupError:
         return False
     except OSError:  # not ours to signal: it runs
@@ -283,7 +286,7 @@ def _checksum(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _checksum_of(manifest: dict) -> str:
+def _checksum_of(manifest: dict[str, Any]) -> str:
     return xxhash.xxh3_128_hexdigest(json.dumps(manifest, sort_keys=True).encode())
 
 

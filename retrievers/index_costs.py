@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from retrievers import folder
-from retrievers.base import Hits, Retriever
+from retrievers.base import Documents, Hits, Queries, Retriever
 
 
 def measure(
     retriever: Retriever,
     ids: Sequence[str],
-    documents,
-    queries,
+    documents: Documents,
+    queries: Queries,
     k: int = 10,
     *,
     singles: int = 200,
@@ -48,7 +48,7 @@ def measure(
     return costs
 
 
-def latency(retriever: Retriever, queries, k: int, singles: int = 200) -> dict[str, float]:
+def latency(retriever: Retriever, queries: Queries, k: int, singles: int = 200) -> dict[str, float]:
     """Milliseconds of single queries at the 50th, 95th and 99th percentile, after one that warms up."""
     count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
     chosen = np.unique(np.linspace(0, count - 1, min(singles, count)).astype(int))

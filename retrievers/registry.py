@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from retrievers import folder
 from retrievers.base import Retriever
@@ -58,7 +59,7 @@ def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "?"
 
 
-def make(spec: str, **settings) -> Retriever:
+def make(spec: str, **settings: Any) -> Retriever:
     """An empty retriever from a factory string.
 
     Args:
@@ -96,7 +97,7 @@ def make(spec: str, **settings) -> Retriever:
     return cls(**values)
 
 
-def load(path: Path, encoder=None) -> Retriever:
+def load(path: Path, encoder: Any = None) -> Retriever:
     """The retriever that was saved in the folder `path`.
 
     Args:
@@ -110,7 +111,7 @@ def load(path: Path, encoder=None) -> Retriever:
     """
     path = Path(path)
 
-    def opened(manifest: dict, data: Path) -> Retriever:
+    def opened(manifest: dict[str, Any], data: Path) -> Retriever:
         family = manifest.get("retriever")
         if family in COMPOSED:
             finder = _installed_finder() if encoder is None else encoder
@@ -126,7 +127,7 @@ def load(path: Path, encoder=None) -> Retriever:
 
 
 @cache
-def _installed_finder() -> Callable | None:
+def _installed_finder() -> Callable[[str], Any] | None:
     """What an installed package offers to find encoders by their names."""
     offered = list(entry_points(group="retrievers.encoders"))
     return cache(offered[0].load()) if offered else None
@@ -165,14 +166,15 @@ def _mend(point: EntryPoint) -> str:
 
 def _class(target: str) -> type[Retriever]:
     module, name = target.split(":")
-    return getattr(import_module(module), name)
+    cls: type[Retriever] = getattr(import_module(module), name)
+    return cls
 
 
-def _names(known: dict) -> list[str]:
+def _names(known: dict[str, Any]) -> list[str]:
     return [parameter.name for parameter in known.values()]
 
 
-def _typed(value, parameter: inspect.Parameter):
+def _typed(value: Any, parameter: inspect.Parameter) -> Any:
     if not isinstance(value, str) or isinstance(parameter.default, str):
         return value
     try:

@@ -25,7 +25,7 @@ def joined(document: Document) -> str:
     return " ".join(part for part in title_and_text(document) if part)
 
 
-def check_texts(documents) -> list[Document]:
+def check_texts(documents: Any) -> list[Document]:
     """The documents as a list.
 
     Raises:
@@ -33,11 +33,11 @@ def check_texts(documents) -> list[Document]:
     """
     if isinstance(documents, str) or hasattr(documents, "dtype"):
         raise RetrieverError("A text retriever was given something other than a list of texts.", _HINT)
-    documents = list(documents)
-    for row, document in enumerate(documents):
+    texts: list[Document] = list(documents)
+    for row, document in enumerate(texts):
         if not isinstance(document, str | Mapping):
             raise RetrieverError(f"The document at row {row} is a {type(document).__name__}, not a text.", _HINT)
-    return documents
+    return texts
 
 
 _HINT = 'Texts are strings, or mappings with "title" and "text".'
@@ -46,7 +46,7 @@ _HINT = 'Texts are strings, or mappings with "title" and "text".'
 class Texts(Sequence[str]):
     """Texts by row: the caller's own objects while an index is built, memory-mapped files once it is loaded."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._documents: list[Document] = []
         self._texts, self._metadata = _Strings(), _Strings()
 
@@ -56,13 +56,14 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._documents) or len(self._texts)
 
-    def __getitem__(self, row: int) -> str:
+    def __getitem__(self, row: int) -> str:  # type: ignore[override]  # no slices: texts are read one by one
         return joined(self._documents[row]) if self._documents else self._texts[row]
 
     def metadata(self, row: int) -> dict[str, Any]:
         """The document's title, where it has one, and all further fields that it came with."""
         if not self._documents:
-            return json.loads(self._metadata[row] or "{}")
+            saved: dict[str, Any] = json.loads(self._metadata[row] or "{}")
+            return saved
         document = self._documents[row]
         fields = {} if isinstance(document, str) else document
         return {name: value for name, value in fields.items() if name != "text" and (name != "title" or value)}
@@ -82,17 +83,18 @@ class Texts(Sequence[str]):
 class _Strings(Sequence[str]):
     """Strings in a memory-mapped file, FILE.bin, and where each of them ends, FILE.npy."""
 
-    def __init__(self):
-        self._file, self._ends = b"", np.zeros(0, dtype=np.int64)
+    def __init__(self) -> None:
+        self._file: bytes | mmap.mmap = b""
+        self._ends: np.ndarray = np.zeros(0, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, row: int) -> str:
+    def __getitem__(self, row: int) -> str:  # type: ignore[override]  # no slices, as above
         start = self._ends[row - 1] if row else 0
         return self._file[start : self._ends[row]].decode("utf-8", "surrogatepass")
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {"_file": bytes(self._file), "_ends": self._ends}  # a mapping cannot be pickled
 
     @staticmethod

@@ -8,11 +8,12 @@ by id, as trec_eval does.
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
-from retrievers.base import Hits, Retriever
+from retrievers.base import Hits, Queries, Retriever
 
 
-def search(retriever: Retriever, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+def search(retriever: Retriever, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
     """As `retriever.search`, with ties settled by id, those at the cut included."""
     if retriever.settles_ties:
         return retriever.search(queries, k, only=only)
@@ -48,8 +49,12 @@ def by_id(hits: Hits, ids: Sequence[str]) -> Hits:
 
 def _runs_on(hits: Hits, k: int) -> np.ndarray:
     """For each query whether the score at place `k` is still that of the last place."""
-    return (hits.rows[:, -1] >= 0) & (hits.scores[:, -1] == hits.scores[:, k - 1])
+    tied: np.ndarray = (hits.rows[:, -1] >= 0) & (hits.scores[:, -1] == hits.scores[:, k - 1])
+    return tied
 
 
-def _take(queries, which: np.ndarray):
-    return queries[which] if hasattr(queries, "shape") else [queries[q] for q in which]
+def _take(queries: Queries, which: np.ndarray) -> Queries:
+    if isinstance(queries, Sequence):
+        return [queries[q] for q in which]
+    chosen: np.ndarray | csr_matrix = queries[which]
+    return chosen

@@ -1,12 +1,17 @@
 """Top-k on arrays, with one rule for ties everywhere: score descending, then row."""
 
+from typing import Literal
+
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from retrievers.base import Hits
 from retrievers.errors import RetrieverError
 
-_DISTANCES = {"l2": "euclidean", "l1": "cityblock"}  # metric -> scipy's word
+_DISTANCES: dict[str, Literal["euclidean", "cityblock"]] = {
+    "l2": "euclidean",
+    "l1": "cityblock",
+}  # metric -> scipy's word
 
 
 def check_k(k: int) -> int:
@@ -71,4 +76,5 @@ def similarity(queries: np.ndarray, documents: np.ndarray, metric: str) -> np.nd
     """
     if metric in _DISTANCES:
         return -cdist(queries, documents, _DISTANCES[metric]).astype(np.float32)
-    return queries @ documents.T
+    products: np.ndarray = queries @ documents.T
+    return products

@@ -1,6 +1,6 @@
 """`embedlab cache`: what the vector store holds, and how to make room."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -99,7 +99,7 @@ def verify(as_json: Json = False) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-def _told(ingredients: dict) -> dict:
+def _told(ingredients: dict[str, Any]) -> dict[str, Any]:
     layer = ingredients.get("layer")
     return {
         "model": ingredients.get("model", "?"),

@@ -1,7 +1,7 @@
 """`embedlab eval`: models on tasks, through an index, into the leaderboard."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -102,7 +102,7 @@ def _summary(outcome):
     return UserError(f"{number} of {all_of_them} evaluations failed{kept}.", "\n".join(lines))
 
 
-def _as_json(run) -> dict:
+def _as_json(run) -> dict[str, Any]:
     """The contract that scripts rely on."""
     return {
         "model": run.model.name,

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -84,7 +84,7 @@ def command(
         _print(outcome, db)
 
 
-def _options(given: list[str]) -> dict:
+def _options(given: list[str]) -> dict[str, Any]:
     """NAME=VALUE as fields of a request; a value that reads as JSON is what it says, any other is a string."""
     found = {}
     for option in given:
@@ -100,7 +100,7 @@ def _options(given: list[str]) -> dict:
     return found
 
 
-def _as_json(outcome) -> dict:
+def _as_json(outcome) -> dict[str, Any]:
     """The contract that scripts rely on."""
     run = outcome.run
     return {

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -61,7 +61,7 @@ def command(
         _print(results[paths[0]])
 
 
-def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict]:
+def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict[str, Any]]:
     """The hits, each with its text and the spans `[start, end)` of the query's words in it."""
     from embedlab.corpus_index import depth
 
@@ -87,7 +87,7 @@ def _spans(query: str, text: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(r"\w+", text) if match[0].casefold() in words]
 
 
-def _excerpt(result: dict):
+def _excerpt(result: dict[str, Any]):
     """The part of the text with the first highlight, the query's words in bold."""
     from rich.text import Text
 
@@ -102,7 +102,7 @@ def _excerpt(result: dict):
     return shown
 
 
-def _print(results: list[dict]) -> None:
+def _print(results: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table("", "id", "score", "text")
@@ -111,7 +111,7 @@ def _print(results: list[dict]) -> None:
     console().print(table if results else "Nothing was found.")
 
 
-def _print_side_by_side(results: dict[str, list[dict]]) -> None:
+def _print_side_by_side(results: dict[str, list[dict[str, Any]]]) -> None:
     """One column per index; behind each document the ranks it has in the others, "-" where it is missing."""
     from rich.table import Table
     from rich.text import Text

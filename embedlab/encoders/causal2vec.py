@@ -6,6 +6,7 @@ what its abstracts leave open is a named choice here, so a model trained with th
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_model, save_model
@@ -143,7 +144,7 @@ class Causal2Vec(InputModule):
 
     @classmethod
     def load(
-        cls, model_name_or_path: str, subfolder: str = "", model_kwargs: dict | None = None, **kwargs
+        cls, model_name_or_path: str, subfolder: str = "", model_kwargs: dict[str, Any] | None = None, **kwargs
     ) -> "Causal2Vec":
         where = {key: kwargs.get(key) for key in ("token", "cache_folder", "revision")}
         where["local_files_only"] = kwargs.get("local_files_only", False)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -73,7 +73,7 @@ class EchoTemplate:
     pooling: str = "mean"  # over all pooled tokens, or the "last" of them
     max_length: int = 300  # tokens of each piece
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         parse(self.query), parse(self.document)
         if self.pooling not in POOLING:
             raise unknown("pooling", self.pooling, POOLING, f"Valid: {', '.join(POOLING)}.")
@@ -114,7 +114,7 @@ class EchoDecoder(Decoder):
 
     template_class = EchoTemplate
 
-    def preprocess(self, inputs: list[str], prompt: str | None = None, task: str | None = None, **_) -> dict:
+    def preprocess(self, inputs: list[str], prompt: str | None = None, task: str | None = None, **_) -> dict[str, Any]:
         spans = self.template.spans(self.tokenizer, inputs, prompt, query=task == "query")
         features = self.pad([Row(ids, 0, 0) for ids, _ in spans])
         tokens = features["attention_mask"].bool()

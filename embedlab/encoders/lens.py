@@ -7,6 +7,7 @@ A query is `<instruct>{instruction}\\n<query>{query}`, a document stands bare (g
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SparseEncoder
@@ -22,7 +23,7 @@ from embedlab.errors import UserError
 TEMPLATE = {"start": ["<s>"], "end": ["</s>"], "pooled": "content"}
 
 
-def recognises(folder: Path, config: dict) -> bool:
+def recognises(folder: Path, config: dict[str, Any]) -> bool:
     """Whether a folder holds LENS's published layout."""
     return (folder / "lm_head.pth").is_file()
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -52,7 +53,7 @@ class LatentAttentionPooling(TrainedPooling):
         return self.size
 
 
-def recognises(folder: Path, config: dict) -> bool:
+def recognises(folder: Path, config: dict[str, Any]) -> bool:
     """Whether a folder holds NV-Embed's published layout."""
     return config.get("model_type") == "nvembed"
 

@@ -5,6 +5,7 @@ RetroMAE (arXiv:2205.12035), Mirror-BERT (arXiv:2104.08027), Trans-Encoder (arXi
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -28,7 +29,7 @@ class PaddedTransformer(Transformer):
         super().__init__(*args, **kwargs)
         self.pad_to = pad_to
 
-    def forward(self, features: dict, **kwargs) -> dict:
+    def forward(self, features: dict[str, Any], **kwargs) -> dict[str, Any]:
         missing = self.pad_to - features["input_ids"].shape[1]
         padding = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
         for name in padding.keys() & features.keys():

@@ -8,6 +8,7 @@ trust by it.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Module
@@ -68,7 +69,7 @@ def say_what_is_needed(folder: Path) -> None:
     file.write_text(json.dumps(modules, indent=2), encoding="utf-8")
 
 
-class _OurModules(dict):
+class _OurModules(dict[str, Any]):
     """Looked up with the `type` of each entry of a modules.json; resolved only then, so that imports stay lazy."""
 
     def get(self, reference: str, default=None):

@@ -1,6 +1,7 @@
 """From texts to what goes through a model at once: shards of texts, batches within a token budget, rows of a batch."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def batches(tokens: np.ndarray, budget: int, *, even: bool = False) -> Iterator[
         done += size
 
 
-def select(features: dict, batch: np.ndarray) -> dict | None:
+def select(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any] | None:
     """The rows of a batch without the columns that pad all of them; None where the features cannot be cut so.
 
     Args:
@@ -70,7 +71,7 @@ def select(features: dict, batch: np.ndarray) -> dict | None:
     return {name: _rows(value, batch, columns) for name, value in features.items()}
 
 
-def lengths(features: dict) -> np.ndarray:
+def lengths(features: dict[str, Any]) -> np.ndarray:
     """Tokens of each text, int `[n]`; of a bag of words, its different ones."""
     if "attention_mask" in features:
         return features["attention_mask"].sum(dim=1).numpy()
@@ -87,7 +88,7 @@ def _rows(value, batch: np.ndarray, columns: slice):
     return value[batch][:, columns] if value.ndim == 2 else value[batch]
 
 
-def _bags(features: dict, batch: np.ndarray) -> dict:
+def _bags(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any]:
     """Rows of texts that stand end to end, as nn.EmbeddingBag takes them."""
     starts, counts = features["offsets"].numpy()[batch], lengths(features)[batch]
     offsets = np.cumsum([0, *counts[:-1]])
@@ -96,7 +97,7 @@ def _bags(features: dict, batch: np.ndarray) -> dict:
     return {**features, "input_ids": ids, "offsets": torch.from_numpy(offsets)}
 
 
-def flatten(features: dict, position_offset: int = 0) -> dict:
+def flatten(features: dict[str, Any], position_offset: int = 0) -> dict[str, Any]:
     """The rows of a batch as one sequence without padding, as variable-length attention takes it.
 
     Args:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class Encoder:
 
         return "packed" if can_pack(self.model.encoder) else "plain"
 
-    def ingredients(self, role: str, prompt: str, layer: int | None) -> dict:
+    def ingredients(self, role: str, prompt: str, layer: int | None) -> dict[str, Any]:
         """Everything that shapes the vectors of texts in this role: the address of their space."""
         return {
             "model": self.model.identity,
@@ -147,7 +148,9 @@ class Encoder:
         """The last layer under its other name, None, so that both share one space."""
         return None if layer is not None and layer == self.depth else layer
 
-    def _fill(self, texts, keys, missing: dict, prompt, role, spaces: dict[int | None, Space], cost: Cost) -> dict:
+    def _fill(
+        self, texts, keys, missing: dict[str, Any], prompt, role, spaces: dict[int | None, Space], cost: Cost
+    ) -> dict[str, Any]:
         """Encode what is missing; returns the seconds of each layer alone."""
         lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
         _, first = np.unique(keys[lacking], return_index=True)
@@ -247,7 +250,7 @@ class Encoder:
             module.unpad_inputs = False
         return padding
 
-    def _features(self, texts: list[str], prompt: str, role: str) -> dict:
+    def _features(self, texts: list[str], prompt: str, role: str) -> dict[str, Any]:
         """What the model's forward pass takes; methods choose lengths and templates by the role."""
         from embedlab.encoders.modules.tokenizers import with_a_column
 

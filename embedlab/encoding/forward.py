@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ _ENCODE = ("encode", "encode_query", "encode_document", "_inference")
 @torch.inference_mode()
 def vectors_of(
     encoder,
-    features: dict,
+    features: dict[str, Any],
     layers: Sequence[int | None],
     *,
     role: str = "text",
@@ -58,7 +59,7 @@ def vectors_of(
     return found
 
 
-def forward(encoder, features: dict, role: str = "text") -> torch.Tensor:
+def forward(encoder, features: dict[str, Any], role: str = "text") -> torch.Tensor:
     """The model's output; pooling runs in float32 where it has no weights of its own in another dtype."""
     arguments = {"task": role} if role in ("query", "document") else {}
     if kept := cuts(encoder).get("max_active_dims"):
@@ -113,7 +114,7 @@ def refuse_own_encode(encoder, name: str) -> None:
             )
 
 
-def _in_float32(_module, _inputs, features: dict) -> dict:
+def _in_float32(_module, _inputs, features: dict[str, Any]) -> dict[str, Any]:
     if "token_embeddings" in features:
         features["token_embeddings"] = features["token_embeddings"].float()
     return features

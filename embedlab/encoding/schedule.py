@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class Pass:
     def __init__(
         self,
         workers: Workers,
-        features_of: Callable[[np.ndarray], dict],
+        features_of: Callable[[np.ndarray], dict[str, Any]],
         *,
         layers: list[int | None],
         role: str,
@@ -72,7 +72,7 @@ class Pass:
         while running:
             yield self._collect(*running.popleft())
 
-    def _submit(self, part: np.ndarray, features: dict) -> tuple:
+    def _submit(self, part: np.ndarray, features: dict[str, Any]) -> tuple:
         tokens = batches.lengths(features)
         budget = self._budget()
         # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more: one batch will do.
@@ -83,7 +83,7 @@ class Pass:
     def _collect(
         self, part: np.ndarray, tokens: np.ndarray, cut: list[np.ndarray], futures: list[Future], bags: bool
     ) -> Encoded:
-        blocks: dict = {layer: [] for layer in self._layers}
+        blocks: dict[str, Any] = {layer: [] for layer in self._layers}
         times = LayerTimes()
         for batch, future in zip(cut, futures, strict=True):
             vectors, spent = future.result()
@@ -96,7 +96,9 @@ class Pass:
         vectors = {layer: self._stack(rows)[back] for layer, rows in blocks.items()}
         return Encoded(part, tokens, padded, vectors, times)
 
-    def _batch(self, encoder, part: np.ndarray, tokens: np.ndarray, features: dict, batch: np.ndarray, budget: int):
+    def _batch(
+        self, encoder, part: np.ndarray, tokens: np.ndarray, features: dict[str, Any], batch: np.ndarray, budget: int
+    ):
         """Layer -> vectors of one batch, and where the time went; in smaller pieces where memory does not suffice."""
         times = LayerTimes()
         try:

@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from leaderboard import plugins
 
@@ -26,7 +27,7 @@ PACKAGES = (
 )
 
 
-def environment() -> dict:
+def environment() -> dict[str, Any]:
     """Versions, processor, memory, GPUs and revision, as plain values.
 
     Threads and GPUs are torch's, and left out where nothing was computed with it.
@@ -36,7 +37,7 @@ def environment() -> dict:
 
 
 @cache
-def _machine() -> dict:
+def _machine() -> dict[str, Any]:
     return {
         "packages": {name: found for name in PACKAGES if (found := _version(name))} | _plugins(),
         "python": platform.python_version(),
@@ -53,7 +54,7 @@ def _plugins() -> dict[str, str]:
     return {plugin.package: plugin.version for group in _GROUPS for plugin in plugins.every(group)}
 
 
-def _torch(torch) -> dict:
+def _torch(torch) -> dict[str, Any]:
     return {
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

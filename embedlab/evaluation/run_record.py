@@ -93,7 +93,7 @@ def _shaping(request, model) -> dict[str, str]:
     return {name: value for name, value in shaping.items() if value}
 
 
-def _part(model, prompts: dict) -> dict:
+def _part(model, prompts: dict[str, Any]) -> dict[str, Any]:
     """What a part of a composed model resolved to."""
     return {
         "model": model.identity,
@@ -110,5 +110,5 @@ def _part(model, prompts: dict) -> dict:
     }
 
 
-def _facts(card: Card) -> dict:
+def _facts(card: Card) -> dict[str, Any]:
     return {key: value for key, value in asdict(card).items() if value not in ("", 0, [], {}) and key != "settings"}

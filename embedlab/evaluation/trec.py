@@ -3,6 +3,7 @@
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def _revision(store: Store, task: str, split: str, qrels: dict[str, dict[str, in
     return sha256(json.dumps(judged).encode()).hexdigest()
 
 
-def _check_common(run_file: Path, qrels_file: Path, found: Ranking, qrels: dict, ranked: list[str]) -> None:
+def _check_common(run_file: Path, qrels_file: Path, found: Ranking, qrels: dict[str, Any], ranked: list[str]) -> None:
     """Refuse a run that has nothing to do with the qrels: its score of 0 would say nothing of the model."""
     if not found.query_ids:
         raise UserError(f"{run_file} ranks nothing.", "A run's line reads `query Q0 document rank score tag`.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError
@@ -39,9 +40,11 @@ class Card:
     registry: str = ""  # hub id in mteb's registry, for a model whose prompts are those that mteb gives it
     group: str = ""  # a name that stands for all its cards in `embedlab eval --model`
     checkpoint: str = ""  # folder under data/checkpoints, for weights that ship with embedlab
-    offline: dict = field(default_factory=dict)  # a Python package that carries the same weights, with their sha256
-    settings: dict = field(default_factory=dict)  # keyword arguments of the method's loader
-    published: list[dict] = field(default_factory=list)  # {task, metric, score, source}
+    offline: dict[str, Any] = field(
+        default_factory=dict
+    )  # a Python package that carries the same weights, with their sha256
+    settings: dict[str, Any] = field(default_factory=dict)  # keyword arguments of the method's loader
+    published: list[dict[str, Any]] = field(default_factory=list)  # {task, metric, score, source}
     notes: str = ""
 
     def __post_init__(self) -> None:

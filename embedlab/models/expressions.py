@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import retrievers
 from embedlab.errors import UserError, unknown
@@ -223,7 +224,7 @@ def _arguments(function: str, text: str) -> tuple[list[str], tuple[tuple[str, st
     return parts, tuple((name, settings[name]) for name in _SETTINGS[function] if name in settings)
 
 
-def _values(function: str, settings: tuple[tuple[str, str], ...]) -> dict:
+def _values(function: str, settings: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     values = {}
     for name, text in settings:
         try:

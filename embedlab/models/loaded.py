@@ -28,7 +28,7 @@ class LoadedModel:
     device: str = ""
     dtype: str = ""
     dtype_reason: str = ""
-    settings: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     code: str = ""  # digest of the method's own code; empty where sentence-transformers does it all
     misfit: dict[str, list[str]] = field(default_factory=dict)  # what of the checkpoint does not fit, where forced
     remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)

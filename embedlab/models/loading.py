@@ -21,7 +21,7 @@ class Loading:
     name: str  # as the user wrote it
     method: str | Callable  # a method's name, or a loader
     force: bool
-    arguments: dict  # of the loader; dtype by its name, so that no torch is needed before
+    arguments: dict[str, Any]  # of the loader; dtype by its name, so that no torch is needed before
     folder: Path | None = None
     misfit: integrity.Misfit = field(default_factory=integrity.Misfit)  # known once it was loaded
 

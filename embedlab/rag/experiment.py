@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from embedlab import corpus_index
 from embedlab.errors import UserError
@@ -36,7 +37,7 @@ class Request:
     temperature: float = 0.0
     loading: LoadingOptions = field(default_factory=LoadingOptions)
     models: tuple[str, ...] = ()  # files of code that the index may run
-    options: dict = field(default_factory=dict)  # further fields of the requests to a server
+    options: dict[str, Any] = field(default_factory=dict)  # further fields of the requests to a server
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from embedlab.errors import UserError
 
@@ -37,8 +37,8 @@ class Generator(Protocol):
 
     name: str
     identity: str
-    settings: dict
-    sent: dict
+    settings: dict[str, Any]
+    sent: dict[str, Any]
 
     def fits(self, prompt: str) -> bool:
         """Whether the prompt leaves room for an answer, as far as is known."""
@@ -55,7 +55,7 @@ def find(
     temperature: float = 0.0,
     device: str | None = None,
     dtype: str = "auto",
-    options: dict | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Generator:
     """The generator that `spec` names.
 

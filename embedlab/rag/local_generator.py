@@ -1,5 +1,7 @@
 """A generator on this machine: a causal language model of transformers, or the weights of a GEM, which also embed."""
 
+from typing import Any
+
 import torch
 
 from embedlab import hub, models
@@ -29,7 +31,7 @@ class LocalGenerator:
                 f"{self.name} has {positions} positions, and --max-tokens {max_tokens} fills them.", "Ask for fewer."
             )
         self._limit = positions - max_tokens if positions else None
-        self.sent: dict = {}
+        self.sent: dict[str, Any] = {}
         self.settings = {
             "max_tokens": max_tokens,
             "temperature": temperature,

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,13 +85,13 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
     )
 
 
-def _asked(request) -> dict:
+def _asked(request) -> dict[str, Any]:
     """The request for the record: how models are loaded stands beside the rest."""
     found = records.plain(request)
     return found | found.pop("loading")
 
 
-def _facts(generator: Generator) -> dict:
+def _facts(generator: Generator) -> dict[str, Any]:
     """What a run says of its generator."""
     return {
         "name": generator.name,

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from embedlab.errors import UserError, missing_extra
@@ -32,7 +33,9 @@ class ServerGenerator:
     `max_completion_tokens` alone, or no temperature.
     """
 
-    def __init__(self, url: str, model: str, max_tokens: int, temperature: float, options: dict | None = None):
+    def __init__(
+        self, url: str, model: str, max_tokens: int, temperature: float, options: dict[str, Any] | None = None
+    ):
         self.url = without_credentials(url)
         self._secrets = _secrets(url)
         self._client = _client(url)
@@ -57,7 +60,7 @@ class ServerGenerator:
                 return _generated(answer)
         raise UserError(f"{self.url} gave no answer: {self._shown(problem)}", f"Look at the server. {_KEPT}")
 
-    def _create(self, messages: list[dict]) -> object:
+    def _create(self, messages: list[dict[str, Any]]) -> object:
         """The server's answer; once more without a setting that the model turns out not to take."""
         try:
             return self._client.chat.completions.create(
@@ -212,7 +215,7 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _refused(error: "openai.BadRequestError", sent: dict) -> str | None:
+def _refused(error: "openai.BadRequestError", sent: dict[str, Any]) -> str | None:
     """The setting that a model does not take, as the server says in its error."""
     body = error.body if isinstance(error.body, dict) else {}
     if body.get("code") not in ("unsupported_parameter", "unsupported_value"):

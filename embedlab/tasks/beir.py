@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from embedlab.errors import UserError
 from leaderboard.plain_json import from_json
@@ -45,7 +45,7 @@ def files(folder: Path, split: str) -> dict[str, Path]:
     return {part: path for part, path in {**named, "qrels": qrels[0] if qrels else None}.items() if path}
 
 
-def read(folder: Path, split: str) -> dict:
+def read(folder: Path, split: str) -> dict[str, Any]:
     """One split as mteb's `RetrievalSplitData`: corpus, queries (those judged), relevant_docs, top_ranked.
 
     Empty documents are kept: they are part of the collection that others score. Judgements are kept as they are, also
@@ -93,7 +93,7 @@ def read(folder: Path, split: str) -> dict:
     }
 
 
-def json_lines(path: Path) -> Iterator[tuple[str, dict]]:
+def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(file:line, object) of every line that is not blank.
 
     Raises:
@@ -165,7 +165,7 @@ def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
 _LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
 
 
-def id_of(row: dict, name: str, place: str, hint: str = _LINE) -> str:
+def id_of(row: dict[str, Any], name: str, place: str, hint: str = _LINE) -> str:
     """The id in a line, its `name`: a string, or a whole number as its digits.
 
     Raises:
@@ -182,7 +182,7 @@ def id_of(row: dict, name: str, place: str, hint: str = _LINE) -> str:
 _SAME_IDS = "Ids are compared letter by letter: see that the files belong to one another."
 
 
-def _judgements(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, int]]:
+def _judgements(path: Path, queries: dict[str, Any], corpus: dict[str, Any]) -> dict[str, dict[str, int]]:
     """query id -> document id -> grade."""
     from leaderboard.errors import Malformed
     from leaderboard.exchange.qrels import read_qrels
@@ -208,7 +208,7 @@ def _judgements(path: Path, queries: dict, corpus: dict) -> dict[str, dict[str, 
     return relevant
 
 
-def _top_ranked(path: Path, queries: dict, corpus: dict) -> dict[str, list[str]]:
+def _top_ranked(path: Path, queries: dict[str, Any], corpus: dict[str, Any]) -> dict[str, list[str]]:
     """query id -> the documents to rerank, for the judged queries."""
     hint = 'A line reads {"query-id": "q1", "corpus-ids": ["d1", "d2"]}.'
     ranked: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ import os
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
@@ -13,7 +14,7 @@ from embedlab.tasks.official import known_folder
 
 
 @cache
-def benchmarks() -> dict[str, dict]:
+def benchmarks() -> dict[str, dict[str, Any]]:
     """The benchmarks in data/benchmarks/, by name: `description`, `tasks` (names); where they bring tasks of their own,
     `define` (their metadata) and `sizes`.
 
@@ -26,7 +27,7 @@ def benchmarks() -> dict[str, dict]:
     return found
 
 
-def built_in() -> dict[str, dict]:
+def built_in() -> dict[str, dict[str, Any]]:
     """The tasks that our benchmarks define: name -> fields of mteb's `TaskMetadata`, `settings` (attributes of the
     task), `folder` and `sizes` (see `stdlib.folder`)."""
     defined = {}
@@ -145,7 +146,7 @@ def _built_in(name: str):
     return _task(name, folder, fields)
 
 
-def _task(name: str, folder: Path, fields: dict, revision: str = ""):
+def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = ""):
     """A task of our own on local files: an mteb class made from `fields`; its revision is the files' hash."""
     import mteb.abstasks as kinds
     from mteb import TaskMetadata

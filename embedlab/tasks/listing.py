@@ -1,13 +1,14 @@
 """Lists of tasks and benchmarks, and where their data are."""
 
 from pathlib import Path
+from typing import Any
 
 from embedlab.errors import unknown
 from embedlab.tasks import catalogue, local_files
 from embedlab.tasks.availability import prepared
 
 
-def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None) -> list[dict]:
+def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None) -> list[dict[str, Any]]:
     """Benchmarks and tasks about text: ours first, then mteb's. Without any condition: ours alone, at once.
 
     Args:
@@ -39,7 +40,7 @@ def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path 
     return [row for row in found if pattern.lower() in row["name"].lower()]
 
 
-def _ours() -> list[dict]:
+def _ours() -> list[dict[str, Any]]:
     benchmarks = [
         _row(name, "Benchmark", "built in", bench["description"], tasks=len(bench["tasks"]))
         for name, bench in catalogue.benchmarks().items()
@@ -51,7 +52,7 @@ def _ours() -> list[dict]:
     return benchmarks + tasks
 
 
-def _mteb(pattern: str, data_dir: Path | None) -> list[dict]:
+def _mteb(pattern: str, data_dir: Path | None) -> list[dict[str, Any]]:
     from mteb.benchmarks.get_benchmark import get_benchmarks
 
     benchmarks = [
@@ -87,7 +88,7 @@ def _place(task, data_dir: Path | None) -> str:
     return "cached" if prepared(task.metadata.dataset["path"]) else "hub"
 
 
-def _task_row(metadata, place: str) -> dict:
+def _task_row(metadata, place: str) -> dict[str, Any]:
     return _row(
         metadata.name,
         metadata.type,
@@ -98,7 +99,7 @@ def _task_row(metadata, place: str) -> dict:
     )
 
 
-def _row(name: str, kind: str, place: str, description: str, **details) -> dict:
+def _row(name: str, kind: str, place: str, description: str, **details) -> dict[str, Any]:
     return {
         "name": name,
         "type": kind,

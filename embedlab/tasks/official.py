@@ -11,6 +11,7 @@ from functools import cache, partial
 from io import StringIO
 from math import isclose
 from pathlib import Path
+from typing import Any
 
 from embedlab.errors import UserError
 from embedlab.tasks import beir, rendering
@@ -21,7 +22,7 @@ _TEXTS = (
 )  # one of these must be known, or nothing says what texts they are
 
 
-def is_official(task, subsets: dict, splits: Iterable[str]) -> bool:
+def is_official(task, subsets: dict[str, Any], splits: Iterable[str]) -> bool:
     """Whether all `splits` of all subsets are the official ones.
 
     Args:
@@ -63,13 +64,13 @@ def known_folder(folder: Path, named: Collection[type] = ()) -> type | None:
     return None
 
 
-class _Reading(dict):
+class _Reading(dict[str, Any]):
     """split -> data, read when it is asked for."""
 
-    def __init__(self, read: Callable[[str], dict]):
+    def __init__(self, read: Callable[[str], dict[str, Any]]):
         self._read = read
 
-    def __missing__(self, split: str) -> dict:
+    def __missing__(self, split: str) -> dict[str, Any]:
         return self._read(split)
 
 
@@ -93,12 +94,12 @@ def _sizes(metadata) -> set[int]:
     return {published[split].get("num_documents") for split in metadata.eval_splits if published.get(split)}
 
 
-def _is_telling(expected: dict) -> bool:
+def _is_telling(expected: dict[str, Any]) -> bool:
     texts = [value for value in expected.values() if isinstance(value, dict)]
     return "num_samples" in expected and any(part.get(name) for part in (expected, *texts) for name in _TEXTS)
 
 
-def _statistics(task, data, split: str, subset: str) -> dict:
+def _statistics(task, data, split: str, subset: str) -> dict[str, Any]:
     from mteb.abstasks import AbsTaskRetrieval
 
     if isinstance(task, AbsTaskRetrieval):
@@ -109,7 +110,7 @@ def _statistics(task, data, split: str, subset: str) -> dict:
         )
 
 
-def _of_retrieval(data: dict) -> dict:
+def _of_retrieval(data: dict[str, Any]) -> dict[str, Any]:
     """As mteb counts them; its own function walks through the rows one by one, minutes on millions."""
     from mteb.abstasks import _statistics_calculation as mteb
 
@@ -127,7 +128,7 @@ def _of_retrieval(data: dict) -> dict:
     }
 
 
-def _of_texts(texts: list[str]) -> dict:
+def _of_texts(texts: list[str]) -> dict[str, Any]:
     lengths = [len(text) for text in texts]
     return {
         "total_text_length": sum(lengths),
@@ -148,5 +149,5 @@ def _agree(expected, found) -> bool:
     return expected == found
 
 
-def _counts(labels: dict) -> list[int]:
+def _counts(labels: dict[str, Any]) -> list[int]:
     return sorted(value["count"] if isinstance(value, dict) else value for value in labels.values())

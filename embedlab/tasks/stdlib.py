@@ -28,6 +28,7 @@ import tempfile
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from embedlab.resources import home
 from embedlab.tasks import stdlib_source
@@ -147,7 +148,9 @@ def _order(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _sampled(documents: dict, queries: dict, sizes: dict[str, int]) -> tuple[dict[str, str], dict[str, set[str]]]:
+def _sampled(
+    documents: dict[str, Any], queries: dict[str, Any], sizes: dict[str, int]
+) -> tuple[dict[str, str], dict[str, set[str]]]:
     """`queries` queries with all their documents, filled up to `documents` with distractors; 0 keeps all."""
     chosen = sorted(queries, key=_order)[: sizes["queries"] or None]
     relevant = set().union(*(queries[sentence] for sentence in chosen))

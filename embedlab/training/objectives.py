@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datasets import Dataset
 from torch import nn
@@ -106,7 +106,7 @@ def _span_masked(text: str, mask_token: str, random: Random) -> str:
     return f"{text[:start]} {mask_token} {text[start + SPAN :]}"
 
 
-def build(name: str, model, settings: dict) -> nn.Module:
+def build(name: str, model, settings: dict[str, Any]) -> nn.Module:
     """The loss of a stage.
 
     Raises:

@@ -23,6 +23,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
@@ -56,9 +57,9 @@ class Stage:
     max_grad_norm: float = 1.0
     precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs and on CPUs with AMX
     save_steps: int = 100
-    settings: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     lora: Lora | None = None
-    data: dict = field(default_factory=dict)  # replaces keys of the recipe's data
+    data: dict[str, Any] = field(default_factory=dict)  # replaces keys of the recipe's data
     dropout: float | None = None  # of the backbone, during this stage
 
 
@@ -68,12 +69,12 @@ class Recipe:
 
     name: str
     method: str
-    base: str | dict
+    base: str | dict[str, Any]
     stages: list[Stage]
-    data: dict
+    data: dict[str, Any]
     description: str = ""
     seed: int = 1
-    settings: dict = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     dtype: str = "float16"  # of the weights in the result
 
     @property
@@ -130,7 +131,7 @@ def read(path: Path, base: str | None = None) -> Recipe:
     return recipe
 
 
-def _filled(kind: type, values: dict, where: str):
+def _filled(kind: type, values: dict[str, Any], where: str):
     """A dataclass out of a table.
 
     Raises:

@@ -5,6 +5,7 @@ a loss (GEM's temperature, the heads of language modelling) and adapters that ar
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import (
@@ -41,7 +42,7 @@ class _Resumable:
         state = torch.load(Path(checkpoint_path) / STATE, map_location="cpu", weights_only=True)
         self.loss.load_state_dict(state)
 
-    def collect_features(self, inputs: dict) -> tuple[list[dict], torch.Tensor | None]:
+    def collect_features(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Any]], torch.Tensor | None]:
         """One dictionary per column. The stock rule takes Causal2Vec's context_input_ids for a column of its own."""
         names = [name for name in self.train_dataset.column_names if f"{name}_input_ids" in inputs]
         return [
@@ -49,7 +50,7 @@ class _Resumable:
             for name in names
         ], inputs.get("label")
 
-    def add_model_card_callback(self, default_args_dict: dict) -> None:
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """No generated README: the record and the card are written by `embedlab train` and by hand."""
 
 

@@ -22,6 +22,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, load_dataset
 
@@ -35,7 +36,7 @@ KEYS = ("packages", "kinds", "path", "hub", "subset", "split", "columns", "limit
 _FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
-def load(data: dict, seed: int) -> tuple[Dataset, dict]:
+def load(data: dict[str, Any], seed: int) -> tuple[Dataset, dict[str, Any]]:
     """The texts of a recipe's [data], and where they came from.
 
     Returns:
@@ -71,7 +72,7 @@ def load(data: dict, seed: int) -> tuple[Dataset, dict]:
     return rows, {"digest": digest(rows), "rows": len(rows), **origin}
 
 
-def _check_types(data: dict) -> None:
+def _check_types(data: dict[str, Any]) -> None:
     """Refuse values of another type than the key's.
 
     Raises:
@@ -143,7 +144,7 @@ def digest(rows: Dataset) -> str:
     return found.hexdigest()[:16]
 
 
-def lock(name: str) -> dict:
+def lock(name: str) -> dict[str, Any]:
     """A list of packages in data/recipes/packages.toml, with `versions`: import name -> version.
 
     Raises:
@@ -170,7 +171,7 @@ def _package_pairs(names: list[str], kinds: tuple[str, ...]) -> list[dict[str, s
         return [row for row in map(json.loads, lines) if row["kind"] in kinds]
 
 
-def _read(data: dict) -> Dataset:
+def _read(data: dict[str, Any]) -> Dataset:
     if data.get("hub"):
         return load_dataset(data["hub"], data.get("subset"), split=data.get("split", "train"))
     path = Path(data["path"])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -28,7 +29,7 @@ CURVE = "loss.csv"
 LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
 
 
-def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar) -> dict:
+def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar) -> dict[str, Any]:
     """Train `recipe` into the folder `out`, or go on where a killed run of the same recipe stopped.
 
     Args:
@@ -50,7 +51,7 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
     work = out / WORK
     facts = environment()  # now: a source tree may change under a long run
     started = time.perf_counter()
-    origins: dict[str, dict] = {}
+    origins: dict[str, dict[str, Any]] = {}
     base = _base(recipe, work, origins)
     set_seed(recipe.seed)
     model = untrained.build(recipe.method, base, recipe.settings).to(device)
@@ -89,7 +90,7 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
     publish(out, lambda result: save_model(model, result))
 
 
-def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None) -> list[dict]:
+def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None) -> list[dict[str, Any]]:
     """Train one stage in place; the loss curve, one row per logged step.
 
     Args:
@@ -158,7 +159,7 @@ def _set_dropout(model, share: float) -> None:
             module.attention_dropout = share
 
 
-def _base(recipe: Recipe, work: Path, origins: dict) -> str | Path:
+def _base(recipe: Recipe, work: Path, origins: dict[str, Any]) -> str | Path:
     """The base's folder, made first where the recipe describes a new one."""
     if isinstance(recipe.base, str):
         return recipe.base
@@ -187,13 +188,13 @@ def _base(recipe: Recipe, work: Path, origins: dict) -> str | Path:
     return folder
 
 
-def _note(work: Path, entry: dict) -> None:
+def _note(work: Path, entry: dict[str, Any]) -> None:
     file = work / "stages.jsonl"
     earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
     write_whole(file, earlier + json.dumps(entry) + "\n")
 
 
-def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict) -> dict:
+def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Save the model, the curve and the record; the work folder goes last, so a kill before loses nothing."""
     lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
     stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())  # a repeated stage counts once
@@ -220,7 +221,7 @@ def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict) -> 
     return record
 
 
-def _write_curve(file: Path, stages: list[dict]) -> None:
+def _write_curve(file: Path, stages: list[dict[str, Any]]) -> None:
     with file.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", "step", "loss", "learning_rate"])

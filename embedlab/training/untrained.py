@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
@@ -16,7 +17,7 @@ from embedlab.resources import DATA
 CHECKPOINTS = DATA / "checkpoints"
 
 
-def build(method: str, base: str | Path, settings: dict) -> SentenceTransformer | SparseEncoder:
+def build(method: str, base: str | Path, settings: dict[str, Any]) -> SentenceTransformer | SparseEncoder:
     """An untrained model.
 
     Args:

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -22,7 +23,7 @@ WHOLE = "whole"  # in a checkpoint: all of it is there
 _LAST = ("modules.json", "config.json", RECORD)
 
 
-def claim(out: Path, digest: str) -> dict | None:
+def claim(out: Path, digest: str) -> dict[str, Any] | None:
     """Make `out` the place of the run with this digest; the record if the run is done.
 
     Raises:
@@ -53,7 +54,7 @@ def _is_fresh(out: Path) -> bool:
     )
 
 
-def _read(record: Path) -> dict:
+def _read(record: Path) -> dict[str, Any]:
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):

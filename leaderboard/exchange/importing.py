@@ -111,7 +111,8 @@ def _start(known: frozenset[str]) -> None:
 
 
 def _read(paths: Sequence[Path], read: Reader) -> _Chunk:
-    report, imported, runs = Report(), [], {}
+    report, imported = Report(), list[tuple[str, str]]()
+    runs: dict[str, Run] = {}
     for path in paths:
         try:
             content = path.read_bytes()

@@ -46,7 +46,7 @@ def read_table(path: Path, content: bytes) -> list[Run]:
             source, found = "pyserini", _pyserini_scores(table)
         else:
             raise Malformed("neither Anserini's columns nor Pyserini's")
-        grouped: dict[tuple, dict[str, float]] = {}
+        grouped: dict[tuple[str, str, str, str], dict[str, float]] = {}
         for name, revision, dataset, split, metric, value in found:
             grouped.setdefault((name, revision, dataset, split), {})[stored(metric)] = float(value)
     except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
@@ -107,12 +107,12 @@ def read_trec_run(path: Path) -> Ranking:
     return Ranking(list(found), list(row_of), rows, scores)
 
 
-def _anserini_scores(table: csv.DictReader) -> Iterator[tuple]:
+def _anserini_scores(table: "csv.DictReader[str]") -> Iterator[tuple[str, str, str, str, str, str]]:
     for row in table:
         yield row["model"], row["config"], row["dataset"], row["topic_set"], row["metric"], row["value"]
 
 
-def _pyserini_scores(table: csv.DictReader) -> Iterator[tuple]:
+def _pyserini_scores(table: "csv.DictReader[str]") -> Iterator[tuple[str, str, str, str, str, str]]:
     for row in table:
         for metric in row.keys() - _PYSERINI:
             yield row["condition"], "", row["dataset"], "test", metric, row[metric]

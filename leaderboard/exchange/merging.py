@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.records import Task
+from leaderboard.records import Task, Texts
 from leaderboard.storage.database import Database
 from leaderboard.storage.store import RUN_TABLES, Store, insert_into
 
@@ -63,7 +63,7 @@ def _check_files(other: Store, ranked: list[str]) -> None:
         )
 
 
-def _insert(store: Store, copy: Path, rankings: dict[str, Path], texts: list) -> Merged:
+def _insert(store: Store, copy: Path, rankings: dict[str, Path], texts: list[tuple[Task, Texts | None]]) -> Merged:
     with store.database.writing(copy) as connection:
         connection.execute(f"ATTACH '{str(copy).replace(chr(39), chr(39) * 2)}' AS other (READ_ONLY)")
         connection.execute("CREATE TEMP TABLE fresh AS SELECT id FROM other.runs WHERE id NOT IN (SELECT id FROM runs)")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -19,6 +20,7 @@ from leaderboard.whole import written_whole
 
 # Searches that find what there is to find: scores through them are the model's own.
 _EXACT = {"", "torch", "faiss:flat", "lucene"}
+_Kind: TypeAlias = tuple[Any, ...]  # model, revision, and what sets a view of it apart
 _VIEW = ("layer", "dim", "precision", "index")
 
 
@@ -32,7 +34,7 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
         tuple(row[key] for key in ("name", "revision", "split", "subset")): json.loads(row["details"])
         for row in content["tasks"].to_pylist()
     }
-    files: dict[Path, dict] = {}
+    files: dict[Path, dict[str, Any]] = {}
     # Of several runs the deepest counts, then the newest: it comes last.
     runs = sorted(
         content["runs"].to_pylist(), key=lambda run: (run["depth"] is None, run["depth"] or 0, run["created"])
@@ -66,7 +68,7 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
     return list(files)
 
 
-def _path(folder: Path, run: dict, view: dict) -> Path:
+def _path(folder: Path, run: dict[str, Any], view: dict[str, Any]) -> Path:
     """The file that a run belongs to."""
     place = folder / "results" / segment(run["model"].replace("/", "__")) / segment(run["model_revision"] or "none")
     if view:
@@ -74,12 +76,12 @@ def _path(folder: Path, run: dict, view: dict) -> Path:
     return place / f"{segment(run['task'])}.json"
 
 
-def _revisions(runs: list[dict], paths: list[Path]) -> dict[Path, str]:
+def _revisions(runs: list[dict[str, Any]], paths: list[Path]) -> dict[Path, str]:
     """The revision of its task that each file holds: scores on two do not belong in one file.
 
     It is the one with the most parts (splits, subsets), and of equals that of the newest run.
     """
-    parts: dict[Path, dict[str, set]] = {}
+    parts: dict[Path, dict[str, set[tuple[str, str]]]] = {}
     newest: dict[tuple[Path, str], datetime] = {}
     for run, path in zip(runs, paths, strict=True):
         revision = run["task_revision"]
@@ -91,14 +93,15 @@ def _revisions(runs: list[dict], paths: list[Path]) -> dict[Path, str]:
     }
 
 
-def _aggregated(files: Mapping[Path, dict], main_metrics: Mapping[str, str]) -> dict[Path, dict]:
+def _aggregated(files: Mapping[Path, dict[str, Any]], main_metrics: Mapping[str, str]) -> dict[Path, dict[str, Any]]:
     """The files of aggregates whose members are all there, where the whole was not published."""
     made = {}
     for place in {path.parent for path in files}:
         for name, (split, members) in aggregates().items():
-            results = [files.get(place / f"{segment(member)}.json") for member in members]
+            there = (files.get(place / f"{segment(member)}.json") for member in members)
+            results = [result for result in there if result]
             path = place / f"{segment(name)}.json"
-            if path in files or not all(results):
+            if path in files or len(results) < len(members):
                 continue
             entries = [entry for result in results for entry in result["scores"].get(split, ())]
             entries = [entry for entry in entries if entry["hf_subset"] == WHOLE]
@@ -120,7 +123,7 @@ def _aggregated(files: Mapping[Path, dict], main_metrics: Mapping[str, str]) -> 
     return made
 
 
-def _task_result(run: dict) -> dict:
+def _task_result(run: dict[str, Any]) -> dict[str, Any]:
     return {
         "dataset_revision": run["task_revision"] or "no_revision_available",
         "task_name": run["task"],
@@ -131,27 +134,27 @@ def _task_result(run: dict) -> dict:
     }
 
 
-def _view(run: dict, model: dict, plain: Mapping[tuple, str]) -> dict:
+def _view(run: dict[str, Any], model: dict[str, Any], plain: Mapping[_Kind, str]) -> dict[str, Any]:
     """What sets a run apart from the model as published; mteb calls this the arguments of an experiment."""
     view = _of_model(run, model)
     settings = run["settings"] or ""
     return view if settings == plain[_kind(run, model)] else {**view, **settings_of(settings)}
 
 
-def _of_model(run: dict, model: dict) -> dict:
-    usual = {
+def _of_model(run: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    usual: dict[str, set[Any]] = {
         "layer": {None}, "dim": {None, model.get("dim", run["dim"])}, "precision": {"float32"}, "index": _EXACT
     }  # fmt: skip
     return {key: run[key] for key in _VIEW if run[key] not in usual[key]}
 
 
-def _kind(run: dict, model: dict) -> tuple:
+def _kind(run: dict[str, Any], model: dict[str, Any]) -> _Kind:
     return run["model"], run["model_revision"], *sorted(_of_model(run, model).items())
 
 
-def _plain_settings(runs: list[dict], models: Mapping[tuple, dict]) -> dict[tuple, str]:
+def _plain_settings(runs: list[dict[str, Any]], models: Mapping[tuple[str, str], dict[str, Any]]) -> dict[_Kind, str]:
     """Of each view the settings that need no saying: float32 where it was computed so, else those of the last run."""
-    plain: dict[tuple, str] = {}
+    plain: dict[_Kind, str] = {}
     for run in runs:
         kind = _kind(run, models.get((run["model"], run["model_revision"]), {}))
         if plain.get(kind) != "dtype=float32":
@@ -159,7 +162,7 @@ def _plain_settings(runs: list[dict], models: Mapping[tuple, dict]) -> dict[tupl
     return plain
 
 
-def _model_meta(run: dict, model: dict, view: dict) -> dict:
+def _model_meta(run: dict[str, Any], model: dict[str, Any], view: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": run["model"],
         "revision": run["model_revision"] or "none",

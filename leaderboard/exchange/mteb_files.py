@@ -11,7 +11,7 @@ from functools import cache
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from leaderboard.errors import Malformed, Partial
 from leaderboard.plain_json import from_json
@@ -85,7 +85,7 @@ def imported_id(model: Model, task: Task, *more: str) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _object(content: bytes) -> dict:
+def _object(content: bytes) -> dict[str, Any]:
     try:
         data = from_json(content)
     except ValueError as error:  # UnicodeDecodeError is one
@@ -95,7 +95,7 @@ def _object(content: bytes) -> dict:
     return data
 
 
-def _entries(data: dict, main_metric: str) -> Iterator[tuple[str, str, dict]]:
+def _entries(data: dict[str, Any], main_metric: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for split, scores in _splits(data).items():
         if isinstance(scores, list):
             found = [(entry.get("hf_subset", "default"), entry) for entry in scores if isinstance(entry, dict)]
@@ -111,17 +111,18 @@ def _entries(data: dict, main_metric: str) -> Iterator[tuple[str, str, dict]]:
             yield split, str(subset), entry
 
 
-def _splits(data: dict) -> dict:
+def _splits(data: dict[str, Any]) -> dict[str, Any]:
     if "scores" in data:
         if not isinstance(data["scores"], dict):
             raise Malformed(f"the scores are a {type(data['scores']).__name__}, not an object")
-        return data["scores"]
+        scores: dict[str, Any] = data["scores"]
+        return scores
     return {key: value for key, value in data.items() if isinstance(value, dict)}
 
 
-def _flat(entry: dict) -> dict:
+def _flat(entry: dict[str, Any]) -> dict[str, Any]:
     """Nested scores, as `cos_sim: {spearman: 0.8}`, by the names of today: `cosine_spearman`."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in entry.items():
         if isinstance(value, dict):
             flat |= {f"{_NESTED.get(key, key)}_{inner}": score for inner, score in value.items()}
@@ -130,11 +131,11 @@ def _flat(entry: dict) -> dict:
     return flat
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
-def _date(value: object) -> datetime:
+def _date(value: Any) -> datetime:
     try:
         if isinstance(value, str):
             date = datetime.fromisoformat(value)

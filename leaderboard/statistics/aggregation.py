@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 
 def mean_over_tasks(scores: pd.DataFrame) -> pd.Series:
@@ -21,12 +22,11 @@ def mean_over_types(scores: pd.DataFrame, types: Mapping[str, str]) -> pd.Series
         scores: models by tasks.
         types: the type of every task, as Retrieval or STS.
     """
-    return pd.DataFrame(
-        {
-            kind: mean_over_tasks(scores[list(tasks)])
-            for kind, tasks in scores.columns.groupby(scores.columns.map(types)).items()
-        }
-    ).mean(axis=1, skipna=False)
+    tasks_of: dict[str, list[str]] = {}
+    for task in scores.columns.intersection(list(types)):
+        tasks_of.setdefault(types[task], []).append(task)
+    of_types = {kind: mean_over_tasks(scores[tasks_of[kind]]) for kind in sorted(tasks_of)}
+    return pd.DataFrame(of_types).mean(axis=1, skipna=False)
 
 
 def borda(scores: pd.DataFrame) -> pd.Series:
@@ -48,7 +48,7 @@ def zero_shot(trained_on: Collection[str] | None, tasks: Collection[str]) -> int
     return int(100 - 100 * len(set(trained_on) & set(tasks)) / len(tasks))
 
 
-def pareto(scores, costs, *, lower_is_better: bool = True) -> np.ndarray:
+def pareto(scores: ArrayLike, costs: ArrayLike, *, lower_is_better: bool = True) -> np.ndarray:
     """Which models no other beats: none has a higher score at no higher cost, or the same score at a lower cost.
 
     Args:
@@ -64,4 +64,5 @@ def pareto(scores, costs, *, lower_is_better: bool = True) -> np.ndarray:
     known = ~np.isnan(scores) & ~np.isnan(costs)
     as_good = (scores[None, :] >= scores[:, None]) & (costs[None, :] <= costs[:, None])
     better = (scores[None, :] > scores[:, None]) | (costs[None, :] < costs[:, None])
-    return known & ~(as_good & better).any(axis=1)
+    best: np.ndarray = known & ~(as_good & better).any(axis=1)
+    return best

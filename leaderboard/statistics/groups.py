@@ -70,4 +70,5 @@ def _squared_errors(scores: np.ndarray) -> np.ndarray:
     variance = np.diag(covariance)[:, None] + np.diag(covariance)
     of_difference = variance - 2 * covariance
     # A constant difference leaves rounding noise where its variance is 0.
-    return np.where(of_difference <= 1e-12 * variance, 0.0, of_difference) / scores.shape[1]
+    errors: np.ndarray = np.where(of_difference <= 1e-12 * variance, 0.0, of_difference) / scores.shape[1]
+    return errors

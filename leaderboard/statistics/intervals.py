@@ -43,7 +43,8 @@ def resampled_means(
     else:
         weights = np.full((resamples, len(tasks)), 1 / len(tasks))
     if not draw_queries:
-        return weights @ [np.mean([scores.mean(axis=1) for scores in parts], axis=0) for parts in tasks]
+        means: np.ndarray = weights @ [np.mean([scores.mean(axis=1) for scores in parts], axis=0) for parts in tasks]
+        return means
     total = np.zeros((resamples, len(tasks[0][0])))
     for task, parts in enumerate(tasks):
         for scores in parts:
@@ -82,4 +83,5 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 def _resampled_queries(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
     queries = scores.shape[1]
     blocks = resampled_counts(queries, resamples, rng, columns=len(scores))
-    return np.concatenate([counts @ scores.T for counts in blocks]) / queries
+    means: np.ndarray = np.concatenate([counts @ scores.T for counts in blocks]) / queries
+    return means

@@ -23,7 +23,7 @@ def sign_flips(queries: int, resamples: int, seed: int, columns: int = 1) -> Ite
 
 def has_few_patterns(queries: int, resamples: int) -> bool:
     """Whether all `2 ** queries` patterns of signs can be tried: the test is then exact."""
-    return 2**queries <= resamples
+    return bool(2**queries <= resamples)
 
 
 def resampled_counts(units: int, resamples: int, rng: np.random.Generator, columns: int = 1) -> Iterator[np.ndarray]:

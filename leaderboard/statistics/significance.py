@@ -4,21 +4,24 @@ Every test takes `differences`, float64 `[..., queries]`: for each query, one mo
 returns two-sided p-values of shape `[...]`.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.statistics.resampling import has_few_patterns, resampled_counts, sign_flips
+
+T = TypeVar("T")
 
 RESAMPLES = 10_000
 # Scores nearer than this are equal: what is left between them is rounding, which no test may take for a difference.
 ROUNDING = 1e-9
 
 
-def randomisation_test(differences, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def randomisation_test(differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """Fisher's randomisation test (Smucker et al., CIKM 2007): were the models alike, every sign would be a coin flip.
 
     Exact where `2 ** queries <= resamples`; else the p-value counts the observed order as one of the draws, so that
@@ -31,11 +34,12 @@ def randomisation_test(differences, *, resamples: int = RESAMPLES, seed: int = 0
     for signs in sign_flips(rows.shape[1], resamples, seed, columns=len(rows)):
         reached += (np.abs(signs @ rows.T) >= bound).sum(axis=0)
     if has_few_patterns(rows.shape[1], resamples):
-        return (reached / 2 ** rows.shape[1]).reshape(shape)
+        shares: np.ndarray = reached / 2 ** rows.shape[1]
+        return shares.reshape(shape)
     return ((reached + 1) / (resamples + 1)).reshape(shape)
 
 
-def bootstrap_test(differences, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def bootstrap_test(differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """The paired bootstrap test with Student's t as its statistic (Sakai, SIGIR 2006, figure 1)."""
     rows, shape = _rows(differences)
     n = rows.shape[1]
@@ -51,7 +55,7 @@ def bootstrap_test(differences, *, resamples: int = RESAMPLES, seed: int = 0) ->
     return ((reached + 1) / (resamples + 1)).reshape(shape)
 
 
-def t_test(differences) -> np.ndarray:
+def t_test(differences: ArrayLike) -> np.ndarray:
     """Student's paired t-test. Differences that are all 0 give p = 1."""
     rows, shape = _rows(differences)
     varies = np.ptp(rows, axis=1) > ROUNDING * np.abs(rows).max(axis=1)
@@ -68,7 +72,7 @@ TESTS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def correct(p_values, method: str = "holm") -> np.ndarray:
+def correct(p_values: ArrayLike, method: str = "holm") -> np.ndarray:
     """P-values corrected for having made all these comparisons; shape kept.
 
     `holm` bounds the chance of any false difference (Holm 1979), `bh` the expected share of false ones among those
@@ -89,10 +93,14 @@ def _holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-CORRECTIONS = {"holm": _holm, "bh": stats.false_discovery_control, "none": np.copy}
+CORRECTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "holm": _holm,
+    "bh": stats.false_discovery_control,
+    "none": np.copy,
+}
 
 
-def effect_size(differences) -> np.ndarray:
+def effect_size(differences: ArrayLike) -> np.ndarray:
     """Cohen's d of paired samples (d_z), `[...]`: the mean difference in units of its standard deviation."""
     rows, shape = _rows(differences)
     mean, deviation = rows.mean(axis=1), rows.std(axis=1, ddof=1)
@@ -108,31 +116,31 @@ class WinTieLoss(NamedTuple):
     losses: int
 
 
-def win_tie_loss(differences) -> WinTieLoss:
+def win_tie_loss(differences: ArrayLike) -> WinTieLoss:
     """Counts over one series of differences, `[queries]`; scores that differ by rounding alone are ties."""
-    differences = np.asarray(differences)
-    ties = np.isclose(differences, 0.0, rtol=0.0, atol=ROUNDING)
-    wins = int(((differences > 0) & ~ties).sum())
-    return WinTieLoss(wins, int(ties.sum()), len(differences) - wins - int(ties.sum()))
+    series = np.asarray(differences)
+    ties = np.isclose(series, 0.0, rtol=0.0, atol=ROUNDING)
+    wins = int(((series > 0) & ~ties).sum())
+    return WinTieLoss(wins, int(ties.sum()), len(series) - wins - int(ties.sum()))
 
 
-def choose(kind: str, name: str, known: dict):
+def choose(kind: str, name: str, known: Mapping[str, T]) -> T:
     """`known[name]`, or the error that lists what is known."""
     if name not in known:
         raise LeaderboardError(f"Unknown {kind} {name!r}.", f"Choose one of: {', '.join(known)}.")
     return known[name]
 
 
-def _rows(differences) -> tuple[np.ndarray, tuple[int, ...]]:
-    differences = np.asarray(differences, dtype=np.float64)
-    if differences.ndim == 0 or differences.shape[-1] < 2:
+def _rows(differences: ArrayLike) -> tuple[np.ndarray, tuple[int, ...]]:
+    rows = np.asarray(differences, dtype=np.float64)
+    if rows.ndim == 0 or rows.shape[-1] < 2:
         raise LeaderboardError("A paired test needs at least two queries.", "Compare on a task with more queries.")
-    if not np.isfinite(differences).all():
+    if not np.isfinite(rows).all():
         raise LeaderboardError(
             "The differences hold values that are not numbers.", "Give every query a score; 0 where nothing was found."
         )
-    differences = np.where(np.abs(differences) <= ROUNDING, 0.0, differences)
-    return differences.reshape(-1, differences.shape[-1]), differences.shape[:-1]
+    rows = np.where(np.abs(rows) <= ROUNDING, 0.0, rows)
+    return rows.reshape(-1, rows.shape[-1]), rows.shape[:-1]
 
 
 def _student(mean: np.ndarray, mean_square: np.ndarray, n: int) -> np.ndarray:

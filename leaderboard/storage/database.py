@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import duckdb
@@ -28,7 +28,7 @@ _BUSY = ("Could not set lock on file", "different configuration than existing co
 # Errors of the disk and the file; DuckDB's other errors are ours to mend and keep their traceback.
 _ENVIRONMENT = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.TransactionException)
 # What a view, a macro or a statement inside a file could reach otherwise: other files, the network, native code.
-_CLOSED = {
+_CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
@@ -48,7 +48,7 @@ class Database:
         self.path = path
         self.timeout = timeout
         self._checked: int | None = None  # the inode of the file whose tables were looked at
-        self._copy: tuple[tuple, tempfile.TemporaryDirectory, Database] | None = None
+        self._copy: tuple[tuple[tuple[int, int], ...], tempfile.TemporaryDirectory[str], Database] | None = None
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -122,7 +122,7 @@ class Database:
                         _roll_back(connection)
                         raise
 
-    def _turnstile(self, deadline: float, read_only: bool):
+    def _turnstile(self, deadline: float, read_only: bool) -> AbstractContextManager[object]:
         # Readers ask more often: a person waits for them, and they keep it only while they open.
         file = Path(f"{self.path}.lock")
         if read_only and not file.exists():  # no writer has been here; DuckDB's own lock guards against a first one
@@ -250,7 +250,8 @@ def _open(path: Path, read_only: bool = False, others: Sequence[Path] = ()) -> d
         connection.execute("SET enable_external_access = false")
     except duckdb.Error:
         # Set by another connection of this process to the same file, which shares its settings.
-        if connection.execute("SELECT current_setting('enable_external_access')").fetchone()[0]:
+        setting = connection.execute("SELECT current_setting('enable_external_access')").fetchone()
+        if setting is None or setting[0]:
             connection.close()
             raise
     return connection

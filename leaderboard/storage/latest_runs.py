@@ -1,8 +1,11 @@
 """What rankings start from, read once for each state of the store: choosing other tasks then reads nothing."""
 
 import json
+from typing import Any
 
 import pandas as pd
+
+from leaderboard.storage.store import Store
 
 # Of each view on each part of a task, by the task's revision: the run that ranked deepest, and of those the last.
 _STANDING = """
@@ -16,12 +19,17 @@ _STANDING = """
 """
 
 
-def tasks(store) -> list[str]:
+def tasks(store: Store) -> list[str]:
     """The tasks on which the store has runs, members of aggregates apart."""
-    return store.kept("tasks", lambda: store.query("SELECT DISTINCT task FROM runs ORDER BY task")["task"].to_pylist())
+
+    def read() -> list[str]:
+        names: list[str] = store.query("SELECT DISTINCT task FROM runs ORDER BY task")["task"].to_pylist()
+        return names
+
+    return store.kept("tasks", read)
 
 
-def runs(store, metric: str) -> pd.DataFrame:
+def runs(store: Store, metric: str) -> pd.DataFrame:
     """The run that stands for every view on every part of every task and revision of it; not to be changed.
 
     Of several the one that ranked the most documents stands, then the newest: a run with `--top-k 20` never takes the
@@ -34,10 +42,15 @@ def runs(store, metric: str) -> pd.DataFrame:
         metric="main_metric" if own else "metric",
         join="" if own else "JOIN scores ON run_id = id WHERE metric = ?",
     )
-    return store.kept(f"newest {metric}", lambda: store.query(sql, [] if own else [metric]).to_pandas())
+
+    def read() -> pd.DataFrame:
+        frame: pd.DataFrame = store.query(sql, [] if own else [metric]).to_pandas()
+        return frame
+
+    return store.kept(f"newest {metric}", read)
 
 
-def own_splits(store) -> dict[str, set[str]]:
+def own_splits(store: Store) -> dict[str, set[str]]:
     """The splits that a task's score is made of, by task, as far as its runs tell."""
 
     def read() -> dict[str, set[str]]:
@@ -50,12 +63,17 @@ def own_splits(store) -> dict[str, set[str]]:
     return store.kept("own splits", read)
 
 
-def costs(store) -> pd.DataFrame:
+def costs(store: Store) -> pd.DataFrame:
     """All measured costs: run_id, name, value."""
-    return store.kept("costs", lambda: store.query("SELECT run_id, name, value FROM costs").to_pandas())
+
+    def read() -> pd.DataFrame:
+        frame: pd.DataFrame = store.query("SELECT run_id, name, value FROM costs").to_pandas()
+        return frame
+
+    return store.kept("costs", read)
 
 
-def scored_by_query(store) -> frozenset[str]:
+def scored_by_query(store: Store) -> frozenset[str]:
     """The runs that have per-query scores."""
     return store.kept(
         "scored by query",
@@ -63,10 +81,10 @@ def scored_by_query(store) -> frozenset[str]:
     )
 
 
-def model_details(store) -> dict[tuple[str, str], dict]:
+def model_details(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
     """What is known of each model, by name and revision; under the revision "several" that of any."""
 
-    def read() -> dict[tuple[str, str], dict]:
+    def read() -> dict[tuple[str, str], dict[str, Any]]:
         rows = store.query("SELECT name, revision, details FROM models WHERE details <> '{}'").to_pylist()
         found = {(row["name"], row["revision"]): json.loads(row["details"]) for row in rows}
         return {(name, "several"): details for (name, _), details in found.items()} | found

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -65,9 +66,9 @@ class Files:
             "score": pa.array(ranking.scores[queries, ranks].astype(np.float32)),
         })  # fmt: skip
         # Queries without any result have no row; their ids are kept so that the record comes back whole.
-        queries, depth = json.dumps(list(ranking.query_ids)), str(ranking.rows.shape[1])
+        asked, depth = json.dumps(list(ranking.query_ids)), str(ranking.rows.shape[1])
         table = table.replace_schema_metadata(
-            {"queries": queries, "depth": depth, "digest": _digest(queries.encode(), depth.encode())}
+            {"queries": asked, "depth": depth, "digest": _digest(asked.encode(), depth.encode())}
         )
         return _write(table, self.ranking_path(run_id))
 
@@ -108,7 +109,7 @@ class Files:
     def add_texts(self, task: Task, texts: Texts) -> None:
         """Add what the task's parts do not hold yet. Call it while the store is locked."""
         folder = self._texts_folder(task)
-        rows = {
+        rows: dict[str, list[tuple[Any, ...]]] = {
             "queries": list(texts.queries.items()),
             "qrels": [(q, d, grade) for q, judged in texts.qrels.items() for d, grade in judged.items()],
             "documents": list(texts.documents.items()),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +69,7 @@ def answer_table(answer: Answer) -> pa.Table:
     return _table("answers", [row])
 
 
-def answer_record(row: dict) -> Answer:
+def answer_record(row: dict[str, Any]) -> Answer:
     """The answer of one row of the table answers."""
     parsed = {name: json.loads(row[name]) for name in ("documents", "scores", "costs")}
     return Answer(**{**row, **parsed, "created": row["created"].replace(tzinfo=UTC)})
@@ -80,7 +81,13 @@ def imported_table(files: Sequence[tuple[str, str]]) -> pa.Table:
     return _table("imported", [(*file, now) for file in files])
 
 
-def run_record(row: dict, scores: dict[str, float], costs: dict, phases: list[Phase], per_query: PerQuery) -> Run:
+def run_record(
+    row: dict[str, Any],
+    scores: dict[str, float],
+    costs: dict[str, Any],
+    phases: list[Phase],
+    per_query: PerQuery | None,
+) -> Run:
     """The run of one row of the view `results` with its model's and task's details; no ranking, no texts."""
     return Run(
         id=row["id"],
@@ -130,11 +137,11 @@ def utc(time: datetime) -> datetime:
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
-def _model(model: Model) -> tuple:
+def _model(model: Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (model.name, model.revision), (model.kind, to_json(model.details))
 
 
-def _task(task: Task) -> tuple:
+def _task(task: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
     key = (task.name, task.revision, task.split, task.subset)
     return key, (task.type, task.main_metric, to_json(task.details))
 
@@ -144,16 +151,16 @@ def _known(values: Mapping[str, float]) -> list[tuple[str, float]]:
     return [(name, value) for name, value in values.items() if isfinite(value)]
 
 
-def _unique(rows: Iterable[tuple]) -> list[tuple]:
+def _unique(rows: Iterable[tuple[tuple[str, ...], tuple[str, ...]]]) -> list[tuple[str, ...]]:
     """Rows with the same key once: the last that has details."""
-    kept: dict[tuple, tuple] = {}
+    kept: dict[tuple[str, ...], tuple[str, ...]] = {}
     for key, rest in rows:
         if key not in kept or rest[-1] != "{}":
             kept[key] = rest
     return [key + rest for key, rest in kept.items()]
 
 
-def _run(run: Run) -> tuple:
+def _run(run: Run) -> tuple[Any, ...]:
     if run.scores and not isfinite(run.main_score):  # a run whose questions have no known answers has no scores at all
         raise LeaderboardError(
             f"The main score of {run.model.name} on {run.task.name} is {run.main_score}: no number to rank by.",
@@ -167,13 +174,13 @@ def _run(run: Run) -> tuple:
     )  # fmt: skip
 
 
-def _table(name: str, rows: Sequence[tuple]) -> pa.Table:
+def _table(name: str, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     schema = SCHEMAS[name]
     columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
     return pa.table([_column(values, field.type) for values, field in zip(columns, schema, strict=True)], schema)
 
 
-def _column(values: Sequence, kind: pa.DataType) -> pa.Array:
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return pa.array(values, kind.value_type).dictionary_encode()
     return pa.array(values, kind)

@@ -7,7 +7,7 @@ may write and read at once.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -51,7 +51,7 @@ class Store:
         self.path = Path(path)
         self.database = Database(self.path, timeout)
         self.files = Files(self.path.with_suffix(".files"))
-        self._kept: dict[str, tuple[tuple[int, int], object]] = {}
+        self._kept: dict[str, tuple[tuple[int, int], Any]] = {}
 
     # Writing
 
@@ -132,7 +132,7 @@ class Store:
 
     # Reading
 
-    def query(self, sql: str, parameters: Sequence = ()) -> pa.Table:
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """The answer to a SELECT over the tables of schema/1.sql and the view `results`, from one consistent state."""
         with self.database.reading() as connection:
             return connection.sql(sql, params=list(parameters)).to_arrow_table()
@@ -248,7 +248,8 @@ class Store:
         stamp = self.stamp()
         if name not in self._kept or self._kept[name][0] != stamp:
             self._kept[name] = stamp, read()
-        return self._kept[name][1]
+        remembered: T = self._kept[name][1]
+        return remembered
 
     def stamp(self) -> tuple[int, int]:
         """A value that changes with every write and costs no connection: what a cache of readings depends on."""
@@ -294,11 +295,11 @@ def _whole_id(connection: duckdb.DuckDBPyConnection, id: str) -> str:
         raise LeaderboardError(
             f"{id!r} is the beginning of several runs' ids.", f"Type more of it: {', '.join(ids[:3])}, ..."
         )
-    return ids[0]
+    return str(ids[0])
 
 
-def _condition(where: Mapping[str, object]) -> tuple[str, list]:
-    parts, parameters = ["TRUE"], []
+def _condition(where: Mapping[str, object]) -> tuple[str, list[object]]:
+    parts, parameters = ["TRUE"], list[object]()
     for name, value in where.items():
         if name not in FILTERS:
             raise LeaderboardError(f"Runs cannot be filtered by {name!r}.", f"Valid: {', '.join(FILTERS)}.")

@@ -1,6 +1,7 @@
 """Per-query scores of several runs side by side, aligned by query id."""
 
 from collections.abc import Collection, Mapping
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from leaderboard.errors import LeaderboardError
 from leaderboard.storage import latest_runs
 from leaderboard.storage.revisions import mixed
+from leaderboard.storage.store import Store
 from leaderboard.tables.entrants import Views
 
 
@@ -40,12 +42,12 @@ def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarr
     return list(ids), np.stack([scores.reindex(ids).to_numpy(np.float64) for scores in runs.values()])
 
 
-def has_per_query(store, views: Views) -> pd.Series:
+def has_per_query(store: Store, views: Views) -> pd.Series:
     """Whether every run of a view was scored query by query: bool, by view."""
     return views.runs["run_id"].isin(latest_runs.scored_by_query(store)).groupby(views.runs["view"]).all()
 
 
-def per_query(store, views: Views, tasks: Collection[str]) -> dict[str, dict[tuple[str, str], np.ndarray]]:
+def per_query(store: Store, views: Views, tasks: Collection[str]) -> dict[str, dict[tuple[str, str], np.ndarray]]:
     """By task, then by part (split, subset): scores, float64 `[views, queries]`; without the parts that a view lacks.
 
     Raises:
@@ -68,15 +70,16 @@ def per_query(store, views: Views, tasks: Collection[str]) -> dict[str, dict[tup
         )
     by_run = _scores(store, scored)
     found: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
-    for (task, *part), of_part in scored.groupby(["task", "split", "subset"]):
+    for key, of_part in scored.groupby(["task", "split", "subset"]):
+        task, split, subset = cast("tuple[str, str, str]", key)
         run_of = dict(zip(of_part["view"], zip(of_part["run_id"], of_part["metric"], strict=True), strict=True))
         if all(run_of.get(view) in by_run for view in views.table.index):
-            named = {views.table.at[view, "label"]: by_run[run_of[view]] for view in views.table.index}
-            found[task][tuple(part)] = align(named, task)[1]
+            named = {str(views.table.at[view, "label"]): by_run[run_of[view]] for view in views.table.index}
+            found[task][split, subset] = align(named, task)[1]
     return found
 
 
-def _scores(store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
+def _scores(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
     """The scores of each run by its own metric, indexed by query id; by (run id, metric)."""
     if runs.empty:
         return {}
@@ -85,7 +88,10 @@ def _scores(store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
         " WHERE run_id IN (SELECT unnest(?)) AND metric IN (SELECT unnest(?))",
         [runs["run_id"].tolist(), runs["metric"].unique().tolist()],
     ).to_pandas()
-    return dict(tuple(rows.set_index("query_id").groupby(["run_id", "metric"])["value"]))
+    return {
+        cast("tuple[str, str]", key): of_run
+        for key, of_run in rows.set_index("query_id").groupby(["run_id", "metric"])["value"]
+    }
 
 
 def _only(owner: str, ids: pd.Index) -> str:

@@ -1,6 +1,6 @@
 """Two or more views, task by task: how far apart they are, and whether that is more than chance."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -10,9 +10,10 @@ import pandas as pd
 from leaderboard.errors import LeaderboardError
 from leaderboard.statistics.intervals import interval, resampled_means
 from leaderboard.statistics.significance import CORRECTIONS, TESTS, choose, correct, effect_size, win_tie_loss
+from leaderboard.storage.store import Store
 from leaderboard.tables.aggregates import WHOLE
 from leaderboard.tables.alignment import per_query
-from leaderboard.tables.entrants import Views, listed, read
+from leaderboard.tables.entrants import Tasks, Views, listed, read
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class Comparison:
 
 
 def compare(
-    store,
+    store: Store,
     models: Sequence[str],
-    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    tasks: Tasks | None = None,
     *,
     metric: str = "main",
     test: str = "randomisation",
@@ -135,7 +136,7 @@ def _on_task(
     for first, second in combinations(range(len(names)), 2):
         a, b = parts[names[first]], parts[names[second]]
         if a.keys() != b.keys():
-            one, other = (float(views.scores.at[names[at], task]) for at in (first, second))
+            one, other = (float(views.scores[task].to_numpy()[at]) for at in (first, second))
             split = of_task["split"].iloc[0]
             pairs.append(Pair(task, split, WHOLE, metric, labels[first], labels[second], one, other, one - other))
             continue

@@ -1,9 +1,13 @@
 """Measured costs of several runs as those of one row of a leaderboard."""
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
 from leaderboard.storage import latest_runs
+from leaderboard.storage.store import Store
+from leaderboard.tables.entrants import Views
 
 _SUMMED = ("_seconds", "_texts", "index_bytes")
 _GREATEST = ("peak_", "parameters")
@@ -19,9 +23,10 @@ def lower_is_better(name: str) -> bool:
     return not name.endswith("_per_second")
 
 
-def by_run(store, views) -> pd.DataFrame:
+def by_run(store: Store, views: Views) -> pd.DataFrame:
     """What was measured of each run of `entrants.Views`: view, run_id, task, split, subset, name, value."""
-    return views.runs[["view", "run_id", *_PART]].merge(latest_runs.costs(store), on="run_id")
+    runs: pd.DataFrame = views.runs[["view", "run_id", *_PART]]
+    return runs.merge(latest_runs.costs(store), on="run_id")
 
 
 def combine(costs: pd.DataFrame) -> dict[int, dict[str, float]]:
@@ -42,7 +47,9 @@ def combine(costs: pd.DataFrame) -> dict[int, dict[str, float]]:
     for name, of_name in costs.groupby("name"):
         if name not in _ANYWHERE:
             combined[name] = combined[name].where(_is_whole(of_name).reindex(combined.index, fill_value=False))
-    return {view: of_view.dropna().to_dict() for view, of_view in combined.iterrows()}
+    return {
+        cast("int", view): cast("dict[str, float]", of_view.dropna().to_dict()) for view, of_view in combined.iterrows()
+    }
 
 
 def notes(costs: pd.DataFrame, combined: dict[int, dict[str, float]]) -> list[str]:

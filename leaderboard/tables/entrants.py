@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,11 @@ from leaderboard.measures import shown, stored
 from leaderboard.storage import latest_runs
 from leaderboard.storage.revisions import join_imported, mixed, of_one_task_revision
 from leaderboard.storage.rows import settings_of
+from leaderboard.storage.store import Store
 from leaderboard.tables import aggregates
+
+# Names of tasks; or by name the (split, subset) pairs that make up the task.
+Tasks = Collection[str] | Mapping[str, Collection[tuple[str, str]]]
 
 # What tells views apart. The index comes last: its own options may hold commas.
 VIEW = ["model", "revision", "source", "layer", "dim", "precision", "settings", "index"]
@@ -49,12 +54,13 @@ class Views:
     @property
     def types(self) -> dict[str, str]:
         """The type of each task."""
-        return self.runs.drop_duplicates("task").set_index("task")["type"].to_dict()
+        tasks = self.runs.drop_duplicates("task")
+        return dict(zip(tasks["task"], tasks["type"], strict=True))
 
     def only(self, views: Sequence[int]) -> "Views":
         """These views alone, in this order."""
         runs = self.runs[self.runs["view"].isin(views)]
-        return replace(self, table=self.table.loc[views], scores=self.scores.loc[views], runs=runs)
+        return replace(self, table=self.table.loc[list(views)], scores=self.scores.loc[list(views)], runs=runs)
 
     def select(self, names: Sequence[str]) -> "Views":
         """The views that `names` stand for, in this order: a label, a model's name, or `model@dim=64,dtype=bfloat16`.
@@ -72,7 +78,7 @@ class Views:
     def _find(self, name: str) -> int:
         labels = self.table["label"]
         if (exact := labels[labels == name]).size == 1:
-            return exact.index[0]
+            return int(exact.index[0])
         model, _, settings = name.partition("@")
         found = self.table[self.table["model"].str.lower() == model.lower()]
         shaping = sorted({key for text in found["settings"] for key in settings_of(text)})
@@ -85,7 +91,7 @@ class Views:
         if len(found) > 1 and not settings:
             found = found[[view in self.full for view in found.index]] if self.full & set(found.index) else found
         if len(found) == 1 and not words[0]:
-            return found.index[0]
+            return int(found.index[0])
         if len(found) > 1 and not words[0]:
             raise LeaderboardError(f"{name} stands for {len(found)} views.", f"Type one of: {listed(found['label'])}")
         close = get_close_matches(name.lower(), labels.str.lower(), n=3, cutoff=0.4)
@@ -96,8 +102,8 @@ class Views:
 
 
 def read(
-    store,
-    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    store: Store,
+    tasks: Tasks | None = None,
     metric: str = "main",
     main_revisions: Mapping[str, str] | None = None,
     split: str = "",
@@ -151,18 +157,18 @@ def read(
     return replace(views, full=_full(views.table, latest_runs.model_details(store)))
 
 
-def _full(table: pd.DataFrame, details: Mapping[tuple[str, str], dict]) -> frozenset[int]:
+def _full(table: pd.DataFrame, details: Mapping[tuple[str, str], dict[str, Any]]) -> frozenset[int]:
     """The views at full depth, width and precision; the width is known from the model's details."""
 
-    def is_full(view: dict) -> bool:
+    def is_full(view: dict[str, Any]) -> bool:
         width = details.get((view["model"], view["revision"]), {}).get("dim")
         whole = pd.isna(view["dim"]) or (width is not None and view["dim"] >= width)
         return bool(pd.isna(view["layer"]) and whole and view["precision"] == "float32")
 
-    return frozenset(at for at, view in zip(table.index, table.to_dict("records"), strict=True) if is_full(view))
+    return frozenset(at for at, view in zip(table.index, _records(table), strict=True) if is_full(view))
 
 
-def _wanted(tasks, known: list[str]) -> tuple[list[str], list[str]]:
+def _wanted(tasks: Tasks | None, known: list[str]) -> tuple[list[str], list[str]]:
     """The names of the tasks as the store has them, and those that it lacks."""
     if tasks is None:
         return aggregates.counted(known), []
@@ -197,7 +203,8 @@ def _of_split(runs: pd.DataFrame, split: str, own: Mapping[str, set[str]]) -> tu
 
 def _sizes(runs: pd.DataFrame) -> dict[str, int]:
     """Of how many parts each task is made up, by the parts that any view has; an aggregate as a whole is one."""
-    return runs.loc[runs["parts"] == 0, _PART].drop_duplicates().groupby("task").size().to_dict()
+    sizes = runs.loc[runs["parts"] == 0, _PART].drop_duplicates().groupby("task").size()
+    return {str(task): int(size) for task, size in sizes.items()}
 
 
 def _views(runs: pd.DataFrame, wanted: list[str], absent: list[str], notes: list[str]) -> Views:
@@ -227,19 +234,23 @@ def _labels(table: pd.DataFrame) -> pd.Series:
         for model, texts in table.groupby("model")["settings"]
     }
 
-    def label(view: dict) -> str:
-        named = [(key, _text(view[key])) for key, differs in varies[view["model"]].items() if differs]
+    def label(view: dict[str, Any]) -> str:
+        named = [(str(key), _text(view[str(key)])) for key, differs in varies[view["model"]].items() if differs]
         at = next((at for at, (key, _) in enumerate(named) if key == "settings"), None)
         if at is not None:
             own = settings_of(view["settings"]).items()
             named[at : at + 1] = [part for part in own if part not in shared[view["model"]]]
         parts = [f"{key}={value}" for key, value in named if value]
-        return view["model"] + "@" * bool(parts) + ",".join(parts)
+        return str(view["model"]) + "@" * bool(parts) + ",".join(parts)
 
-    return pd.Series([label(view) for view in table.to_dict("records")], index=table.index)
+    return pd.Series([label(view) for view in _records(table)], index=table.index)
 
 
-def _text(value: object) -> str:
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _text(value: Any) -> str:
     """A setting as one types it; layers and dims come as floats where some view has none."""
     if pd.isna(value):
         return ""

@@ -3,11 +3,12 @@
 from difflib import get_close_matches
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.storage.store import Store
 
 _SHOWN = 10
 
 
-def refuse_absent(store, **where: list[str]) -> None:
+def refuse_absent(store: Store, **where: list[str]) -> None:
     """Refuse a value that no run has.
 
     Args:

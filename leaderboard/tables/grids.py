@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown
+from leaderboard.storage.store import Store
 from leaderboard.tables import entrants
 from leaderboard.tables.entrants import listed
 
@@ -34,13 +36,15 @@ class Grid:
     smallest: str
     notes: list[str] = field(default_factory=list)
 
-    def cells(self) -> dict:
+    def cells(self) -> dict[str, Any]:
         """The grid as plain values."""
         listed = [
-            {"layer": layer, "dim": dim, "score": float(self.scores.iat[r, c]), "pareto": bool(self.front.iat[r, c])}
-            for r, layer in enumerate(self.scores.index)
-            for c, dim in enumerate(self.scores.columns)
-            if not np.isnan(self.scores.iat[r, c])
+            {"layer": layer, "dim": dim, "score": score, "pareto": pareto}
+            for layer, scores, on_front in zip(
+                self.scores.index, self.scores.to_numpy(float).tolist(), self.front.to_numpy(bool).tolist(), strict=True
+            )
+            for dim, score, pareto in zip(self.scores.columns, scores, on_front, strict=True)
+            if not np.isnan(score)
         ]
         named = ("index", "precision", "settings", "revision", "source", "measure", "notes")
         return {**{name: getattr(self, name) for name in named}, "cells": listed}
@@ -50,7 +54,7 @@ _ALIKE = ["index", "precision", "settings", "revision", "source"]
 
 
 def grids(
-    store,
+    store: Store,
     model: str,
     tasks: Collection[str] | None = None,
     *,

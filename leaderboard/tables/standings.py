@@ -1,8 +1,10 @@
 """The leaderboard: the store's views in order, with their uncertainty and what they cost."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
@@ -11,9 +13,10 @@ from leaderboard.statistics.groups import letters, pairwise_p_values
 from leaderboard.statistics.intervals import OVER, interval, rank_interval, resampled_means
 from leaderboard.statistics.significance import choose
 from leaderboard.storage import latest_runs
+from leaderboard.storage.store import Store
 from leaderboard.tables import costs
 from leaderboard.tables.alignment import has_per_query, per_query
-from leaderboard.tables.entrants import Views, listed, read
+from leaderboard.tables.entrants import Tasks, Views, listed, read
 
 # Column of the row -> whether less is better.
 SORTS = {"mean": False, "types": False, "borda": True}
@@ -73,8 +76,8 @@ class Standings:
 
 
 def rank(
-    store,
-    tasks: Collection[str] | Mapping[str, Collection] | None = None,
+    store: Store,
+    tasks: Tasks | None = None,
     *,
     sort: str = "mean",
     metric: str = "main",
@@ -107,7 +110,7 @@ def rank(
 
 
 def rank_views(
-    store,
+    store: Store,
     views: Views,
     *,
     sort: str = "mean",
@@ -150,7 +153,7 @@ def rank_views(
     return Standings(rows, names, sort, used, level, notes)
 
 
-def _of_models(store) -> list[str] | None:
+def _of_models(store: Store) -> list[str] | None:
     """The tasks that a model does by itself; None, for all, where there are no such."""
     found = store.query("SELECT DISTINCT task FROM results WHERE type IS DISTINCT FROM 'RAG' ORDER BY task")
     return found["task"].to_pylist() or None
@@ -170,10 +173,11 @@ def front(standings: Standings, cost: str) -> list[bool]:
         )
     means = [float("nan") if row.mean is None else row.mean for row in standings.rows]
     spent = [row.costs.get(cost, float("nan")) for row in standings.rows]
-    return aggregation.pareto(means, spent, lower_is_better=costs.lower_is_better(cost)).tolist()
+    best: list[bool] = aggregation.pareto(means, spent, lower_is_better=costs.lower_is_better(cost)).tolist()
+    return best
 
 
-def _uncertainty(store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
+def _uncertainty(store: Store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
     """Intervals and letters by view, what they resample, and why there are none."""
     nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
     if over == "none":
@@ -207,11 +211,11 @@ def _uncertainty(store, views: Views, over: str, level: float, correction: str) 
     return pd.DataFrame(columns, index=views.table.index), over, ""
 
 
-def _by_query(store, views: Views) -> list[list]:
+def _by_query(store: Store, views: Views) -> list[list[np.ndarray]]:
     return [list(parts.values()) for parts in per_query(store, views, views.scores.columns.tolist()).values()]
 
 
-def _with_size(known: dict, spent: dict[str, float]) -> dict[str, float]:
+def _with_size(known: dict[str, Any], spent: dict[str, float]) -> dict[str, float]:
     return {"parameters": float(known["parameters"]), **spent} if known.get("parameters") else spent
 
 
@@ -234,9 +238,11 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
 _WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
 
 
-def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], spent: dict[int, dict]) -> list[Row]:
+def _rows(
+    table: pd.DataFrame, scores: pd.DataFrame, details: list[dict[str, Any]], spent: dict[int, dict[str, Any]]
+) -> list[Row]:
     """Column by column: value by value would take longer than all statistics."""
-    plain = {name: _values(table[name], int if name in _WHOLE else None) for name in table}
+    plain = {str(name): _values(table[name], int if name in _WHOLE else None) for name in table}
     plain["group"] = [group or "" for group in plain["group"]]
     tasks = scores.columns.tolist()
     plain["scores"] = [
@@ -247,7 +253,7 @@ def _rows(table: pd.DataFrame, scores: pd.DataFrame, details: list[dict], spent:
     return [Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)]
 
 
-def _values(column: pd.Series, kind: type | None) -> list:
+def _values(column: pd.Series, kind: type[int] | None) -> list[Any]:
     """The values as plain Python ones, None where one is missing."""
     missing = column.isna().tolist()
     return [

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from retrievers import topk
-from retrievers.base import Hits
+from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.indexes.dense import DenseIndex, normalised
 from retrievers.indexes.vectors import Vectors
@@ -50,7 +50,7 @@ class FaissIndex(DenseIndex):
     nprobe: int = 8
     rescore: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.kind = self.kind.lower()
         if not _KIND.fullmatch(self.kind):
             raise RetrieverError(f"Unknown FAISS index {self.kind!r}.", f"Known, with other numbers too: {KINDS}.")
@@ -74,7 +74,10 @@ class FaissIndex(DenseIndex):
 
     def _clear(self) -> None:
         super()._clear()
-        self._index = self._on_gpu = self._unlimited = None
+        # Of the class that the kind asks for, whose members the stubs of FAISS do not all know.
+        self._index: Any = None
+        self._on_gpu: Any = None
+        self._unlimited: Retriever | None = None
         self._vectors = Vectors()
 
     def _add(self, vectors: np.ndarray) -> None:
@@ -89,12 +92,13 @@ class FaissIndex(DenseIndex):
         if self.rescore:
             self._vectors.append(vectors)
 
-    def _made(self, dim: int, count: int):
+    def _made(self, dim: int, count: int) -> Any:
         if self._binary:
             if dim % 8:
                 raise RetrieverError(f"Binary codes need a dimension that 8 divides, not {dim}.", "Use 'faiss:flat'.")
             return faiss.IndexBinaryFlat(dim)
         match = _KIND.fullmatch(self.kind)
+        assert match is not None  # as `__post_init__` has checked
         pq, ivf = match["pq"] or match["ivfpq"], match["ivf"]
         if pq and (int(pq) == 0 or dim % int(pq)):
             raise RetrieverError(f"pq{pq} needs a dimension that {pq} divides, not {dim}.", "Use another pq number.")
@@ -110,7 +114,7 @@ class FaissIndex(DenseIndex):
             raise RetrieverError(
                 f"FAISS has no Manhattan distance for {self.kind}.", "Use faiss:flat, faiss:hnsw32 or torch."
             )
-        index = faiss.index_factory(dim, name, _METRICS.get(self.metric, faiss.METRIC_INNER_PRODUCT))
+        index: Any = faiss.index_factory(dim, name, _METRICS.get(self.metric, faiss.METRIC_INNER_PRODUCT))
         if ivf:
             index.nprobe, index.cp.min_points_per_centroid = self.nprobe, 1
         if pq:
@@ -132,7 +136,7 @@ class FaissIndex(DenseIndex):
             distances, rows = self._index.search(_signs(queries), k)
             return topk.best(rows, self._dim - 2 * distances.astype(np.float32), k)
         if self.kind.startswith("hnsw"):
-            parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
+            parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))  # type: ignore[attr-defined]  # not in its stubs
             values, rows = self._index.search(queries, k, params=parameters)
         elif self.kind == "flat" and faiss.get_num_gpus() and (k > _GPU_K or self.metric in _METRICS):
             return self._search_beyond(queries, k)
@@ -143,7 +147,8 @@ class FaissIndex(DenseIndex):
     def _similarities(self, values: np.ndarray) -> np.ndarray:
         """What FAISS gives, squared where it is an L2 distance, as scores."""
         if self.metric == "l2":
-            return -np.sqrt(np.maximum(values, 0))
+            distances: np.ndarray = np.sqrt(np.maximum(values, 0))
+            return -distances
         return -values if self.metric == "l1" else values
 
     def _search_beyond(self, queries: np.ndarray, k: int) -> Hits:
@@ -175,7 +180,7 @@ class FaissIndex(DenseIndex):
         return hits
 
     def _search_rows(self, queries: np.ndarray, k: int, rows: np.ndarray) -> Hits:
-        found = None
+        found: Hits | None = None
         coded = self._binary and not self.rescore
         for start in range(0, len(rows), _FILTER_ROWS):
             part = rows[start : start + _FILTER_ROWS]
@@ -187,6 +192,7 @@ class FaissIndex(DenseIndex):
             )
             hits = topk.top(scores, k, part)
             found = hits if found is None else topk.merge(found, hits, k)
+        assert found is not None  # an empty filter is answered by `search`
         return found
 
     def _rescored(self, queries: np.ndarray, rows: np.ndarray, k: int) -> Hits:
@@ -206,9 +212,10 @@ class FaissIndex(DenseIndex):
             return np.unpackbits(codes, axis=1).astype(np.float32) * 2 - 1
         if self.kind.startswith("ivf"):
             self._index.make_direct_map()
-        return self._index.reconstruct_batch(rows)
+        vectors: np.ndarray = self._index.reconstruct_batch(rows)
+        return vectors
 
-    def _placed(self, k: int):
+    def _placed(self, k: int) -> Any:
         """The index on the GPUs where FAISS can search it there; on the CPU for more results than a GPU returns."""
         if not faiss.get_num_gpus() or k > _GPU_K or self.kind.startswith(("sq", "pq")):
             return self._index
@@ -219,8 +226,9 @@ class FaissIndex(DenseIndex):
     def memory_bytes(self) -> int:
         if self._index is None:
             return 0
-        sizes = []
-        counter = faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part)))  # what it would write, never held
+        sizes: list[int] = []
+        # What it would write, never held.
+        counter = faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part)))  # type: ignore[attr-defined]  # not in its stubs
         (faiss.write_index_binary if self._binary else faiss.write_index)(self._index, counter)
         return sum(sizes)
 

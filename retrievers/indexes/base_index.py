@@ -5,14 +5,17 @@ from abc import abstractmethod
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import xxhash
 
 from retrievers import copies, folder, topk
-from retrievers.base import Hits, Retriever
+from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
+
+# What a kind of index works on, as its `_checked` gives it: texts, an array, or a CSR matrix.
+Content: TypeAlias = Any
 
 _EMPTY = "Index documents first: retriever.index(ids, documents)."
 
@@ -29,7 +32,7 @@ class Index(Retriever):
 
     encoder: str = field(default="", kw_only=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.clear()
 
     @property
@@ -46,17 +49,17 @@ class Index(Retriever):
         """Forget all documents."""
         self.ids: list[str] = []
         self._rows: dict[str, int] = {}
-        self._digests = {}
+        self._digests: dict[str, xxhash.xxh3_128] = {}
         self._loaded_corpus = ""
         self._clear()
 
-    def index(self, ids: Sequence[str], documents) -> Self:
+    def index(self, ids: Sequence[str], documents: Documents) -> Self:
         self.clear()
         self.add(ids, documents)
         self.finish()
         return self
 
-    def add(self, ids: Sequence[str], documents) -> Self:
+    def add(self, ids: Sequence[str], documents: Documents) -> Self:
         """Index a further chunk. Kinds that are trained (IVF, PQ, SQ8) learn from the first chunk.
 
         Raises:
@@ -65,32 +68,32 @@ class Index(Retriever):
         if self._loaded_corpus:
             raise RetrieverError("A loaded index takes no more documents.", "Index the whole corpus anew.")
         ids = list(ids)
-        documents = self._checked(documents)
-        count = documents.shape[0] if hasattr(documents, "shape") else len(documents)
+        content = self._checked(documents)
+        count = content.shape[0] if hasattr(content, "shape") else len(content)
         if len(ids) != count:
             raise RetrieverError(f"{len(ids)} ids were given for {count} documents.", "Give one id per document.")
         rows = self._new_rows(ids)
-        self._add(documents)
+        self._add(content)
         self._rows.update(rows)
         self.ids.extend(ids)
-        for part, data in [("ids", _joined(ids)), *self._content(documents)]:
+        for part, data in [("ids", _joined(ids)), *self._content(content)]:
             self._digests.setdefault(part, xxhash.xxh3_128()).update(data)
         return self
 
     def finish(self) -> None:
         """Do now what the first search after the last `add` would do."""
 
-    def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         if not self.ids:
             raise RetrieverError("The index is empty.", _EMPTY)
         k = topk.check_k(k)
         rows = None if only is None else self._rows_of(only)
-        queries = self._checked_queries(queries)
+        content = self._checked_queries(queries)
         count = len(self.ids) if rows is None else len(rows)
         if count == 0:
-            empty = np.empty((queries.shape[0] if hasattr(queries, "shape") else len(queries), 0))
+            empty = np.empty((content.shape[0] if hasattr(content, "shape") else len(content), 0))
             return topk.pad(Hits(empty, empty), k)
-        return topk.pad(self._search(queries, min(k, count), rows), k)
+        return topk.pad(self._search(content, min(k, count), rows), k)
 
     @property
     def corpus(self) -> str:
@@ -99,7 +102,7 @@ class Index(Retriever):
         return self._loaded_corpus or xxhash.xxh3_128(parts.encode()).hexdigest()
 
     @property
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """The fields that shape the index, as `retrievers.make` takes them."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "encoder"}
 
@@ -113,13 +116,13 @@ class Index(Retriever):
 
         folder.write(path, self.manifest, fill)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         if not self.ids:
             return copies.empty, (type(self), {**self.settings, "encoder": self.encoder})
         return copies.unpacked, (copies.packed(self),)
 
     @property
-    def manifest(self) -> dict:
+    def manifest(self) -> dict[str, Any]:
         """What a saved index says of itself."""
         return {
             "retriever": self.family,
@@ -130,7 +133,7 @@ class Index(Retriever):
         }
 
     @classmethod
-    def opened(cls, path: Path, manifest: dict, data: Path, encoder: str | None = None) -> Self:
+    def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: str | None = None) -> Self:
         check_encoder(path, manifest["encoder"], encoder)
         loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
         loaded.ids = _ids(path, json.loads((data / "ids.json").read_text(encoding="utf-8")))
@@ -178,26 +181,27 @@ class Index(Retriever):
     def _clear(self) -> None: ...
 
     @abstractmethod
-    def _checked(self, documents): ...
+    def _checked(self, documents: Documents) -> Content:
+        """The documents as the kind works on them, or an error."""
 
-    def _checked_queries(self, queries):
+    def _checked_queries(self, queries: Queries) -> Content:
         return self._checked(queries)
 
     @abstractmethod
-    def _content(self, documents) -> Iterable[tuple[str, bytes | memoryview]]:
+    def _content(self, documents: Content) -> Iterable[tuple[str, bytes | memoryview]]:
         """The documents' bytes for the digest, by part."""
 
     @abstractmethod
-    def _add(self, documents) -> None: ...
+    def _add(self, documents: Content) -> None: ...
 
     @abstractmethod
-    def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
+    def _search(self, queries: Content, k: int, rows: np.ndarray | None) -> Hits:
         """The best `k` (at most the number of documents allowed) among all rows, or among `rows` (ascending)."""
 
     @abstractmethod
     def _write(self, target: Path) -> None: ...
 
-    def _restore(self, manifest: dict) -> None:
+    def _restore(self, manifest: dict[str, Any]) -> None:
         """Take what the kind added to its manifest."""
 
     @abstractmethod

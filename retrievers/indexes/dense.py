@@ -1,11 +1,13 @@
 """What the indexes of dense vectors share: metrics, checks, exact scoring of chosen rows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
 
+from retrievers.base import Documents
 from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import Index
 
@@ -36,7 +38,7 @@ class DenseIndex(Index):
 
     metric: str = field(default="ip", kw_only=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise RetrieverError(f"Unknown metric {self.metric!r}.", f"Known: {', '.join(METRICS)}.")
         super().__post_init__()
@@ -49,7 +51,7 @@ class DenseIndex(Index):
     def _clear(self) -> None:
         self._dim = 0
 
-    def _checked(self, documents) -> np.ndarray:
+    def _checked(self, documents: Documents) -> np.ndarray:
         vectors = check_vectors(documents)
         if self._dim and vectors.shape[1] != self._dim:
             raise RetrieverError(
@@ -58,7 +60,7 @@ class DenseIndex(Index):
             )
         return vectors
 
-    def _content(self, documents: np.ndarray):
+    def _content(self, documents: np.ndarray) -> Iterator[tuple[str, memoryview]]:
         yield "vectors", np.ascontiguousarray(documents).data
 
     def _prepared(self, vectors: np.ndarray) -> np.ndarray:
@@ -72,14 +74,14 @@ def normalised(vectors: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", under="ignore"):
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         extreme = ((lengths < 1e-15) | (lengths > 1e15))[:, 0]  # squares that float32 cannot hold
-        unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        unit: np.ndarray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
     if extreme.any():
         exact = vectors[extreme].astype(np.float64)
         unit[extreme] = exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     return unit
 
 
-def check_vectors(vectors) -> np.ndarray:
+def check_vectors(vectors: Any) -> np.ndarray:
     """The vectors as a float array `[n, d]`.
 
     Raises:
@@ -89,13 +91,13 @@ def check_vectors(vectors) -> np.ndarray:
         raise RetrieverError("A dense index was given sparse vectors.", "Use 'sparse', 'seismic' or 'lucene:impact'.")
     if hasattr(vectors, "detach"):  # a torch tensor
         vectors = vectors.detach().float().cpu().numpy()
-    vectors = np.asarray(vectors)
-    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+    array: np.ndarray = np.asarray(vectors)
+    if array.ndim != 2 or array.dtype.kind != "f":
         raise RetrieverError(
-            f"Expected vectors as a float array [n, d], got {vectors.dtype} of shape {list(vectors.shape)}.",
+            f"Expected vectors as a float array [n, d], got {array.dtype} of shape {list(array.shape)}.",
             "Encode texts first, or use a text retriever: 'lucene', or retrievers.pipelines.encoded(encoder, index).",
         )
-    if not np.isfinite(vectors).all():
-        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
         raise RetrieverError(f"The vector at row {row} holds NaN or infinity.", "Encode again, perhaps in float32.")
-    return vectors
+    return array

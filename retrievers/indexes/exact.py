@@ -29,7 +29,7 @@ class TorchIndex(DenseIndex):
 
     device: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             torch.empty(0, device=self.on)
         except (RuntimeError, AssertionError, TypeError) as error:
@@ -58,15 +58,16 @@ class TorchIndex(DenseIndex):
         self._chunks += torch.from_numpy(_writable(vectors)).to(self.on).split(_DOCUMENTS)
 
     def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
-        queries = torch.from_numpy(self._prepared(queries)).to(self.on)
+        wanted = torch.from_numpy(self._prepared(queries)).to(self.on)
         # One buffer for the scores of all chunks: fresh memory for each takes a quarter of the time of a CPU's search.
         longest = max(len(chunk) for chunk in self._chunks)
-        buffer = torch.empty(min(len(queries), _QUERIES) * longest, device=self.on)
-        parts = [self._search_batch(batch, k, rows, buffer) for batch in queries.split(_QUERIES)]
+        buffer = torch.empty(min(len(wanted), _QUERIES) * longest, device=self.on)
+        parts = [self._search_batch(batch, k, rows, buffer) for batch in wanted.split(_QUERIES)]
         return Hits(np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts]))
 
     def _search_batch(self, queries: torch.Tensor, k: int, rows: np.ndarray | None, buffer: torch.Tensor) -> Hits:
-        found, start = None, 0
+        found: Hits | None = None
+        start = 0
         for chunk in self._chunks:
             first, start = start, start + len(chunk)
             here = np.arange(first, start)
@@ -76,6 +77,7 @@ class TorchIndex(DenseIndex):
             if len(here):
                 hits = _top(self._scores(queries, chunk.float(), buffer), k, here)
                 found = hits if found is None else topk.merge(found, hits, k)
+        assert found is not None  # an empty filter is answered by `search`
         return found
 
     def _scores(self, queries: torch.Tensor, documents: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
@@ -121,7 +123,11 @@ def _top(scores: torch.Tensor, k: int, rows: np.ndarray) -> Hits:
     """As `ranking.top`; torch finds the candidates, and numpy settles the queries with a tie at the cut."""
     k = min(k, scores.shape[1])
     values, columns = scores.topk(min(k + 1, scores.shape[1]), dim=1)
-    tied = torch.nonzero(values[:, k - 1] == values[:, k])[:, 0] if values.shape[1] > k else []
+    tied = (
+        torch.nonzero(values[:, k - 1] == values[:, k])[:, 0]
+        if values.shape[1] > k
+        else torch.empty(0, dtype=torch.int64)
+    )
     hits = topk.best(rows[columns[:, :k].cpu().numpy()], values[:, :k].cpu().numpy(), k)
     if len(tied):
         settled = topk.top(scores[tied].cpu().numpy(), k, rows)

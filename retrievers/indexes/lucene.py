@@ -6,20 +6,21 @@ import re
 import shutil
 import tempfile
 from abc import abstractmethod
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from retrievers import topk
-from retrievers.base import Hits
+from retrievers.base import Documents, Hits
 from retrievers.errors import RetrieverError
-from retrievers.indexes._jvm import detach, in_java, java
-from retrievers.indexes.base_index import Index
-from retrievers.texts import Texts, check_texts, joined, title_and_text
+from retrievers.indexes._jvm import Java, detach, in_java, java
+from retrievers.indexes.base_index import Content, Index
+from retrievers.texts import Document, Texts, check_texts, joined, title_and_text
 
 _TEXT_FIELD = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
 KINDS = ("flat", "multifield")
@@ -28,14 +29,15 @@ KINDS = ("flat", "multifield")
 class LuceneStore:
     """One Lucene index: written in row order, so that a Lucene document number is a row; searched by many threads."""
 
-    def __init__(self, analyzer, similarity=None):
+    def __init__(self, analyzer: Java, similarity: Java = None) -> None:
         self.analyzer, self._similarity = analyzer, similarity
         self._work = tempfile.TemporaryDirectory(prefix="retrievers-lucene-")
         self.folder = Path(self._work.name)
-        self._writer = self._searcher = None
+        self._writer: Java = None
+        self._searcher: Java = None
         self._size = 0  # bytes of a loaded index
 
-    def writer(self):
+    def writer(self) -> Java:
         """Lucene's IndexWriter. Adjacent segments alone are merged, one at a time: document numbers stay in order."""
         self._searcher = None
         if self._writer is None:
@@ -48,7 +50,7 @@ class LuceneStore:
             self._writer = java("index.IndexWriter")(_directory(self.folder), config)
         return self._writer
 
-    def searcher(self):
+    def searcher(self) -> Java:
         """Lucene's IndexSearcher over everything written so far, merged into one segment."""
         if self._writer is not None:
             self._writer.forceMerge(1)
@@ -62,7 +64,7 @@ class LuceneStore:
             java("search.IndexSearcher").setMaxClauseCount(1 << 20)  # long queries have more than Lucene's 1,024 terms
         return self._searcher
 
-    def search(self, query, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, query: Java, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and scores of the best `k`; Lucene gives equal scores in the order of document numbers."""
         found = self.searcher().search(query, k)
         # All hits in one call, as JSON: a call into Java per hit would cost far more than the search.
@@ -88,7 +90,7 @@ class LuceneStore:
 
     def count(self) -> int:
         """The number of documents."""
-        return self.searcher().getIndexReader().maxDoc()
+        return int(self.searcher().getIndexReader().maxDoc())
 
     def bytes(self) -> int:
         return self._size or sum(file.stat().st_size for file in self.folder.iterdir())
@@ -109,10 +111,10 @@ class LuceneBase(Index):
         self._store.searcher()
 
     @in_java
-    def _add(self, documents) -> None:
+    def _add(self, documents: Content) -> None:
         self._write_documents(documents)
 
-    def _search(self, queries, k: int, rows: np.ndarray | None) -> Hits:
+    def _search(self, queries: Content, k: int, rows: np.ndarray | None) -> Hits:
         count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
         answers = self._found(queries, count, k, rows)
         hits = Hits(np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32))
@@ -121,18 +123,20 @@ class LuceneBase(Index):
         return topk.best(*hits, k)
 
     @in_java
-    def _found(self, queries, count: int, k: int, rows: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _found(
+        self, queries: Content, count: int, k: int, rows: np.ndarray | None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
         self._store.searcher()
         return self._answers([self._query(queries[q], k, allowed) for q in range(count)], k)
 
-    def _answers(self, asked: list, k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _answers(self, asked: list[Java], k: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Rows and scores for each Lucene query. The threads call one searcher and one writer, which is safe."""
         workers = min(self.threads or os.cpu_count() or 1, len(asked))
         if workers <= 1:
             return [self._store.search(query, k) for query in asked]
 
-        def work(part: list) -> list:
+        def work(part: list[Java]) -> list[tuple[np.ndarray, np.ndarray]]:
             try:
                 return [self._store.search(query, k) for query in part]
             finally:
@@ -157,17 +161,18 @@ class LuceneBase(Index):
         self._expect(self._store.count(), "documents")
 
     @abstractmethod
-    def _analyzer(self): ...
+    def _analyzer(self) -> None: ...
 
-    def _similarity(self):
+    def _similarity(self) -> Java:
+        """How Lucene scores; None for its own way."""
         return None
 
     @abstractmethod
-    def _write_documents(self, documents) -> None:
+    def _write_documents(self, documents: Content) -> None:
         """Write `documents` with the store's writer; their first row is the number of documents so far."""
 
     @abstractmethod
-    def _query(self, query, k: int, allowed):
+    def _query(self, query: Any, k: int, allowed: Java) -> Java:
         """The Lucene query for one query, limited by the Lucene query `allowed` if that is not None."""
 
 
@@ -187,7 +192,7 @@ class LuceneIndex(LuceneBase):
     b: float = 0.4
     language: str = "en"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise RetrieverError(f"Unknown Lucene index {self.kind!r}.", f"Known: {', '.join(KINDS)}, impact, hnsw.")
         super().__post_init__()
@@ -199,22 +204,22 @@ class LuceneIndex(LuceneBase):
     def _clear(self) -> None:
         super()._clear()
         self._texts = Texts()
-        self._fields = None
+        self._fields: Fields | None = None
 
     def text(self, row: int) -> str:
         return self._texts[row]
 
-    def metadata(self, row: int) -> dict:
+    def metadata(self, row: int) -> dict[str, Any]:
         return self._texts.metadata(row)
 
-    def _checked(self, documents):
+    def _checked(self, documents: Documents) -> list[Document]:
         return check_texts(documents)
 
-    def _content(self, documents):
+    def _content(self, documents: list[Document]) -> Iterator[tuple[str, bytes]]:
         for part, texts in zip(("titles", "texts"), zip(*map(title_and_text, documents), strict=True), strict=False):
             yield part, "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass")
 
-    def _write_documents(self, documents) -> None:
+    def _write_documents(self, documents: list[Document]) -> None:
         writer = self._store.writer()
         if self._fields is None:
             self._fields = Fields(*(("contents", "title") if self.kind == "multifield" else ("contents",)))
@@ -224,7 +229,7 @@ class LuceneIndex(LuceneBase):
             self._fields.add(writer, row, values)
         self._texts.extend(documents)
 
-    def _analyzer(self):
+    def _analyzer(self) -> Java:
         if self.language == "en":
             return java("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
         if self.language == "whitespace":
@@ -243,17 +248,17 @@ class LuceneIndex(LuceneBase):
             ) from error
         return analyser
 
-    def _similarity(self):
+    def _similarity(self) -> Java:
         return java("search.similarities.BM25Similarity")(self.k1, self.b)
 
-    def _query(self, query: str, k: int, allowed):
-        words, query = java("io.anserini.search.query.BagOfWordsQueryGenerator")(), _encodable(joined(query))
+    def _query(self, query: Document, k: int, allowed: Java) -> Java:
+        words, text = java("io.anserini.search.query.BagOfWordsQueryGenerator")(), _encodable(joined(query))
         if self.kind == "flat":
-            return filtered(words.buildQuery("contents", self._store.analyzer, query), allowed)
+            return filtered(words.buildQuery("contents", self._store.analyzer, text), allowed)
         weights = java("java.util.HashMap")()
         for name in ("contents", "title"):
             weights.put(name, java("java.lang.Float")(1.0))
-        return filtered(words.buildQuery(weights, self._store.analyzer, query), allowed)
+        return filtered(words.buildQuery(weights, self._store.analyzer, text), allowed)
 
     def _write(self, target: Path) -> None:
         super()._write(target)
@@ -278,7 +283,7 @@ class Fields:
         for field in (*self._fields, self._row):
             self._document.add(field)
 
-    def add(self, writer, row: int, values: tuple[str, ...]) -> None:
+    def add(self, writer: Java, row: int, values: tuple[str, ...]) -> None:
         for field, value in zip(self._fields, values, strict=True):
             field.setStringValue(_encodable(value))
         self._row.setIntValue(row)
@@ -290,7 +295,7 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def filtered(query, allowed):
+def filtered(query: Java, allowed: Java) -> Java:
     """The Lucene query, limited to the documents of `allowed`; scores stay."""
     if allowed is None:
         return query
@@ -298,15 +303,15 @@ def filtered(query, allowed):
     return java("search.BooleanQuery$Builder")().add(query, occur.MUST).add(allowed, occur.FILTER).build()
 
 
-def _directory(folder: Path):
+def _directory(folder: Path) -> Java:
     return java("store.FSDirectory").open(java("java.io.File")(str(folder)).toPath())
 
 
 def java_version() -> str:
     """The version of the Java that runs Lucene; starts it."""
-    return java("java.lang.System").getProperty("java.version")
+    return str(java("java.lang.System").getProperty("java.version"))
 
 
 @cache
-def _json_writer():
+def _json_writer() -> Java:
     return java("com.fasterxml.jackson.databind.ObjectMapper")()

@@ -1,14 +1,14 @@
 """Vectors in Lucene: an impact index for learned sparse ones, an HNSW graph for dense ones."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from retrievers.base import Hits
 from retrievers.errors import RetrieverError
-from retrievers.indexes._jvm import java
+from retrievers.indexes._jvm import Java, java
 from retrievers.indexes.dense import DenseIndex
 from retrievers.indexes.lucene import Fields, LuceneBase, filtered
 from retrievers.indexes.sparse import SparseVectorIndex, impacts
@@ -31,13 +31,13 @@ class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
     def _clear(self) -> None:
         SparseVectorIndex._clear(self)
         super()._clear()
-        self._fields = None
+        self._fields: Fields | None = None
 
     @property
-    def manifest(self) -> dict:
+    def manifest(self) -> dict[str, Any]:
         return {**super().manifest, "dim": self._dim}
 
-    def _restore(self, manifest: dict) -> None:
+    def _restore(self, manifest: dict[str, Any]) -> None:
         self._dim = manifest["dim"]
 
     def _write_documents(self, documents: sparse.csr_matrix) -> None:
@@ -53,16 +53,16 @@ class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
         hits = super()._search([_terms(weights, q, "^") for q in range(weights.shape[0])], k, rows)
         return Hits(hits.rows, hits.scores / np.float32(self.scale**2))
 
-    def _analyzer(self):
+    def _analyzer(self) -> Java:
         builder = java("analysis.custom.CustomAnalyzer").builder()
         options = java("java.util.HashMap")()
         builder.withTokenizer("whitespace", options)
         return builder.addTokenFilter("delimitedTermFrequency", java("java.util.HashMap")()).build()
 
-    def _similarity(self):
+    def _similarity(self) -> Java:
         return java("io.anserini.search.similarity.ImpactSimilarity")()
 
-    def _query(self, query: str, k: int, allowed):
+    def _query(self, query: str, k: int, allowed: Java) -> Java:
         # The parser reads all terms in one call; term by term, a query would be hundreds of calls into Java.
         parser = java("queryparser.classic.QueryParser")("impacts", java("analysis.core.WhitespaceAnalyzer")())
         return filtered(parser.parse(query) if query else java("search.MatchNoDocsQuery")(), allowed)
@@ -84,10 +84,10 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
         super()._clear()
 
     @property
-    def manifest(self) -> dict:
+    def manifest(self) -> dict[str, Any]:
         return {**super().manifest, "dim": self._dim}
 
-    def _restore(self, manifest: dict) -> None:
+    def _restore(self, manifest: dict[str, Any]) -> None:
         self._dim = manifest["dim"]
 
     def _write_documents(self, vectors: np.ndarray) -> None:
@@ -115,7 +115,7 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
         hits = super()._search(self._prepared(queries), k, rows)
         return Hits(hits.rows, self._unscaled(hits.scores))
 
-    def _query(self, query: np.ndarray, k: int, allowed):
+    def _query(self, query: np.ndarray, k: int, allowed: Java) -> Java:
         arguments = ["vector", query.tolist(), max(k, self.ef_search), *([allowed] if allowed else [])]
         return java("search.KnnFloatVectorQuery")(*arguments)
 
@@ -126,9 +126,10 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
                 return 2 * scores - 1
             if self.metric == "ip":
                 return np.where(scores >= 1, scores - 1, 1 - 1 / np.maximum(scores, 0)).astype(np.float32)
-            return -np.sqrt(np.maximum(1 / np.maximum(scores, 0) - 1, 0)).astype(np.float32)
+            distances: np.ndarray = np.sqrt(np.maximum(1 / np.maximum(scores, 0) - 1, 0)).astype(np.float32)
+            return -distances
 
-    def _analyzer(self):
+    def _analyzer(self) -> Java:
         return java("analysis.core.WhitespaceAnalyzer")()
 
 

@@ -3,16 +3,17 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from retrievers import topk
-from retrievers.base import Hits
+from retrievers.base import Documents, Hits
 from retrievers.errors import RetrieverError
 from retrievers.indexes.sparse import SparseVectorIndex
 
@@ -42,17 +43,18 @@ class SeismicIndex(SparseVectorIndex):
 
     def _clear(self) -> None:
         super()._clear()
-        self._data = self._index = None
+        self._data: Any = None
+        self._index: Any = None
         self._stored: list[int] = []  # rows of the documents that have a weight; Seismic leaves the others out
 
-    def _restore(self, manifest: dict) -> None:
+    def _restore(self, manifest: dict[str, Any]) -> None:
         self._dim = manifest["dim"]
 
     @property
-    def manifest(self) -> dict:
+    def manifest(self) -> dict[str, Any]:
         return {**super().manifest, "dim": self._dim}
 
-    def _checked(self, documents) -> sparse.csr_matrix:
+    def _checked(self, documents: Documents) -> sparse.csr_matrix:
         vectors = super()._checked(documents)
         if vectors.nnz and np.abs(vectors.data).max() > np.finfo(np.float16).max:
             raise RetrieverError(
@@ -149,7 +151,7 @@ class SeismicIndex(SparseVectorIndex):
 
 
 @contextmanager
-def _stdout_to_stderr():
+def _stdout_to_stderr() -> Iterator[None]:
     """Seismic reports its progress on standard output, which belongs to the caller."""
     sys.stdout.flush()
     kept = os.dup(1)

@@ -1,14 +1,15 @@
 """Learned sparse vectors: checks, and exact search as a product of CSR matrices in this process."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from scipy import sparse
 
 from retrievers import topk
-from retrievers.base import Hits
+from retrievers.base import Documents, Hits
 from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import Index
 
@@ -27,7 +28,7 @@ class SparseVectorIndex(Index):
 
     metric: str = field(default="ip", kw_only=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.metric not in ("ip", "cosine"):
             raise RetrieverError(
                 f"Sparse vectors are ranked by inner product or cosine, not by {self.metric!r}.",
@@ -43,7 +44,7 @@ class SparseVectorIndex(Index):
     def _clear(self) -> None:
         self._dim = 0
 
-    def _checked(self, documents) -> sparse.csr_matrix:
+    def _checked(self, documents: Documents) -> sparse.csr_matrix:
         vectors = check_sparse(documents)
         if self._dim and vectors.shape[1] != self._dim:
             raise RetrieverError(
@@ -52,7 +53,7 @@ class SparseVectorIndex(Index):
             )
         return _of_length_one(vectors) if self.metric == "cosine" else vectors
 
-    def _content(self, documents: sparse.csr_matrix):
+    def _content(self, documents: sparse.csr_matrix) -> Iterator[tuple[str, memoryview]]:
         yield "lengths", np.diff(documents.indptr).astype(np.int64).data
         yield "terms", documents.indices.astype(np.int32).data
         yield "weights", np.ascontiguousarray(documents.data).data
@@ -91,7 +92,8 @@ class SparseIndex(SparseVectorIndex):
         return Hits(hits[0], hits[1] / np.float32(self.scale**2)) if self.scale else Hits(*hits)
 
     def _search_batch(self, queries: sparse.csr_matrix, k: int, rows: np.ndarray | None) -> Hits:
-        found, start = None, 0
+        found: Hits | None = None
+        start = 0
         for chunk in self._chunks:
             first, start = start, start + chunk.shape[0]
             here = np.arange(first, start)
@@ -101,6 +103,7 @@ class SparseIndex(SparseVectorIndex):
             if len(here):
                 hits = topk.top((queries @ chunk.T).toarray(), k, here)
                 found = hits if found is None else topk.merge(found, hits, k)
+        assert found is not None  # an empty filter is answered by `search`
         return found
 
     def memory_bytes(self) -> int:
@@ -110,7 +113,7 @@ class SparseIndex(SparseVectorIndex):
         sparse.save_npz(target / "vectors.npz", sparse.vstack(self._chunks, format="csr"), compressed=False)
 
     def _read(self, path: Path) -> None:
-        documents = sparse.load_npz(path / "vectors.npz")
+        documents = sparse.csr_matrix(sparse.load_npz(path / "vectors.npz"))
         self._expect(documents.shape[0], "vectors")
         self._dim = documents.shape[1]
         self._chunks = [documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)]
@@ -138,7 +141,7 @@ def impacts(vectors: sparse.csr_matrix, scale: float) -> sparse.csr_matrix:
     return rounded
 
 
-def check_sparse(vectors) -> sparse.csr_matrix:
+def check_sparse(vectors: Any) -> sparse.csr_matrix:
     """The vectors as a CSR matrix.
 
     Raises:
@@ -149,10 +152,10 @@ def check_sparse(vectors) -> sparse.csr_matrix:
             f"Expected sparse vectors as a CSR matrix [n, |V|], got {type(vectors).__name__}.",
             "Encode texts with a sparse encoder first; for dense vectors use 'torch' or 'faiss:flat'.",
         )
-    vectors = sparse.csr_matrix(vectors)
-    if not np.isfinite(vectors.data).all():
-        row = int(np.searchsorted(vectors.indptr, np.flatnonzero(~np.isfinite(vectors.data))[0], side="right")) - 1
+    matrix: sparse.csr_matrix = sparse.csr_matrix(cast("sparse.csr_matrix", vectors))  # a copy of no data
+    if not np.isfinite(matrix.data).all():
+        row = int(np.searchsorted(matrix.indptr, np.flatnonzero(~np.isfinite(matrix.data))[0], side="right")) - 1
         raise RetrieverError(f"The vector at row {row} holds NaN or infinity.", "Encode again, perhaps in float32.")
-    if not vectors.has_sorted_indices:
-        vectors = vectors.sorted_indices()
-    return vectors
+    if not matrix.has_sorted_indices:
+        matrix = matrix.sorted_indices()
+    return matrix

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 _ROWS = 50_000  # written at a time
 
 
-def write_rows(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int], dtype) -> None:
+def write_rows(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int], dtype: DTypeLike) -> None:
     """Write chunks of rows as one .npy file; not through a mapping, which would end the process on a full disk."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
@@ -21,7 +22,7 @@ def write_rows(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int],
 class Vectors:
     """Rows of vectors in chunks, none of them copied; a chunk may be a memory-mapped file of a vector store."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._chunks: list[np.ndarray] = []
         self._starts = [0]
 

@@ -28,7 +28,7 @@ class HaystackRetriever:
 
     def __init__(self, retriever: Retriever | str | Path, top_k: int = 10):
         self.folder = None if isinstance(retriever, Retriever) else str(retriever)
-        self.retriever = load(Path(self.folder)) if self.folder is not None else retriever
+        self.retriever = retriever if isinstance(retriever, Retriever) else load(Path(retriever))
         self.top_k = top_k
 
     def to_dict(self) -> dict[str, Any]:

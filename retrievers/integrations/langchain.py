@@ -7,7 +7,7 @@ from typing import Any
 
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
-from retrievers.pipelines.encoded import Encoder
+from retrievers.pipelines.encoded import Encoder, as_lists
 
 try:
     from langchain_core.documents import Document
@@ -27,11 +27,17 @@ class LangChainRetriever(BaseRetriever):
     k: int = 10
     only: Sequence[str] | None = None
 
-    def __init__(self, retriever: Retriever, **fields):
-        super().__init__(retriever=retriever, **fields)
+    def __init__(self, retriever: Retriever, **fields: Any) -> None:
+        super().__init__(**{"retriever": retriever, **fields})
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager=None, k: int | None = None, only: Sequence[str] | None = None, **others
+        self,
+        query: str,
+        *,
+        run_manager: Any = None,
+        k: int | None = None,
+        only: Sequence[str] | None = None,
+        **others: Any,
     ) -> list[Document]:
         if others:
             raise RetrieverError(
@@ -46,7 +52,7 @@ class LangChainRetriever(BaseRetriever):
             for found in self.retriever.found(query, self.k if k is None else k, self.only if only is None else only)
         ]
 
-    async def _aget_relevant_documents(self, query: str, *, run_manager=None, **settings) -> list[Document]:
+    async def _aget_relevant_documents(self, query: str, *, run_manager: Any = None, **settings: Any) -> list[Document]:
         return await asyncio.to_thread(partial(self._get_relevant_documents, query, **settings))
 
 
@@ -57,7 +63,7 @@ class LangChainEmbeddings(Embeddings):
         self.encoder = encoder
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self.encoder.encode_documents(texts).tolist()
+        return as_lists(self.encoder.encode_documents(texts))
 
     def embed_query(self, text: str) -> list[float]:
-        return self.encoder.encode_queries([text])[0].tolist()
+        return as_lists(self.encoder.encode_queries([text]))[0]

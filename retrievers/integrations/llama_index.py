@@ -6,7 +6,7 @@ from typing import Any
 
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
-from retrievers.pipelines.encoded import Encoder
+from retrievers.pipelines.encoded import Encoder, as_lists
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -22,7 +22,7 @@ class LlamaIndexRetriever(BaseRetriever):
     `options` are LlamaIndex's own, such as `callback_manager`.
     """
 
-    def __init__(self, retriever: Retriever, k: int = 10, only: Sequence[str] | None = None, **options):
+    def __init__(self, retriever: Retriever, k: int = 10, only: Sequence[str] | None = None, **options: Any):
         self.retriever, self.k, self.only = retriever, k, only
         super().__init__(**options)
 
@@ -51,11 +51,11 @@ class LlamaIndexEmbedding(BaseEmbedding):
 
     encoder: Any
 
-    def __init__(self, encoder: Encoder, **fields):
-        super().__init__(encoder=encoder, model_name=encoder.name or encoder.id, **fields)
+    def __init__(self, encoder: Encoder, **fields: Any):
+        super().__init__(**{"encoder": encoder, "model_name": encoder.name or encoder.id, **fields})
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return self.encoder.encode_queries([query])[0].tolist()
+        return as_lists(self.encoder.encode_queries([query]))[0]
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return await asyncio.to_thread(self._get_query_embedding, query)
@@ -64,4 +64,4 @@ class LlamaIndexEmbedding(BaseEmbedding):
         return self._get_text_embeddings([text])[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return self.encoder.encode_documents(texts).tolist()
+        return as_lists(self.encoder.encode_documents(texts))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from retrievers import folder
-from retrievers.base import Hits, Retriever
+from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import Index, check_encoder
 from retrievers.indexes.dense import metric_of
@@ -29,12 +29,12 @@ class Encoder:
     model: Any
     id: str
     name: str = ""
-    query: dict = field(default_factory=dict)
-    document: dict = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    document: dict[str, Any] = field(default_factory=dict)
 
-    def encode_queries(self, texts: Sequence[str]) -> np.ndarray | sparse.csr_matrix:
+    def encode_queries(self, texts: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
         """Vectors `[n, d]`, or a CSR matrix `[n, |V|]` from a sparse model."""
-        return _vectors(self.model.encode_query(list(texts), **self.query))
+        return _vectors(self.model.encode_query([joined(text) for text in texts], **self.query))
 
     def encode_documents(self, documents: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
         """Vectors `[n, d]`, or a CSR matrix `[n, |V|]` from a sparse model."""
@@ -58,7 +58,7 @@ class Encoded(Retriever):
         self._texts = Texts()
 
     @property
-    def ids(self) -> list[str]:
+    def ids(self) -> list[str]:  # type: ignore[override]  # those of the index below, not to be set
         return self._index.ids
 
     @property
@@ -66,35 +66,35 @@ class Encoded(Retriever):
         """The index of vectors below."""
         return self._index
 
-    def index(self, ids: Sequence[str], documents: Sequence[Document]) -> "Encoded":
+    def index(self, ids: Sequence[str], documents: Documents) -> "Encoded":
         self._index.clear()
         self._texts = Texts()
         self.add(ids, documents)
         self._index.finish()
         return self
 
-    def add(self, ids: Sequence[str], documents: Sequence[Document], vectors=None) -> "Encoded":
+    def add(self, ids: Sequence[str], documents: Documents, vectors: Documents | None = None) -> "Encoded":
         """Encode and index a further chunk; `vectors` are those of the documents, where they are known already."""
-        ids, documents = list(ids), check_texts(documents)
-        if len(ids) != len(documents):
-            raise RetrieverError(f"{len(ids)} ids were given for {len(documents)} documents.", "Give one id for each.")
+        ids, texts = list(ids), check_texts(documents)
+        if len(ids) != len(texts):
+            raise RetrieverError(f"{len(ids)} ids were given for {len(texts)} documents.", "Give one id for each.")
         if vectors is not None:
             self._index.add(ids, vectors)
-            self._texts.extend(documents)
+            self._texts.extend(texts)
             return self
         for start in range(0, len(ids), self.batch):
-            part = documents[start : start + self.batch]
+            part = texts[start : start + self.batch]
             self._index.add(ids[start : start + self.batch], self.encoder.encode_documents(part))
             self._texts.extend(part)
         return self
 
-    def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         return self._index.search(self.encoder.encode_queries(check_texts(queries)), k, only=only)
 
     def text(self, row: int) -> str:
         return self._texts[row]
 
-    def metadata(self, row: int) -> dict:
+    def metadata(self, row: int) -> dict[str, Any]:
         return self._texts.metadata(row)
 
     def query_terms(self, query: str) -> list[tuple[str, float]]:
@@ -135,7 +135,7 @@ class Encoded(Retriever):
 
     @classmethod
     def opened(
-        cls, path: Path, manifest: dict, data: Path, encoder: Encoder | Callable[[str], Encoder] | None = None
+        cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Encoder | Callable[[str], Encoder] | None = None
     ) -> "Encoded":
         """Read an index and put its encoder back.
 
@@ -159,6 +159,8 @@ class Encoded(Retriever):
             encoder = encoder(model["name"])
         check_encoder(path, manifest["encoder"], encoder.id)
         index = load(data / "index", encoder.id)
+        if not isinstance(index, Index):
+            raise RetrieverError(f"The index at {path} holds no index of vectors.", "Build it again.")
         loaded = cls(Encoder(encoder.model, encoder.id, **model), index)
         loaded._texts = Texts.load(data)
         index._expect(len(loaded._texts), "texts")
@@ -173,9 +175,28 @@ def index_for(spec: str, similarity: str = "") -> Index:
     Raises:
         RetrieverError: the index cannot rank so.
     """
-    index = make(spec)
+    index = _of_vectors(spec)
     if index.takes != "text" and "metric=" not in spec:
-        return make(spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot")))
+        return _of_vectors(spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot")))
+    return index
+
+
+def as_lists(vectors: np.ndarray | sparse.csr_matrix) -> list[list[float]]:
+    """Dense vectors `[n, d]` as the lists of numbers that frameworks take.
+
+    Raises:
+        RetrieverError: they are sparse.
+    """
+    if not isinstance(vectors, np.ndarray):
+        raise RetrieverError("A sparse encoder has no dense vectors to give.", "Use a dense encoder.")
+    lists: list[list[float]] = vectors.tolist()
+    return lists
+
+
+def _of_vectors(spec: str, **settings: Any) -> Index:
+    index = make(spec, **settings)
+    if not isinstance(index, Index):
+        raise RetrieverError(f"{spec!r} is no index of vectors.", "Use an index such as 'torch' or 'faiss:flat'.")
     return index
 
 
@@ -183,12 +204,13 @@ def _similarity(model: Any) -> str:
     return str(getattr(model, "similarity_fn_name", None) or "")
 
 
-def _vectors(output) -> np.ndarray | sparse.csr_matrix:
+def _vectors(output: Any) -> np.ndarray | sparse.csr_matrix:
     """A sentence-transformers answer as numpy or scipy has it."""
     if getattr(output, "is_sparse", False) or "sparse" in str(getattr(output, "layout", "")):
         output = output.detach().cpu().to_sparse_coo().coalesce()
         values = output.values().float().numpy()
         return sparse.coo_matrix((values, output.indices().numpy()), shape=tuple(output.shape)).tocsr()
     if hasattr(output, "detach"):
-        return output.detach().float().cpu().numpy()
-    return output
+        output = output.detach().float().cpu().numpy()
+    vectors: np.ndarray | sparse.csr_matrix = output
+    return vectors

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from retrievers import folder, ties, topk
-from retrievers.base import Hits, Retriever
+from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import check_filter
 
@@ -36,7 +36,14 @@ class Fusion(Retriever):
 
     settles_ties: ClassVar[bool] = True
 
-    def __init__(self, parts, method: str = "rrf", weights=None, depth: int = 1000, k: int = 60):
+    def __init__(
+        self,
+        parts: Sequence[Retriever],
+        method: str = "rrf",
+        weights: Sequence[float] | None = None,
+        depth: int = 1000,
+        k: int = 60,
+    ):
         if len(parts) < 2:
             raise RetrieverError(f"A fusion of {len(parts)} retrievers.", "Give two or more: rrf(a, b).")
         if method not in METHODS:
@@ -56,15 +63,15 @@ class Fusion(Retriever):
         self._merged: tuple[list[tuple[Sequence[str], int]], list[str], list[np.ndarray]] = ([], [], [])
 
     @property
-    def ids(self) -> list[str]:
+    def ids(self) -> list[str]:  # type: ignore[override]  # those of the parts, not to be set
         return self._table()[0]
 
-    def index(self, ids: Sequence[str], documents) -> "Fusion":
+    def index(self, ids: Sequence[str], documents: Documents) -> "Fusion":
         for part in self.parts:
             part.index(ids, documents)
         return self
 
-    def search(self, queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         k, (ids, maps) = topk.check_k(k), self._table()
         if only is not None:
             check_filter(only, set(ids))
@@ -81,7 +88,7 @@ class Fusion(Retriever):
         texts = (part.text(place) for part, place in self._places(row))
         return next((text for text in texts if text is not None), None)
 
-    def metadata(self, row: int) -> dict:
+    def metadata(self, row: int) -> dict[str, Any]:
         found = (part.metadata(place) for part, place in self._places(row))
         return next((metadata for metadata in found if metadata), {})
 
@@ -106,7 +113,7 @@ class Fusion(Retriever):
         folder.write(path, manifest, fill)
 
     @classmethod
-    def opened(cls, path: Path, manifest: dict, data: Path, encoder=None) -> "Fusion":
+    def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None) -> "Fusion":
         from retrievers.registry import load
 
         parts = [load(data / f"part-{number}", encoder) for number in range(manifest["parts"])]
@@ -165,4 +172,5 @@ def _gains(hits: Hits, method: str, constant: int) -> np.ndarray:
 def _mean(values: np.ndarray) -> np.ndarray:
     """Row means that leave NaN out, `[q, 1]`; 0 for a row of nothing else."""
     count = (~np.isnan(values)).sum(axis=1, keepdims=True)
-    return np.nansum(values, axis=1, keepdims=True) / np.maximum(count, 1)
+    means: np.ndarray = np.nansum(values, axis=1, keepdims=True) / np.maximum(count, 1)
+    return means

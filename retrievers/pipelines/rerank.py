@@ -3,14 +3,15 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from retrievers import folder, ties, topk
-from retrievers.base import Hits, Retriever
+from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import check_encoder
+from retrievers.texts import Document, joined
 
 # A scorer of one query's candidates: query, texts -> scores [len(texts)].
 Listwise = Callable[[str, list[str]], Sequence[float]]
@@ -65,34 +66,35 @@ class Reranked(Retriever):
         self.first, self.stage = first, stage
 
     @property
-    def ids(self) -> Sequence[str]:
+    def ids(self) -> Sequence[str]:  # type: ignore[override]  # those of the first stage, not to be set
         return self.first.ids
 
-    def index(self, ids: Sequence[str], documents) -> "Reranked":
+    def index(self, ids: Sequence[str], documents: Documents) -> "Reranked":
         self.first.index(ids, documents)
         return self
 
-    def search(self, queries: Sequence[str], k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         k = topk.check_k(k)
         found = ties.search(self.first, queries, self.stage.depth, only=only)
         scores = np.full(found.rows.shape, -np.inf, dtype=np.float32)
-        for q, query in enumerate(queries):
+        for q, query in enumerate(cast("Sequence[Document]", queries)):
             rows = found.rows[q][found.rows[q] >= 0]
             if len(rows):
                 scores[q, : len(rows)] = self._scored(query, rows)
         everything = topk.best(found.rows, scores, self.stage.depth)
         return topk.pad(ties.by_id(everything, self.ids), k)
 
-    def _scored(self, query: str, rows: np.ndarray) -> np.ndarray:
-        texts = [self.first.text(int(row)) for row in rows]
-        if any(text is None for text in texts):
+    def _scored(self, query: Document, rows: np.ndarray) -> np.ndarray:
+        kept = [self.first.text(int(row)) for row in rows]
+        texts = [text for text in kept if text is not None]
+        if len(texts) < len(kept):
             raise RetrieverError("The first stage keeps no texts to rerank.", "Put the stage behind a text retriever.")
-        return scored(self.stage.scorer, query, texts)
+        return scored(self.stage.scorer, joined(query), texts)
 
     def text(self, row: int) -> str | None:
         return self.first.text(row)
 
-    def metadata(self, row: int) -> dict:
+    def metadata(self, row: int) -> dict[str, Any]:
         return self.first.metadata(row)
 
     def save(self, path: Path) -> None:
@@ -115,7 +117,7 @@ class Reranked(Retriever):
         folder.write(path, manifest, lambda target: self.first.save(target / "first"))
 
     @classmethod
-    def opened(cls, path: Path, manifest: dict, data: Path, encoder=None) -> "Reranked":
+    def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None) -> "Reranked":
         """Read the first stage and put the reranker back.
 
         Args:
@@ -161,7 +163,8 @@ class Pairwise:
     model: Any
 
     def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
-        return self.model.predict([(query, text) for text in texts], show_progress_bar=False)
+        scores: Sequence[float] = self.model.predict([(query, text) for text in texts], show_progress_bar=False)
+        return scores
 
 
 @dataclass(frozen=True)
@@ -176,13 +179,13 @@ class MaxSim:
         return [float((tokens @ _array(document).T).max(axis=1).sum()) for document in documents]
 
 
-def _array(vectors) -> np.ndarray:
+def _array(vectors: Any) -> np.ndarray:
     """Token vectors `[t, d]` in float32."""
     vectors = vectors.detach().float().cpu().numpy() if hasattr(vectors, "detach") else vectors
-    vectors = np.asarray(vectors, dtype=np.float32)
-    if vectors.ndim != 2:
+    tokens: np.ndarray = np.asarray(vectors, dtype=np.float32)
+    if tokens.ndim != 2:
         raise RetrieverError(
-            f"Late interaction needs token vectors [t, d], got shape {list(vectors.shape)}.",
+            f"Late interaction needs token vectors [t, d], got shape {list(tokens.shape)}.",
             "Use a multi-vector encoder.",
         )
-    return vectors
+    return tokens

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers.base.modules import InputModule
@@ -152,7 +153,7 @@ class Decoder(InputModule):
     def _probe(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> None:
         self.states(attention_mask, input_ids=input_ids)
 
-    def get_config_dict(self) -> dict:
+    def get_config_dict(self) -> dict[str, Any]:
         return {
             "template": asdict(self.template),
             "attention": self.attention,
@@ -168,7 +169,7 @@ class Decoder(InputModule):
 
     @classmethod
     def load(
-        cls, model_name_or_path: str, subfolder: str = "", model_kwargs: dict | None = None, **kwargs
+        cls, model_name_or_path: str, subfolder: str = "", model_kwargs: dict[str, Any] | None = None, **kwargs
     ) -> "Decoder":
         where = {key: kwargs.get(key) for key in ("token", "cache_folder", "revision")}
         where["local_files_only"] = kwargs.get("local_files_only", False)

@@ -7,7 +7,7 @@ keep their final norm when cut, so it is the final norm of that state.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -48,7 +48,7 @@ def layers_of(model: SentenceTransformer) -> nn.ModuleList:
 
 def layer_outputs(
     model: SentenceTransformer,
-    features: dict,
+    features: dict[str, Any],
     layers: Sequence[int],
     *,
     after_backbone: Callable[[], None] | None = None,
@@ -152,7 +152,7 @@ def _keep(states: dict[int, torch.Tensor], n: int):
     return hook
 
 
-def _pool(modules: list[nn.Module], features: dict, states: torch.Tensor) -> torch.Tensor:
+def _pool(modules: list[nn.Module], features: dict[str, Any], states: torch.Tensor) -> torch.Tensor:
     if not any(True for module in modules for _ in module.parameters()):
         states = states.float()  # as the evaluation's own pass does: pooling without weights runs in float32
     features = {**features, "token_embeddings": states}

@@ -55,7 +55,7 @@ class Template:
     text_max_length: int | None = None  # tokens of the text alone, cut at words (LLM2Vec)
     keep_end: bool = True  # a text beyond max_length loses its own end; False: the input loses what stands last
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.pooled not in POOLED:
             raise unknown("pooled span", self.pooled, POOLED, f"Valid: {', '.join(POOLED)}.")
         if self.strip is True:  # as models were saved that stripped the text on both sides

@@ -6,6 +6,7 @@ positions there are: none of them raises, or only deep in the model.
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sentence_transformers.base.modules import Router, Transformer
 from tokenizers import Tokenizer
@@ -48,7 +49,7 @@ def _padded(module, inputs: tuple) -> tuple:  # by name: a model with a nameless
     return with_a_column(inputs[0]), *inputs[1:]
 
 
-def with_a_column(features: dict) -> dict:
+def with_a_column(features: dict[str, Any]) -> dict[str, Any]:
     """The features; texts that all have no token get one column, masked, where a tokenizer gave none."""
     if "attention_mask" not in features or features["input_ids"].shape[1]:
         return features

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -101,7 +102,7 @@ def _files(folder: Path) -> dict[str, Path]:
         return dict.fromkeys(opened.keys(), file)
 
 
-def refuse(where: Path, wanted: dict, found: dict) -> None:
+def refuse(where: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
     """Compare the shapes `wanted` and `found`, both by key; keys that nobody wants may be there.
 
     Raises:

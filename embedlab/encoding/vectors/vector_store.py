@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -218,7 +218,7 @@ class Vectors:
         return csr_matrix((data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, self.dim))
 
 
-def spaces(root: Path | None = None) -> Iterator[tuple[Path, dict]]:
+def spaces(root: Path | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every space of the store as (folder, manifest)."""
     root = root or home() / "vectors"
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
@@ -270,7 +270,7 @@ def _remove(folder: Path) -> int:
     return size
 
 
-def _manifest(folder: Path) -> dict:
+def _manifest(folder: Path) -> dict[str, Any]:
     nothing = {"ingredients": {}, "shards": []}
     try:
         manifest = {**nothing, **kept_json.read(folder / "manifest.json", older=True)}
@@ -284,5 +284,5 @@ def _manifest(folder: Path) -> dict:
     return manifest
 
 
-def _replace(folder: Path, ingredients: dict, listed: list[Shard]) -> None:
+def _replace(folder: Path, ingredients: dict[str, Any], listed: list[Shard]) -> None:
     kept_json.write(folder / "manifest.json", {"ingredients": ingredients, "shards": listed})

@@ -6,6 +6,7 @@ around a BERT. The head is BERT's own where the base's folder holds one, as bert
 """
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -93,7 +94,7 @@ class DupMAE(_AutoEncoding):
         hidden_ids, targets = self._corrupt(ids, predicted)
         return self.terms(sentence_features[0], hidden_ids, targets, self._unseen(words, mask))
 
-    def terms(self, features: dict, hidden_ids, targets, unseen) -> dict[str, torch.Tensor]:
+    def terms(self, features: dict[str, Any], hidden_ids, targets, unseen) -> dict[str, torch.Tensor]:
         """The three terms, given what the draws decided.
 
         Args:
@@ -171,7 +172,7 @@ class SMAE(_AutoEncoding):
         masks = whole_words(words, budget(lengths, self.encoder_share), budget(lengths, self.decoder_share))
         return self.terms(sentence_features[0], *(self._corrupt(ids, predicted) for predicted in masks))
 
-    def terms(self, features: dict, encoder: tuple, decoder: tuple) -> dict[str, torch.Tensor]:
+    def terms(self, features: dict[str, Any], encoder: tuple, decoder: tuple) -> dict[str, torch.Tensor]:
         """The two terms, given what the draws decided: ids with masks, and targets, of encoder and decoder."""
         mask = features["attention_mask"]
         hidden_ids, targets = encoder

@@ -1,6 +1,7 @@
 """GEM's training (arXiv:2506.04344, section 3): first compress the text into special tokens, then tell texts apart."""
 
 import math
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -70,7 +71,7 @@ class GEM(nn.Module):
             parts["contrastive"] = self.alpha * self.contrastive(features)
         return parts
 
-    def next_token(self, features: dict) -> torch.Tensor:
+    def next_token(self, features: dict[str, Any]) -> torch.Tensor:
         decoder: Decoder = self.model[0]
         special = len(decoder.template.end)
         rows, masks, targets = [], [], []
@@ -107,7 +108,7 @@ class GEM(nn.Module):
         target[len(prefix) : len(prefix) + len(tokens)] = IGNORED
         return row, training_mask(len(prefix), len(tokens), len(suffix)).to(ids.device), target
 
-    def contrastive(self, features: dict) -> torch.Tensor:
+    def contrastive(self, features: dict[str, Any]) -> torch.Tensor:
         decoder: Decoder = self.model[0]
         end, start = self._end_ids(decoder), len(decoder.template.start)
         rows = []
@@ -125,7 +126,7 @@ class GEM(nn.Module):
         return decoder.tokenizer.convert_tokens_to_ids(decoder.template.end)
 
 
-def _texts(features: dict, special: int) -> list[torch.Tensor]:
+def _texts(features: dict[str, Any], special: int) -> list[torch.Tensor]:
     """The ids of each row without padding and without the special tokens at its end."""
     return [
         ids[mask.bool()][:-special] for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)

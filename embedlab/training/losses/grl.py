@@ -1,5 +1,7 @@
 """GRL, the training of ULLME's GenC models (arXiv:2408.03402): embedding and generation teach each other."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
@@ -99,7 +101,7 @@ class GRL(nn.Module):
         student = (cosines.float() / self.temperature).log_softmax(-1)
         return F.kl_div(student, means.detach().softmax(-1), reduction="batchmean")
 
-    def log_likelihood(self, query: dict, document: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_likelihood(self, query: dict[str, Any], document: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """How likely the document is generated after the query; both `[B]`.
 
         Returns:
