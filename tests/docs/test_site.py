@@ -1,0 +1,111 @@
+"""`make docs`: the site is built without a broken link, and its generated pages say what the code says."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import ROOT, blocks
+
+pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The folder of the built site."""
+    target = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return target
+
+
+@pytest.fixture
+def generators(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import generators
+
+    return generators
+
+
+def text(path: Path) -> str:
+    return unescape(path.read_text(encoding="utf-8"))
+
+
+def test_every_page_is_in_the_site(site):
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert (site / page.relative_to(ROOT / "docs")).with_suffix(".html").is_file(), page
+
+
+def test_nothing_is_fetched_from_elsewhere(site):
+    page = text(site / "index.html")
+    assert not [part for part in page.split('src="')[1:] if part.startswith(("http", "//"))]
+    assert "fonts.googleapis" not in page
+
+
+def test_the_reference_has_the_front_door(site):
+    import embedlab
+
+    page = text(site / "reference" / "python.html")
+    for name in set(embedlab.__all__) - {"__version__"}:
+        assert f"embedlab.{name}" in page
+    assert "per_query" in page and "Raises" in page
+
+
+def test_the_reference_has_every_command_and_option(site):
+    from embedlab.cli import COMMANDS
+    from embedlab.options import GROUPS
+
+    page = text(site / "reference" / "commands.html")
+    assert not [name for name in COMMANDS if f"embedlab {name}" not in page]
+    page = text(site / "reference" / "options.html")
+    assert not [
+        each.name for group in GROUPS.values() for each in fields(group) if f"<code>{each.name}</code>" not in page
+    ]
+
+
+def test_the_reference_has_every_card_and_recipe(site):
+    from embedlab.models.cards import cards
+
+    page = text(site / "reference" / "cards.html")
+    assert not [name for name in cards() if f"<code>{name}</code>" not in page]
+    page = text(site / "reference" / "recipes.html")
+    recipes = {path.stem for path in (ROOT / "data" / "recipes").glob("*.toml")} - {"packages"}
+    assert not [name for name in recipes if f"<code>{name}</code>" not in page]
+
+
+def test_the_schema_is_that_of_a_store(generators, tmp_path):
+    """What the page is made from are the tables that a new store has, and its example runs."""
+    from generators import store
+
+    from leaderboard.storage.database import Database
+
+    assert set(store.columns()) == set(store.MEANINGS)
+    assert Database
+    assert all(len(listed) > 0 for listed in store.columns().values())
+
+
+def test_the_example_of_the_store_page(generators, reader):
+    from generators import store
+
+    reader.type("embedlab eval --model bm25 --task path/to/beir-folder --db results.duckdb", run=True)
+    for block in blocks(store.page()):
+        reader.follow(block)
+
+
+def test_the_picture_has_every_room(generators):
+    from generators import architecture
+
+    picture = architecture.picture()
+    for package in architecture.rules().PACKAGES:
+        assert f">{package}</text>" in picture
+        assert all(f">{room}</text>" in picture for floor in architecture.floors(package) for room in floor)
+    upward = [
+        arrow
+        for arrow in architecture.arrows()
+        if (arrow[0], arrow[2]) in {("retrievers", "leaderboard"), ("leaderboard", "retrievers"), ("app", "embedlab")}
+    ]
+    assert not upward
