@@ -5,21 +5,19 @@ before it counts, so that a killed run goes on at the next shard, with the same 
 While the model works, one thread tokenises what comes next.
 """
 
-import threading
 import time
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from embedlab.encoding.cost import Cost, LayerCost
+from embedlab.encoding.running_model import RunningModel
 from embedlab.encoding.vectors.keys import text_keys
 from embedlab.encoding.vectors.vector_store import Space, Vectors
 from embedlab.errors import UserError
-from embedlab.hardware import devices
 from embedlab.models import LoadedModel
-from embedlab.models.kinds import Kind
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 
@@ -43,14 +41,13 @@ class Encoder:
         *,
         reporter: Reporter | None = None,
     ):
-        self.model, self.options = model, options
-        if options.workers:
-            devices(model.device, options.workers, compiled=options.compiled)  # too many are refused before any work
-        # On the CPU the activations of a batch should stay in the cache of the cores that work on it.
-        self.batch_tokens = options.batch_tokens or (65_536 if model.device.startswith("cuda") else 2_048)
-        self.reporter = reporter or Reporter()
-        self._workers: tuple | None = None  # depth, and the copies of the model; made when there is something to encode
-        self._lock, self._tokenising = threading.Lock(), threading.Lock()
+        self.model, self.options, self.reporter = model, options, reporter or Reporter()
+        self._running = RunningModel(model, options, self.reporter)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that go through the model at once, after any halving."""
+        return self._running.batch_tokens
 
     @property
     def depth(self) -> int:
@@ -164,29 +161,11 @@ class Encoder:
         from embedlab.encoding.schedule import Pass
 
         refuse_own_encode(self.model.encoder, self.model.name)
-        depth = None if None in spaces else max(spaces)
         start, alone = time.perf_counter(), dict.fromkeys(spaces, 0.0)
-        if self._workers is None or self._workers[0] != depth:
-            self._workers = depth, self._copies(depth)
-        pool = self._workers[1]
+        pool = self._running.workers(None if None in spaces else max(spaces))
         cost.kernels, cost.workers = pool.kernels, len(pool)
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
-
-            def advance(done: np.ndarray, tokens: int) -> None:
-                bar.advance(sum(len(texts[i]) + 1 for i in done), tokens)
-
-            passed = Pass(
-                pool,
-                lambda part: self._features([texts[i] for i in part], prompt, role),
-                layers=list(spaces),
-                role=role,
-                budget=lambda: self.batch_tokens,
-                out_of_memory=self._halve,
-                advance=advance,
-                store_dtype=self.options.store_dtype,
-                sparse=self.model.card.kind is Kind.SPARSE,
-                even=self._even,
-            )
+            passed = Pass(self._running, pool, texts, prompt=prompt, role=role, layers=list(spaces), bar=bar)
             began = start
             for shard in passed.shards(batches.shards(texts, todo)):
                 for vectors in shard.vectors.values():
@@ -210,74 +189,16 @@ class Encoder:
         cost.seconds, cost.batch_tokens = cost.seconds + time.perf_counter() - start, self.batch_tokens
         return alone
 
-    def _copies(self, depth: int | None):
-        from embedlab.encoding.replicas import Workers
-
-        planned = devices(self.model.device, self.options.workers, compiled=self.options.compiled)
-        pool = Workers(self.model.encoder, planned, depth=depth, compiled=self.options.compiled)
-        if self.options.workers and len(pool) < len(planned):
-            self.reporter.say(f"{self.model.name} cannot be copied: it works alone.")
-        return pool
-
     def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
         """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""
         from embedlab.encoders.modules.tokenizers import tokens_of
 
-        features = self._features([text], prompt, role)
+        features = self._running.features([text], prompt, role)
         if "input_ids" not in features:  # a bag of words
             return []
         mask = features.get("attention_mask", [slice(None)])[0]
         ids = features["input_ids"].reshape(-1)
         return tokens_of(self.model.encoder, (ids[mask.bool()] if hasattr(mask, "bool") else ids)[:40].tolist(), role)
-
-    @cached_property
-    def _even(self) -> bool:
-        """Whether only texts of one length may share a batch: measured once for a model."""
-        from embedlab.encoding.forward import padding_shows
-
-        return self.model.remembered.get("padding shows", lambda: padding_shows(self.model.encoder))
-
-    @cached_property
-    def _tokeniser(self):
-        """What pads a shard's texts; a model that takes texts without padding (varlen attention) drops it later."""
-        from embedlab.encoding import kernels
-
-        encoder = self.model.encoder
-        if not kernels.unpadding(encoder):
-            return encoder
-        padding = kernels.replica(encoder, self.model.device)
-        while module := kernels.unpadding(padding):
-            module.unpad_inputs = False
-        return padding
-
-    def _features(self, texts: list[str], prompt: str, role: str) -> dict[str, Any]:
-        """What the model's forward pass takes; methods choose lengths and templates by the role."""
-        from embedlab.encoders.modules.tokenizers import with_a_column
-
-        task = {"task": role} if role in ("query", "document") else {}
-
-        with self._tokenising:  # a tokenizer changes its own state while it works
-            return with_a_column(self._tokeniser.preprocess(texts, prompt=prompt or None, **task))
-
-    def _halve(self, error: Exception, size: int, budget: int) -> int:
-        """Half of a batch's token budget after running out of memory; any other error goes on up."""
-        import torch
-
-        out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
-        if not out_of_memory:
-            raise error
-        if size == 1:
-            raise UserError(
-                f"{self.model.name} runs out of memory on a single text.",
-                "Use --device cpu, a smaller --dtype, or a model with a shorter maximum length.",
-            ) from error
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        with self._lock:  # several batches of the same budget may fail at once: that is one failure
-            if budget // 2 < self.batch_tokens:
-                self.batch_tokens = budget // 2
-                self.reporter.say(f"Out of memory: going on with {self.batch_tokens:,} tokens per batch.")
-        return budget // 2
 
 
 def finite(vectors, texts: Sequence[str], model: str):
