@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 
 def models(incomplete: str) -> list[str]:
-    """Cards' names and groups."""
+    """Cards' names and groups, and the methods of installed packages."""
+    from embedlab.encoders.methods import registered
     from embedlab.models.cards import cards
 
     groups = {card.group for card in cards().values() if card.group}
-    return _beginning(incomplete, [*cards(), *groups])
+    theirs = [name for name, method in registered().items() if method.plugin]
+    return _beginning(incomplete, [*cards(), *groups, *theirs])
 
 
 def tasks(incomplete: str) -> list[str]:
