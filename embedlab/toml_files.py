@@ -1,10 +1,21 @@
-"""TOML files: cards, benchmarks, recipes."""
+"""TOML files: cards, benchmarks, recipes. Read into dataclasses, and every error names the file and the line."""
 
+import re
 import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
-from embedlab.errors import UserError
+import msgspec
+
+from embedlab.errors import UserError, unknown
+
+T = TypeVar("T")
+
+_HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"\s*([\w\"'-]+)\s*=")
+_PLACE = re.compile(r"(.*) - at `\$(.*)`$")
 
 
 def read(path: Path, what: str, hint: str = "") -> dict[str, Any]:
@@ -24,3 +35,85 @@ def read(path: Path, what: str, hint: str = "") -> dict[str, Any]:
         raise UserError(f"The {what} {path} is nested too deep.", hint or "Mend the file.") from None
     except OSError as error:
         raise UserError(f"The {what} {path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+
+
+def read_as(kind: type[T], path: Path, what: str, *, hint: str = "", given: Mapping[str, Any] | None = None) -> T:
+    """The file as a dataclass, tables in it as the dataclasses that their fields name.
+
+    Args:
+        kind: its fields are the file's keys.
+        given: keys that win over the file's.
+
+    Raises:
+        UserError: a key is unknown, missing, or its value of another type; names file and line.
+    """
+    values = {**read(path, what, hint), **(given or {})}
+    for place, wrong, known in _unknown(kind, values, ()):
+        raise unknown("key", wrong, known, f"It stands in {_where(path, (*place, wrong))}. Valid: {', '.join(known)}.")
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        problem, place = _found(str(error))
+        raise UserError(f"{_where(path, place)}: {_said(problem, place, values)}.", hint or "Mend the file.") from error
+
+
+def _unknown(kind: Any, values: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Any, str, list[str]]]:
+    """Keys that no field has: where they stand, the key, and the fields there are."""
+    kind = next((each for each in (kind, *get_args(kind)) if is_dataclass(each)), None)
+    if kind is None:
+        return
+    tables = enumerate(values) if isinstance(values, list) else [(None, values)]
+    for number, table in tables:
+        if not isinstance(table, dict):
+            continue
+        here = place if number is None else (*place, number)
+        known = {each.name: each.type for each in fields(kind)}
+        yield from ((here, key, list(known)) for key in table if key not in known)
+        for key, value in table.items():
+            if key in known:
+                yield from _unknown(known[key], value, (*here, key))
+
+
+def _found(message: str) -> tuple[str, tuple[str | int, ...]]:
+    """A message of msgspec, and the place that it names: `$.stages[0].steps`."""
+    match = _PLACE.fullmatch(message)
+    if not match:
+        return message, ()
+    parts = re.findall(r"\.([\w-]+)|\[(\d+)\]", match[2])
+    return match[1], tuple(name or int(number) for name, number in parts)
+
+
+def _said(problem: str, place: tuple[str | int, ...], values: Any) -> str:
+    """What is wrong in words: `steps = 'x'`, and what msgspec expected."""
+    try:
+        for part in place:
+            values = values[part]
+    except (LookupError, TypeError):
+        return problem
+    return f"{place[-1]} = {values!r}: {problem}" if place and isinstance(place[-1], str) else problem
+
+
+def _where(path: Path, place: tuple[str | int, ...]) -> str:
+    """The file and the line at which a key, or the table that it lacks in, stands."""
+    lines = _lines(path.read_text(encoding="utf-8"))
+    while place and place not in lines:
+        place = place[:-1]
+    return f"{path}:{lines[place]}" if place in lines else str(path)
+
+
+def _lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """The line of each key and table: ("stages", 0, "steps") -> 7."""
+    found: dict[tuple[str | int, ...], int] = {}
+    table: tuple[str | int, ...] = ()
+    numbers: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            names = [name.strip().strip("\"'") for name in header[2].split(".")]
+            if header[1] == "[[":
+                numbers[names[0]] = numbers.get(names[0], -1) + 1
+            first: tuple[str | int, ...] = (names[0], numbers[names[0]]) if names[0] in numbers else (names[0],)
+            table = (*first, *names[1:])
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            found.setdefault((*table, key[1].strip("\"'")), number)
+    return found

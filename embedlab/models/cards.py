@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 from embedlab import toml_files
-from embedlab.errors import UserError
 from embedlab.models.kinds import Kind
 from embedlab.resources import DATA
 
@@ -65,15 +64,11 @@ def cards() -> dict[str, Card]:
     """All cards by name.
 
     Raises:
-        UserError: a card has a key that is not a field of `Card`, or is no TOML.
+        UserError: a card has a key that is not a field of `Card`, a value of another type, or is no TOML.
     """
     found = {}
     for path in sorted((DATA / "models").glob("*.toml")):
-        try:
-            found[path.stem] = Card(**{"name": path.stem, **toml_files.read(path, "model card")})
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"The model card {path} cannot be read: {error}.",
-                "Its keys are the fields of embedlab.models.cards.Card.",
-            ) from error
+        given = {"name": path.stem}
+        hint = "Its keys are the fields of embedlab.models.cards.Card."
+        found[path.stem] = toml_files.read_as(Card, path, "model card", hint=hint, given=given)
     return found

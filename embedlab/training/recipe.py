@@ -20,7 +20,7 @@ scale = 20.0
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -103,23 +103,10 @@ def read(path: Path, base: str | None = None) -> Recipe:
     if not path.is_file():
         names = sorted(p.stem for p in shipped.parent.glob("*.toml") if p.stem != "packages")
         raise unknown("recipe", str(path), names, f"Shipped: {', '.join(names)}. Or give the path of a TOML file.")
-    found = toml_files.read(path, "recipe", f"Compare it with {shipped.parent}.")
-    if base:
-        found["base"] = base
-    stages = found.pop("stages", None)
-    if not isinstance(stages, list) or not stages:
+    given = {"name": path.stem, **({"base": base} if base else {})}
+    recipe = toml_files.read_as(Recipe, path, "recipe", hint=f"Compare it with {shipped.parent}.", given=given)
+    if not recipe.stages:
         raise UserError(f"The recipe {path.name} has no stages.", "Add one [[stages]] with objective and steps.")
-    built = []
-    for number, stage in enumerate(stages, 1):
-        where = f"stage {number} of the recipe {path.name}"
-        if not isinstance(stage, dict) or not isinstance(stage.get("lora", {}), dict):
-            raise UserError(f"{where.capitalize()} is no table.", "Write [[stages]], and [stages.lora] below it.")
-        if "lora" in stage:
-            stage["lora"] = _filled(Lora, stage["lora"], f"lora in {where}")
-            if stage["lora"].rank <= 0:
-                raise UserError(f"rank is {stage['lora'].rank} in lora in {where}.", "Give more than 0.")
-        built.append(_filled(Stage, stage, where))
-    recipe = _filled(Recipe, {"name": path.stem, "stages": built, **found}, f"the recipe {path.name}")
     if recipe.method not in METHODS:
         raise unknown("method", recipe.method, METHODS, f"Valid: {', '.join(METHODS)}.")
     for stage in recipe.stages:
@@ -128,27 +115,6 @@ def read(path: Path, base: str | None = None) -> Recipe:
         for name in ("steps", "batch_size", "accumulate", "learning_rate", "save_steps"):
             if not 0 < getattr(stage, name) < inf:
                 raise UserError(f"{name} is {getattr(stage, name)} in the recipe {path.name}.", "Give more than 0.")
+        if stage.lora and stage.lora.rank <= 0:
+            raise UserError(f"rank is {stage.lora.rank} in the recipe {path.name}.", "Give more than 0.")
     return recipe
-
-
-def _filled(kind: type, values: dict[str, Any], where: str):
-    """A dataclass out of a table.
-
-    Raises:
-        UserError: a key is unknown, missing, or its value of another type.
-    """
-    known = {one.name: one for one in fields(kind)}
-    if wrong := [key for key in values if key not in known]:
-        raise unknown("key", wrong[0], known, f"It stands in {where}. Valid: {', '.join(known)}.")
-    for key, value in values.items():
-        wanted = known[key].type
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        plain = {int: isinstance(value, int) and number, float: number, float | None: number}
-        plain |= {str: isinstance(value, str), str | dict: isinstance(value, str | dict)}
-        if not plain.get(wanted, True) or (wanted in (dict, dict[str, float]) and not isinstance(value, dict)):
-            shown = getattr(wanted, "__name__", wanted)
-            raise UserError(f"{key} = {value!r} in {where} is no {shown}.", f"Give a value of type {shown}.")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UserError(f"A key is missing in {where}: {str(error).partition(': ')[2]}.", "Add it.") from error
