@@ -5,13 +5,13 @@ checksum counts as lost, and what stood in it is found out again.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from leaderboard.plain_json import from_json
+from leaderboard.whole import written_whole
 
 _CHECKSUM = "checksum"
 
@@ -24,16 +24,8 @@ def write(file: Path, value: dict[str, Any]) -> None:
     """
     content = json.dumps(value, default=str)
     whole = {**json.loads(content), _CHECKSUM: _checksum(content)}
-    fresh = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with fresh.open("w", encoding="utf-8") as stream:
-            json.dump(whole, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(file)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    with written_whole(file, durable=True, shared=True) as temporary:
+        temporary.write_text(json.dumps(whole), encoding="utf-8")
 
 
 def read(file: Path, *, older: bool = False) -> dict[str, Any]:

@@ -1,17 +1,29 @@
-"""Files for other programs get their name once they are whole: a full disk or a kill leaves no half table behind."""
+"""Files get their name once they are whole: a full disk or a kill leaves no half file behind."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A passing name beside `path` to write to, which takes the place of `path` at the end."""
-    passing = path.with_name(f".{path.name}.part")
+def written_whole(path: Path, *, durable: bool = False, shared: bool = False) -> Iterator[Path]:
+    """A temporary name beside `path` to write to, which takes the place of `path` at the end.
+
+    Args:
+        durable: the content is on the disk for good before it gets its name.
+        shared: other processes may write the same file at the same time.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; what `path` held before is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part" if shared else f".{path.name}.part")
     try:
-        yield passing
-        passing.replace(path)
+        yield temporary
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        temporary.replace(path)
     except BaseException:
-        passing.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

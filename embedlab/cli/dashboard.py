@@ -83,10 +83,11 @@ def write_benchmarks(target: Path) -> None:
             found[name] = parts(name)
         except UserError:  # a benchmark of images or sound
             continue
-    passing = target.with_suffix(f".{os.getpid()}.part")
-    passing.parent.mkdir(parents=True, exist_ok=True)
-    passing.write_text(json.dumps({"parts": found, "main_revisions": main_revisions()}), encoding="utf-8")
-    passing.replace(target)
+    from leaderboard.whole import written_whole
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(target, shared=True) as temporary:
+        temporary.write_text(json.dumps({"parts": found, "main_revisions": main_revisions()}), encoding="utf-8")
 
 
 def _is_free(port: int) -> bool:

@@ -19,7 +19,6 @@ number = 7
 import hashlib
 import inspect
 import json
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA, home
 from embedlab.tasks import stdlib, stdlib_source
 from embedlab.training import packages
+from leaderboard.whole import written_whole
 
 LOCK = DATA / "recipes" / "packages.toml"
 KEYS = ("packages", "kinds", "path", "hub", "subset", "split", "columns", "limit", "negatives")
@@ -163,10 +163,8 @@ def _package_pairs(names: list[str], kinds: tuple[str, ...]) -> list[dict[str, s
     file = home() / "training" / f"packages-{key}.jsonl"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.partial")  # another process may be at it too
-        with partial.open("w", encoding="utf-8") as out:
+        with written_whole(file, shared=True) as temporary, temporary.open("w", encoding="utf-8") as out:
             out.writelines(json.dumps(row) + "\n" for row in packages.pairs(names))
-        partial.rename(file)
     with file.open(encoding="utf-8") as lines:
         return [row for row in map(json.loads, lines) if row["kind"] in kinds]
 

@@ -1,7 +1,6 @@
 """A training run: stages one after the other, resumable, and a record of how the model came about."""
 
 import csv
-import hashlib
 import json
 import shutil
 import time
@@ -19,11 +18,13 @@ from embedlab.encoders.trust import save_model
 from embedlab.errors import UserError, missing_extra
 from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
+from embedlab.models import identity
 from embedlab.training import objectives, training_data, untrained
 from embedlab.training.recipe import Lora, Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
 from embedlab.training.training_bar import bar
-from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of, write_whole
+from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of
+from leaderboard.whole import written_whole
 
 CURVE = "loss.csv"
 LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
@@ -70,8 +71,8 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
         seconds = time.perf_counter() - started
         _note(work, {"stage": number, "curve": curve, "seconds": seconds, "data": origins})
         started = time.perf_counter()
-        torch.save(model.state_dict(), folder / "state.partial")
-        (folder / "state.partial").rename(folder / STATE)
+        with written_whole(folder / STATE) as temporary:
+            torch.save(model.state_dict(), temporary)
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
     return _finish(model, recipe, base, out, facts)
@@ -191,7 +192,8 @@ def _base(recipe: Recipe, work: Path, origins: dict[str, Any]) -> str | Path:
 def _note(work: Path, entry: dict[str, Any]) -> None:
     file = work / "stages.jsonl"
     earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
-    write_whole(file, earlier + json.dumps(entry) + "\n")
+    with written_whole(file) as temporary:
+        temporary.write_text(earlier + json.dumps(entry) + "\n", encoding="utf-8")
 
 
 def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -232,8 +234,5 @@ def _write_curve(file: Path, stages: list[dict[str, Any]]) -> None:
 
 def _sha256(folder: Path) -> dict[str, str]:
     """The weights' files in a folder, each with its sha256."""
-    found = {}
-    for path in sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")]):
-        with path.open("rb") as file:
-            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    paths = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")])
+    return {path.relative_to(folder).as_posix(): identity.sha256(path) for path in paths}

@@ -15,6 +15,7 @@ from typing import Any
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from embedlab.errors import UserError
+from leaderboard.whole import written_whole
 
 RECORD = "training.json"
 WORK = "unfinished"
@@ -42,14 +43,17 @@ def claim(out: Path, digest: str) -> dict[str, Any] | None:
     if not marked and out.exists() and not _is_fresh(out):
         raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
     mark.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(mark, digest)
+    with written_whole(mark) as temporary:
+        temporary.write_text(digest, encoding="utf-8")
     return None
 
 
 def _is_fresh(out: Path) -> bool:
     """Whether nobody's work is in a folder: it is empty, or a run was stopped in it before it began."""
     return out.is_dir() and all(
-        path.name == WORK and path.is_dir() and not [p for p in path.iterdir() if not p.name.startswith("recipe")]
+        path.name == WORK
+        and path.is_dir()
+        and not [p for p in path.iterdir() if p.name not in ("recipe", ".recipe.part")]
         for path in out.iterdir()
     )
 
@@ -62,13 +66,6 @@ def _read(record: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"{record} is damaged.", "Remove it to train again, or give another folder: --out DIR")
     return found
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file that is there whole, or not at all."""
-    passing = file.with_name(f"{file.name}.partial")
-    passing.write_text(text, encoding="utf-8")
-    passing.replace(file)
 
 
 def publish(out: Path, fill: Callable[[Path], None]) -> None:

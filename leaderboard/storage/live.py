@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from leaderboard.plain_json import from_json
+from leaderboard.whole import written_whole
 
 _SILENT = 30.0  # seconds after which the file of a process that is gone counts as left behind
 _ABANDONED = 3600.0  # seconds after which any file does: the process may be on another machine
@@ -56,11 +57,10 @@ def publish(db: str | Path, progress: Progress) -> None:
     Problems of the disk are passed over: an evaluation must not fail for the sake of its progress.
     """
     target = _path(db, progress)
-    passing = target.with_suffix(".part")
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        passing.write_text(json.dumps(asdict(replace(progress, updated=time.time()))), encoding="utf-8")
-        passing.replace(target)
+        with written_whole(target) as temporary:
+            temporary.write_text(json.dumps(asdict(replace(progress, updated=time.time()))), encoding="utf-8")
 
 
 def clear(db: str | Path, progress: Progress) -> None:

@@ -251,7 +251,7 @@ def prune(root: Path | None = None, *, matching: str = "") -> int:
             continue
         with FileLock(folder / "lock"):
             named = {shard.name for shard in _manifest(folder)["shards"]}
-            for path in [*folder.glob("*.npy"), *folder.glob("*.tmp")]:
+            for path in [*folder.glob("*.npy"), *folder.glob("*.tmp"), *folder.glob(".*.part")]:
                 if path.name.split(".")[0] not in named:
                     freed += path.stat().st_size
                     path.unlink()

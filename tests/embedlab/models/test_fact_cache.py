@@ -16,7 +16,7 @@ def test_values_are_kept_between_runs(home):
     assert first.get("x", lambda: [1, 2]) == [1, 2]
     assert Remembered({"a": 1}).get("x", lambda: 1 / 0) == [1, 2]
     assert "x" not in Remembered({"a": 2})
-    assert list(home.glob("models/*.tmp")) == []
+    assert list(home.glob("models/.*")) == []
 
 
 def test_a_damaged_file_is_made_again(home):
