@@ -224,13 +224,14 @@ class FaissIndex(DenseIndex):
         return self._on_gpu
 
     def memory_bytes(self) -> int:
+        """Bytes of the codes, and of the vectors that are kept for rescoring."""
         if self._index is None:
             return 0
         sizes: list[int] = []
         # What it would write, never held.
         counter = faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part)))  # type: ignore[attr-defined]  # not in its stubs
         (faiss.write_index_binary if self._binary else faiss.write_index)(self._index, counter)
-        return sum(sizes)
+        return sum(sizes) + self._vectors.nbytes
 
     def _write(self, target: Path) -> None:
         write = faiss.write_index_binary if self._binary else faiss.write_index

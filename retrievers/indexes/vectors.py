@@ -30,6 +30,11 @@ class Vectors:
         self._chunks.append(chunk)
         self._starts.append(self._starts[-1] + len(chunk))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all vectors, wherever they lie."""
+        return sum(chunk.nbytes for chunk in self._chunks)
+
     def take(self, rows: np.ndarray) -> np.ndarray:
         """The vectors at `rows` (any shape) as float32 `[*rows.shape, d]`."""
         flat = rows.ravel()

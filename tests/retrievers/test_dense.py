@@ -211,3 +211,10 @@ def test_more_results_than_a_gpu_returns(metric, ids, vectors, monkeypatch):
     assert index._on_gpu is None if metric == "l2" else max(index._on_gpu.asked) == 20
     index.add(["new"], queries[:1] * 3)
     assert index.search(queries[:1], 100).rows[0, 0] == 600 or metric == "l2"
+
+
+def test_the_size_of_an_index_has_the_vectors_that_it_rescores_with():
+    vectors = np.random.default_rng(0).standard_normal((100, 64)).astype(np.float32)
+    ids = [str(row) for row in range(100)]
+    codes = retrievers.make("faiss:binary").index(ids, vectors).memory_bytes()
+    assert retrievers.make("faiss:binary,rescore=4").index(ids, vectors).memory_bytes() == codes + vectors.nbytes
