@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.blocks import ASSIGNED, ROOT, Block, words
 
-SMALL = {"characters": 300, "documents": 120, "queries": 40, "packages": 4, "train": 8, "test": 8}
+SMALL = {"characters": 200, "documents": 60, "queries": 20, "packages": 3, "train": 4, "test": 4}
 CORPUS = {
     "d1": "Vitamin D reduces the risk of fractures.",
     "d2": "Statins lower cholesterol.",
