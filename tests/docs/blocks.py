@@ -1,4 +1,4 @@
-"""The fenced blocks of README.md and docs/: what they are, and which of them run.
+"""The fenced blocks of README.md, CONTRIBUTING.md, docs/ and examples/: what they are, and which of them run.
 
 A comment before a block says what is not run with the rest, and why:
 
@@ -57,7 +57,8 @@ class Block:
 
 def pages() -> dict[str, Path]:
     """The pages by their path from the repository's root; generated ones are not among them."""
-    found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    found += [path for folder in ("docs", "examples") for path in sorted((ROOT / folder).rglob("*.md"))]
     return {str(path.relative_to(ROOT)): path for path in found}
 
 
