@@ -23,7 +23,7 @@ lint: .venv/ready
 # The site, in site/; a broken link is an error.
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "Open site/index.html"
+	@echo "Open site/index.html; its search needs a server: python3 -m http.server -d site"
 
 # Speed beside mteb, sentence-transformers and beir; the other benchmarks: $(BIN)/python -m pytest -m bench tests/bench
 bench: .venv/ready

@@ -77,6 +77,13 @@ def test_the_reference_has_every_card_and_recipe(site):
     assert not [name for name in recipes if f"<code>{name}</code>" not in page]
 
 
+def test_the_glossary_has_every_kind():
+    from embedlab.models.kinds import Kind
+
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert not [kind for kind in Kind if f"`{kind}`" not in page]
+
+
 def test_the_store_page(generators, reader):
     """Its tables are those of a store that an evaluation has written, each with a meaning; its example runs."""
     import duckdb
