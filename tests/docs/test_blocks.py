@@ -42,3 +42,30 @@ def test_nothing_is_left_out(page):
 def test_the_readme_runs():
     """Blocks of the front page are run, not only parsed."""
     assert not [block for block in blocks(pages()["README.md"].read_text(encoding="utf-8")) if block.mark == "not run"]
+
+
+@pytest.mark.parametrize(
+    ("block", "marked"),
+    [
+        ("embedlab evaluate --model bm25", "not run: x"),
+        ("embedlab eval --modle bm25", "not run: x"),
+        ("embedlab runs list --limit many", "slow: x"),
+        ("embedlab leaderboard", ""),  # parses, and fails: there are no results
+        ("make evil", ""),
+        ("pip install 'embedlab[everything]'", ""),
+        ("python -m pytest tests/nowhere", ""),
+        ("cat nothing-here", ""),
+    ],
+)
+def test_what_is_wrong_is_noticed(block, marked, reader):
+    page = (f"<!-- {marked} -->\n" if marked else "") + f"```sh\n{block}\n```\n"
+    (found,) = blocks(page)
+    assert found.commands == [block] and f"{found.mark}: {found.reason}" == (marked or ": ")
+    with pytest.raises((Exception, SystemExit)):
+        reader.follow(found)
+
+
+def test_python_that_is_wrong_is_noticed(reader):
+    for body in ("1 / 0", "def f(:"):
+        with pytest.raises((ZeroDivisionError, SyntaxError)):
+            reader.follow(blocks(f"```python\n{body}\n```\n")[0])
