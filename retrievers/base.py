@@ -76,7 +76,7 @@ class Retriever(ABC):
         Raises:
             RetrieverError: it is damaged, of another kind than this class, or `encoder` did not make its vectors.
         """
-        from retrievers.registry import load
+        from retrievers import load
 
         loaded = load(path, encoder)
         if not isinstance(loaded, cls):

@@ -158,6 +158,18 @@ def test_rooms_import_from_lower_floors_only(package):
             assert below or same_floor_of_helpers, f"{name} imports {other}"
 
 
+def test_no_module_needs_itself():
+    """No circles, imports inside functions counted; a package's face, which hands names on, is none of them."""
+    modules = {dotted(path): path for path in files(*PACKAGES)}
+    needs = {
+        name: {other for other in imported_modules(path) if other in modules and modules[other].name != "__init__.py"}
+        for name, path in modules.items()
+    }
+    while free := {name for name, others in needs.items() if not others & needs.keys() - {name}}:
+        needs = {name: others for name, others in needs.items() if name not in free}
+    assert not needs, {name: sorted(others & needs.keys()) for name, others in needs.items()}
+
+
 def test_no_module_name_twice():
     """One word, one thing. Commands and pages share the names of what they show."""
     shims = {"embedlab.encoders.decoder", "embedlab.encoders.pooling", "embedlab.encoders.splade"} | {

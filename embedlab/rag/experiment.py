@@ -11,7 +11,7 @@ from embedlab.errors import UserError
 from embedlab.options import LoadingOptions
 from embedlab.progress import Reporter
 from embedlab.rag import generators, prompt, questions, sources
-from embedlab.rag.generators import Generator
+from embedlab.rag.generator import Generator
 from embedlab.rag.questions import Question
 from embedlab.rag.rag_record import Pipeline, rag_record
 from embedlab.rag.sources import Source

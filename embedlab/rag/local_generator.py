@@ -10,7 +10,7 @@ from embedlab.hardware import as_torch, choose_device, choose_dtype
 from embedlab.models import integrity
 from embedlab.models.loading import quiet
 from embedlab.models.model_files import weights
-from embedlab.rag.generators import Generated
+from embedlab.rag.generator import Generated
 
 _HINT = "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a server."
 

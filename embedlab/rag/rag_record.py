@@ -10,7 +10,7 @@ import numpy as np
 
 from embedlab.evaluation.environment import environment
 from embedlab.rag import prompt, scoring
-from embedlab.rag.generators import Generator, without_credentials
+from embedlab.rag.generator import Generator, without_credentials
 from embedlab.rag.sources import Source
 from leaderboard import records
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from embedlab.errors import UserError, missing_extra
-from embedlab.rag.generators import Generated, without_credentials
+from embedlab.rag.generator import Generated, without_credentials
 
 try:
     import httpx

@@ -10,6 +10,7 @@ from embedlab import toml_files
 from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA
 from embedlab.tasks import beir, local_files
+from embedlab.tasks.mteb_tasks import registry
 from embedlab.tasks.official import known_folder
 
 
@@ -97,13 +98,6 @@ def _from_mteb(name: str, apart: bool) -> list:
                 "embedlab evaluates tasks of text alone. Type `embedlab tasks PATTERN` to find some.",
             )
     return found
-
-
-def registry() -> dict[str, type]:
-    """mteb's task classes by name."""
-    from mteb.get_tasks import _TASKS_REGISTRY
-
-    return _TASKS_REGISTRY
 
 
 def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool):

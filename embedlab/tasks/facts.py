@@ -1,6 +1,6 @@
 """What result files do not say of their tasks: type, main metric and splits, from mteb."""
 
-from embedlab.tasks.catalogue import registry
+from embedlab.tasks.mteb_tasks import registry
 from leaderboard.exchange.mteb_files import TaskFacts
 
 

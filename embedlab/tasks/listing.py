@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from embedlab.errors import unknown
-from embedlab.tasks import catalogue, local_files
+from embedlab.tasks import catalogue, local_files, mteb_tasks
 from embedlab.tasks.availability import prepared
 
 
@@ -60,7 +60,7 @@ def _mteb(pattern: str, data_dir: Path | None) -> list[dict[str, Any]]:
         for bench in get_benchmarks()
         if all(task.metadata.modalities == ["text"] for task in bench.tasks)
     ]
-    named = [task for name, task in catalogue.registry().items() if pattern.lower() in name.lower()]
+    named = [task for name, task in mteb_tasks.registry().items() if pattern.lower() in name.lower()]
     text = [task for task in named if task.metadata.modalities == ["text"]]
     mirrored = (task() for task in text) if data_dir else text
     return benchmarks + [_task_row(task.metadata, _place(task, data_dir)) for task in mirrored]

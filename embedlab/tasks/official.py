@@ -77,7 +77,7 @@ class _Reading(dict[str, Any]):
 @cache
 def _of_size(documents: int) -> tuple[type, ...]:
     """The text retrieval tasks in one language whose corpus has this many documents."""
-    from embedlab.tasks.catalogue import registry
+    from embedlab.tasks.mteb_tasks import registry
 
     return tuple(
         kind
