@@ -129,7 +129,9 @@ def load(path: Path, encoder: Any = None) -> Retriever:
 @cache
 def _installed_finder() -> Callable[[str], Any] | None:
     """What an installed package offers to find encoders by their names."""
-    offered = list(entry_points(group="retrievers.encoders"))
+    offered = sorted(
+        entry_points(group="retrievers.encoders"), key=lambda point: point.name != "embedlab"
+    )  # ours first
     return cache(offered[0].load()) if offered else None
 
 

@@ -45,7 +45,7 @@ METHODS = {
 }
 
 
-RESERVED = ("bm25", "auto", "file", "composed")  # what cards say of models that no method here loads
+RESERVED = ("bm25", "auto", "file", "composed", "object", "mteb")  # what cards say of models that no method here loads
 
 
 @dataclass(frozen=True)

@@ -71,5 +71,6 @@ def without_files(card: Card) -> bool:
 
 def says_kind(card: Card) -> bool:
     """Whether the kind on a card is more than a guess: a method without `CARDS` shows it once the model is loaded."""
-    found = registered().get(card.method) if card.method not in METHODS else None
-    return found is None or found.plugin is None or bool(found.cards)
+    if card.method in (*METHODS, *RESERVED):
+        return True
+    return bool(method(card.method).cards)

@@ -101,7 +101,7 @@ class Tree:
     def run(self, *arguments: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(self.root), "EMBEDLAB_HOME": str(self.root / "home")}
         command = [sys.executable, "-m", "embedlab", *arguments]
-        done = subprocess.run(command, env=environment, cwd=self.root, capture_output=True, text=True, timeout=170)
+        done = subprocess.run(command, env=environment, cwd=self.root, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

@@ -4,12 +4,23 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.settings import VARIABLE, Settings
 
 TASK = "StdlibMiniCodeSearch"
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+PAGE = """
+from app import plugin_pages
+[page] = plugin_pages.pages(())
+assert page.title == "Hardest" and page.url_path == "hardest"
+page._page()
+"""
 MODELS = ("--model", "trigrams", "--model", "trigrams?dim=32")
 
 
@@ -22,7 +33,7 @@ def evaluated(example_package, tmp_path_factory):
 
     def run(*arguments: str) -> str:
         command = [sys.executable, "-m", "embedlab", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
@@ -81,6 +92,17 @@ def test_the_leaderboard_by_the_metric(evaluated, runs):
     table = json.loads(evaluated[1]("leaderboard", "--metric", "RBP@10", "--json"))
     means = {(row["model"], row["index"]): row["mean"] for row in table["rows"]}
     assert means["trigrams", "numpy"] == pytest.approx(runs["trigrams", "numpy"].scores["rbp_at_10"])
+
+
+def test_the_page_shows_the_results(evaluated, example_package, installed, monkeypatch):
+    installed(example_package)
+    db = str(evaluated[0] / "results.duckdb")
+    monkeypatch.setenv(VARIABLE, json.dumps(asdict(Settings(db=db, indexes="", encoders=""))))
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest leaves its script there
+    assert not AppTest.from_file(MAIN, default_timeout=60).run().exception
+    shown = AppTest.from_string(PAGE, default_timeout=60).run()
+    assert not shown.exception
+    assert TASK in "".join(element.proto.body for element in shown.get("html")).replace("<wbr>", "")
 
 
 @pytest.fixture
