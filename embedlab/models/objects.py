@@ -187,7 +187,8 @@ def _name(model: Any) -> str:
 
 def _is_known(name: str) -> bool:
     """Whether a name stands for a model that is no object: of a card, or of an installed package."""
-    return name in cards() or name in registered()
+    brought = registered().get(name)
+    return name in cards() or (brought is not None and brought.plugin is not None)
 
 
 def _is_stock(model: Any) -> bool:
