@@ -26,7 +26,7 @@ def jobs(*quick: str, without: str = "") -> list:
 
 def stopped(name: str, number: str, environment: dict, place: Path) -> list[dict]:
     """What killing.py tells of each point."""
-    points = POINTS or 4
+    points = POINTS or 3
     program = [sys.executable, Path(__file__).with_name("killing.py"), name, place, str(points), number]
     ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=550)
     assert ended.returncode == 0, ended.stderr[-3000:]
