@@ -1,5 +1,7 @@
 """Pickers that the pages share. Every one is bound to the address, under its key, so that a view can be shared."""
 
+from typing import Final
+
 import streamlit as st
 
 from app import reading
@@ -8,7 +10,7 @@ from app.safe_text import link, plain
 
 EVALUATE = "embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini"
 EVERYTHING = "All tasks"
-URL = "query-params"
+URL: Final = "query-params"
 
 
 def empty(what: str, command: str) -> None:
@@ -41,7 +43,7 @@ def pick_tasks(key: str = "") -> Parts:
         "Task types", sorted(chosen["type"].dropna().unique()), key="types", bind=URL, placeholder="all"
     )
     models_alone = chosen["type"] != "RAG"  # pipelines are no models: they show where their type is chosen
-    chosen = chosen[chosen["type"].isin(types) if types else models_alone | ~models_alone.any()]
+    chosen = chosen[chosen["type"].isin(types) if types else models_alone | (not models_alone.any())]
     names = third.multiselect("Tasks", list(chosen["task"]), key="tasks", bind=URL, placeholder="all")
     if benchmark == EVERYTHING:
         return reading.hashable(names or list(chosen["task"]))

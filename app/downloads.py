@@ -11,7 +11,7 @@ from leaderboard.exchange.csv_text import defused
 
 def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
     """Three download buttons for the table that `frame` makes."""
-    makers = {
+    makers: dict[str, tuple[str, str, Callable[[], str | bytes]]] = {
         "CSV": ("csv", "text/csv", lambda: csv(frame())),
         "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: _parquet(frame())),
         "LaTeX": ("tex", "application/x-tex", lambda: latex(frame())),

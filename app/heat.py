@@ -31,7 +31,14 @@ def heat_map(
     st.html(render(rows, columns, values, caption, by_column=by_column))
 
 
-def render(rows, columns, values, caption: str, *, by_column: bool = False) -> str:
+def render(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    caption: str,
+    *,
+    by_column: bool = False,
+) -> str:
     """The heat map as HTML, with its key."""
     of_column = [_bounds(column) for column in zip(*values, strict=True)]
     bounds = of_column if by_column else [_bounds([cell for row in values for cell in row])] * len(columns)

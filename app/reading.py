@@ -15,6 +15,7 @@ from leaderboard.tables import aggregates, alignment, comparison, costs, entrant
 # A page must answer or say what is wrong; half a minute of waiting for a lock is for the command line.
 _PATIENCE = 10.0
 _MOMENT = 2.0  # seconds for which a state of the store is shown, however often it is written
+Stamp = tuple[int, int]
 Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # a mapping of tasks to their parts that can be a key
 
 
@@ -55,7 +56,7 @@ def fullest_benchmark() -> str | None:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _fullest(db: str, stamp: tuple, known: int) -> str | None:
+def _fullest(db: str, stamp: Stamp, known: int) -> str | None:
     every = latest_runs.runs(store(), "main").assign(parts=0)
     runs = aggregates.join(every, aggregates.known(latest_runs.tasks(store())))
     has = pd.crosstab(runs["model"], runs["task"]) > 0
@@ -63,7 +64,7 @@ def _fullest(db: str, stamp: tuple, known: int) -> str | None:
     for name, parts in benchmarks().parts.items():
         present = [task for task in has if task in parts]
         whole[name] = len(present) * int(has[present].all(axis=1).sum())
-    best = max(whole, key=whole.get, default=None)
+    best = max(whole, key=lambda name: whole[name], default=None)
     return best if best and whole[best] else None
 
 
@@ -73,14 +74,15 @@ def tasks() -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _tasks(db: str, stamp: tuple) -> pd.DataFrame:
+def _tasks(db: str, stamp: Stamp) -> pd.DataFrame:
     found = store().query("SELECT task, any_value(type) AS type, count(*) AS runs FROM results GROUP BY task")
     apart = found.to_pandas()
     rows = [apart]
     for name in aggregates.known(apart["task"].tolist())[len(apart) :]:
         members = apart[apart["task"].isin(aggregates.aggregates()[name].members)]
         rows.append(members.head(1).assign(task=name, runs=int(members["runs"].sum())))
-    return pd.concat(rows).sort_values(["type", "task"], ignore_index=True)
+    every: pd.DataFrame = pd.concat(rows).sort_values(["type", "task"], ignore_index=True)
+    return every
 
 
 def counted_tasks() -> list[str]:
@@ -94,7 +96,7 @@ def last_evaluated() -> dict[str, pd.Timestamp]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _last_evaluated(db: str, stamp: tuple) -> dict[str, pd.Timestamp]:
+def _last_evaluated(db: str, stamp: Stamp) -> dict[str, pd.Timestamp]:
     table = store().query("SELECT model, max(created) AS created FROM runs GROUP BY model").to_pandas()
     return dict(zip(table["model"], table["created"], strict=True))
 
@@ -106,7 +108,7 @@ def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto"
 
 @st.cache_resource(max_entries=24, show_spinner="Ranking ...")
 def _ranked(
-    db: str, stamp: tuple, parts: Parts, sort: str, incomplete: bool, over: str, known: int
+    db: str, stamp: Stamp, parts: Parts, sort: str, incomplete: bool, over: str, known: int
 ) -> standings.Standings:
     return standings.rank_views(store(), all_views(parts), sort=sort, incomplete=incomplete, over=over)
 
@@ -117,7 +119,7 @@ def all_views(parts: Parts) -> entrants.Views:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading results ...")
-def _views(db: str, stamp: tuple, parts: Parts, known: int) -> entrants.Views:
+def _views(db: str, stamp: Stamp, parts: Parts, known: int) -> entrants.Views:
     return entrants.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
 
 
@@ -127,7 +129,7 @@ def measured_costs(parts: Parts) -> list[str]:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _measured_costs(db: str, stamp: tuple, parts: Parts, known: int) -> list[str]:
+def _measured_costs(db: str, stamp: Stamp, parts: Parts, known: int) -> list[str]:
     named = set(costs.by_run(store(), all_views(parts))["name"])
     return sorted(named | {cost for row in ranked(parts, "mean", True, "none").rows for cost in row.costs})
 
@@ -139,7 +141,7 @@ def scored_by_query(chosen: entrants.Views) -> pd.Series:
 
 @st.cache_resource(max_entries=24, show_spinner="Comparing ...")
 def _compared(
-    db: str, stamp: tuple, labels: tuple[str, ...], parts: Parts, test: str, correction: str, known: int
+    db: str, stamp: Stamp, labels: tuple[str, ...], parts: Parts, test: str, correction: str, known: int
 ) -> comparison.Comparison:
     return comparison.compare(
         store(), labels, _chosen(parts), test=test, correction=correction, main_revisions=benchmarks().main_revisions
@@ -152,7 +154,7 @@ def compared(labels: tuple[str, ...], parts: Parts, test: str, correction: str) 
 
 
 @st.cache_resource(max_entries=24, show_spinner="Reading results ...")
-def _gridded(db: str, stamp: tuple, model: str, task_names: tuple[str, ...], known: int) -> list[grids.Grid]:
+def _gridded(db: str, stamp: Stamp, model: str, task_names: tuple[str, ...], known: int) -> list[grids.Grid]:
     return grids.grids(store(), model, task_names, main_revisions=benchmarks().main_revisions)
 
 
@@ -162,7 +164,7 @@ def gridded(model: str, task_names: tuple[str, ...]) -> list[grids.Grid]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _run(db: str, stamp: tuple, id: str) -> Run:
+def _run(db: str, stamp: Stamp, id: str) -> Run:
     return store().run(id)
 
 
@@ -172,7 +174,7 @@ def run(id: str) -> Run:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading texts ...")
-def _texts(db: str, stamp: tuple, name: str, revision: str, split: str, subset: str) -> Texts | None:
+def _texts(db: str, stamp: Stamp, name: str, revision: str, split: str, subset: str) -> Texts | None:
     return store().texts(Task(name, "", split, subset, revision))
 
 
@@ -182,8 +184,9 @@ def failures() -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _failures(db: str, stamp: tuple) -> pd.DataFrame:
-    return store().failures().slice(0, 200).to_pandas()
+def _failures(db: str, stamp: Stamp) -> pd.DataFrame:
+    found: pd.DataFrame = store().failures().slice(0, 200).to_pandas()
+    return found
 
 
 def newest_runs(count: int) -> pd.DataFrame:
@@ -192,11 +195,12 @@ def newest_runs(count: int) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _newest_runs(db: str, stamp: tuple, count: int) -> pd.DataFrame:
-    return store().query(
+def _newest_runs(db: str, stamp: Stamp, count: int) -> pd.DataFrame:
+    found: pd.DataFrame = store().query(
         'SELECT id, model, layer, dim, "precision", settings, "index", task, main_metric, main_score, source, created'
         " FROM results ORDER BY created DESC, id LIMIT ?", [count]
     ).to_pandas()  # fmt: skip
+    return found
 
 
 def query_scores(ids: tuple[str, str], metric: str) -> pd.DataFrame:
@@ -205,7 +209,7 @@ def query_scores(ids: tuple[str, str], metric: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _query_scores(db: str, stamp: tuple, ids: tuple[str, str], metric: str) -> pd.DataFrame:
+def _query_scores(db: str, stamp: Stamp, ids: tuple[str, str], metric: str) -> pd.DataFrame:
     table = store().per_query(ids, metric).to_pandas().pivot(index="query_id", columns="run_id", values="value")
     return pd.DataFrame({"first": table[ids[0]], "second": table[ids[1]]})
 
@@ -216,7 +220,7 @@ def judged_tasks() -> dict[str, Task]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _judged_tasks(db: str, stamp: tuple) -> dict[str, Task]:
+def _judged_tasks(db: str, stamp: Stamp) -> dict[str, Task]:
     rows = store().query(
         "SELECT DISTINCT task, type, split, subset, task_revision AS revision FROM results"
         " WHERE has_ranking ORDER BY ALL"
@@ -230,14 +234,14 @@ def texts(task: Task) -> Texts | None:
     return _texts(settings().db, stamp(), task.name, task.revision, task.split, task.subset)
 
 
-def hashable(chosen: Mapping[str, list] | list[str]) -> Parts:
+def hashable(chosen: Mapping[str, list[tuple[str, str]]] | list[str]) -> Parts:
     """Tasks with their parts, or without (all that the store has), as a key."""
     if isinstance(chosen, Mapping):
-        return tuple((task, tuple(map(tuple, parts))) for task, parts in chosen.items())
+        return tuple((task, tuple((split, subset) for split, subset in parts)) for task, parts in chosen.items())
     return tuple((task, ()) for task in chosen)
 
 
-def _chosen(parts: Parts) -> dict[str, list] | list[str]:
+def _chosen(parts: Parts) -> dict[str, list[tuple[str, str]]] | list[str]:
     if all(of_task for _, of_task in parts):
         return {task: list(of_task) for task, of_task in parts}
     return [task for task, _ in parts]

@@ -15,7 +15,7 @@ _TERMS = 20
 def saved(root: Path) -> dict[str, Path]:
     """The indexes in `root`, at most two folders deep, by their path below it; links that lead out are left aside."""
     inside = root.resolve()
-    found = {}
+    found: dict[str, Path] = {}
     for pattern in ("*", "*/*"):
         for manifest in sorted(root.glob(f"{pattern}/{folder.MANIFEST}")):
             path = manifest.parent

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from leaderboard.plain_json import from_json
 
@@ -30,12 +31,13 @@ class Settings:
     benchmarks: str = ""
     encoders: str = ""
 
-    def encoder(self) -> Callable | None:
+    def encoder(self) -> Callable[[str], Any] | None:
         """The function that `encoders` names; None where none was given."""
         if not self.encoders:
             return None
         module, _, name = self.encoders.partition(":")
-        return getattr(import_module(module), name)
+        found: Callable[[str], Any] = getattr(import_module(module), name)
+        return found
 
     def read_benchmarks(self) -> Benchmarks:
         """What the file holds by now."""

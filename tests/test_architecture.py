@@ -27,6 +27,7 @@ FLOORS = {
         ["encoders"],
         ["progress", "hub"],
         ["hardware", "kept_json", "options", "resources", "terminal", "toml_files"],
+        ["compat"],
         ["errors"],
     ],
     "retrievers": [
@@ -168,6 +169,63 @@ def test_no_module_needs_itself():
     while free := {name for name, others in needs.items() if not others & needs.keys() - {name}}:
         needs = {name: others for name, others in needs.items() if name not in free}
     assert not needs, {name: sorted(others & needs.keys()) for name, others in needs.items()}
+
+
+# Private attributes of these are touched in `embedlab/compat` alone.
+OTHERS = {"mteb", "torch", "transformers", "sentence_transformers", "tokenizers", "peft", "datasets"}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_names(path: Path) -> set[str]:
+    """The private attributes that a file reads or sets, written out or named in getattr and its kin."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("getattr", "hasattr", "setattr", "delattr")
+            and len(node.args) > 1
+            and isinstance(node.args[1], ast.Constant)
+        ):
+            found.add(str(node.args[1].value))
+    return {name for name in found if is_private(name)}
+
+
+def own_names(path: Path) -> set[str]:
+    """The names that a file gives: functions, classes, what is assigned to `self`, variables, fields."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                found.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def test_private_api_of_others_is_touched_in_compat_alone():
+    compat = files("embedlab/compat")
+    touched = set().union(*map(private_names, compat))
+    ours = set().union(*map(own_names, set(files(*PACKAGES)) - set(compat)))
+    ours |= {"_asdict", "_replace", "_fields", "_make"}  # documented methods of named tuples
+    for path in sorted(set(files(*PACKAGES)) - set(compat)):
+        foreign = {name for name in private_names(path) if name not in ours or name in touched - own_names(path)}
+        assert not foreign, f"{path.relative_to(ROOT)} touches {foreign}"
+        private = {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in OTHERS
+            for alias in node.names
+            if any(map(is_private, [*node.module.split("."), alias.name]))
+        } | {name for name in imports(path) if tops({name}) & OTHERS and any(map(is_private, name.split(".")))}
+        assert not private, f"{path.relative_to(ROOT)} imports {private}"
 
 
 def test_no_module_name_twice():

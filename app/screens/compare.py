@@ -43,7 +43,7 @@ def page() -> None:
                               bind=controls.URL, max_selections=_MOST)  # fmt: skip
     test = middle.selectbox("Test", list(TESTS), key="test", bind=controls.URL)
     correction = right.selectbox("Correction", list(CORRECTIONS), key="correction", bind=controls.URL,
-                                 format_func=_CORRECTED.get)  # fmt: skip
+                                 format_func=lambda name: _CORRECTED[name])  # fmt: skip
     if len(chosen) < 2:
         st.info("Choose two models or more.", icon=":material/compare_arrows:")
         return
@@ -96,7 +96,8 @@ def _forest(answer: Comparison) -> None:
         return
     frame = pd.DataFrame([
         {"task": _task(pair), "pair": f"{pair.first} − {pair.second}", "difference": pair.difference, "low": pair.low,
-         "high": pair.high, "p": pair.corrected_p, "sure": pair.corrected_p <= 1 - answer.level}
+         "high": pair.high, "p": pair.corrected_p,
+         "sure": pair.corrected_p is not None and pair.corrected_p <= 1 - answer.level}
         for pair in tested
     ])  # fmt: skip
     several = frame["pair"].nunique() > 1

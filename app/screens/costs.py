@@ -1,5 +1,7 @@
 """Cost and quality: any score against any measured cost, with the Pareto front; latency and throughput."""
 
+from typing import Literal
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -107,7 +109,8 @@ def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> Non
     if points["front"].sum() <= _NAMED:
         along = np.log(points["cost"]) if kind["type"] == "log" else points["cost"]
         left = along[points["front"]] < (along.min() + along.max()) / 2  # names point inwards, not over the edge
-        for side, align, dx in ((left, "left", 9), (~left, "right", -9)):
+        sides: tuple[tuple[pd.Series, Literal["left", "right"], int], ...] = ((left, "left", 9), (~left, "right", -9))
+        for side, align, dx in sides:
             named = alt.Chart(points[points["front"]][side]).encode(x=alt.X("cost:Q", scale=scale), y="score:Q")
             layers.append(
                 named.mark_text(align=align, dx=dx, dy=-9, fontSize=11, limit=330, color=ORANGE).encode(text="model:N")
@@ -153,7 +156,7 @@ def _cut(count: int, which: str) -> None:
         st.caption(f"The {_BARS} {which} of {count} models.")
 
 
-def _dots(latency: pd.DataFrame) -> alt.LayerChart:
+def _dots(latency: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     order = list(_LATENCIES.values())
     dots = alt.Chart(latency).mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("milliseconds:Q", title="milliseconds per query"),
@@ -165,14 +168,14 @@ def _dots(latency: pd.DataFrame) -> alt.LayerChart:
     return _named(dots, latency.drop_duplicates("label"), "label")
 
 
-def _bars(speed: pd.DataFrame) -> alt.LayerChart:
+def _bars(speed: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     bars = alt.Chart(speed).mark_bar(color=BLUE, height=12).encode(
         x=alt.X("texts per second:Q"), y=_ROW, tooltip=["name:N", alt.Tooltip("texts per second:Q", format=",.1f")]
     )  # fmt: skip
     return _named(bars, speed, "name")
 
 
-def _named(marks: alt.Chart, rows: pd.DataFrame, name: str) -> alt.LayerChart:
+def _named(marks: alt.Chart, rows: pd.DataFrame, name: str) -> alt.LayerChart | alt.FacetChart:
     """Names above the rows: beside them they would leave a phone no room for the plot."""
     names = alt.Chart(rows).mark_text(align="left", dy=-14, fontSize=11, color=GREY, limit=600)
     return alt.layer(marks, names.encode(x=alt.value(0), y=_ROW, text=f"{name}:N")).properties(height=alt.Step(36))

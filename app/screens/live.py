@@ -48,12 +48,16 @@ def _finished() -> None:
         return
     table(
         [
-            Column("Model", [Link(run.model, link("run", id=run.id)) for run in runs.itertuples()]),
+            Column(
+                "Model", [Link(model, link("run", id=id)) for model, id in zip(runs["model"], runs["id"], strict=True)]
+            ),
             Column(
                 "View",
                 [
-                    view_of(run.layer, run.dim, run.precision, run.index, run.settings or "")
-                    for run in runs.itertuples(index=False)
+                    view_of(layer, dim, precision, index, settings or "")
+                    for layer, dim, precision, index, settings in zip(
+                        *(runs[name] for name in ("layer", "dim", "precision", "index", "settings")), strict=True
+                    )
                 ],
             ),
             Column("Task", runs["task"].tolist()),
@@ -64,6 +68,10 @@ def _finished() -> None:
         ],
         "Newest results",
     )
+
+
+def _link_to(model: str, run_id: str) -> Link:
+    return Link(model, link("run", id=run_id))
 
 
 def _duration(seconds: float) -> str:

@@ -27,8 +27,8 @@ def differing_queries(answer: Comparison, views: Views) -> None:
         return
     pair = names[st.selectbox("Task and pair", list(names), key="on", bind=controls.URL)]
     st.caption(plain(f"A: {pair.first}. B: {pair.second}."))
-    ids = [_run_id(views, pair, label) for label in (pair.first, pair.second)]
-    scores = reading.query_scores(tuple(ids), pair.metric)
+    ids = _run_id(views, pair, pair.first), _run_id(views, pair, pair.second)
+    scores = reading.query_scores(ids, pair.metric)
     run = reading.run(ids[0])
     texts = reading.texts(run.task)
     scores["difference"] = scores["first"] - scores["second"]
@@ -59,8 +59,8 @@ def differing_queries(answer: Comparison, views: Views) -> None:
 
 def _scatter(scores: pd.DataFrame, pair: Pair) -> None:
     # Many queries have the same two scores: a larger circle stands for them.
-    frame = scores.reset_index(names="query").groupby(["first", "second"], as_index=False)["query"]
-    frame = frame.agg(queries="size", example="first")
+    alike = scores.reset_index(names="query").groupby(["first", "second"], as_index=False)["query"]
+    frame = alike.agg(queries="size", example="first")
     metric = shown(pair.metric)
     ends = [float(scores[["first", "second"]].min().min()), float(scores[["first", "second"]].max().max())]
     diagonal = pd.DataFrame({"first": ends, "second": ends})
@@ -77,7 +77,7 @@ def _scatter(scores: pd.DataFrame, pair: Pair) -> None:
     st.altair_chart(chart)
 
 
-def _side_by_side(query: str, pair: Pair, ids: list[str], task: Task, texts: Texts) -> None:
+def _side_by_side(query: str, pair: Pair, ids: tuple[str, str], task: Task, texts: Texts) -> None:
     judged = {document: grade for document, grade in texts.qrels.get(query, {}).items() if grade > 0}
     text = texts.queries.get(query, query)
     st.markdown(f"**{plain(text)}**")
@@ -105,12 +105,13 @@ def _side_by_side(query: str, pair: Pair, ids: list[str], task: Task, texts: Tex
 def _run_id(views: Views, pair: Pair, label: str) -> str:
     view = views.table.index[views.table["label"] == label][0]
     runs = views.runs
-    return runs[
+    run = runs[
         (runs["view"] == view)
         & (runs["task"] == pair.task)
         & (runs["split"] == pair.split)
         & (runs["subset"] == pair.subset)
     ]["run_id"].iloc[0]
+    return str(run)
 
 
 def _name(pair: Pair) -> str:

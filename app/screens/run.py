@@ -46,16 +46,13 @@ def _picked() -> str:
     label = left.selectbox("Model", views.table["label"].tolist(), key="view", bind=controls.URL)
     runs = views.runs[views.runs["view"] == views.table.index[views.table["label"] == label][0]]
     runs = runs.sort_values(["type", "task", "split", "subset"])
-    names = {_part(run): run.run_id for run in runs.itertuples()}
+    parts = zip(runs["task"], runs["split"], runs["subset"], runs["run_id"], strict=True)
+    names = {_part(task, split, subset): str(run_id) for task, split, subset, run_id in parts}
     return names[right.selectbox("Task", list(names), key="part", bind=controls.URL)]
 
 
-def _part(run) -> str:
-    return (
-        run.task
-        + ("" if run.split == "test" else f", {run.split}")
-        + ("" if run.subset == "default" else f", {run.subset}")
-    )
+def _part(task: str, split: str, subset: str) -> str:
+    return task + ("" if split == "test" else f", {split}") + ("" if subset == "default" else f", {subset}")
 
 
 def _show(run: Run) -> None:

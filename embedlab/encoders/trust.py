@@ -14,6 +14,8 @@ from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Module
 from sentence_transformers.util import import_from_string
 
+from embedlab.compat.sentence_transformers_internals import declare_modules
+
 NEEDS = "pip_install_embedlab"
 
 # Every module of ours, by class; found by `save_model`'s test where one is missing.
@@ -85,4 +87,4 @@ class _OurModules(dict[str, Any]):
         return True  # a Router hands the lookup on to its routes only if it is true
 
 
-BaseModel._module_classes = _OurModules()
+declare_modules(_OurModules())

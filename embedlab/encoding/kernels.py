@@ -7,6 +7,7 @@ import os
 import torch
 from torch import nn
 
+from embedlab.compat import torch_internals
 from embedlab.encoders.modules.layers import layers_of, truncate
 from embedlab.resources import home
 
@@ -42,7 +43,7 @@ def can_pack(model) -> bool:
         and all(weight.device.type == "cpu" for weight in weights)
         and torch.backends.mkldnn.is_available()
         and dtypes <= {torch.float32, torch.bfloat16}
-        and (torch.bfloat16 not in dtypes or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        and (torch.bfloat16 not in dtypes or torch_internals.packs_bfloat16())
         and sum(weight.nbytes for weight in weights) <= PACKED_BYTES
     )
 
@@ -67,10 +68,9 @@ def compile_layers(model) -> None:
 
     What was compiled is kept under `EMBEDLAB_HOME/compiled`, so that later runs take it from there.
     """
-    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
+    default = torch_internals.compiler_cache()
     # torch fills the variable in itself when it is first imported: only a folder that the user chose differs.
-    if os.environ.get("TORCHINDUCTOR_CACHE_DIR", default_cache_dir()) == default_cache_dir():
+    if os.environ.get("TORCHINDUCTOR_CACHE_DIR", default) == default:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home() / "compiled")
     options = {"freezing": True} if model.device.type == "cpu" else {}
     for layer in layers_of(model):
@@ -81,12 +81,11 @@ class _Packed:
     """The forward of a linear layer over its packed weights."""
 
     def __init__(self, linear: nn.Linear, activation: str):
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
+        self.weight = torch_internals.packed_weight(linear.weight.detach())
         self.bias, self.activation = linear.bias, activation
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
-        kind = "none" if self.activation == "gelu" else ""
-        return torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, self.activation, [], kind)
+        return torch_internals.packed_linear(states, self.weight, self.bias, self.activation)
 
     def __deepcopy__(self, memo) -> "_Packed":
         return self  # copies of the model share packed weights as they share the others

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix, vstack
 
+from embedlab.compat.sentence_transformers_internals import position_offset
 from embedlab.encoding import batches, kernels
 from embedlab.encoding.cost import LayerTimes
 from embedlab.encoding.forward import vectors_of
@@ -105,7 +106,7 @@ class Pass:
         try:
             rows = batches.select(features, batch) or self._features(part[batch])
             if (unpadding := kernels.unpadding(encoder)) and tokens[batch].any():
-                rows = batches.flatten(rows, unpadding._flatten_position_offset)
+                rows = batches.flatten(rows, position_offset(unpadding))
             kept = {
                 "store_dtype": self._running.options.store_dtype,
                 "sparse": self._running.sparse,

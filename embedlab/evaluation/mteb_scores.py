@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from embedlab.compat.mteb_internals import abstention
 from embedlab.evaluation.retrieval_data import RetrievalData
 from leaderboard.ranking_metrics import METRICS
 
@@ -40,8 +41,6 @@ def official_scores(
 
 def _abstention(rows, scores, per_query, kinds) -> dict[str, float]:
     """nAUC of each metric by three confidences: best score, spread, and gap between the best two (arXiv:2402.12997)."""
-    from mteb._evaluators.retrieval_metrics import nauc
-
     found = np.where(rows >= 0, scores, np.nan).astype(np.float64)
     empty = np.isnan(found).all(axis=1)
     filled = np.where(empty[:, None], 0.0, found)
@@ -52,7 +51,7 @@ def _abstention(rows, scores, per_query, kinds) -> dict[str, float]:
         "diff1": np.where(np.isinf(second), 0.0, filled[:, 0] - second),
     }
     return {
-        f"nauc_{name}_{kind}": float(nauc(values, scored))
+        f"nauc_{name}_{kind}": abstention(values, scored)
         for name, scored in per_query.items()
         if (metric := METRICS.get(name.partition("_at_")[0])) and metric.abstention
         for kind, values in confidence.items()

@@ -22,8 +22,10 @@ def _modules(encoder) -> list[str]:
     return [f"{type(module).__name__}{getattr(module, 'get_config_dict', dict)()}" for module in encoder.children()]
 
 
-def _attention_kernel(encoder) -> str | None:
-    return getattr(getattr(encoder, "config", None), "_attn_implementation", None)
+def _attention_kernel(encoder: Any) -> str | None:
+    from embedlab.compat.transformers_internals import attention_of
+
+    return attention_of(getattr(encoder, "config", None)) or None
 
 
 def _layers(encoder) -> int | None:

@@ -176,7 +176,7 @@ def _mteb_kind(model: Any) -> Kind | None:
 
 def _name(model: Any) -> str:
     meta = getattr(model, "mteb_model_meta", None)
-    source = str(getattr(getattr(model, "config", None), "_name_or_path", "") or "")
+    source = str(getattr(getattr(model, "config", None), "name_or_path", "") or "")
     found = getattr(meta, "name", None) or (Path(source).name if Path(source).is_dir() else source)
     if not found and not type(model).__module__.startswith(_LIBRARIES):
         found = getattr(model, "__name__", "") or (type(model).__name__ if not inspect.isroutine(model) else "")
@@ -193,12 +193,14 @@ def _is_known(name: str) -> bool:
 
 def _is_stock(model: Any) -> bool:
     """Whether all that runs in a model is code of installed libraries, so that its weights and settings identify it."""
+    from embedlab.compat.torch_internals import has_hooks
+
     for module in model.modules():
         if type(module).__module__.partition(".")[0] not in _LIBRARIES:
             return False
         kind = type(module)
         patched = any(callable(value) and callable(getattr(kind, key, None)) for key, value in vars(module).items())
-        if patched or module._forward_hooks or module._forward_pre_hooks:
+        if patched or has_hooks(module):
             return False
     return True
 

@@ -4,7 +4,7 @@ import os
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
@@ -12,6 +12,9 @@ from embedlab.resources import DATA
 from embedlab.tasks import beir, local_files
 from embedlab.tasks.mteb_tasks import registry
 from embedlab.tasks.official import known_folder
+
+if TYPE_CHECKING:
+    pass
 
 
 @cache

@@ -1,8 +1,13 @@
-"""The tasks that mteb knows."""
+"""mteb's own tasks."""
+
+from typing import TYPE_CHECKING
+
+from embedlab.compat.mteb_internals import task_classes
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
 
-def registry() -> dict[str, type]:
+def registry() -> "dict[str, type[AbsTask]]":
     """mteb's task classes by name."""
-    from mteb.get_tasks import _TASKS_REGISTRY
-
-    return _TASKS_REGISTRY
+    return task_classes()

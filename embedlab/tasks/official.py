@@ -13,6 +13,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
+from embedlab.compat import mteb_internals
 from embedlab.errors import UserError
 from embedlab.tasks import beir, rendering
 
@@ -105,15 +106,11 @@ def _statistics(task, data, split: str, subset: str) -> dict[str, Any]:
     if isinstance(task, AbsTaskRetrieval):
         return _of_retrieval(data)
     with redirect_stderr(StringIO()):  # mteb shows bars over what takes a moment
-        return task._calculate_descriptive_statistics_from_split(
-            split=split, hf_subset=subset if task.metadata.is_multilingual else None
-        )
+        return mteb_internals.descriptive_statistics(task, split, subset if task.metadata.is_multilingual else None)
 
 
 def _of_retrieval(data: dict[str, Any]) -> dict[str, Any]:
     """As mteb counts them; its own function walks through the rows one by one, minutes on millions."""
-    from mteb.abstasks import _statistics_calculation as mteb
-
     documents, queries = rendering.documents(data["corpus"]), rendering.queries(data["queries"])
     ids, judged, ranked = data["queries"][:]["id"], data["relevant_docs"], data["top_ranked"]
     return {
@@ -123,8 +120,8 @@ def _of_retrieval(data: dict[str, Any]) -> dict[str, Any]:
         "number_of_characters": sum(map(len, documents)) + sum(map(len, queries)),
         "documents_text_statistics": _of_texts(documents),
         "queries_text_statistics": _of_texts(queries),
-        "relevant_docs_statistics": mteb.calculate_relevant_docs_statistics(judged, ids, data["corpus"][:]["id"]),
-        "top_ranked_statistics": mteb.calculate_top_ranked_statistics(ranked, len(ids)) if ranked else None,
+        "relevant_docs_statistics": mteb_internals.judgement_statistics(judged, ids, data["corpus"][:]["id"]),
+        "top_ranked_statistics": mteb_internals.candidate_statistics(ranked, len(ids)) if ranked else None,
     }
 
 

@@ -1,13 +1,14 @@
 """The texts of a retrieval task as mteb renders them."""
 
+from embedlab.compat.mteb_internals import retrieval_texts
+
 
 def documents(corpus) -> list[str]:
     """Title, blank, text; in row order."""
-    from mteb._create_dataloaders import _retrieval_texts
     from mteb.types import PromptType
 
     if not set(corpus.column_names) <= {"id", "text", "title"}:
-        return list(_retrieval_texts(corpus, PromptType.document))
+        return retrieval_texts(corpus, PromptType.document)
     columns = corpus[:]  # mteb's own function maps row by row, minutes on millions
     titles = columns.get("title", [""] * len(corpus))
     return [
@@ -18,7 +19,6 @@ def documents(corpus) -> list[str]:
 
 def queries(data) -> list[str]:
     """Queries, followed by their instruction where they have one; in row order."""
-    from mteb._create_dataloaders import _retrieval_texts
     from mteb.types import PromptType
 
-    return list(_retrieval_texts(data, PromptType.query))
+    return retrieval_texts(data, PromptType.query)

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from embedlab.errors import UserError
 
@@ -78,7 +84,7 @@ def write_random(
         raise UserError(
             f"Unknown architecture {architecture!r}.", "Give a model type of transformers: llama, bert."
         ) from error
-    decoder = type(settings) in AutoModelForCausalLM._model_mapping and not hasattr(settings, "type_vocab_size")
+    decoder = type(settings) in MODEL_FOR_CAUSAL_LM_MAPPING and not hasattr(settings, "type_vocab_size")
     model = (AutoModelForCausalLM if decoder else AutoModel).from_config(settings)
     embeddings = model.get_input_embeddings().weight
     norm = (

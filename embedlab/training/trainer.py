@@ -18,6 +18,7 @@ from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerState
 
+from embedlab.compat.transformers_internals import OwnCheckpoints
 from embedlab.training.samplers import SimilarLengths
 from embedlab.training.training_bar import Show
 from embedlab.training.workplace import keep_last_checkpoint
@@ -25,21 +26,19 @@ from embedlab.training.workplace import keep_last_checkpoint
 STATE = "state.pt"
 
 
-class _Resumable:
+class _Resumable(OwnCheckpoints):
     """Checkpoints are the state of the loss, which holds the model."""
 
-    def _save(self, output_dir: str | None = None, state_dict=None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
+    def write_state(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self.loss.state_dict(), folder / STATE)
 
-    def _save_checkpoint(self, model, trial) -> None:
+    def checkpoint_written(self) -> None:
         """The one before it goes once this one is whole: a run that is killed here goes on from one of them."""
-        super()._save_checkpoint(model, trial)
         keep_last_checkpoint(Path(self.args.output_dir), self.state.global_step)
 
-    def _load_from_checkpoint(self, checkpoint_path: str, model=None) -> None:
-        state = torch.load(Path(checkpoint_path) / STATE, map_location="cpu", weights_only=True)
+    def read_state(self, folder: Path) -> None:
+        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         self.loss.load_state_dict(state)
 
     def collect_features(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Any]], torch.Tensor | None]:
@@ -64,7 +63,7 @@ class SparseTrainer(_Resumable, SparseEncoderTrainer):
 
 def restore(trainer, checkpoint: Path) -> None:
     """Put a trainer where it was when it saved a checkpoint: the model, what its loss learned, and its history."""
-    trainer._load_from_checkpoint(str(checkpoint))
+    trainer.read_state(checkpoint)
     trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
 
 
@@ -123,7 +122,7 @@ def _bfloat16(precision: str, device: torch.device) -> bool:
     """Whether to train under autocast. CPUs without AMX take several times as long for it, above all backwards."""
     from embedlab.hardware import choose_dtype
 
-    if precision == "auto" and device.type == "cpu" and not torch.cpu._is_amx_tile_supported():
+    if precision == "auto" and device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_tile", False):
         return False
     return choose_dtype(precision, str(device))[0] == "bfloat16"
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from embedlab.compat.transformers_internals import attention_of
 from embedlab.errors import UserError
 
 KINDS = ("causal", "bidirectional")
@@ -81,7 +82,7 @@ class _ChooseMask:
 def _adds_its_mask(layer: nn.Module) -> bool:
     """Eager attention adds its mask to the scores; the fused kernels take True and False."""
     configs = (getattr(module, "config", None) for module in layer.modules())
-    return any(getattr(config, "_attn_implementation", "") == "eager" for config in configs)
+    return any(attention_of(config) == "eager" for config in configs)
 
 
 def per_layer(attention: Attention, layers: int) -> list[str]:

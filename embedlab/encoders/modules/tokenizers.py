@@ -13,6 +13,8 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from embedlab.compat.sentence_transformers_internals import first_of_route
+from embedlab.compat.transformers_internals import backend_of, replace_backend
 from embedlab.errors import UserError
 
 # Blanks and line breaks where rebuilt tokenizers were seen to differ, and scripts that normalisers touch.
@@ -88,21 +90,22 @@ def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrained
     Raises:
         UserError: the folder holds no vocabulary; transformers 5 makes a tokenizer of special tokens alone then.
     """
-    backend = getattr(tokenizer, "_tokenizer", None)
-    if isinstance(backend, Tokenizer) and _knows_nothing(tokenizer, backend, folder):
+    backend = backend_of(tokenizer)
+    if backend is not None and _knows_nothing(tokenizer, backend, folder):
         raise UserError(
             f"The folder {folder} holds no vocabulary: every word would be unknown.",
             "Put the files of the model's tokenizer (tokenizer.json) beside its weights, or get the model again.",
         )
-    published = _published(backend, folder) if isinstance(backend, Tokenizer) else None
-    if published is None:
+    published = _published(backend, folder) if backend is not None else None
+    if backend is None or published is None:
         return tokenizer
     if not _agree(backend, published):
         backend.normalizer, backend.pre_tokenizer = published.normalizer, published.pre_tokenizer
     if not _agree(backend, published):
         published.post_processor = backend.post_processor
         published.encode_special_tokens = backend.encode_special_tokens
-        tokenizer._tokenizer = backend = published
+        replace_backend(tokenizer, published)
+        backend = published
     switched = getattr(tokenizer, "add_bos_token", False) or getattr(tokenizer, "add_eos_token", False)
     if not switched and not _agree(backend, published, special=True):
         backend.post_processor = published.post_processor
@@ -127,7 +130,7 @@ def tokens_of(model, ids: list[int], role: str) -> list[str]:
     first = model[0]
     if isinstance(first, Router):
         task = role if role in ("query", "document") else None
-        first = first.sub_modules[first._resolve_route(task=task, modality="text")][0]
+        first = first_of_route(first, task)
     tokenizer = getattr(first, "tokenizer", None)
     if tokenizer is None:  # a module that cuts texts by itself: the ids alone are known
         return [str(id) for id in ids]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from embedlab.compat.mteb_internals import set_seed
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder
 from embedlab.encoding.in_memory import ObjectEncoder
@@ -68,12 +69,10 @@ class _EncodedModels(Protocol):
         return Prepared({layer: (queries[layer], documents[layer]) for layer in layers}, prompts, cost)
 
     def score(self, tasks: Mapping[View, Any], split: str, subsets: list[str]) -> Iterator[TaskResult]:
-        from mteb._set_seed import _set_seed
-
         layers = list(dict.fromkeys(view.layer for view in tasks))
         for view, task in tasks.items():
             seen = MtebEncoder(self.encoder, view, layers)
-            _set_seed(task.seed)  # as a task does when it is made, for whatever draws from the global generators
+            set_seed(task.seed)  # as a task does when it is made, for whatever draws from the global generators
             started = time.perf_counter()
             found = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
             seconds = time.perf_counter() - started

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from embedlab.compat.mteb_internals import set_seed
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
 from embedlab.evaluation.protocols.encoded_models import numbers
@@ -50,12 +51,10 @@ class MtebProtocols(Protocol):
         return Found(rows, scores, spent)
 
     def score(self, tasks: Mapping[View, Any], split: str, subsets: list[str]) -> Iterator[TaskResult]:
-        from mteb._set_seed import _set_seed
-
         if not self.model.card.kind.gives_vectors:
             yield from super().score(tasks, split, subsets)
         for view, task in tasks.items():
-            _set_seed(task.seed)
+            set_seed(task.seed)
             began = time.perf_counter()
             how = dict(mteb_objects.HOW)
             found = task.evaluate(self.model.encoder, split, subsets_to_run=subsets, encode_kwargs=how)

@@ -13,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 from transformers.models.bert.modeling_bert import BertAttention, BertIntermediate, BertOutput
 
+from embedlab.compat.transformers_internals import initialise
 from embedlab.encoders.modules.matryoshka import View, trained_views
 from embedlab.errors import UserError
 from embedlab.training.losses.language import MaskedHead, bert_head, token_loss
@@ -27,7 +28,7 @@ class DecoderLayer(nn.Module):
         self.attention = BertAttention(encoder.config, is_cross_attention=True)
         self.intermediate = BertIntermediate(encoder.config)
         self.output = BertOutput(encoder.config)
-        self.apply(encoder._init_weights)
+        initialise(self, encoder)
 
     def forward(self, queries: torch.Tensor, context: torch.Tensor, unseen: torch.Tensor) -> torch.Tensor:
         """`unseen` bool `[B, L, L]`: True where the row's token must not see the column's."""

@@ -1,0 +1,66 @@
+"""Private API of mteb, read in mteb 2.26. Imported on the first call: mteb takes seconds."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset
+    from mteb import AbsTask
+    from mteb.types import PromptType
+
+
+def set_seed(seed: int) -> None:
+    """Seed the global generators of `random`, numpy and torch as a task does when it is made (`mteb._set_seed`)."""
+    from mteb._set_seed import _set_seed
+
+    _set_seed(seed)
+
+
+def task_classes() -> "dict[str, type[AbsTask]]":
+    """mteb's task classes by name (`mteb.get_tasks._TASKS_REGISTRY`)."""
+    from mteb.get_tasks import _TASKS_REGISTRY
+
+    return _TASKS_REGISTRY
+
+
+def abstention(confidences: "np.ndarray", scores: "np.ndarray") -> float:
+    """nAUC of abstaining from the least confident queries (`mteb._evaluators.retrieval_metrics.nauc`).
+
+    Args:
+        confidences, scores: `[queries]`.
+
+    Returns:
+        The area between the flat and the oracle's curve, normalised to 1 (arXiv:2402.12997).
+    """
+    from mteb._evaluators.retrieval_metrics import nauc
+
+    return float(nauc(confidences, scores))
+
+
+def retrieval_texts(rows: "Dataset", role: "PromptType") -> list[str]:
+    """The text of each document or query as a model reads it (`mteb._create_dataloaders._retrieval_texts`)."""
+    from mteb._create_dataloaders import _retrieval_texts
+
+    return list(_retrieval_texts(rows, role))
+
+
+def descriptive_statistics(task: "AbsTask", split: str, subset: str | None) -> dict[str, Any]:
+    """mteb's statistics of a task's split (`AbsTask._calculate_descriptive_statistics_from_split`)."""
+    return dict(task._calculate_descriptive_statistics_from_split(split=split, hf_subset=subset))
+
+
+def judgement_statistics(
+    judged: Mapping[str, Mapping[str, int]], queries: Sequence[str], documents: Sequence[str]
+) -> dict[str, Any]:
+    """mteb's statistics of qrels (`mteb.abstasks._statistics_calculation`)."""
+    from mteb.abstasks import _statistics_calculation
+
+    return dict(_statistics_calculation.calculate_relevant_docs_statistics(judged, queries, documents))
+
+
+def candidate_statistics(ranked: Mapping[str, list[str]], queries: int) -> dict[str, Any]:
+    """mteb's statistics of the candidates of a reranking task (`mteb.abstasks._statistics_calculation`)."""
+    from mteb.abstasks import _statistics_calculation
+
+    return dict(_statistics_calculation.calculate_top_ranked_statistics(ranked, queries))
