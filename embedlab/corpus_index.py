@@ -29,10 +29,10 @@ _STEP = 256  # documents between two moves of the progress bar
 class _Watched(retrievers.Encoder):
     """An encoder that says after each few documents how far it is."""
 
-    advance: Callable[[int], None] = lambda count: None
+    advance: Callable[[int], object] = lambda count: None
 
-    def encode_documents(self, documents: Sequence[Document]):
-        parts = []
+    def encode_documents(self, documents: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
+        parts: list[Any] = []
         for start in range(0, len(documents), _STEP):
             part = documents[start : start + _STEP]
             parts.append(super().encode_documents(part))
@@ -73,8 +73,8 @@ def build(
     spec: str = "",
     *,
     instruction: str = "",
-    advance: Callable[[float], None] = lambda count: None,
-    **how,
+    advance: Callable[[float], object] = lambda count: None,
+    **how: Any,
 ) -> retrievers.Retriever:
     """A text retriever over the documents: the model's vectors in the index `spec`, BM25, or a composition of such.
 
@@ -113,7 +113,7 @@ def build(
     return tree.built(leaf, stage).index(ids, documents)
 
 
-def encoder(name: str, *, instruction: str = INSTRUCTION, **how) -> retrievers.Encoder:
+def encoder(name: str, *, instruction: str = INSTRUCTION, **how: Any) -> retrievers.Encoder:
     """The model as an encoder of queries and documents, with the prompts that it is measured with.
 
     A reranker as what scores. `how` goes to `models.load`.
@@ -154,7 +154,7 @@ def depth(asked: int | None, retriever: retrievers.Retriever, default: int, opti
     return asked or min(default, count)
 
 
-def load(path: Path, *, named: Collection[str] = (), **how) -> retrievers.Retriever:
+def load(path: Path, *, named: Collection[str] = (), **how: Any) -> retrievers.Retriever:
     """The retriever saved at `path`, with the models it needs.
 
     Args:
@@ -168,7 +168,7 @@ def load(path: Path, *, named: Collection[str] = (), **how) -> retrievers.Retrie
     return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
 
 
-def recorded_encoder(name: str, *, named: Collection[str] = (), **how) -> retrievers.Encoder:
+def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> retrievers.Encoder:
     """The encoder that an index names.
 
     Args:

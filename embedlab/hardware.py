@@ -3,8 +3,12 @@
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # drivers of NVIDIA, AMD, and either under WSL
@@ -86,11 +90,12 @@ def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
     return "float32", f"scores on {device} do not depend on what is encoded together"
 
 
-def as_torch(dtype: str):
+def as_torch(dtype: str) -> "torch.dtype":
     """The torch dtype of a name out of `DTYPES`."""
     import torch
 
-    return getattr(torch, dtype)
+    found: torch.dtype = getattr(torch, dtype)
+    return found
 
 
 def _surely_no_gpu() -> bool:

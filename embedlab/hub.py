@@ -42,7 +42,7 @@ def settle() -> bool:
 
 
 def _host() -> str:
-    return urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
+    return urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
 
 
 def snapshot(repository: str, revision: str | None = None) -> Path:

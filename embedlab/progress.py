@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from embedlab.terminal import console, printable
 from leaderboard.storage import live
@@ -72,12 +80,12 @@ class Reporter:
 class Bar:
     """The bar of one phase."""
 
-    def __init__(self, reporter: Reporter, bar, unit: str) -> None:
+    def __init__(self, reporter: Reporter, bar: TaskID, unit: str) -> None:
         self._reporter, self._bar, self._unit = reporter, bar, unit
-        self._began, self._done, self._worked = time.perf_counter(), 0, 0
+        self._began, self._done, self._worked = time.perf_counter(), 0.0, 0
         self._published = 0.0
 
-    def advance(self, done: int, worked: int = 0) -> None:
+    def advance(self, done: float, worked: int = 0) -> None:
         """Move on by `done` of the phase's total, having worked off `worked` of the named unit."""
         self._done, self._worked = self._done + done, self._worked + worked
         now = time.perf_counter()
@@ -86,5 +94,5 @@ class Bar:
         self._reporter._bars.update(self._bar, advance=done, rate=rate)
         if now - self._published > 1:  # the dashboard looks about once a second
             self._published = now
-            self._reporter._state = replace(self._reporter._state, done=self._done, rate=self._done / seconds)
+            self._reporter._state = replace(self._reporter._state, done=int(self._done), rate=self._done / seconds)
             self._reporter._publish()

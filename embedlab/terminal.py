@@ -2,7 +2,7 @@
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +44,10 @@ def echo(text: object, *, err: bool = False) -> None:
 def console(*, stderr: bool = False) -> "Console":
     """A console on which text is text: no markup, no emoji codes, no escape sequences but rich's own."""
     from rich.console import Console
+    from rich.text import Text
 
     class PlainConsole(Console):
-        def render_str(self, text: str, **options):
+        def render_str(self, text: str, **options: Any) -> "Text":
             return super().render_str(printable(text), **options)
 
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else WIDTH

@@ -93,17 +93,18 @@ def evaluate(
     names = [_named(model, name, given) for name, model in _listed(models)]
     options = {name: value for name, value in asked.items() if name in OPTIONS}
     options["data_dir"] = None if data_dir is None else Path(data_dir)
+    path = Path(db) if db else home() / "results.duckdb"
     request = Request.of(
         expand(names),
         [str(task) for task in ([tasks] if isinstance(tasks, str | Path) else tasks)],
-        db=Path(db) if db else home() / "results.duckdb",
+        db=path,
         **options,
     )
     if not request.models or not request.tasks:
         raise UserError("evaluate needs a model and a task.", 'For example: embedlab.evaluate("bm25", "stdlib-mini")')
-    outcome = run(request, Reporter(request.db, quiet=not progress), given)
+    outcome = run(request, Reporter(path, quiet=not progress), given)
     _heed_failures(outcome)
-    return Results(request.db, tuple(outcome.runs), tuple(outcome.failures))
+    return Results(path, tuple(outcome.runs), tuple(outcome.failures))
 
 
 def _listed(models: Any) -> list[tuple[str, Any]]:

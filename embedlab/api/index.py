@@ -58,7 +58,7 @@ class Index:
         """
         ids, texts = _corpus(documents)
         if isinstance(model, str | Path):
-            how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+            how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
             return cls(corpus_index.build(str(model), ids, texts, index, instruction=instruction, **how))
         if instruction or device or dtype != "auto" or trust_remote_code:
             raise UserError(
@@ -93,7 +93,7 @@ class Index:
             import retrievers
 
             return cls(retrievers.load(Path(path), _of_object(model)[0]))
-        how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
         return cls(corpus_index.load(Path(path), named=[model] if model else (), **how))
 
     def search(self, query: str, k: int = 10) -> list[Found]:

@@ -1,6 +1,6 @@
 """`embedlab.results`: what a results store holds, as tables of pandas, or of Arrow."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -44,7 +44,9 @@ class Results:
         failed: what could not be finished in the evaluation; None for all failures that the store holds.
     """
 
-    def __init__(self, db: Path, only: tuple[Run, ...] | None = None, failed: tuple[Failure, ...] | None = None):
+    def __init__(
+        self, db: Path, only: tuple[Run, ...] | None = None, failed: tuple[Failure, ...] | None = None
+    ) -> None:
         self.store = Store(db)
         self._only, self._failed = only, failed
         self.arrow = _Arrow(self)
@@ -85,7 +87,7 @@ class Results:
         >>> embedlab.results().leaderboard(["StdlibMiniCodeSearch"])["place"].tolist()
         [1]
         """
-        ranking = {"sort": sort, "incomplete": incomplete, "over": over, "level": level}
+        ranking: dict[str, Any] = {"sort": sort, "incomplete": incomplete, "over": over, "level": level}
         if self._only is None:
             found = standings.rank(self.store, tasks, metric=metric, split=split, **ranking)
         else:
@@ -117,7 +119,8 @@ class Results:
         Raises:
             LeaderboardError: runs cannot be filtered by a name in `where`.
         """
-        return self.store.scores(stored(metric), **self._where(where)).to_pandas()
+        found: pd.DataFrame = self.store.scores(stored(metric), **self._where(where)).to_pandas()
+        return found
 
     def per_query(self, metric: str = "main", **where: Any) -> pd.DataFrame:
         """The score of each query in each run.
@@ -131,7 +134,7 @@ class Results:
         """
         runs = self.scores(metric, **where).drop(columns="value")
         parts = [
-            self.store.per_query(of_metric["run_id"].tolist(), name).to_pandas()
+            self.store.per_query(of_metric["run_id"].tolist(), str(name)).to_pandas()
             for name, of_metric in runs.groupby("metric")
         ]
         if not parts:
@@ -181,7 +184,8 @@ class Results:
         """What could not be finished: model, task, problem, hint."""
         columns = ["model", "task", "problem", "hint"]
         if self._failed is None:
-            return self.store.failures().to_pandas()[columns]
+            stored_failures: pd.DataFrame = self.store.failures().to_pandas()[columns]
+            return stored_failures
         return pd.DataFrame([[getattr(failure, name) for name in columns] for failure in self._failed], columns=columns)
 
     def _where(self, where: dict[str, Any]) -> dict[str, Any]:
@@ -196,11 +200,11 @@ class Results:
         kept = {
             _view(vars(run) | {"model": run.model.name, "revision": run.model.revision}) for run in self._only or ()
         }
-        table = found.table.to_dict("records")
+        table: list[dict[Any, Any]] = found.table.to_dict("records")
         return found.only([at for at, row in zip(found.table.index, table, strict=True) if _view(row) in kept])
 
 
-def _view(row: dict[str, Any]) -> tuple:
+def _view(row: Mapping[Any, Any]) -> tuple[Any, ...]:
     """What tells a view of a model from another, but for the index: tasks without one belong to all."""
     plain = (None if value is None or pd.isna(value) else int(value) for value in (row["layer"], row["dim"]))
     return row["model"], row["revision"], *plain, row["precision"]
@@ -209,7 +213,7 @@ def _view(row: dict[str, Any]) -> tuple:
 class _Arrow:
     """The methods of `Results`, which give a `pyarrow.Table` here."""
 
-    def __init__(self, results: Results):
+    def __init__(self, results: Results) -> None:
         self.leaderboard = _as_arrow(results.leaderboard)
         self.scores = _as_arrow(results.scores)
         self.per_query = _as_arrow(results.per_query)

@@ -1,5 +1,7 @@
 """A command that refuses an option given as nothing: `--split ""` would read as if it had been left out."""
 
+from typing import Any
+
 from typer.core import TyperCommand
 
 from embedlab.errors import UserError
@@ -8,7 +10,7 @@ from embedlab.errors import UserError
 class Command(TyperCommand):
     """typer's command, which looks at the words as they were typed first."""
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         typed, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in given:
             values = typed.get(parameter.name)

@@ -4,6 +4,7 @@ Quick enough for a key press: nothing heavy is imported, so mteb's names are tho
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 
 def models(incomplete: str) -> list[str]:
@@ -32,7 +33,7 @@ def evaluated(incomplete: str) -> list[str]:
     return _beginning(incomplete, _in_store("model"))
 
 
-def _benchmarks() -> dict[str, dict]:
+def _benchmarks() -> dict[str, dict[str, Any]]:
     from embedlab import toml_files
     from embedlab.resources import DATA
 

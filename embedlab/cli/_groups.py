@@ -37,7 +37,7 @@ def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[...
 
         typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         typed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        del typed.__wrapped__  # type: ignore[attr-defined]  # or the other signature would be read
+        del typed.__wrapped__  # or the other signature would be read
         return typed
 
     return decorate

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from embedlab.terminal import echo
 
@@ -27,14 +28,14 @@ def interruptible(*, goes_on: bool) -> Iterator[None]:
 
     stopped = False
 
-    def stop(*_) -> None:
+    def stop(*_: Any) -> None:
         nonlocal stopped
         stopped = True
         signal.signal(signal.SIGINT, before)  # a second one needs no words
         echo(f"\n{_GOES_ON if goes_on else 'Stopping. Nothing half done is left.'}", err=True)
         raise KeyboardInterrupt
 
-    def unraisable(what) -> None:  # Ctrl-C in a finalizer, such as a temporary folder's
+    def unraisable(what: "sys.UnraisableHookArgs") -> None:  # Ctrl-C in a finalizer, such as a temporary folder's
         if not (stopped and issubclass(what.exc_type, KeyboardInterrupt)):
             told(what)
 

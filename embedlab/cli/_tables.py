@@ -9,7 +9,7 @@ from leaderboard.tables.table import Column, latex, markdown
 
 if TYPE_CHECKING:
     from leaderboard.tables.comparison import Comparison
-    from leaderboard.tables.standings import Standings
+    from leaderboard.tables.standings import Row, Standings
 
 # Up to so many tasks get a column each.
 _TASK_COLUMNS = 6
@@ -134,7 +134,7 @@ def print_columns(columns: Sequence[Column], legend: Iterable[str] = (), form: s
 FORMS = ("text", "markdown", "latex")
 
 
-def _tells(rows: list, name: str) -> bool:
+def _tells(rows: "list[Row]", name: str) -> bool:
     """Whether a setting differs; a revision and what else shaped scores only where a model stands there with two."""
     if name == "settings":
         return any(part in row.label for row in rows for part in row.settings.split(",") if part)

@@ -1,5 +1,6 @@
 """`embedlab cache`: what the vector store holds, and how to make room."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -110,5 +111,5 @@ def _told(ingredients: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _size(folder) -> int:
+def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())

@@ -1,7 +1,7 @@
 """`embedlab eval`: models on tasks, through an index, into the leaderboard."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +12,14 @@ from embedlab.cli._options import Db
 from embedlab.options import EncodingOptions, LoadingOptions, TaskOptions, ViewOptions
 from embedlab.terminal import echo
 
+if TYPE_CHECKING:
+    from embedlab.errors import UserError
+    from embedlab.evaluation.run import Outcome
+    from leaderboard.records import Run
+
+
 Models = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--model",
         "-m",
@@ -24,7 +30,7 @@ Models = Annotated[
     ),
 ]
 Tasks = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--task",
         "-t",
@@ -33,7 +39,7 @@ Tasks = Annotated[
     ),
 ]
 Benchmarks = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--benchmark",
         "-b",
@@ -83,7 +89,7 @@ def command(
         raise _summary(outcome)
 
 
-def _summary(outcome):
+def _summary(outcome: "Outcome") -> "UserError":
     """The error that ends a run of which something failed.
 
     What is wrong was said when it showed, save where it is all that there is to say: here is what to do about it, once
@@ -102,7 +108,7 @@ def _summary(outcome):
     return UserError(f"{number} of {all_of_them} evaluations failed{kept}.", "\n".join(lines))
 
 
-def _as_json(run) -> dict[str, Any]:
+def _as_json(run: "Run") -> dict[str, Any]:
     """The contract that scripts rely on."""
     return {
         "model": run.model.name,
@@ -122,7 +128,7 @@ def _as_json(run) -> dict[str, Any]:
     }
 
 
-def _print(outcome, db: Path) -> None:
+def _print(outcome: "Outcome", db: Path) -> None:
     from embedlab.cli._tables import print_columns
     from leaderboard.tables.table import Column
 
@@ -159,7 +165,7 @@ def _print(outcome, db: Path) -> None:
     _print_ranking(runs, db)
 
 
-def _print_ranking(runs, db: Path) -> None:
+def _print_ranking(runs: "list[Run]", db: Path) -> None:
     """Where the models of this run stand on the tasks that all of them did."""
     from embedlab.cli._tables import print_leaderboard
     from leaderboard.storage.store import Store
@@ -174,7 +180,7 @@ def _print_ranking(runs, db: Path) -> None:
         print_leaderboard(rank(Store(db), tasks=shared))
 
 
-def _view(run) -> str:
+def _view(run: "Run") -> str:
     parts = (
         run.index,
         f"layer {run.layer}" if run.layer else "",

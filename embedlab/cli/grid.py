@@ -1,6 +1,6 @@
 """`embedlab grid`: layer x dimension tables of one model, from the results store."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,9 @@ from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
 from embedlab.terminal import echo
+
+if TYPE_CHECKING:
+    from leaderboard.tables.grids import Grid
 
 
 def command(
@@ -78,8 +81,8 @@ def command(
         )
 
 
-def _cell(table, row: int, column: int) -> str:
-    score = table.scores.iat[row, column]
-    if score != score:
+def _cell(table: "Grid", row: int, column: int) -> str:
+    score = float(table.scores.to_numpy()[row, column])
+    if score != score:  # no number
         return ""
-    return f"{score:.4f}{'*' if table.front.iat[row, column] else ' '}"
+    return f"{score:.4f}{'*' if table.front.to_numpy()[row, column] else ' '}"

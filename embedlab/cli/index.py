@@ -1,7 +1,7 @@
 """`embedlab index`: a corpus and a model become an index on disk."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,9 @@ def command(
     from embedlab.errors import UserError
     from retrievers import folder
 
-    if missing := [name for name, given in (("--model", model), ("--corpus", corpus), ("--out", out)) if given is None]:
+    if model is None or corpus is None or out is None:
+        given = (("--model", model), ("--corpus", corpus), ("--out", out))
+        missing = [name for name, value in given if value is None]
         raise UserError(
             f"index needs a model, a corpus and a folder to write; not given: {', '.join(missing)}.",
             "Type: embedlab index --model bm25 --corpus path/to/beir-folder --out my-index",
@@ -61,7 +63,7 @@ def command(
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip
     retriever.save(out)
-    built = {
+    built: dict[str, Any] = {
         "index": str(out),
         "documents": len(ids),
         "seconds": round(time.perf_counter() - started, 3),

@@ -9,7 +9,7 @@ from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
 
 Tasks = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--task", "-t", autocompletion=_completion.tasks, help="A task in the store. Repeatable; all by default."
     ),

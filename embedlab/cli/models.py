@@ -1,10 +1,13 @@
 """`embedlab models`: the model cards."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from embedlab.cli._json import print_json
+
+if TYPE_CHECKING:
+    from embedlab.models.cards import Card
 
 
 def command(
@@ -44,7 +47,7 @@ def command(
     )
 
 
-def weights(card) -> str:
+def weights(card: "Card") -> str:
     """Whether a card's weights can be had, in a word."""
     from embedlab.models import plugin_cards
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, NamedModels
 from embedlab.errors import UserError
 from embedlab.options import LoadingOptions
+
+if TYPE_CHECKING:
+    from embedlab.rag.experiment import Outcome
 
 
 @with_options(loading=LoadingOptions)
@@ -100,9 +103,10 @@ def _options(given: list[str]) -> dict[str, Any]:
     return found
 
 
-def _as_json(outcome) -> dict[str, Any]:
+def _as_json(outcome: "Outcome") -> dict[str, Any]:
     """The contract that scripts rely on."""
     run = outcome.run
+    metrics = run.per_query.metrics if run.per_query else {}
     return {
         "run_id": run.id,
         "model": run.model.name,
@@ -117,7 +121,7 @@ def _as_json(outcome) -> dict[str, Any]:
                 "answer": answer.answer,
                 "documents": answer.documents,
                 "scores": {
-                    name: float(values[place]) for name, values in run.per_query.metrics.items()
+                    name: float(values[place]) for name, values in metrics.items()
                     if values[place] == values[place]
                 },
                 "costs": answer.costs,
@@ -127,7 +131,7 @@ def _as_json(outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(outcome, db: Path) -> None:
+def _print(outcome: "Outcome", db: Path) -> None:
     from embedlab.cli._tables import print_columns
     from leaderboard.tables.table import Column
 

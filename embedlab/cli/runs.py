@@ -1,8 +1,9 @@
 """`embedlab runs`: what the store holds, run by run."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 from embedlab.terminal import echo, print_table
+
+if TYPE_CHECKING:
+    from leaderboard.storage.store import Store
 
 commands = typer.Typer(no_args_is_help=True, help="List, show, compare and remove single runs.")
 
@@ -145,7 +149,7 @@ def prune(db: Db = None) -> None:
     echo(f"Deleted {len(_store(db).prune())} files.")
 
 
-def _store(db: Path | None):
+def _store(db: Path | None) -> "Store":
     from embedlab.resources import home
     from leaderboard.storage.store import Store
 
@@ -156,7 +160,7 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _table(header: list[str], rows: list[list[str]], right: set[str] = frozenset()) -> None:
+def _table(header: list[str], rows: list[list[str]], right: Collection[str] = ()) -> None:
     """A table of plain text, in which nothing is markup; columns without any content are left out."""
     from leaderboard.tables.table import Column
 

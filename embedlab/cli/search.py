@@ -14,6 +14,8 @@ from embedlab.options import LoadingOptions
 from embedlab.terminal import console, printable, replaced
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from retrievers import Retriever
 
 _K = 10
@@ -87,7 +89,7 @@ def _spans(query: str, text: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(r"\w+", text) if match[0].casefold() in words]
 
 
-def _excerpt(result: dict[str, Any]):
+def _excerpt(result: dict[str, Any]) -> "Text":
     """The part of the text with the first highlight, the query's words in bold."""
     from rich.text import Text
 

@@ -1,6 +1,7 @@
 """Private API of sentence-transformers, read in sentence-transformers 6.2."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Router
@@ -20,5 +21,6 @@ def position_offset(module: nn.Module) -> int:
 def first_of_route(router: Router, task: str | None) -> nn.Module:
     """The first module that a router sends the texts of a task through (`Router._resolve_route`)."""
     route = str(router._resolve_route(task=task, modality="text"))
-    first: nn.Module = router.sub_modules[route][0]
+    modules: Any = router.sub_modules[route]  # a Sequential
+    first: nn.Module = modules[0]
     return first

@@ -63,7 +63,8 @@ def select(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any] | None
         return _bags(features, batch)
     if not set(features) <= _PLAIN:
         return None
-    used = np.flatnonzero(features["attention_mask"][batch].any(dim=0)) if "attention_mask" in features else []
+    mask = features.get("attention_mask")
+    used = np.zeros(0, dtype=np.int64) if mask is None else np.flatnonzero(mask[batch].any(dim=0))
     # Rows without any token keep one column, masked: a model needs one, and it is the same whatever their neighbours.
     columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
     if "attention_mask" not in features:
@@ -74,15 +75,17 @@ def select(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any] | None
 def lengths(features: dict[str, Any]) -> np.ndarray:
     """Tokens of each text, int `[n]`; of a bag of words, its different ones."""
     if "attention_mask" in features:
-        return features["attention_mask"].sum(dim=1).numpy()
+        counted: np.ndarray = features["attention_mask"].sum(dim=1).numpy()
+        return counted
     if "offsets" in features:
         return np.diff(features["offsets"].numpy(), append=len(features["input_ids"]))
     if "input_ids" in features:
         return np.full(*features["input_ids"].shape)
-    return (features["sentence_embedding"] != 0).sum(dim=1).numpy()
+    different: np.ndarray = (features["sentence_embedding"] != 0).sum(dim=1).numpy()
+    return different
 
 
-def _rows(value, batch: np.ndarray, columns: slice):
+def _rows(value: Any, batch: np.ndarray, columns: slice) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     return value[batch][:, columns] if value.ndim == 2 else value[batch]

@@ -8,9 +8,10 @@ While the model works, one thread tokenises what comes next.
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from embedlab.encoding.cost import Cost, LayerCost
 from embedlab.encoding.running_model import RunningModel
@@ -20,6 +21,8 @@ from embedlab.errors import UserError
 from embedlab.models import LoadedModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
+
+Rows = TypeVar("Rows", np.ndarray, csr_matrix, np.ndarray | csr_matrix)
 
 
 class Encoder:
@@ -40,7 +43,7 @@ class Encoder:
         options: EncodingOptions = EncodingOptions(),
         *,
         reporter: Reporter | None = None,
-    ):
+    ) -> None:
         self.model, self.options, self.reporter = model, options, reporter or Reporter()
         self._running = RunningModel(model, options, self.reporter)
 
@@ -52,7 +55,7 @@ class Encoder:
     @property
     def depth(self) -> int:
         if layers := self.model.fact("layers"):
-            return layers
+            return int(layers)
         from embedlab.encoders.modules.layers import number_of_layers
 
         return number_of_layers(self.model.encoder)  # says why it has none
@@ -60,7 +63,8 @@ class Encoder:
     @property
     def max_length(self) -> int | None:
         """Tokens that the model reads of a text."""
-        return self.model.fact("max_length")
+        length: int | None = self.model.fact("max_length")
+        return length
 
     @property
     def kernels(self) -> str:
@@ -146,8 +150,15 @@ class Encoder:
         return None if layer is not None and layer == self.depth else layer
 
     def _fill(
-        self, texts, keys, missing: dict[str, Any], prompt, role, spaces: dict[int | None, Space], cost: Cost
-    ) -> dict[str, Any]:
+        self,
+        texts: Sequence[str],
+        keys: np.ndarray,
+        missing: dict[int | None, np.ndarray],
+        prompt: str,
+        role: str,
+        spaces: dict[int | None, Space],
+        cost: Cost,
+    ) -> dict[int | None, float]:
         """Encode what is missing; returns the seconds of each layer alone."""
         lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
         _, first = np.unique(keys[lacking], return_index=True)
@@ -162,7 +173,7 @@ class Encoder:
 
         refuse_own_encode(self.model.encoder, self.model.name)
         start, alone = time.perf_counter(), dict.fromkeys(spaces, 0.0)
-        pool = self._running.workers(None if None in spaces else max(spaces))
+        pool = self._running.workers(None if None in spaces else max(layer for layer in spaces if layer is not None))
         cost.kernels, cost.workers = pool.kernels, len(pool)
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
             passed = Pass(self._running, pool, texts, prompt=prompt, role=role, layers=list(spaces), bar=bar)
@@ -201,16 +212,19 @@ class Encoder:
         return tokens_of(self.model.encoder, (ids[mask.bool()] if hasattr(mask, "bool") else ids)[:40].tolist(), role)
 
 
-def finite(vectors, texts: Sequence[str], model: str):
+def finite(vectors: Rows, texts: Sequence[str], model: str) -> Rows:
     """The vectors, dense `[n, d]` or CSR, of a model's texts.
 
     Raises:
         UserError: one holds NaN or infinity: not every evaluator would say so, and some would give a score.
     """
-    sparse = not isinstance(vectors, np.ndarray)
-    if not np.isfinite(vectors.data if sparse else vectors).all():
-        rows = vectors.tocsr().tocoo() if sparse else vectors
-        row = rows.row[np.argmin(np.isfinite(rows.data))] if sparse else np.argmin(np.isfinite(rows).all(axis=1))
+    values = vectors if isinstance(vectors, np.ndarray) else vectors.data
+    if not np.isfinite(values).all():
+        if isinstance(vectors, np.ndarray):
+            row = np.argmin(np.isfinite(vectors).all(axis=1))
+        else:
+            weights = vectors.tocsr().tocoo()
+            row = weights.row[np.argmin(np.isfinite(weights.data))]
         raise UserError(
             f"{model} gives a vector with NaN or infinity for the text {texts[int(row)][:60]!r}.",
             "Try --dtype float32; where it is float32 already, the model itself is broken, or made for no such text.",

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.sentence_transformer.modules.tokenizer import WordTokenizer
 from sentence_transformers.util import select_max_active_dims, truncate_embeddings
+from torch import nn
 
 from embedlab.encoders.modules.layers import layer_outputs, number_of_layers
 from embedlab.encoding.cost import LayerTimes
@@ -21,7 +22,7 @@ _ENCODE = ("encode", "encode_query", "encode_document", "_inference")
 
 @torch.inference_mode()
 def vectors_of(
-    encoder,
+    encoder: SentenceTransformer,
     features: dict[str, Any],
     layers: Sequence[int | None],
     *,
@@ -59,22 +60,24 @@ def vectors_of(
     return found
 
 
-def forward(encoder, features: dict[str, Any], role: str = "text") -> torch.Tensor:
+def forward(encoder: SentenceTransformer, features: dict[str, Any], role: str = "text") -> torch.Tensor:
     """The model's output; pooling runs in float32 where it has no weights of its own in another dtype."""
-    arguments = {"task": role} if role in ("query", "document") else {}
+    arguments: dict[str, Any] = {"task": role} if role in ("query", "document") else {}
     if kept := cuts(encoder).get("max_active_dims"):
         arguments["max_active_dims"] = kept
     first, *rest = encoder
     if any(True for module in rest for _ in module.parameters()):
-        return encoder(features, **arguments)["sentence_embedding"]
+        output: torch.Tensor = encoder(features, **arguments)["sentence_embedding"]
+        return output
     hook = first.register_forward_hook(_in_float32)
     try:
-        return encoder(features, **arguments)["sentence_embedding"]
+        pooled: torch.Tensor = encoder(features, **arguments)["sentence_embedding"]
+        return pooled
     finally:
         hook.remove()
 
 
-def padding_shows(encoder) -> bool:
+def padding_shows(encoder: SentenceTransformer) -> bool:
     """Whether a text's vector changes when a longer one pads its batch, beyond rounding: measured, in each role.
 
     It does where a module takes in what the mask hides (a CNN over tokens), or counts positions from the left of the
@@ -83,15 +86,14 @@ def padding_shows(encoder) -> bool:
     words = list("abcdefghijklmnopqrstuvwxyz")
     tokenizer = getattr(encoder[0], "tokenizer", None)
     if isinstance(tokenizer, WordTokenizer):  # which knows no other words
-        words = sorted(tokenizer.get_vocab())[-26:]
+        # The wrapper of a transformer's tokenizer has a `get_vocab` that cannot be called (sentence-transformers 6.2).
+        vocabulary: Any = getattr(tokenizer, "tokenizer", tokenizer)
+        words = sorted(vocabulary.get_vocab())[-26:]
     short, long = " ".join(words[:2]), " ".join(words)
     noise = 1e-3 if encoder.dtype in (None, torch.float32, torch.float64) else 5e-2
     for role in ("query", "document"):
         try:
-            alone, padded = (
-                vectors_of(encoder, encoder.preprocess(texts, task=role), [None], role=role)[None][0]
-                for texts in ([short], [short, long])
-            )
+            alone, padded = (_of_first(encoder, texts, role) for texts in ([short], [short, long]))
         except (ValueError, torch.OutOfMemoryError, MemoryError):  # a Router without this role; encoding will say what
             continue
         if np.linalg.norm(alone - padded) > noise * np.linalg.norm(alone):
@@ -99,7 +101,13 @@ def padding_shows(encoder) -> bool:
     return False
 
 
-def refuse_own_encode(encoder, name: str) -> None:
+def _of_first(encoder: SentenceTransformer, texts: list[str], role: str) -> np.ndarray:
+    """The vector of the first text, `[d]` or `[1, |V|]`."""
+    vectors = vectors_of(encoder, encoder.preprocess(texts, task=role), [None], role=role)[None]
+    return np.asarray(vectors[0] if isinstance(vectors, np.ndarray) else vectors[0].toarray())
+
+
+def refuse_own_encode(encoder: SentenceTransformer, name: str) -> None:
     """Refuse a model whose class replaces `encode`: its modules, which run here, are then not all there is to it.
 
     Raises:
@@ -114,13 +122,13 @@ def refuse_own_encode(encoder, name: str) -> None:
             )
 
 
-def _in_float32(_module, _inputs, features: dict[str, Any]) -> dict[str, Any]:
+def _in_float32(_module: nn.Module, _inputs: object, features: dict[str, Any]) -> dict[str, Any]:
     if "token_embeddings" in features:
         features["token_embeddings"] = features["token_embeddings"].float()
     return features
 
 
-def _rows(encoder, block: torch.Tensor, store_dtype: str, sparse: bool) -> np.ndarray | csr_matrix:
+def _rows(encoder: SentenceTransformer, block: torch.Tensor, store_dtype: str, sparse: bool) -> np.ndarray | csr_matrix:
     cut = cuts(encoder)
     if sparse:
         from embedlab.encoders.modules.splade import to_csr

@@ -18,16 +18,16 @@ _CHUNK = 1_024  # texts given to the object at once
 class MemoryVectors:
     """Vectors of a list of texts, in its order: what `vector_store.Vectors` is, without files."""
 
-    def __init__(self, rows: np.ndarray | sparse.csr_matrix):
+    def __init__(self, rows: np.ndarray | sparse.csr_matrix) -> None:
         self._rows = rows
         self.sparse = sparse.issparse(rows)
 
     def __len__(self) -> int:
-        return self._rows.shape[0]
+        return int(self._rows.shape[0])
 
     @property
     def dim(self) -> int:
-        return self._rows.shape[1]
+        return int(self._rows.shape[1])
 
     def read(self, start: int = 0, stop: int | None = None) -> np.ndarray | sparse.csr_matrix:
         """Rows start to stop as float32 `[n, d]`, or as a CSR matrix."""
@@ -44,12 +44,12 @@ class ObjectEncoder:
 
     options = EncodingOptions()
 
-    def __init__(self, model: ObjectModel, reporter: Reporter):
+    def __init__(self, model: ObjectModel, reporter: Reporter) -> None:
         self.model, self.reporter = model, reporter
 
     def encode(
-        self, texts: Sequence[str], *, role: str, prompt: str = "", layers: Sequence[None] = (None,)
-    ) -> tuple[dict[None, MemoryVectors], Cost]:
+        self, texts: Sequence[str], *, role: str, prompt: str = "", layers: Sequence[int | None] = (None,)
+    ) -> tuple[dict[int | None, MemoryVectors], Cost]:
         """Vectors of all texts, each distinct one made once; arguments and answer are those of `Encoder.encode`."""
         distinct = list(dict.fromkeys(texts))
         began, parts = time.perf_counter(), []

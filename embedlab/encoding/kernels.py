@@ -3,8 +3,11 @@
 import copy
 import math
 import os
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from embedlab.compat import torch_internals
@@ -14,7 +17,7 @@ from embedlab.resources import home
 PACKED_BYTES = 2 << 30  # packed weights are held beside the model's own, so only those of smaller models are packed
 
 
-def replica(model, device: str | torch.device, depth: int | None = None):
+def replica(model: SentenceTransformer, device: str | torch.device, depth: int | None = None) -> SentenceTransformer:
     """A copy of `model` with modules of its own over the same weights, or over a copy of them on another device.
 
     Modules of its own let several threads run it at once, each with its hooks; they can also be changed at will.
@@ -22,19 +25,19 @@ def replica(model, device: str | torch.device, depth: int | None = None):
     Args:
         depth: keep only so many of the backbone's layers; None keeps all.
     """
-    memo = {id(p): nn.Parameter(p.detach().to(device), requires_grad=False) for p in model.parameters()}
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach().to(device), requires_grad=False) for p in model.parameters()}
     memo |= {id(buffer): buffer.to(device) for buffer in model.buffers()}
     tokenizer = getattr(model, "tokenizer", None)  # texts are tokenised once, by the model itself
     twin = copy.deepcopy(model, memo | {id(tokenizer): tokenizer}).eval()
     return truncate(twin, depth) if depth else twin
 
 
-def unpadding(model) -> nn.Module | None:
+def unpadding(model: SentenceTransformer) -> Any:
     """The model's module that takes texts without padding (variable-length attention), if there is one."""
     return next((module for module in model.modules() if getattr(module, "can_flatten_inputs", False)), None)
 
 
-def can_pack(model) -> bool:
+def can_pack(model: SentenceTransformer) -> bool:
     """Whether the model's linear layers gain from weights laid out in advance: on a CPU that oneDNN multiplies on."""
     weights = [m.weight for m in model.modules() if type(m) is nn.Linear]
     dtypes = {weight.dtype for weight in weights}
@@ -48,7 +51,7 @@ def can_pack(model) -> bool:
     )
 
 
-def pack(model) -> None:
+def pack(model: SentenceTransformer) -> None:
     """Lay out the weights of every linear layer once, and let the matrix kernel apply the bias and an exact GELU.
 
     A plain `nn.Linear` lays its weights out anew at every call, copies the bias, and leaves the GELU to a second walk
@@ -63,7 +66,7 @@ def pack(model) -> None:
             _try(module, module)
 
 
-def compile_layers(model) -> None:
+def compile_layers(model: SentenceTransformer) -> None:
     """Let torch compile the backbone's layers, on the CPU with their weights frozen in; happens at the first batch.
 
     What was compiled is kept under `EMBEDLAB_HOME/compiled`, so that later runs take it from there.
@@ -72,7 +75,7 @@ def compile_layers(model) -> None:
     # torch fills the variable in itself when it is first imported: only a folder that the user chose differs.
     if os.environ.get("TORCHINDUCTOR_CACHE_DIR", default) == default:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home() / "compiled")
-    options = {"freezing": True} if model.device.type == "cpu" else {}
+    options: dict[str, str | int | bool | Callable[..., Any]] = {"freezing": True} if model.device.type == "cpu" else {}
     for layer in layers_of(model):
         layer.forward = torch.compile(layer.forward, dynamic=True, options=options)
 
@@ -80,14 +83,14 @@ def compile_layers(model) -> None:
 class _Packed:
     """The forward of a linear layer over its packed weights."""
 
-    def __init__(self, linear: nn.Linear, activation: str):
+    def __init__(self, linear: nn.Linear, activation: str) -> None:
         self.weight = torch_internals.packed_weight(linear.weight.detach())
         self.bias, self.activation = linear.bias, activation
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         return torch_internals.packed_linear(states, self.weight, self.bias, self.activation)
 
-    def __deepcopy__(self, memo) -> "_Packed":
+    def __deepcopy__(self, memo: dict[int, object]) -> "_Packed":
         return self  # copies of the model share packed weights as they share the others
 
 
@@ -99,7 +102,7 @@ def _try(module: nn.Module, linear: nn.Linear, activation: nn.Module | None = No
     name = next((name for name, child in module.named_children() if child is activation), "")
     try:
         expected = module(probe)
-        linear.forward = _Packed(linear, "gelu" if activation is not None else "none")
+        vars(linear)["forward"] = _Packed(linear, "gelu" if activation is not None else "none")
         if name:
             setattr(module, name, nn.Identity())
         found = module(probe)

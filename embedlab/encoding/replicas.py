@@ -7,11 +7,15 @@ matrix product, and each works in its own cache.
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import torch
+from sentence_transformers import SentenceTransformer
 
 from embedlab.encoding import kernels
 from embedlab.errors import UserError
+
+T = TypeVar("T")
 
 
 class Workers:
@@ -27,7 +31,9 @@ class Workers:
         UserError: the layers of a model that cannot be copied were to be compiled.
     """
 
-    def __init__(self, model, devices: list[str], *, depth: int | None = None, compiled: bool = False):
+    def __init__(
+        self, model: SentenceTransformer, devices: list[str], *, depth: int | None = None, compiled: bool = False
+    ) -> None:
         try:
             first = kernels.replica(model, devices[0], depth)
         except (TypeError, RuntimeError) as error:
@@ -40,7 +46,7 @@ class Workers:
             self.kernels = "compiled" if compiled else "packed" if kernels.can_pack(first) else "plain"
         if self.kernels == "packed":
             kernels.pack(first)
-        self._free: SimpleQueue = SimpleQueue()
+        self._free: SimpleQueue[SentenceTransformer] = SimpleQueue()
         for copy in [first, *(kernels.replica(first, device) for device in devices[1:])]:
             if compiled:
                 kernels.compile_layers(copy)
@@ -57,15 +63,15 @@ class Workers:
         self._pool = ThreadPoolExecutor(len(self._devices), initializer=torch.set_num_threads, initargs=(each,))
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: Any) -> None:
         self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._threads)  # a worker's setting becomes that of threads yet to come
 
-    def submit(self, work: Callable, *arguments) -> Future:
+    def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """`work(encoder, *arguments)` on the next free worker."""
         return self._pool.submit(self._run, work, arguments)
 
-    def _run(self, work: Callable, arguments: tuple):
+    def _run(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         encoder = self._free.get()
         try:
             return work(encoder, *arguments)

@@ -62,7 +62,7 @@ class RunningModel:
         return self.model.remembered.get("padding shows", lambda: padding_shows(self.model.encoder))
 
     @cached_property
-    def _tokeniser(self):
+    def _tokeniser(self) -> Any:
         """What pads a shard's texts; a model that takes texts without padding (varlen attention) drops it later."""
         from embedlab.encoding import kernels
 

@@ -4,11 +4,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix, vstack
+from sentence_transformers import SentenceTransformer
 
 from embedlab.compat.sentence_transformers_internals import position_offset
 from embedlab.encoding import batches, kernels
@@ -28,6 +29,11 @@ class Encoded(NamedTuple):
     padded: int
     vectors: dict[int | None, np.ndarray | csr_matrix]
     times: LayerTimes
+
+
+T = TypeVar("T")
+_Batch = tuple[dict[int | None, np.ndarray | csr_matrix], LayerTimes]  # vectors by layer, and where the time went
+_Submitted = tuple[np.ndarray, np.ndarray, list[np.ndarray], list[Future[_Batch]], bool]  # what `_collect` takes
 
 
 class Pass:
@@ -53,14 +59,14 @@ class Pass:
         role: str,
         layers: list[int | None],
         bar: Bar,
-    ):
+    ) -> None:
         self._running, self._workers, self._texts, self._bar = running, workers, texts, bar
         self._prompt, self._role, self._layers = prompt, role, layers
         self._cut = partial(batches.batches, even=running.even)
 
     def shards(self, parts: Iterable[np.ndarray]) -> Iterator[Encoded]:
         """Every part's vectors, in order; the workers are never without work while there is some."""
-        running: deque = deque()
+        running: deque[_Submitted] = deque()
         with ThreadPoolExecutor(1) as ahead:
             for part, features in _one_ahead(ahead, self._features, parts):
                 running.append(self._submit(part, features.result()))
@@ -73,7 +79,7 @@ class Pass:
         """What the model takes of the texts at these positions."""
         return self._running.features([self._texts[i] for i in part], self._prompt, self._role)
 
-    def _submit(self, part: np.ndarray, features: dict[str, Any]) -> tuple:
+    def _submit(self, part: np.ndarray, features: dict[str, Any]) -> _Submitted:
         tokens = batches.lengths(features)
         budget = self._running.batch_tokens
         # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more: one batch will do.
@@ -82,9 +88,9 @@ class Pass:
         return part, tokens, cut, futures, "offsets" in features
 
     def _collect(
-        self, part: np.ndarray, tokens: np.ndarray, cut: list[np.ndarray], futures: list[Future], bags: bool
+        self, part: np.ndarray, tokens: np.ndarray, cut: list[np.ndarray], futures: list[Future[_Batch]], bags: bool
     ) -> Encoded:
-        blocks: dict[str, Any] = {layer: [] for layer in self._layers}
+        blocks: dict[int | None, list[Any]] = {layer: [] for layer in self._layers}
         times = LayerTimes()
         for batch, future in zip(cut, futures, strict=True):
             vectors, spent = future.result()
@@ -95,24 +101,29 @@ class Pass:
             self._bar.advance(characters, int(tokens[batch].sum()))
         back = np.argsort(np.concatenate(cut))
         padded = int(tokens.sum()) if bags else sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
-        vectors = {layer: self._stack(rows)[back] for layer, rows in blocks.items()}
-        return Encoded(part, tokens, padded, vectors, times)
+        stacked = {layer: self._stack(rows)[back] for layer, rows in blocks.items()}
+        return Encoded(part, tokens, padded, stacked, times)
 
     def _batch(
-        self, encoder, part: np.ndarray, tokens: np.ndarray, features: dict[str, Any], batch: np.ndarray, budget: int
-    ):
+        self,
+        encoder: SentenceTransformer,
+        part: np.ndarray,
+        tokens: np.ndarray,
+        features: dict[str, Any],
+        batch: np.ndarray,
+        budget: int,
+    ) -> _Batch:
         """Layer -> vectors of one batch, and where the time went; in smaller pieces where memory does not suffice."""
         times = LayerTimes()
         try:
             rows = batches.select(features, batch) or self._features(part[batch])
             if (unpadding := kernels.unpadding(encoder)) and tokens[batch].any():
                 rows = batches.flatten(rows, position_offset(unpadding))
-            kept = {
-                "store_dtype": self._running.options.store_dtype,
-                "sparse": self._running.sparse,
-                "times": times,
-            }
-            return vectors_of(encoder, rows, self._layers, role=self._role, **kept), times
+            vectors = vectors_of(
+                encoder, rows, self._layers, role=self._role,
+                store_dtype=self._running.options.store_dtype, sparse=self._running.sparse, times=times,
+            )  # fmt: skip
+            return vectors, times
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             budget = self._running.smaller(error, len(batch), budget)
         pieces = [
@@ -123,13 +134,15 @@ class Pass:
             times.add(spent)
         return {layer: self._stack([vectors[layer] for vectors, _ in pieces]) for layer in self._layers}, times
 
-    def _stack(self, rows: list) -> np.ndarray | csr_matrix:
+    def _stack(self, rows: list[Any]) -> np.ndarray | csr_matrix:
         return vstack(rows, format="csr") if self._running.sparse else np.concatenate(rows)
 
 
-def _one_ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable) -> Iterator[tuple[object, Future]]:
+def _one_ahead(
+    pool: ThreadPoolExecutor, work: Callable[[np.ndarray], T], items: Iterable[np.ndarray]
+) -> Iterator[tuple[np.ndarray, Future[T]]]:
     """Each item with the future of its work; that of the next item has begun by then."""
-    waiting: tuple | None = None
+    waiting: tuple[np.ndarray, Future[T]] | None = None
     for item in items:
         begun = item, pool.submit(work, item)
         if waiting:

@@ -4,13 +4,17 @@ recall@100 of 20 documents is recall@20 under a wrong name: metrics beyond the d
 """
 
 import re
+from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError
 from embedlab.evaluation.retrieval_data import RetrievalData
 from leaderboard import measures
 
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
 
-def shallow(top_k: int | None, task, data: RetrievalData) -> int | None:
+
+def shallow(top_k: int | None, task: "AbsTaskRetrieval", data: RetrievalData) -> int | None:
     """`--top-k` where it cuts the ranking short of what the task's metrics look at; else None.
 
     Raises:
@@ -42,12 +46,12 @@ def is_within(metric: str, depth: int | None) -> bool:
     return cutoff is not None and known is not None and known.cut and int(cutoff[2]) <= depth
 
 
-def searched(top_k: int | None, depth: int | None, task) -> int:
+def searched(top_k: int | None, depth: int | None, task: "AbsTaskRetrieval") -> int:
     """Documents to search for each query: one more where the task then drops one, so that `depth` are left."""
     dropped = task.ignore_identical_ids or task.skip_first_result
     return depth + bool(dropped) if depth else max(top_k or 0, max(task.k_values))
 
 
-def recorded(top_k: int | None, depth: int | None, task) -> int | None:
+def recorded(top_k: int | None, depth: int | None, task: "AbsTaskRetrieval") -> int | None:
     """The depth that tells this run from one with the task's own; None where it is that one."""
     return depth or (top_k if top_k and top_k > max(task.k_values) else None)

@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from leaderboard import plugins
@@ -54,7 +55,7 @@ def _plugins() -> dict[str, str]:
     return {plugin.package: plugin.version for group in _GROUPS for plugin in plugins.every(group)}
 
 
-def _torch(torch) -> dict[str, Any]:
+def _torch(torch: ModuleType) -> dict[str, Any]:
     return {
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

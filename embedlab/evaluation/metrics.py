@@ -150,7 +150,8 @@ def _scored(name: str, metric: Metric, found: Relevance, k: int) -> np.ndarray:
 def _repeats(rows: np.ndarray) -> np.ndarray:
     """For each query whether a document stands in its list twice."""
     ordered = np.sort(rows, axis=1)
-    return ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    twice: np.ndarray = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    return twice
 
 
 def _each_once(rows: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
 """The averages of a retrieval run under mteb's names, abstention scores and task-specific scores included."""
 
+from collections.abc import Collection, Mapping
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,9 +10,12 @@ from embedlab.compat.mteb_internals import abstention
 from embedlab.evaluation.retrieval_data import RetrievalData
 from leaderboard.ranking_metrics import METRICS
 
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
+
 
 def official_scores(
-    task,
+    task: "AbsTaskRetrieval",
     data: RetrievalData,
     rows: np.ndarray,
     scores: np.ndarray,
@@ -39,11 +44,14 @@ def official_scores(
     }
 
 
-def _abstention(rows, scores, per_query, kinds) -> dict[str, float]:
+def _abstention(
+    rows: np.ndarray, scores: np.ndarray, per_query: Mapping[str, np.ndarray], kinds: Collection[str]
+) -> dict[str, float]:
     """nAUC of each metric by three confidences: best score, spread, and gap between the best two (arXiv:2402.12997)."""
     found = np.where(rows >= 0, scores, np.nan).astype(np.float64)
     empty = np.isnan(found).all(axis=1)
-    filled = np.where(empty[:, None], 0.0, found)
+    filled = found.copy()
+    filled[empty] = 0.0
     second = np.nan_to_num(filled[:, 1], nan=np.inf) if found.shape[1] > 1 else np.full(len(found), np.inf)
     confidence = {
         "max": np.nanmax(filled, axis=1),
@@ -59,9 +67,17 @@ def _abstention(rows, scores, per_query, kinds) -> dict[str, float]:
     }
 
 
-def _task_specific(task, data, rows, scores, per_query, split, subset) -> dict[str, float]:
+def _task_specific(
+    task: "AbsTaskRetrieval",
+    data: RetrievalData,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    per_query: Mapping[str, np.ndarray],
+    split: str,
+    subset: str,
+) -> dict[str, float]:
     """Scores that a task adds of its own (p-MRR and the like), computed by the task from the run as dicts."""
-    from mteb.abstasks.retrieval import AbsTaskRetrieval
+    from mteb.abstasks import AbsTaskRetrieval
 
     if type(task).task_specific_scores is AbsTaskRetrieval.task_specific_scores:
         return {}

@@ -95,19 +95,19 @@ def score(
     )
     rows, scores = found.rows, found.scores
     # Metrics see what mteb retrieves, however many more were asked for.
-    official = [part[:, :depth] for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores)))]
+    first, second = (part[:, :depth] for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores))))
     per_query = metrics.evaluate(
-        official[0],
+        first,
         data.judgements,
         [k for k in task.k_values if depth is None or k <= depth],
         whole=depth is None,
     )
-    rows, scores = ranked(rows, scores) if rows.shape[1] > max(task.k_values) else official
+    rows, scores = ranked(rows, scores) if rows.shape[1] > max(task.k_values) else (first, second)
     return TaskResult(
         split,
         subset,
         view,
-        scores=official_scores(task, data, *official, per_query, split=split, subset=subset, depth=depth),
+        scores=official_scores(task, data, first, second, per_query, split=split, subset=subset, depth=depth),
         costs={},
         phases={},
         missing=dict(data.missing),

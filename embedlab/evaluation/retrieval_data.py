@@ -1,13 +1,17 @@
 """A retrieval task's split as plain lists: what is searched, what is asked, what is relevant."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from embedlab.errors import UserError
 from embedlab.evaluation import metrics
 from embedlab.tasks import rendering
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from mteb.abstasks import AbsTaskRetrieval
 
 
 class RetrievalData(NamedTuple):
@@ -30,7 +34,7 @@ class RetrievalData(NamedTuple):
     subset: str = ""
 
 
-def retrieval_data(task, split: str, subset: str) -> RetrievalData:
+def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> RetrievalData:
     """The texts as mteb renders them: title, blank, text; queries followed by their instruction where they have one.
 
     Queries without a judgement are left out, as mteb does. Nothing depends on the order of the corpus.
@@ -39,6 +43,7 @@ def retrieval_data(task, split: str, subset: str) -> RetrievalData:
         UserError: no query, or no document, of the judgements is there.
     """
     task.convert_v1_dataset_format_to_v2(num_proc=None)
+    assert task.dataset is not None  # it is loaded
     data = task.dataset[subset][split]
     qrels = {str(query): judged for query, judged in data["relevant_docs"].items() if judged}
     # A data set's column is read row by row when it is walked through; a slice of the data set is read at once.
@@ -65,7 +70,7 @@ def retrieval_data(task, split: str, subset: str) -> RetrievalData:
     )
 
 
-def _by_id(corpus):
+def _by_id(corpus: "Dataset") -> "Dataset":
     """The corpus by descending ids, so that neither ties nor batches nor graphs depend on the order of a file."""
     ids = np.array(corpus[:]["id"], dtype=np.dtypes.StringDType())
     order = np.argsort(ids, kind="stable")[::-1]

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from embedlab import tasks
 from embedlab.errors import explained
@@ -17,9 +18,13 @@ from embedlab.evaluation.unused import ranks, refuse_unsearched, refuse_unused
 from embedlab.models import LoadedModel, composition
 from embedlab.models.cards import Card
 from embedlab.progress import Reporter
+from embedlab.resources import home
 from embedlab.tasks import availability
 from leaderboard import records
 from leaderboard.storage.store import Store
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
 
 @dataclass
@@ -61,7 +66,8 @@ def evaluate(
     if out_of_reach:
         reporter.say(out_of_reach.problem)
     # What fails is said at once, unless it is all that was asked for: the error that ends the run says it then.
-    store, outcome = Store(request.db), Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
+    store = Store(request.db or home() / "results.duckdb")
+    outcome = Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
     for name, card in zip(names, cards, strict=True):
         if out_of_reach:
             missing = records.Failure(name, out_of_reach.benchmarks, *out_of_reach.why, asked=request.plain())
@@ -99,7 +105,7 @@ def evaluate(
     return outcome
 
 
-def _applies(card: Card, task, reporter: Reporter) -> bool:
+def _applies(card: Card, task: "AbsTask", reporter: Reporter) -> bool:
     """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to classify."""
     if not card.kind.gives_vectors and not ranks(task):
         reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text.")

@@ -10,8 +10,8 @@ from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.task_result import TaskResult
-from embedlab.models import LoadedModel
 from embedlab.models.cards import Card
+from embedlab.models.loaded import LoadedModel
 from embedlab.tasks import recorded_name
 from leaderboard import records
 
@@ -86,14 +86,14 @@ def run_record(request: Request, model: LoadedModel, task: Any, result: TaskResu
     )
 
 
-def _shaping(request, model) -> dict[str, str]:
+def _shaping(request: Request, model: LoadedModel) -> dict[str, str]:
     """What shapes the scores beside the view's own layer, dimensions, precision and index."""
     stored = request.encoding.store_dtype
     shaping = {"dtype": model.dtype, "store_dtype": stored if model.device and stored != "float32" else ""}
     return {name: value for name, value in shaping.items() if value}
 
 
-def _part(model, prompts: dict[str, Any]) -> dict[str, Any]:
+def _part(model: LoadedModel, prompts: dict[str, Any]) -> dict[str, Any]:
     """What a part of a composed model resolved to."""
     return {
         "model": model.identity,

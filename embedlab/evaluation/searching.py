@@ -10,11 +10,12 @@ from embedlab.evaluation.protocols.protocol import Found
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.progress import Reporter
 from retrievers import Retriever, index_costs
+from retrievers.indexes.base_index import Index
 from retrievers.indexes.chunked import search_stream
 
 
 def search(
-    retriever: Retriever, chunks: Iterator[Any], queries: Any, data: RetrievalData, *, k: int, reporter: Reporter
+    retriever: Index, chunks: Iterator[Any], queries: Any, data: RetrievalData, *, k: int, reporter: Reporter
 ) -> Found:
     """Index the chunks in document order, search all queries, and time single queries."""
     built = fill(lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter)
@@ -72,13 +73,14 @@ def _rate(seconds: float, data: RetrievalData) -> dict[str, float]:
     return {"search_seconds": seconds, "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
 
 
-def _among_candidates(retriever, queries, data: RetrievalData, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _among_candidates(retriever: Retriever, queries: Any, data: RetrievalData, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Rank each query's own candidates only (reranking tasks)."""
-    width = min(k, max((len(data.candidates.get(query, ())) for query in data.query_ids), default=0))
+    candidates = data.candidates or {}
+    width = min(k, max((len(candidates.get(query, ())) for query in data.query_ids), default=0))
     rows = np.full((len(data.query_ids), width), -1, dtype=np.int32)
     scores = np.full(rows.shape, -np.inf, dtype=np.float32)
     for position, query in enumerate(data.query_ids):
-        among = data.candidates.get(query, ())
+        among = candidates.get(query, ())
         if among:
             hits = retriever.search(queries[position : position + 1], min(width, len(among)), only=among)
             rows[position, : hits.rows.shape[1]], scores[position, : hits.rows.shape[1]] = hits.rows[0], hits.scores[0]

@@ -81,7 +81,7 @@ def _revision(store: Store, task: str, split: str, qrels: dict[str, dict[str, in
     for revision in store.query(known, [task, split])["revision"].to_pylist():
         kept = store.texts(Task(task, "Retrieval", split, revision=revision))
         if kept and kept.qrels == qrels:
-            return revision
+            return str(revision)
     judged = sorted((query, document, grade) for query in qrels for document, grade in qrels[query].items())
     return sha256(json.dumps(judged).encode()).hexdigest()
 

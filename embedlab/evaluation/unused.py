@@ -1,15 +1,20 @@
 """Options that would do nothing in a request are refused before any work: no model of it could use them."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError
+from embedlab.evaluation.request import Request
 from embedlab.models import LoadedModel, composition, expressions
 from embedlab.models.objects import MtebModel, ObjectModel
 from embedlab.options import EncodingOptions
-from retrievers import make
+from retrievers.indexes.base_index import make_index
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
 
-def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -> None:
+def refuse_unused(request: Request, names: list[str], given: Mapping[str, LoadedModel]) -> None:
     """Refuse indexes, views and encoding options that none of the models can use.
 
     A hub model's kind shows only once it is here: until then it is taken to use them all.
@@ -27,7 +32,7 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
         raise UserError(
             f"The metric in {named[0]} would have no effect: a model is ranked by its own similarity.", "Leave it out."
         )
-    unfit = [index for index in request.views.indexes if make(index).takes not in given_to_indexes]
+    unfit = [index for index in request.views.indexes if make_index(index).takes not in given_to_indexes]
     if not all(map(composition.is_known, cards)):
         return
     if unfit:
@@ -53,7 +58,7 @@ def refuse_unused(request, names: list[str], given: Mapping[str, LoadedModel]) -
         )
 
 
-def refuse_unsearched(request, selected: list) -> None:
+def refuse_unsearched(request: Request, selected: "list[AbsTask]") -> None:
     """Refuse what shapes a search where none of the tasks searches.
 
     Raises:
@@ -67,12 +72,12 @@ def refuse_unsearched(request, selected: list) -> None:
         )
 
 
-def ranks(task) -> bool:
+def ranks(task: "AbsTask") -> bool:
     """Whether documents are ranked for queries in a task of mteb."""
     return task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
 
 
-def _refuse_for_objects(request, models: list[LoadedModel]) -> None:
+def _refuse_for_objects(request: Request, models: list[LoadedModel]) -> None:
     """Refuse what has no effect where every model is an object."""
     if request.loading.device or request.loading.dtype != "auto":
         raise UserError("device and dtype are for models that are loaded by name.", "Leave them out.")

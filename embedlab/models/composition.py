@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from embedlab import models
 from embedlab.errors import UserError
@@ -11,15 +12,15 @@ from embedlab.models import LoadedModel, expressions, plugin_cards
 from embedlab.models.cards import Card
 from embedlab.models.expressions import Expression, Leaf
 from embedlab.models.kinds import Kind
-from retrievers import make
+from retrievers.indexes.base_index import make_index
 
 
 @dataclass
 class ComposedModel(LoadedModel):
     """Several models as one; `parts` are those that the expression `tree` names, each loaded once."""
 
-    tree: Expression | None = None
-    parts: Mapping[str, LoadedModel] | None = None
+    tree: Expression = field(kw_only=True)
+    parts: Mapping[str, LoadedModel] = field(kw_only=True)
 
 
 def find(name: str) -> Card:
@@ -34,7 +35,7 @@ def find(name: str) -> Card:
     return _card(tree, _cards(tree))
 
 
-def load(name: str, **how) -> LoadedModel:
+def load(name: str, **how: Any) -> LoadedModel:
     """Load a model, or all models of a composition; arguments and errors are those of `models.load` and `find`."""
     if not expressions.is_composed(name):
         return models.load(name, **how)
@@ -55,7 +56,7 @@ def load(name: str, **how) -> LoadedModel:
     )
 
 
-def load_parts(tree: Expression, **how) -> dict[str, LoadedModel]:
+def load_parts(tree: Expression, **how: Any) -> dict[str, LoadedModel]:
     """The models of an expression by name, each loaded once; whatever is known to be wrong shows before the first."""
     parts = {name: models.load(name, **how) for name in _cards(tree)}
     _check(tree, {name: model.card for name, model in parts.items()})
@@ -64,7 +65,7 @@ def load_parts(tree: Expression, **how) -> dict[str, LoadedModel]:
 
 def index_of(leaf: Leaf, kind: Kind, asked: str = "") -> str:
     """The index of a leaf: its own, else the one asked for where it takes what the model gives, else the kind's."""
-    return leaf.index or (asked if asked and make(asked).takes == kind.gives else kind.index)
+    return leaf.index or (asked if asked and make_index(asked).takes == kind.gives else kind.index)
 
 
 def fitting(kind: Kind, asked: Sequence[str]) -> list[str]:
@@ -72,7 +73,7 @@ def fitting(kind: Kind, asked: Sequence[str]) -> list[str]:
 
     Where none does, it is the kind's own; "" for models that rerank, which have no index.
     """
-    return [index for index in asked if kind.gives and make(index).takes == kind.gives] or [kind.index]
+    return [index for index in asked if kind.gives and make_index(index).takes == kind.gives] or [kind.index]
 
 
 def parts(name: str) -> list[Card]:
@@ -110,7 +111,7 @@ def _check(tree: Expression, cards: Mapping[str, Card]) -> None:
         card = cards.get(leaf.name)
         if card and not card.kind.gives:
             raise UserError(f"{leaf.name} reranks: it gives no vectors to index.", f'Type: "bm25 >> {leaf.name}"')
-        if card and leaf.index and make(leaf.index).takes != card.kind.gives:
+        if card and leaf.index and make_index(leaf.index).takes != card.kind.gives:
             given = f"{card.kind} vectors of" if card.kind.gives_vectors else "texts of"
             raise UserError(
                 f"The index {leaf.index} takes no {given} {leaf.name}.", f"{card.kind.index} does, for example."

@@ -22,12 +22,18 @@ from embedlab.errors import UserError, unknown
 from retrievers.pipelines.rerank import Rerank
 
 EXAMPLES = "rrf(bm25, all-minilm-l6-v2), weighted(bm25, MODEL, weights=0.3/0.7), bm25 >> CROSS-ENCODER"
-_FUSIONS = {"rrf": retrievers.rrf, "weighted": retrievers.weighted}
-_SETTINGS = {
-    "rrf": {"k": int, "depth": int, "weights": lambda text: [float(weight) for weight in text.split("/")]},
+_FUSIONS: dict[str, Callable[..., retrievers.Retriever]] = {"rrf": retrievers.rrf, "weighted": retrievers.weighted}
+
+
+def _weights(text: str) -> list[float]:
+    return [float(weight) for weight in text.split("/")]
+
+
+_SETTINGS: dict[str, dict[str, Callable[[str], Any]]] = {
+    "rrf": {"k": int, "depth": int, "weights": _weights},
+    "weighted": {"weights": _weights, "normalise": str, "depth": int},
     "rerank": {"depth": int},
 }
-_SETTINGS["weighted"] = {"weights": _SETTINGS["rrf"]["weights"], "normalise": str, "depth": int}
 _CALL = re.compile(r"([\w-]+)\s*\((.*)\)", re.DOTALL)
 _SETTING = re.compile(r"(\w+)\s*=\s*(.*)", re.DOTALL)
 _LONGEST, _DEEPEST = 10_000, 50  # characters of an expression, parentheses open at once
@@ -56,7 +62,9 @@ class Leaf:
         """The same with other names of the models."""
         return replace(self, name=name(self.name))
 
-    def built(self, leaf: Callable[["Leaf"], retrievers.Retriever], stage: Callable[[str, int], Rerank]):
+    def built(
+        self, leaf: Callable[["Leaf"], retrievers.Retriever], stage: Callable[[str, int], Rerank]
+    ) -> retrievers.Retriever:
         """The retriever that the expression describes.
 
         Args:
@@ -86,7 +94,9 @@ class Fused:
     def named(self, name: Callable[[str], str]) -> "Fused":
         return replace(self, parts=tuple(part.named(name) for part in self.parts))
 
-    def built(self, leaf, stage) -> retrievers.Retriever:
+    def built(
+        self, leaf: Callable[["Leaf"], retrievers.Retriever], stage: Callable[[str, int], Rerank]
+    ) -> retrievers.Retriever:
         return _FUSIONS[self.function](
             *(part.built(leaf, stage) for part in self.parts), **_values(self.function, self.settings)
         )
@@ -112,7 +122,9 @@ class Reranked:
     def named(self, name: Callable[[str], str]) -> "Reranked":
         return replace(self, first=self.first.named(name), model=name(self.model))
 
-    def built(self, leaf, stage) -> retrievers.Retriever:
+    def built(
+        self, leaf: Callable[["Leaf"], retrievers.Retriever], stage: Callable[[str, int], Rerank]
+    ) -> retrievers.Retriever:
         return self.first.built(leaf, stage) >> stage(self.model, self.depth)
 
 

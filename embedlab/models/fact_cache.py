@@ -9,10 +9,12 @@ from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from embedlab import kept_json
 from embedlab.resources import home
+
+T = TypeVar("T")
 
 
 class Remembered:
@@ -23,7 +25,7 @@ class Remembered:
             between runs.
     """
 
-    def __init__(self, address: Mapping | None):
+    def __init__(self, address: Mapping[str, Any] | None) -> None:
         canonical = json.dumps({"address": address, **_code()}, sort_keys=True, default=str)
         name = blake2b(canonical.encode(), digest_size=16).hexdigest()
         self._file = home() / "models" / f"{name}.json" if address is not None else None
@@ -31,6 +33,12 @@ class Remembered:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    @overload
+    def get(self, name: str) -> Any: ...
+
+    @overload
+    def get(self, name: str, compute: Callable[[], T]) -> T: ...
 
     def get(self, name: str, compute: Callable[[], Any] | None = None) -> Any:
         """The value, which JSON must be able to hold; tuples come back as lists.

@@ -13,12 +13,15 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab import hub
 from embedlab.encoders.methods import METHODS, method
 from embedlab.errors import UserError
 from leaderboard.plain_json import from_json
+
+if TYPE_CHECKING:
+    import torch
 
 # What no loader reads: descriptions, training curves, and weights for other runtimes.
 _HOUSE = ("embedlab", "retrievers", "leaderboard", "app")
@@ -177,18 +180,18 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(part)
 
 
-def _bytes(tensor) -> memoryview:
+def _bytes(tensor: "torch.Tensor") -> memoryview:
     import torch
 
-    return memoryview(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _content(value: Any) -> bytes:
     """A value's content; a changed address in memory is no change."""
     if hasattr(value, "backend_tokenizer"):  # a fast tokenizer: all it knows
-        return value.backend_tokenizer.to_str().encode()
+        return str(value.backend_tokenizer.to_str()).encode()
     if hasattr(value, "to_json_string"):  # a transformers configuration
-        return value.to_json_string().encode()
+        return str(value.to_json_string()).encode()
     try:
         return pickle.dumps(value)
     except Exception:  # functions and the like, which are code

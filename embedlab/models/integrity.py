@@ -7,9 +7,12 @@ it. Here that table is read while a model loads: a model of which a part is rand
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _NAMED = 6  # keys that an error names of each sort; it counts the others
 
@@ -75,9 +78,15 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
 
     found = Misfit()
     poolers: list[str] = []
-    report = modeling_utils.log_state_dict_report
+    report = vars(modeling_utils)["log_state_dict_report"]
 
-    def listen(model, pretrained_model_name_or_path, ignore_mismatched_sizes, loading_info, logger=None):
+    def listen(
+        model: Any,
+        pretrained_model_name_or_path: str,
+        ignore_mismatched_sizes: bool,
+        loading_info: Any,
+        logger: Any = None,
+    ) -> None:
         missing = sorted(loading_info.missing_keys)
         optional = [key for key in missing if key.startswith("pooler.") and model.base_model is model]
         poolers.extend(optional)
@@ -94,14 +103,14 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
             poolers.clear()
         return found
 
-    modeling_utils.log_state_dict_report = peft.log_state_dict_report = listen
+    vars(modeling_utils)["log_state_dict_report"] = vars(peft)["log_state_dict_report"] = listen
     try:
         with torch.random.fork_rng(enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
             yield misfit
     finally:
-        modeling_utils.log_state_dict_report = peft.log_state_dict_report = report
+        vars(modeling_utils)["log_state_dict_report"] = vars(peft)["log_state_dict_report"] = report
 
 
 def _reads_pooler(model: Any) -> bool:
@@ -109,13 +118,13 @@ def _reads_pooler(model: Any) -> bool:
     return any("pooler_output" in repr(getattr(module, "modality_config", "")) for module in model.modules())
 
 
-def _unread(model, keys: Iterable[str]) -> set[str]:
+def _unread(model: "nn.Module", keys: Iterable[str]) -> set[str]:
     """The keys that belong to no head which transformers knows for this architecture."""
     keys = set(keys)
     return keys - _keys_with_heads(model) if keys else keys
 
 
-def _keys_with_heads(model) -> set[str]:
+def _keys_with_heads(model: "nn.Module") -> set[str]:
     import torch
     import transformers
 

@@ -35,6 +35,6 @@ class Kind(StrEnum):
         return {Kind.DENSE: "dense", Kind.SPARSE: "sparse", Kind.LEXICAL: "text"}.get(self, "")
 
     @property
-    def index(self) -> str:
+    def index(self) -> str:  # type: ignore[override]  # a text's own `index`, which no kind needs
         """The index that it is searched through where none is named; empty where none holds it."""
         return {Kind.DENSE: "faiss:flat", Kind.SPARSE: "sparse", Kind.LEXICAL: "lucene"}.get(self, "")

@@ -97,6 +97,7 @@ def load(
     folder, revision = (None, "") if plugin_cards.without_files(card) else weights(card)
     settings, found_by_us = dict(card.settings), card.method == "auto"
     if found_by_us:
+        assert folder is not None  # files alone are to be recognised
         known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
         found = known.get("method", lambda: recognise(folder))
         mteb = known.get("mteb", lambda: _known_to_mteb(card.source))
@@ -187,12 +188,12 @@ def is_code(name: str) -> bool:
     return ":" in name and name.rpartition(":")[0].endswith(".py")
 
 
-def _known_to_mteb(source: str) -> dict[str, str]:
+def _known_to_mteb(source: str) -> dict[str, Any]:
     """What mteb's registry says of a hub model, as fields of its card."""
     return mteb_registry.known(source) if source.count("/") == 1 and not source.startswith("/") else {}
 
 
-def facts(card: Card, encoder) -> dict[str, Any]:
+def facts(card: Card, encoder: Any) -> dict[str, Any]:
     """What only the loaded model tells, where the card leaves it open."""
     facts = {
         "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,

@@ -19,7 +19,7 @@ class Loading:
     """How a model is loaded, when it comes to that: whole or not at all, and every error is a user's."""
 
     name: str  # as the user wrote it
-    method: str | Callable  # a method's name, or a loader
+    method: str | Callable[..., Any]  # a method's name, or a loader
     force: bool
     arguments: dict[str, Any]  # of the loader; dtype by its name, so that no torch is needed before
     folder: Path | None = None

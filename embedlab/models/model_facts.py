@@ -7,18 +7,18 @@ from typing import Any
 from embedlab.errors import UserError
 
 
-def _max_length(encoder) -> int | None:
+def _max_length(encoder: Any) -> int | None:
     length = getattr(encoder, "max_seq_length", None)
     return None if length is None or math.isinf(length) else int(length)
 
 
-def cuts(encoder) -> dict[str, int]:
+def cuts(encoder: Any) -> dict[str, int]:
     """What the model's `encode` cuts off its modules' output: dimensions (`truncate_dim`), or terms of a sparse one."""
     found = {name: getattr(encoder, name, None) for name in ("truncate_dim", "max_active_dims")}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _modules(encoder) -> list[str]:
+def _modules(encoder: Any) -> list[str]:
     return [f"{type(module).__name__}{getattr(module, 'get_config_dict', dict)()}" for module in encoder.children()]
 
 
@@ -28,7 +28,7 @@ def _attention_kernel(encoder: Any) -> str | None:
     return attention_of(getattr(encoder, "config", None)) or None
 
 
-def _layers(encoder) -> int | None:
+def _layers(encoder: Any) -> int | None:
     from embedlab.encoders.modules.layers import number_of_layers
 
     try:
@@ -37,13 +37,13 @@ def _layers(encoder) -> int | None:
         return None
 
 
-def _views(encoder) -> list | str:
+def _views(encoder: Any) -> "list[Any] | str":
     from embedlab.encoders.modules.matryoshka import trained_views
 
     return trained_views(encoder)
 
 
-def _prompts(encoder) -> dict[str, str]:
+def _prompts(encoder: Any) -> dict[str, str]:
     """The model's own prompts; the one that it uses where none is asked for goes by the empty name."""
     own = {key: value for key, value in (getattr(encoder, "prompts", None) or {}).items() if value}
     default = own.get(getattr(encoder, "default_prompt_name", None) or "")

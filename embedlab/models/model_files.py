@@ -34,11 +34,11 @@ def weights(card: Card) -> tuple[Path, str]:
 def _packaged(card: Card) -> Path | None:
     """The folder of the Python package that carries the card's weights, checked against their published sha256."""
     spec = find_spec(card.offline["module"])
-    if spec is None:
+    if spec is None or spec.origin is None:
         if not hub.settle():
             raise missing_extra(f"{card.name} offline", "demo")
         return None
-    folder = Path(spec.origin).parent / card.offline["folder"]
+    folder: Path = Path(spec.origin).parent / card.offline["folder"]
     found = identity.sha256(folder / card.offline["weights"])
     if found != card.offline["sha256"]:
         raise UserError(

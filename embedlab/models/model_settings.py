@@ -63,7 +63,7 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def check(model: str, method: str, loader: Callable, settings: dict[str, Any]) -> None:
+def check(model: str, method: str, loader: Callable[..., Any], settings: dict[str, Any]) -> None:
     """Refuse settings that the method's loader does not have.
 
     Raises:

@@ -22,7 +22,9 @@ def fingerprint(model: Any, probes: Sequence[str]) -> str:
     return hashlib.sha256(repr(ranked).encode()).hexdigest()[:16]
 
 
-def searched(model: Any, corpus: Any, queries: Any, candidates: Any, k: int, metadata: Any, split: str, subset: str):
+def searched(
+    model: Any, corpus: Any, queries: Any, candidates: Any, k: int, metadata: Any, split: str, subset: str
+) -> "tuple[dict[str, dict[str, float]], _Timed, dict[str, float]]":
     """An object's own search: query id -> document id -> score, the encoder's clock, and the seconds."""
     from mteb.models.models_protocols import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
     from mteb.models.search_wrappers import SearchCrossEncoderWrapper, SearchEncoderWrapper
@@ -44,7 +46,7 @@ def searched(model: Any, corpus: Any, queries: Any, candidates: Any, k: int, met
 class _Timed:
     """An encoder with a clock; everything else is the encoder's own."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         self._model, self.seconds, self.texts = model, 0.0, 0
 
     def __getattr__(self, name: str) -> Any:

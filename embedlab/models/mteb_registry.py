@@ -12,12 +12,17 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
 
 from embedlab.errors import UserError
+
+if TYPE_CHECKING:
+    from mteb import TaskMetadata
+    from mteb.types import PromptType
+
 
 _TEXT = "\x00text\x00"  # no template contains it
 
@@ -33,7 +38,7 @@ def known(source: str) -> dict[str, str]:
 
     Where mteb does more with the model than embedlab does, the notes say so. Loads nothing.
     """
-    from mteb.models.get_model_meta import MODEL_REGISTRY
+    from mteb.models.model_implementations import MODEL_REGISTRY
 
     meta = MODEL_REGISTRY.get(source)
     if meta is None or getattr(meta.loader, "__name__", "") in _NO_PROMPTS:
@@ -58,14 +63,15 @@ def _only_wraps(loader: Any) -> bool:
 
     wrappers = (InstructSentenceTransformerModel, SentenceTransformerEncoderWrapper)
     if isinstance(loader, type):
-        names = set(loader.__init__.__code__.co_names)
-        plain = loader.__init__ in [wrapper.__init__ for wrapper in wrappers]
+        made = inspect.getattr_static(loader, "__init__")
+        names = set(made.__code__.co_names)
+        plain = made in [inspect.getattr_static(wrapper, "__init__") for wrapper in wrappers]
         return issubclass(loader, wrappers) and (plain or ("super" in names and "from_pretrained" not in names))
-    names = getattr(getattr(inspect.unwrap(loader), "__code__", None), "co_names", ()) if loader else ()
-    return any(wrapper.__name__ in names for wrapper in wrappers)
+    read = getattr(getattr(inspect.unwrap(loader), "__code__", None), "co_names", ()) if loader else ()
+    return any(wrapper.__name__ in read for wrapper in wrappers)
 
 
-def prompt(source: str, own: Mapping[str, str], task_metadata, prompt_type) -> str:
+def prompt(source: str, own: Mapping[str, str], task_metadata: "TaskMetadata", prompt_type: "PromptType | None") -> str:
     """What mteb's wrapper of the model puts before a text of a task in a role.
 
     Args:
@@ -88,7 +94,7 @@ def prompt(source: str, own: Mapping[str, str], task_metadata, prompt_type) -> s
             f"mteb runs {source} with text on both sides of its input, which no prompt can do.",
             "Give the template by a method of your own: --model path/to/file.py:Class.",
         )
-    return seen.removesuffix(_TEXT)
+    return str(seen).removesuffix(_TEXT)
 
 
 def settings(source: str) -> dict[str, Any]:
@@ -106,13 +112,13 @@ def settings(source: str) -> dict[str, Any]:
 def _wrapper(source: str, own: tuple[tuple[str, str], ...]) -> Any:
     """mteb's wrapper around a stand-in; None where it holds the model otherwise."""
     import sentence_transformers
-    from mteb.models.get_model_meta import MODEL_REGISTRY
+    from mteb.models.model_implementations import MODEL_REGISTRY
 
     meta = MODEL_REGISTRY[source]
 
     signature = inspect.signature(sentence_transformers.SentenceTransformer)
 
-    def stand_in(name, **arguments):
+    def stand_in(name: str, **arguments: Any) -> _StandIn:
         if "tokenizer_kwargs" in arguments:  # its older name, which the library still takes
             arguments["processor_kwargs"] = {
                 **arguments.pop("tokenizer_kwargs"),
@@ -122,6 +128,7 @@ def _wrapper(source: str, own: tuple[tuple[str, str], ...]) -> Any:
         return _StandIn(dict(own), arguments)
 
     with _quiet(), patch.object(sentence_transformers, "SentenceTransformer", stand_in):
+        assert meta.loader is not None  # `known` has looked
         wrapper = meta.loader(source, revision=meta.revision, **copy.deepcopy(meta.loader_kwargs))
     return wrapper if isinstance(getattr(wrapper, "model", None), _StandIn) else None
 
@@ -165,7 +172,7 @@ class _StandIn:
 
     VECTORS = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
 
-    def __init__(self, own: dict[str, str], arguments: dict[str, Any]):
+    def __init__(self, own: dict[str, str], arguments: dict[str, Any]) -> None:
         # As sentence-transformers fills them: both roles are there, and empty if nothing else is said.
         self.prompts = {"query": "", "document": "", **{key: value for key, value in own.items() if key}}
         self._default = own.get("")
@@ -189,7 +196,9 @@ class _StandIn:
 
         return First
 
-    def encode(self, sentences, prompt_name=None, prompt=None, **arguments) -> np.ndarray:
+    def encode(
+        self, sentences: list[str], prompt_name: str | None = None, prompt: str | None = None, **arguments: Any
+    ) -> np.ndarray:
         if prompt is None:
             prompt = self.prompts[prompt_name] if prompt_name is not None else self._default
         self.seen = (prompt or "") + sentences[0]
@@ -198,13 +207,24 @@ class _StandIn:
             vectors = vectors / np.linalg.norm(vectors)
         return vectors
 
-    def encode_query(self, sentences, prompt_name=None, prompt=None, **arguments) -> np.ndarray:
+    def encode_query(
+        self, sentences: list[str], prompt_name: str | None = None, prompt: str | None = None, **arguments: Any
+    ) -> np.ndarray:
         return self._in_role(("query",), sentences, prompt_name, prompt, **arguments)
 
-    def encode_document(self, sentences, prompt_name=None, prompt=None, **arguments) -> np.ndarray:
+    def encode_document(
+        self, sentences: list[str], prompt_name: str | None = None, prompt: str | None = None, **arguments: Any
+    ) -> np.ndarray:
         return self._in_role(("document", "passage", "corpus"), sentences, prompt_name, prompt, **arguments)
 
-    def _in_role(self, names, sentences, prompt_name, prompt, **arguments) -> np.ndarray:
+    def _in_role(
+        self,
+        names: tuple[str, ...],
+        sentences: list[str],
+        prompt_name: str | None,
+        prompt: str | None,
+        **arguments: Any,
+    ) -> np.ndarray:
         if prompt_name is None and prompt is None:
             prompt_name = next((name for name in names if name in self.prompts), None)
         return self.encode(sentences, prompt_name, prompt, **arguments)

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
@@ -143,7 +143,7 @@ def _of_sentence_transformers(model: Any, name: str) -> LoadedModel:
 
 def _of_texts(model: Any, name: str) -> ObjectModel:
     encoder = TextEncoder(model, name)
-    digest, probed = hashlib.sha256(), None
+    digest = hashlib.sha256()
     for role in ("query", "document"):
         probed = encoder.encode(_PROBES, role)
         digest.update((probed.toarray() if sparse.issparse(probed) else probed).tobytes())
@@ -215,9 +215,11 @@ def _array(found: Any) -> np.ndarray | sparse.csr_matrix:
     if hasattr(found, "detach"):
         found = found.detach().cpu()
         found = found.to_dense() if found.is_sparse else found
-        return (found.float() if found.is_floating_point() else found).numpy()
+        array: np.ndarray = (found.float() if found.is_floating_point() else found).numpy()
+        return array
     if sparse.issparse(found):
-        return found.tocsr()
+        matrix: sparse.csr_matrix = cast("Any", found).tocsr()
+        return matrix
     if isinstance(found, Sequence) and found and hasattr(found[0], "detach"):
         return np.stack([row.detach().float().cpu().numpy() for row in found])
     try:

@@ -1,14 +1,19 @@
 """Which prompt precedes a text: the card's words for the task, its instruction template, mteb's or the model's own."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embedlab.models import mteb_registry
 from embedlab.models.cards import Card
 from embedlab.models.fact_cache import Remembered
 
+if TYPE_CHECKING:
+    from mteb.types import PromptType
 
-def prompt_for(card: Card, own: dict[str, str], task_metadata, prompt_type) -> str:
+Described: TypeAlias = Any  # mteb's TaskMetadata, or the `RetrievalTask` that stands for it
+
+
+def prompt_for(card: Card, own: dict[str, str], task_metadata: "Described", prompt_type: "PromptType | None") -> str:
     """The prompt for a text of a task in a role.
 
     The first of these that applies, in mteb's order of precedence within each:
@@ -48,7 +53,7 @@ def prompt_for(card: Card, own: dict[str, str], task_metadata, prompt_type) -> s
     return own.get("" if name is None else name, "")
 
 
-def instruction_of(task_metadata, prompt_type) -> str:
+def instruction_of(task_metadata: "Described", prompt_type: "PromptType | None") -> str:
     """The task's own instruction: from its metadata, else the general one of its task type."""
     from mteb.abstasks.abstask import get_abstask_prompt
 

@@ -1,5 +1,6 @@
 """A generator on this machine: a causal language model of transformers, or the weights of a GEM, which also embed."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from embedlab import hub, models
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch, choose_device, choose_dtype
 from embedlab.models import integrity
+from embedlab.models.cards import Card
 from embedlab.models.loading import quiet
 from embedlab.models.model_files import weights
 from embedlab.rag.generator import Generated
@@ -18,7 +20,7 @@ _HINT = "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM
 class LocalGenerator:
     """See `embedlab.rag.generators.find`. The chat template is used where the model has one."""
 
-    def __init__(self, name: str, max_tokens: int, temperature: float, device: str | None, dtype: str):
+    def __init__(self, name: str, max_tokens: int, temperature: float, device: str | None, dtype: str) -> None:
         card = models.find(name)
         self.name = card.name
         device = choose_device(device)
@@ -67,12 +69,13 @@ class LocalGenerator:
         if tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
             text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            return tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+            return ids
         ids = tokenizer(prompt)["input_ids"]
         return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # nothing follows the end of a text
 
 
-def _loaded(card, device: str, dtype: str):
+def _loaded(card: Card, device: str, dtype: str) -> tuple[Any, Any, str]:
     """The language model, its tokenizer, and the weights' identity.
 
     Raises:
@@ -93,7 +96,7 @@ def _loaded(card, device: str, dtype: str):
     return model.eval(), tokenizer, identity
 
 
-def _language_model(folder, name: str, device: str, dtype: str):
+def _language_model(folder: Path, name: str, device: str, dtype: str) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     quiet()
@@ -103,7 +106,8 @@ def _language_model(folder, name: str, device: str, dtype: str):
         if not any(word in architecture for architecture in built for word in ("CausalLM", "LMHead")):
             return None, None
         with integrity.watched() as misfit:
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=as_torch(dtype)).to(device)
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=as_torch(dtype))
+            model = model.to(device)
         misfit(model).refuse(folder)
         return model, AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:

@@ -4,15 +4,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from embedlab.evaluation.environment import environment
 from embedlab.rag import prompt, scoring
 from embedlab.rag.generator import Generator, without_credentials
+from embedlab.rag.questions import Question
 from embedlab.rag.sources import Source
 from leaderboard import records
+
+Asked: TypeAlias = Any  # an `embedlab.rag.experiment.Request`, which stands above this file
 
 _STAGES = ("retrieve", "prompt", "generate")
 _SNIPPET = 1_000  # characters of a document kept for the dashboard
@@ -38,7 +41,13 @@ class Pipeline:
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
 
-def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions, answers) -> records.Run:
+def rag_record(
+    request: Asked,
+    pipeline: Pipeline,
+    task: records.Task,
+    asked_questions: Sequence[Question],
+    answers: Sequence[records.Answer],
+) -> records.Run:
     """The record of a whole run: scores by question, costs by stage, what was retrieved, how it came about."""
     retriever, generator = pipeline.source.retriever, pipeline.generator
     row_of = {id: row for row, id in enumerate(retriever.ids)}
@@ -85,10 +94,11 @@ def rag_record(request, pipeline: Pipeline, task: records.Task, asked_questions,
     )
 
 
-def _asked(request) -> dict[str, Any]:
+def _asked(request: Asked) -> dict[str, Any]:
     """The request for the record: how models are loaded stands beside the rest."""
     found = records.plain(request)
-    return found | found.pop("loading")
+    loading: dict[str, Any] = found.pop("loading")
+    return found | loading
 
 
 def _facts(generator: Generator) -> dict[str, Any]:
@@ -101,7 +111,9 @@ def _facts(generator: Generator) -> dict[str, Any]:
     }
 
 
-def _metrics(asked_questions, answers, texts: dict[str, str]) -> dict[str, np.ndarray]:
+def _metrics(
+    asked_questions: Sequence[Question], answers: Sequence[records.Answer], texts: dict[str, str]
+) -> dict[str, np.ndarray]:
     """Scores of each question, float64 `[questions]`; NaN where a question lacks what a metric needs."""
     metrics: dict[str, np.ndarray] = {}
 
@@ -144,7 +156,9 @@ def _costs(answers: Sequence[records.Answer]) -> dict[str, float]:
     return costs
 
 
-def _ranking(asked_questions, answers, found: list[str]) -> records.Ranking:
+def _ranking(
+    asked_questions: Sequence[Question], answers: Sequence[records.Answer], found: list[str]
+) -> records.Ranking:
     place = {id: row for row, id in enumerate(found)}
     depth = max((len(answer.documents) for answer in answers), default=0)
     rows = np.full((len(answers), depth), -1, dtype=np.int32)

@@ -35,7 +35,7 @@ class ServerGenerator:
 
     def __init__(
         self, url: str, model: str, max_tokens: int, temperature: float, options: dict[str, Any] | None = None
-    ):
+    ) -> None:
         self.url = without_credentials(url)
         self._secrets = _secrets(url)
         self._client = _client(url)
@@ -60,12 +60,11 @@ class ServerGenerator:
                 return _generated(answer)
         raise UserError(f"{self.url} gave no answer: {self._shown(problem)}", f"Look at the server. {_KEPT}")
 
-    def _create(self, messages: list[dict[str, Any]]) -> object:
+    def _create(self, messages: list[dict[str, Any]]) -> Any:
         """The server's answer; once more without a setting that the model turns out not to take."""
         try:
-            return self._client.chat.completions.create(
-                model=self.name, messages=messages, extra_body=self._options or None, **self.sent
-            )
+            create: Any = self._client.chat.completions.create  # its overloads know no dictionary of settings
+            return create(model=self.name, messages=messages, extra_body=self._options or None, **self.sent)
         except openai.BadRequestError as error:
             refused = _refused(error, self.sent)
             if refused is None:

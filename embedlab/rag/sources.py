@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from embedlab import corpus_index
 from embedlab.errors import UserError
@@ -43,7 +43,7 @@ def find(
     Raises:
         UserError, RetrieverError: there is no such index, model or corpus, or the index cannot be used.
     """
-    how = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+    how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     if corpus is None:
         if not Path(spec).is_dir():
             raise UserError(

@@ -29,8 +29,12 @@ labels, judgements. Otherwise the revision is a hash of the files, and scores ar
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
 
 def resolve(
@@ -39,7 +43,7 @@ def resolve(
     data_dir: Path | None = None,
     split: str | None = None,
     ignore_identical_ids: bool = False,
-) -> list:
+) -> "list[AbsTask]":
     """The tasks (`mteb.AbsTask`, not loaded) of the given names, each once, in order.
 
     A task made of other tasks (`CQADupstackRetrieval`) stands for those.
@@ -61,7 +65,7 @@ def resolve(
         local_files.check_mirror(Path(data_dir))
     if not all(catalogue.is_here(name) for name in names):
         settle()  # before mteb is imported, whose libraries read then whether they are offline
-    tasks = {}
+    tasks: dict[tuple[str | Path, ...], AbsTask] = {}
     for name in names:
         for task in catalogue.find(name, split=split, ignore_identical_ids=ignore_identical_ids):
             if ignore_identical_ids and not getattr(task, "ignore_identical_ids", False):
@@ -73,17 +77,17 @@ def resolve(
             if split:
                 task.filter_eval_splits([split])
             if data_dir is not None and not hasattr(task, "sources") and not local_files.attach(task, Path(data_dir)):
-                task.looked_in = Path(data_dir)
+                vars(task)["looked_in"] = Path(data_dir)
             tasks.setdefault((task.metadata.name, *getattr(task, "sources", ())), task)
     return list(tasks.values())
 
 
-def is_mirrored(task, data_dir: Path) -> bool:
+def is_mirrored(task: "AbsTask", data_dir: Path) -> bool:
     """Whether the task reads its data from the mirror `data_dir`."""
     return any(source.is_relative_to(data_dir) for source in getattr(task, "sources", ()))
 
 
-def recorded_name(task) -> str:
+def recorded_name(task: "AbsTask") -> str:
     """The name under which scores of a loaded task are recorded: MTEB's only where its data are MTEB's."""
     from embedlab.tasks.local_files import name_of_own
 
@@ -91,7 +95,7 @@ def recorded_name(task) -> str:
     return name_of_own(name, task.metadata.revision) if getattr(task, "unofficial", False) else name
 
 
-def load(task):
+def load(task: "AbsTask") -> "AbsTask":
     """Load the data of `task`, in place; returns it.
 
     Raises:
@@ -121,7 +125,7 @@ def _heed_the_hub() -> None:
         datasets.config.HF_HUB_OFFLINE = huggingface_hub.constants.HF_HUB_OFFLINE = True
 
 
-def _explained(task, error: Exception) -> UserError:
+def _explained(task: "AbsTask", error: Exception) -> UserError:
     name = task.metadata.name
     if isinstance(error, OSError) and hasattr(task, "sources"):
         return UserError(f"The data of {name} cannot be read: {error}.", "Check the file and its permissions.")
@@ -138,7 +142,7 @@ def _explained(task, error: Exception) -> UserError:
     )
 
 
-def _looked(task) -> str:
+def _looked(task: "AbsTask") -> str:
     """Where a mirror was searched for the task, and for what; empty where there was none."""
     from embedlab.tasks import local_files
 
@@ -151,7 +155,7 @@ def _looked(task) -> str:
     )
 
 
-def _expected(task) -> str:
+def _expected(task: "AbsTask") -> str:
     """The files of a mirror that would hold this task."""
     from mteb.abstasks import AbsTaskRetrieval
 
@@ -162,5 +166,5 @@ def _expected(task) -> str:
         files = ["corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in task.eval_splits)]
         files += ["top_ranked.jsonl"] if "Reranking" in task.metadata.type else []
         return f"DIR/{name}/ holding {', '.join(files)}"
-    files = " and ".join(f"DIR/{name}/{split}.tsv" for split in local_files.splits(task))
-    return f"{files} (columns {', '.join(labelled_tables.columns(task))})"
+    tables = " and ".join(f"DIR/{name}/{split}.tsv" for split in local_files.splits(task))
+    return f"{tables} (columns {', '.join(labelled_tables.columns(task))})"

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedlab import hub
 from embedlab.errors import UserError
 from embedlab.tasks.catalogue import is_here
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class OutOfReach:
         return self.problem, hub.OFFLINE_HINT
 
 
-def split(selected: Sequence, asked: Sequence[str]) -> tuple[list, OutOfReach | None]:
+def split(selected: "Sequence[AbsTask]", asked: Sequence[str]) -> "tuple[list[AbsTask], OutOfReach | None]":
     """The tasks to evaluate, and those of benchmarks that are out of reach.
 
     A task that was asked for by its own name stays: loading it says which of its files would help.
@@ -59,7 +63,7 @@ def split(selected: Sequence, asked: Sequence[str]) -> tuple[list, OutOfReach | 
     return [task for task in selected if task not in elsewhere], missing
 
 
-def _is_cached(task) -> bool:
+def _is_cached(task: "AbsTask") -> bool:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     repository = task.metadata.dataset["path"]

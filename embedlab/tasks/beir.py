@@ -13,8 +13,9 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from embedlab.errors import UserError
 from leaderboard.plain_json import from_json
@@ -114,7 +115,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator["gzip.GzipFile | BufferedReader"]:
     """A file's bytes, unpacked where its name ends in .gz.
 
     Raises:

@@ -14,6 +14,8 @@ from embedlab.tasks.mteb_tasks import registry
 from embedlab.tasks.official import known_folder
 
 if TYPE_CHECKING:
+    from mteb import AbsTask
+
     pass
 
 
@@ -47,7 +49,9 @@ def is_here(name: str) -> bool:
     return name.lower() in ours or beir.is_folder(Path(name))
 
 
-def find(name: str, *, split: str | None = None, ignore_identical_ids: bool = False, apart: bool = True) -> list:
+def find(
+    name: str, *, split: str | None = None, ignore_identical_ids: bool = False, apart: bool = True
+) -> "list[AbsTask]":
     """The tasks, not loaded, that `name` stands for.
 
     Args:
@@ -74,7 +78,7 @@ def find(name: str, *, split: str | None = None, ignore_identical_ids: bool = Fa
     return _from_mteb(name, apart)
 
 
-def _from_mteb(name: str, apart: bool) -> list:
+def _from_mteb(name: str, apart: bool) -> "list[AbsTask]":
     import mteb
     from mteb.benchmarks.get_benchmark import get_benchmark, get_benchmarks
 
@@ -93,7 +97,11 @@ def _from_mteb(name: str, apart: bool) -> list:
             "Type `embedlab tasks PATTERN` to search the names, or give the path of a BEIR folder.",
         )
     if apart:
-        found = [member for task in found for member in (task.metadata.tasks if task.is_aggregate else [task])]
+        found = [
+            member
+            for task in found
+            for member in (getattr(task.metadata, "tasks", ()) if task.is_aggregate else [task])
+        ]
     for task in found:
         if task.metadata.modalities != ["text"]:
             raise UserError(
@@ -103,7 +111,7 @@ def _from_mteb(name: str, apart: bool) -> list:
     return found
 
 
-def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool):
+def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool) -> "AbsTask":
     """A retrieval task on a BEIR folder: mteb's own where its content is that of an mteb data set."""
     if known := known_folder(folder, _named(folder)):
         task = known()
@@ -128,13 +136,13 @@ def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool):
     )
 
 
-def _named(folder: Path) -> list[type]:
+def _named(folder: Path) -> "list[type[AbsTask]]":
     """The mteb classes that a folder's name may stand for, those of the very name first."""
     name = local_files.plain(folder.resolve().name)
     return [task for task in registry().values() if name in local_files.known_as(task)]
 
 
-def _built_in(name: str):
+def _built_in(name: str) -> "AbsTask":
     """A task of the built-in benchmark, whose texts are collected where they have not been yet."""
     from embedlab.tasks import stdlib
 
@@ -143,7 +151,7 @@ def _built_in(name: str):
     return _task(name, folder, fields)
 
 
-def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = ""):
+def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = "") -> "AbsTask":
     """A task of our own on local files: an mteb class made from `fields`; its revision is the files' hash."""
     import mteb.abstasks as kinds
     from mteb import TaskMetadata
@@ -153,6 +161,6 @@ def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = ""):
     settings = fields.pop("settings", {})
     base = kind.get(fields["type"], kinds.AbsTaskRetrieval)
     metadata = TaskMetadata(name=name, dataset={"path": name, "revision": revision}, eval_langs=["eng-Latn"], **fields)
-    task = type(name, (base,), {**settings, "metadata": metadata})()
+    task: AbsTask = type(name, (base,), {**settings, "metadata": metadata})()
     local_files.read_from(task, [folder], ours=True, settings=settings)
     return task

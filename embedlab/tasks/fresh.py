@@ -8,12 +8,16 @@ gets a copy from here, while the data, which take the time to read and the memor
 import random
 from collections.abc import Mapping
 from copy import copy, deepcopy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
 
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
-def fresh(task):
+
+def fresh(task: "AbsTask") -> "AbsTask":
     """A copy of `task` with the state that it had when it was loaded, on the same data.
 
     The task itself must not be evaluated: its copies are.
@@ -26,15 +30,15 @@ def fresh(task):
         if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
             setattr(own, name, deepcopy(value))
     if hasattr(task, "evaluator_model"):  # an attribute of the class: all tasks of a kind share one
-        own.evaluator_model = clone(task.evaluator_model, safe=False)  # not fitted, whoever fitted the class's
+        vars(own)["evaluator_model"] = clone(task.evaluator_model, safe=False)  # not fitted, whoever fitted the class's
     own.dataset = _same_leaves(task.dataset)
     return own
 
 
-def _same_leaves(data, depth: int = 3):
+def _same_leaves(data: Any, depth: int = 3) -> Any:
     """New containers of subsets, splits and a retrieval split's parts, around the very tables."""
     if depth and isinstance(data, Mapping):
-        own = copy(data)
+        own: Any = copy(data)
         for name, part in data.items():
             own[name] = _same_leaves(part, depth - 1)
         return own

@@ -8,17 +8,21 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab.errors import UserError
 from embedlab.tasks.beir import json_lines
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
+
 
 ENDINGS = (".tsv", ".csv", ".jsonl")
 # Data sets name these columns in several ways; the first of a row is what messages suggest.
 SYNONYMS = (("text", "sentences", "sentence"), ("label", "labels", "category"))
 
 
-def columns(task) -> list[str]:
+def columns(task: "AbsTask") -> list[str]:
     """The columns that mteb's `task` reads, texts first.
 
     Raises:
@@ -33,7 +37,7 @@ def columns(task) -> list[str]:
     if isinstance(task, kinds.AbsTaskSTS):
         return [*task.column_names, "score"]
     if isinstance(task, kinds.AbsTaskPairClassification):
-        return [task.input1_column_name, task.input2_column_name, task.label_column_name]
+        return [str(task.input1_column_name), str(task.input2_column_name), task.label_column_name]
     if isinstance(task, kinds.AbsTaskBitextMining):
         return ["sentence1", "sentence2"]
     if isinstance(task, kinds.AbsTaskSummarization):
@@ -48,7 +52,7 @@ def columns(task) -> list[str]:
     raise UserError(f"{task.metadata.name} is of the type {task.metadata.type}, which --data-dir does not cover.")
 
 
-def read(task, paths: dict[str, Path]) -> dict[str, Any]:
+def read(task: "AbsTask", paths: dict[str, Path]) -> dict[str, Any]:
     """split -> `datasets.Dataset` in mteb's columns, from one table per split.
 
     Labels given as words become integers in alphabetical order, the same over all splits.
@@ -68,9 +72,9 @@ def read(task, paths: dict[str, Path]) -> dict[str, Any]:
     return {split: Dataset.from_dict(table) for split, table in tables.items()}
 
 
-def _table(path: Path, names: list[str]) -> dict[str, list]:
+def _table(path: Path, names: list[str]) -> dict[str, list[Any]]:
     """column -> values."""
-    table: dict[str, list] = {name: [] for name in names}
+    table: dict[str, list[Any]] = {name: [] for name in names}
     for place, row in json_lines(path) if path.suffix == ".jsonl" else _flat_rows(path):
         for name in names:
             value = row.get(next((known for known in _synonyms(name) if known in row), name))
@@ -114,7 +118,7 @@ def _number(value: Any, place: str, name: str) -> float:
         raise UserError(f"{place}: the {name} {value!r} is not a number.") from error
 
 
-def _number_labels(label_columns: list[list]) -> None:
+def _number_labels(label_columns: list[list[Any]]) -> None:
     """Make the labels of all splits integers, in place; lists of labels (JSONL) stay as they are."""
     labels = [label for column in label_columns for label in column]
     if any(isinstance(label, list) for label in labels):

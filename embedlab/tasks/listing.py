@@ -1,11 +1,14 @@
 """Lists of tasks and benchmarks, and where their data are."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from embedlab.errors import unknown
 from embedlab.tasks import catalogue, local_files, mteb_tasks
 from embedlab.tasks.availability import prepared
+
+if TYPE_CHECKING:
+    from mteb import AbsTask, TaskMetadata
 
 
 def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None) -> list[dict[str, Any]]:
@@ -66,7 +69,7 @@ def _mteb(pattern: str, data_dir: Path | None) -> list[dict[str, Any]]:
     return benchmarks + [_task_row(task.metadata, _place(task, data_dir)) for task in mirrored]
 
 
-def _members(benchmark: str, data_dir: Path | None) -> list:
+def _members(benchmark: str, data_dir: Path | None) -> "list[AbsTask]":
     from embedlab.tasks import resolve
 
     names = [*catalogue.benchmarks()]
@@ -79,16 +82,16 @@ def _members(benchmark: str, data_dir: Path | None) -> list:
     return resolve([benchmark], data_dir=data_dir)
 
 
-def _place(task, data_dir: Path | None) -> str:
+def _place(task: "AbsTask | type[AbsTask]", data_dir: Path | None) -> str:
     """Where the data of an mteb task (or, without a mirror, its class) are."""
     if task.metadata.name in catalogue.built_in():
         return "built in"
-    if data_dir and (hasattr(task, "sources") or local_files.attach(task, data_dir)):
+    if data_dir and (hasattr(task, "sources") or local_files.attach(cast("AbsTask", task), data_dir)):
         return "mirror"
     return "cached" if prepared(task.metadata.dataset["path"]) else "hub"
 
 
-def _task_row(metadata, place: str) -> dict[str, Any]:
+def _task_row(metadata: "TaskMetadata", place: str) -> dict[str, Any]:
     return _row(
         metadata.name,
         metadata.type,
@@ -99,7 +102,7 @@ def _task_row(metadata, place: str) -> dict[str, Any]:
     )
 
 
-def _row(name: str, kind: str, place: str, description: str, **details) -> dict[str, Any]:
+def _row(name: str, kind: str, place: str, description: str, **details: Any) -> dict[str, Any]:
     return {
         "name": name,
         "type": kind,

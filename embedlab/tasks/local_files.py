@@ -11,14 +11,19 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embedlab.errors import UserError
 from embedlab.tasks import beir, labelled_tables
 from embedlab.tasks.official import is_official
 
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
-def attach(task, data_dir: Path) -> bool:
+Task: TypeAlias = Any  # mteb's AbsTask, with what is added here: sources, ours, settings, unofficial
+
+
+def attach(task: "AbsTask", data_dir: Path) -> bool:
     """Make mteb's `task` read from its entry in the mirror `data_dir`; False where there is none."""
     check_mirror(data_dir)
     entries = sorted(data_dir.iterdir())
@@ -39,7 +44,9 @@ def check_mirror(data_dir: Path) -> None:
         raise UserError(f"--data-dir: there is no folder {data_dir}.", "Give a folder with one entry per task.")
 
 
-def read_from(task, sources: list[Path], *, ours: bool = False, settings: Mapping[str, Any] | None = None) -> None:
+def read_from(
+    task: Task, sources: list[Path], *, ours: bool = False, settings: Mapping[str, Any] | None = None
+) -> None:
     """Make `task` read its data from `sources`: one folder, or the files of its splits.
 
     Of several subsets (languages), those with a folder of their own are kept.
@@ -54,7 +61,7 @@ def read_from(task, sources: list[Path], *, ours: bool = False, settings: Mappin
     task.load_data = partial(_load, task)
 
 
-def known_as(task) -> set[str]:
+def known_as(task: "AbsTask | type[AbsTask]") -> set[str]:
     """The names under which a folder may hold this task's data, in `plain` form: its name, with or without the type
     at its end, and that of its hub repository."""
     name, kind = plain(task.metadata.name), plain(task.metadata.type)
@@ -95,14 +102,15 @@ def split_files(folder: Path, split: str, subset: str = "default") -> dict[str, 
     return {f"{subset}/{split}/{part}": path for part, path in beir.files(folder, split).items()}
 
 
-def _load(task, num_proc: int | None = None, **_: Any) -> None:
+def _load(task: Task, num_proc: int | None = None, **_: Any) -> None:
     """What replaces mteb's `load_data`: fills `task.dataset`, and settles the revision."""
     from datasets import DatasetDict
     from mteb.abstasks import AbsTaskRetrieval
 
     if task.data_loaded:
         return
-    subsets, used = {}, {}
+    subsets: dict[str, Any] = {}
+    used: dict[str, Path] = {}
     for subset in task.hf_subsets:
         place = _place(task, subset)
         if isinstance(task, AbsTaskRetrieval):
@@ -122,7 +130,7 @@ def _load(task, num_proc: int | None = None, **_: Any) -> None:
     task.data_loaded = True
 
 
-def _settle(task, used: Mapping[str, Path]) -> None:
+def _settle(task: Task, used: Mapping[str, Path]) -> None:
     """Make the files' hash the revision of a task whose data are not MTEB's; one of MTEB's is `unofficial` then."""
     origin, revision = task.metadata.dataset, digest(used, **task.settings)
     if task.ours and origin["revision"] not in ("", revision):
@@ -131,13 +139,13 @@ def _settle(task, used: Mapping[str, Path]) -> None:
     task.unofficial = not task.ours
 
 
-def splits(task) -> list[str]:
+def splits(task: "AbsTask") -> list[str]:
     """The splits to read: the one that classifiers are trained on and those evaluated."""
     train = [task.train_split] if hasattr(task, "train_split") else []
     return list(dict.fromkeys([*train, *task.eval_splits]))
 
 
-def _place(task, subset: str) -> list[Path]:
+def _place(task: Task, subset: str) -> list[Path]:
     """Where a subset's files lie: its own folder, or the task's where it is the only subset."""
     own = task.sources[0] / subset
     if own.is_dir():
@@ -147,7 +155,8 @@ def _place(task, subset: str) -> list[Path]:
         raise UserError(
             f"{task.sources[0]} lacks the subsets of {task.metadata.name}.", f"Make a folder for each: {wanted}."
         )
-    return task.sources
+    sources: list[Path] = task.sources
+    return sources
 
 
 def _beir_folder(folder: Path) -> Path:
@@ -156,7 +165,7 @@ def _beir_folder(folder: Path) -> Path:
     return folder if beir.is_folder(folder) or len(below) != 1 else below[0]
 
 
-def _table(task, place: list[Path], split: str) -> Path:
+def _table(task: "AbsTask", place: list[Path], split: str) -> Path:
     """The file of one split: `<split>.*` in or below the task's folder, or `<Task>[.-]<split>.*`."""
     spellings = {plain(split), "dev"} if split == "validation" else {plain(split)}
     names = spellings | {name + spelling for name in known_as(task) for spelling in spellings}

@@ -5,17 +5,21 @@ judgements. Data that agree in all of them are taken for the official ones. (It 
 differ in none of these figures, such as judgements exchanged between two queries, cannot be told apart.)
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import redirect_stderr
 from functools import cache, partial
 from io import StringIO
 from math import isclose
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab.compat import mteb_internals
 from embedlab.errors import UserError
 from embedlab.tasks import beir, rendering
+
+if TYPE_CHECKING:
+    from mteb import AbsTask, TaskMetadata
+
 
 _TEXTS = (
     "total_text_length",
@@ -23,7 +27,7 @@ _TEXTS = (
 )  # one of these must be known, or nothing says what texts they are
 
 
-def is_official(task, subsets: dict[str, Any], splits: Iterable[str]) -> bool:
+def is_official(task: "AbsTask", subsets: dict[str, Any], splits: Iterable[str]) -> bool:
     """Whether all `splits` of all subsets are the official ones.
 
     Args:
@@ -31,7 +35,7 @@ def is_official(task, subsets: dict[str, Any], splits: Iterable[str]) -> bool:
         subsets: subset -> split -> data.
         splits: those that the task uses, the one that classifiers are trained on included.
     """
-    published = task.metadata.descriptive_stats or {}
+    published: Mapping[str, Any] = task.metadata.descriptive_stats or {}
     for subset, data in subsets.items():
         for split in splits:
             expected = published.get(split) or {}
@@ -42,7 +46,7 @@ def is_official(task, subsets: dict[str, Any], splits: Iterable[str]) -> bool:
     return True
 
 
-def known_folder(folder: Path, named: Collection[type] = ()) -> type | None:
+def known_folder(folder: Path, named: "Collection[type[AbsTask]]" = ()) -> "type[AbsTask] | None":
     """The mteb task of text retrieval in one language whose data a BEIR folder holds; None where it holds none's.
 
     Args:
@@ -68,7 +72,7 @@ def known_folder(folder: Path, named: Collection[type] = ()) -> type | None:
 class _Reading(dict[str, Any]):
     """split -> data, read when it is asked for."""
 
-    def __init__(self, read: Callable[[str], dict[str, Any]]):
+    def __init__(self, read: Callable[[str], dict[str, Any]]) -> None:
         self._read = read
 
     def __missing__(self, split: str) -> dict[str, Any]:
@@ -76,7 +80,7 @@ class _Reading(dict[str, Any]):
 
 
 @cache
-def _of_size(documents: int) -> tuple[type, ...]:
+def _of_size(documents: int) -> "tuple[type[AbsTask], ...]":
     """The text retrieval tasks in one language whose corpus has this many documents."""
     from embedlab.tasks.mteb_tasks import registry
 
@@ -90,8 +94,8 @@ def _of_size(documents: int) -> tuple[type, ...]:
     )
 
 
-def _sizes(metadata) -> set[int]:
-    published = metadata.descriptive_stats or {}
+def _sizes(metadata: "TaskMetadata") -> set[int]:
+    published: Mapping[str, Any] = metadata.descriptive_stats or {}
     return {published[split].get("num_documents") for split in metadata.eval_splits if published.get(split)}
 
 
@@ -100,7 +104,7 @@ def _is_telling(expected: dict[str, Any]) -> bool:
     return "num_samples" in expected and any(part.get(name) for part in (expected, *texts) for name in _TEXTS)
 
 
-def _statistics(task, data, split: str, subset: str) -> dict[str, Any]:
+def _statistics(task: "AbsTask", data: Any, split: str, subset: str) -> dict[str, Any]:
     from mteb.abstasks import AbsTaskRetrieval
 
     if isinstance(task, AbsTaskRetrieval):
@@ -135,7 +139,7 @@ def _of_texts(texts: list[str]) -> dict[str, Any]:
     }
 
 
-def _agree(expected, found) -> bool:
+def _agree(expected: Any, found: Any) -> bool:
     """Whether two statistics are equal in all that both name; labels may be numbered in another order."""
     if isinstance(expected, dict) and isinstance(found, dict):
         if "labels" in expected and "labels" in found and expected["labels"] and found["labels"]:
@@ -143,7 +147,7 @@ def _agree(expected, found) -> bool:
         return all(_agree(value, found[key]) for key, value in expected.items() if key in found and value is not None)
     if isinstance(expected, float) or isinstance(found, float):
         return found is not None and isclose(expected, found, rel_tol=1e-6, abs_tol=1e-9)
-    return expected == found
+    return bool(expected == found)
 
 
 def _counts(labels: dict[str, Any]) -> list[int]:

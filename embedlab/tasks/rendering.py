@@ -1,9 +1,14 @@
 """The texts of a retrieval task as mteb renders them."""
 
+from typing import TYPE_CHECKING
+
 from embedlab.compat.mteb_internals import retrieval_texts
 
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-def documents(corpus) -> list[str]:
+
+def documents(corpus: "Dataset") -> list[str]:
     """Title, blank, text; in row order."""
     from mteb.types import PromptType
 
@@ -17,7 +22,7 @@ def documents(corpus) -> list[str]:
     ]
 
 
-def queries(data) -> list[str]:
+def queries(data: "Dataset") -> list[str]:
     """Queries, followed by their instruction where they have one; in row order."""
     from mteb.types import PromptType
 

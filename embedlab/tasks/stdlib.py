@@ -26,6 +26,7 @@ import sys
 import sysconfig
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def code_search(found: list[Definition], sizes: dict[str, int]) -> tuple[dict[st
     documents: dict[str, str] = {}
     first: dict[str, str] = {}  # code without whitespace and name -> id of the document that has it
     queries: dict[str, set[str]] = defaultdict(set)
-    spelling: dict[tuple, str] = {}
+    spelling: dict[tuple[str, ...], str] = {}
     for definition in found:
         code = _shortened(definition.code, sizes["characters"])
         if code.count("\n") < 2:
@@ -110,8 +111,8 @@ def is_verbatim(sentence: str, code: str) -> bool:
 
 def docstrings_by_package(found: list[Definition], sizes: dict[str, int]) -> dict[str, list[str]]:
     """package -> as many masked docstrings as `train` and `test` ask for, of the largest packages."""
-    packages: dict[tuple, set[str]] = defaultdict(set)
-    texts: dict[tuple, str] = {}
+    packages: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    texts: dict[tuple[str, ...], str] = {}
     for definition in found:
         text = _masked(_shortened(definition.docstring, sizes["characters"]), definition.name)
         if len(_words(text)) >= 5 and not definition.package.startswith("_"):
@@ -170,7 +171,7 @@ def _write_search(target: Path, documents: dict[str, str], queries: dict[str, se
         file.writelines(f"{ids[sentence]}\t{name}\t1\n" for sentence in queries for name in sorted(queries[sentence]))
 
 
-def _write_lines(path: Path, rows) -> None:
+def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 

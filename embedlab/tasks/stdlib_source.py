@@ -60,7 +60,7 @@ def _modules(root: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
 
-def _definitions(parent: ast.AST, prefix: str, lines: list[str]) -> Iterator[Definition]:
+def _definitions(parent: ast.Module | ast.ClassDef, prefix: str, lines: list[str]) -> Iterator[Definition]:
     for node in parent.body:
         if isinstance(node, FUNCTION | ast.ClassDef):
             name = f"{prefix}.{node.name}"
@@ -69,7 +69,7 @@ def _definitions(parent: ast.AST, prefix: str, lines: list[str]) -> Iterator[Def
                 yield from _definitions(node, name, lines)
 
 
-def _code(node: ast.AST, lines: list[str]) -> str:
+def _code(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, lines: list[str]) -> str:
     """The source of `node` without docstrings, its own and nested ones. A class keeps its methods' first lines only:
     their bodies are documents of their own."""
     start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -79,11 +79,16 @@ def _code(node: ast.AST, lines: list[str]) -> str:
             continue
         first = inner.body[0]
         if isinstance(node, ast.ClassDef) and isinstance(inner, FUNCTION):
-            dropped.update(range(max(first.lineno, inner.lineno + 1), inner.end_lineno + 1))
+            dropped.update(range(max(first.lineno, inner.lineno + 1), _end(inner) + 1))
         elif ast.get_docstring(inner, clean=False) is not None and first.lineno > inner.lineno:
-            dropped.update(range(first.lineno, first.end_lineno + 1))
-    kept = [lines[number - 1].rstrip() for number in range(start, node.end_lineno + 1) if number not in dropped]
+            dropped.update(range(first.lineno, _end(first) + 1))
+    kept = [lines[number - 1].rstrip() for number in range(start, _end(node) + 1) if number not in dropped]
     return textwrap.dedent("\n".join(line for line in kept if line))
+
+
+def _end(node: ast.stmt) -> int:
+    assert node.end_lineno is not None  # of parsed code
+    return node.end_lineno
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

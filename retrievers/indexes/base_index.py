@@ -13,6 +13,7 @@ import xxhash
 from retrievers import copies, folder, topk
 from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
+from retrievers.registry import make
 
 # What a kind of index works on, as its `_checked` gives it: texts, an array, or a CSR matrix.
 Content: TypeAlias = Any
@@ -207,6 +208,18 @@ class Index(Retriever):
     @abstractmethod
     def _read(self, path: Path) -> None:
         """Open the files of the index in the folder `path`, all of them: they may be replaced afterwards."""
+
+
+def make_index(spec: str, **settings: Any) -> Index:
+    """An empty index from a factory string, as `retrievers.make`, which also gives what an installed package adds.
+
+    Raises:
+        RetrieverError: the string names a retriever that is no single index.
+    """
+    index = make(spec, **settings)
+    if not isinstance(index, Index):
+        raise RetrieverError(f"{spec!r} is no index.", "Use one such as 'torch', 'faiss:flat' or 'lucene'.")
+    return index
 
 
 def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:

@@ -11,9 +11,9 @@ from scipy import sparse
 from retrievers import folder
 from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
-from retrievers.indexes.base_index import Index, check_encoder
+from retrievers.indexes.base_index import Index, check_encoder, make_index
 from retrievers.indexes.dense import metric_of
-from retrievers.registry import load, make
+from retrievers.registry import load
 from retrievers.texts import Document, Texts, check_texts, joined
 
 
@@ -175,9 +175,9 @@ def index_for(spec: str, similarity: str = "") -> Index:
     Raises:
         RetrieverError: the index cannot rank so.
     """
-    index = _of_vectors(spec)
+    index = make_index(spec)
     if index.takes != "text" and "metric=" not in spec:
-        return _of_vectors(spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot")))
+        return make_index(spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot")))
     return index
 
 
@@ -191,13 +191,6 @@ def as_lists(vectors: np.ndarray | sparse.csr_matrix) -> list[list[float]]:
         raise RetrieverError("A sparse encoder has no dense vectors to give.", "Use a dense encoder.")
     lists: list[list[float]] = vectors.tolist()
     return lists
-
-
-def _of_vectors(spec: str, **settings: Any) -> Index:
-    index = make(spec, **settings)
-    if not isinstance(index, Index):
-        raise RetrieverError(f"{spec!r} is no index of vectors.", "Use an index such as 'torch' or 'faiss:flat'.")
-    return index
 
 
 def _similarity(model: Any) -> str:

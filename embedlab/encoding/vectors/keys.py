@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ import numpy as np
 ENCODING = 3
 
 
-def space_address(ingredients: Mapping) -> str:
+def space_address(ingredients: Mapping[str, Any]) -> str:
     """The name of the space that holds all vectors made under the same ingredients.
 
     Ingredients are the model's identity, the method's settings, role, prompt, maximum length, layer, dtype, device

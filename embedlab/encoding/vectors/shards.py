@@ -76,7 +76,8 @@ def fault(folder: Path, shard: Shard) -> str:
 
 def read(folder: Path, shard: Shard, part: str) -> np.ndarray:
     """One part of a shard as a read-only memory map."""
-    return np.load(folder / f"{shard.name}.{part}.npy", mmap_mode="r", allow_pickle=False)
+    rows: np.ndarray = np.load(folder / f"{shard.name}.{part}.npy", mmap_mode="r", allow_pickle=False)
+    return rows
 
 
 def keys_of(folder: Path, shard: Shard) -> np.ndarray:

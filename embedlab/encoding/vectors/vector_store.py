@@ -36,7 +36,7 @@ class Space:
         root: the store's folder; `EMBEDLAB_HOME/vectors` by default.
     """
 
-    def __init__(self, ingredients: Mapping, root: Path | None = None):
+    def __init__(self, ingredients: Mapping[str, Any], root: Path | None = None) -> None:
         self.ingredients = dict(ingredients)
         self.folder = (root or home() / "vectors") / space_address(ingredients)
         self._keys = np.empty(0, dtype="V16")
@@ -152,7 +152,7 @@ class Vectors:
     `len()` is the number of texts; `dim` the width; `sparse` tells CSR from dense.
     """
 
-    def __init__(self, folder: Path, listed: list[Shard], place: np.ndarray):
+    def __init__(self, folder: Path, listed: list[Shard], place: np.ndarray) -> None:
         self._folder, self._shards, self._place = folder, listed, place
         self.sparse = bool(listed) and "data" in listed[0].files
 
@@ -178,8 +178,9 @@ class Vectors:
         groups = np.split(order, first[1:])
         if self.sparse:
             blocks = [self._csr(number)[place[group, 1]] for number, group in zip(numbers, groups, strict=True)]
-            back = np.argsort(np.concatenate(groups), kind="stable") if groups else []
-            return vstack(blocks, format="csr")[back] if blocks else csr_matrix((0, self.dim), dtype=np.float32)
+            if not blocks:
+                return csr_matrix(np.empty((0, self.dim), dtype=np.float32))
+            return csr_matrix(vstack(blocks, format="csr")[np.argsort(np.concatenate(groups), kind="stable")])
         found = np.empty((len(place), self.dim), dtype=np.float32)
         for number, group in zip(numbers, groups, strict=True):
             block = shards.read(self._folder, self._shards[number], "dense")
@@ -271,7 +272,7 @@ def _remove(folder: Path) -> int:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    nothing = {"ingredients": {}, "shards": []}
+    nothing: dict[str, Any] = {"ingredients": {}, "shards": []}
     try:
         manifest = {**nothing, **kept_json.read(folder / "manifest.json", older=True)}
         manifest["shards"] = [

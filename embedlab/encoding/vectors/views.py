@@ -1,13 +1,13 @@
 """Views of one encoding pass: layer x dimensions x precision x index."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from embedlab.errors import UserError, unknown
-from retrievers import make
+from retrievers.indexes.base_index import make_index
 
 PRECISIONS = ("float32", "float16", "int8", "binary")
 
@@ -18,7 +18,7 @@ class View(NamedTuple):
     layer: int | None = None
     dim: int | None = None
     precision: str = "float32"
-    index: str = "faiss:flat"
+    index: str = "faiss:flat"  # type: ignore[assignment]  # a tuple's own `index`, which no view needs
 
 
 def cross(
@@ -27,7 +27,7 @@ def cross(
     precisions: Sequence[str],
     indexes: Sequence[str],
     *,
-    pairs: Sequence[tuple[int, int]] = (),
+    pairs: Sequence[tuple[int | None, int | None]] = (),
 ) -> list[View]:
     """Every combination of the given values, or with `pairs` only those of (layer, dim).
 
@@ -37,7 +37,7 @@ def cross(
     for precision in precisions:
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS, f"Valid: {', '.join(PRECISIONS)}.")
-    shapes = list(pairs) or list(product(layers, dims))
+    shapes: list[tuple[int | None, int | None]] = list(pairs) or list(product(layers, dims))
     return [
         View(layer, dim, precision, index) for (layer, dim), precision, index in product(shapes, precisions, indexes)
     ]
@@ -63,7 +63,7 @@ class Quantiser:
     Codes are returned as the float32 numbers that they stand for.
     """
 
-    def __init__(self, sample: np.ndarray, precision: str):
+    def __init__(self, sample: np.ndarray, precision: str) -> None:
         self.precision = precision
         self._low, self._high = sample.min(axis=0), sample.max(axis=0)
 
@@ -73,7 +73,8 @@ class Quantiser:
         if self.precision == "int8":
             step = np.maximum(self._high - self._low, 1e-12) / 255
             codes = np.clip(np.round((vectors - self._low) / step), 0, 255)
-            return (self._low + codes * step).astype(np.float32)
+            stands_for: np.ndarray = (self._low + codes * step).astype(np.float32)
+            return stands_for
         return vectors
 
 
@@ -85,7 +86,7 @@ def coded(index: str, precision: str) -> str:
     """
     if precision in ("float32", "float16"):
         return index
-    codes = {} if "," in index else make(index).codes  # settings of the index would be lost
+    codes: Mapping[str, str] = {} if "," in index else make_index(index).codes  # settings of the index would be lost
     if precision not in codes:
         raise UserError(
             f"--precision {precision} goes with --index faiss:flat, not {index}.",

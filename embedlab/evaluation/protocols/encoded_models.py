@@ -5,29 +5,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from embedlab.compat.mteb_internals import set_seed
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder
-from embedlab.encoding.in_memory import ObjectEncoder
+from embedlab.encoding.in_memory import MemoryVectors, ObjectEncoder
 from embedlab.encoding.vectors.vector_store import Vectors
 from embedlab.encoding.vectors.views import View, coded, cross, shape
 from embedlab.errors import UserError
 from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.mteb_encoder import MtebEncoder
 from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models.composition import fitting
+from embedlab.models.loaded import LoadedModel
 from embedlab.models.objects import ObjectModel
 from embedlab.models.prompts import prompt_for
-from retrievers import Encoded, Hits, Retriever, index_costs, make
+from embedlab.progress import Reporter
+from retrievers import Encoded, Hits, Retriever, index_costs
 from retrievers import Encoder as TextEncoder
+from retrievers.indexes.base_index import make_index
 from retrievers.indexes.chunked import search_stream
 from retrievers.indexes.dense import metric_of
+from retrievers.texts import Document, joined
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
+
 
 CHUNK_BYTES = 1 << 27  # vectors read from the store at a time
 STREAM_BYTES = 1 << 30  # an exact index larger than this is searched chunk by chunk instead of being built
@@ -36,7 +46,7 @@ STREAM_BYTES = 1 << 30  # an exact index larger than this is searched chunk by c
 class _EncodedModels(Protocol):
     """What dense and sparse models have in common."""
 
-    def __init__(self, request, model, reporter):
+    def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         super().__init__(request, model, reporter)
         self.encoder: Encoder | ObjectEncoder
         if isinstance(model, ObjectModel):  # whose vectors have no store
@@ -52,13 +62,15 @@ class _EncodedModels(Protocol):
     def views(self) -> list[View]:
         return [View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)]
 
-    def prepare(self, task, data: RetrievalData, views: Sequence[View]) -> Prepared:
+    def prepare(self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]) -> Prepared:
         """Vectors of queries and documents by layer: layer -> (queries, documents)."""
         from mteb.types import PromptType
 
         layers = list(dict.fromkeys(view.layer for view in views))
         self.reporter.say(self._forecast(data, len(layers)))
-        cost, prompts, vectors = Cost(), {}, {}
+        cost = Cost()
+        prompts: dict[str, str] = {}
+        vectors: dict[PromptType, Mapping[int | None, Vectors | MemoryVectors]] = {}
         for role, texts in ((PromptType.query, data.queries), (PromptType.document, data.documents)):
             prompts[role.value] = prompt_for(self.model.card, self.model.fact("prompts"), task.metadata, role)
             vectors[role], spent = self.encoder.encode(
@@ -85,7 +97,7 @@ class _EncodedModels(Protocol):
 
     def retriever(self, spec: str, data: RetrievalData, prepared: Prepared) -> tuple[Retriever, float]:
         queries, documents = prepared.vectors[None]
-        index, view = make(spec, metric=metric_of(self.model.card.similarity)), View(index=spec)
+        index, view = make_index(spec, metric=metric_of(self.model.card.similarity)), View(index=spec)
         row_of = {text: row for row, text in enumerate(data.queries)}
         known = _Known(None, self.model.identity, row_of=row_of, vectors=self._asked(queries, view))
         encoded = Encoded(known, index)
@@ -104,11 +116,11 @@ class _EncodedModels(Protocol):
     def _size(self, data: RetrievalData, vectors: int) -> str:
         raise NotImplementedError
 
-    def _asked(self, queries: Vectors, view: View) -> Any:
+    def _asked(self, queries: Vectors | MemoryVectors, view: View) -> Any:
         """The queries as the view sees them."""
         raise NotImplementedError
 
-    def _chunks(self, documents: Vectors, view: View) -> Iterator[Any]:
+    def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[Any]:
         """The documents as the view sees them, chunk by chunk."""
         raise NotImplementedError
 
@@ -116,19 +128,19 @@ class _EncodedModels(Protocol):
 class SparseModels(_EncodedModels):
     """A weight for each term of a vocabulary: CSR matrices `[n, |V|]`."""
 
-    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         queries, documents = prepared.vectors[view.layer]
-        index = make(view.index, metric=metric_of(self.model.card.similarity))
+        index = make_index(view.index, metric=metric_of(self.model.card.similarity))
         chunks, asked = self._chunks(documents, view), self._asked(queries, view)
         return searching.search(index, chunks, asked, data, k=k, reporter=self.reporter)
 
     def _size(self, data: RetrievalData, vectors: int) -> str:
         return f"sparse vectors of {self.model.card.dim:,} terms."
 
-    def _asked(self, queries: Vectors, view: View) -> Any:
+    def _asked(self, queries: Vectors | MemoryVectors, view: View) -> Any:
         return queries.read()
 
-    def _chunks(self, documents: Vectors, view: View) -> Iterator[Any]:
+    def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[Any]:
         return documents.chunks()
 
 
@@ -162,10 +174,10 @@ class DenseModels(_EncodedModels):
             model.remembered.get(f"has views {wanted} {request.views.force}", check)
         return asked
 
-    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         queries, documents = prepared.vectors[view.layer]
         metric, spec = metric_of(self.model.card.similarity), coded(view.index, view.precision)
-        retriever, asked = make(spec, metric=metric), self._asked(queries, view)
+        retriever, asked = make_index(spec, metric=metric), self._asked(queries, view)
         chunks = partial(self._chunks, documents, view)
         if retriever.exact and data.candidates is None and len(documents) * asked.shape[1] * 4 > STREAM_BYTES:
             return searching.stream(spec, chunks(), asked, data, k=k, metric=metric, reporter=self.reporter)
@@ -186,12 +198,17 @@ class DenseModels(_EncodedModels):
             f"peak memory about {held / 1e9 + 1:,.1f} GB."
         )
 
-    def _asked(self, queries: Vectors, view: View) -> np.ndarray:
-        return shape(queries.read(), view, normalise=self.model.card.similarity == "cosine")
+    def _asked(self, queries: Vectors | MemoryVectors, view: View) -> np.ndarray:
+        return shape(_dense(queries.read()), view, normalise=self.model.card.similarity == "cosine")
 
-    def _chunks(self, documents: Vectors, view: View) -> Iterator[np.ndarray]:
+    def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[np.ndarray]:
         for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)):
-            yield shape(chunk, view, normalise=self.model.card.similarity == "cosine")
+            yield shape(_dense(chunk), view, normalise=self.model.card.similarity == "cosine")
+
+
+def _dense(vectors: np.ndarray | csr_matrix) -> np.ndarray:
+    assert isinstance(vectors, np.ndarray)  # of a dense model
+    return vectors
 
 
 def numbers(scores: Mapping[str, Any]) -> dict[str, float]:
@@ -199,7 +216,7 @@ def numbers(scores: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in scores.items() if isinstance(value, Real) and name != "main_score"}
 
 
-def _refuse_missing(model, pairs: list[tuple[int, int]], force: bool) -> None:
+def _refuse_missing(model: LoadedModel, pairs: list[tuple[int, int]], force: bool) -> None:
     """Refuse (layer, dimension) pairs that the model does not have or was not trained for; 0 stands for all."""
     from embedlab.encoders.modules.layers import number_of_layers
     from embedlab.encoders.modules.matryoshka import check_views
@@ -215,5 +232,6 @@ class _Known(TextEncoder):
     row_of: Mapping[str, int] = field(default_factory=dict)
     vectors: Any = None
 
-    def encode_queries(self, texts: Sequence[str]):
-        return self.vectors[np.array([self.row_of[text] for text in texts])]
+    def encode_queries(self, texts: Sequence[Document]) -> np.ndarray | csr_matrix:
+        chosen: np.ndarray | csr_matrix = self.vectors[np.array([self.row_of[joined(text)] for text in texts])]
+        return chosen

@@ -1,7 +1,7 @@
 """BM25: texts into Lucene, ranked rows out."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models.composition import fitting
 from retrievers import Retriever, make
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
+
 
 _CHUNK = 10_000  # documents handed to Lucene at a time
 
@@ -26,7 +30,7 @@ class LexicalModels(Protocol):
     def views(self) -> list[View]:
         return [View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)]
 
-    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         last = len(data.document_ids) - 1
         ascending = data._replace(
             document_ids=data.document_ids[::-1],

@@ -1,13 +1,23 @@
 """A loaded model as mteb's EncoderProtocol, with the vector store behind it: for every task that is not retrieval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder, finite
+from embedlab.encoding.in_memory import ObjectEncoder
 from embedlab.encoding.vectors.views import Quantiser, View, shape
 from embedlab.models.prompts import prompt_for
+
+if TYPE_CHECKING:
+    import torch
+    from mteb import TaskMetadata
+    from mteb.types import PromptType
+
+
+_Similarity = Callable[..., Any]  # of two arrays or tensors; gives a tensor
 
 
 class MtebEncoder:
@@ -19,17 +29,27 @@ class MtebEncoder:
         layers: all layers of the grid, encoded together in the first pass.
     """
 
-    def __init__(self, encoder: Encoder, view: View, layers=(None,)):
+    def __init__(self, encoder: Encoder | ObjectEncoder, view: View, layers: Sequence[int | None] = (None,)) -> None:
         from mteb.models.model_meta import ModelMeta
 
         card = encoder.model.card
         self._encoder, self._view, self._layers = encoder, view, layers
         self._quantiser: Quantiser | None = None
-        self.cost, self.prompts = Cost(), {}
+        self.cost = Cost()
+        self.prompts: dict[str, str] = {}
         name = card.source if card.source.count("/") == 1 else f"embedlab/{card.name}"
         self.mteb_model_meta = ModelMeta.create_empty({"name": name, "revision": encoder.model.revision})
 
-    def encode(self, inputs, *, task_metadata, hf_split, hf_subset, prompt_type=None, **_) -> np.ndarray:
+    def encode(
+        self,
+        inputs: Any,
+        *,
+        task_metadata: "TaskMetadata",
+        hf_split: str,
+        hf_subset: str,
+        prompt_type: "PromptType | None" = None,
+        **_: Any,
+    ) -> np.ndarray:
         """Vectors of all texts of a DataLoader: float32 `[n, d]`.
 
         Raises:
@@ -43,26 +63,29 @@ class MtebEncoder:
         vectors, cost = self._encoder.encode(texts, role=role, prompt=prompt, layers=self._layers)
         self.cost.add(cost)
         found = vectors[self._view.layer]
-        if found.sparse:
-            return finite(found.read().toarray(), texts, model.name)
+        rows = found.read()
+        if not isinstance(rows, np.ndarray):
+            return finite(np.asarray(rows.toarray()), texts, model.name)
         # Classifiers and clusters see lengths: only a model's own module normalises, as sentence-transformers has it.
-        found = finite(shape(found.read(), self._view, normalise=False), texts, model.name)
+        dense = finite(shape(rows, self._view, normalise=False), texts, model.name)
         if self._view.precision in ("int8", "binary"):
-            self._quantiser = self._quantiser or Quantiser(found, self._view.precision)
-            found = self._quantiser(found)
-        return found
+            self._quantiser = self._quantiser or Quantiser(dense, self._view.precision)
+            dense = self._quantiser(dense)
+        return dense
 
-    def similarity(self, embeddings1, embeddings2):
+    def similarity(self, embeddings1: "torch.Tensor", embeddings2: "torch.Tensor") -> "torch.Tensor":
         """Similarity of all pairs, `[n, m]`, by the model's own measure; single vectors `[d]` count as one row."""
         rows = (np.atleast_2d(np.asarray(embeddings)) for embeddings in (embeddings1, embeddings2))
-        return _measure(self._encoder.model.card.similarity)[0](*rows)
+        similarities: torch.Tensor = _measure(self._encoder.model.card.similarity)[0](*rows)
+        return similarities
 
-    def similarity_pairwise(self, embeddings1, embeddings2):
+    def similarity_pairwise(self, embeddings1: "torch.Tensor", embeddings2: "torch.Tensor") -> "torch.Tensor":
         """Similarity of aligned pairs, `[n]`, by the model's own measure."""
-        return _measure(self._encoder.model.card.similarity)[1](embeddings1, embeddings2)
+        similarities: torch.Tensor = _measure(self._encoder.model.card.similarity)[1](embeddings1, embeddings2)
+        return similarities
 
 
-def _measure(name: str) -> tuple[Callable, Callable]:
+def _measure(name: str) -> "tuple[_Similarity, _Similarity]":
     """A measure of similarity for all pairs and for aligned pairs; distances are negated.
 
     mteb's own, and beside them Manhattan's, which mteb leaves to sentence-transformers: to import that takes seconds,
@@ -71,10 +94,10 @@ def _measure(name: str) -> tuple[Callable, Callable]:
     import torch
     from mteb import similarity_functions as mteb
 
-    def manhattan(a, b) -> torch.Tensor:
+    def manhattan(a: "torch.Tensor", b: "torch.Tensor") -> torch.Tensor:
         return -torch.cdist(torch.as_tensor(a), torch.as_tensor(b), p=1.0)
 
-    def pairwise_manhattan(a, b) -> torch.Tensor:
+    def pairwise_manhattan(a: "torch.Tensor", b: "torch.Tensor") -> torch.Tensor:
         return -(torch.as_tensor(a) - torch.as_tensor(b)).abs().sum(dim=-1)
 
     return {

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models import mteb_objects
 
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
+
 
 class MtebProtocols(Protocol):
     """An object that implements `EncoderProtocol`, `CrossEncoderProtocol` or `SearchProtocol`: seen as it is."""
@@ -22,12 +25,13 @@ class MtebProtocols(Protocol):
     def views(self) -> list[View]:
         return [View(index="")]
 
-    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         """The object's own search.
 
         Raises:
             UserError: the object names a document that the task does not have.
         """
+        assert task.dataset is not None  # it is loaded
         parts = task.dataset[data.subset][data.split]
         known = set(data.query_ids)
         asked = parts["queries"].select([row for row, id in enumerate(parts["queries"][:]["id"]) if id in known])

@@ -3,17 +3,24 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.vectors.views import View
 from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models.composition import ComposedModel, index_of
 from embedlab.models.expressions import Leaf
-from embedlab.progress import Reporter
-from retrievers import Retriever, index_costs, rerank
+from embedlab.progress import Bar, Reporter
+from retrievers import Encoded, Retriever, index_costs, rerank
+from retrievers.indexes.base_index import Index
+from retrievers.pipelines.rerank import Rerank
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
+
 
 _BETWEEN = " + "  # a view of a composition names the index of each leaf, in their order
 _SINGLES = 10  # queries timed one by one where each takes many passes of a reranker
@@ -28,7 +35,7 @@ class Compositions(Protocol):
 
     model: ComposedModel
 
-    def __init__(self, request, model: ComposedModel, reporter: Reporter, parts: dict[str, Protocol]):
+    def __init__(self, request: Request, model: ComposedModel, reporter: Reporter, parts: dict[str, Protocol]) -> None:
         super().__init__(request, model, reporter)
         self.parts = parts
 
@@ -41,24 +48,24 @@ class Compositions(Protocol):
         ]
         return [View(index=index) for index in dict.fromkeys(named)]
 
-    def prepare(self, task, data: RetrievalData, views: Sequence[View]) -> Prepared:
+    def prepare(self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]) -> Prepared:
         """What each part prepares, by its name; prompts by part, and the summed cost of all."""
         prepared = {name: part.prepare(task, data, [View()]) for name, part in self.parts.items()}
         prompts = {name: each.prompts for name, each in prepared.items() if each.cost}
         return Prepared(prepared, prompts, _sum([each.cost for each in prepared.values() if each.cost]))
 
-    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         """Build the index of every leaf, and search the composition."""
         spent = {"index_seconds": 0.0, "index_bytes": 0.0}
-        specs, stages = iter(view.index.split(_BETWEEN)), []
+        specs, stages = iter(view.index.split(_BETWEEN)), list[_Timed]()
 
         def leaf(leaf: Leaf) -> Retriever:
             retriever, seconds = self.parts[leaf.name].retriever(next(specs), data, prepared.vectors[leaf.name])
             spent["index_seconds"] += seconds
-            spent["index_bytes"] += float(retriever.memory_bytes())
+            spent["index_bytes"] += float(retriever.memory_bytes()) if isinstance(retriever, Index | Encoded) else 0.0
             return retriever
 
-        def stage(name: str, depth: int):
+        def stage(name: str, depth: int) -> Rerank:
             stages.append(_Timed(rerank(self.model.parts[name].encoder).scorer))
             return rerank(stages[-1], depth)
 
@@ -87,13 +94,14 @@ def _sum(costs: list[Cost]) -> Cost | None:
 class _Timed:
     """A reranker with a clock, and with a bar while there is one."""
 
-    def __init__(self, scorer: Any):
-        self.scorer, self.bar = scorer, None
+    def __init__(self, scorer: Any) -> None:
+        self.scorer = scorer
+        self.bar: Bar | None = None
         self.seconds, self.pairs = 0.0, 0
 
     def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
         began = time.perf_counter()
-        scores = self.scorer(query, texts)
+        scores: Sequence[float] = self.scorer(query, texts)
         self.seconds += time.perf_counter() - began
         self.pairs += len(texts)
         if self.bar:

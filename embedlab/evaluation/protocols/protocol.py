@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from embedlab.models import LoadedModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 from retrievers import Retriever
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Protocol(ABC):
     smaller_id_first: ClassVar[bool] = False  # of documents that score alike (see `metrics`)
     sees_views: ClassVar[bool] = False  # layers, dimensions and precisions
 
-    def __init__(self, request: Request, model: LoadedModel, reporter: Reporter):
+    def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         self.request, self.model, self.reporter = request, model, reporter
         if not model.card.kind.gives_vectors and request.encoding != EncodingOptions():
             options = "--store-dtype, --batch-tokens, --workers and --compile"
@@ -65,12 +68,12 @@ class Protocol(ABC):
             UserError: the model has no such layer or dimension.
         """
 
-    def prepare(self, task, data: RetrievalData, views: Sequence[View]) -> Prepared:
+    def prepare(self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]) -> Prepared:
         """What all views of a searching task share."""
         return Prepared()
 
     @abstractmethod
-    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         """The `k` best documents for each query of a searching task.
 
         Args:

@@ -1,6 +1,7 @@
 """Cross-encoders and late interaction: they score pairs, so they rank the candidates that a reranking task gives."""
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from embedlab.evaluation.retrieval_data import RetrievalData
 from retrievers import rerank, topk
 from retrievers.pipelines.rerank import scored
 
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
+
 
 class RerankingModels(Protocol):
     """Models that score a query with a document: cross-encoders, and late interaction by its largest similarities."""
@@ -18,7 +22,7 @@ class RerankingModels(Protocol):
     def views(self) -> list[View]:
         return [View(index="")]
 
-    def search(self, task, data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
         """Every candidate scored.
 
         Raises:
