@@ -18,7 +18,6 @@ from sentence_transformers.sentence_transformer.modules import (
     WordWeights,
 )
 from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
-from sentence_transformers.sentence_transformer.modules.tokenizer.word import TransformersTokenizerWrapper
 from sentence_transformers.sparse_encoder.modules import MLMTransformer, SparseStaticEmbedding, SpladePooling
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedTokenizerFast
@@ -75,12 +74,6 @@ def words() -> WordEmbeddings:
     return WordEmbeddings(WhitespaceTokenizer(WORDS, stop_words=set()), vectors, max_seq_length=20)
 
 
-def pieces() -> WordEmbeddings:
-    made = tokenizer()
-    vectors = np.random.default_rng(0).standard_normal((len(made), 16)).astype(np.float32)
-    return WordEmbeddings(TransformersTokenizerWrapper(made), vectors, max_seq_length=20)
-
-
 def static(dim: int = 32) -> StaticEmbedding:
     torch.manual_seed(2)
     return StaticEmbedding(tokenizer(), embedding_weights=torch.randn(len(WORDS) + 5, dim))
@@ -132,7 +125,6 @@ SHAPES = {
     "static for queries": asymmetric,
     "bag of words": lambda folder: dense([BoW(WORDS, word_weights={"w1": 2.0})]),
     "word embeddings": lambda folder: dense([words(), WordWeights(WORDS, {"w1": 3.0}), Pooling(16, "mean")]),
-    "embeddings of a transformer's tokens": lambda folder: dense([pieces(), Pooling(16, "mean")]),
     "cnn": lambda folder: dense([words(), CNN(16, 16), Pooling(48, "mean")]),
     "lstm": lambda folder: dense([words(), LSTM(16, 16), Pooling(32, "mean")]),
     "splade": splade,
