@@ -230,9 +230,10 @@ def _kill_at(point: int, work) -> None:
     os._exit(0)
 
 
-@pytest.mark.parametrize("name", ["data-2024-backup", "data-1-x", f"data-{os.getpid()}-x"])
+@pytest.mark.parametrize("name", ["data-2024-backup", "data-1-x", "data-{own}-x"])
 def test_a_folder_of_somebody_else_is_not_taken_for_a_generation(name, tmp_path, ids, vectors):
     """Whatever its name, and also where a manifest says that it replaces it."""
+    name = name.format(own=os.getpid())
     index = retrievers.make("torch").index(ids, vectors[0])
     theirs = tmp_path / "home" / name / "thesis.txt"
     theirs.parent.mkdir(parents=True)
