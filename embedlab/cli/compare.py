@@ -33,7 +33,8 @@ def command(
 ) -> None:
     """Test whether models differ, query by query.
 
-    Shows differences, intervals, corrected p-values, wins and effect sizes."""
+    Shows differences, intervals, corrected p-values, wins and effect sizes.
+    """
     from dataclasses import asdict
 
     from embedlab.cli._tables import print_comparison

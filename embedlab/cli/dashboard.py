@@ -26,7 +26,8 @@ def command(
 ) -> None:
     """Open the results in the browser.
 
-    Leaderboard, costs, grids, comparisons, runs, search, what runs now."""
+    Leaderboard, costs, grids, comparisons, runs, search, what runs now.
+    """
     from importlib.metadata import version
 
     from embedlab.errors import UserError, missing_extra

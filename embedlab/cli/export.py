@@ -37,7 +37,8 @@ def command(
 ) -> None:
     """Write results for other programs.
 
-    As Parquet, CSV, MTEB result files (which mteb.ResultCache(FOLDER) reads), TREC runs and qrels."""
+    As Parquet, CSV, MTEB result files (which mteb.ResultCache(FOLDER) reads), TREC runs and qrels.
+    """
     from embedlab.resources import home
     from leaderboard.exchange.exporting import export
     from leaderboard.storage.store import Store

@@ -41,7 +41,8 @@ def command(
 ) -> None:
     """Show how a score depends on layer and dimension.
 
-    * marks the Pareto front."""
+    * marks the Pareto front.
+    """
     from embedlab.errors import UserError
     from embedlab.resources import home
     from leaderboard.storage.store import Store

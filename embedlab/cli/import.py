@@ -34,7 +34,8 @@ def command(
 ) -> None:
     """Import results of MTEB, Anserini, Pyserini or TREC runs.
 
-    What was imported before is passed over, so that a stopped import can be repeated."""
+    What was imported before is passed over, so that a stopped import can be repeated.
+    """
     from functools import partial
 
     from embedlab.errors import UserError

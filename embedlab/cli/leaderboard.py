@@ -47,7 +47,8 @@ def command(
 ) -> None:
     """Rank models, with intervals, groups and costs.
 
-    Models of one group cannot be told apart."""
+    Models of one group cannot be told apart.
+    """
     from dataclasses import asdict
 
     from embedlab.cli._tables import print_leaderboard

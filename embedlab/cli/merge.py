@@ -17,7 +17,8 @@ def command(
 ) -> None:
     """Add the runs of another results store.
 
-    With rankings, texts and failures; what is there already stays as it is."""
+    With rankings, texts and failures; what is there already stays as it is.
+    """
     from embedlab.resources import home
     from leaderboard.exchange.merging import merge
     from leaderboard.storage.store import Store

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embedlab.cli._json import print_json
+from embedlab.terminal import echo
 
 if TYPE_CHECKING:
     from embedlab.models.cards import Card
@@ -18,7 +19,8 @@ def command(
 ) -> None:
     """List the models that embedlab knows.
 
-    Hub ids and local folders work as well."""
+    Hub ids and local folders work as well.
+    """
     from dataclasses import asdict
 
     from embedlab.models import plugin_cards
@@ -26,7 +28,7 @@ def command(
 
     theirs, problems = plugin_cards.every()
     for problem in problems:
-        typer.echo(f"{problem} {problem.hint}", err=True)
+        echo(f"{problem} {problem.hint}", err=True)
     known = {**{card.name: card for card in theirs}, **cards()}
     found = [card for card in known.values() if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()]
     if as_json:

@@ -83,7 +83,8 @@ def list_runs(
 def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
     """Show everything about a run.
 
-    Scores, costs, phases, settings, first rendered inputs."""
+    Scores, costs, phases, settings, first rendered inputs.
+    """
     from leaderboard.tables.differences import first_inputs, settings
 
     run = _store(db).run(id)
@@ -113,7 +114,8 @@ def diff(
 ) -> None:
     """Show every setting in which two runs differ.
 
-    And their first rendered inputs side by side."""
+    And their first rendered inputs side by side.
+    """
     from leaderboard.tables.differences import differences, first_inputs
 
     store = _store(db)

@@ -27,7 +27,8 @@ def command(
 ) -> None:
     """Train a model by a recipe.
 
-    A killed run goes on from its last checkpoint: type the same again."""
+    A killed run goes on from its last checkpoint: type the same again.
+    """
     from embedlab import hub
     from embedlab.errors import missing_extra
     from embedlab.resources import home

@@ -81,7 +81,8 @@ class World:
         """The arguments of `embedlab` that evaluate these shapes on these kinds; their order is that of the options."""
         chosen = [part for name in models for part in ("--model", self.models[name])]
         chosen += [part for kind in tasks for part in ("--task", self.tasks[kind])]
-        return ["eval", *chosen, *map(str, options), "--data-dir", str(self.data_dir), "--dtype", "float32", "--json"]
+        dtype = () if set(models) == {"bm25"} else ("--dtype", "float32")  # which counts words, and takes none
+        return ["eval", *chosen, *map(str, options), "--data-dir", str(self.data_dir), *dtype, "--json"]
 
     def evaluate(self, groups: Groups = GROUPS, *options: object) -> Results:
         """Evaluate each group by one command with these further options, and read the store."""

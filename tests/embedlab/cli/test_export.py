@@ -16,7 +16,7 @@ AGGREGATE = "CQADupstackRetrieval"
 @pytest.mark.parametrize("model", ["tiny", "bm25"])
 def test_a_ranking_leaves_the_store_and_comes_back_with_its_scores(cli, home, folder, tiny_folder, tmp_path, model):  # noqa: F811
     model = tiny_folder if model == "tiny" else model
-    _, out, _ = cli("eval", "-m", model, "-t", folder, "--dtype", "float32", "--json")
+    _, out, _ = cli("eval", "-m", model, "-t", folder, "--json")
     (run,) = json.loads(out)["runs"]
     code, out, err = cli("export", tmp_path / "out", "--format", "trec", "--json")
     assert code == 0, err

@@ -56,7 +56,7 @@ def crosses(tmp_path_factory, word_tokenizer):
 
 
 def runs(cli, *arguments):
-    code, out, err = cli("eval", "--json", "--dtype", "float32", *arguments)
+    code, out, err = cli("eval", "--json", *arguments)
     assert code == 0, err
     return json.loads(out)["runs"], err
 

@@ -11,7 +11,7 @@ from tests.embedlab.cli.test_eval import folder  # noqa: F401 (a fixture)
 @pytest.mark.parametrize("model", ["tiny", "bm25"])
 def test_metrics_beyond_the_depth_are_not_recorded(cli, home, folder, tiny_folder, model):  # noqa: F811
     model = tiny_folder if model == "tiny" else model
-    arguments = ["eval", "-m", model, "-t", folder, "--dtype", "float32", "--json"]
+    arguments = ["eval", "-m", model, "-t", folder, "--json"]
     runs = {}
     for top_k in (None, 10, 30, 2000):
         code, out, err = cli(*arguments, *(["--top-k", top_k] if top_k else []))
