@@ -71,6 +71,8 @@ def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_
     tab.sees("B: bm25", sample.MARKDOWN)
     copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
     copy.sees(sample.COMPOSED, sample.MARKDOWN, "Corrected p")
+    tab.settle()
+    copy.settle()
     assert copy.page.locator("tbody").first.inner_text() == tab.page.locator("tbody").first.inner_text()
     tab.open(f"leaderboard?{TASKS}")
     tab.page.get_by_role("link", name=sample.COMPOSED).click()
