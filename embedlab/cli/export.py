@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from embedlab.cli import _completion
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db
+from embedlab.cli._options import Db, OfModels, OnTasks
 from embedlab.terminal import echo
 
 
@@ -21,14 +20,8 @@ def command(
             help="parquet, csv (one file for each table), mteb (its result files), trec (runs and qrels).",
         ),
     ] = "parquet",
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", autocompletion=_completion.evaluated, help="Only of this model. Repeatable."),
-    ] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", "-t", autocompletion=_completion.tasks, help="Only on this task. Repeatable."),
-    ] = None,
+    model: OfModels = None,
+    task: OnTasks = None,
     run: Annotated[
         list[str] | None, typer.Option("--run", help="Only this run: its id, or the beginning of it. Repeatable.")
     ] = None,

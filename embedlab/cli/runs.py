@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedlab.cli import _completion
 from embedlab.cli._json import print_json
-from embedlab.cli._options import Db
+from embedlab.cli._options import Db, OfModels, OnTasks
 from embedlab.terminal import echo, print_table
 
 if TYPE_CHECKING:
@@ -24,14 +23,8 @@ Id = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.", s
 
 @commands.command("list")
 def list_runs(
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", autocompletion=_completion.evaluated, help="Only of this model. Repeatable."),
-    ] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", "-t", autocompletion=_completion.tasks, help="Only on this task. Repeatable."),
-    ] = None,
+    model: OfModels = None,
+    task: OnTasks = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     db: Db = None,
     as_json: AsJson = False,
