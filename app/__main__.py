@@ -1,4 +1,6 @@
-"""`python -m app`: serve the dashboard. Loads what the pages need first, so that the first page is quick."""
+"""`python -m app`: serve the dashboard. Loads what the pages need first, so that the first page is
+quick.
+"""
 
 import sys
 from contextlib import suppress
@@ -13,7 +15,9 @@ from leaderboard.errors import LeaderboardError
 
 
 def warm() -> None:
-    """Read what the first page shows, into the caches that all sessions share; its errors are the page's to show."""
+    """Read what the first page shows, into the caches that all sessions share; its errors are the
+    page's to show.
+    """
     with suppress(LeaderboardError):
         fullest = reading.fullest_benchmark()
         tasks = reading.benchmarks().parts[fullest] if fullest else reading.counted_tasks()

@@ -1,4 +1,6 @@
-"""Pickers that the pages share. Every one is bound to the address, under its key, so that a view can be shared."""
+"""Pickers that the pages share. Every one is bound to the address, under its key, so that a view
+can be shared.
+"""
 
 from typing import Final
 
@@ -31,34 +33,57 @@ def pick_tasks(key: str = "") -> Parts:
     """The tasks that a page is about: a benchmark, narrowed to task types and to single tasks."""
     known = reading.tasks()
     here = set(known["task"])
-    benchmarks = {name: parts for name, parts in reading.benchmarks().parts.items() if here & parts.keys()}
+    benchmarks = {
+        name: parts for name, parts in reading.benchmarks().parts.items() if here & parts.keys()
+    }
     first, second, third = st.columns([3, 3, 4])
     offered, fullest = [EVERYTHING, *benchmarks], reading.fullest_benchmark()
     benchmark = first.selectbox(
-        "Benchmark", offered, offered.index(fullest) if fullest in offered else 0, key="benchmark", bind=URL
+        "Benchmark",
+        offered,
+        offered.index(fullest) if fullest in offered else 0,
+        key="benchmark",
+        bind=URL,
     )
     counted = reading.counted_tasks() if benchmark == EVERYTHING else benchmarks[benchmark].keys()
     chosen = known[known["task"].isin(counted)]
     types = second.multiselect(
-        "Task types", sorted(chosen["type"].dropna().unique()), key="types", bind=URL, placeholder="all"
+        "Task types",
+        sorted(chosen["type"].dropna().unique()),
+        key="types",
+        bind=URL,
+        placeholder="all",
     )
-    models_alone = chosen["type"] != "RAG"  # pipelines are no models: they show where their type is chosen
-    chosen = chosen[chosen["type"].isin(types) if types else models_alone | (not models_alone.any())]
-    names = third.multiselect("Tasks", list(chosen["task"]), key="tasks", bind=URL, placeholder="all")
+    models_alone = (
+        chosen["type"] != "RAG"
+    )  # pipelines are no models: they show where their type is chosen
+    chosen = chosen[
+        chosen["type"].isin(types) if types else models_alone | (not models_alone.any())
+    ]
+    names = third.multiselect(
+        "Tasks", list(chosen["task"]), key="tasks", bind=URL, placeholder="all"
+    )
     if benchmark == EVERYTHING:
         return reading.hashable(names or list(chosen["task"]))
     wanted = {
         task: parts
         for task, parts in benchmarks[benchmark].items()
-        if (task in names if names else not types or task not in here or task in set(chosen["task"]))
+        if (
+            task in names if names else not types or task not in here or task in set(chosen["task"])
+        )
     }
     return reading.hashable(wanted)
 
 
 def run_link(label: str, task: str = "") -> str:
-    """The page Run at a view's label, with `task`, or the tasks that are chosen now: they decide how views are told
-    apart."""
-    chosen = {key: st.query_params.get_all(key) for key in ("benchmark", "types", "tasks") if key in st.query_params}
+    """The page Run at a view's label, with `task`, or the tasks that are chosen now: they decide
+    how views are told apart.
+    """
+    chosen = {
+        key: st.query_params.get_all(key)
+        for key in ("benchmark", "types", "tasks")
+        if key in st.query_params
+    }
     if task:
         chosen["tasks"] = [task]
     return link("run", **chosen, view=label)
@@ -66,6 +91,10 @@ def run_link(label: str, task: str = "") -> str:
 
 def name_of(cost: str) -> str:
     """A measured cost as people read it: texts / s for texts_per_second."""
-    name = cost.replace("_per_second", " / s").replace("_bytes", " (bytes)").replace("_seconds", " (s)")
+    name = (
+        cost.replace("_per_second", " / s")
+        .replace("_bytes", " (bytes)")
+        .replace("_seconds", " (s)")
+    )
     name = name.removesuffix("_ms") + " (ms)" if name.endswith("_ms") else name
     return name.replace("_", " ")

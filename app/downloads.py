@@ -19,22 +19,36 @@ def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
     with st.container(horizontal=True):
         for form, (ending, kind, make) in makers.items():
             st.download_button(
-                form, make, f"{name}.{ending}", kind, key=f"download-{name}-{ending}",
-                icon=":material/download:", on_click="ignore", help=f"The table with all its columns as {form}",
-            )  # fmt: skip
+                form,
+                make,
+                f"{name}.{ending}",
+                kind,
+                key=f"download-{name}-{ending}",
+                icon=":material/download:",
+                on_click="ignore",
+                help=f"The table with all its columns as {form}",
+            )
 
 
 def csv(frame: pd.DataFrame) -> str:
     """CSV in which no text is a formula to a spreadsheet."""
-    told = frame.rename(columns=defused).map(lambda cell: defused(cell) if isinstance(cell, str) else cell)
+    told = frame.rename(columns=defused).map(
+        lambda cell: defused(cell) if isinstance(cell, str) else cell
+    )
     return told.to_csv(index=False)
 
 
 def latex(frame: pd.DataFrame) -> str:
-    """A tabular for the package booktabs: columns without any value left out, floats with four decimals."""
+    """A tabular for the package booktabs: columns without any value left out, floats with four
+    decimals.
+    """
     whole = frame.dropna(axis="columns", how="all").fillna("")
     columns = [name for name in whole if not (whole[name] == "").all()]
-    escaped = whole[columns].rename(columns=_escape).map(lambda cell: _escape(cell) if isinstance(cell, str) else cell)
+    escaped = (
+        whole[columns]
+        .rename(columns=_escape)
+        .map(lambda cell: _escape(cell) if isinstance(cell, str) else cell)
+    )
     return escaped.to_latex(index=False, float_format="%.4f", escape=False)
 
 
@@ -49,4 +63,6 @@ _SPECIAL = str.maketrans(_WORDED | {character: "\\" + character for character in
 
 
 def _escape(text: str) -> str:
-    return " ".join(text.splitlines()).translate(_SPECIAL)  # an empty line would end the table's row
+    return " ".join(text.splitlines()).translate(
+        _SPECIAL
+    )  # an empty line would end the table's row

@@ -1,4 +1,6 @@
-"""The leaderboard's filters: they hide rows and leave places, intervals and groups as they are among all."""
+"""The leaderboard's filters: they hide rows and leave places, intervals and groups as they are
+among all.
+"""
 
 from datetime import date
 
@@ -15,20 +17,38 @@ def filtered(rows: list[Row]) -> list[Row]:
     with st.expander("Filters", icon=":material/filter_alt:", key="filters"):
         first, second, third, fourth = st.columns(4)
         name = first.text_input("Name contains", key="name", bind=URL, max_chars=200).lower()
-        kinds = second.multiselect("Kind", sorted({row.kind for row in rows}), key="kind", bind=URL, placeholder="all")
-        source = third.selectbox("Origin", ["All", "Computed here", "Imported"], key="origin", bind=URL)
+        kinds = second.multiselect(
+            "Kind", sorted({row.kind for row in rows}), key="kind", bind=URL, placeholder="all"
+        )
+        source = third.selectbox(
+            "Origin", ["All", "Computed here", "Imported"], key="origin", bind=URL
+        )
         dims = fourth.multiselect(
-            "Dimensions", sorted({row.dim for row in rows if row.dim}), key="dims", bind=URL, placeholder="all"
+            "Dimensions",
+            sorted({row.dim for row in rows if row.dim}),
+            key="dims",
+            bind=URL,
+            placeholder="all",
         )
         first, second, third, fourth = st.columns(4)
         most = first.number_input(
-            "At most, million parameters", 0, 10**7, None, key="size", bind=URL, placeholder="any size"
+            "At most, million parameters",
+            0,
+            10**7,
+            None,
+            key="size",
+            bind=URL,
+            placeholder="any size",
         )
         fresh = second.number_input(
             "Zero-shot on at least, %", 0, 100, None, key="zeroshot", bind=URL, placeholder="any"
         )
-        since = third.date_input("Evaluated since", None, key="since", bind=URL, max_value=date.today())
-        fourth.caption("A model whose size, or whose training data, is unknown does not pass that filter.")
+        since = third.date_input(
+            "Evaluated since", None, key="since", bind=URL, max_value=date.today()
+        )
+        fourth.caption(
+            "A model whose size, or whose training data, is unknown does not pass that filter."
+        )
     newest = reading.last_evaluated() if since else {}
     return [
         row

@@ -1,4 +1,6 @@
-"""Heat maps as HTML tables: they scroll, wrap, and can be read aloud, however many rows and columns they have."""
+"""Heat maps as HTML tables: they scroll, wrap, and can be read aloud, however many rows and columns
+they have.
+"""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,7 +11,9 @@ from app.safe_text import breakable
 
 _SHORT = 12  # characters of a label that needs no room of its own
 _STEPS = 24  # colours, in style.css
-_WRITTEN = 14  # columns up to which the figures stand in the cells; beyond, they show when pointed at
+_WRITTEN = (
+    14  # columns up to which the figures stand in the cells; beyond, they show when pointed at
+)
 
 
 def heat_map(
@@ -26,7 +30,8 @@ def heat_map(
         rows, columns: labels.
         values: one list per row; None where there is none.
         caption: what it holds, for screen readers.
-        by_column: colours run from each column's lowest to its highest figure, not over all figures.
+        by_column: colours run from each column's lowest to its highest figure, not over all
+            figures.
     """
     st.html(render(rows, columns, values, caption, by_column=by_column))
 
@@ -41,9 +46,15 @@ def render(
 ) -> str:
     """The heat map as HTML, with its key."""
     of_column = [_bounds(column) for column in zip(*values, strict=True)]
-    bounds = of_column if by_column else [_bounds([cell for row in values for cell in row])] * len(columns)
+    bounds = (
+        of_column
+        if by_column
+        else [_bounds([cell for row in values for cell in row])] * len(columns)
+    )
     compact = len(columns) > _WRITTEN
-    header = "".join(f'<th scope="col"{_class(name)}><span>{breakable(name)}</span></th>' for name in columns)
+    header = "".join(
+        f'<th scope="col"{_class(name)}><span>{breakable(name)}</span></th>' for name in columns
+    )
     body = []
     for label, row in zip(rows, values, strict=True):
         cells = "".join(
@@ -55,7 +66,11 @@ def render(
         f'<div class="lab-table lab-heat{" compact" if compact else ""}" role="region" tabindex="0"'
         f' aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr><td></td>{header}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-        + _key(("lowest of its column", "highest") if by_column else [f"{bound:.4f}" for bound in bounds[0]])
+        + _key(
+            ("lowest of its column", "highest")
+            if by_column
+            else [f"{bound:.4f}" for bound in bounds[0]]
+        )
     )
 
 

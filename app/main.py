@@ -1,4 +1,5 @@
-"""The dashboard's entry point: pages, what runs now, and the one place where errors become messages.
+"""The dashboard's entry point: pages, what runs now, and the one place where errors become
+messages.
 
 Start it with `embedlab dashboard`.
 """
@@ -6,7 +7,8 @@ Start it with `embedlab dashboard`.
 import sys
 from pathlib import Path
 
-# Streamlit puts this folder on the path, not its parent, which holds the packages app, leaderboard, retrievers.
+# Streamlit puts this folder on the path, not its parent, which holds the packages app, leaderboard,
+# retrievers.
 if str(Path(__file__).parents[1]) not in sys.path:
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -31,17 +33,26 @@ PAGES = [
 
 _PACKAGES = {"app", "embedlab", "leaderboard", "retrievers"}
 
-st.set_page_config(page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide")
+st.set_page_config(
+    page_title="embedlab", page_icon=Path(__file__).with_name("icon.svg"), layout="wide"
+)
 st.html(Path(__file__).with_name("style.css"))
-st.logo(Path(__file__).with_name("logo.svg"), size="large", icon_image=Path(__file__).with_name("icon.svg"))
-chosen = st.navigation([*PAGES, *plugin_pages.pages({page.url_path for page in PAGES})], expanded=True)
+st.logo(
+    Path(__file__).with_name("logo.svg"),
+    size="large",
+    icon_image=Path(__file__).with_name("icon.svg"),
+)
+chosen = st.navigation(
+    [*PAGES, *plugin_pages.pages({page.url_path for page in PAGES})], expanded=True
+)
 st.title(chosen.title)
 try:
     chosen.run()
     with st.sidebar:
         status.sidebar()
 except Exception as error:
-    # Errors that the user can mend have a `hint`; those of the encoders that a page loads come from a floor above.
+    # Errors that the user can mend have a `hint`; those of the encoders that a page loads come from
+    # a floor above.
     ours = any(cls.__module__.partition(".")[0] in _PACKAGES for cls in type(error).__mro__)
     if not ours or not hasattr(error, "hint"):
         raise

@@ -1,4 +1,6 @@
-"""Pages of installed packages: each is a function without arguments, under the entry point group `embedlab.pages`."""
+"""Pages of installed packages: each is a function without arguments, under the entry point group
+`embedlab.pages`.
+"""
 
 import re
 from collections.abc import Collection
@@ -37,4 +39,6 @@ def _show(plugin: plugins.Plugin) -> None:
     except Exception as error:
         if hasattr(error, "hint"):
             raise
-        raise LeaderboardError(f"The page {plugin} failed: {type(error).__name__}: {error}", plugin.hint) from error
+        raise LeaderboardError(
+            f"The page {plugin} failed: {type(error).__name__}: {error}", plugin.hint
+        ) from error

@@ -12,11 +12,14 @@ from leaderboard.storage import latest_runs
 from leaderboard.storage.store import Store
 from leaderboard.tables import aggregates, alignment, comparison, costs, entrants, grids, standings
 
-# A page must answer or say what is wrong; half a minute of waiting for a lock is for the command line.
+# A page must answer or say what is wrong; half a minute of waiting for a lock is for the command
+# line.
 _PATIENCE = 10.0
 _MOMENT = 2.0  # seconds for which a state of the store is shown, however often it is written
 Stamp = tuple[int, int]
-Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]  # a mapping of tasks to their parts that can be a key
+Parts = tuple[
+    tuple[str, tuple[tuple[str, str], ...]], ...
+]  # a mapping of tasks to their parts that can be a key
 
 
 def store() -> Store:
@@ -30,7 +33,9 @@ def _store(db: str) -> Store:
 
 
 def stamp() -> tuple[int, int]:
-    """The store's state that the pages show: its own of the last moment, so that the parts of a page agree."""
+    """The store's state that the pages show: its own of the last moment, so that the parts of a
+    page agree.
+    """
     return _stamp(settings().db)
 
 
@@ -51,7 +56,9 @@ def _benchmarks(path: str, changed: int) -> Benchmarks:
 
 
 def fullest_benchmark() -> str | None:
-    """The benchmark with the most whole results: those of its tasks that are here times models that have all."""
+    """The benchmark with the most whole results: those of its tasks that are here times models that
+    have all.
+    """
     return _fullest(settings().db, stamp(), _benchmark_stamp())
 
 
@@ -69,13 +76,17 @@ def _fullest(db: str, stamp: Stamp, known: int) -> str | None:
 
 
 def tasks() -> pd.DataFrame:
-    """The tasks that have results, aggregates and their members too: columns task, type, runs; by type and name."""
+    """The tasks that have results, aggregates and their members too: columns task, type, runs; by
+    type and name.
+    """
     return _tasks(settings().db, stamp())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _tasks(db: str, stamp: Stamp) -> pd.DataFrame:
-    found = store().query("SELECT task, any_value(type) AS type, count(*) AS runs FROM results GROUP BY task")
+    found = store().query(
+        "SELECT task, any_value(type) AS type, count(*) AS runs FROM results GROUP BY task"
+    )
     apart = found.to_pandas()
     rows = [apart]
     for name in aggregates.known(apart["task"].tolist())[len(apart) :]:
@@ -97,11 +108,15 @@ def last_evaluated() -> dict[str, pd.Timestamp]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _last_evaluated(db: str, stamp: Stamp) -> dict[str, pd.Timestamp]:
-    table = store().query("SELECT model, max(created) AS created FROM runs GROUP BY model").to_pandas()
+    table = (
+        store().query("SELECT model, max(created) AS created FROM runs GROUP BY model").to_pandas()
+    )
     return dict(zip(table["model"], table["created"], strict=True))
 
 
-def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto") -> standings.Standings:
+def ranked(
+    parts: Parts, sort: str, incomplete: bool = False, over: str = "auto"
+) -> standings.Standings:
     """The standings over these tasks; `over` as in `leaderboard.tables.standings.rank`."""
     return _ranked(settings().db, stamp(), parts, sort, incomplete, over, _benchmark_stamp())
 
@@ -110,7 +125,9 @@ def ranked(parts: Parts, sort: str, incomplete: bool = False, over: str = "auto"
 def _ranked(
     db: str, stamp: Stamp, parts: Parts, sort: str, incomplete: bool, over: str, known: int
 ) -> standings.Standings:
-    return standings.rank_views(store(), all_views(parts), sort=sort, incomplete=incomplete, over=over)
+    return standings.rank_views(
+        store(), all_views(parts), sort=sort, incomplete=incomplete, over=over
+    )
 
 
 def all_views(parts: Parts) -> entrants.Views:
@@ -124,14 +141,18 @@ def _views(db: str, stamp: Stamp, parts: Parts, known: int) -> entrants.Views:
 
 
 def measured_costs(parts: Parts) -> list[str]:
-    """The costs that were measured on any of these tasks, and the number of parameters where it is known."""
+    """The costs that were measured on any of these tasks, and the number of parameters where it is
+    known.
+    """
     return _measured_costs(settings().db, stamp(), parts, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _measured_costs(db: str, stamp: Stamp, parts: Parts, known: int) -> list[str]:
     named = set(costs.by_run(store(), all_views(parts))["name"])
-    return sorted(named | {cost for row in ranked(parts, "mean", True, "none").rows for cost in row.costs})
+    return sorted(
+        named | {cost for row in ranked(parts, "mean", True, "none").rows for cost in row.costs}
+    )
 
 
 def scored_by_query(chosen: entrants.Views) -> pd.Series:
@@ -141,20 +162,35 @@ def scored_by_query(chosen: entrants.Views) -> pd.Series:
 
 @st.cache_resource(max_entries=24, show_spinner="Comparing ...")
 def _compared(
-    db: str, stamp: Stamp, labels: tuple[str, ...], parts: Parts, test: str, correction: str, known: int
+    db: str,
+    stamp: Stamp,
+    labels: tuple[str, ...],
+    parts: Parts,
+    test: str,
+    correction: str,
+    known: int,
 ) -> comparison.Comparison:
     return comparison.compare(
-        store(), labels, _chosen(parts), test=test, correction=correction, main_revisions=benchmarks().main_revisions
+        store(),
+        labels,
+        _chosen(parts),
+        test=test,
+        correction=correction,
+        main_revisions=benchmarks().main_revisions,
     )
 
 
-def compared(labels: tuple[str, ...], parts: Parts, test: str, correction: str) -> comparison.Comparison:
+def compared(
+    labels: tuple[str, ...], parts: Parts, test: str, correction: str
+) -> comparison.Comparison:
     """The views named `labels`, in pairs."""
     return _compared(settings().db, stamp(), labels, parts, test, correction, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=24, show_spinner="Reading results ...")
-def _gridded(db: str, stamp: Stamp, model: str, task_names: tuple[str, ...], known: int) -> list[grids.Grid]:
+def _gridded(
+    db: str, stamp: Stamp, model: str, task_names: tuple[str, ...], known: int
+) -> list[grids.Grid]:
     return grids.grids(store(), model, task_names, main_revisions=benchmarks().main_revisions)
 
 
@@ -174,7 +210,9 @@ def run(id: str) -> Run:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading texts ...")
-def _texts(db: str, stamp: Stamp, name: str, revision: str, split: str, subset: str) -> Texts | None:
+def _texts(
+    db: str, stamp: Stamp, name: str, revision: str, split: str, subset: str
+) -> Texts | None:
     return store().texts(Task(name, "", split, subset, revision))
 
 
@@ -196,10 +234,15 @@ def newest_runs(count: int) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _newest_runs(db: str, stamp: Stamp, count: int) -> pd.DataFrame:
-    found: pd.DataFrame = store().query(
-        'SELECT id, model, layer, dim, "precision", settings, "index", task, main_metric, main_score, source, created'
-        " FROM results ORDER BY created DESC, id LIMIT ?", [count]
-    ).to_pandas()  # fmt: skip
+    found: pd.DataFrame = (
+        store()
+        .query(
+            'SELECT id, model, layer, dim, "precision", settings, "index", task, main_metric,'
+            " main_score, source, created FROM results ORDER BY created DESC, id LIMIT ?",
+            [count],
+        )
+        .to_pandas()
+    )
     return found
 
 
@@ -210,7 +253,12 @@ def query_scores(ids: tuple[str, str], metric: str) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _query_scores(db: str, stamp: Stamp, ids: tuple[str, str], metric: str) -> pd.DataFrame:
-    table = store().per_query(ids, metric).to_pandas().pivot(index="query_id", columns="run_id", values="value")
+    table = (
+        store()
+        .per_query(ids, metric)
+        .to_pandas()
+        .pivot(index="query_id", columns="run_id", values="value")
+    )
     return pd.DataFrame({"first": table[ids[0]], "second": table[ids[1]]})
 
 
@@ -225,7 +273,9 @@ def _judged_tasks(db: str, stamp: Stamp) -> dict[str, Task]:
         "SELECT DISTINCT task, type, split, subset, task_revision AS revision FROM results"
         " WHERE has_ranking ORDER BY ALL"
     ).to_pylist()  # fmt: skip
-    found = [Task(row["task"], row["type"], row["split"], row["subset"], row["revision"]) for row in rows]
+    found = [
+        Task(row["task"], row["type"], row["split"], row["subset"], row["revision"]) for row in rows
+    ]
     return {", ".join(filter(None, (t.name, t.split, t.subset, t.revision[:8]))): t for t in found}
 
 
@@ -237,7 +287,10 @@ def texts(task: Task) -> Texts | None:
 def hashable(chosen: Mapping[str, list[tuple[str, str]]] | list[str]) -> Parts:
     """Tasks with their parts, or without (all that the store has), as a key."""
     if isinstance(chosen, Mapping):
-        return tuple((task, tuple((split, subset) for split, subset in parts)) for task, parts in chosen.items())
+        return tuple(
+            (task, tuple((split, subset) for split, subset in parts))
+            for task, parts in chosen.items()
+        )
     return tuple((task, ()) for task in chosen)
 
 

@@ -1,4 +1,6 @@
-"""The saved indexes that the dashboard searches: folders inside one folder, and nothing outside it."""
+"""The saved indexes that the dashboard searches: folders inside one folder, and nothing outside
+it.
+"""
 
 from pathlib import Path
 
@@ -13,7 +15,9 @@ _TERMS = 20
 
 
 def saved(root: Path) -> dict[str, Path]:
-    """The indexes in `root`, at most two folders deep, by their path below it; links that lead out are left aside."""
+    """The indexes in `root`, at most two folders deep, by their path below it; links that lead out
+    are left aside.
+    """
     inside = root.resolve()
     found: dict[str, Path] = {}
     for pattern in ("*", "*/*"):
@@ -21,7 +25,12 @@ def saved(root: Path) -> dict[str, Path]:
             path = manifest.parent
             hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
             nested = any(str(path.relative_to(root)).startswith(f"{name}/") for name in found)
-            if path.resolve().is_relative_to(inside) and not hidden and not nested and folder.is_index(path):
+            if (
+                path.resolve().is_relative_to(inside)
+                and not hidden
+                and not nested
+                and folder.is_index(path)
+            ):
                 found[str(path.relative_to(root))] = path
     return found
 
@@ -35,10 +44,14 @@ def load(path: Path) -> retrievers.Retriever:
 def _load(path: str, changed: int) -> retrievers.Retriever:
     family = folder.read_manifest(Path(path))["retriever"]
     retriever = retrievers.load(Path(path), settings().encoder() if family in COMPOSED else None)
-    retriever.search(["warm"], 1)  # what is started on first use would be counted as the first query's latency
+    retriever.search(
+        ["warm"], 1
+    )  # what is started on first use would be counted as the first query's latency
     return retriever
 
 
 def expansion(retriever: retrievers.Retriever, query: str) -> list[tuple[str, float]]:
-    """The terms that a sparse model puts the query into, heaviest first; empty for other retrievers."""
+    """The terms that a sparse model puts the query into, heaviest first; empty for other
+    retrievers.
+    """
     return retriever.query_terms(query)[:_TERMS] if hasattr(retriever, "query_terms") else []

@@ -1,7 +1,8 @@
-"""The dashboard as the server runs it: Streamlit's app, with a content security policy on every page.
+"""The dashboard as the server runs it: Streamlit's app, with a content security policy on every
+page.
 
-Texts of corpora and models are shown as text alone (`app.safe_text`); should one ever slip through as a script, or as a
-picture that tells another site of the reader, the browser refuses it.
+Texts of corpora and models are shown as text alone (`app.safe_text`); should one ever slip through
+as a script, or as a picture that tells another site of the reader, the browser refuses it.
 """
 
 import re
@@ -19,7 +20,9 @@ def _own_scripts() -> list[str]:
     """The hashes of the scripts that stand within Streamlit's page."""
     page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    return [f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts]
+    return [
+        f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts
+    ]
 
 
 # Vega, which draws the charts, compiles their expressions; Streamlit's styles stand in the page.
@@ -49,7 +52,14 @@ class ContentSecurityPolicy:
         async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 policy = (b"content-security-policy", POLICY.encode())
-                message = {**message, "headers": [*message["headers"], policy, (b"x-content-type-options", b"nosniff")]}
+                message = {
+                    **message,
+                    "headers": [
+                        *message["headers"],
+                        policy,
+                        (b"x-content-type-options", b"nosniff"),
+                    ],
+                }
             await send(message)
 
         await self.app(scope, receive, with_policy)

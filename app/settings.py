@@ -1,4 +1,6 @@
-"""What the dashboard was started with: the environment variable EMBEDLAB_DASHBOARD, a JSON object."""
+"""What the dashboard was started with: the environment variable EMBEDLAB_DASHBOARD, a JSON
+object.
+"""
 
 import json
 import os
@@ -15,7 +17,9 @@ VARIABLE = "EMBEDLAB_DASHBOARD"
 
 @dataclass(frozen=True)
 class Benchmarks:
-    """Tasks with their (split, subset) pairs by benchmark, and the main revision of public models."""
+    """Tasks with their (split, subset) pairs by benchmark, and the main revision of public
+    models.
+    """
 
     parts: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)
     main_revisions: dict[str, str] = field(default_factory=dict)
@@ -23,8 +27,10 @@ class Benchmarks:
 
 @dataclass(frozen=True)
 class Settings:
-    """db: the results file. indexes: the folder of saved indexes. benchmarks: a JSON file with the fields of
-    `Benchmarks`, which may appear later. encoders: "module:function" that turns an encoder's name into an encoder."""
+    """db: the results file. indexes: the folder of saved indexes. benchmarks: a JSON file with the
+    fields of `Benchmarks`, which may appear later. encoders: "module:function" that turns an
+    encoder's name into an encoder.
+    """
 
     db: str = "results.duckdb"
     indexes: str = ""

@@ -25,5 +25,8 @@ def _watch() -> None:
     if reading.store().stamp() != stamp and time.monotonic() - drawn > _LEAST:
         st.rerun()
     for progress in live.read(settings().db)[:4]:
-        st.progress(progress.share, text=f"{plain(progress.model)} on {plain(progress.task)}: {plain(progress.phase)}")
+        st.progress(
+            progress.share,
+            text=f"{plain(progress.model)} on {plain(progress.task)}: {plain(progress.phase)}",
+        )
     st.caption(f"Results: {plain(settings().db)}")

@@ -1,4 +1,5 @@
-"""Tables as plain HTML: real header cells for screen readers, figures on the right, the best in bold.
+"""Tables as plain HTML: real header cells for screen readers, figures on the right, the best in
+bold.
 
 Everything that comes from a user passes `html.escape`.
 """
@@ -23,14 +24,17 @@ class Link(NamedTuple):
 
 
 def table(columns: Sequence[Column], caption: str) -> None:
-    """Show a table; `caption` says to screen readers what it holds. Columns without any value are left out."""
+    """Show a table; `caption` says to screen readers what it holds. Columns without any value are
+    left out.
+    """
     st.html(render([column for column in columns if column.filled], caption))
 
 
 def render(columns: Sequence[Column], caption: str) -> str:
     """The table as HTML. The first column heads the rows."""
     header = "".join(
-        f'<th scope="col"{_class(column)}{_title(column)}>{breakable(column.name)}</th>' for column in columns
+        f'<th scope="col"{_class(column)}{_title(column)}>{breakable(column.name)}</th>'
+        for column in columns
     )
     bests = [column.best_value for column in columns]
     body = []

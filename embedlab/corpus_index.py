@@ -37,28 +37,43 @@ class _Watched(retrievers.Encoder):
             part = documents[start : start + _STEP]
             parts.append(super().encode_documents(part))
             self.advance(len(part))
-        return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+        return (
+            sparse.vstack(parts, format="csr")
+            if sparse.issparse(parts[0])
+            else np.concatenate(parts)
+        )
 
 
 def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
-    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl; further fields are kept.
+    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl; further
+    fields are kept.
 
-    They come by descending id, as an evaluation holds them: no answer depends on the order of the file's lines.
+    They come by descending id, as an evaluation holds them: no answer depends on the order of the
+    file's lines.
 
     Raises:
-        UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes twice (file:line).
+        UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes
+            twice (file:line).
     """
     file = beir.corpus_file(path) if path.is_dir() else path
     if not file or not file.is_file():
-        raise UserError(f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself.")
+        raise UserError(
+            f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself."
+        )
     documents: dict[str, Document] = {}
     for place, row in beir.json_lines(file):
         id, title, text = beir.id_of(row, "_id", place), row.get("title") or "", row.get("text")
         if not isinstance(text, str) or not isinstance(title, str):
             raise UserError(f"{place} has no text.", _LINE)
         if id in documents:
-            raise UserError(f"{place} gives the id {id!r} a second time.", "Ids are unique within a file.")
-        further = {name: value for name, value in row.items() if name not in ("_id", "title", "text") and value}
+            raise UserError(
+                f"{place} gives the id {id!r} a second time.", "Ids are unique within a file."
+            )
+        further = {
+            name: value
+            for name, value in row.items()
+            if name not in ("_id", "title", "text") and value
+        }
         documents[id] = {"title": title, "text": text, **further}
     if not documents:
         raise UserError(f"{file} holds no documents.", _LINE)
@@ -76,27 +91,39 @@ def build(
     advance: Callable[[float], object] = lambda count: None,
     **how: Any,
 ) -> retrievers.Retriever:
-    """A text retriever over the documents: the model's vectors in the index `spec`, BM25, or a composition of such.
+    """A text retriever over the documents: the model's vectors in the index `spec`, BM25, or a
+    composition of such.
 
     Args:
         model: a model's name, or an expression (`embedlab.models.expressions`).
-        spec: a factory string of `retrievers`; by default "torch" for dense models, "sparse" for sparse ones, and
-            "lucene" for bm25. In a composition it serves the leaves that it fits.
-        instruction: what fills the query template of models that have one; `INSTRUCTION` by default.
+        spec: a factory string of `retrievers`; by default "torch" for dense models, "sparse" for
+            sparse ones, and "lucene" for bm25. In a composition it serves the leaves that it fits.
+        instruction: what fills the query template of models that have one; `INSTRUCTION` by
+            default.
         advance: called with the number of documents done since the last call.
         how: goes to `models.load`: device, dtype, trust_remote_code.
 
     Raises:
-        UserError: a model is unknown, or an instruction, a device or a dtype is given that no model has a use for.
+        UserError: a model is unknown, or an instruction, a device or a dtype is given that no model
+            has a use for.
     """
-    tree = expressions.parse(model) if expressions.is_composed(model) else expressions.Leaf(model, spec)
+    tree = (
+        expressions.parse(model)
+        if expressions.is_composed(model)
+        else expressions.Leaf(model, spec)
+    )
     parts, leaves = composition.load_parts(tree, **how), len(tree.leaves())
     if instruction and not any(map(_takes_instruction, parts.values())):
-        raise UserError(f"{model} has no template that an instruction would fill.", "Leave --instruction out.")
+        raise UserError(
+            f"{model} has no template that an instruction would fill.", "Leave --instruction out."
+        )
 
     computing = any(part.card.kind.has_weights for part in parts.values())
     if not computing and (how.get("device") or how.get("dtype", "auto") != "auto"):
-        raise UserError("--device and --dtype are for models that compute, and bm25 counts words.", "Leave them out.")
+        raise UserError(
+            "--device and --dtype are for models that compute, and bm25 counts words.",
+            "Leave them out.",
+        )
 
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]
@@ -129,7 +156,9 @@ def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retriev
 
 
 def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict[str, Any]]:
-    """By role, the arguments of `encode_query` and `encode_document` with which a model is measured in search."""
+    """By role, the arguments of `encode_query` and `encode_document` with which a model is measured
+    in search.
+    """
     if not loaded.card.kind.gives_vectors:
         return {}
     return prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
@@ -141,7 +170,8 @@ def _takes_instruction(loaded: models.LoadedModel) -> bool:
 
 
 def depth(asked: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:
-    """How many documents to retrieve: as many as asked for, else `default` or all where there are fewer.
+    """How many documents to retrieve: as many as asked for, else `default` or all where there are
+    fewer.
 
     Raises:
         UserError: the index holds fewer than asked for; names the `option`.
@@ -149,7 +179,8 @@ def depth(asked: int | None, retriever: retrievers.Retriever, default: int, opti
     count = len(retriever.ids)
     if asked and asked > count:
         raise UserError(
-            f"{option} is {asked}, and the index holds {count} documents.", f"Type {option} {count} or less."
+            f"{option} is {asked}, and the index holds {count} documents.",
+            f"Type {option} {count} or less.",
         )
     return asked or min(default, count)
 
@@ -172,8 +203,9 @@ def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> r
     """The encoder that an index names.
 
     Args:
-        named: the models that the user named. A model that is a file of code runs only if it is one of them: an index
-            may come from anywhere, and what is written in it must not decide what runs here.
+        named: the models that the user named. A model that is a file of code runs only if it is one
+            of them: an index may come from anywhere, and what is written in it must not decide what
+            runs here.
 
     Raises:
         UserError: it is a file of code that was not named.
@@ -181,6 +213,7 @@ def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> r
     if models.is_code(name) and name not in named:
         raise UserError(
             f"The index asks to run a file of code, {name!r}.",
-            f'If you know that file and trust it, name it yourself: embedlab search INDEX "query" --model {name}',
+            'If you know that file and trust it, name it yourself: embedlab search INDEX "query"'
+            f" --model {name}",
         )
     return encoder(name, **how)

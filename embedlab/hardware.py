@@ -1,4 +1,6 @@
-"""On which devices and in which dtype a model runs, with the reason. Imports torch only where the answer needs it."""
+"""On which devices and in which dtype a model runs, with the reason. Imports torch only where the
+answer needs it.
+"""
 
 import sys
 from functools import cache
@@ -11,7 +13,11 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
-_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # drivers of NVIDIA, AMD, and either under WSL
+_GPU_FILES = (
+    "/dev/nvidiactl",
+    "/dev/kfd",
+    "/dev/dxg",
+)  # drivers of NVIDIA, AMD, and either under WSL
 MOST_CPU_WORKERS = 8  # beyond, the interpreter lock costs more than the cores give
 
 
@@ -26,7 +32,13 @@ def choose_device(device: str | None) -> str:
     import torch
 
     if device is None:
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return (
+            "cuda"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "cpu"
+        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -69,10 +81,12 @@ def devices(device: str, workers: int | None = None, *, compiled: bool = False) 
 
 
 def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
-    """(name, reason) of a dtype; "auto" takes what a GPU multiplies natively, and float32 elsewhere.
+    """(name, reason) of a dtype; "auto" takes what a GPU multiplies natively, and float32
+    elsewhere.
 
-    On CPUs "auto" is float32 also where bfloat16 is native: rounding to bfloat16 makes the last bits of a vector depend
-    on the texts beside it in a batch, which a clustering turns into another score.
+    On CPUs "auto" is float32 also where bfloat16 is native: rounding to bfloat16 makes the last
+    bits of a vector depend on the texts beside it in a batch, which a clustering turns into another
+    score.
 
     Raises:
         UserError: an unknown dtype.
@@ -107,4 +121,6 @@ def processor_flags() -> set[str]:
     """What the processor can do, by Linux's names; empty elsewhere."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    return next(
+        (set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set()
+    )

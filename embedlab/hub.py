@@ -10,8 +10,8 @@ from embedlab.errors import UserError
 from embedlab.terminal import echo
 
 OFFLINE_HINT = (
-    "What works offline: bm25, all-minilm-l6-v2, a local model folder, models already in the hub's cache; "
-    "and as tasks stdlib, stdlib-mini, BEIR folders and --data-dir."
+    "What works offline: bm25, all-minilm-l6-v2, a local model folder, models already in the hub's"
+    " cache; and as tasks stdlib, stdlib-mini, BEIR folders and --data-dir."
 )
 
 
@@ -31,9 +31,11 @@ def reachable() -> bool:
 
 @cache
 def settle() -> bool:
-    """Whether the hub can be reached; where not, tell its libraries once to work from their cache, and say so.
+    """Whether the hub can be reached; where not, tell its libraries once to work from their cache,
+    and say so.
 
-    Call before the first import of transformers, datasets or huggingface_hub: they read the environment then.
+    Call before the first import of transformers, datasets or huggingface_hub: they read the
+    environment then.
     """
     if not reachable() and "HF_HUB_OFFLINE" not in os.environ:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -46,10 +48,12 @@ def _host() -> str:
 
 
 def snapshot(repository: str, revision: str | None = None) -> Path:
-    """The local folder of a hub model, downloaded when the cache lacks it. Its name is the resolved commit.
+    """The local folder of a hub model, downloaded when the cache lacks it. Its name is the resolved
+    commit.
 
     Raises:
-        UserError: the model does not exist, is gated, or the hub cannot be reached and the cache lacks it.
+        UserError: the model does not exist, is gated, or the hub cannot be reached and the cache
+            lacks it.
     """
     online = settle()
     from huggingface_hub import errors, snapshot_download
@@ -68,12 +72,25 @@ def snapshot(repository: str, revision: str | None = None) -> Path:
             f"The model {repository} is gated: its owners ask you to accept terms first.",
             f"Accept them on https://huggingface.co/{repository}, then type: hf auth login",
         ) from error
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
+    except (
+        errors.RepositoryNotFoundError,
+        errors.RevisionNotFoundError,
+        errors.HFValidationError,
+    ) as error:
         raise UserError(
-            f"No model {repository!r}" + (f" at revision {revision!r}" if revision else "") + " on the hub or on disk.",
-            "Type `embedlab models` for the known names, or give a hub id (owner/name) or a local folder.",
+            f"No model {repository!r}"
+            + (f" at revision {revision!r}" if revision else "")
+            + " on the hub or on disk.",
+            "Type `embedlab models` for the known names, or give a hub id (owner/name) or a local"
+            " folder.",
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError, OSError) as error:
+    except (
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        errors.HfHubHTTPError,
+        OSError,
+    ) as error:
         raise UserError(
-            f"The model {repository} is not in the hub's cache, and the hub cannot be reached.", OFFLINE_HINT
+            f"The model {repository} is not in the hub's cache, and the hub cannot be reached.",
+            OFFLINE_HINT,
         ) from error

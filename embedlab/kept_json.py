@@ -1,7 +1,7 @@
 """JSON files that embedlab keeps for itself: written whole, and read only as they were written.
 
-A changed bit in what is remembered of a model would be a silent change of its scores: a file that does not fit its
-checksum counts as lost, and what stood in it is found out again.
+A changed bit in what is remembered of a model would be a silent change of its scores: a file that
+does not fit its checksum counts as lost, and what stood in it is found out again.
 """
 
 import json
@@ -17,7 +17,8 @@ _CHECKSUM = "checksum"
 
 
 def write(file: Path, value: dict[str, Any]) -> None:
-    """Put `value` in the place of what the file holds, in one step, on the disk for good before this returns.
+    """Put `value` in the place of what the file holds, in one step, on the disk for good before
+    this returns.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; the file is as it was.

@@ -1,4 +1,6 @@
-"""What a run tells while it runs: a bar on standard error (phase, rate, time left), a live file for the dashboard."""
+"""What a run tells while it runs: a bar on standard error (phase, rate, time left), a live file for
+the dashboard.
+"""
 
 import time
 from collections.abc import Iterator
@@ -61,7 +63,9 @@ class Reporter:
 
     @contextmanager
     def phase(self, name: str, total: int, unit: str = "") -> Iterator["Bar"]:
-        """A bar over `total` units of work; the rate is shown in `unit` per second, where one is named."""
+        """A bar over `total` units of work; the rate is shown in `unit` per second, where one is
+        named.
+        """
         bar = self._bars.add_task(printable(f"{self._state.model}: {name}"), total=total, rate="")
         self._state = replace(self._state, phase=name, done=0, total=total, rate=0.0)
         self._bars.start()
@@ -94,5 +98,7 @@ class Bar:
         self._reporter._bars.update(self._bar, advance=done, rate=rate)
         if now - self._published > 1:  # the dashboard looks about once a second
             self._published = now
-            self._reporter._state = replace(self._reporter._state, done=int(self._done), rate=self._done / seconds)
+            self._reporter._state = replace(
+                self._reporter._state, done=int(self._done), rate=self._done / seconds
+            )
             self._reporter._publish()

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 WIDTH = 200  # characters, where the output is no terminal
 
-# Control characters but tab and newline, those that turn the direction of a line, and halves of surrogate pairs.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters but tab and newline, those that turn the direction of a line, and halves of
+# surrogate pairs.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: object) -> str:
-    """The text with every character that could act on a terminal as its escape: ESC becomes the four letters \\x1b."""
+    """The text with every character that could act on a terminal as its escape: ESC becomes the
+    four letters \\x1b.
+    """
     return _CONTROLS.sub(lambda found: _escape(ord(found[0])), str(text))
 
 
@@ -42,7 +47,9 @@ def echo(text: object, *, err: bool = False) -> None:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console on which text is text: no markup, no emoji codes, no escape sequences but rich's own."""
+    """A console on which text is text: no markup, no emoji codes, no escape sequences but rich's
+    own.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -57,7 +64,8 @@ def console(*, stderr: bool = False) -> "Console":
 def print_table(columns: "Sequence[Column]") -> None:
     """Print a table in which text is text; columns without any content are left out.
 
-    Where the output is no terminal, it is as wide as its content: a program that reads it finds every name whole.
+    Where the output is no terminal, it is as wide as its content: a program that reads it finds
+    every name whole.
     """
     from rich.table import Table
 
@@ -68,12 +76,15 @@ def print_table(columns: "Sequence[Column]") -> None:
         return
     table = Table()
     for column in columns:
-        table.add_column(column.name, justify="right" if column.figures else "left", overflow="fold")
+        table.add_column(
+            column.name, justify="right" if column.figures else "left", overflow="fold"
+        )
     for cells in rows(columns):
         table.add_row(*cells)
     screen = console()
     if not screen.is_terminal:
         screen.width = max(
-            screen.width, screen.measure(table, options=screen.options.update(max_width=1 << 20)).maximum
+            screen.width,
+            screen.measure(table, options=screen.options.update(max_width=1 << 20)).maximum,
         )
     screen.print(table)

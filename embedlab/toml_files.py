@@ -1,4 +1,6 @@
-"""TOML files: cards, benchmarks, recipes. Read into dataclasses, and every error names the file and the line."""
+"""TOML files: cards, benchmarks, recipes. Read into dataclasses, and every error names the file and
+the line.
+"""
 
 import re
 import tomllib
@@ -30,14 +32,22 @@ def read(path: Path, what: str, hint: str = "") -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # also of its encoding, and of numbers too long for Python
-        raise UserError(f"The {what} {path} is no TOML: {error}.", hint or "Mend the file.") from error
+        raise UserError(
+            f"The {what} {path} is no TOML: {error}.", hint or "Mend the file."
+        ) from error
     except RecursionError:
-        raise UserError(f"The {what} {path} is nested too deep.", hint or "Mend the file.") from None
+        raise UserError(
+            f"The {what} {path} is nested too deep.", hint or "Mend the file."
+        ) from None
     except OSError as error:
-        raise UserError(f"The {what} {path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        raise UserError(
+            f"The {what} {path} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
 
 
-def read_as(kind: type[T], path: Path, what: str, *, hint: str = "", given: Mapping[str, Any] | None = None) -> T:
+def read_as(
+    kind: type[T], path: Path, what: str, *, hint: str = "", given: Mapping[str, Any] | None = None
+) -> T:
     """The file as a dataclass, tables in it as the dataclasses that their fields name.
 
     Args:
@@ -49,15 +59,24 @@ def read_as(kind: type[T], path: Path, what: str, *, hint: str = "", given: Mapp
     """
     values = {**read(path, what, hint), **(given or {})}
     for place, wrong, known in _unknown(kind, values, ()):
-        raise unknown("key", wrong, known, f"It stands in {_where(path, (*place, wrong))}. Valid: {', '.join(known)}.")
+        raise unknown(
+            "key",
+            wrong,
+            known,
+            f"It stands in {_where(path, (*place, wrong))}. Valid: {', '.join(known)}.",
+        )
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
         problem, place = _found(str(error))
-        raise UserError(f"{_where(path, place)}: {_said(problem, place, values)}.", hint or "Mend the file.") from error
+        raise UserError(
+            f"{_where(path, place)}: {_said(problem, place, values)}.", hint or "Mend the file."
+        ) from error
 
 
-def _unknown(kind: Any, values: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Any, str, list[str]]]:
+def _unknown(
+    kind: Any, values: Any, place: tuple[str | int, ...]
+) -> Iterator[tuple[Any, str, list[str]]]:
     """Keys that no field has: where they stand, the key, and the fields there are."""
     kind = next((each for each in (kind, *get_args(kind)) if is_dataclass(each)), None)
     if kind is None:
@@ -90,7 +109,9 @@ def _said(problem: str, place: tuple[str | int, ...], values: Any) -> str:
             values = values[part]
     except (LookupError, TypeError):
         return problem
-    return f"{place[-1]} = {values!r}: {problem}" if place and isinstance(place[-1], str) else problem
+    return (
+        f"{place[-1]} = {values!r}: {problem}" if place and isinstance(place[-1], str) else problem
+    )
 
 
 def _where(path: Path, place: tuple[str | int, ...]) -> str:
@@ -111,7 +132,9 @@ def _lines(text: str) -> dict[tuple[str | int, ...], int]:
             names = [name.strip().strip("\"'") for name in header[2].split(".")]
             if header[1] == "[[":
                 numbers[names[0]] = numbers.get(names[0], -1) + 1
-            first: tuple[str | int, ...] = (names[0], numbers[names[0]]) if names[0] in numbers else (names[0],)
+            first: tuple[str | int, ...] = (
+                (names[0], numbers[names[0]]) if names[0] in numbers else (names[0],)
+            )
             table = (*first, *names[1:])
             found.setdefault(table, number)
         elif key := _KEY.match(line):

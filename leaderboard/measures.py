@@ -1,7 +1,9 @@
-"""The metrics of rankings, and their names: `nDCG@10` as people write it, `ndcg_at_10` as MTEB and the store do.
+"""The metrics of rankings, and their names: `nDCG@10` as people write it, `ndcg_at_10` as MTEB and
+the store do.
 
-Ours are `leaderboard.ranking_metrics.METRICS`. An installed package adds one as an entry point of the group
-`embedlab.metrics` that leads to a `leaderboard.metric.Metric`; the entry point's name is the metric's.
+Ours are `leaderboard.ranking_metrics.METRICS`. An installed package adds one as an entry point of
+the group `embedlab.metrics` that leads to a `leaderboard.metric.Metric`; the entry point's name is
+the metric's.
 """
 
 import re
@@ -17,7 +19,9 @@ _NAME = re.compile(r"(?!nauc_)(?!.*_at_)[a-z][a-z0-9_-]*")
 
 
 def taken() -> set[str]:
-    """Names that a plug-in's metric cannot have: of ours, and of scores that are none of these metrics."""
+    """Names that a plug-in's metric cannot have: of ours, and of scores that are none of these
+    metrics.
+    """
     return {"main", "accuracy", *_names_of(METRICS)}
 
 
@@ -25,14 +29,17 @@ def check(plugin: plugins.Plugin) -> Metric:
     """The metric of a plug-in.
 
     Raises:
-        LeaderboardError: it cannot be loaded, is no `Metric`, or has a name that could not be typed.
+        LeaderboardError: it cannot be loaded, is no `Metric`, or has a name that could not be
+            typed.
     """
     if not _NAME.fullmatch(plugin.name):
         raise LeaderboardError(
             f"The plug-in {plugin} has no name for a metric.",
             "Small letters, digits, - and _ make one, without _at_ and nauc_ before it.",
         )
-    metric: Metric = plugin.load(GROUP, lambda found: isinstance(found, Metric), "a leaderboard.metric.Metric")
+    metric: Metric = plugin.load(
+        GROUP, lambda found: isinstance(found, Metric), "a leaderboard.metric.Metric"
+    )
     return metric
 
 
@@ -93,7 +100,9 @@ def stored(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A metric's name for a table: nDCG@10 for ndcg_at_10; names that are none of a registered metric stay."""
+    """A metric's name for a table: nDCG@10 for ndcg_at_10; names that are none of a registered
+    metric stay.
+    """
     measure, at, cutoff = name.partition("_at_")
     metric = registered().get(measure)
     if metric is None or metric.cut != bool(at):

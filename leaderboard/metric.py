@@ -12,10 +12,10 @@ class Relevance:
     """The relevance of the documents ranked for each query, and of those that ought to be.
 
     Args:
-        gains: int32 `[queries, depth]`, the judgement of the document at each rank, best first; 0 where it is not
-            relevant, not judged, or where there is none.
-        ideal_query, ideal_gain: query and gain of every positive judgement, found or not: int `[positive]`, ordered by
-            query, the greatest gain first.
+        gains: int32 `[queries, depth]`, the judgement of the document at each rank, best first; 0
+            where it is not relevant, not judged, or where there is none.
+        ideal_query, ideal_gain: query and gain of every positive judgement, found or not: int
+            `[positive]`, ordered by query, the greatest gain first.
     """
 
     gains: np.ndarray
@@ -37,13 +37,16 @@ class Relevance:
         """Every relevant document that was found, in query and rank order.
 
         Returns:
-            query, rank (from 0), gain, and how many relevant ones stand before it: int `[found]` each.
+            query, rank (from 0), gain, and how many relevant ones stand before it: int `[found]`
+            each.
         """
         query, rank = np.nonzero(self.gains)
         return query, rank, self.gains[query, rank], _position_in_group(query)
 
     def per_query(self, query: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """The sum of `weights` for each query, or the count, `[queries]`; `query` says whose each is."""
+        """The sum of `weights` for each query, or the count, `[queries]`; `query` says whose each
+        is.
+        """
         return np.bincount(query, weights=weights, minlength=len(self.gains))
 
 
@@ -52,14 +55,17 @@ class Metric:
     """A metric of rankings, scored query by query.
 
     Args:
-        score: from the relevance of the ranked documents and a cut-off k to float64 `[queries]`; higher is better.
+        score: from the relevance of the ranked documents and a cut-off k to float64 `[queries]`;
+            higher is better.
         shown: how people write it: "nDCG"; by default its name.
         short: other names that people type: "ap" for MAP.
-        cut: whether the best k documents decide it: then it is scored at each of a task's cut-offs, as nDCG@10, and
-            recorded as ndcg_at_10. Else it is scored once, from the whole ranking (k is its depth), and recorded under
-            its name alone; a run that looks at fewer documents than its task asks for does not have it.
+        cut: whether the best k documents decide it: then it is scored at each of a task's cut-offs,
+            as nDCG@10, and recorded as ndcg_at_10. Else it is scored once, from the whole ranking
+            (k is its depth), and recorded under its name alone; a run that looks at fewer documents
+            than its task asks for does not have it.
         trec: its name in trec_eval, where that has it.
-        abstention: whether MTEB reports by it how well a model's confidence tells its good rankings from its bad ones.
+        abstention: whether MTEB reports by it how well a model's confidence tells its good rankings
+            from its bad ones.
     """
 
     score: Callable[[Relevance, int], np.ndarray]
@@ -72,11 +78,17 @@ class Metric:
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """The quotient, 0 where the denominator is: a query without a relevant document scores 0."""
-    quotient: np.ndarray = np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
+    quotient: np.ndarray = np.divide(
+        numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0
+    )
     return quotient
 
 
 def _position_in_group(groups: np.ndarray) -> np.ndarray:
     """0, 1, 2, ... within each run of equal values of a sorted array."""
-    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]]) if len(groups) else np.empty(0, np.int64)
+    starts = (
+        np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
+        if len(groups)
+        else np.empty(0, np.int64)
+    )
     return np.arange(len(groups)) - np.repeat(starts, np.diff(np.r_[starts, len(groups)]))

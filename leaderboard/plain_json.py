@@ -1,4 +1,6 @@
-"""JSON as its standard has it: written without NaN and infinities, read from anybody with one kind of error."""
+"""JSON as its standard has it: written without NaN and infinities, read from anybody with one kind
+of error.
+"""
 
 import json
 import re
@@ -9,7 +11,9 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def to_json(value: object, *, ascii: bool = False, indent: int | None = None) -> str:
-    """`value` as JSON: numpy numbers and arrays plain, NaN and infinities null, what JSON has no form for as text."""
+    """`value` as JSON: numpy numbers and arrays plain, NaN and infinities null, what JSON has no
+    form for as text.
+    """
     try:
         return json.dumps(value, allow_nan=False, default=_plain, ensure_ascii=ascii, indent=indent)
     except ValueError:
@@ -21,8 +25,8 @@ def from_json(text: str | bytes) -> Any:
     """What JSON from outside says.
 
     Raises:
-        ValueError: it is no JSON in UTF-8, is nested beyond what Python can hold, or has texts that are none: a half of
-            a surrogate pair, which no file, store or tokenizer takes.
+        ValueError: it is no JSON in UTF-8, is nested beyond what Python can hold, or has texts that
+            are none: a half of a surrogate pair, which no file, store or tokenizer takes.
     """
     text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:

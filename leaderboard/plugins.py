@@ -1,7 +1,8 @@
 """Plug-ins: what installed packages add under our entry point groups.
 
-`embedlab.encoders`, `embedlab.metrics` and `embedlab.pages` are read here; `embedlab.indexes` where indexes are made
-(`retrievers.registry`). Listing them imports none. Nothing of a package replaces what is ours.
+`embedlab.encoders`, `embedlab.metrics` and `embedlab.pages` are read here; `embedlab.indexes` where
+indexes are made (`retrievers.registry`). Listing them imports none. Nothing of a package replaces
+what is ours.
 """
 
 from collections.abc import Callable, Collection
@@ -34,9 +35,14 @@ class Plugin:
     @property
     def hint(self) -> str:
         """What to type where it is broken."""
-        return f"The fault lies in that package. Type: pip install -U {self.package}, or: pip uninstall {self.package}"
+        return (
+            f"The fault lies in that package. Type: pip install -U {self.package}, or: pip"
+            f" uninstall {self.package}"
+        )
 
-    def load(self, group: str, fits: Callable[[Any], bool] = callable, expected: str = "a function") -> Any:
+    def load(
+        self, group: str, fits: Callable[[Any], bool] = callable, expected: str = "a function"
+    ) -> Any:
         """What it leads to, imported.
 
         Args:
@@ -47,7 +53,11 @@ class Plugin:
         Raises:
             LeaderboardError: it cannot be imported, or is something else. Names the package.
         """
-        point = next(point for point in entry_points(group=group, name=self.name) if point.value == self.target)
+        point = next(
+            point
+            for point in entry_points(group=group, name=self.name)
+            if point.value == self.target
+        )
         try:
             found = point.load()
         except (Exception, SystemExit) as error:
@@ -55,19 +65,27 @@ class Plugin:
                 f"The plug-in {self} cannot be loaded: {type(error).__name__}: {error}", self.hint
             ) from error
         if not fits(found):
-            raise LeaderboardError(f"The plug-in {self} is a {type(found).__name__}, not {expected}.", self.hint)
+            raise LeaderboardError(
+                f"The plug-in {self} is a {type(found).__name__}, not {expected}.", self.hint
+            )
         return found
 
 
 def every(group: str) -> list[Plugin]:
     """All plug-ins of a group, by name and package."""
     points = entry_points(group=group)
-    found = {Plugin(point.name, point.value, point.dist.name, point.dist.version) for point in points if point.dist}
+    found = {
+        Plugin(point.name, point.value, point.dist.name, point.dist.version)
+        for point in points
+        if point.dist
+    }
     return sorted(found, key=lambda plugin: (plugin.name, plugin.package))
 
 
 def installed(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
-    """The plug-ins of a group by name, without those whose name is `taken`; of two of one name the first package's."""
+    """The plug-ins of a group by name, without those whose name is `taken`; of two of one name the
+    first package's.
+    """
     found: dict[str, Plugin] = {}
     for plugin in every(group):
         if plugin.name not in taken:

@@ -1,4 +1,6 @@
-"""The metrics of rankings that come with the house, as trec_eval 9 defines them, and MRR as mteb does."""
+"""The metrics of rankings that come with the house, as trec_eval 9 defines them, and MRR as mteb
+does.
+"""
 
 import numpy as np
 
@@ -10,12 +12,16 @@ def ndcg(found: Relevance, k: int) -> np.ndarray:
     query, rank, gain, _ = found.hits
     top, ideal = rank < k, found.ideal_rank < k
     dcg = found.per_query(query[top], gain[top] / np.log2(rank[top] + 2))
-    best = found.per_query(found.ideal_query[ideal], found.ideal_gain[ideal] / np.log2(found.ideal_rank[ideal] + 2))
+    best = found.per_query(
+        found.ideal_query[ideal], found.ideal_gain[ideal] / np.log2(found.ideal_rank[ideal] + 2)
+    )
     return divide(dcg, best)
 
 
 def average_precision(found: Relevance, k: int) -> np.ndarray:
-    """The mean over all relevant documents of the precision at their ranks, 0 for those beyond k."""
+    """The mean over all relevant documents of the precision at their ranks, 0 for those beyond
+    k.
+    """
     query, rank, _, before = found.hits
     top, precision = rank < k, (before + 1) / (rank + 1)
     return divide(found.per_query(query[top], precision[top]), found.relevant)

@@ -52,7 +52,9 @@ class PerQuery:
 
 @dataclass(frozen=True)
 class Ranking:
-    """A retrieval run: `document_ids[rows[q, r]]` stands at rank r for query q; row -1 marks an empty place."""
+    """A retrieval run: `document_ids[rows[q, r]]` stands at rank r for query q; row -1 marks an
+    empty place.
+    """
 
     query_ids: list[str]
     document_ids: list[str]
@@ -66,7 +68,9 @@ class Texts:
 
     queries: dict[str, str]  # query id -> text
     qrels: dict[str, dict[str, int]]  # query id -> document id -> relevance
-    documents: dict[str, str]  # document id -> beginning of its text, for judged and top-ranked documents
+    documents: dict[
+        str, str
+    ]  # document id -> beginning of its text, for judged and top-ranked documents
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,15 @@ class Run:
     layer: int | None = None
     dim: int | None = None
     precision: str = "float32"
-    settings: dict[str, str] = field(default_factory=dict)  # what else shapes scores and so tells views apart: dtype
-    depth: int | None = None  # documents ranked for a query; None where no metric of the task needs more
-    costs: dict[str, float] = field(default_factory=dict)  # encode_seconds, texts_per_second, index_bytes, ...
+    settings: dict[str, str] = field(
+        default_factory=dict
+    )  # what else shapes scores and so tells views apart: dtype
+    depth: int | None = (
+        None  # documents ranked for a query; None where no metric of the task needs more
+    )
+    costs: dict[str, float] = field(
+        default_factory=dict
+    )  # encode_seconds, texts_per_second, index_bytes, ...
     asked: dict[str, Any] = field(default_factory=dict)  # settings as the user gave them
     resolved: dict[str, Any] = field(
         default_factory=dict
@@ -93,7 +103,9 @@ class Run:
     per_query: PerQuery | None = None
     ranking: Ranking | None = None
     texts: Texts | None = None
-    source: str = ""  # empty: computed here; imported: mteb, mteb-external (self-reported), anserini, pyserini, trec
+    source: str = (  # empty: computed here; imported: mteb, mteb-external (self-reported), anserini, pyserini, trec
+        ""
+    )
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -102,18 +114,24 @@ class Run:
 class Answer:
     """One question of a RAG run; (pipeline, question) identifies it."""
 
-    pipeline: str  # digest of all that shapes an answer but the question; the run has it in `resolved`
+    pipeline: (
+        str  # digest of all that shapes an answer but the question; the run has it in `resolved`
+    )
     question: str  # its text
     documents: list[str]  # ids of those retrieved, best first
     scores: list[float]  # theirs
     answer: str | None = None  # None where nothing was generated
-    costs: dict[str, float] = field(default_factory=dict)  # retrieve_seconds, generate_seconds, prompt_tokens, ...
+    costs: dict[str, float] = field(
+        default_factory=dict
+    )  # retrieve_seconds, generate_seconds, prompt_tokens, ...
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that could not be finished: recorded beside the runs, so that nothing fails silently."""
+    """A task that could not be finished: recorded beside the runs, so that nothing fails
+    silently.
+    """
 
     model: str
     task: str
@@ -125,4 +143,7 @@ class Failure:
 
 def plain(request: Any) -> dict[str, Any]:
     """A request, any dataclass, as a run records it: its fields by name, paths as text."""
-    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(request).items()}
+    return {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in asdict(request).items()
+    }

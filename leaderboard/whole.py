@@ -15,9 +15,12 @@ def written_whole(path: Path, *, durable: bool = False, shared: bool = False) ->
         shared: other processes may write the same file at the same time.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written; what `path` held before is as it was.
+        OSError: the disk is full, or the folder cannot be written; what `path` held before is as it
+            was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part" if shared else f".{path.name}.part")
+    temporary = path.with_name(
+        f".{path.name}.{os.getpid()}.part" if shared else f".{path.name}.part"
+    )
     try:
         yield temporary
         if durable:

@@ -7,4 +7,15 @@ from retrievers.pipelines.fusion import rrf, weighted
 from retrievers.pipelines.rerank import rerank
 from retrievers.registry import load, make
 
-__all__ = ["Encoded", "Encoder", "Hits", "Retriever", "RetrieverError", "load", "make", "rerank", "rrf", "weighted"]
+__all__ = [
+    "Encoded",
+    "Encoder",
+    "Hits",
+    "Retriever",
+    "RetrieverError",
+    "load",
+    "make",
+    "rerank",
+    "rrf",
+    "weighted",
+]

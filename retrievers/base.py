@@ -19,9 +19,11 @@ Queries = Sequence[Document] | np.ndarray | csr_matrix
 class Hits(NamedTuple):
     """The answer to a batch of queries, best first.
 
-    rows: int32 `[queries, k]`, positions in the retriever's `ids`; -1 marks an empty place, always at the end.
+    rows: int32 `[queries, k]`, positions in the retriever's `ids`; -1 marks an empty place, always
+    at the end.
     scores: float32 `[queries, k]`; -inf where the row is -1.
-    Order: score descending; equal scores by document row, or by descending id where several retrievers work together.
+    Order: score descending; equal scores by document row, or by descending id where several
+    retrievers work together.
     """
 
     rows: np.ndarray
@@ -29,7 +31,9 @@ class Hits(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A document that was found: its id and score, title and text in one, title and further fields by name."""
+    """A document that was found: its id and score, title and text in one, title and further fields
+    by name.
+    """
 
     id: str
     score: float
@@ -50,19 +54,21 @@ class Retriever(ABC):
     def index(self, ids: Sequence[str], documents: Documents) -> "Retriever":
         """Index `documents` under `ids`, in place of what was indexed before; returns self.
 
-        `documents` are texts (strings, or mappings with "title" and "text"), a float array `[n, d]`, or a CSR
-        matrix `[n, |V|]`, as the retriever takes them.
+        `documents` are texts (strings, or mappings with "title" and "text"), a float array `[n,
+        d]`, or a CSR matrix `[n, |V|]`, as the retriever takes them.
         """
 
     @abstractmethod
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
-        """The `k` best documents for each query (texts, a float array `[q, d]`, or a CSR matrix `[q, |V|]`).
+        """The `k` best documents for each query (texts, a float array `[q, d]`, or a CSR matrix
+        `[q, |V|]`).
 
-        `only` limits the search to these document ids. Where fewer than `k` documents are found, or indexed,
-        the last places are empty (row -1, score -inf).
+        `only` limits the search to these document ids. Where fewer than `k` documents are found, or
+        indexed, the last places are empty (row -1, score -inf).
 
         Raises:
-            RetrieverError: nothing is indexed, `k` is below 1, an id of `only` is unknown, or the queries do not fit.
+            RetrieverError: nothing is indexed, `k` is below 1, an id of `only` is unknown, or the
+                queries do not fit.
         """
 
     @abstractmethod
@@ -74,7 +80,8 @@ class Retriever(ABC):
         """Read an index that `save` wrote, as `retrievers.load` does.
 
         Raises:
-            RetrieverError: it is damaged, of another kind than this class, or `encoder` did not make its vectors.
+            RetrieverError: it is damaged, of another kind than this class, or `encoder` did not
+                make its vectors.
         """
         from retrievers import load
 
@@ -89,13 +96,23 @@ class Retriever(ABC):
     @classmethod
     @abstractmethod
     def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None) -> Self:
-        """The retriever of a manifest and its folder of files, which are whole; `path` is for messages."""
+        """The retriever of a manifest and its folder of files, which are whole; `path` is for
+        messages.
+        """
 
     def search_one(
         self, query: str | np.ndarray | csr_matrix, k: int, *, only: Collection[str] | None = None
     ) -> list[tuple[str, float]]:
-        """The `k` best documents for one query (a text, a vector `[d]`, or a CSR matrix `[1, |V|]`): ids and scores."""
-        queries: Queries = query if issparse(query) else [query] if isinstance(query, str) else np.asarray(query)[None]
+        """The `k` best documents for one query (a text, a vector `[d]`, or a CSR matrix `[1,
+        |V|]`): ids and scores.
+        """
+        queries: Queries = (
+            query
+            if issparse(query)
+            else [query]
+            if isinstance(query, str)
+            else np.asarray(query)[None]
+        )
         hits = self.search(queries, k, only=only)
         pairs = zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
         return [(self.ids[row], score) for row, score in pairs if row >= 0]
@@ -105,11 +122,15 @@ class Retriever(ABC):
         return None
 
     def metadata(self, row: int) -> dict[str, Any]:
-        """Title and further fields of the document at `row`; empty where the retriever keeps no texts."""
+        """Title and further fields of the document at `row`; empty where the retriever keeps no
+        texts.
+        """
         return {}
 
     def found(self, query: str, k: int, only: Collection[str] | None = None) -> list[Found]:
-        """The `k` best documents for one query, with their texts: what frameworks make their documents of."""
+        """The `k` best documents for one query, with their texts: what frameworks make their
+        documents of.
+        """
         hits = self.search([query], k, only=only)
         return [
             Found(self.ids[row], score, self.text(row) or "", self.metadata(row))

@@ -1,4 +1,6 @@
-"""What an index costs: seconds to build, bytes, latency of single queries, throughput of batches, recall."""
+"""What an index costs: seconds to build, bytes, latency of single queries, throughput of batches,
+recall.
+"""
 
 import tempfile
 import time
@@ -28,8 +30,9 @@ def measure(
         exact: the answer of an exact search for the same queries, to take recall against.
 
     Returns:
-        build_seconds, disk_bytes, memory_bytes (where the retriever knows it), latency_p50_ms, latency_p95_ms,
-        latency_p99_ms, queries_per_second (all queries in one batch), recall_at_k (where `exact` is given).
+        build_seconds, disk_bytes, memory_bytes (where the retriever knows it), latency_p50_ms,
+        latency_p95_ms, latency_p99_ms, queries_per_second (all queries in one batch), recall_at_k
+        (where `exact` is given).
     """
     started = time.perf_counter()
     retriever.index(ids, documents)
@@ -49,7 +52,9 @@ def measure(
 
 
 def latency(retriever: Retriever, queries: Queries, k: int, singles: int = 200) -> dict[str, float]:
-    """Milliseconds of single queries at the 50th, 95th and 99th percentile, after one that warms up."""
+    """Milliseconds of single queries at the 50th, 95th and 99th percentile, after one that warms
+    up.
+    """
     count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
     chosen = np.unique(np.linspace(0, count - 1, min(singles, count)).astype(int))
     retriever.search(queries[:1], k)

@@ -1,4 +1,6 @@
-"""Factory strings: `make("faiss:hnsw32,efSearch=128", metric="cosine")`, and `load` for any saved index."""
+"""Factory strings: `make("faiss:hnsw32,efSearch=128", metric="cosine")`, and `load` for any saved
+index.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -13,9 +15,10 @@ from retrievers import folder
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
 
-# Index families: the word before the colon -> module:class. The part after the colon, up to the first setting, is the
-# field `kind`. What a family takes, whether it is exact, which codes it holds and its settings, its class says
-# (`retrievers.indexes.base_index.Index`). Installed packages add theirs as entry points of the group GROUP.
+# Index families: the word before the colon -> module:class. The part after the colon, up to the
+# first setting, is the field `kind`. What a family takes, whether it is exact, which codes it holds
+# and its settings, its class says (`retrievers.indexes.base_index.Index`). Installed packages add
+# theirs as entry points of the group GROUP.
 GROUP = "embedlab.indexes"
 FAMILIES = {
     "faiss": "retrievers.indexes._faiss:FaissIndex",
@@ -32,25 +35,44 @@ COMPOSED = {
     "reranked": "retrievers.pipelines.rerank:Reranked",
 }
 SPECS = (
-    "faiss:flat", "faiss:hnsw32", "faiss:ivf64", "faiss:ivf64,sq8", "faiss:ivf64,pq48", "faiss:sq8", "faiss:pq48",
-    "faiss:binary", "torch", "lucene", "lucene:multifield", "lucene:impact", "lucene:hnsw", "sparse", "seismic",
-)  # fmt: skip
+    "faiss:flat",
+    "faiss:hnsw32",
+    "faiss:ivf64",
+    "faiss:ivf64,sq8",
+    "faiss:ivf64,pq48",
+    "faiss:sq8",
+    "faiss:pq48",
+    "faiss:binary",
+    "torch",
+    "lucene",
+    "lucene:multifield",
+    "lucene:impact",
+    "lucene:hnsw",
+    "sparse",
+    "seismic",
+)
 
 
 @cache
 def families() -> dict[str, str]:
-    """All index families, each as module:class: ours, then those of installed packages, none of which replaces ours."""
+    """All index families, each as module:class: ours, then those of installed packages, none of
+    which replaces ours.
+    """
     return {**{name: point.value for name, point in _installed().items()}, **FAMILIES}
 
 
 def is_taken(name: str) -> bool:
-    """Whether a name is ours: also `faiss:mine` is, which would stand in the place of a kind of `faiss`."""
+    """Whether a name is ours: also `faiss:mine` is, which would stand in the place of a kind of
+    `faiss`.
+    """
     return name.lower().partition(":")[0] in {*FAMILIES, *COMPOSED}
 
 
 @cache
 def _installed() -> dict[str, EntryPoint]:
-    """The families of installed packages; of two of one name that of the package whose name comes first."""
+    """The families of installed packages; of two of one name that of the package whose name comes
+    first.
+    """
     points = sorted(entry_points(group=GROUP), key=lambda point: _package(point), reverse=True)
     return {point.name.lower(): point for point in points if not is_taken(point.name)}
 
@@ -63,12 +85,14 @@ def make(spec: str, **settings: Any) -> Retriever:
     """An empty retriever from a factory string.
 
     Args:
-        spec: `family[:kind][,name=value ...]`, such as "faiss:ivf64,nprobe=8" or "lucene:multifield,language=de".
-            Case and underscores of a setting's name do not matter.
-        settings: further settings, which win over those in the string; `encoder` is the id of the vectors' encoder.
+        spec: `family[:kind][,name=value ...]`, such as "faiss:ivf64,nprobe=8" or
+            "lucene:multifield,language=de". Case and underscores of a setting's name do not matter.
+        settings: further settings, which win over those in the string; `encoder` is the id of the
+            vectors' encoder.
 
     Raises:
-        RetrieverError: the family, kind or a setting is unknown, or the package it needs is not installed.
+        RetrieverError: the family, kind or a setting is unknown, or the package it needs is not
+            installed.
     """
     head, *options = spec.strip().split(",")
     family, _, kind = head.partition(":")
@@ -81,7 +105,8 @@ def make(spec: str, **settings: Any) -> Retriever:
     if family not in known_families:
         close = get_close_matches(spec.lower(), [*SPECS, *known_families], n=3, cutoff=0.4)
         raise RetrieverError(
-            f"Unknown retriever {spec!r}.", (f"Did you mean {' or '.join(close)}? " if close else "") + _hint()
+            f"Unknown retriever {spec!r}.",
+            (f"Did you mean {' or '.join(close)}? " if close else "") + _hint(),
         )
     cls = index_class(family)
     named = dict(option.split("=", 1) for option in options if "=" in option)
@@ -92,7 +117,9 @@ def make(spec: str, **settings: Any) -> Retriever:
     for name, value in {**named, **settings}.items():
         parameter = known.get(name.strip().replace("_", "").lower())
         if parameter is None:
-            raise RetrieverError(f"{family} has no setting {name!r}.", f"It has: {', '.join(sorted(_names(known)))}.")
+            raise RetrieverError(
+                f"{family} has no setting {name!r}.", f"It has: {', '.join(sorted(_names(known)))}."
+            )
         values[parameter.name] = _typed(value, parameter)
     return cls(**values)
 
@@ -101,13 +128,15 @@ def load(path: Path, encoder: Any = None) -> Retriever:
     """The retriever that was saved in the folder `path`.
 
     Args:
-        encoder: for an index of vectors, the id of the encoder it must have been made with; for a text retriever,
-            its `Encoder`, or a function from a model's recorded name to its `Encoder` (for a reranker, with the
-            reranker in its place). By default the function that an installed package offers under the entry point
-            `retrievers.encoders`, as embedlab does.
+        encoder: for an index of vectors, the id of the encoder it must have been made with; for a
+            text retriever, its `Encoder`, or a function from a model's recorded name to its
+            `Encoder` (for a reranker, with the reranker in its place). By default the function that
+            an installed package offers under the entry point `retrievers.encoders`, as embedlab
+            does.
 
     Raises:
-        RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder is needed.
+        RetrieverError: there is no whole index at `path`, it is another encoder's, or its encoder
+            is needed.
     """
     path = Path(path)
 
@@ -149,15 +178,22 @@ def index_class(family: str) -> type[Retriever]:
     if family in FAMILIES:
         return _class(FAMILIES[family])
     point = _installed()[family]
-    what, hint = f"The plug-in {family!r} of the package {_package(point)} ({point.value})", _mend(point)
+    what, hint = (
+        f"The plug-in {family!r} of the package {_package(point)} ({point.value})",
+        _mend(point),
+    )
     try:
         found = point.load()
     except (Exception, SystemExit) as error:
-        raise RetrieverError(f"{what} cannot be loaded: {type(error).__name__}: {error}", hint) from error
+        raise RetrieverError(
+            f"{what} cannot be loaded: {type(error).__name__}: {error}", hint
+        ) from error
     if not (isinstance(found, type) and issubclass(found, Retriever) and hasattr(found, "takes")):
         raise RetrieverError(f"{what} is no class below retrievers.indexes.base_index.Index.", hint)
     if getattr(found, "family", None) != family:
-        raise RetrieverError(f"{what} calls its family {getattr(found, 'family', None)!r}, not {family!r}.", hint)
+        raise RetrieverError(
+            f"{what} calls its family {getattr(found, 'family', None)!r}, not {family!r}.", hint
+        )
     return found
 
 
@@ -183,5 +219,6 @@ def _typed(value: Any, parameter: inspect.Parameter) -> Any:
         return type(parameter.default)(value)
     except ValueError:
         raise RetrieverError(
-            f"The setting {parameter.name} is {value!r}.", f"It is a number, such as {parameter.default}."
+            f"The setting {parameter.name} is {value!r}.",
+            f"It is a number, such as {parameter.default}.",
         ) from None

@@ -1,4 +1,6 @@
-"""Documents as text: a string, or a mapping with "title", "text" and any further fields; kept beside an index."""
+"""Documents as text: a string, or a mapping with "title", "text" and any further fields; kept
+beside an index.
+"""
 
 import json
 import mmap
@@ -32,11 +34,15 @@ def check_texts(documents: Any) -> list[Document]:
         RetrieverError: they are not texts.
     """
     if isinstance(documents, str) or hasattr(documents, "dtype"):
-        raise RetrieverError("A text retriever was given something other than a list of texts.", _HINT)
+        raise RetrieverError(
+            "A text retriever was given something other than a list of texts.", _HINT
+        )
     texts: list[Document] = list(documents)
     for row, document in enumerate(texts):
         if not isinstance(document, str | Mapping):
-            raise RetrieverError(f"The document at row {row} is a {type(document).__name__}, not a text.", _HINT)
+            raise RetrieverError(
+                f"The document at row {row} is a {type(document).__name__}, not a text.", _HINT
+            )
     return texts
 
 
@@ -44,7 +50,9 @@ _HINT = 'Texts are strings, or mappings with "title" and "text".'
 
 
 class Texts(Sequence[str]):
-    """Texts by row: the caller's own objects while an index is built, memory-mapped files once it is loaded."""
+    """Texts by row: the caller's own objects while an index is built, memory-mapped files once it
+    is loaded.
+    """
 
     def __init__(self) -> None:
         self._documents: list[Document] = []
@@ -66,7 +74,11 @@ class Texts(Sequence[str]):
             return saved
         document = self._documents[row]
         fields = {} if isinstance(document, str) else document
-        return {name: value for name, value in fields.items() if name != "text" and (name != "title" or value)}
+        return {
+            name: value
+            for name, value in fields.items()
+            if name != "text" and (name != "title" or value)
+        }
 
     def save(self, folder: Path) -> None:
         _Strings.save(folder / "texts", self)
@@ -76,7 +88,10 @@ class Texts(Sequence[str]):
     @classmethod
     def load(cls, folder: Path) -> "Texts":
         texts = cls()
-        texts._texts, texts._metadata = _Strings.load(folder / "texts"), _Strings.load(folder / "metadata")
+        texts._texts, texts._metadata = (
+            _Strings.load(folder / "texts"),
+            _Strings.load(folder / "metadata"),
+        )
         return texts
 
 
@@ -111,7 +126,9 @@ class _Strings(Sequence[str]):
         strings = cls()
         strings._ends = np.load(path.with_suffix(".npy"))
         if strings._ends.dtype != np.int64 or (np.diff(strings._ends, prepend=0) < 0).any():
-            raise RetrieverError(f"{path.name}.npy is not where texts end.", "Build the index again.")
+            raise RetrieverError(
+                f"{path.name}.npy is not where texts end.", "Build the index again."
+            )
         if len(strings._ends) and strings._ends[-1]:  # an empty file cannot be mapped
             with path.with_suffix(".bin").open("rb") as file:
                 strings._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -123,5 +140,6 @@ def _as_json(fields: dict[str, Any], row: int) -> str:
         return json.dumps(fields) if fields else ""
     except (TypeError, ValueError, RecursionError) as error:
         raise RetrieverError(
-            f"A field of the document at row {row} cannot be saved: {error}.", "Fields hold what JSON can."
+            f"A field of the document at row {row} cannot be saved: {error}.",
+            "Fields hold what JSON can.",
         ) from error

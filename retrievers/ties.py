@@ -1,8 +1,9 @@
-"""Equal scores where their order matters: the greater id first, in whatever order the documents were indexed.
+"""Equal scores where their order matters: the greater id first, in whatever order the documents
+were indexed.
 
-An index ranks equal scores by row, which is the order of a file. A fusion reads ranks, and a reranker sees only what
-stands above its cut: to them a tie is a decision, and it must not change with the order of lines. So they settle ties
-by id, as trec_eval does.
+An index ranks equal scores by row, which is the order of a file. A fusion reads ranks, and a
+reranker sees only what stands above its cut: to them a tie is a decision, and it must not change
+with the order of lines. So they settle ties by id, as trec_eval does.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,13 +14,17 @@ from scipy.sparse import csr_matrix
 from retrievers.base import Hits, Queries, Retriever
 
 
-def search(retriever: Retriever, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+def search(
+    retriever: Retriever, queries: Queries, k: int, *, only: Collection[str] | None = None
+) -> Hits:
     """As `retriever.search`, with ties settled by id, those at the cut included."""
     if retriever.settles_ties:
         return retriever.search(queries, k, only=only)
     fetch, hits = k + 1, retriever.search(queries, k + 1, only=only)
     found = by_id(Hits(hits.rows[:, :k], hits.scores[:, :k]), retriever.ids)
-    cut = np.flatnonzero(_runs_on(hits, k))  # queries whose last place is tied with what lies beyond
+    cut = np.flatnonzero(
+        _runs_on(hits, k)
+    )  # queries whose last place is tied with what lies beyond
     while len(cut):
         fetch = 4 * fetch
         hits = retriever.search(_take(queries, cut), fetch, only=only)
@@ -41,7 +46,9 @@ def by_id(hits: Hits, ids: Sequence[str]) -> Hits:
         rank = np.empty(len(known), dtype=np.int64)
         rank[np.argsort(names, kind="stable")] = np.arange(len(known))
         # Empty places come last anyway: their score is -inf.
-        order = np.lexsort((-rank[np.searchsorted(known, np.maximum(part, known[0]))], -scores[queries]), axis=-1)
+        order = np.lexsort(
+            (-rank[np.searchsorted(known, np.maximum(part, known[0]))], -scores[queries]), axis=-1
+        )
         rows[queries] = np.take_along_axis(part, order, axis=1)
         scores[queries] = np.take_along_axis(scores[queries], order, axis=1)
     return Hits(rows, scores)

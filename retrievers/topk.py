@@ -33,7 +33,9 @@ def top(scores: np.ndarray, k: int, rows: np.ndarray | None = None) -> Hits:
     n = scores.shape[1]
     k = min(k, n)
     if k == 0:
-        return pad(Hits(np.empty((len(scores), 0), np.int32), np.empty((len(scores), 0), np.float32)), 0)
+        return pad(
+            Hits(np.empty((len(scores), 0), np.int32), np.empty((len(scores), 0), np.float32)), 0
+        )
     if k < n:
         columns = np.argpartition(scores, n - k, axis=1)[:, n - k :]
         cut = np.take_along_axis(scores, columns, axis=1).min(axis=1)
@@ -48,11 +50,16 @@ def top(scores: np.ndarray, k: int, rows: np.ndarray | None = None) -> Hits:
 
 
 def best(rows: np.ndarray, scores: np.ndarray, k: int) -> Hits:
-    """The `k` best of candidates `[q, c]` in their final order; candidates with row -1 come last."""
+    """The `k` best of candidates `[q, c]` in their final order; candidates with row -1 come
+    last.
+    """
     rows = np.asarray(rows)
     scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
     order = np.lexsort((rows, -scores), axis=-1)[:, :k]
-    return Hits(np.take_along_axis(rows, order, axis=1).astype(np.int32), np.take_along_axis(scores, order, axis=1))
+    return Hits(
+        np.take_along_axis(rows, order, axis=1).astype(np.int32),
+        np.take_along_axis(scores, order, axis=1),
+    )
 
 
 def merge(first: Hits, second: Hits, k: int) -> Hits:
@@ -71,8 +78,8 @@ def pad(hits: Hits, k: int) -> Hits:
 def similarity(queries: np.ndarray, documents: np.ndarray, metric: str) -> np.ndarray:
     """Scores `[q, n]`, higher is better; vectors are already normalised where the metric is cosine.
 
-    Distances are taken difference by difference: from inner products they would be lost far from the origin, where
-    two large numbers nearly cancel.
+    Distances are taken difference by difference: from inner products they would be lost far from
+    the origin, where two large numbers nearly cancel.
     """
     if metric in _DISTANCES:
         return -cdist(queries, documents, _DISTANCES[metric]).astype(np.float32)

@@ -5,19 +5,27 @@ import pytest
 
 @pytest.fixture(scope="session")
 def word_tokenizer():
-    """A tokenizer of the words w0 to w199 and a few more, with BERT's special tokens; at most 64 tokens."""
+    """A tokenizer of the words w0 to w199 and a few more, with BERT's special tokens; at most 64
+    tokens.
+    """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = [*special, *(f"w{n}" for n in range(200)), "q", ":"]
-    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [("[CLS]", 2), ("[SEP]", 3)]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
     )
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
+    names = dict(
+        zip(
+            ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True
+        )
+    )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names)
 
 
@@ -47,7 +55,8 @@ def tiny_folder(tmp_path_factory, word_tokenizer):
     ).save_pretrained(raw)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     SentenceTransformer(
-        modules=[Transformer(str(raw), max_seq_length=64), Pooling(32, "mean"), Normalize()], device="cpu"
+        modules=[Transformer(str(raw), max_seq_length=64), Pooling(32, "mean"), Normalize()],
+        device="cpu",
     ).save(str(folder))
     return folder
 
@@ -61,8 +70,15 @@ def small_base(tmp_path_factory, word_tokenizer):
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("base") / "decoder"
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    write_random(folder, word_tokenizer, "llama", **sizes, num_key_value_heads=2, max_position_embeddings=64)
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    write_random(
+        folder, word_tokenizer, "llama", **sizes, num_key_value_heads=2, max_position_embeddings=64
+    )
     return folder
 
 
@@ -83,7 +99,9 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cli(capfd, monkeypatch):
-    """Run a command line in this process: cli("eval", ...) -> exit code, standard output, standard error."""
+    """Run a command line in this process: cli("eval", ...) -> exit code, standard output, standard
+    error.
+    """
     from embedlab import cli as program
 
     def call(*arguments):

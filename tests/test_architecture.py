@@ -1,4 +1,6 @@
-"""The house's rules, kept by reading the code: which way imports run, who may import what, how long a file may be."""
+"""The house's rules, kept by reading the code: which way imports run, who may import what, how long
+a file may be.
+"""
 
 import ast
 import subprocess
@@ -15,7 +17,8 @@ MAY_IMPORT = {
     "leaderboard": {"leaderboard"},
     "app": {"app", "retrievers", "leaderboard"},
 }
-# The rooms of each package, from the top floor down: a room imports from floors below it, never from its own or above.
+# The rooms of each package, from the top floor down: a room imports from floors below it, never
+# from its own or above.
 FLOORS = {
     "embedlab": [
         ["cli"],
@@ -47,7 +50,17 @@ FLOORS = {
     ],
 }
 FRONT_DOORS = {"embedlab", "embedlab.__main__", "retrievers"}  # they open what is behind them
-HEAVY = {"torch", "transformers", "sentence_transformers", "mteb", "faiss", "streamlit", "duckdb", "pandas", "scipy"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "mteb",
+    "faiss",
+    "streamlit",
+    "duckdb",
+    "pandas",
+    "scipy",
+}
 
 
 def files(*packages: str) -> list[Path]:
@@ -105,7 +118,9 @@ def test_help_imports_nothing_heavy():
         "try:\n    run()\nexcept SystemExit:\n    pass\n"
         f"print('HEAVY', sorted(set(sys.modules) & {HEAVY!r}))"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert answer.stdout.rstrip().endswith("HEAVY []"), answer.stdout[-300:]
 
 
@@ -118,13 +133,21 @@ def dotted(path: Path) -> str:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """The dotted names that a file imports, with what `from a import b` takes where that is a module."""
+    """The dotted names that a file imports, with what `from a import b` takes where that is a
+    module.
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            modules = {name for name in names if (ROOT / name.replace(".", "/")).with_suffix(".py").is_file()}
-            modules |= {name for name in names if (ROOT / name.replace(".", "/") / "__init__.py").is_file()}
+            modules = {
+                name
+                for name in names
+                if (ROOT / name.replace(".", "/")).with_suffix(".py").is_file()
+            }
+            modules |= {
+                name for name in names if (ROOT / name.replace(".", "/") / "__init__.py").is_file()
+            }
             found |= modules or {node.module}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -134,7 +157,9 @@ def imported_modules(path: Path) -> set[str]:
 @pytest.mark.parametrize("package", FLOORS)
 def test_every_room_has_its_floor(package):
     rooms = {
-        path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+        path.stem
+        for path in (ROOT / package).iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
     assert rooms - {"__init__", "__main__"} == set(floors(package))
 
@@ -160,10 +185,16 @@ def test_rooms_import_from_lower_floors_only(package):
 
 
 def test_no_module_needs_itself():
-    """No circles, imports inside functions counted; a package's face, which hands names on, is none of them."""
+    """No circles, imports inside functions counted; a package's face, which hands names on, is none
+    of them.
+    """
     modules = {dotted(path): path for path in files(*PACKAGES)}
     needs = {
-        name: {other for other in imported_modules(path) if other in modules and modules[other].name != "__init__.py"}
+        name: {
+            other
+            for other in imported_modules(path)
+            if other in modules and modules[other].name != "__init__.py"
+        }
         for name, path in modules.items()
     }
     while free := {name for name, others in needs.items() if not others & needs.keys() - {name}}:
@@ -172,7 +203,15 @@ def test_no_module_needs_itself():
 
 
 # Private attributes of these are touched in `embedlab/compat` alone.
-OTHERS = {"mteb", "torch", "transformers", "sentence_transformers", "tokenizers", "peft", "datasets"}
+OTHERS = {
+    "mteb",
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "tokenizers",
+    "peft",
+    "datasets",
+}
 
 
 def is_private(name: str) -> bool:
@@ -180,7 +219,9 @@ def is_private(name: str) -> bool:
 
 
 def private_names(path: Path) -> set[str]:
-    """The private attributes that a file reads or sets, written out or named in getattr and its kin."""
+    """The private attributes that a file reads or sets, written out or named in getattr and its
+    kin.
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute):
@@ -197,7 +238,9 @@ def private_names(path: Path) -> set[str]:
 
 
 def own_names(path: Path) -> set[str]:
-    """The names that a file gives: functions, classes, what is assigned to `self`, variables, fields."""
+    """The names that a file gives: functions, classes, what is assigned to `self`, variables,
+    fields.
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -216,23 +259,35 @@ def test_private_api_of_others_is_touched_in_compat_alone():
     ours = set().union(*map(own_names, set(files(*PACKAGES)) - set(compat)))
     ours |= {"_asdict", "_replace", "_fields", "_make"}  # documented methods of named tuples
     for path in sorted(set(files(*PACKAGES)) - set(compat)):
-        foreign = {name for name in private_names(path) if name not in ours or name in touched - own_names(path)}
+        foreign = {
+            name
+            for name in private_names(path)
+            if name not in ours or name in touched - own_names(path)
+        }
         assert not foreign, f"{path.relative_to(ROOT)} touches {foreign}"
         private = {
             f"{node.module}.{alias.name}"
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in OTHERS
+            if isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.partition(".")[0] in OTHERS
             for alias in node.names
             if any(map(is_private, [*node.module.split("."), alias.name]))
-        } | {name for name in imports(path) if tops({name}) & OTHERS and any(map(is_private, name.split(".")))}
+        } | {
+            name
+            for name in imports(path)
+            if tops({name}) & OTHERS and any(map(is_private, name.split(".")))
+        }
         assert not private, f"{path.relative_to(ROOT)} imports {private}"
 
 
 def test_no_module_name_twice():
     """One word, one thing. Commands and pages share the names of what they show."""
-    shims = {"embedlab.encoders.decoder", "embedlab.encoders.pooling", "embedlab.encoders.splade"} | {
-        f"retrievers.{name}" for name in ("haystack", "langchain", "llama_index")
-    }
+    shims = {
+        "embedlab.encoders.decoder",
+        "embedlab.encoders.pooling",
+        "embedlab.encoders.splade",
+    } | {f"retrievers.{name}" for name in ("haystack", "langchain", "llama_index")}
     seen: dict[str, str] = {}
     for path in files(*PACKAGES):
         name = dotted(path)
@@ -248,5 +303,9 @@ def test_no_module_name_twice():
 
 
 def test_files_stay_small():
-    long = {path: lines for path in files(*PACKAGES) if (lines := path.read_text(encoding="utf-8").count("\n")) > 350}
+    long = {
+        path: lines
+        for path in files(*PACKAGES)
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > 350
+    }
     assert not long

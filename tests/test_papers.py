@@ -1,4 +1,6 @@
-"""The project's papers say what is so: files that CONTRIBUTING.md names exist, versions agree, the licence is whole."""
+"""The project's papers say what is so: files that CONTRIBUTING.md names exist, versions agree, the
+licence is whole.
+"""
 
 import re
 import tomllib
@@ -10,7 +12,14 @@ import embedlab
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-INVENTED = ("my_method", "my_index", "my_page", "my-model", "my-benchmark", "path/to")  # what the reader is to make
+INVENTED = (
+    "my_method",
+    "my_index",
+    "my_page",
+    "my-model",
+    "my-benchmark",
+    "path/to",
+)  # what the reader is to make
 
 
 def paths(file: str) -> list[str]:
@@ -33,23 +42,34 @@ def test_contributing_names_enough_to_be_checked():
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        ("embedlab/encoders/methods.py", "METHODS"), ("retrievers/registry.py", "FAMILIES"),
-        ("retrievers/registry.py", "SPECS"), ("leaderboard/ranking_metrics.py", "METRICS"),
+        ("embedlab/encoders/methods.py", "METHODS"),
+        ("retrievers/registry.py", "FAMILIES"),
+        ("retrievers/registry.py", "SPECS"),
+        ("leaderboard/ranking_metrics.py", "METRICS"),
         ("leaderboard/metric.py", "class Metric"),
-        ("app/main.py", "PAGES"), ("embedlab/models/cards.py", "class Card"),
-        ("embedlab/evaluation/run_record.py", "def _shaping"), ("embedlab/encoding/encoder.py", "def ingredients"),
+        ("app/main.py", "PAGES"),
+        ("embedlab/models/cards.py", "class Card"),
+        ("embedlab/evaluation/run_record.py", "def _shaping"),
+        ("embedlab/encoding/encoder.py", "def ingredients"),
     ],
-)  # fmt: skip
+)
 def test_what_contributing_says_to_change_has_that_name(file, name):
     assert name in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_one_version_and_one_licence():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert f"\nversion: {PROJECT['version']}\n" in citation and embedlab.__version__ == PROJECT["version"]
+    assert (
+        f"\nversion: {PROJECT['version']}\n" in citation
+        and embedlab.__version__ == PROJECT["version"]
+    )
     assert f"\nlicense: {PROJECT['license']}\n" in citation
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
-    assert "Apache License\n" in licence and "9. Accepting Warranty" in licence and "APPENDIX: How to apply" in licence
+    assert (
+        "Apache License\n" in licence
+        and "9. Accepting Warranty" in licence
+        and "APPENDIX: How to apply" in licence
+    )
     assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A fresh environment with the wheel; what it depends on is borrowed from the environment of the tests."""
+    """A fresh environment with the wheel; what it depends on is borrowed from the environment of
+    the tests.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
@@ -27,7 +29,17 @@ def installed(tmp_path_factory):
     venv.create(folder / "env", with_pip=False)
     python = folder / "env" / "bin" / "python"
     subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--no-deps",
+            "--no-index",
+            wheel,
+        ],
         check=True,
         capture_output=True,
         timeout=300,
@@ -52,7 +64,10 @@ def run(environment, *arguments, cwd):
 
 def test_the_code_in_use_is_the_wheels(installed, tmp_path):
     packages = ("embedlab", "retrievers", "leaderboard", "app")
-    code = f"import sys, {', '.join(packages)}; print(*(sys.modules[name].__file__ for name in {packages}))"
+    code = (
+        f"import sys, {', '.join(packages)}; print(*(sys.modules[name].__file__ for name in"
+        f" {packages}))"
+    )
     files = run(installed, "python", "-c", code, cwd=tmp_path).split()
     assert len(files) == 4
     assert all(Path(file).is_relative_to(installed) for file in files)
@@ -60,7 +75,10 @@ def test_the_code_in_use_is_the_wheels(installed, tmp_path):
 
 def test_cards_and_benchmarks_come_along(installed, tmp_path):
     names = {
-        card["name"] for card in json.loads(run(installed, "embedlab", "models", "--json", cwd=tmp_path))["models"]
+        card["name"]
+        for card in json.loads(run(installed, "embedlab", "models", "--json", cwd=tmp_path))[
+            "models"
+        ]
     }
     assert names == {path.stem for path in (ROOT / "data" / "models").glob("*.toml")}
     tasks = json.loads(run(installed, "embedlab", "tasks", "stdlib", "--json", cwd=tmp_path))
@@ -70,10 +88,24 @@ def test_cards_and_benchmarks_come_along(installed, tmp_path):
 def test_eval_and_leaderboard_work_from_any_folder(installed, tmp_path, tiny_folder):
     (tmp_path / "corner" / "qrels").mkdir(parents=True)
     rows = [{"_id": f"d{n}", "text": f"w{n} w{n + 1}"} for n in range(5)]
-    (tmp_path / "corner" / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "corner" / "corpus.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows)
+    )
     (tmp_path / "corner" / "queries.jsonl").write_text('{"_id": "q", "text": "w3"}\n')
-    (tmp_path / "corner" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td3\t1\n")
-    answer = run(installed, "embedlab", "eval", "--model", tiny_folder, "--task", "./corner", "--json", cwd=tmp_path)
+    (tmp_path / "corner" / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\nq\td3\t1\n"
+    )
+    answer = run(
+        installed,
+        "embedlab",
+        "eval",
+        "--model",
+        tiny_folder,
+        "--task",
+        "./corner",
+        "--json",
+        cwd=tmp_path,
+    )
     score = json.loads(answer)["runs"][0]["main_score"]
     ranked = json.loads(run(installed, "embedlab", "leaderboard", "--json", cwd=tmp_path))
     assert ranked["rows"][0]["mean"] == pytest.approx(score)

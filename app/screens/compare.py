@@ -26,7 +26,9 @@ def page() -> None:
     views = reading.all_views(parts)
     labels = views.table["label"].tolist()
     if len(labels) < 2:
-        controls.empty("A comparison needs results of two models on these tasks.", controls.EVALUATE)
+        controls.empty(
+            "A comparison needs results of two models on these tasks.", controls.EVALUATE
+        )
         return
     known = pd.DataFrame(
         {
@@ -39,11 +41,22 @@ def page() -> None:
     of_models = views.table["model"].loc[ranked].drop_duplicates().index  # the best view of each
     best = list(dict.fromkeys([*of_models, *ranked]))[:2]
     left, middle, right = st.columns([6, 2, 2])
-    chosen = left.multiselect("Models", labels, default=views.table["label"].loc[best].tolist(), key="models",
-                              bind=controls.URL, max_selections=_MOST)  # fmt: skip
+    chosen = left.multiselect(
+        "Models",
+        labels,
+        default=views.table["label"].loc[best].tolist(),
+        key="models",
+        bind=controls.URL,
+        max_selections=_MOST,
+    )
     test = middle.selectbox("Test", list(TESTS), key="test", bind=controls.URL)
-    correction = right.selectbox("Correction", list(CORRECTIONS), key="correction", bind=controls.URL,
-                                 format_func=lambda name: _CORRECTED[name])  # fmt: skip
+    correction = right.selectbox(
+        "Correction",
+        list(CORRECTIONS),
+        key="correction",
+        bind=controls.URL,
+        format_func=lambda name: _CORRECTED[name],
+    )
     if len(chosen) < 2:
         st.info("Choose two models or more.", icon=":material/compare_arrows:")
         return
@@ -62,7 +75,8 @@ def _summary(answer: Comparison) -> None:
         by_pair.setdefault((pair.first, pair.second), []).append(pair)
     groups = list(by_pair.items())
     sure = [
-        [pair for pair in pairs if pair.corrected_p is not None and pair.corrected_p <= alpha] for _, pairs in groups
+        [pair for pair in pairs if pair.corrected_p is not None and pair.corrected_p <= alpha]
+        for _, pairs in groups
     ]
     table(
         [
@@ -78,7 +92,10 @@ def _summary(answer: Comparison) -> None:
     )
     tested = sum(pair.p is not None for pair in answer.pairs)
     if tested:
-        corrected = f"corrected ({_CORRECTED[answer.correction]}) for {tested} comparison{'s' * (tested > 1)}."
+        corrected = (
+            f"corrected ({_CORRECTED[answer.correction]}) for"
+            f" {tested} comparison{'s' * (tested > 1)}."
+        )
         test = f"with p at most {alpha:.2g} in the {answer.test} test over queries"
         st.caption(plain(f"Surely better: on how many tasks, {test}, {corrected}"))
     if answer.notes:
@@ -94,33 +111,62 @@ def _forest(answer: Comparison) -> None:
     tested = [pair for pair in answer.pairs if pair.low is not None]
     if not tested:
         return
-    frame = pd.DataFrame([
-        {"task": _task(pair), "pair": f"{pair.first} − {pair.second}", "difference": pair.difference, "low": pair.low,
-         "high": pair.high, "p": pair.corrected_p,
-         "sure": pair.corrected_p is not None and pair.corrected_p <= 1 - answer.level}
-        for pair in tested
-    ])  # fmt: skip
+    frame = pd.DataFrame(
+        [
+            {
+                "task": _task(pair),
+                "pair": f"{pair.first} − {pair.second}",
+                "difference": pair.difference,
+                "low": pair.low,
+                "high": pair.high,
+                "p": pair.corrected_p,
+                "sure": pair.corrected_p is not None and pair.corrected_p <= 1 - answer.level,
+            }
+            for pair in tested
+        ]
+    )
     several = frame["pair"].nunique() > 1
-    tasks = alt.Y("task:N", sort=None, title=None, axis=alt.Axis(labelLimit=330, labelOverlap=False))
+    tasks = alt.Y(
+        "task:N", sort=None, title=None, axis=alt.Axis(labelLimit=330, labelOverlap=False)
+    )
     base = alt.Chart(frame).encode(y=tasks)
-    colour = alt.Color("sure:N", scale=alt.Scale(domain=[True, False], range=[BLUE, ORANGE]), legend=None)
+    colour = alt.Color(
+        "sure:N", scale=alt.Scale(domain=[True, False], range=[BLUE, ORANGE]), legend=None
+    )
     chart = alt.layer(
-        alt.Chart(frame).mark_rule(strokeDash=[4, 3], opacity=0.6).encode(x=alt.datum(0), color=alt.value(GREY)),
+        alt.Chart(frame)
+        .mark_rule(strokeDash=[4, 3], opacity=0.6)
+        .encode(x=alt.datum(0), color=alt.value(GREY)),
         base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("low:Q", title=f"difference with {answer.level:.0%} interval", scale=alt.Scale(padding=15)),
+            x=alt.X(
+                "low:Q",
+                title=f"difference with {answer.level:.0%} interval",
+                scale=alt.Scale(padding=15),
+            ),
             x2="high:Q",
             color=colour,
         ),
         base.mark_point(filled=True, size=70).encode(
-            x="difference:Q", color=colour, shape=alt.Shape("sure:N", legend=None,
-                            scale=alt.Scale(domain=[True, False], range=["circle", "square"])),
-            tooltip=["task:N", "pair:N", *(alt.Tooltip(f"{n}:Q", format="+.4f") for n in ("difference", "low", "high")),
-                     alt.Tooltip("p:Q", format=".4f", title="corrected p")],
+            x="difference:Q",
+            color=colour,
+            shape=alt.Shape(
+                "sure:N",
+                legend=None,
+                scale=alt.Scale(domain=[True, False], range=["circle", "square"]),
+            ),
+            tooltip=[
+                "task:N",
+                "pair:N",
+                *(alt.Tooltip(f"{n}:Q", format="+.4f") for n in ("difference", "low", "high")),
+                alt.Tooltip("p:Q", format=".4f", title="corrected p"),
+            ],
         ),
-    ).properties(height=26 * frame["task"].nunique() + (0 if several else 60))  # fmt: skip
+    ).properties(height=26 * frame["task"].nunique() + (0 if several else 60))
     if several:
         chart = chart.facet(
-            row=alt.Row("pair:N", sort=None, title=None, header=alt.Header(labelAngle=0, labelAlign="left"))
+            row=alt.Row(
+                "pair:N", sort=None, title=None, header=alt.Header(labelAngle=0, labelAlign="left")
+            )
         )
     st.altair_chart(chart)
     st.caption("Blue circles: surely different. Orange squares: the data leave it open.")
@@ -128,7 +174,9 @@ def _forest(answer: Comparison) -> None:
 
 def _pairs(answer: Comparison) -> None:
     pairs = answer.pairs
-    several = len({(pair.first, pair.second) for pair in pairs}) > 1  # else the table above names them
+    several = (
+        len({(pair.first, pair.second) for pair in pairs}) > 1
+    )  # else the table above names them
     table(
         [
             Column("Task", [_task(pair) for pair in pairs]),
@@ -157,7 +205,9 @@ def _counts(pairs: list[Pair]) -> str | None:
     known = [pair for pair in pairs if pair.wins is not None]
     if not known:
         return None
-    return " / ".join(f"{sum(getattr(pair, name) for pair in known):,}" for name in ("wins", "ties", "losses"))
+    return " / ".join(
+        f"{sum(getattr(pair, name) for pair in known):,}" for name in ("wins", "ties", "losses")
+    )
 
 
 def _task(pair: Pair) -> str:

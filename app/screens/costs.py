@@ -1,4 +1,6 @@
-"""Cost and quality: any score against any measured cost, with the Pareto front; latency and throughput."""
+"""Cost and quality: any score against any measured cost, with the Pareto front; latency and
+throughput.
+"""
 
 from typing import Literal
 
@@ -30,21 +32,36 @@ def page() -> None:
     standings = _over(parts, _MEAN)
     known = reading.measured_costs(parts)
     if not known:
-        controls.empty("No cost has been measured on these tasks; imported results have none.", controls.EVALUATE)
+        controls.empty(
+            "No cost has been measured on these tasks; imported results have none.",
+            controls.EVALUATE,
+        )
         return
     left, middle, right = st.columns([3, 3, 2], vertical_alignment="bottom")
     names = {controls.name_of(cost): cost for cost in known}
-    preferred = next((name for name in ("texts_per_second", "encode_seconds") if name in known), known[0])
+    preferred = next(
+        (name for name in ("texts_per_second", "encode_seconds") if name in known), known[0]
+    )
     cost = names[
-        left.selectbox("Cost", list(names), list(names.values()).index(preferred), key="cost", bind=controls.URL)
+        left.selectbox(
+            "Cost",
+            list(names),
+            list(names.values()).index(preferred),
+            key="cost",
+            bind=controls.URL,
+        )
     ]
     scores = [_MEAN, *standings.tasks]
-    score = middle.selectbox("Score", scores, _fullest(parts, cost, scores), key="score", bind=controls.URL)
+    score = middle.selectbox(
+        "Score", scores, _fullest(parts, cost, scores), key="score", bind=controls.URL
+    )
     logarithmic = right.toggle("Logarithmic cost", value=True, key="log", bind=controls.URL)
     standings = _over(parts, score)
     points = _points(standings, cost)
     if points.empty:
-        controls.empty(f"No model has both {score} and {controls.name_of(cost)}.", controls.EVALUATE)
+        controls.empty(
+            f"No model has both {score} and {controls.name_of(cost)}.", controls.EVALUATE
+        )
         return
     points["front"] = pareto(points["score"], points["cost"], lower_is_better=lower_is_better(cost))
     task = "" if score == _MEAN else score
@@ -57,19 +74,27 @@ def page() -> None:
     st.caption("Of these models none is beaten in score without a higher cost.")
     table(
         [
-            Column("Model", [Link(label, controls.run_link(label, task)) for label in best["model"]]),
+            Column(
+                "Model", [Link(label, controls.run_link(label, task)) for label in best["model"]]
+            ),
             Column(score, best["score"].tolist(), best="max"),
-            Column(controls.name_of(cost), best["cost"].tolist(), digits=2,
-                   best="min" if lower_is_better(cost) else "max"),
+            Column(
+                controls.name_of(cost),
+                best["cost"].tolist(),
+                digits=2,
+                best="min" if lower_is_better(cost) else "max",
+            ),
             Column("Kind", best["kind"].tolist()),
         ],
         "Models on the Pareto front",
-    )  # fmt: skip
+    )
     _speeds(standings)
 
 
 def _over(parts: reading.Parts, score: str) -> Standings:
-    """The standings over all tasks for the mean, over one task for its score: its costs are then those of that task."""
+    """The standings over all tasks for the mean, over one task for its score: its costs are then
+    those of that task.
+    """
     parts = parts if score == _MEAN else tuple(part for part in parts if part[0] == score)
     standings = reading.ranked(parts, "mean", over="none")
     if all(row.place is None for row in standings.rows):
@@ -79,7 +104,9 @@ def _over(parts: reading.Parts, score: str) -> Standings:
 
 def _fullest(parts: reading.Parts, cost: str, scores: list[str]) -> int:
     """The first score by which two models can be compared: few may have the mean over all tasks."""
-    return next((at for at, score in enumerate(scores) if len(_points(_over(parts, score), cost)) > 1), 0)
+    return next(
+        (at for at, score in enumerate(scores) if len(_points(_over(parts, score), cost)) > 1), 0
+    )
 
 
 def _points(standings: Standings, cost: str) -> pd.DataFrame:
@@ -93,33 +120,64 @@ def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> Non
     scale = alt.Scale(**kind, nice=False, padding=25)
     better = "lower is better" if lower_is_better(cost) else "higher is better"
     base = alt.Chart(points).encode(
-        x=alt.X("cost:Q", scale=scale, title=f"{controls.name_of(cost)} ({better})", axis=alt.Axis(format=",.4~r")),
-        y=alt.Y("score:Q", scale=alt.Scale(zero=False, nice=False, padding=20), title=score,
-                axis=alt.Axis(format=".4~r")),
-        tooltip=[alt.Tooltip("model:N"), alt.Tooltip("kind:N"), alt.Tooltip("score:Q", format=".4f"),
-                 alt.Tooltip("cost:Q", format=",.2f", title=controls.name_of(cost))],
+        x=alt.X(
+            "cost:Q",
+            scale=scale,
+            title=f"{controls.name_of(cost)} ({better})",
+            axis=alt.Axis(format=",.4~r"),
+        ),
+        y=alt.Y(
+            "score:Q",
+            scale=alt.Scale(zero=False, nice=False, padding=20),
+            title=score,
+            axis=alt.Axis(format=".4~r"),
+        ),
+        tooltip=[
+            alt.Tooltip("model:N"),
+            alt.Tooltip("kind:N"),
+            alt.Tooltip("score:Q", format=".4f"),
+            alt.Tooltip("cost:Q", format=",.2f", title=controls.name_of(cost)),
+        ],
         href="address:N",
-    )  # fmt: skip
+    )
     front = alt.Chart(points[points["front"]]).encode(x=alt.X("cost:Q", scale=scale), y="score:Q")
     layers = [
-        front.mark_line(interpolate="step-after" if lower_is_better(cost) else "step-before", color=ORANGE),
+        front.mark_line(
+            interpolate="step-after" if lower_is_better(cost) else "step-before", color=ORANGE
+        ),
         base.transform_filter("!datum.front").mark_circle(size=50, color=BLUE, opacity=0.75),
-        base.transform_filter("datum.front").mark_point(size=95, color=ORANGE, filled=True, shape="diamond", opacity=1),
+        base.transform_filter("datum.front").mark_point(
+            size=95, color=ORANGE, filled=True, shape="diamond", opacity=1
+        ),
     ]
     if points["front"].sum() <= _NAMED:
         along = np.log(points["cost"]) if kind["type"] == "log" else points["cost"]
-        left = along[points["front"]] < (along.min() + along.max()) / 2  # names point inwards, not over the edge
-        sides: tuple[tuple[pd.Series, Literal["left", "right"], int], ...] = ((left, "left", 9), (~left, "right", -9))
+        left = (
+            along[points["front"]] < (along.min() + along.max()) / 2
+        )  # names point inwards, not over the edge
+        sides: tuple[tuple[pd.Series, Literal["left", "right"], int], ...] = (
+            (left, "left", 9),
+            (~left, "right", -9),
+        )
         for side, align, dx in sides:
-            named = alt.Chart(points[points["front"]][side]).encode(x=alt.X("cost:Q", scale=scale), y="score:Q")
+            named = alt.Chart(points[points["front"]][side]).encode(
+                x=alt.X("cost:Q", scale=scale), y="score:Q"
+            )
             layers.append(
-                named.mark_text(align=align, dx=dx, dy=-9, fontSize=11, limit=330, color=ORANGE).encode(text="model:N")
+                named.mark_text(
+                    align=align, dx=dx, dy=-9, fontSize=11, limit=330, color=ORANGE
+                ).encode(text="model:N")
             )
     chart = alt.layer(*layers)
     st.altair_chart(
-        chart.properties(height=420, usermeta={"embedOptions": {"loader": {"target": "_self"}}}).interactive()
+        chart.properties(
+            height=420, usermeta={"embedOptions": {"loader": {"target": "_self"}}}
+        ).interactive()
     )
-    st.caption("Diamonds are on the Pareto front. Click a point to see how its scores came about; scroll to zoom.")
+    st.caption(
+        "Diamonds are on the Pareto front. Click a point to see how its scores came about; scroll"
+        " to zoom."
+    )
 
 
 def _speeds(standings: Standings) -> None:
@@ -139,7 +197,9 @@ def _speeds(standings: Standings) -> None:
             if "texts_per_second" in row.costs
         ],
         columns=["label", "model", "texts per second"],
-    ).drop_duplicates(["model", "texts per second"])  # the views of one encoding pass share its speed
+    ).drop_duplicates(
+        ["model", "texts per second"]
+    )  # the views of one encoding pass share its speed
     speed["name"] = speed["model"].where(~speed["model"].duplicated(keep=False), speed["label"])
     if not latency.empty:
         st.subheader("Query latency")
@@ -169,13 +229,21 @@ def _dots(latency: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 
 
 def _bars(speed: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    bars = alt.Chart(speed).mark_bar(color=BLUE, height=12).encode(
-        x=alt.X("texts per second:Q"), y=_ROW, tooltip=["name:N", alt.Tooltip("texts per second:Q", format=",.1f")]
-    )  # fmt: skip
+    bars = (
+        alt.Chart(speed)
+        .mark_bar(color=BLUE, height=12)
+        .encode(
+            x=alt.X("texts per second:Q"),
+            y=_ROW,
+            tooltip=["name:N", alt.Tooltip("texts per second:Q", format=",.1f")],
+        )
+    )
     return _named(bars, speed, "name")
 
 
 def _named(marks: alt.Chart, rows: pd.DataFrame, name: str) -> alt.LayerChart | alt.FacetChart:
     """Names above the rows: beside them they would leave a phone no room for the plot."""
     names = alt.Chart(rows).mark_text(align="left", dy=-14, fontSize=11, color=GREY, limit=600)
-    return alt.layer(marks, names.encode(x=alt.value(0), y=_ROW, text=f"{name}:N")).properties(height=alt.Step(36))
+    return alt.layer(marks, names.encode(x=alt.value(0), y=_ROW, text=f"{name}:N")).properties(
+        height=alt.Step(36)
+    )

@@ -12,7 +12,10 @@ from leaderboard.tables.grids import Grid
 from leaderboard.tables.table import Column
 
 _MEAN = "Mean over all tasks"
-_COMMAND = "embedlab eval --model MODEL --task SciFact --layers 2,4,6 --dims 32,64,128 --precision float32,int8,binary"
+_COMMAND = (
+    "embedlab eval --model MODEL --task SciFact --layers 2,4,6 --dims 32,64,128 --precision"
+    " float32,int8,binary"
+)
 
 
 def page() -> None:
@@ -23,7 +26,9 @@ def page() -> None:
     counts = found.table["model"].value_counts()
     elastic = sorted(counts[counts > 1].index)
     if not elastic:
-        controls.empty("No model has results for more than one layer, dimension, precision or index.", _COMMAND)
+        controls.empty(
+            "No model has results for more than one layer, dimension, precision or index.", _COMMAND
+        )
         return
     left, middle, right = st.columns(3)
     model = left.selectbox("Model", elastic, key="model", bind=controls.URL)
@@ -31,7 +36,10 @@ def page() -> None:
     counts = own.notna().sum()
     measured = counts[counts > 0].sort_values(ascending=False, kind="stable").index.tolist()
     scored = middle.selectbox(
-        "Score", [*measured, *([_MEAN] if len(measured) > 1 else [])], key="score", bind=controls.URL
+        "Score",
+        [*measured, *([_MEAN] if len(measured) > 1 else [])],
+        key="score",
+        bind=controls.URL,
     )
     grids = reading.gridded(model, tuple(measured) if scored == _MEAN else (scored,))
     names = {grid.view: grid for grid in sorted(grids, key=lambda grid: -grid.scores.size)}
@@ -39,13 +47,20 @@ def page() -> None:
         st.info("One view alone has this score: choose another task.", icon=":material/grid_off:")
         return
     if any(grid.scores.size > 1 for grid in grids):
-        _layers_and_dims(names[right.selectbox("Index and precision", list(names), key="grid", bind=controls.URL)])
+        _layers_and_dims(
+            names[
+                right.selectbox("Index and precision", list(names), key="grid", bind=controls.URL)
+            ]
+        )
     _precision_and_index(grids)
 
 
 def _layers_and_dims(grid: Grid) -> None:
     cells = pd.DataFrame(grid.cells()["cells"])
-    cells["layer"] = [f"layer {layer}" if layer else "full depth" for layer in cells["layer"].fillna(0).astype(int)]
+    cells["layer"] = [
+        f"layer {layer}" if layer else "full depth"
+        for layer in cells["layer"].fillna(0).astype(int)
+    ]
     st.metric("Smallest view within 1 % of the best", grid.smallest.capitalize())
     st.caption(plain(" ".join([f"Score: {grid.measure}.", *grid.notes])))
     left, right = st.columns(2)
@@ -53,8 +68,12 @@ def _layers_and_dims(grid: Grid) -> None:
         st.subheader("Layer by dimensions")
         layers, dims = cells["layer"].drop_duplicates().tolist(), sorted(cells["dim"].unique())
         known = cells.set_index(["layer", "dim"])["score"].to_dict()
-        heat_map(layers, [f"{dim}d" for dim in dims], [[known.get((layer, dim)) for dim in dims] for layer in layers],
-                 "Scores by layer and dimensions")  # fmt: skip
+        heat_map(
+            layers,
+            [f"{dim}d" for dim in dims],
+            [[known.get((layer, dim)) for dim in dims] for layer in layers],
+            "Scores by layer and dimensions",
+        )
     with right:
         st.subheader("Curves")
         st.altair_chart(
@@ -74,15 +93,21 @@ def _layers_and_dims(grid: Grid) -> None:
             Column("Layer", front["layer"].tolist()),
             Column("Dimensions", front["dim"].astype(int).tolist()),
             Column("Score", front["score"].tolist(), best="max"),
-            Column("Share of the best, %", (100 * front["score"] / front["score"].max()).tolist(), digits=1),
+            Column(
+                "Share of the best, %",
+                (100 * front["score"] / front["score"].max()).tolist(),
+                digits=1,
+            ),
         ],
         "Views that no other equals with as few layers and dimensions",
     )
 
 
 def _precision_and_index(grids: list[Grid]) -> None:
-    best = pd.DataFrame([(grid.precision, grid.index or "none", float(grid.scores.max().max())) for grid in grids],
-                        columns=["precision", "index", "score"])  # fmt: skip
+    best = pd.DataFrame(
+        [(grid.precision, grid.index or "none", float(grid.scores.max().max())) for grid in grids],
+        columns=["precision", "index", "score"],
+    )
     if len(best) < 2:
         return
     st.subheader("Precision by index")

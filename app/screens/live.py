@@ -26,15 +26,29 @@ def _now() -> None:
     running = live.read(settings().db)
     st.subheader(f"Running now: {len(running)}")
     if not running:
-        controls.empty("No evaluation is running. One that starts appears here by itself.", controls.EVALUATE)
+        controls.empty(
+            "No evaluation is running. One that starts appears here by itself.", controls.EVALUATE
+        )
     for progress in running:
         with st.container(border=True):
-            done = f"{progress.done:,} of {progress.total:,}" if progress.total else f"{progress.done:,}"
+            done = (
+                f"{progress.done:,} of {progress.total:,}"
+                if progress.total
+                else f"{progress.done:,}"
+            )
             st.progress(
-                progress.share, text=f"**{plain(progress.model)}** on {plain(progress.task)}: {plain(progress.phase)}"
+                progress.share,
+                text=(
+                    f"**{plain(progress.model)}** on {plain(progress.task)}:"
+                    f" {plain(progress.phase)}"
+                ),
             )
             facts = [done, f"{progress.rate:,.0f} per second" if progress.rate else ""]
-            facts.append(f"{_duration(progress.seconds_left)} left in this phase" if progress.seconds_left else "")
+            facts.append(
+                f"{_duration(progress.seconds_left)} left in this phase"
+                if progress.seconds_left
+                else ""
+            )
             facts.append(f"running for {_duration(time.time() - progress.started)}")
             st.caption(plain(", ".join(filter(None, facts))))
 
@@ -49,14 +63,22 @@ def _finished() -> None:
     table(
         [
             Column(
-                "Model", [Link(model, link("run", id=id)) for model, id in zip(runs["model"], runs["id"], strict=True)]
+                "Model",
+                [
+                    Link(model, link("run", id=id))
+                    for model, id in zip(runs["model"], runs["id"], strict=True)
+                ],
             ),
             Column(
                 "View",
                 [
                     view_of(layer, dim, precision, index, settings or "")
                     for layer, dim, precision, index, settings in zip(
-                        *(runs[name] for name in ("layer", "dim", "precision", "index", "settings")), strict=True
+                        *(
+                            runs[name]
+                            for name in ("layer", "dim", "precision", "index", "settings")
+                        ),
+                        strict=True,
                     )
                 ],
             ),
@@ -64,7 +86,9 @@ def _finished() -> None:
             Column("Metric", [shown(name) if name else "" for name in runs["main_metric"]]),
             Column("Score", [float(score) for score in runs["main_score"]]),
             Column("Origin", [source or "computed here" for source in runs["source"]]),
-            Column("Finished (UTC)", [f"{created:%Y-%m-%d %H:%M:%S}" for created in runs["created"]]),
+            Column(
+                "Finished (UTC)", [f"{created:%Y-%m-%d %H:%M:%S}" for created in runs["created"]]
+            ),
         ],
         "Newest results",
     )
@@ -77,4 +101,10 @@ def _link_to(model: str, run_id: str) -> Link:
 def _duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {seconds} s"
+        if minutes
+        else f"{seconds} s"
+    )

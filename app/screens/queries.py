@@ -20,7 +20,9 @@ _DEPTH = 5  # retrieved documents
 
 
 def differing_queries(answer: Comparison, views: Views) -> None:
-    """Pick a pair on a task; see the scatter of its queries, those that differ most, and their texts."""
+    """Pick a pair on a task; see the scatter of its queries, those that differ most, and their
+    texts.
+    """
     names = {_name(pair): pair for pair in answer.pairs if pair.p is not None}
     if not names:
         controls.empty("None of these tasks was scored query by query.", controls.EVALUATE)
@@ -32,7 +34,9 @@ def differing_queries(answer: Comparison, views: Views) -> None:
     run = reading.run(ids[0])
     texts = reading.texts(run.task)
     scores["difference"] = scores["first"] - scores["second"]
-    scores = scores.reindex(scores["difference"].abs().sort_values(ascending=False, kind="stable").index)
+    scores = scores.reindex(
+        scores["difference"].abs().sort_values(ascending=False, kind="stable").index
+    )
     left, right = st.columns([2, 3])
     with left:
         _scatter(scores, pair)
@@ -53,7 +57,11 @@ def differing_queries(answer: Comparison, views: Views) -> None:
         return
     options = {f"{_text(texts, query)[:120]} [{query}]": query for query in listed.index}
     _side_by_side(
-        options[st.selectbox("Query", list(options), key="query", bind=controls.URL)], pair, ids, run.task, texts
+        options[st.selectbox("Query", list(options), key="query", bind=controls.URL)],
+        pair,
+        ids,
+        run.task,
+        texts,
     )
 
 
@@ -62,23 +70,36 @@ def _scatter(scores: pd.DataFrame, pair: Pair) -> None:
     alike = scores.reset_index(names="query").groupby(["first", "second"], as_index=False)["query"]
     frame = alike.agg(queries="size", example="first")
     metric = shown(pair.metric)
-    ends = [float(scores[["first", "second"]].min().min()), float(scores[["first", "second"]].max().max())]
+    ends = [
+        float(scores[["first", "second"]].min().min()),
+        float(scores[["first", "second"]].max().max()),
+    ]
     diagonal = pd.DataFrame({"first": ends, "second": ends})
     chart = alt.layer(
-        alt.Chart(diagonal).mark_line(strokeDash=[4, 3], color=GREY).encode(x="first:Q", y="second:Q"),
-        alt.Chart(frame).mark_circle(color=BLUE, opacity=0.7).encode(
+        alt.Chart(diagonal)
+        .mark_line(strokeDash=[4, 3], color=GREY)
+        .encode(x="first:Q", y="second:Q"),
+        alt.Chart(frame)
+        .mark_circle(color=BLUE, opacity=0.7)
+        .encode(
             x=alt.X("first:Q", title=f"{metric} of A"),
             y=alt.Y("second:Q", title=f"{metric} of B"),
             size=alt.Size("queries:Q", scale=alt.Scale(range=[40, 500]), legend=None),
-            tooltip=[alt.Tooltip("first:Q", format=".4f", title="A"), alt.Tooltip("second:Q", format=".4f", title="B"),
-                     "queries:Q", "example:N"],
+            tooltip=[
+                alt.Tooltip("first:Q", format=".4f", title="A"),
+                alt.Tooltip("second:Q", format=".4f", title="B"),
+                "queries:Q",
+                "example:N",
+            ],
         ),
-    ).properties(height=420)  # fmt: skip
+    ).properties(height=420)
     st.altair_chart(chart)
 
 
 def _side_by_side(query: str, pair: Pair, ids: tuple[str, str], task: Task, texts: Texts) -> None:
-    judged = {document: grade for document, grade in texts.qrels.get(query, {}).items() if grade > 0}
+    judged = {
+        document: grade for document, grade in texts.qrels.get(query, {}).items() if grade > 0
+    }
     text = texts.queries.get(query, query)
     st.markdown(f"**{plain(text)}**")
     terms = words(text)
@@ -94,11 +115,15 @@ def _side_by_side(query: str, pair: Pair, ids: tuple[str, str], task: Task, text
                 st.caption("The ranking was not kept.")
                 continue
             found = [
-                Hit(ranking.document_ids[row], float(score), texts.documents.get(ranking.document_ids[row]),
-                    ranking.document_ids[row] in judged)
+                Hit(
+                    ranking.document_ids[row],
+                    float(score),
+                    texts.documents.get(ranking.document_ids[row]),
+                    ranking.document_ids[row] in judged,
+                )
                 for row, score in zip(ranking.rows[0][:_DEPTH], ranking.scores[0], strict=False)
                 if row >= 0
-            ]  # fmt: skip
+            ]
             show(found, terms)
 
 

@@ -52,7 +52,11 @@ def _picked() -> str:
 
 
 def _part(task: str, split: str, subset: str) -> str:
-    return task + ("" if split == "test" else f", {split}") + ("" if subset == "default" else f", {subset}")
+    return (
+        task
+        + ("" if split == "test" else f", {split}")
+        + ("" if subset == "default" else f", {subset}")
+    )
 
 
 def _show(run: Run) -> None:
@@ -67,9 +71,14 @@ def _show(run: Run) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Scores")
-        names = sorted(run.scores, key=lambda name: name != run.task.main_metric)  # it comes first, the rest as stored
+        names = sorted(
+            run.scores, key=lambda name: name != run.task.main_metric
+        )  # it comes first, the rest as stored
         table(
-            [Column("Metric", [shown(name) for name in names]), Column("Score", [run.scores[name] for name in names])],
+            [
+                Column("Metric", [shown(name) for name in names]),
+                Column("Score", [run.scores[name] for name in names]),
+            ],
             "Scores",
         )
     with right:
@@ -78,13 +87,18 @@ def _show(run: Run) -> None:
         measured |= {f"phase: {phase.name} (s)": float(phase.seconds) for phase in run.phases}
         if measured:
             table(
-                [Column("Measured", list(measured)), Column("Value", list(measured.values()), digits=3)],
+                [
+                    Column("Measured", list(measured)),
+                    Column("Value", list(measured.values()), digits=3),
+                ],
                 "Measured costs and seconds of each phase",
             )
         else:
             st.caption("None were measured: the result was imported.")
     _inputs(run)
-    known = {name: value for name, value in all_settings(run).items() if value not in (None, "", {}, [])}
+    known = {
+        name: value for name, value in all_settings(run).items() if value not in (None, "", {}, [])
+    }
     groups = {
         "Prompts": "resolved.prompts",
         "As asked": "asked.",
@@ -118,7 +132,13 @@ def _settings(title: str, values: dict[str, object], beginning: str) -> None:
     with st.expander(title, expanded=title == "Prompts"):
         table(
             [
-                Column("Setting", [name.removeprefix(beginning.rstrip(".")).lstrip(".") or name for name in values]),
+                Column(
+                    "Setting",
+                    [
+                        name.removeprefix(beginning.rstrip(".")).lstrip(".") or name
+                        for name in values
+                    ],
+                ),
                 Column("Value", [_shortened(value) for value in values.values()]),
             ],
             title,

@@ -13,7 +13,9 @@ from app.safe_text import plain, words
 from app.settings import settings
 from leaderboard.records import Texts
 
-_PIECE = 5  # letters; shorter expansion terms are often pieces of words, with which many others begin
+_PIECE = (
+    5  # letters; shorter expansion terms are often pieces of words, with which many others begin
+)
 _LONGEST = 2_000  # characters of a query; Streamlit cuts longer ones, in the browser and on arrival
 _COMMAND = "embedlab index --model bm25 --corpus DIR --out {folder}/bm25"
 _NONE = "none"
@@ -29,11 +31,20 @@ def page() -> None:
     names = list(found)
     first, second, third = st.columns([4, 4, 2])
     left = first.selectbox("Retriever", names, key="left", bind=controls.URL)
-    right = second.selectbox("Beside it", [_NONE, *names], min(len(names), 2) if len(names) > 1 else 0, key="right",
-                             bind=controls.URL)  # fmt: skip
+    right = second.selectbox(
+        "Beside it",
+        [_NONE, *names],
+        min(len(names), 2) if len(names) > 1 else 0,
+        key="right",
+        bind=controls.URL,
+    )
     k = third.number_input("Documents", 1, 100, 10, key="k", bind=controls.URL)
     query = st.text_input(
-        "Query", key="q", bind=controls.URL, max_chars=_LONGEST, placeholder="Type a query and press Enter"
+        "Query",
+        key="q",
+        bind=controls.URL,
+        max_chars=_LONGEST,
+        placeholder="Type a query and press Enter",
     )
     texts = _judged()
     if not query.strip():
@@ -57,7 +68,11 @@ def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[s
         started = time.perf_counter()
         hits = retriever.search([query], int(k))
         taken = 1000 * (time.perf_counter() - started)
-    rows = [(int(row), float(score)) for row, score in zip(hits.rows[0], hits.scores[0], strict=True) if row >= 0]
+    rows = [
+        (int(row), float(score))
+        for row, score in zip(hits.rows[0], hits.scores[0], strict=True)
+        if row >= 0
+    ]
     st.caption(plain(f"{len(rows)} documents of {len(retriever.ids):,} in {taken:,.1f} ms."))
     expansion = saved_indexes.expansion(retriever, query)
     if expansion:
@@ -66,10 +81,16 @@ def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[s
     documents = [(retriever.ids[row], score, retriever.text(row)) for row, score in rows]
     if relevant:
         places = np.flatnonzero([id in relevant for id, _, _ in documents]) + 1
-        found = f"{len(places)} of {len(relevant)} relevant documents, at {', '.join(map(str, places)) or 'no place'}."
+        found = (
+            f"{len(places)} of {len(relevant)} relevant documents, at"
+            f" {', '.join(map(str, places)) or 'no place'}."
+        )
         st.caption(plain(found))
     show(
-        [Hit(id, score, text if text is not None else known.get(id), id in relevant) for id, score, text in documents],
+        [
+            Hit(id, score, text if text is not None else known.get(id), id in relevant)
+            for id, score, text in documents
+        ],
         [*words(query), *(term for term, _ in expansion if len(term) >= _PIECE)],
     )
 
@@ -79,12 +100,21 @@ def _judged() -> Texts | None:
     judged = reading.judged_tasks()
     if not judged:
         return None
-    with st.expander("Judgements: mark the documents that a task knows to be relevant", icon=":material/task_alt:"):
+    with st.expander(
+        "Judgements: mark the documents that a task knows to be relevant",
+        icon=":material/task_alt:",
+    ):
         name = st.selectbox("Task", [_NONE, *judged], key="judged", bind=controls.URL)
         texts = reading.texts(judged[name]) if name != _NONE else None
         if texts:
-            st.selectbox("A query of the task", list(texts.queries.values())[:1000], None, key="example",
-                         placeholder="choose one to search with", on_change=_take_example)  # fmt: skip
+            st.selectbox(
+                "A query of the task",
+                list(texts.queries.values())[:1000],
+                None,
+                key="example",
+                placeholder="choose one to search with",
+                on_change=_take_example,
+            )
     return texts
 
 
@@ -98,4 +128,6 @@ def _relevant(texts: Texts | None, query: str) -> set[str]:
     if texts is None:
         return set()
     ids = [id for id, text in texts.queries.items() if text.strip() == query.strip()]
-    return {document for id in ids for document, grade in texts.qrels.get(id, {}).items() if grade > 0}
+    return {
+        document for id in ids for document, grade in texts.qrels.get(id, {}).items() if grade > 0
+    }

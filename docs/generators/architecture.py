@@ -1,4 +1,6 @@
-"""The house as a picture and a list, from what its files import and from the floors that the tests enforce."""
+"""The house as a picture and a list, from what its files import and from the floors that the tests
+enforce.
+"""
 
 import importlib.util
 from collections import Counter
@@ -12,7 +14,8 @@ from generators.page_tables import code, table
 ROOT = Path(__file__).parents[2]
 WIDTH, ROW, GAP, TOP = 460, 40, 26, 44
 _STYLE = (
-    "text{font:13px sans-serif;fill:#1f2430}.p{fill:#f3f5f9;stroke:#98a2b3}.r{fill:#fff;stroke:#667085}"
+    "text{font:13px"
+    " sans-serif;fill:#1f2430}.p{fill:#f3f5f9;stroke:#98a2b3}.r{fill:#fff;stroke:#667085}"
     ".t{font-weight:bold;font-size:15px}.w{fill:none;stroke:#3f51b5;stroke-opacity:.28}"
     ".h{fill:none;stroke:#b45309;stroke-width:2}.n{fill:#b45309;font-size:12px}"
 )
@@ -49,20 +52,25 @@ def arrows() -> Counter[tuple[str, str, str, str]]:
 
 
 def _room(path: Path) -> str:
-    """A file's room: the folder or module below its package; the package itself for what opens it."""
+    """A file's room: the folder or module below its package; the package itself for what opens
+    it.
+    """
     package, *parts = path.relative_to(ROOT).with_suffix("").parts
     return package if parts[0] in ("__init__", "__main__") else parts[0]
 
 
 def picture() -> str:
-    """The picture architecture.svg: packages as boxes, their rooms by floors, imports as lines that run downwards."""
+    """The picture architecture.svg: packages as boxes, their rooms by floors, imports as lines that
+    run downwards.
+    """
     places, boxes = _laid_out()
     height = max(y + tall for _, y, _, tall in boxes.values()) + 16
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH + 3 * GAP + 60} {height}" role="img">'
-        f"<title>Packages, rooms and imports</title><style>{_STYLE}</style>"
-        '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L8 4L0 8z" fill="#b45309"/></marker></defs>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH + 3 * GAP + 60} {height}"'
+        ' role="img"><title>Packages, rooms and'
+        f' imports</title><style>{_STYLE}</style><defs><marker id="a" viewBox="0 0 8 8" refX="7"'
+        ' refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"'
+        ' fill="#b45309"/></marker></defs>'
     ]
     for name, (x, y, wide, tall) in boxes.items():
         parts.append(f'<rect class="p" x="{x}" y="{y}" width="{wide}" height="{tall}" rx="8"/>')
@@ -70,7 +78,9 @@ def picture() -> str:
     parts += _lines(places)
     for (_, room), (x, y, wide) in places.items():
         parts.append(f'<rect class="r" x="{x}" y="{y}" width="{wide}" height="24" rx="4"/>')
-        parts.append(f'<text x="{x + wide / 2}" y="{y + 17}" text-anchor="middle">{escape(room)}</text>')
+        parts.append(
+            f'<text x="{x + wide / 2}" y="{y + 17}" text-anchor="middle">{escape(room)}</text>'
+        )
     parts += _between(boxes)
     return "".join(parts) + "</svg>\n"
 
@@ -79,7 +89,12 @@ def _laid_out() -> tuple[dict, dict]:
     """Where rooms and packages stand: app and embedlab above, what they use below."""
     places: dict[tuple[str, str], tuple[float, float, float]] = {}
     boxes: dict[str, tuple[float, float, float, float]] = {}
-    x = {"app": GAP, "embedlab": GAP + WIDTH + 60, "leaderboard": GAP, "retrievers": GAP + WIDTH + 60}
+    x = {
+        "app": GAP,
+        "embedlab": GAP + WIDTH + 60,
+        "leaderboard": GAP,
+        "retrievers": GAP + WIDTH + 60,
+    }
     rows = {package: _rows(package) for package in x}
     upper = max(len(rows["app"]), len(rows["embedlab"])) * ROW + TOP
     for package, listed in rows.items():
@@ -87,7 +102,9 @@ def _laid_out() -> tuple[dict, dict]:
         boxes[package] = (x[package], y, WIDTH, len(listed) * ROW + TOP)
         for number, row in enumerate(listed):
             spare = WIDTH - sum(_wide(room) + 8 for room in row)
-            at = x[package] + spare / 2 + min(60, spare / 3) * (number % 3 - 1)  # lines pass beside what stands above
+            at = (
+                x[package] + spare / 2 + min(60, spare / 3) * (number % 3 - 1)
+            )  # lines pass beside what stands above
             for room in row:
                 places[package, room] = (at, y + TOP + number * ROW - 6, _wide(room))
                 at += _wide(room) + 8
@@ -116,11 +133,18 @@ def _lines(places: dict) -> list[str]:
     """Imports within a package, room to room."""
     drawn = []
     for package, room, other, target in sorted(arrows()):
-        if package == other and room != target and {(package, room), (other, target)} <= places.keys():
+        if (
+            package == other
+            and room != target
+            and {(package, room), (other, target)} <= places.keys()
+        ):
             (x, y, wide), (x2, y2, wide2) = places[package, room], places[other, target]
             start, end = x + wide / 2, x2 + wide2 / 2
             middle = (y + 24 + y2) / 2
-            drawn.append(f'<path class="w" d="M{start} {y + 24}C{start} {middle} {end} {middle} {end} {y2}"/>')
+            drawn.append(
+                '<path class="w"'
+                f' d="M{start} {y + 24}C{start} {middle} {end} {middle} {end} {y2}"/>'
+            )
     return drawn
 
 
@@ -137,7 +161,9 @@ def _between(boxes: dict) -> list[str]:
         straight = x == x2
         start = (x + wide / 2) if straight else (x + wide - 40 if x < x2 else x + 40)
         end = (x2 + wide2 / 2) if straight else (x2 + 40 if x < x2 else x2 + wide2 - 40)
-        drawn.append(f'<path class="h" marker-end="url(#a)" d="M{start} {y + tall}L{end} {y2 - 1}"/>')
+        drawn.append(
+            f'<path class="h" marker-end="url(#a)" d="M{start} {y + tall}L{end} {y2 - 1}"/>'
+        )
         # A third of the way down, where lines that cross have not met yet.
         at, down = start + (end - start) / 3, y + tall + (y2 - y - tall) / 3
         drawn.append(f'<text class="n" x="{at + 6}" y="{down + 4}">{number}</text>')
@@ -145,12 +171,17 @@ def _between(boxes: dict) -> list[str]:
 
 
 def page() -> str:
-    """The page reference/rooms.md: floors from the top down, and how many imports run between packages."""
+    """The page reference/rooms.md: floors from the top down, and how many imports run between
+    packages.
+    """
     parts = [
-        "# Rooms and floors\n\nFrom `FLOORS` in `tests/test_architecture.py`, which fails where a file imports "
-        "from its own floor or one above. The lowest floor of each package holds helpers that may use each other.\n"
+        "# Rooms and floors\n\nFrom `FLOORS` in `tests/test_architecture.py`, which fails where a"
+        " file imports from its own floor or one above. The lowest floor of each package holds"
+        " helpers that may use each other.\n"
     ]
     for package in rules().PACKAGES:
-        rows = [[number, ", ".join(map(code, floor))] for number, floor in enumerate(floors(package), 1)]
+        rows = [
+            [number, ", ".join(map(code, floor))] for number, floor in enumerate(floors(package), 1)
+        ]
         parts += [f"## {package}", table(["floor", "rooms"], rows)]
     return "\n\n".join(parts)

@@ -15,10 +15,20 @@ _HEAD = """# Model cards
 def page() -> str:
     """The page reference/cards.md."""
     rows = [
-        [code(card.name), card.method, str(card.kind.value), card.paper, card.dim or "", card.attention, card.pooling,
-         weights(card)]
+        [
+            code(card.name),
+            card.method,
+            str(card.kind.value),
+            card.paper,
+            card.dim or "",
+            card.attention,
+            card.pooling,
+            weights(card),
+        ]
         for card in cards().values()
-    ]  # fmt: skip
+    ]
     header = ["name", "method", "kind", "paper", "dimensions", "attention", "pooling", "weights"]
     keys = ", ".join(code(each.name) for each in fields(Card))
-    return f"{_HEAD}\n{table(header, rows)}\nThe keys of a card (`data/models/NAME.toml`): {keys}.\n"
+    return (
+        f"{_HEAD}\n{table(header, rows)}\nThe keys of a card (`data/models/NAME.toml`): {keys}.\n"
+    )

@@ -43,13 +43,27 @@ def page() -> str:
 
 def _section(typed: str, command: Any) -> str:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
-    options = [each for each in command.params if each.param_type_name == "option" and "--help" not in each.opts]
-    usage = " ".join([typed, *(["[OPTIONS]"] if options else []), *(_metavar(each) for each in arguments)])
+    options = [
+        each
+        for each in command.params
+        if each.param_type_name == "option" and "--help" not in each.opts
+    ]
+    usage = " ".join(
+        [typed, *(["[OPTIONS]"] if options else []), *(_metavar(each) for each in arguments)]
+    )
     parts = [f"\n## {typed}\n", f"```text\n{usage}\n```\n", _text(command.help or "")]
     if arguments:
-        parts.append(table(["argument", "meaning"], [[code(_metavar(each)), each.help or ""] for each in arguments]))
+        parts.append(
+            table(
+                ["argument", "meaning"],
+                [[code(_metavar(each)), each.help or ""] for each in arguments],
+            )
+        )
     if options:
-        rows = [[" ".join(map(code, each.opts)), each.help or "", code(_default(each))] for each in options]
+        rows = [
+            [" ".join(map(code, each.opts)), each.help or "", code(_default(each))]
+            for each in options
+        ]
         parts.append(table(["option", "meaning", "default"], rows))
     return "\n".join(parts)
 
@@ -62,7 +76,9 @@ def _metavar(parameter: Any) -> str:
 def _default(option: Any) -> object:
     """The default as one would type it; nothing for switches, and where there is none."""
     default = option.default
-    return default if isinstance(default, str | int | float) and not isinstance(default, bool) else ""
+    return (
+        default if isinstance(default, str | int | float) and not isinstance(default, bool) else ""
+    )
 
 
 def _text(help: str) -> str:

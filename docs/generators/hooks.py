@@ -1,4 +1,6 @@
-"""Pages that are written from the code while the site is built; mkdocs calls `on_files` (mkdocs.yml)."""
+"""Pages that are written from the code while the site is built; mkdocs calls `on_files`
+(mkdocs.yml).
+"""
 
 import sys
 from collections.abc import Callable

@@ -26,5 +26,8 @@ def page() -> str:
             for each in fields(group)
         ]
         about = (group.__doc__ or "").split("\n\n")[0]
-        parts += [f"## {about}", table(["command line", "Python", "default in Python", "meaning"], rows)]
+        parts += [
+            f"## {about}",
+            table(["command line", "Python", "default in Python", "meaning"], rows),
+        ]
     return "\n\n".join(parts)

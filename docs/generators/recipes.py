@@ -20,7 +20,17 @@ def page() -> str:
         if "stages" not in recipe:
             continue  # the list of packages that the minis' pairs come from
         base = recipe.get("base", "")
-        stages = ", ".join(f"{stage['objective']} ({stage['steps']:,})" for stage in recipe["stages"])
+        stages = ", ".join(
+            f"{stage['objective']} ({stage['steps']:,})" for stage in recipe["stages"]
+        )
         about = recipe.get("description", "")
-        rows.append([code(path.stem), recipe["method"], "new" if isinstance(base, dict) else base, stages, about])
+        rows.append(
+            [
+                code(path.stem),
+                recipe["method"],
+                "new" if isinstance(base, dict) else base,
+                stages,
+                about,
+            ]
+        )
     return f"{_HEAD}\n{table(['name', 'method', 'base', 'objectives (steps)', 'what it is'], rows)}"

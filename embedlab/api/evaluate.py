@@ -47,19 +47,25 @@ def evaluate(
     """Evaluate models on tasks: encode once, search, score, record.
 
     Args:
-        models: one or a list of: a name as `embedlab eval --model` takes it (a card, a hub id, a folder, a composition
-            such as "rrf(bm25, all-minilm-l6-v2)"); a model of sentence-transformers; an object of one of mteb's
-            protocols; any object with `encode(texts)`, or `encode_query` and `encode_document`; a function from a list
-            of texts to an array `[n, d]`. A dict gives objects names: {"my-model": function}. Vectors of objects of
-            the last two kinds are compared by cosine, or by their `similarity_fn_name`, and are never kept: nobody
-            knows when such an object has changed. mteb's protocols are evaluated through mteb, with its own search.
-        tasks: one or a list of: MTEB's tasks and benchmarks, the built-in ones, paths of BEIR folders.
-        indexes: what is searched through, such as ["faiss:flat", "faiss:hnsw32"]; by default each model's own.
+        models: one or a list of: a name as `embedlab eval --model` takes it (a card, a hub id, a
+            folder, a composition such as "rrf(bm25, all-minilm-l6-v2)"); a model of
+            sentence-transformers; an object of one of mteb's protocols; any object with
+            `encode(texts)`, or `encode_query` and `encode_document`; a function from a list of
+            texts to an array `[n, d]`. A dict gives objects names: {"my-model": function}. Vectors
+            of objects of the last two kinds are compared by cosine, or by their
+            `similarity_fn_name`, and are never kept: nobody knows when such an object has changed.
+            mteb's protocols are evaluated through mteb, with its own search.
+        tasks: one or a list of: MTEB's tasks and benchmarks, the built-in ones, paths of BEIR
+            folders.
+        indexes: what is searched through, such as ["faiss:flat", "faiss:hnsw32"]; by default each
+            model's own.
         layers: layers to see, from 1; None is the last.
         dims: dimensions to cut the vectors to; None is all.
         precisions: "float32", "float16", "int8", "binary".
-        diagonal: the (layer, dimension) pairs that the method was trained for, in place of `layers` and `dims`.
-        force: also views that the method was not trained for, and checkpoints that do not fit their model.
+        diagonal: the (layer, dimension) pairs that the method was trained for, in place of `layers`
+            and `dims`.
+        force: also views that the method was not trained for, and checkpoints that do not fit their
+            model.
         trust_remote_code: run the Python code that a model's folder or repository brings.
         device: of models given by name: "cpu", "cuda:1"; None takes a GPU where there is one.
         dtype: of models given by name: "auto", "float32", "bfloat16", "float16".
@@ -69,18 +75,19 @@ def evaluate(
         compiled: let torch compile a model's layers.
         top_k: documents retrieved per query, the task's largest cut-off by default.
         split: another split than the tasks' own.
-        ignore_identical_ids: on a BEIR folder of one's own, drop from a query's results the document of its id.
+        ignore_identical_ids: on a BEIR folder of one's own, drop from a query's results the
+            document of its id.
         data_dir: a local mirror of MTEB's data sets.
         db: the results store; EMBEDLAB_HOME/results.duckdb by default.
         progress: show bars and notes on standard error.
 
     Returns:
-        The results of this evaluation; `results(db)` has all that the store holds. Where some evaluations failed, a
-        warning says so, and `Results.failures` has them.
+        The results of this evaluation; `results(db)` has all that the store holds. Where some
+        evaluations failed, a warning says so, and `Results.failures` has them.
 
     Raises:
-        UserError: something in the request is unknown or has no effect; then nothing has run. Or every evaluation
-            failed.
+        UserError: something in the request is unknown or has no effect; then nothing has run. Or
+            every evaluation failed.
 
     >>> import numpy as np
     >>> def letters(texts):  # how often each letter comes: a function is a model
@@ -101,7 +108,10 @@ def evaluate(
         **options,
     )
     if not request.models or not request.tasks:
-        raise UserError("evaluate needs a model and a task.", 'For example: embedlab.evaluate("bm25", "stdlib-mini")')
+        raise UserError(
+            "evaluate needs a model and a task.",
+            'For example: embedlab.evaluate("bm25", "stdlib-mini")',
+        )
     outcome = run(request, Reporter(path, quiet=not progress), given)
     _heed_failures(outcome)
     return Results(path, tuple(outcome.runs), tuple(outcome.failures))
@@ -111,18 +121,24 @@ def _listed(models: Any) -> list[tuple[str, Any]]:
     """(name, model) of each; an empty name where the model has its own."""
     if isinstance(models, Mapping):
         return list(models.items())
-    return [("", model) for model in (models if isinstance(models, list | tuple | set) else [models])]
+    return [
+        ("", model) for model in (models if isinstance(models, list | tuple | set) else [models])
+    ]
 
 
 def _named(model: Any, name: str, given: dict[str, LoadedModel]) -> str:
     """The name of a model; an object's loaded model is put under it in `given`."""
     if isinstance(model, str | Path):
         if name and name != str(model):
-            raise UserError(f"{str(model)!r} is a name already.", f"Leave {name!r} out: names are for objects.")
+            raise UserError(
+                f"{str(model)!r} is a name already.", f"Leave {name!r} out: names are for objects."
+            )
         return str(model)
     loaded = objects.load(model, name)
     if loaded.name in given:
-        raise UserError(f"Two models are named {loaded.name!r}.", 'Name them: {"first": model, "second": model}')
+        raise UserError(
+            f"Two models are named {loaded.name!r}.", 'Name them: {"first": model, "second": model}'
+        )
     given[loaded.name] = loaded
     return loaded.name
 
@@ -135,7 +151,7 @@ def _heed_failures(outcome: Outcome) -> None:
         raise UserError(f"{first.model} on {first.task} failed: {first.problem}", first.hint)
     number, all_of_them = len(outcome.failures), len(outcome.failures) + len(outcome.runs)
     warnings.warn(
-        f"{number} of {all_of_them} evaluations failed, the first of them {first.model} on {first.task}: "
-        f"{first.problem} See the results' `failures`.",
+        f"{number} of {all_of_them} evaluations failed, the first of them {first.model} on"
+        f" {first.task}: {first.problem} See the results' `failures`.",
         stacklevel=3,
     )

@@ -16,7 +16,8 @@ from retrievers.texts import Document
 
 @dataclass(frozen=True)
 class Index:
-    """A corpus and a model, ready to search; `retriever` is what it is made of (`retrievers.Retriever`).
+    """A corpus and a model, ready to search; `retriever` is what it is made of
+    (`retrievers.Retriever`).
 
     >>> documents = {"d1": "Vitamin D reduces the risk of fractures.", "d2": "Statins lower cholesterol."}
     >>> index = embedlab.Index.build(documents, "bm25")
@@ -44,11 +45,13 @@ class Index:
         """Index documents with a model.
 
         Args:
-            documents: by id, or a list, whose ids are "0", "1", ...; each a text, or a dict with "title" and "text".
-                Or the path of a BEIR folder, or of a file like its corpus.jsonl.
-            model: a name as `embedlab index --model` takes it, or an object with `encode`, or a function from texts to
-                an array (see `evaluate`).
-            index: "torch", "faiss:hnsw32", "lucene", ...; by default exact search, or BM25 for bm25.
+            documents: by id, or a list, whose ids are "0", "1", ...; each a text, or a dict with
+                "title" and "text". Or the path of a BEIR folder, or of a file like its
+                corpus.jsonl.
+            model: a name as `embedlab index --model` takes it, or an object with `encode`, or a
+                function from texts to an array (see `evaluate`).
+            index: "torch", "faiss:hnsw32", "lucene", ...; by default exact search, or BM25 for
+                bm25.
             instruction: fills the query template of models that have one.
             device, dtype, trust_remote_code: of a model given by name, as in `evaluate`.
 
@@ -58,14 +61,25 @@ class Index:
         """
         ids, texts = _corpus(documents)
         if isinstance(model, str | Path):
-            how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
-            return cls(corpus_index.build(str(model), ids, texts, index, instruction=instruction, **how))
+            how: dict[str, Any] = {
+                "device": device,
+                "dtype": dtype,
+                "trust_remote_code": trust_remote_code,
+            }
+            return cls(
+                corpus_index.build(str(model), ids, texts, index, instruction=instruction, **how)
+            )
         if instruction or device or dtype != "auto" or trust_remote_code:
             raise UserError(
-                "instruction, device, dtype and trust_remote_code are for models given by name.", "Leave them out."
+                "instruction, device, dtype and trust_remote_code are for models given by name.",
+                "Leave them out.",
             )
         encoder, similarity = _of_object(model)
-        return cls(Encoded(encoder, index_for(index or _DEFAULT[similarity == "sparse"], similarity)).index(ids, texts))
+        return cls(
+            Encoded(
+                encoder, index_for(index or _DEFAULT[similarity == "sparse"], similarity)
+            ).index(ids, texts)
+        )
 
     @classmethod
     def load(
@@ -81,8 +95,8 @@ class Index:
 
         Args:
             path: the folder that `save` wrote.
-            model: the object that the index was built with, or the name of a model that is a file of code
-                (FILE.py:Class); other models are found by the name in the index.
+            model: the object that the index was built with, or the name of a model that is a file
+                of code (FILE.py:Class); other models are found by the name in the index.
             device, dtype, trust_remote_code: of a model given by name, as in `evaluate`.
 
         Raises:
@@ -93,7 +107,11 @@ class Index:
             import retrievers
 
             return cls(retrievers.load(Path(path), _of_object(model)[0]))
-        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        how: dict[str, Any] = {
+            "device": device,
+            "dtype": dtype,
+            "trust_remote_code": trust_remote_code,
+        }
         return cls(corpus_index.load(Path(path), named=[model] if model else (), **how))
 
     def search(self, query: str, k: int = 10) -> list[Found]:
@@ -125,5 +143,8 @@ def _of_object(model: Any) -> tuple[Encoder, str]:
     """The object as an encoder of queries and documents, and its similarity."""
     loaded = objects.load(model)
     if isinstance(loaded, objects.MtebModel) or not loaded.card.kind.gives_vectors:
-        raise UserError(f"{loaded.name} gives no vectors that an index holds.", "Give a model with encode(texts).")
+        raise UserError(
+            f"{loaded.name} gives no vectors that an index holds.",
+            "Give a model with encode(texts).",
+        )
     return Encoder(loaded.encoder, loaded.identity), loaded.card.similarity

@@ -18,20 +18,23 @@ def load(
     """Load a model by its name.
 
     Args:
-        name: a card's name (`embedlab models`), a hub id, a local folder, or `path/to/file.py:Class`.
-        instruction: fills the query template of models that have one; by default that of a general search.
+        name: a card's name (`embedlab models`), a hub id, a local folder, or
+            `path/to/file.py:Class`.
+        instruction: fills the query template of models that have one; by default that of a general
+            search.
         device: torch device such as "cuda:1" or "cpu"; None takes a GPU where there is one.
         dtype: "float32", "bfloat16", "float16", or "auto", which chooses by the hardware.
         force: load a checkpoint that does not fit its model all the same.
         trust_remote_code: run the Python code that a model's folder or repository brings.
 
     Returns:
-        A `SentenceTransformer`, `SparseEncoder`, `CrossEncoder` or `MultiVectorEncoder`. The prompts with which the
-        model is measured in search are its `prompts`, so that `encode_query` and `encode_document` give the vectors
-        that are measured (float32 `[n, d]`).
+        A `SentenceTransformer`, `SparseEncoder`, `CrossEncoder` or `MultiVectorEncoder`. The
+        prompts with which the model is measured in search are its `prompts`, so that `encode_query`
+        and `encode_document` give the vectors that are measured (float32 `[n, d]`).
 
     Raises:
-        UserError: the model is unknown, cannot be had offline, does not fit its checkpoint, or is no encoder.
+        UserError: the model is unknown, cannot be had offline, does not fit its checkpoint, or is
+            no encoder.
 
     >>> model = embedlab.load("base-mean")
     >>> model.encode_query(["which drug lowers cholesterol"]).shape
@@ -41,10 +44,15 @@ def load(
 
     if expressions.is_composed(name) or composition.find(name).method == "bm25":
         raise UserError(
-            f"{name} gives no vectors.", f'Search with it: embedlab.Index.build(documents, model="{name}").search(...)'
+            f"{name} gives no vectors.",
+            f'Search with it: embedlab.Index.build(documents, model="{name}").search(...)',
         )
-    loaded = models.load(name, device=device, dtype=dtype, force=force, trust_remote_code=trust_remote_code)
+    loaded = models.load(
+        name, device=device, dtype=dtype, force=force, trust_remote_code=trust_remote_code
+    )
     encoder = loaded.encoder
-    for role, arguments in corpus_index.prompts(loaded, instruction or corpus_index.INSTRUCTION).items():
+    for role, arguments in corpus_index.prompts(
+        loaded, instruction or corpus_index.INSTRUCTION
+    ).items():
         encoder.prompts[role] = arguments["prompt"]
     return encoder

@@ -35,17 +35,22 @@ def results(db: str | Path | None = None) -> "Results":
 class Results:
     """The results in a store: all of them, or those of one evaluation.
 
-    Every method gives a `pandas.DataFrame`; `results.arrow` has the same methods, which give a `pyarrow.Table`. What
-    the reader must know of a ranking or comparison beside its numbers is in the frame's `attrs["notes"]`.
+    Every method gives a `pandas.DataFrame`; `results.arrow` has the same methods, which give a
+    `pyarrow.Table`. What the reader must know of a ranking or comparison beside its numbers is in
+    the frame's `attrs["notes"]`.
 
     Args:
         db: the store's file.
         only: the runs to which the tables are limited; None for all that the store holds.
-        failed: what could not be finished in the evaluation; None for all failures that the store holds.
+        failed: what could not be finished in the evaluation; None for all failures that the store
+            holds.
     """
 
     def __init__(
-        self, db: Path, only: tuple[Run, ...] | None = None, failed: tuple[Failure, ...] | None = None
+        self,
+        db: Path,
+        only: tuple[Run, ...] | None = None,
+        failed: tuple[Failure, ...] | None = None,
     ) -> None:
         self.store = Store(db)
         self._only, self._failed = only, failed
@@ -78,8 +83,9 @@ class Results:
             split: scores on this split instead of each task's own.
 
         Returns:
-            One row per view of a model, best first: the columns of `leaderboard.tables.standings.Row`, then one per
-            task with its score, then one per measured cost.
+            One row per view of a model, best first: the columns of
+            `leaderboard.tables.standings.Row`, then one per task with its score, then one per
+            measured cost.
 
         Raises:
             LeaderboardError: an option is unknown, or there is nothing to rank.
@@ -87,7 +93,12 @@ class Results:
         >>> embedlab.results().leaderboard(["StdlibMiniCodeSearch"])["place"].tolist()
         [1]
         """
-        ranking: dict[str, Any] = {"sort": sort, "incomplete": incomplete, "over": over, "level": level}
+        ranking: dict[str, Any] = {
+            "sort": sort,
+            "incomplete": incomplete,
+            "over": over,
+            "level": level,
+        }
         if self._only is None:
             found = standings.rank(self.store, tasks, metric=metric, split=split, **ranking)
         else:
@@ -110,8 +121,8 @@ class Results:
 
         Args:
             metric: nDCG@10, ndcg_at_10, ...; each task's main metric by default.
-            where: a column and the value, or list of values, that it must have: model, task, split, subset, kind,
-                index, layer, dim, precision, ...
+            where: a column and the value, or list of values, that it must have: model, task, split,
+                subset, kind, index, layer, dim, precision, ...
 
         Returns:
             One row per run: run_id, what tells the runs apart, metric, value.
@@ -129,8 +140,8 @@ class Results:
             metric, where: as in `scores`.
 
         Returns:
-            One row per run and query: the columns of `scores`, query_id, and the query's own score as `value`. Runs
-            that were not scored query by query are left out.
+            One row per run and query: the columns of `scores`, query_id, and the query's own score
+            as `value`. Runs that were not scored query by query are left out.
         """
         runs = self.scores(metric, **where).drop(columns="value")
         parts = [
@@ -154,8 +165,8 @@ class Results:
         """Models in pairs, query by query, as `embedlab compare` does.
 
         Args:
-            models: two or more, as the leaderboard names them; one of several views as model@dim=64. None of them
-                stands for all of this evaluation.
+            models: two or more, as the leaderboard names them; one of several views as
+                model@dim=64. None of them stands for all of this evaluation.
             tasks: by default those that all of them have.
             metric: nDCG@10, ndcg_at_10, ...; each task's main metric by default.
             test: "randomisation", "bootstrap", "t": paired, over queries.
@@ -167,13 +178,21 @@ class Results:
             One row per task, part and pair: the fields of `leaderboard.tables.comparison.Pair`.
 
         Raises:
-            LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets.
+            LeaderboardError: fewer than two models, an unknown name, no task in common, or
+                different query sets.
         """
         if self._only is not None:
             tasks = tasks or self._tasks()
             models = models or tuple(self._views(tasks, metric, split).table["label"])
         found = comparison.compare(
-            self.store, models, tasks, metric=metric, test=test, correction=correction, level=level, split=split
+            self.store,
+            models,
+            tasks,
+            metric=metric,
+            test=test,
+            correction=correction,
+            level=level,
+            split=split,
         )
         frame = pd.DataFrame([asdict(pair) for pair in found.pairs], columns=_PAIR)
         frame.attrs["notes"] = found.notes
@@ -186,7 +205,10 @@ class Results:
         if self._failed is None:
             stored_failures: pd.DataFrame = self.store.failures().to_pandas()[columns]
             return stored_failures
-        return pd.DataFrame([[getattr(failure, name) for name in columns] for failure in self._failed], columns=columns)
+        return pd.DataFrame(
+            [[getattr(failure, name) for name in columns] for failure in self._failed],
+            columns=columns,
+        )
 
     def _where(self, where: dict[str, Any]) -> dict[str, Any]:
         return where if self._only is None else {"id": [run.id for run in self._only], **where}
@@ -198,15 +220,23 @@ class Results:
         """The views that this evaluation was about, as the store has them."""
         found = entrants.read(self.store, tasks or self._tasks(), metric, split=split)
         kept = {
-            _view(vars(run) | {"model": run.model.name, "revision": run.model.revision}) for run in self._only or ()
+            _view(vars(run) | {"model": run.model.name, "revision": run.model.revision})
+            for run in self._only or ()
         }
         table: list[dict[Any, Any]] = found.table.to_dict("records")
-        return found.only([at for at, row in zip(found.table.index, table, strict=True) if _view(row) in kept])
+        return found.only(
+            [at for at, row in zip(found.table.index, table, strict=True) if _view(row) in kept]
+        )
 
 
 def _view(row: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """What tells a view of a model from another, but for the index: tasks without one belong to all."""
-    plain = (None if value is None or pd.isna(value) else int(value) for value in (row["layer"], row["dim"]))
+    """What tells a view of a model from another, but for the index: tasks without one belong to
+    all.
+    """
+    plain = (
+        None if value is None or pd.isna(value) else int(value)
+        for value in (row["layer"], row["dim"])
+    )
     return row["model"], row["revision"], *plain, row["precision"]
 
 

@@ -1,7 +1,7 @@
 """The command line: one file per command, each thin.
 
-Command modules import nothing heavy (torch, mteb, faiss, duckdb, streamlit) at the top, so that `embedlab --help`
-answers at once.
+Command modules import nothing heavy (torch, mteb, faiss, duckdb, streamlit) at the top, so that
+`embedlab --help` answers at once.
 """
 
 import os
@@ -25,7 +25,8 @@ app = typer.Typer(
     help="embedlab: a laboratory for text embedders built on LLMs.",
 )
 
-# name -> module with a function `command`, whose signature is the command's options, or a typer app `commands`.
+# name -> module with a function `command`, whose signature is the command's options, or a typer app
+# `commands`.
 COMMANDS: list[str] = [
     "eval",
     "train",
@@ -70,7 +71,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def main(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Show the version.", callback=_version, is_eager=True
+    ),
 ) -> None:
     """embedlab: a laboratory for text embedders built on LLMs."""
     if debug:
@@ -80,10 +83,13 @@ def main(
 def run() -> None:
     """The entry point.
 
-    Exit codes: 2 for what the user can mend, with one message; 1 for a fault of the program; 130 for Ctrl-C.
+    Exit codes: 2 for what the user can mend, with one message; 1 for a fault of the program; 130
+    for Ctrl-C.
     """
     try:
-        with interruptible(goes_on=next((word for word in sys.argv[1:] if word in COMMANDS), "") in GO_ON):
+        with interruptible(
+            goes_on=next((word for word in sys.argv[1:] if word in COMMANDS), "") in GO_ON
+        ):
             _register()
             app(prog_name="embedlab")
     except KeyboardInterrupt:
@@ -96,4 +102,7 @@ def run() -> None:
         sys.exit(2 if explained(error) else 1)
 
 
-_FAULT = "This is a fault of the program. Type `embedlab --debug` before the same command to see where, and report it."
+_FAULT = (
+    "This is a fault of the program. Type `embedlab --debug` before the same command to see where,"
+    " and report it."
+)

@@ -1,4 +1,6 @@
-"""A command that refuses an option given as nothing: `--split ""` would read as if it had been left out."""
+"""A command that refuses an option given as nothing: `--split ""` would read as if it had been left
+out.
+"""
 
 from typing import Any
 
@@ -14,6 +16,10 @@ class Command(TyperCommand):
         typed, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in given:
             values = typed.get(parameter.name)
-            if parameter.param_type_name == "option" and "" in (values if isinstance(values, list) else [values]):
-                raise UserError(f"{parameter.opts[0]} is empty.", "Give it a value or leave it out.")
+            if parameter.param_type_name == "option" and "" in (
+                values if isinstance(values, list) else [values]
+            ):
+                raise UserError(
+                    f"{parameter.opts[0]} is empty.", "Give it a value or leave it out."
+                )
         return super().parse_args(ctx, args)

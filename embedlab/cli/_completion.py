@@ -1,6 +1,8 @@
-"""Names that the shell completes: models by their cards, tasks and benchmarks that are on this machine.
+"""Names that the shell completes: models by their cards, tasks and benchmarks that are on this
+machine.
 
-Quick enough for a key press: nothing heavy is imported, so mteb's names are those of tasks with results here.
+Quick enough for a key press: nothing heavy is imported, so mteb's names are those of tasks with
+results here.
 """
 
 from collections.abc import Iterable
@@ -37,7 +39,10 @@ def _benchmarks() -> dict[str, dict[str, Any]]:
     from embedlab import toml_files
     from embedlab.resources import DATA
 
-    return {file.stem: toml_files.read(file, "benchmark") for file in (DATA / "benchmarks").glob("*.toml")}
+    return {
+        file.stem: toml_files.read(file, "benchmark")
+        for file in (DATA / "benchmarks").glob("*.toml")
+    }
 
 
 def _in_store(column: str) -> list[str]:

@@ -15,7 +15,8 @@ _VIEWS = {"grid": False, "diagonal": True}
 
 
 def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the fields of a dataclass as options, in the place of the parameter of that name.
+    """Give a command the fields of a dataclass as options, in the place of the parameter of that
+    name.
 
     >>> @with_options(encoding=EncodingOptions)
     ... def command(encoding): ...  # gets an EncodingOptions
@@ -30,7 +31,9 @@ def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[...
         @wraps(command)
         def typed(**given: Any) -> None:
             built = {
-                name: group(**{each.name: _value(each, given.pop(each.name)) for each in fields(group)})
+                name: group(
+                    **{each.name: _value(each, given.pop(each.name)) for each in fields(group)}
+                )
                 for name, group in groups.items()
             }
             command(**given, **built)
@@ -89,7 +92,9 @@ def _value(each: Field[Any], typed: Any) -> Any:
 
 
 def words(flag: str, text: str) -> list[str]:
-    """Comma-separated words, each once; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`) stays in it."""
+    """Comma-separated words, each once; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`)
+    stays in it.
+    """
     from embedlab.models.expressions import continues
 
     found: list[str] = []
@@ -107,5 +112,7 @@ def numbers(flag: str, text: str) -> list[int]:
     """Comma-separated numbers from 1, each once."""
     found = words(flag, text)
     if wrong := [word for word in found if not (word.isdecimal() and int(word) > 0)]:
-        raise UserError(f"{flag} takes numbers from 1, not {wrong[0]!r}.", f"Type for example: {flag} 2,4,6")
+        raise UserError(
+            f"{flag} takes numbers from 1, not {wrong[0]!r}.", f"Type for example: {flag} 2,4,6"
+        )
     return list(dict.fromkeys(map(int, found)))

@@ -9,12 +9,15 @@ from typing import Any
 
 from embedlab.terminal import echo
 
-_GOES_ON = "Stopping. What is finished is kept: type the same command again, and it goes on from there."
+_GOES_ON = (
+    "Stopping. What is finished is kept: type the same command again, and it goes on from there."
+)
 
 
 @contextmanager
 def interruptible(*, goes_on: bool) -> Iterator[None]:
-    """Answer the first Ctrl-C with a line on standard error, then let KeyboardInterrupt take its way.
+    """Answer the first Ctrl-C with a line on standard error, then let KeyboardInterrupt take its
+    way.
 
     Args:
         goes_on: whether the command goes on where it was stopped when it is typed again.
@@ -22,7 +25,9 @@ def interruptible(*, goes_on: bool) -> Iterator[None]:
     Raises:
         KeyboardInterrupt: after Ctrl-C, whatever the libraries that it reached made of it.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # signals reach the main thread alone
         yield
         return
 
@@ -35,7 +40,9 @@ def interruptible(*, goes_on: bool) -> Iterator[None]:
         echo(f"\n{_GOES_ON if goes_on else 'Stopping. Nothing half done is left.'}", err=True)
         raise KeyboardInterrupt
 
-    def unraisable(what: "sys.UnraisableHookArgs") -> None:  # Ctrl-C in a finalizer, such as a temporary folder's
+    def unraisable(
+        what: "sys.UnraisableHookArgs",
+    ) -> None:  # Ctrl-C in a finalizer, such as a temporary folder's
         if not (stopped and issubclass(what.exc_type, KeyboardInterrupt)):
             told(what)
 

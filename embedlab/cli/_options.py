@@ -7,20 +7,34 @@ import typer
 
 from embedlab.cli import _completion
 
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")
+]
 NamedModels = Annotated[
     list[str] | None,
-    typer.Option("--model", help="The model of an index that is a file of code (FILE.py:Class); no other needs it."),
+    typer.Option(
+        "--model",
+        help="The model of an index that is a file of code (FILE.py:Class); no other needs it.",
+    ),
 ]
 OfModels = Annotated[
     list[str] | None,
-    typer.Option("--model", "-m", autocompletion=_completion.evaluated, help="Only of this model. Repeatable."),
+    typer.Option(
+        "--model",
+        "-m",
+        autocompletion=_completion.evaluated,
+        help="Only of this model. Repeatable.",
+    ),
 ]
 OnTasks = Annotated[
     list[str] | None,
-    typer.Option("--task", "-t", autocompletion=_completion.tasks, help="Only on this task. Repeatable."),
+    typer.Option(
+        "--task", "-t", autocompletion=_completion.tasks, help="Only on this task. Repeatable."
+    ),
 ]
-Db = Annotated[Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")]
+Db = Annotated[
+    Path | None, typer.Option(help="The results store; EMBEDLAB_HOME/results.duckdb by default.")
+]
 Form = Annotated[str, typer.Option("--format", help="text, markdown, latex.")]
 
 

@@ -9,7 +9,9 @@ from leaderboard.plugins import PAGES, Plugin, every
 
 
 class State(NamedTuple):
-    """A plug-in, the kind of thing that it adds, and what is wrong with it: empty where it works."""
+    """A plug-in, the kind of thing that it adds, and what is wrong with it: empty where it
+    works.
+    """
 
     kind: str
     plugin: Plugin
@@ -33,7 +35,9 @@ def states() -> Iterator[State]:
 
 
 def _kinds() -> dict[str, tuple[str, Callable[[str], bool], Callable[[Plugin], object]]]:
-    """Kind -> entry point group, whether a name in it is taken, and what loads a plug-in or says what is wrong."""
+    """Kind -> entry point group, whether a name in it is taken, and what loads a plug-in or says
+    what is wrong.
+    """
     from embedlab.encoders import methods
     from embedlab.models import plugin_cards
     from embedlab.models.cards import cards
@@ -47,7 +51,11 @@ def _kinds() -> dict[str, tuple[str, Callable[[str], bool], Callable[[Plugin], o
             lambda name: name in {*methods.METHODS, *methods.RESERVED, *cards()},
             lambda plugin: plugin_cards.of(methods.method(plugin.name)),
         ),
-        "index": (registry.GROUP, registry.is_taken, lambda plugin: registry.index_class(plugin.name.lower())),
+        "index": (
+            registry.GROUP,
+            registry.is_taken,
+            lambda plugin: registry.index_class(plugin.name.lower()),
+        ),
         "metric": (measures.GROUP, lambda name: name in measures.taken(), measures.check),
         "page": (PAGES, lambda name: name in ours, lambda plugin: plugin.load(PAGES)),
     }

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 # Up to so many tasks get a column each.
 _TASK_COLUMNS = 6
-_CORRECTIONS = {"holm": "Holm-corrected", "bh": "Benjamini-Hochberg-corrected", "none": "not corrected"}
+_CORRECTIONS = {
+    "holm": "Holm-corrected",
+    "bh": "Benjamini-Hochberg-corrected",
+    "none": "not corrected",
+}
 
 
 def print_leaderboard(standings: "Standings", cost: str = "", form: str = "text") -> None:
@@ -31,8 +35,11 @@ def print_comparison(comparison: "Comparison", form: str = "text") -> None:
     """Print one line per pair and task, and below it how it was tested."""
     tested = sum(pair.p is not None for pair in comparison.pairs)
     legend = [
-        f"{comparison.test} test over queries, {tested} in all, p {_CORRECTIONS[comparison.correction]}; "
-        f"* p <= {1 - comparison.level:.2g}; {comparison.level:.0%} intervals; d: Cohen's d of paired samples.",
+        (
+            f"{comparison.test} test over queries, {tested} in all, p"
+            f" {_CORRECTIONS[comparison.correction]}; * p <= {1 - comparison.level:.2g};"
+            f" {comparison.level:.0%} intervals; d: Cohen's d of paired samples."
+        ),
         *comparison.notes,
     ]
     print_columns(_of_comparison(comparison), legend if tested else comparison.notes, form)
@@ -49,25 +56,46 @@ def _of_standings(standings: "Standings", cost: str) -> list[Column]:
             for name in ("revision", "source", "index", "layer", "dim", "precision", "settings")
             if _tells(rows, name)
         ),
-        Column("mean" if several else standings.tasks[0], [_score(row.mean) for row in rows], right=True),
-        Column(f"{standings.level:.0%} interval", [_bounds(row.low, row.high) for row in rows], right=True),
+        Column(
+            "mean" if several else standings.tasks[0],
+            [_score(row.mean) for row in rows],
+            right=True,
+        ),
+        Column(
+            f"{standings.level:.0%} interval",
+            [_bounds(row.low, row.high) for row in rows],
+            right=True,
+        ),
         Column("group", [row.group for row in rows]),
     ]
     if standings.sort == "mean":
-        columns.append(Column("rank interval", [_places(row.best_place, row.worst_place) for row in rows], right=True))
+        columns.append(
+            Column(
+                "rank interval",
+                [_places(row.best_place, row.worst_place) for row in rows],
+                right=True,
+            )
+        )
     if several:
         shown = standings.tasks if len(standings.tasks) <= _TASK_COLUMNS else []
         columns += [
             Column("mean by type", [_score(row.types) for row in rows], right=True),
             Column("Borda", [_number(row.borda) for row in rows], right=True),
-            *(Column(task, [_score(row.scores.get(task)) for row in rows], right=True) for task in shown),
+            *(
+                Column(task, [_score(row.scores.get(task)) for row in rows], right=True)
+                for task in shown
+            ),
         ]
     if incomplete:
-        columns.append(Column("tasks", [f"{row.tasks} of {len(standings.tasks)}" for row in rows], right=True))
+        columns.append(
+            Column("tasks", [f"{row.tasks} of {len(standings.tasks)}" for row in rows], right=True)
+        )
     columns += [
         Column("zero-shot %", [_number(row.zero_shot) for row in rows], right=True),
         Column("texts/s", [_number(row.costs.get("texts_per_second")) for row in rows], right=True),
-        Column("encode s", [_number(row.costs.get("encode_seconds"), 1) for row in rows], right=True),
+        Column(
+            "encode s", [_number(row.costs.get("encode_seconds"), 1) for row in rows], right=True
+        ),
     ]
     if cost:
         from leaderboard.tables.standings import front
@@ -87,7 +115,10 @@ def _legend(standings: "Standings") -> list[str]:
         return notes
     what = "queries and tasks" if standings.over == "both" else standings.over
     return [
-        f"Intervals resample {what}; models that share a letter cannot be told apart at {1 - standings.level:.2g}.",
+        (
+            f"Intervals resample {what}; models that share a letter cannot be told apart at"
+            f" {1 - standings.level:.2g}."
+        ),
         *notes,
     ]
 
@@ -101,7 +132,8 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
         *(
             Column(name, [getattr(pair, name) for pair in pairs])
             for name in ("split", "subset")
-            if len({(pair.task, getattr(pair, name)) for pair in pairs}) > len({pair.task for pair in pairs})
+            if len({(pair.task, getattr(pair, name)) for pair in pairs})
+            > len({pair.task for pair in pairs})
         ),
         Column("metric", [shown(pair.metric) for pair in pairs]),
         Column("A", [pair.first for pair in pairs]),
@@ -110,16 +142,28 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
         Column("score B", [_score(pair.second_score) for pair in pairs], right=True),
         Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs], right=True),
         Column(
-            f"{comparison.level:.0%} interval", [_bounds(pair.low, pair.high, "+.4f") for pair in pairs], right=True
+            f"{comparison.level:.0%} interval",
+            [_bounds(pair.low, pair.high, "+.4f") for pair in pairs],
+            right=True,
         ),
         Column("p", [_p(pair.corrected_p, alpha) for pair in pairs], right=True),
-        Column("win/tie/loss", ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs], right=True),
-        Column("d", ["" if pair.effect_size is None else f"{pair.effect_size:+.2f}" for pair in pairs], right=True),
+        Column(
+            "win/tie/loss",
+            ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs],
+            right=True,
+        ),
+        Column(
+            "d",
+            ["" if pair.effect_size is None else f"{pair.effect_size:+.2f}" for pair in pairs],
+            right=True,
+        ),
     ]
     return [column for column in columns if any(column.cells)]
 
 
-def print_columns(columns: Sequence[Column], legend: Iterable[str] = (), form: str = "text") -> None:
+def print_columns(
+    columns: Sequence[Column], legend: Iterable[str] = (), form: str = "text"
+) -> None:
     """Print a table and the lines below it, in one of the forms text, markdown, latex."""
     if form not in FORMS:
         raise unknown("format", form, FORMS, f"Choose one of: {', '.join(FORMS)}.")
@@ -135,7 +179,9 @@ FORMS = ("text", "markdown", "latex")
 
 
 def _tells(rows: "list[Row]", name: str) -> bool:
-    """Whether a setting differs; a revision and what else shaped scores only where a model stands there with two."""
+    """Whether a setting differs; a revision and what else shaped scores only where a model stands
+    there with two.
+    """
     if name == "settings":
         return any(part in row.label for row in rows for part in row.settings.split(",") if part)
     differs = len({getattr(row, name) for row in rows}) > 1

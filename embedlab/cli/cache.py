@@ -40,7 +40,10 @@ def ls(as_json: Json = False) -> None:
 
     print_columns(
         [
-            *(Column(name, [str(row[name]) for row in rows]) for name in ("model", "role", "prompt", "layer", "dtype")),
+            *(
+                Column(name, [str(row[name]) for row in rows])
+                for name in ("model", "role", "prompt", "layer", "dtype")
+            ),
             Column("texts", [f"{row['texts']:,}" for row in rows], right=True),
             Column("MB", [f"{row['bytes'] / 1e6:,.1f}" for row in rows], right=True),
             Column("space", [row["space"] for row in rows]),
@@ -68,7 +71,9 @@ def du(as_json: Json = False) -> None:
 
 @commands.command("prune")
 def prune(
-    model: Annotated[str, typer.Option(help="Also remove all vectors of models whose name contains this.")] = "",
+    model: Annotated[
+        str, typer.Option(help="Also remove all vectors of models whose name contains this.")
+    ] = "",
 ) -> None:
     """Remove files that interrupted runs left behind."""
     from embedlab.encoding.vectors import vector_store
@@ -76,7 +81,10 @@ def prune(
 
     models = {_told(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
     if model and not any(model.lower() in name.lower() for name in models):
-        raise UserError(f"No vectors of a model {model!r} are kept.", "Type `embedlab cache du` for all that are.")
+        raise UserError(
+            f"No vectors of a model {model!r} are kept.",
+            "Type `embedlab cache du` for all that are.",
+        )
     echo(f"Freed {vector_store.prune(matching=model) / 1e6:,.1f} MB.")
 
 
@@ -95,7 +103,9 @@ def verify(as_json: Json = False) -> None:
         for problem in problems:
             echo(problem)
         echo(
-            f"{len(problems)} damaged; the next run encodes their texts again." if problems else "All shards are whole."
+            f"{len(problems)} damaged; the next run encodes their texts again."
+            if problems
+            else "All shards are whole."
         )
     raise typer.Exit(1 if problems else 0)
 

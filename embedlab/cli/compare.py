@@ -20,15 +20,22 @@ def command(
         ),
     ],
     task: Tasks = None,
-    metric: Annotated[str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")] = "main",
-    test: Annotated[str, typer.Option(help="randomisation, bootstrap, t: all paired, over queries.")] = "randomisation",
+    metric: Annotated[
+        str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")
+    ] = "main",
+    test: Annotated[
+        str, typer.Option(help="randomisation, bootstrap, t: all paired, over queries.")
+    ] = "randomisation",
     correction: Annotated[str, typer.Option(help="holm, bh (Benjamini-Hochberg), none.")] = "holm",
-    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")] = 0.95,
+    level: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")
+    ] = 0.95,
     form: Form = "text",
     split: Split = "",
     db: Db = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The comparison as JSON on standard output, nothing else.")
+        bool,
+        typer.Option("--json", help="The comparison as JSON on standard output, nothing else."),
     ] = False,
 ) -> None:
     """Test whether models differ, query by query.
@@ -43,8 +50,16 @@ def command(
     from leaderboard.tables.comparison import compare
 
     check_form(form, as_json)
-    answer = compare(Store(db or home() / "results.duckdb"), models, task or None,
-                     metric=metric, test=test, correction=correction, level=level, split=split)  # fmt: skip
+    answer = compare(
+        Store(db or home() / "results.duckdb"),
+        models,
+        task or None,
+        metric=metric,
+        test=test,
+        correction=correction,
+        level=level,
+        split=split,
+    )
     if as_json:
         print_json(asdict(answer))
     else:

@@ -21,7 +21,10 @@ def command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8501,
     db: Db = None,
     indexes: Annotated[
-        Path | None, typer.Option(help="The folder of saved indexes to search; EMBEDLAB_HOME/indexes by default.")
+        Path | None,
+        typer.Option(
+            help="The folder of saved indexes to search; EMBEDLAB_HOME/indexes by default."
+        ),
     ] = None,
 ) -> None:
     """Open the results in the browser.
@@ -36,10 +39,13 @@ def command(
     if find_spec("streamlit") is None:
         raise missing_extra("The dashboard", "app")
     if indexes and not indexes.is_dir():
-        raise UserError(f"There is no folder {indexes}.", "Build an index into it: embedlab index --help")
+        raise UserError(
+            f"There is no folder {indexes}.", "Build an index into it: embedlab index --help"
+        )
     if not _is_free(port):
         raise UserError(
-            f"Port {port} is in use.", f"Type: embedlab dashboard --port {port + 1 if port < 65535 else 8501}"
+            f"Port {port} is in use.",
+            f"Type: embedlab dashboard --port {port + 1 if port < 65535 else 8501}",
         )
 
     benchmarks = home() / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json"
@@ -51,15 +57,30 @@ def command(
     }
     echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
     packages = Path(__file__).parents[2]
-    page = packages / "app" / "__main__.py"  # by path and with -P: an app.py of the user's may lie where they are
-    serve = [sys.executable, "-P", str(page), "--server.port", str(port), "--server.address", "127.0.0.1"]
-    # The packages of this Python, also where embedlab runs from a checkout and the folder is another.
+    page = (
+        packages / "app" / "__main__.py"
+    )  # by path and with -P: an app.py of the user's may lie where they are
+    serve = [
+        sys.executable,
+        "-P",
+        str(page),
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+    ]
+    # The packages of this Python, also where embedlab runs from a checkout and the folder is
+    # another.
     path = os.pathsep.join(filter(None, (str(packages), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "EMBEDLAB_DASHBOARD": json.dumps(settings), "PYTHONPATH": path}
     with subprocess.Popen(serve, env=environment) as child:
-        signal.signal(signal.SIGTERM, lambda *_: child.terminate())  # else the server would outlive this command
+        signal.signal(
+            signal.SIGTERM, lambda *_: child.terminate()
+        )  # else the server would outlive this command
         try:
-            if not benchmarks.is_file():  # while the pages are served already: importing mteb takes its time
+            if (
+                not benchmarks.is_file()
+            ):  # while the pages are served already: importing mteb takes its time
                 write_benchmarks(benchmarks)
             code = child.wait()
             code = 0 if code == -signal.SIGTERM else code
@@ -71,7 +92,9 @@ def command(
 
 
 def write_benchmarks(target: Path) -> None:
-    """Write the benchmarks' tasks, with their parts, and the main revision of public models for the dashboard."""
+    """Write the benchmarks' tasks, with their parts, and the main revision of public models for the
+    dashboard.
+    """
     from mteb import get_benchmarks
 
     from embedlab.cli.leaderboard import main_revisions, parts
@@ -88,7 +111,9 @@ def write_benchmarks(target: Path) -> None:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(target, shared=True) as temporary:
-        temporary.write_text(json.dumps({"parts": found, "main_revisions": main_revisions()}), encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"parts": found, "main_revisions": main_revisions()}), encoding="utf-8"
+        )
 
 
 def _is_free(port: int) -> bool:

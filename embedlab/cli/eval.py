@@ -24,9 +24,12 @@ Models = Annotated[
         "--model",
         "-m",
         autocompletion=_completion.models,
-        help="A card's name (`embedlab models`), a hub id, a local folder, path/to/file.py:Class, minis for all that "
-        'ship, or several composed: "rrf(bm25, all-minilm-l6-v2)", "weighted(bm25, MODEL@faiss:hnsw32, '
-        'weights=0.3/0.7)", "bm25 >> rerank(CROSS-ENCODER, depth=50)". Repeatable.',
+        help=(
+            "A card's name (`embedlab models`), a hub id, a local folder, path/to/file.py:Class,"
+            ' minis for all that ship, or several composed: "rrf(bm25, all-minilm-l6-v2)",'
+            ' "weighted(bm25, MODEL@faiss:hnsw32, weights=0.3/0.7)", "bm25 >> rerank(CROSS-ENCODER,'
+            ' depth=50)". Repeatable.'
+        ),
     ),
 ]
 Tasks = Annotated[
@@ -35,7 +38,10 @@ Tasks = Annotated[
         "--task",
         "-t",
         autocompletion=_completion.tasks,
-        help="An MTEB task such as SciFact, a built-in task, or the path of a BEIR folder. Repeatable.",
+        help=(
+            "An MTEB task such as SciFact, a built-in task, or the path of a BEIR folder."
+            " Repeatable."
+        ),
     ),
 ]
 Benchmarks = Annotated[
@@ -49,7 +55,9 @@ Benchmarks = Annotated[
 ]
 
 
-@with_options(views=ViewOptions, loading=LoadingOptions, encoding=EncodingOptions, options=TaskOptions)
+@with_options(
+    views=ViewOptions, loading=LoadingOptions, encoding=EncodingOptions, options=TaskOptions
+)
 def command(
     model: Models = None,
     task: Tasks = None,
@@ -92,8 +100,8 @@ def command(
 def _summary(outcome: "Outcome") -> "UserError":
     """The error that ends a run of which something failed.
 
-    What is wrong was said when it showed, save where it is all that there is to say: here is what to do about it, once
-    for all that it befell.
+    What is wrong was said when it showed, save where it is all that there is to say: here is what
+    to do about it, once for all that it befell.
     """
     from embedlab.errors import UserError
 
@@ -136,7 +144,9 @@ def _print(outcome: "Outcome", db: Path) -> None:
 
     def cost(title: str, name: str, digits: int, scale: float = 1) -> Column:
         return Column(
-            title, [f"{run.costs[name] / scale:,.{digits}f}" if name in run.costs else "" for run in runs], right=True
+            title,
+            [f"{run.costs[name] / scale:,.{digits}f}" if name in run.costs else "" for run in runs],
+            right=True,
         )
 
     print_columns(
@@ -159,7 +169,10 @@ def _print(outcome: "Outcome", db: Path) -> None:
         ],
         [
             f"Recorded in {db}.",
-            "Type `embedlab compare A B` for what is significant, `embedlab dashboard` to look around.",
+            (
+                "Type `embedlab compare A B` for what is significant, `embedlab dashboard` to look"
+                " around."
+            ),
         ],
     )
     _print_ranking(runs, db)

@@ -17,16 +17,22 @@ def command(
         typer.Option(
             "--format",
             "-f",
-            help="parquet, csv (one file for each table), mteb (its result files), trec (runs and qrels).",
+            help=(
+                "parquet, csv (one file for each table), mteb (its result files), trec (runs and"
+                " qrels)."
+            ),
         ),
     ] = "parquet",
     model: OfModels = None,
     task: OnTasks = None,
     run: Annotated[
-        list[str] | None, typer.Option("--run", help="Only this run: its id, or the beginning of it. Repeatable.")
+        list[str] | None,
+        typer.Option("--run", help="Only this run: its id, or the beginning of it. Repeatable."),
     ] = None,
     db: Db = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The paths written, as JSON on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The paths written, as JSON on standard output.")
+    ] = False,
 ) -> None:
     """Write results for other programs.
 
@@ -40,9 +46,13 @@ def command(
 
     tasks = [name for given in task or () for name in of_task(given)]
     store = Store(db or home() / "results.duckdb")
-    refuse_absent(store, model=model or [], task=[name for name in task or () if name not in aggregates()])
+    refuse_absent(
+        store, model=model or [], task=[name for name in task or () if name not in aggregates()]
+    )
     ids = [store.run(id).id for id in run or ()]
-    where = {name: value for name, value in (("model", model), ("task", tasks), ("id", ids)) if value}
+    where = {
+        name: value for name, value in (("model", model), ("task", tasks), ("id", ids)) if value
+    }
     paths = export(store, folder, form, **where)
     if as_json:
         print_json({"files": [str(path) for path in paths]})

@@ -32,7 +32,9 @@ def command(
             help="Tasks whose mean is shown. Repeatable; all by default.",
         ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")] = "main",
+    metric: Annotated[
+        str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")
+    ] = "main",
     db: Db = None,
     form: Form = "text",
     as_json: Annotated[
@@ -69,13 +71,19 @@ def command(
             [
                 Column("layer \\ dim", layers),
                 *(
-                    Column(str(dim), [_cell(table, row, column) for row in range(len(layers))], right=True)
+                    Column(
+                        str(dim),
+                        [_cell(table, row, column) for row in range(len(layers))],
+                        right=True,
+                    )
                     for column, dim in enumerate(table.scores.columns)
                 ),
             ],
             [
-                "* no other view is as good with as few layers and dimensions; "
-                f"{table.smallest} is the smallest within 1 % of the best.",
+                (
+                    "* no other view is as good with as few layers and dimensions; "
+                    f"{table.smallest} is the smallest within 1 % of the best."
+                ),
                 *table.notes,
             ],
             form,

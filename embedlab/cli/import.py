@@ -20,10 +20,18 @@ def command(
             "or Pyserini's scores, or a TREC run file."
         ),
     ],
-    qrels: Annotated[Path | None, typer.Option(help="For a TREC run: the TREC qrels file to score it by.")] = None,
-    task: Annotated[str, typer.Option("--task", "-t", help="For a TREC run: the task's name.")] = "",
-    model: Annotated[str, typer.Option("--model", "-m", help="For a TREC run: the model's name.")] = "",
-    split: Annotated[str | None, typer.Option(help="For a TREC run: the task's split; test by default.")] = None,
+    qrels: Annotated[
+        Path | None, typer.Option(help="For a TREC run: the TREC qrels file to score it by.")
+    ] = None,
+    task: Annotated[
+        str, typer.Option("--task", "-t", help="For a TREC run: the task's name.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="For a TREC run: the model's name.")
+    ] = "",
+    split: Annotated[
+        str | None, typer.Option(help="For a TREC run: the task's split; test by default.")
+    ] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="Files read at once; one per processor by default.")
     ] = None,
@@ -49,9 +57,14 @@ def command(
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.", "Type: embedlab import --help")
     if (qrels or task or model or split) and (path.is_dir() or is_table(path)):
-        raise UserError("--qrels, --task, --model and --split are for a TREC run.", f"{path} says all that by itself.")
+        raise UserError(
+            "--qrels, --task, --model and --split are for a TREC run.",
+            f"{path} says all that by itself.",
+        )
     if processes and not path.is_dir():
-        raise UserError("--processes is for a folder of results: one file is read at once.", "Leave it out.")
+        raise UserError(
+            "--processes is for a folder of results: one file is read at once.", "Leave it out."
+        )
     if path.is_dir():
         from embedlab.tasks.facts import task_facts
         from leaderboard.exchange.mteb_files import read
@@ -59,7 +72,11 @@ def command(
         files = result_files(path)
         with reporter.phase("import", len(files)) as bar:
             report = import_files(
-                store, files, partial(read, facts=task_facts()), processes=processes, progress=bar.advance
+                store,
+                files,
+                partial(read, facts=task_facts()),
+                processes=processes,
+                progress=bar.advance,
             )
     elif is_table(path):
         report = import_files(store, [path], read_table)
@@ -77,9 +94,18 @@ def command(
         )
     if as_json:
         malformed = [{"file": str(file), "problem": problem} for file, problem in report.malformed]
-        print_json({"files": report.files, "known": report.known, "runs": report.runs, "malformed": malformed})
+        print_json(
+            {
+                "files": report.files,
+                "known": report.known,
+                "runs": report.runs,
+                "malformed": malformed,
+            }
+        )
         return
-    echo(f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before.")
+    echo(
+        f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before."
+    )
     for file, problem in report.malformed[:_LISTED]:
         echo(f"Not imported of {file}: {problem}", err=True)
     if len(report.malformed) > _LISTED:
@@ -90,4 +116,8 @@ def _matches(queries: dict[str, int]) -> str:
     """How a TREC run and its qrels fit together."""
     told = f"The run ranks {queries['ranked']:,} of the {queries['judged']:,} judged queries"
     told += "; the others score 0" if queries["ranked"] < queries["judged"] else ""
-    return told + (f"; {queries['not judged']:,} of its queries are not judged." if queries["not judged"] else ".")
+    return told + (
+        f"; {queries['not judged']:,} of its queries are not judged."
+        if queries["not judged"]
+        else "."
+    )

@@ -22,20 +22,34 @@ def command(
         ),
     ] = None,
     corpus: Annotated[
-        Path | None, typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file.")
+        Path | None,
+        typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder to write; an index already there is replaced.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write; an index already there is replaced.")
+    ] = None,
     index: Annotated[
-        str, typer.Option(help="torch, faiss:flat, faiss:hnsw32, faiss:binary,rescore=4, lucene, sparse, seismic, ...")
+        str,
+        typer.Option(
+            help=(
+                "torch, faiss:flat, faiss:hnsw32, faiss:binary,rescore=4, lucene, sparse,"
+                " seismic, ..."
+            )
+        ),
     ] = "",
-    instruction: Annotated[str, typer.Option(help="Fills the query template of models that have one.")] = "",
+    instruction: Annotated[
+        str, typer.Option(help="Fills the query template of models that have one.")
+    ] = "",
     *,
     loading: LoadingOptions,
-    as_json: Annotated[bool, typer.Option("--json", help="What was built as JSON on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What was built as JSON on standard output.")
+    ] = False,
 ) -> None:
     """Build a searchable index of a corpus with a model.
 
-    The index appears once it is whole: stopped before that, nothing is left, and an older index stays.
+    The index appears once it is whole: stopped before that, nothing is left, and an older index
+    stays.
     """
     import time
 
@@ -50,14 +64,17 @@ def command(
         given = (("--model", model), ("--corpus", corpus), ("--out", out))
         missing = [name for name, value in given if value is None]
         raise UserError(
-            f"index needs a model, a corpus and a folder to write; not given: {', '.join(missing)}.",
+            "index needs a model, a corpus and a folder to write; not given:"
+            f" {', '.join(missing)}.",
             "Type: embedlab index --model bm25 --corpus path/to/beir-folder --out my-index",
         )
     folder.check_target(out)
     ids, documents = corpus_index.read_corpus(corpus)
     started = time.perf_counter()
     with Progress(console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task(escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids))
+        task = progress.add_task(
+            escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids)
+        )
         retriever = corpus_index.build(
             model, ids, documents, index, instruction=instruction, **vars(loading),
             advance=lambda count: progress.advance(task, count),
@@ -72,5 +89,8 @@ def command(
     if as_json:
         print_json(built)
     else:
-        echo(f"{out}: {len(ids):,} documents, {built['bytes'] / 1e6:,.1f} MB, {built['seconds']:,.1f} s")
+        echo(
+            f"{out}: {len(ids):,} documents, {built['bytes'] / 1e6:,.1f} MB,"
+            f" {built['seconds']:,.1f} s"
+        )
         echo(f'Search it: embedlab search {out} "a question"')

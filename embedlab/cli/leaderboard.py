@@ -11,10 +11,15 @@ from embedlab.cli._options import Db, Form, check_form
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
-        "--task", "-t", autocompletion=_completion.tasks, help="A task in the store. Repeatable; all by default."
+        "--task",
+        "-t",
+        autocompletion=_completion.tasks,
+        help="A task in the store. Repeatable; all by default.",
     ),
 ]
-Split = Annotated[str, typer.Option(help="Scores on this split instead of each task's own, such as dev.")]
+Split = Annotated[
+    str, typer.Option(help="Scores on this split instead of each task's own, such as dev.")
+]
 
 
 def command(
@@ -22,20 +27,37 @@ def command(
     benchmark: Annotated[
         str,
         typer.Option(
-            "--benchmark", "-b", autocompletion=_completion.benchmarks, help='stdlib, "MTEB(eng, v2)", ...: its tasks.'
+            "--benchmark",
+            "-b",
+            autocompletion=_completion.benchmarks,
+            help='stdlib, "MTEB(eng, v2)", ...: its tasks.',
         ),
     ] = "",
-    sort: Annotated[str, typer.Option(help="mean (over tasks), types (mean over task types), borda.")] = "mean",
-    metric: Annotated[str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")] = "main",
-    incomplete: Annotated[bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")] = False,
-    over: Annotated[str, typer.Option(help="What intervals resample: auto, queries, tasks, both, none.")] = "auto",
+    sort: Annotated[
+        str, typer.Option(help="mean (over tasks), types (mean over task types), borda.")
+    ] = "mean",
+    metric: Annotated[
+        str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")
+    ] = "main",
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")
+    ] = False,
+    over: Annotated[
+        str, typer.Option(help="What intervals resample: auto, queries, tasks, both, none.")
+    ] = "auto",
     level: Annotated[
-        float | None, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals; 0.95 by default.")
+        float | None,
+        typer.Option(
+            min=0.5, max=0.999, help="Level of the confidence intervals; 0.95 by default."
+        ),
     ] = None,
     pareto: Annotated[
         str,
         typer.Option(
-            help="A measured cost, such as texts_per_second: shows who is on the Pareto front of the score against it."
+            help=(
+                "A measured cost, such as texts_per_second: shows who is on the Pareto front of the"
+                " score against it."
+            )
         ),
     ] = "",
     form: Form = "text",
@@ -64,7 +86,9 @@ def command(
             "A benchmark says which tasks and splits count. Type one of them.",
         )
     if level and over == "none":
-        raise UserError("--level is of the intervals, and --over none asks for none.", "Type one of them.")
+        raise UserError(
+            "--level is of the intervals, and --over none asks for none.", "Type one of them."
+        )
     standings = rank(
         Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
         sort=sort, metric=metric, incomplete=incomplete, over=over, level=level or 0.95,
@@ -86,7 +110,9 @@ def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:
     from embedlab.tasks.catalogue import find
 
     return {
-        task.metadata.name: [(split, subset) for split in task.eval_splits for subset in task.hf_subsets]
+        task.metadata.name: [
+            (split, subset) for split in task.eval_splits for subset in task.hf_subsets
+        ]
         for task in find(benchmark, apart=False)
     }
 

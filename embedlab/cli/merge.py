@@ -11,9 +11,13 @@ from embedlab.terminal import echo
 
 
 def command(
-    other: Annotated[Path, typer.Argument(help="The other store's file; its .files folder lies beside it.")],
+    other: Annotated[
+        Path, typer.Argument(help="The other store's file; its .files folder lies beside it.")
+    ],
     db: Db = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The counts as JSON on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The counts as JSON on standard output.")
+    ] = False,
 ) -> None:
     """Add the runs of another results store.
 
@@ -27,4 +31,7 @@ def command(
     if as_json:
         print_json(merged._asdict())
     else:
-        echo(f"Added {merged.runs:,} runs and {merged.failures:,} failures; {merged.known:,} runs were there already.")
+        echo(
+            f"Added {merged.runs:,} runs and {merged.failures:,} failures; {merged.known:,} runs"
+            " were there already."
+        )

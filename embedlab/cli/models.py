@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    pattern: Annotated[str, typer.Argument(help="Only names, methods and sources that contain this.")] = "",
+    pattern: Annotated[
+        str, typer.Argument(help="Only names, methods and sources that contain this.")
+    ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="All fields of the cards as JSON on standard output.")
     ] = False,
@@ -30,7 +32,11 @@ def command(
     for problem in problems:
         echo(f"{problem} {problem.hint}", err=True)
     known = {**{card.name: card for card in theirs}, **cards()}
-    found = [card for card in known.values() if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()]
+    found = [
+        card
+        for card in known.values()
+        if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()
+    ]
     if as_json:
         print_json({"models": [asdict(card) for card in found]})
         return
@@ -40,7 +46,10 @@ def command(
 
     print_columns(
         [
-            *(Column(name, [getattr(card, name) for card in found]) for name in ("name", "method", "kind", "source")),
+            *(
+                Column(name, [getattr(card, name) for card in found])
+                for name in ("name", "method", "kind", "source")
+            ),
             Column("dim", [f"{card.dim:,}" if card.dim else "" for card in found], right=True),
             Column("attention", [card.attention for card in found]),
             Column("pooling", [card.pooling for card in found]),

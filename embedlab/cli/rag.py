@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @with_options(loading=LoadingOptions)
 def command(
     retriever: Annotated[
-        str, typer.Option(help='A saved index\'s folder; or with --corpus a model, or "rrf(bm25, MODEL) >> RERANKER".')
+        str,
+        typer.Option(
+            help='A saved index\'s folder; or with --corpus a model, or "rrf(bm25, MODEL) >> RERANKER".'
+        ),
     ],
     questions: Annotated[
         Path,
@@ -36,36 +39,55 @@ def command(
         ),
     ] = "",
     generator_model: Annotated[str, typer.Option(help="The model's name at the server.")] = "",
-    corpus: Annotated[Path | None, typer.Option(help="A BEIR folder to retrieve from, or its corpus.jsonl.")] = None,
-    k: Annotated[int | None, typer.Option("--k", "-k", min=1, help="Documents per question; 5 by default.")] = None,
-    prompt: Annotated[Path | None, typer.Option(help="A template with {context} and {question}.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="The most tokens of an answer; 64 by default.")] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="A BEIR folder to retrieve from, or its corpus.jsonl.")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", "-k", min=1, help="Documents per question; 5 by default.")
+    ] = None,
+    prompt: Annotated[
+        Path | None, typer.Option(help="A template with {context} and {question}.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="The most tokens of an answer; 64 by default.")
+    ] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0, help="0, the default, takes the likeliest token each time.")
+        float | None,
+        typer.Option(min=0, help="0, the default, takes the likeliest token each time."),
     ] = None,
     generator_option: Annotated[
         list[str] | None,
-        typer.Option(help="A further field of the requests to a server, NAME=VALUE: reasoning_effort=low. Repeatable."),
+        typer.Option(
+            help="A further field of the requests to a server, NAME=VALUE: reasoning_effort=low. Repeatable."
+        ),
     ] = None,
     model: NamedModels = None,
     *,
     loading: LoadingOptions,
     db: Db = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Scores, costs and answers as JSON on standard output, nothing else.")
+        bool,
+        typer.Option(
+            "--json", help="Scores, costs and answers as JSON on standard output, nothing else."
+        ),
     ] = False,
 ) -> None:
     """Answer questions from retrieved documents, and score.
 
     Scores of answers and contexts, latency and tokens of each stage.
 
-    Every question is kept as it is answered: stopped and typed again, the run goes on with the next one.
+    Every question is kept as it is answered: stopped and typed again, the run goes on with the next
+    one.
     """
     from embedlab.rag.experiment import Request, run
     from embedlab.resources import home
 
     if not generator and (
-        generator_model or generator_option or prompt or max_tokens is not None or temperature is not None
+        generator_model
+        or generator_option
+        or prompt
+        or max_tokens is not None
+        or temperature is not None
     ):
         raise UserError(
             "--generator-model, --generator-option, --prompt, --max-tokens and --temperature are for a generator.",
@@ -73,7 +95,8 @@ def command(
         )
     if generator_model and not generator.startswith(("http://", "https://")):
         raise UserError(
-            "--generator-model is the model's name at a server.", "Leave it out for a model on this machine."
+            "--generator-model is the model's name at a server.",
+            "Leave it out for a model on this machine.",
         )
     db = db or home() / "results.duckdb"
     outcome = run(
@@ -88,13 +111,16 @@ def command(
 
 
 def _options(given: list[str]) -> dict[str, Any]:
-    """NAME=VALUE as fields of a request; a value that reads as JSON is what it says, any other is a string."""
+    """NAME=VALUE as fields of a request; a value that reads as JSON is what it says, any other is a
+    string.
+    """
     found = {}
     for option in given:
         name, equals, value = option.partition("=")
         if not equals or not name:
             raise UserError(
-                f"--generator-option {option!r} is not NAME=VALUE.", "Type: reasoning_effort=low, top_p=0.9"
+                f"--generator-option {option!r} is not NAME=VALUE.",
+                "Type: reasoning_effort=low, top_p=0.9",
             )
         try:
             found[name] = json.loads(value)
@@ -121,14 +147,17 @@ def _as_json(outcome: "Outcome") -> dict[str, Any]:
                 "answer": answer.answer,
                 "documents": answer.documents,
                 "scores": {
-                    name: float(values[place]) for name, values in metrics.items()
+                    name: float(values[place])
+                    for name, values in metrics.items()
                     if values[place] == values[place]
                 },
                 "costs": answer.costs,
             }
-            for place, (question, answer) in enumerate(zip(outcome.questions, outcome.answers, strict=True))
+            for place, (question, answer) in enumerate(
+                zip(outcome.questions, outcome.answers, strict=True)
+            )
         ],
-    }  # fmt: skip
+    }
 
 
 def _print(outcome: "Outcome", db: Path) -> None:
@@ -137,16 +166,22 @@ def _print(outcome: "Outcome", db: Path) -> None:
 
     run = outcome.run
     costs = (
-        ("retrieve ms p50", "latency_p50_ms", 1), ("p95", "latency_p95_ms", 1),
-        ("generate ms p50", "generate_p50_ms", 1), ("p95", "generate_p95_ms", 1),
-        ("prompt tokens", "prompt_tokens_per_question", 0), ("answer tokens", "answer_tokens_per_question", 1),
-    )  # fmt: skip
+        ("retrieve ms p50", "latency_p50_ms", 1),
+        ("p95", "latency_p95_ms", 1),
+        ("generate ms p50", "generate_p50_ms", 1),
+        ("p95", "generate_p95_ms", 1),
+        ("prompt tokens", "prompt_tokens_per_question", 0),
+        ("answer tokens", "answer_tokens_per_question", 1),
+    )
     print_columns(
         [
             Column("task", [run.task.name]),
             Column("pipeline", [run.model.name]),
             Column("questions", [f"{len(outcome.questions):,}"], right=True),
-            *(Column(name.replace("_", " "), [f"{value:.4f}"], right=True) for name, value in run.scores.items()),
+            *(
+                Column(name.replace("_", " "), [f"{value:.4f}"], right=True)
+                for name, value in run.scores.items()
+            ),
             *(
                 Column(title, [f"{run.costs[name]:,.{digits}f}"], right=True)
                 for title, name, digits in costs
@@ -154,7 +189,13 @@ def _print(outcome: "Outcome", db: Path) -> None:
             ),
         ],
         [
-            *([] if run.scores else ["Nothing was scored: the questions name no answers and no relevant documents."]),
+            *(
+                []
+                if run.scores
+                else [
+                    "Nothing was scored: the questions name no answers and no relevant documents."
+                ]
+            ),
             f"Recorded in {db} as run {run.id[:8]}.",
             f'Beside another: embedlab compare "{run.model.name}" OTHER --task "{run.task.name}"',
         ],

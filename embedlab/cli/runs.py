@@ -32,7 +32,10 @@ def list_runs(
     """List runs, newest first."""
     from leaderboard.tables.filtering import refuse_absent
 
-    store, where = _store(db), {name: value for name, value in (("model", model), ("task", task)) if value}
+    store, where = (
+        _store(db),
+        {name: value for name, value in (("model", model), ("task", task)) if value},
+    )
     refuse_absent(store, **where)
     found = store.runs(**where)
     runs = found.slice(0, limit).to_pylist()
@@ -46,16 +49,28 @@ def list_runs(
     revisions: dict[str, set[str]] = {}
     for run in runs:
         revisions.setdefault(run["model"], set()).add(run["model_revision"])
-    if any(len(several) > 1 for several in revisions.values()):  # two folders of one name, for example
+    if any(
+        len(several) > 1 for several in revisions.values()
+    ):  # two folders of one name, for example
         settings.insert(0, "model_revision")
-    # What shapes scores beside these says something where it differs: the dtype, and a depth that was asked for.
-    settings += [name for name in ("settings", "depth") if len({run[name] or "" for run in runs}) > 1]
+    # What shapes scores beside these says something where it differs: the dtype, and a depth that
+    # was asked for.
+    settings += [
+        name for name in ("settings", "depth") if len({run[name] or "" for run in runs}) > 1
+    ]
     rows = [
         [
             run["id"][:8],
             run["model"],
             "/".join(
-                [run["task"], *(run[name] for name in ("split", "subset") if run[name] not in ("test", "default"))]
+                [
+                    run["task"],
+                    *(
+                        run[name]
+                        for name in ("split", "subset")
+                        if run[name] not in ("test", "default")
+                    ),
+                ]
             ),
             *("" if run[name] is None else str(run[name]) for name in settings),
             f"{run['main_score']:.4f}",
@@ -64,7 +79,14 @@ def list_runs(
         for run in runs
     ]
     _table(
-        ["id", "model", "task", *(name.replace("model_", "") for name in settings), "main score", "created (UTC)"],
+        [
+            "id",
+            "model",
+            "task",
+            *(name.replace("model_", "") for name in settings),
+            "main score",
+            "created (UTC)",
+        ],
         rows,
         right={"layer", "dim", "depth", "main score"},
     )
@@ -84,16 +106,35 @@ def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
     facts = settings(run)
     if as_json:
         phases = [{"name": phase.name, "seconds": phase.seconds} for phase in run.phases]
-        print_json({
-            "id": run.id, "created": run.created, "main_score": run.main_score, "scores": run.scores,
-            "costs": run.costs, "phases": phases, "settings": facts,
-            "first_inputs": [pair.first for pair in first_inputs(run, run)],
-        })  # fmt: skip
+        print_json(
+            {
+                "id": run.id,
+                "created": run.created,
+                "main_score": run.main_score,
+                "scores": run.scores,
+                "costs": run.costs,
+                "phases": phases,
+                "settings": facts,
+                "first_inputs": [pair.first for pair in first_inputs(run, run)],
+            }
+        )
         return
     echo(f"{run.id}  {run.created:%Y-%m-%d %H:%M} UTC  {run.task.main_metric} {run.main_score:.4f}")
-    _table(["metric", "score"], [[name, f"{value:.4f}"] for name, value in run.scores.items()], right={"score"})
-    _table(["cost", "value"], [[name, f"{value:,.6g}"] for name, value in run.costs.items()], right={"value"})
-    _table(["phase", "seconds"], [[phase.name, f"{phase.seconds:.2f}"] for phase in run.phases], right={"seconds"})
+    _table(
+        ["metric", "score"],
+        [[name, f"{value:.4f}"] for name, value in run.scores.items()],
+        right={"score"},
+    )
+    _table(
+        ["cost", "value"],
+        [[name, f"{value:,.6g}"] for name, value in run.costs.items()],
+        right={"value"},
+    )
+    _table(
+        ["phase", "seconds"],
+        [[phase.name, f"{phase.seconds:.2f}"] for phase in run.phases],
+        right={"seconds"},
+    )
     _table(["setting", "value"], [[name, _shown(value)] for name, value in facts.items()])
     _table(["first rendered inputs"], [[pair.first] for pair in first_inputs(run, run)])
 
@@ -115,13 +156,20 @@ def diff(
     one, other = store.run(first), store.run(second)
     found, inputs = differences(one, other), first_inputs(one, other)
     if as_json:
-        print_json({
-            "runs": [one.id, other.id], "main_scores": [one.main_score, other.main_score],
-            "differences": [part._asdict() for part in found], "first_inputs": [part._asdict() for part in inputs],
-        })  # fmt: skip
+        print_json(
+            {
+                "runs": [one.id, other.id],
+                "main_scores": [one.main_score, other.main_score],
+                "differences": [part._asdict() for part in found],
+                "first_inputs": [part._asdict() for part in inputs],
+            }
+        )
         return
     header = [f"{run.id[:8]} ({run.main_score:.4f})" for run in (one, other)]
-    _table(["setting", *header], [[part.name, _shown(part.first), _shown(part.second)] for part in found])
+    _table(
+        ["setting", *header],
+        [[part.name, _shown(part.first), _shown(part.second)] for part in found],
+    )
     if not found:
         echo("No setting differs.")
     _table([f"first rendered inputs, {header[0]}", header[1]], [list(part) for part in inputs])
@@ -129,7 +177,9 @@ def diff(
 
 @commands.command()
 def rm(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Runs' ids, or the beginnings of them.")],
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Runs' ids, or the beginnings of them.")
+    ],
     db: Db = None,
 ) -> None:
     """Remove runs, with their rankings."""
@@ -156,8 +206,15 @@ def _shown(value: object) -> str:
 
 
 def _table(header: list[str], rows: list[list[str]], right: Collection[str] = ()) -> None:
-    """A table of plain text, in which nothing is markup; columns without any content are left out."""
+    """A table of plain text, in which nothing is markup; columns without any content are left
+    out.
+    """
     from leaderboard.tables.table import Column
 
     cells = zip(*rows, strict=True) if rows else [[] for _ in header]
-    print_table([Column(name, list(column), right=name in right) for name, column in zip(header, cells, strict=True)])
+    print_table(
+        [
+            Column(name, list(column), right=name in right)
+            for name, column in zip(header, cells, strict=True)
+        ]
+    )

@@ -26,14 +26,21 @@ _EXCERPT = 240  # characters shown of a document
 @with_options(loading=LoadingOptions)
 def command(
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query.")
+        list[str] | None,
+        typer.Argument(metavar="INDEX QUERY", help="An index's folder and a query."),
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", min=1, help="Documents to show; 10 by default.")] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")] = False,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help="Documents to show; 10 by default.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")
+    ] = False,
     model: NamedModels = None,
     *,
     loading: LoadingOptions,
-    as_json: Annotated[bool, typer.Option("--json", help="The results as JSON on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The results as JSON on standard output.")
+    ] = False,
 ) -> None:
     """Search an index that `embedlab index` built.
 
@@ -53,7 +60,10 @@ def command(
             f"{_TYPE} A query of several words stands in quotes.",
         )
     how = {"named": model or (), **vars(loading)}
-    results = {path: _results(corpus_index.load(Path(path), **how), query, k) for path in dict.fromkeys(paths)}
+    results = {
+        path: _results(corpus_index.load(Path(path), **how), query, k)
+        for path in dict.fromkeys(paths)
+    }
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}
         print_json({"query": query, **answer}, ascii=False)
@@ -69,7 +79,9 @@ def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict[str
 
     hits = retriever.search([query], depth(k, retriever, _K, "-k"))
     found = []
-    for rank, (row, score) in enumerate(zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True), 1):
+    for rank, (row, score) in enumerate(
+        zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True), 1
+    ):
         if row >= 0:
             text = retriever.text(row) or ""
             found.append(
@@ -96,7 +108,9 @@ def _excerpt(result: dict[str, Any]) -> "Text":
     spans = result["highlights"]
     start = max(0, spans[0][0] - _EXCERPT // 4) if spans and spans[0][0] > _EXCERPT else 0
     cut = replaced(result["text"][start : start + _EXCERPT])
-    shown = Text(("... " if start else "") + cut + (" ..." if start + _EXCERPT < len(result["text"]) else ""))
+    shown = Text(
+        ("... " if start else "") + cut + (" ..." if start + _EXCERPT < len(result["text"]) else "")
+    )
     offset = start - (4 if start else 0)
     for begin, end in spans:
         if start <= begin and end <= start + len(cut):
@@ -114,11 +128,15 @@ def _print(results: list[dict[str, Any]]) -> None:
 
 
 def _print_side_by_side(results: dict[str, list[dict[str, Any]]]) -> None:
-    """One column per index; behind each document the ranks it has in the others, "-" where it is missing."""
+    """One column per index; behind each document the ranks it has in the others, "-" where it is
+    missing.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    ranks = {path: {result["id"]: result["rank"] for result in found} for path, found in results.items()}
+    ranks = {
+        path: {result["id"]: result["rank"] for result in found} for path, found in results.items()
+    }
     table = Table("", *results, show_lines=True)
     for place in range(max(map(len, results.values()), default=0)):
         cells = []
@@ -127,7 +145,9 @@ def _print_side_by_side(results: dict[str, list[dict[str, Any]]]) -> None:
                 cells.append(Text())
                 continue
             result = found[place]
-            others = ", ".join(str(ranks[other].get(result["id"], "-")) for other in results if other != path)
+            others = ", ".join(
+                str(ranks[other].get(result["id"], "-")) for other in results if other != path
+            )
             head = printable(f"{result['id']}  {result['score']:.4f}  (there: {others})")
             cells.append(Text(f"{head}\n", "cyan") + _excerpt(result))
         table.add_row(str(place + 1), *cells)

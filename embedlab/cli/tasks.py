@@ -11,11 +11,19 @@ from embedlab.terminal import console, echo
 
 
 def command(
-    pattern: Annotated[str, typer.Argument(help="Only names that contain this; searches MTEB's too.")] = "",
-    kind: Annotated[str, typer.Option("--type", help="Only this type: Retrieval, STS, Classification, ...")] = "",
+    pattern: Annotated[
+        str, typer.Argument(help="Only names that contain this; searches MTEB's too.")
+    ] = "",
+    kind: Annotated[
+        str, typer.Option("--type", help="Only this type: Retrieval, STS, Classification, ...")
+    ] = "",
     benchmark: Annotated[str, typer.Option(help="Only the tasks of this benchmark.")] = "",
-    data_dir: Annotated[Path | None, typer.Option(help="A local mirror; its tasks count as available.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON on standard output.")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="A local mirror; its tasks count as available.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The list as JSON on standard output.")
+    ] = False,
 ) -> None:
     from embedlab.tasks.listing import rows
 
@@ -33,7 +41,10 @@ def command(
         table.add_row(row["name"], row["type"], members, row["data"])
     console().print(table)
     if not (pattern or kind or benchmark or data_dir):
-        echo("MTEB's tasks: type `embedlab tasks PATTERN`, --type or --benchmark. A BEIR folder's path works too.")
+        echo(
+            "MTEB's tasks: type `embedlab tasks PATTERN`, --type or --benchmark. A BEIR folder's"
+            " path works too."
+        )
 
 
 # \b keeps typer from filling the lines of a paragraph: the layout is a table.

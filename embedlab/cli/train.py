@@ -12,13 +12,22 @@ from embedlab.terminal import echo
 
 
 def command(
-    recipe: Annotated[Path, typer.Argument(help="A TOML file, or the name of a shipped recipe (data/recipes/).")],
-    base: Annotated[str | None, typer.Option(help="Another base: a folder, a hub id, or a shipped checkpoint.")] = None,
+    recipe: Annotated[
+        Path, typer.Argument(help="A TOML file, or the name of a shipped recipe (data/recipes/).")
+    ],
+    base: Annotated[
+        str | None, typer.Option(help="Another base: a folder, a hub id, or a shipped checkpoint.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder of the result; EMBEDLAB_HOME/trained/NAME by default.")
+        Path | None,
+        typer.Option(help="The folder of the result; EMBEDLAB_HOME/trained/NAME by default."),
     ] = None,
     as_it_is: Annotated[
-        bool, typer.Option("--untrained", help="Save the model before its first step, to compare the trained one with.")
+        bool,
+        typer.Option(
+            "--untrained",
+            help="Save the model before its first step, to compare the trained one with.",
+        ),
     ] = False,
     device: Device = None,
     as_json: Annotated[
@@ -46,7 +55,11 @@ def command(
     target = out or home() / "trained" / (f"{found.name}-untrained" if as_it_is else found.name)
     if as_it_is:
         save_untrained(found, target)
-        echo(json.dumps({"model": str(target)}) if as_json else f"{found.name} before training: {target}")
+        echo(
+            json.dumps({"model": str(target)})
+            if as_json
+            else f"{found.name} before training: {target}"
+        )
         return
     record = train(found, target, device=device)
     if as_json:
@@ -55,5 +68,8 @@ def command(
         stages = zip(found.stages, record["final_loss"], strict=True)
         losses = ", ".join(f"{stage.objective} {loss}" for stage, loss in stages)
         minutes = record["seconds"] / 60
-        echo(f"{found.name}: {record['parameters']:,} parameters, {minutes:.1f} minutes; last loss: {losses}.")
+        echo(
+            f"{found.name}: {record['parameters']:,} parameters, {minutes:.1f} minutes; last loss:"
+            f" {losses}."
+        )
         echo(f"Use it: embedlab eval --model {target} --benchmark stdlib-mini")

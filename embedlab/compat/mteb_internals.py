@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def set_seed(seed: int) -> None:
-    """Seed the global generators of `random`, numpy and torch as a task does when it is made (`mteb._set_seed`)."""
+    """Seed the global generators of `random`, numpy and torch as a task does when it is made
+    (`mteb._set_seed`).
+    """
     from mteb._set_seed import _set_seed
 
     _set_seed(seed)
@@ -25,7 +27,8 @@ def task_classes() -> "dict[str, type[AbsTask]]":
 
 
 def abstention(confidences: "np.ndarray", scores: "np.ndarray") -> float:
-    """nAUC of abstaining from the least confident queries (`mteb._evaluators.retrieval_metrics.nauc`).
+    """nAUC of abstaining from the least confident queries
+    (`mteb._evaluators.retrieval_metrics.nauc`).
 
     Args:
         confidences, scores: `[queries]`.
@@ -39,14 +42,18 @@ def abstention(confidences: "np.ndarray", scores: "np.ndarray") -> float:
 
 
 def retrieval_texts(rows: "Dataset", role: "PromptType") -> list[str]:
-    """The text of each document or query as a model reads it (`mteb._create_dataloaders._retrieval_texts`)."""
+    """The text of each document or query as a model reads it
+    (`mteb._create_dataloaders._retrieval_texts`).
+    """
     from mteb._create_dataloaders import _retrieval_texts
 
     return list(_retrieval_texts(rows, role))
 
 
 def descriptive_statistics(task: "AbsTask", split: str, subset: str | None) -> dict[str, Any]:
-    """mteb's statistics of a task's split (`AbsTask._calculate_descriptive_statistics_from_split`)."""
+    """mteb's statistics of a task's split
+    (`AbsTask._calculate_descriptive_statistics_from_split`).
+    """
     return dict(task._calculate_descriptive_statistics_from_split(split=split, hf_subset=subset))
 
 
@@ -56,11 +63,15 @@ def judgement_statistics(
     """mteb's statistics of qrels (`mteb.abstasks._statistics_calculation`)."""
     from mteb.abstasks import _statistics_calculation
 
-    return dict(_statistics_calculation.calculate_relevant_docs_statistics(judged, queries, documents))
+    return dict(
+        _statistics_calculation.calculate_relevant_docs_statistics(judged, queries, documents)
+    )
 
 
 def candidate_statistics(ranked: Mapping[str, list[str]], queries: int) -> dict[str, Any]:
-    """mteb's statistics of the candidates of a reranking task (`mteb.abstasks._statistics_calculation`)."""
+    """mteb's statistics of the candidates of a reranking task
+    (`mteb.abstasks._statistics_calculation`).
+    """
     from mteb.abstasks import _statistics_calculation
 
     return dict(_statistics_calculation.calculate_top_ranked_statistics(ranked, queries))

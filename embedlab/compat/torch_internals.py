@@ -1,4 +1,6 @@
-"""Private API of torch, read in torch 2.13: oneDNN's packed weights, the compiler's cache, hooks."""
+"""Private API of torch, read in torch 2.13: oneDNN's packed weights, the compiler's cache,
+hooks.
+"""
 
 import torch
 from torch import nn
@@ -10,7 +12,9 @@ def packs_bfloat16() -> bool:
 
 
 def packed_weight(weight: torch.Tensor) -> torch.Tensor:
-    """A linear layer's weight `[out, in]` as oneDNN lays it out (`torch.ops.mkldnn._reorder_linear_weight`)."""
+    """A linear layer's weight `[out, in]` as oneDNN lays it out
+    (`torch.ops.mkldnn._reorder_linear_weight`).
+    """
     packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
     return packed
 
@@ -30,17 +34,23 @@ def packed_linear(
         `[..., out]`.
     """
     kind = "none" if activation == "gelu" else ""
-    out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, packed, bias, activation, [], kind)
+    out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+        states, packed, bias, activation, [], kind
+    )
     return out
 
 
 def compiler_cache() -> str:
-    """The folder where the compiler keeps its work by default (`torch._inductor.runtime.cache_dir_utils`)."""
+    """The folder where the compiler keeps its work by default
+    (`torch._inductor.runtime.cache_dir_utils`).
+    """
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
     return str(default_cache_dir())
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody has hooked the module's forward (`nn.Module._forward_hooks`, `_forward_pre_hooks`)."""
+    """Whether somebody has hooked the module's forward (`nn.Module._forward_hooks`,
+    `_forward_pre_hooks`).
+    """
     return bool(module._forward_hooks or module._forward_pre_hooks)

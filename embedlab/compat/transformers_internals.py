@@ -9,7 +9,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def backend_of(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
-    """The tokenizer in Rust below (`PreTrainedTokenizerFast._tokenizer`); None where there is none."""
+    """The tokenizer in Rust below (`PreTrainedTokenizerFast._tokenizer`); None where there is
+    none.
+    """
     backend = getattr(tokenizer, "_tokenizer", None)
     return backend if isinstance(backend, Tokenizer) else None
 
@@ -20,20 +22,24 @@ def replace_backend(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> N
 
 
 def attention_of(config: object) -> str:
-    """The attention implementation that a configuration names (`PreTrainedConfig._attn_implementation`)."""
+    """The attention implementation that a configuration names
+    (`PreTrainedConfig._attn_implementation`).
+    """
     return str(getattr(config, "_attn_implementation", "") or "")
 
 
 def initialise(module: nn.Module, like: PreTrainedModel) -> None:
-    """Give a module's parts the initial weights of a model's own (`PreTrainedModel._init_weights`)."""
+    """Give a module's parts the initial weights of a model's own
+    (`PreTrainedModel._init_weights`).
+    """
     module.apply(like._init_weights)
 
 
 class OwnCheckpoints:
     """A trainer whose checkpoints are written and read by its own methods.
 
-    Beside transformers' `Trainer`, before it in the order of classes, it redirects `_save`, `_save_checkpoint` and
-    `_load_from_checkpoint` to the three methods below.
+    Beside transformers' `Trainer`, before it in the order of classes, it redirects `_save`,
+    `_save_checkpoint` and `_load_from_checkpoint` to the three methods below.
     """
 
     args: Any

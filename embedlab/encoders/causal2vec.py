@@ -1,7 +1,9 @@
-"""Causal2Vec (arXiv:2507.23386): a light encoder's summary of the text stands in front of it, in a causal decoder.
+"""Causal2Vec (arXiv:2507.23386): a light encoder's summary of the text stands in front of it, in a
+causal decoder.
 
-The embedding joins the states of this Contextual token and of EOS. The paper's code and weights are not public;
-what its abstracts leave open is a named choice here, so a model trained with this file is in the style of Causal2Vec.
+The embedding joins the states of this Contextual token and of EOS. The paper's code and weights are
+not public; what its abstracts leave open is a named choice here, so a model trained with this file
+is in the style of Causal2Vec.
 """
 
 import json
@@ -28,8 +30,9 @@ CONTEXT_POOLINGS = ("cls", "mean")
 class Causal2Vec(InputModule):
     """Decoder input with one Contextual token among its embeddings.
 
-    `preprocess` adds to the decoder's features context_mask `[B, L]`, 1 at the Contextual token, and the encoder's
-    context_input_ids and context_attention_mask `[B, L']`; pooling_mask marks the Contextual token and EOS.
+    `preprocess` adds to the decoder's features context_mask `[B, L]`, 1 at the Contextual token,
+    and the encoder's context_input_ids and context_attention_mask `[B, L']`; pooling_mask marks the
+    Contextual token and EOS.
 
     Args:
         decoder: the language model with its template.
@@ -42,7 +45,12 @@ class Causal2Vec(InputModule):
     """
 
     config_file_name = "causal2vec.json"
-    config_keys = ("context_pooling", "context_position", "encode_instruction_in_context", "context_max_length")
+    config_keys = (
+        "context_pooling",
+        "context_position",
+        "encode_instruction_in_context",
+        "context_max_length",
+    )
 
     def __init__(
         self,
@@ -57,7 +65,9 @@ class Causal2Vec(InputModule):
     ):
         super().__init__()
         if context_position not in POSITIONS:
-            raise unknown("context position", context_position, POSITIONS, f"Valid: {', '.join(POSITIONS)}.")
+            raise unknown(
+                "context position", context_position, POSITIONS, f"Valid: {', '.join(POSITIONS)}."
+            )
         if context_pooling not in CONTEXT_POOLINGS:
             raise unknown("context pooling", context_pooling, CONTEXT_POOLINGS, "Valid: cls, mean.")
         self.decoder = decoder
@@ -76,10 +86,15 @@ class Causal2Vec(InputModule):
 
     @torch.no_grad()
     def _start_projector(self) -> None:
-        """Start with a Contextual token as large as the decoder's tokens: the layers would drown a small one."""
+        """Start with a Contextual token as large as the decoder's tokens: the layers would drown a
+        small one.
+        """
         first, _, last = self.projector
         size = self.decoder.model.get_input_embeddings().weight.float().std().item()
-        for layer, gain in ((first, 1.0), (last, 3 * size)):  # 3: what the mean over states and GELU take away
+        for layer, gain in (
+            (first, 1.0),
+            (last, 3 * size),
+        ):  # 3: what the mean over states and GELU take away
             weight = torch.empty_like(layer.weight, dtype=torch.float32)
             layer.weight.copy_(nn.init.orthogonal_(weight, gain))
             nn.init.zeros_(layer.bias)
@@ -99,28 +114,44 @@ class Causal2Vec(InputModule):
     def get_embedding_dimension(self) -> int:
         return self.decoder.get_embedding_dimension()
 
-    def preprocess(self, inputs: list[str], prompt: str | None = None, **_) -> dict[str, torch.Tensor]:
+    def preprocess(
+        self, inputs: list[str], prompt: str | None = None, **_
+    ) -> dict[str, torch.Tensor]:
         rows = self.decoder.rows(inputs, prompt)
         places = [self._place(row) for row in rows]
-        features = self.decoder.pad([_with_slot(row, place) for row, place in zip(rows, places, strict=True)])
+        features = self.decoder.pad(
+            [_with_slot(row, place) for row, place in zip(rows, places, strict=True)]
+        )
         offsets = features["attention_mask"].argmax(-1)  # tokens of padding on the left
         slots = torch.tensor(places) + offsets
-        features["context_mask"] = torch.zeros_like(features["input_ids"]).scatter_(1, slots[:, None], 1)
+        features["context_mask"] = torch.zeros_like(features["input_ids"]).scatter_(
+            1, slots[:, None], 1
+        )
         features["pooling_mask"] |= features["context_mask"]
         if prompt and self.encode_instruction_in_context:
             inputs = [prompt + text for text in inputs]
         context = self.encoder_tokenizer(
-            list(inputs), padding=True, truncation=True, max_length=self.context_max_length, return_tensors="pt"
+            list(inputs),
+            padding=True,
+            truncation=True,
+            max_length=self.context_max_length,
+            return_tensors="pt",
         )
-        return features | {f"context_{key}": context[key] for key in ("input_ids", "attention_mask")}
+        return features | {
+            f"context_{key}": context[key] for key in ("input_ids", "attention_mask")
+        }
 
     def _place(self, row: Row) -> int:
         after_bos = len(self.decoder.template.start)
-        return {"first": 0, "after_bos": after_bos, "after_instruction": row.head}[self.context_position]
+        return {"first": 0, "after_bos": after_bos, "after_instruction": row.head}[
+            self.context_position
+        ]
 
     def forward(self, features: dict[str, torch.Tensor], **_) -> dict[str, torch.Tensor]:
         mask = features["context_attention_mask"]
-        states = self.encoder(input_ids=features["context_input_ids"], attention_mask=mask).last_hidden_state
+        states = self.encoder(
+            input_ids=features["context_input_ids"], attention_mask=mask
+        ).last_hidden_state
         context = states[:, 0] if self.context_pooling == "cls" else masked_mean(states, mask)
         embeddings = self.decoder.model.get_input_embeddings()(features["input_ids"])
         here = features["context_mask"][..., None].bool()
@@ -144,7 +175,11 @@ class Causal2Vec(InputModule):
 
     @classmethod
     def load(
-        cls, model_name_or_path: str, subfolder: str = "", model_kwargs: dict[str, Any] | None = None, **kwargs
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        model_kwargs: dict[str, Any] | None = None,
+        **kwargs,
     ) -> "Causal2Vec":
         where = {key: kwargs.get(key) for key in ("token", "cache_folder", "revision")}
         where["local_files_only"] = kwargs.get("local_files_only", False)
@@ -190,7 +225,10 @@ def create(
         UserError: an unknown choice, or weights that do not fit.
     """
     if sorted(concat_order) != ["context", "eos"]:
-        raise UserError(f"Unknown concat_order {concat_order!r}.", "Valid: ('context', 'eos'), ('eos', 'context').")
+        raise UserError(
+            f"Unknown concat_order {concat_order!r}.",
+            "Valid: ('context', 'eos'), ('eos', 'context').",
+        )
     folder, encoder_folder = local(llm), local(context_encoder)
     tokenizer = read_tokenizer(folder)
     template = Template(
@@ -210,7 +248,9 @@ def create(
         order=[("context", "eos").index(part) for part in concat_order],
         normalize_parts=normalize_parts,
     )
-    return SentenceTransformer(modules=[module, pooling], device=device, similarity_fn_name="cosine")
+    return SentenceTransformer(
+        modules=[module, pooling], device=device, similarity_fn_name="cosine"
+    )
 
 
 def load(
@@ -228,4 +268,6 @@ def load(
     folder = local(source, revision)
     if not (folder / Causal2Vec.config_file_name).exists():
         raise UserError(f"The folder {folder} holds no trained Causal2Vec.", "Train one first.")
-    return SentenceTransformer(str(folder), device=device, model_kwargs={"dtype": dtype or torch.float32})
+    return SentenceTransformer(
+        str(folder), device=device, model_kwargs={"dtype": dtype or torch.float32}
+    )

@@ -1,7 +1,7 @@
 """Echo embeddings (arXiv:2402.15449): the text twice, and only its second copy is pooled.
 
-In a causal model no token sees what follows. In the second copy every token has seen the whole first one.
-The template language is that of github.com/jakespringer/echo-embeddings:
+In a causal model no token sees what follows. In the second copy every token has seen the whole
+first one. The template language is that of github.com/jakespringer/echo-embeddings:
 
     {piece}     pooled              %%text%%    the text
     {!piece}    not pooled          %%prompt%%  the instruction
@@ -51,11 +51,15 @@ def parse(template: str) -> list[Piece]:
         for i, part in enumerate(parts)
         if part
     ]
-    language = "In an echo template {...} is pooled, {!...} is not; variables are %%text%% and %%prompt%%."
+    language = (
+        "In an echo template {...} is pooled, {!...} is not; variables are %%text%% and %%prompt%%."
+    )
     if any("{" in text or "}" in text for text, _ in found):
         raise UserError(f"The braces of the template {template!r} do not match.", language)
     if wrong := set(re.findall(r"%%(.*?)%%", template)) - {"text", "prompt"}:
-        raise UserError(f"The template {template!r} has the unknown variable %%{min(wrong)}%%.", language)
+        raise UserError(
+            f"The template {template!r} has the unknown variable %%{min(wrong)}%%.", language
+        )
     if not any(piece.pooled for piece in found):
         raise UserError(f"The template {template!r} pools nothing.", language)
     return found
@@ -65,7 +69,8 @@ def parse(template: str) -> list[Piece]:
 class EchoTemplate:
     """Both templates of an echo model.
 
-    A query, or any text with an instruction, follows `query`; a text without one follows `document`.
+    A query, or any text with an instruction, follows `query`; a text without one follows
+    `document`.
     """
 
     query: str = QUERY
@@ -79,7 +84,11 @@ class EchoTemplate:
             raise unknown("pooling", self.pooling, POOLING, f"Valid: {', '.join(POOLING)}.")
 
     def spans(
-        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None, query: bool = False
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        texts: Sequence[str],
+        prompt: str | None = None,
+        query: bool = False,
     ) -> list[tuple[list[int], list[int]]]:
         """Per text its token ids, and as many marks: 1 for a pooled token, 0 for another.
 
@@ -88,10 +97,16 @@ class EchoTemplate:
         """
         for text in texts:
             if not isinstance(text, str):
-                raise UserError(f"A text to encode is of type {type(text).__name__}.", "Give strings.")
+                raise UserError(
+                    f"A text to encode is of type {type(text).__name__}.", "Give strings."
+                )
         template = parse(self.query if query or prompt else self.document)
         filled = [
-            [(_fill(piece.text, text=text, prompt=prompt or ""), piece.pooled) for piece in template] for text in texts
+            [
+                (_fill(piece.text, text=text, prompt=prompt or ""), piece.pooled)
+                for piece in template
+            ]
+            for text in texts
         ]
         distinct = list(dict.fromkeys(piece for row in filled for piece, _ in row))
         ids = dict(zip(distinct, pieces(tokenizer, distinct), strict=True)) if distinct else {}
@@ -105,7 +120,9 @@ class EchoTemplate:
             spans.append(([token for tokens, _ in cut for token in tokens], marks))
         return spans
 
-    def rows(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None) -> list[Row]:
+    def rows(
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None
+    ) -> list[Row]:
         return [Row(ids, 0, 0) for ids, _ in self.spans(tokenizer, texts, prompt)]
 
 
@@ -114,17 +131,27 @@ class EchoDecoder(Decoder):
 
     template_class = EchoTemplate
 
-    def preprocess(self, inputs: list[str], prompt: str | None = None, task: str | None = None, **_) -> dict[str, Any]:
+    def preprocess(
+        self, inputs: list[str], prompt: str | None = None, task: str | None = None, **_
+    ) -> dict[str, Any]:
         spans = self.template.spans(self.tokenizer, inputs, prompt, query=task == "query")
         features = self.pad([Row(ids, 0, 0) for ids, _ in spans])
         tokens = features["attention_mask"].bool()
-        features["pooling_mask"][tokens] = torch.tensor([mark for _, marks in spans for mark in marks])
+        features["pooling_mask"][tokens] = torch.tensor(
+            [mark for _, marks in spans for mark in marks]
+        )
         return features
 
 
-def read(source: str | Path, template: EchoTemplate, *, revision=None, dtype=None, language_model=False) -> EchoDecoder:
-    """The causal backbone of an echo model, padded with `<unk>` where its tokenizer has no pad token."""
-    decoder = EchoDecoder.read(local(source, revision), template, dtype=dtype, language_model=language_model)
+def read(
+    source: str | Path, template: EchoTemplate, *, revision=None, dtype=None, language_model=False
+) -> EchoDecoder:
+    """The causal backbone of an echo model, padded with `<unk>` where its tokenizer has no pad
+    token.
+    """
+    decoder = EchoDecoder.read(
+        local(source, revision), template, dtype=dtype, language_model=language_model
+    )
     if decoder.tokenizer.pad_token is None:
         decoder.tokenizer.pad_token = decoder.tokenizer.unk_token
     return decoder

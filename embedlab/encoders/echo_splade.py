@@ -1,8 +1,10 @@
-"""Echo-Mistral-SPLADE (arXiv:2408.11119): a sparse vector from the logits over the second copy of the text.
+"""Echo-Mistral-SPLADE (arXiv:2408.11119): a sparse vector from the logits over the second copy of
+the text.
 
-The paper names the backbone (Mistral-7B, causal), the echo and the SPLADE head; its template, the lengths and whether
-logits are shifted it leaves open. Here: the echo templates with the text of the second copy alone pooled (neither
-template words nor EOS), logits as they stand. No weights are public: the method lives by training.
+The paper names the backbone (Mistral-7B, causal), the echo and the SPLADE head; its template, the
+lengths and whether logits are shifted it leaves open. Here: the echo templates with the text of the
+second copy alone pooled (neither template words nor EOS), logits as they stand. No weights are
+public: the method lives by training.
 """
 
 from pathlib import Path
@@ -37,8 +39,8 @@ def load(
         document: echo template of documents.
         max_length: tokens of each piece.
         shift: read each token's logits at the position before it.
-        retie: start from the input embeddings as output embeddings, so that each token is a term of its own at first,
-            not a guess at the next one.
+        retie: start from the input embeddings as output embeddings, so that each token is a term of
+            its own at first, not a guess at the next one.
 
     Raises:
         UserError: a template that cannot be read, or weights that do not fit.
@@ -52,12 +54,16 @@ def load(
 
 
 def _retied(model) -> nn.Linear:
-    """The input embeddings as output embeddings: logits of unit variance, but for a token's own, less `_THRESHOLD`."""
+    """The input embeddings as output embeddings: logits of unit variance, but for a token's own,
+    less `_THRESHOLD`.
+    """
     words = model.get_input_embeddings().weight.detach()
     words = words - words.mean(dim=0)  # what all tokens share would make every term active
     head = nn.Linear(*reversed(words.shape), dtype=words.dtype)
     norm = getattr(model.base_model, "norm", None)
-    size = 1.0 if norm is None else norm.weight.detach().square().mean().sqrt()  # of the states that the head reads
+    size = (
+        1.0 if norm is None else norm.weight.detach().square().mean().sqrt()
+    )  # of the states that the head reads
     head.weight = nn.Parameter(words / (words.std() * words.shape[1] ** 0.5 * size))
     nn.init.constant_(head.bias, -_THRESHOLD)
     return head

@@ -1,4 +1,6 @@
-"""GEM (arXiv:2506.04344): special tokens at the end of the text hold its embedding; the model still generates."""
+"""GEM (arXiv:2506.04344): special tokens at the end of the text hold its embedding; the model still
+generates.
+"""
 
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from embedlab.errors import UserError
 def training_mask(prefix: int, special: int, suffix: int) -> torch.Tensor:
     """Who sees whom in the training sequence prefix | special tokens | suffix (section 3).
 
-    Lower triangular, and: the suffix does not see the prefix, which therefore has to pass through the special tokens;
-    special tokens do not see each other.
+    Lower triangular, and: the suffix does not see the prefix, which therefore has to pass through
+    the special tokens; special tokens do not see each other.
 
     Returns:
-        bool `[L, L]` with L = prefix + special + suffix; True where the row's token sees the column's.
+        bool `[L, L]` with L = prefix + special + suffix; True where the row's token sees the
+        column's.
     """
     length, end = prefix + special + suffix, prefix + special
     mask = torch.ones(length, length, dtype=torch.bool).tril()
@@ -29,17 +32,21 @@ def training_mask(prefix: int, special: int, suffix: int) -> torch.Tensor:
     return mask
 
 
-def add_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, number: int) -> list[str]:
+def add_special_tokens(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, number: int
+) -> list[str]:
     """Give a causal language model `number` special tokens, and keep it from generating them.
 
-    Their embeddings start near the mean of the others, so training moves them from neutral ground; the paper does not
-    state its choice.
+    Their embeddings start near the mean of the others, so training moves them from neutral ground;
+    the paper does not state its choice.
 
     Returns:
         the new tokens, `<|gem_0|>` and so on.
     """
     tokens = [f"<|gem_{i}|>" for i in range(number)]
-    tokenizer.add_special_tokens({"extra_special_tokens": tokens}, replace_extra_special_tokens=False)
+    tokenizer.add_special_tokens(
+        {"extra_special_tokens": tokens}, replace_extra_special_tokens=False
+    )
     model.resize_token_embeddings(max(len(tokenizer), model.config.vocab_size), mean_resizing=True)
     suppressed = model.generation_config.suppress_tokens or []
     model.generation_config.suppress_tokens = suppressed + tokenizer.convert_tokens_to_ids(tokens)
@@ -69,7 +76,9 @@ def create(
         UserError: fewer than one token, an unknown pooling, or weights that do not fit.
     """
     if tokens < 1:
-        raise UserError(f"GEM needs at least one special token, not {tokens}.", "Type tokens=1 or more.")
+        raise UserError(
+            f"GEM needs at least one special token, not {tokens}.", "Type tokens=1 or more."
+        )
     folder = local(source)
     model = read_backbone(folder, "causal", dtype=dtype, language_model=True)
     tokenizer = read_tokenizer(folder)
@@ -91,16 +100,25 @@ def load(
     device: str | None = None,
     dtype: torch.dtype | None = None,
 ) -> SentenceTransformer:
-    """Load a trained GEM that `SentenceTransformer.save` wrote: a standard causal language model and two JSON files."""
+    """Load a trained GEM that `SentenceTransformer.save` wrote: a standard causal language model
+    and two JSON files.
+    """
     folder = local(source, revision)
     if not (folder / Decoder.config_file_name).exists():
-        raise UserError(f"The folder {folder} holds no trained GEM.", "Train one from this language model first.")
-    return SentenceTransformer(str(folder), device=device, model_kwargs={"dtype": dtype or torch.float32})
+        raise UserError(
+            f"The folder {folder} holds no trained GEM.",
+            "Train one from this language model first.",
+        )
+    return SentenceTransformer(
+        str(folder), device=device, model_kwargs={"dtype": dtype or torch.float32}
+    )
 
 
 @torch.no_grad()
 def generate(model: SentenceTransformer, text: str, **settings) -> str:
-    """The continuation of `text` by the very weights that embed; `settings` go to transformers' `generate`."""
+    """The continuation of `text` by the very weights that embed; `settings` go to transformers'
+    `generate`.
+    """
     inputs = model.tokenizer(text, return_tensors="pt").to(model.device)
     ids = model[0].model.generate(**inputs, **settings)
     return model.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

@@ -1,8 +1,10 @@
-"""GenC, the models of ULLME (arXiv:2408.03402): bidirectional, the mean over what follows the instruction.
+"""GenC, the models of ULLME (arXiv:2408.03402): bidirectional, the mean over what follows the
+instruction.
 
-Template and pooling are those of the code that the published weights were made with (commit e8c9332 of
-github.com/nlp-uoregon/ullme), not of later versions of it. Queries take the prompt `{instruction}.`, documents
-`{instruction}. Candidate:` and a newline. A newline follows a query's prompt too, but there it is pooled.
+Template and pooling are those of the code that the published weights were made with (commit e8c9332
+of github.com/nlp-uoregon/ullme), not of later versions of it. Queries take the prompt
+`{instruction}.`, documents `{instruction}. Candidate:` and a newline. A newline follows a query's
+prompt too, but there it is pooled.
 """
 
 from pathlib import Path
@@ -23,7 +25,8 @@ FAMILIES = {
         "end": ["<|end_of_text|>"],
     },
     "mistral": {"start": ["<s>"], "around": ("[INST]", ""), "end": ["</s>"]},
-    # Phi-1.5's own vocabulary lacks these marks: they stand as text, and become tokens where they are tokens.
+    # Phi-1.5's own vocabulary lacks these marks: they stand as text, and become tokens where they
+    # are tokens.
     "phi": {"start": [], "around": ("<|im_start|>user\n\n", "\n<|im_end|>"), "end": []},
 }
 # What is written without an instruction.
@@ -46,13 +49,15 @@ def load(
         source: hub id or local folder.
         family: whose chat tokens surround the input, one of FAMILIES.
         max_length: tokens in all.
-        keep_end: end tokens stay where the input exceeds `max_length`; False: they are cut, as published.
+        keep_end: end tokens stay where the input exceeds `max_length`; False: they are cut, as
+            published.
         revision: hub revision.
         device: torch device.
         dtype: dtype of the weights; None is float32.
 
     Raises:
-        UserError: an unknown family, weights or tokens that do not fit, or attention that is not bidirectional.
+        UserError: an unknown family, weights or tokens that do not fit, or attention that is not
+            bidirectional.
     """
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES, f"Valid: {', '.join(FAMILIES)}.")
@@ -68,6 +73,10 @@ def load(
         max_length=max_length,
         keep_end=keep_end,
     )
-    decoder = Decoder.read(local(source, revision), template, attention="bidirectional", dtype=dtype)
+    decoder = Decoder.read(
+        local(source, revision), template, attention="bidirectional", dtype=dtype
+    )
     modules = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
-    return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine", prompts=PROMPTS)
+    return SentenceTransformer(
+        modules=modules, device=device, similarity_fn_name="cosine", prompts=PROMPTS
+    )

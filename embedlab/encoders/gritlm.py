@@ -1,4 +1,5 @@
-"""GritLM's embedding (arXiv:2402.09906): bidirectional Mistral, the mean over what follows `<|embed|>` and a newline.
+"""GritLM's embedding (arXiv:2402.09906): bidirectional Mistral, the mean over what follows
+`<|embed|>` and a newline.
 
 A query reads `<|user|>\\n{instruction}\\n<|embed|>\\n{text}`, a document `<|embed|>\\n{text}`
 (github.com/ContextualAI/gritlm); BOS and prompt are not pooled. Generation is not offered here.
@@ -41,7 +42,12 @@ def load(
     folder = local(source, revision)
     tokenizer = read_tokenizer(folder)
     model = read_backbone(folder, "bidirectional", dtype=dtype)
-    template = Template(bare=DOCUMENT + "{text}", start=[tokenizer.bos_token], pooled="content", max_length=max_length)
+    template = Template(
+        bare=DOCUMENT + "{text}",
+        start=[tokenizer.bos_token],
+        pooled="content",
+        max_length=max_length,
+    )
     decoder = Decoder(model, tokenizer, template, attention="bidirectional")
     modules = [decoder, MarkedPooling(decoder.get_embedding_dimension()), Normalize()]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")

@@ -1,8 +1,9 @@
 """LENS (arXiv:2501.09749): bidirectional Mistral whose output head scores clusters of words.
 
-A token is predicted from the position before it, so a text is pooled one position early: from the last token in front
-of it (`<query>`, or BOS) to the last but one; the prediction of EOS is left out. Then log(1 + relu), maximum, L2.
-A query is `<instruct>{instruction}\\n<query>{query}`, a document stands bare (github.com/Yibin-Lei/LENS).
+A token is predicted from the position before it, so a text is pooled one position early: from the
+last token in front of it (`<query>`, or BOS) to the last but one; the prediction of EOS is left
+out. Then log(1 + relu), maximum, L2. A query is `<instruct>{instruction}\\n<query>{query}`, a
+document stands bare (github.com/Yibin-Lei/LENS).
 """
 
 import pickle
@@ -37,7 +38,8 @@ def load(
     max_length: int = 512,
     keep_end: bool = True,
 ) -> SparseEncoder:
-    """A LENS checkpoint: the backbone's weights, and the head as a pickled linear layer in lm_head.pth.
+    """A LENS checkpoint: the backbone's weights, and the head as a pickled linear layer in
+    lm_head.pth.
 
     Args:
         source: hub id or local folder.
@@ -52,7 +54,9 @@ def load(
     """
     folder = local(source, revision)
     template = Template(**TEMPLATE, max_length=max_length, keep_end=keep_end)
-    decoder = Decoder.read(folder, template, attention="bidirectional", dtype=dtype, padding_side="left")
+    decoder = Decoder.read(
+        folder, template, attention="bidirectional", dtype=dtype, padding_side="left"
+    )
     linear = _read_head(folder / "lm_head.pth").to(dtype or torch.float32)
     if linear.in_features != decoder.get_embedding_dimension():
         raise UserError(
@@ -66,13 +70,19 @@ def load(
 
 def _read_head(file: Path) -> nn.Linear:
     if not file.is_file():
-        raise UserError(f"There is no {file}: the head of a LENS model.", "Download the model again.")
-    # The file is a pickled module. Only a linear layer may come out of it: pickles can run any code.
+        raise UserError(
+            f"There is no {file}: the head of a LENS model.", "Download the model again."
+        )
+    # The file is a pickled module. Only a linear layer may come out of it: pickles can run any
+    # code.
     try:
         with torch.serialization.safe_globals([nn.Linear]):
             head = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         head = None
     if not isinstance(head, nn.Linear):
-        raise UserError(f"The file {file} holds something other than a linear layer.", "Download the model again.")
+        raise UserError(
+            f"The file {file} holds something other than a linear layer.",
+            "Download the model again.",
+        )
     return head

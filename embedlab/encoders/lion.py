@@ -1,7 +1,9 @@
-"""Lion (arXiv:2502.15526): bidirectional Llama 3 retrievers, LoRA adapters on a base adapted by masked prediction.
+"""Lion (arXiv:2502.15526): bidirectional Llama 3 retrievers, LoRA adapters on a base adapted by
+masked prediction.
 
-Sparse: log(1 + relu(max over all tokens of logit / d^(1/4))), BOS included, nothing shifted. Dense: the mean of the
-token states, each normalised first. Both by dot product (github.com/HansiZeng/scaling-retriever).
+Sparse: log(1 + relu(max over all tokens of logit / d^(1/4))), BOS included, nothing shifted. Dense:
+the mean of the token states, each normalised first. Both by dot product
+(github.com/HansiZeng/scaling-retriever).
 """
 
 import json
@@ -47,8 +49,12 @@ def load(
     adapter = folder / "adapter_config.json"
     base_folder = folder
     if adapter.exists():
-        base_folder = local(base or json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    model = read_backbone(base_folder, "bidirectional", dtype=dtype, language_model=kind == "sparse")
+        base_folder = local(
+            base or json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+        )
+    model = read_backbone(
+        base_folder, "bidirectional", dtype=dtype, language_model=kind == "sparse"
+    )
     if adapter.exists():
         model = merge_adapter(model, folder)
     tokenizer = read_tokenizer(folder if (folder / "tokenizer.json").exists() else base_folder)

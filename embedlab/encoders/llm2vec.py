@@ -1,4 +1,6 @@
-"""LLM2Vec (arXiv:2404.05961): a decoder made bidirectional, LoRA adapters merged in, the mean over the text alone."""
+"""LLM2Vec (arXiv:2404.05961): a decoder made bidirectional, LoRA adapters merged in, the mean over
+the text alone.
+"""
 
 import json
 from pathlib import Path
@@ -47,26 +49,33 @@ def load(
         skip_instruction: leave the instruction out of the mean.
         max_length: tokens in all.
         text_max_length: tokens of the text, cut at words.
-        keep_end: what follows the text stays where the input exceeds `max_length`; False: it is cut, as published.
-        language_model: keep the head that generates, which masked next-token prediction trains with.
+        keep_end: what follows the text stays where the input exceeds `max_length`; False: it is
+            cut, as published.
+        language_model: keep the head that generates, which masked next-token prediction trains
+            with.
         revision: of `source`.
         device: torch device.
         dtype: dtype of the weights; None is float32.
 
     Raises:
-        UserError: an adapter does not fit the base, peft is missing, or the attention is not bidirectional.
+        UserError: an adapter does not fit the base, peft is missing, or the attention is not
+            bidirectional.
     """
     if chat not in CHATS:
         raise unknown("chat", chat, CHATS, f"Valid: {', '.join(CHATS)}.")
     folders = [*map(local, adapters), local(source, revision)]
     loras = [folder for folder in folders if (folder / "adapter_config.json").exists()]
     if loras and base is None:
-        base = json.loads((loras[0] / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+        base = json.loads((loras[0] / "adapter_config.json").read_text(encoding="utf-8"))[
+            "base_model_name_or_path"
+        ]
     base_folder = local(base) if loras else folders[-1]
     model = read_backbone(base_folder, "bidirectional", dtype=dtype, language_model=language_model)
     for folder in loras:
         model = merge_adapter(model, folder)
-    with_tokenizer = next((f for f in reversed(folders) if (f / "tokenizer.json").exists()), base_folder)
+    with_tokenizer = next(
+        (f for f in reversed(folders) if (f / "tokenizer.json").exists()), base_folder
+    )
     tokenizer = read_tokenizer(with_tokenizer)
     before, after = CHATS[chat]
     template = Template(
@@ -74,7 +83,8 @@ def load(
         bare=before + "{text}" + after,
         start=[tokenizer.bos_token] if tokenizer.bos_token else [],
         pooled="text" if skip_instruction else "all",
-        # The published code strips the whole string, in which a mark stands before the text; plain chat strips nothing.
+        # The published code strips the whole string, in which a mark stands before the text; plain
+        # chat strips nothing.
         strip="end" if before or after else "prompt",
         keep_end=keep_end,
         max_length=max_length,
@@ -100,7 +110,8 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         stored = set(file.keys())
     if homeless := stored.symmetric_difference(get_peft_model_state_dict(adapted)):
         raise UserError(
-            f"The adapter {folder} does not fit {type(model).__name__}: {', '.join(sorted(homeless))}.",
+            f"The adapter {folder} does not fit {type(model).__name__}:"
+            f" {', '.join(sorted(homeless))}.",
             "Give the base model that the adapter was trained on: base=...",
         )
     return adapted.merge_and_unload()

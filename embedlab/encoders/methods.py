@@ -1,12 +1,14 @@
 """The methods of the literature, one file each, and those of installed packages.
 
-A method's module has `load(source, *, revision=None, device=None, dtype=None, **settings)`, which returns a
-`SentenceTransformer`, `SparseEncoder` or `CrossEncoder`, and, where its checkpoints have a layout of their own,
-`recognises(folder, config)`, which says whether a local folder holds one (`config` is its config.json, parsed).
+A method's module has `load(source, *, revision=None, device=None, dtype=None, **settings)`, which
+returns a `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`, and, where its checkpoints have
+a layout of their own, `recognises(folder, config)`, which says whether a local folder holds one
+(`config` is its config.json, parsed).
 
-An installed package adds a method as an entry point of the group `embedlab.encoders` that leads to such a function,
-`my_package.encoder:load`. Where it can do without a `source`, the method's name is the name of a model, too. `CARDS` in
-the same module says more of its models: a list of `embedlab.models.cards.Card`.
+An installed package adds a method as an entry point of the group `embedlab.encoders` that leads to
+such a function, `my_package.encoder:load`. Where it can do without a `source`, the method's name is
+the name of a model, too. `CARDS` in the same module says more of its models: a list of
+`embedlab.models.cards.Card`.
 """
 
 import inspect
@@ -45,7 +47,14 @@ METHODS = {
 }
 
 
-RESERVED = ("bm25", "auto", "file", "composed", "object", "mteb")  # what cards say of models that no method here loads
+RESERVED = (
+    "bm25",
+    "auto",
+    "file",
+    "composed",
+    "object",
+    "mteb",
+)  # what cards say of models that no method here loads
 
 
 @dataclass(frozen=True)
@@ -85,28 +94,45 @@ class Method:
 
     @property
     def recognises(self) -> Callable[[Path, dict], bool] | None:
-        """Whether a local folder holds a model of it; None where its models have no layout of their own."""
+        """Whether a local folder holds a model of it; None where its models have no layout of their
+        own.
+        """
         return getattr(import_module(self.module), "recognises", None)
 
     @property
     def cards(self) -> list[Any]:
-        """What a package says of its models: `Card`s, unchecked (`embedlab.models.plugin_cards`)."""
+        """What a package says of its models: `Card`s, unchecked
+        (`embedlab.models.plugin_cards`).
+        """
         found = self.function
-        return list(getattr(sys.modules.get(self.module), "CARDS", ())) if self.plugin and found else []
+        return (
+            list(getattr(sys.modules.get(self.module), "CARDS", ()))
+            if self.plugin and found
+            else []
+        )
 
     @property
     def needs_source(self) -> bool:
         """Whether it loads a folder of files; one that does not is a model by itself."""
         first = next(iter(inspect.signature(self.function).parameters.values()), None)
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        return first is not None and first.kind in positional and first.default is inspect.Parameter.empty
+        return (
+            first is not None
+            and first.kind in positional
+            and first.default is inspect.Parameter.empty
+        )
 
 
 def registered() -> Mapping[str, Method]:
-    """All methods by name: ours, then those of installed packages, none of which replaces one of ours."""
+    """All methods by name: ours, then those of installed packages, none of which replaces one of
+    ours.
+    """
     ours = {name: Method(name, module) for name, module in METHODS.items()}
     theirs = plugins.installed(GROUP, {*METHODS, *RESERVED})
-    return {**ours, **{name: Method(name, plugin.module, plugin) for name, plugin in theirs.items()}}
+    return {
+        **ours,
+        **{name: Method(name, plugin.module, plugin) for name, plugin in theirs.items()},
+    }
 
 
 def method(name: str) -> Method:
@@ -130,12 +156,15 @@ def from_file(spec: str) -> Callable:
     `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`.
 
     Raises:
-        UserError: the file is not there. What goes wrong inside it, a UserError says when the loader is called.
+        UserError: the file is not there. What goes wrong inside it, a UserError says when the
+            loader is called.
     """
     path, _, name = spec.rpartition(":")
     file = Path(path)
     if not file.is_file():
-        raise UserError(f"There is no file {path!r}.", "A method of your own is given as path/to/file.py:Class.")
+        raise UserError(
+            f"There is no file {path!r}.", "A method of your own is given as path/to/file.py:Class."
+        )
 
     def get() -> Callable:
         module_spec = spec_from_file_location(f"embedlab_file_{file.stem}", file)
@@ -165,7 +194,8 @@ def _guarded(what: str, get: Callable[[], Callable], hint: str) -> Callable:
         if not isinstance(model, BaseModel):
             raise UserError(
                 f"{what} gave a {type(model).__name__}.",
-                "It has to give a SentenceTransformer, SparseEncoder or CrossEncoder of sentence-transformers.",
+                "It has to give a SentenceTransformer, SparseEncoder or CrossEncoder of"
+                " sentence-transformers.",
             )
         return model
 
@@ -173,7 +203,8 @@ def _guarded(what: str, get: Callable[[], Callable], hint: str) -> Callable:
 
 
 def recognise(folder: Path) -> str:
-    """The method whose published layout a local model folder has; "sentence-transformers" where none claims it.
+    """The method whose published layout a local model folder has; "sentence-transformers" where
+    none claims it.
 
     Raises:
         UserError: its config.json is none.
@@ -184,7 +215,9 @@ def recognise(folder: Path) -> str:
         if not isinstance(config, dict):
             raise ValueError("it holds no keys")
     except ValueError as error:
-        raise UserError(f"{config_file} is no model's configuration: {error}.", "Get the model again.") from error
+        raise UserError(
+            f"{config_file} is no model's configuration: {error}.", "Get the model again."
+        ) from error
     for name, module in METHODS.items():
         claims = getattr(import_module(module), "recognises", None)
         if claims and claims(folder, config):

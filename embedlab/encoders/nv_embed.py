@@ -17,13 +17,14 @@ from embedlab.encoders.modules.pooling import TrainedPooling, masked_mean
 from embedlab.encoders.modules.template import Template
 from embedlab.encoders.modules.weights import local, read_layout, read_tokenizer
 
-# The instruction is not pooled. As published, the cut is at the pieces of the instruction alone, not counting BOS:
-# its last piece, the trailing space, merges with the first word of the query.
+# The instruction is not pooled. As published, the cut is at the pieces of the instruction alone,
+# not counting BOS: its last piece, the trailing space, merges with the first word of the query.
 TEMPLATE = {"start": ["<s>"], "end": ["</s>"], "pooled": "after_prompt"}
 
 
 class LatentAttentionPooling(TrainedPooling):
-    """Each token attends to a trained dictionary of latents; then the mean over the marked tokens (section 3.1).
+    """Each token attends to a trained dictionary of latents; then the mean over the marked tokens
+    (section 3.1).
 
     Args:
         size: width of tokens and latents.
@@ -34,7 +35,9 @@ class LatentAttentionPooling(TrainedPooling):
 
     config_keys = ("size", "latents_number", "heads", "head_size")
 
-    def __init__(self, size: int = 4096, latents_number: int = 512, heads: int = 8, head_size: int = 4096):
+    def __init__(
+        self, size: int = 4096, latents_number: int = 512, heads: int = 8, head_size: int = 4096
+    ):
         super().__init__()
         self.size = size
         self.latents_number = latents_number
@@ -67,7 +70,8 @@ def load(
     max_length: int = 4096,
     keep_end: bool = True,
 ) -> SentenceTransformer:
-    """Load the published checkpoint: `embedding_model.*` and `latent_attention_model.*` in safetensors.
+    """Load the published checkpoint: `embedding_model.*` and `latent_attention_model.*` in
+    safetensors.
 
     Args:
         source: hub id or local folder.
@@ -78,11 +82,16 @@ def load(
         keep_end: a text beyond `max_length` keeps its EOS; False: it loses it, as published.
 
     Raises:
-        UserError: a key is missing or misshapen (all of them are named), or the attention is not bidirectional.
+        UserError: a key is missing or misshapen (all of them are named), or the attention is not
+            bidirectional.
     """
     folder = local(source, revision)
     published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    text = {key: value for key, value in published["text_config"].items() if key not in ("model_type", "architectures")}
+    text = {
+        key: value
+        for key, value in published["text_config"].items()
+        if key not in ("model_type", "architectures")
+    }
     config = attentions.configure(MistralConfig(**text), "bidirectional")
     config.name_or_path = str(source)
     head = published.get("latent_attention_config", {})
@@ -93,12 +102,20 @@ def load(
             head.get("num_cross_heads", 8),
             head.get("cross_dim_head", 4096),
         )
-        shapes = {f"embedding_model.{key}": value.shape for key, value in MistralModel(config).state_dict().items()}
-    shapes |= {f"latent_attention_model.{key}": value.shape for key, value in pooling.state_dict().items()}
+        shapes = {
+            f"embedding_model.{key}": value.shape
+            for key, value in MistralModel(config).state_dict().items()
+        }
+    shapes |= {
+        f"latent_attention_model.{key}": value.shape for key, value in pooling.state_dict().items()
+    }
 
     weights = read_layout(folder, shapes, dtype)
     backbone = MistralModel.from_pretrained(
-        None, config=config, state_dict=_below("embedding_model.", weights), dtype=dtype or torch.float32
+        None,
+        config=config,
+        state_dict=_below("embedding_model.", weights),
+        dtype=dtype or torch.float32,
     )
     attentions.apply(backbone, "bidirectional")
     pooling.load_state_dict(_below("latent_attention_model.", weights), assign=True)
@@ -111,4 +128,6 @@ def load(
 
 
 def _below(prefix: str, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+    }

@@ -1,4 +1,5 @@
-"""Published encoders that are a bare transformers checkpoint: what their papers pool, and how long, is said here.
+"""Published encoders that are a bare transformers checkpoint: what their papers pool, and how long,
+is said here.
 
 RetroMAE (arXiv:2205.12035), Mirror-BERT (arXiv:2104.08027), Trans-Encoder (arXiv:2109.13059), 2DMSE
 (arXiv:2402.14776) and the like: a backbone, one pooling, one similarity.
@@ -17,10 +18,11 @@ from embedlab.errors import UserError
 
 
 class PaddedTransformer(Transformer):
-    """Pads every text on the right to one fixed length, and lets the pooling that follows read the padding too.
+    """Pads every text on the right to one fixed length, and lets the pooling that follows read the
+    padding too.
 
-    So Mirror-BERT's mean is the average over all positions (github.com/cambridgeltl/mirror-bert). Attention never
-    sees the padding, but each padded position has a state of its own.
+    So Mirror-BERT's mean is the average over all positions (github.com/cambridgeltl/mirror-bert).
+    Attention never sees the padding, but each padded position has a state of its own.
     """
 
     config_keys = [*Transformer.config_keys, "pad_to"]  # noqa: RUF012
@@ -31,9 +33,15 @@ class PaddedTransformer(Transformer):
 
     def forward(self, features: dict[str, Any], **kwargs) -> dict[str, Any]:
         missing = self.pad_to - features["input_ids"].shape[1]
-        padding = {"input_ids": self.tokenizer.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
+        padding = {
+            "input_ids": self.tokenizer.pad_token_id,
+            "attention_mask": 0,
+            "token_type_ids": 0,
+        }
         for name in padding.keys() & features.keys():
-            features[name] = torch.nn.functional.pad(features[name], (0, missing), value=padding[name])
+            features[name] = torch.nn.functional.pad(
+                features[name], (0, missing), value=padding[name]
+            )
         features = super().forward(features, **kwargs)
         features["attention_mask"] = torch.ones_like(features["attention_mask"])
         return features
@@ -62,7 +70,8 @@ def load(
         pooling: a mode of sentence-transformers' `Pooling`: "cls", "mean", "lasttoken", ...
         similarity: "cosine" or "dot".
         max_length: tokens; None takes the checkpoint's own limit.
-        query_length: tokens of a query where they differ, used when `preprocess` is told `task="query"`.
+        query_length: tokens of a query where they differ, used when `preprocess` is told
+            `task="query"`.
         document_length: tokens of a document, with `task="document"`.
         pad: pad every text to `max_length`, and pool the padding as well.
 
@@ -73,7 +82,9 @@ def load(
         raise UserError("Padding needs a length.", "Give max_length, in tokens.")
     settings = {
         "model_kwargs": {"revision": revision, "dtype": dtype or torch.float32},
-        "processor_kwargs": {"revision": revision} | ({"model_max_length": max_length} if max_length else {}),
+        "processor_kwargs": (
+            {"revision": revision} | ({"model_max_length": max_length} if max_length else {})
+        ),
         "config_kwargs": {"revision": revision},
         "query_length": query_length,
         "document_length": document_length,

@@ -1,7 +1,9 @@
-"""Pooling And Attention (arXiv:2409.02727): five pairs of pooling and attention on one base, LoRA plus a trained head.
+"""Pooling And Attention (arXiv:2409.02727): five pairs of pooling and attention on one base, LoRA
+plus a trained head.
 
-The trained head lets latents attend to one state per layer (multi-layer), or to states of the last layer. What it
-reads, and the head's file attn_pool.pt, are those of github.com/yixuantt/PoolingAndAttn (57791d5).
+The trained head lets latents attend to one state per layer (multi-layer), or to states of the last
+layer. What it reads, and the head's file attn_pool.pt, are those of
+github.com/yixuantt/PoolingAndAttn (57791d5).
 """
 
 from pathlib import Path
@@ -33,14 +35,15 @@ HEAD_FILE = "attn_pool.pt"
 
 
 class TrainablePooling(TrainedPooling):
-    """Latents attend to what the backbone gives; the mean over the latents is the embedding (section 3).
+    """Latents attend to what the backbone gives; the mean over the latents is the embedding
+    (section 3).
 
     Args:
         size: width of states and latents.
         layers: number of layers of the backbone.
-        reads: "layers", the mean of each layer over the tokens; "last_of_layers", the last token of each layer;
-            "last_token", the last state of the last token; "tokens", every last state, padding included as in the
-            published code, so that the result depends on the batch.
+        reads: "layers", the mean of each layer over the tokens; "last_of_layers", the last token of
+            each layer; "last_token", the last state of the last token; "tokens", every last state,
+            padding included as in the published code, so that the result depends on the batch.
         latents_number: number of latents.
         heads: number of heads.
         head_size: width of each head.
@@ -87,7 +90,10 @@ class TrainablePooling(TrainedPooling):
         last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(-1)
         if self.reads == "last_token":
             return states[row, last][:, None]
-        return torch.stack([layer[row, last] for layer in features["all_layer_embeddings"]], 1) + self.pos_emb.weight
+        return (
+            torch.stack([layer[row, last] for layer in features["all_layer_embeddings"]], 1)
+            + self.pos_emb.weight
+        )
 
     def get_embedding_dimension(self) -> int:
         return self.size
@@ -96,12 +102,17 @@ class TrainablePooling(TrainedPooling):
         """The weights go to attn_pool.pt, under the keys that the published code loads."""
         self.save_config(output_path)
         torch.save(
-            {key: value.detach().cpu() for key, value in self.state_dict().items()}, Path(output_path, HEAD_FILE)
+            {key: value.detach().cpu() for key, value in self.state_dict().items()},
+            Path(output_path, HEAD_FILE),
         )
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "TrainablePooling":
-        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
+        where = {
+            key: kwargs[key]
+            for key in ("token", "cache_folder", "revision", "local_files_only")
+            if key in kwargs
+        }
         pooling = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
         file = Path(cls.load_dir_path(model_name_or_path, subfolder=subfolder, **where), HEAD_FILE)
         pooling.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
@@ -109,7 +120,8 @@ class TrainablePooling(TrainedPooling):
 
 
 class BatchPaddedDecoder(Decoder):
-    """The decoder of variant 4, whose head also reads the padding: padded and positioned as the published code does.
+    """The decoder of variant 4, whose head also reads the padding: padded and positioned as the
+    published code does.
 
     Padding goes to the next multiple of 8 and takes positions of its own.
     """
@@ -118,11 +130,17 @@ class BatchPaddedDecoder(Decoder):
         features = super().pad(rows)
         missing = -features["input_ids"].shape[1] % 8
         fill = {"input_ids": self.pad_id, "attention_mask": 0, "pooling_mask": 0}
-        padded = {key: F.pad(value, (missing, 0), value=fill[key]) for key, value in features.items()}
-        return padded | {"pad_to_multiple_of": 8}  # who cuts a batch to its longest text must ask again
+        padded = {
+            key: F.pad(value, (missing, 0), value=fill[key]) for key, value in features.items()
+        }
+        return padded | {
+            "pad_to_multiple_of": 8
+        }  # who cuts a batch to its longest text must ask again
 
     def positions(self, attention_mask: torch.Tensor) -> torch.Tensor:
-        return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(attention_mask)
+        return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(
+            attention_mask
+        )
 
 
 def load(
@@ -152,28 +170,47 @@ def load(
         UserError: an unknown variant, an adapter or head that does not fit, or the wrong attention.
     """
     if variant not in VARIANTS:
-        raise UserError(f"There is no variant {variant}.", f"Valid: {', '.join(map(str, VARIANTS))}.")
+        raise UserError(
+            f"There is no variant {variant}.", f"Valid: {', '.join(map(str, VARIANTS))}."
+        )
     reads, attention = VARIANTS[variant]
     folder, base_folder = local(source, revision), local(base)
     model = merge_adapter(read_backbone(base_folder, attention, dtype=dtype), folder)
     tokenizer = read_tokenizer(base_folder)
-    template = Template(start=[tokenizer.bos_token], end=[tokenizer.eos_token], max_length=max_length)
+    template = Template(
+        start=[tokenizer.bos_token], end=[tokenizer.eos_token], max_length=max_length
+    )
     kind = BatchPaddedDecoder if reads == "tokens" else Decoder
-    decoder = kind(model, tokenizer, template, attention=attention, padding_side="left", all_layers="layers" in reads)
+    decoder = kind(
+        model,
+        tokenizer,
+        template,
+        attention=attention,
+        padding_side="left",
+        all_layers="layers" in reads,
+    )
     size = decoder.get_embedding_dimension()
-    pooling = _read_head(folder, size, model.config.num_hidden_layers, reads, heads) if reads else None
+    pooling = (
+        _read_head(folder, size, model.config.num_hidden_layers, reads, heads) if reads else None
+    )
     pooling = pooling.to(dtype or torch.float32) if pooling else Pooling(size, "lasttoken")
-    return SentenceTransformer(modules=[decoder, pooling, Normalize()], device=device, similarity_fn_name="cosine")
+    return SentenceTransformer(
+        modules=[decoder, pooling, Normalize()], device=device, similarity_fn_name="cosine"
+    )
 
 
 def _read_head(folder: Path, size: int, layers: int, reads: str, heads: int) -> TrainablePooling:
     file = folder / HEAD_FILE
     if not file.exists():
-        raise UserError(f"The folder {folder} holds no {HEAD_FILE}.", "Variant 1 is the one without a head.")
+        raise UserError(
+            f"The folder {folder} holds no {HEAD_FILE}.", "Variant 1 is the one without a head."
+        )
     weights = torch.load(file, map_location="cpu", weights_only=True)
     latents = weights["latents"].shape[0] if "latents" in weights else 768
     queries = weights.get("cross_attend_blocks.0.fn.to_q.weight")
-    pooling = TrainablePooling(size, layers, reads, latents, heads, 2048 if queries is None else len(queries) // heads)
+    pooling = TrainablePooling(
+        size, layers, reads, latents, heads, 2048 if queries is None else len(queries) // heads
+    )
     wanted = {key: value.shape for key, value in pooling.state_dict().items()}
     refuse(file, wanted, {key: value.shape for key, value in weights.items()})
     pooling.load_state_dict({key: weights[key] for key in wanted})

@@ -1,8 +1,10 @@
-"""Starbucks (arXiv:2410.13230): Matryoshka models trained on the diagonal of layers and dimensions only.
+"""Starbucks (arXiv:2410.13230): Matryoshka models trained on the diagonal of layers and dimensions
+only.
 
-Retrieval: CLS of layer n, its first d dimensions, dot product, no normalisation at any point; queries of 32 and
-documents of 196 tokens. Semantic textual similarity: mean of layer n, cosine. BERT is post-norm, so layer n needs no
-further norm (github.com/ielab/Starbucks).
+Retrieval: CLS of layer n, its first d dimensions, dot product, no normalisation at any point;
+queries of 32 and
+documents of 196 tokens. Semantic textual similarity: mean of layer n, cosine. BERT is post-norm, so
+layer n needs no further norm (github.com/ielab/Starbucks).
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,12 @@ from embedlab.errors import unknown
 PAIRS = [(2, 32), (4, 64), (6, 128), (8, 256), (10, 512), (12, 768)]
 
 _TASKS = {
-    "retrieval": {"pooling": "cls", "similarity": "dot", "query_length": 32, "document_length": 196},
+    "retrieval": {
+        "pooling": "cls",
+        "similarity": "dot",
+        "query_length": 32,
+        "document_length": 196,
+    },
     "sts": {"pooling": "mean", "similarity": "cosine"},
 }
 
@@ -33,7 +40,8 @@ def load(
     task: str = "retrieval",
     pairs: Sequence[View] = PAIRS,
 ) -> SentenceTransformer:
-    """A Starbucks checkpoint, which is a plain BERT; `modules.matryoshka.encode_views` gives its sizes.
+    """A Starbucks checkpoint, which is a plain BERT; `modules.matryoshka.encode_views` gives its
+    sizes.
 
     Args:
         source: hub id or local folder.

@@ -1,4 +1,6 @@
-"""Any model that sentence-transformers loads by itself: dense, sparse, multi-vector, cross-encoder."""
+"""Any model that sentence-transformers loads by itself: dense, sparse, multi-vector,
+cross-encoder.
+"""
 
 from pathlib import Path
 
@@ -27,7 +29,8 @@ def load(
         dtype: dtype of the weights; None keeps float32.
         kind: "dense", "sparse", "multi-vector" or "cross".
         max_length: tokens that it reads of a text; None keeps its own limit.
-        include_prompt: whether the tokens of the prompt count in the pooling; false says that they do not.
+        include_prompt: whether the tokens of the prompt count in the pooling; false says that they
+            do not.
         settings: passed on to the class, e.g. `config_kwargs`.
     """
     import sentence_transformers as st
@@ -39,7 +42,9 @@ def load(
         "cross": st.CrossEncoder,
     }
     model_kwargs = {"dtype": dtype or torch.float32, **settings.pop("model_kwargs", {})}
-    model = kinds[kind](str(source), revision=revision, device=device, model_kwargs=model_kwargs, **settings)
+    model = kinds[kind](
+        str(source), revision=revision, device=device, model_kwargs=model_kwargs, **settings
+    )
     if max_length:
         model.max_seq_length = max_length
     if not include_prompt:

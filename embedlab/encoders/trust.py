@@ -1,9 +1,10 @@
-"""Saved models that hold our modules: what they are called in a folder, and that importing this file is enough.
+"""Saved models that hold our modules: what they are called in a folder, and that importing this
+file is enough.
 
-To sentence-transformers 6 every module class outside its own namespace is remote code, an installed package's too, and
-its error shows nothing of ours but the name of the class. So a folder says `pip_install_embedlab.Decoder`, and holds
-pip_install_embedlab.py, which says the rest. Importing this file declares these names as known; nothing else gains
-trust by it.
+To sentence-transformers 6 every module class outside its own namespace is remote code, an installed
+package's too, and its error shows nothing of ours but the name of the class. So a folder says
+`pip_install_embedlab.Decoder`, and holds pip_install_embedlab.py, which says the rest. Importing
+this file declares these names as known; nothing else gains trust by it.
 """
 
 import json
@@ -55,7 +56,9 @@ def save_model(model: BaseModel, folder: Path) -> None:
 
 
 def say_what_is_needed(folder: Path) -> None:
-    """Name our modules in a saved model's folder by what they need; a folder without any is left as it is."""
+    """Name our modules in a saved model's folder by what they need; a folder without any is left as
+    it is.
+    """
     file = folder / "modules.json"
     modules = json.loads(file.read_text(encoding="utf-8"))
     ours = [module for module in modules if module["type"].startswith("embedlab.encoders.")]
@@ -65,14 +68,18 @@ def say_what_is_needed(folder: Path) -> None:
     for module in ours:
         module["type"] = f"{NEEDS}.{module['type'].rpartition('.')[2]}"
     config = json.loads((folder / "config_sentence_transformers.json").read_text(encoding="utf-8"))
-    imports = "\n".join(f"from embedlab.encoders.{MODULES[name]} import {name}  # noqa: F401" for name in names)
+    imports = "\n".join(
+        f"from embedlab.encoders.{MODULES[name]} import {name}  # noqa: F401" for name in names
+    )
     words = _WORDS.format(kind=config.get("model_type", "SentenceTransformer"), imports=imports)
     (folder / f"{NEEDS}.py").write_text(words, encoding="utf-8")
     file.write_text(json.dumps(modules, indent=2), encoding="utf-8")
 
 
 class _OurModules(dict[str, Any]):
-    """Looked up with the `type` of each entry of a modules.json; resolved only then, so that imports stay lazy."""
+    """Looked up with the `type` of each entry of a modules.json; resolved only then, so that
+    imports stay lazy.
+    """
 
     def get(self, reference: str, default=None):
         package, _, name = reference.rpartition(".")

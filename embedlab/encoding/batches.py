@@ -1,4 +1,6 @@
-"""From texts to what goes through a model at once: shards of texts, batches within a token budget, rows of a batch."""
+"""From texts to what goes through a model at once: shards of texts, batches within a token budget,
+rows of a batch.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,10 +19,14 @@ _BAGS = {"input_ids", "offsets", *_SAID}
 
 
 def shards(texts: Sequence[str], todo: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut the work into shards by characters and number of texts, the same way whatever was done before."""
+    """Cut the work into shards by characters and number of texts, the same way whatever was done
+    before.
+    """
     start = characters = 0
     for position, index in enumerate(todo):
-        if position - start == SHARD_TEXTS or (position > start and characters + len(texts[index]) > SHARD_CHARACTERS):
+        if position - start == SHARD_TEXTS or (
+            position > start and characters + len(texts[index]) > SHARD_CHARACTERS
+        ):
             yield todo[start:position]
             start, characters = position, 0
         characters += len(texts[index])
@@ -31,8 +37,8 @@ def shards(texts: Sequence[str], todo: np.ndarray) -> Iterator[np.ndarray]:
 def batches(tokens: np.ndarray, budget: int, *, even: bool = False) -> Iterator[np.ndarray]:
     """Positions of texts that go through the model together, longest first.
 
-    A batch holds as many texts as fit into `budget` tokens when all are padded to its longest, and ends before more
-    than a 32nd of the budget is padding: a further batch costs less than that.
+    A batch holds as many texts as fit into `budget` tokens when all are padded to its longest, and
+    ends before more than a 32nd of the budget is padding: a further batch costs less than that.
 
     Args:
         tokens: of each text, int `[n]`.
@@ -44,7 +50,8 @@ def batches(tokens: np.ndarray, budget: int, *, even: bool = False) -> Iterator[
         longest = max(1, int(sorted_tokens[done]))
         padding = np.cumsum(longest - sorted_tokens[done : done + max(1, budget // longest)])
         size = max(1, int(np.searchsorted(padding, budget // 32, side="right")))
-        # What a model makes of a text without tokens may depend on the padding: such texts go by themselves.
+        # What a model makes of a text without tokens may depend on the padding: such texts go by
+        # themselves.
         size = min(size, int(np.count_nonzero(sorted_tokens[done:])) or size)
         if even:
             size = min(size, int(np.count_nonzero(sorted_tokens[done:] == sorted_tokens[done])))
@@ -53,7 +60,8 @@ def batches(tokens: np.ndarray, budget: int, *, even: bool = False) -> Iterator[
 
 
 def select(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any] | None:
-    """The rows of a batch without the columns that pad all of them; None where the features cannot be cut so.
+    """The rows of a batch without the columns that pad all of them; None where the features cannot
+    be cut so.
 
     Args:
         features: of a whole shard, as a model's `preprocess` gives them.
@@ -65,7 +73,8 @@ def select(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any] | None
         return None
     mask = features.get("attention_mask")
     used = np.zeros(0, dtype=np.int64) if mask is None else np.flatnonzero(mask[batch].any(dim=0))
-    # Rows without any token keep one column, masked: a model needs one, and it is the same whatever their neighbours.
+    # Rows without any token keep one column, masked: a model needs one, and it is the same whatever
+    # their neighbours.
     columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
     if "attention_mask" not in features:
         columns = slice(None)
@@ -108,7 +117,8 @@ def flatten(features: dict[str, Any], position_offset: int = 0) -> dict[str, Any
         position_offset: the first text position, where the model does not count from 0 (RoBERTa).
 
     Returns:
-        the same names as `[1, T]` without `attention_mask`, and what sentence-transformers' own flattening adds.
+        the same names as `[1, T]` without `attention_mask`, and what sentence-transformers' own
+        flattening adds.
     """
     mask = features["attention_mask"].bool()
     lengths = mask.sum(dim=1)

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 @dataclass
 class LayerTimes:
-    """Seconds of the batches of a pass: in the backbone, and after it for the vectors of each of its layers.
+    """Seconds of the batches of a pass: in the backbone, and after it for the vectors of each of
+    its layers.
 
-    A pass that keeps several layers runs the backbone once. A layer's vectors alone would have taken the part of the
-    backbone up to that layer (its layers are alike), and their own pooling: `share` derives that from the pass.
+    A pass that keeps several layers runs the backbone once. A layer's vectors alone would have
+    taken the part of the backbone up to that layer (its layers are alike), and their own pooling:
+    `share` derives that from the pass.
     """
 
     backbone: float = 0.0
@@ -28,12 +30,15 @@ class LayerTimes:
         if self.layers == 1:
             return 1.0
         up_to = (layer or self.depth) / max(self.depth, 1)
-        return (self.backbone * up_to + self.heads / self.layers) / max(self.backbone + self.heads, 1e-12)
+        return (self.backbone * up_to + self.heads / self.layers) / max(
+            self.backbone + self.heads, 1e-12
+        )
 
 
 class LayerCost(NamedTuple):
-    """Seconds of one layer's vectors: for all texts, whenever they were encoded; the part of these that was derived
-    from a pass through several layers; and now."""
+    """Seconds of one layer's vectors: for all texts, whenever they were encoded; the part of these
+    that was derived from a pass through several layers; and now.
+    """
 
     measured: float = 0.0
     derived: float = 0.0
@@ -47,7 +52,8 @@ class LayerCost(NamedTuple):
 class Cost:
     """What encoding took: all texts asked for when they were encoded, and what had to be done now.
 
-    Of a pass through several layers the seconds are those of the whole; `of` has those of one layer.
+    Of a pass through several layers the seconds are those of the whole; `of` has those of one
+    layer.
     """
 
     texts: int = 0
@@ -70,20 +76,32 @@ class Cost:
         for name, value in vars(other).items():
             mine = getattr(self, name)
             if name == "by_layer":
-                mine |= {layer: mine.get(layer, LayerCost()).plus(cost) for layer, cost in value.items()}
+                mine |= {
+                    layer: mine.get(layer, LayerCost()).plus(cost) for layer, cost in value.items()
+                }
                 continue
-            said = name in ("kernels", "workers", "batch_tokens")  # as they were when something was encoded last
+            said = name in (
+                "kernels",
+                "workers",
+                "batch_tokens",
+            )  # as they were when something was encoded last
             setattr(self, name, (value or mine) if said else mine + value)
 
     def of(self, layer: int | None) -> "Cost":
         """What the vectors of this layer alone cost."""
-        alone = self.by_layer.get(layer, LayerCost(self.measured_seconds, self.derived_seconds, self.seconds))
-        return replace(self, measured_seconds=alone.measured, derived_seconds=alone.derived, seconds=alone.now)
+        alone = self.by_layer.get(
+            layer, LayerCost(self.measured_seconds, self.derived_seconds, self.seconds)
+        )
+        return replace(
+            self, measured_seconds=alone.measured, derived_seconds=alone.derived, seconds=alone.now
+        )
 
     def named(self) -> dict[str, float]:
-        """The costs under the names that the leaderboard knows; `encoded_now_*` is what this run still had to do.
+        """The costs under the names that the leaderboard knows; `encoded_now_*` is what this run
+        still had to do.
 
-        `encode_derived_share` is there where not all of `encode_seconds` was measured (see `LayerTimes`).
+        `encode_derived_share` is there where not all of `encode_seconds` was measured (see
+        `LayerTimes`).
         """
         seconds, texts = max(self.measured_seconds, 1e-9), max(self.texts, 1)
         derived = self.derived_seconds / seconds
@@ -95,9 +113,15 @@ class Cost:
         return {
             "encode_seconds": self.measured_seconds,
             "texts_per_second": self.texts / seconds,
-            **(counted if self.tokens else {}),  # of a model that is a function of texts, nobody knows them
+            **(
+                counted if self.tokens else {}
+            ),  # of a model that is a function of texts, nobody knows them
             "encoded_now_seconds": self.seconds,
             "encoded_now_texts": self.encoded_texts,
-            **({"padding_share": 1 - self.encoded_tokens / self.padded_tokens} if self.padded_tokens else {}),
+            **(
+                {"padding_share": 1 - self.encoded_tokens / self.padded_tokens}
+                if self.padded_tokens
+                else {}
+            ),
             **({"encode_derived_share": derived} if derived else {}),
         }

@@ -1,8 +1,8 @@
 """The encode loop: texts to vectors, each text once, straight into the vector store.
 
-Texts go longest first, so that an out-of-memory error shows at the start; a shard is encoded as a whole and written
-before it counts, so that a killed run goes on at the next shard, with the same batches and the same vectors.
-While the model works, one thread tokenises what comes next.
+Texts go longest first, so that an out-of-memory error shows at the start; a shard is encoded as a
+whole and written before it counts, so that a killed run goes on at the next shard, with the same
+batches and the same vectors. While the model works, one thread tokenises what comes next.
 """
 
 import time
@@ -30,7 +30,8 @@ class Encoder:
 
     Args:
         model: a dense or sparse model.
-        options: how its vectors are made and kept; a batch's tokens are halved when memory runs out.
+        options: how its vectors are made and kept; a batch's tokens are halved when memory runs
+            out.
         reporter: where progress is shown.
 
     Raises:
@@ -98,9 +99,15 @@ class Encoder:
         }
 
     def encode(
-        self, texts: Sequence[str], *, role: str, prompt: str = "", layers: Sequence[int | None] = (None,)
+        self,
+        texts: Sequence[str],
+        *,
+        role: str,
+        prompt: str = "",
+        layers: Sequence[int | None] = (None,),
     ) -> tuple[dict[int | None, Vectors], Cost]:
-        """Vectors of all texts after each of the layers (None is the model's own output); only missing ones are made.
+        """Vectors of all texts after each of the layers (None is the model's own output); only
+        missing ones are made.
 
         Layers above the highest one that is needed do not run.
 
@@ -111,14 +118,19 @@ class Encoder:
             layers: layer numbers from 1; the last layer is the same as None.
 
         Returns:
-            layer -> `Vectors` in the order of `texts`, and what it cost: all layers, and each alone (`Cost.of`).
+            layer -> `Vectors` in the order of `texts`, and what it cost: all layers, and each alone
+            (`Cost.of`).
 
         Raises:
-            UserError: memory does not suffice for a single text, the disk is full, or a vector holds NaN or infinity.
+            UserError: memory does not suffice for a single text, the disk is full, or a vector
+                holds NaN or infinity.
         """
         keys = text_keys(prompt, texts)
         asked = {layer: self._own(layer) for layer in layers}
-        spaces = {layer: Space(self.ingredients(role, prompt, layer)) for layer in dict.fromkeys(asked.values())}
+        spaces = {
+            layer: Space(self.ingredients(role, prompt, layer))
+            for layer in dict.fromkeys(asked.values())
+        }
         missing = {layer: ~space.has(keys) for layer, space in spaces.items()}
         wanted = [layer for layer, lacking in missing.items() if lacking.any()]
         cost = Cost(
@@ -136,9 +148,14 @@ class Encoder:
         now: dict[int | None, float] = {}
         if wanted:
             lacking = {layer: missing[layer] for layer in wanted}
-            now = self._fill(texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost)
+            now = self._fill(
+                texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost
+            )
         vectors = {layer: spaces[own].vectors(keys) for layer, own in asked.items()}
-        cost.by_layer = {layer: LayerCost(*vectors[layer].seconds(), now.get(own, 0.0)) for layer, own in asked.items()}
+        cost.by_layer = {
+            layer: LayerCost(*vectors[layer].seconds(), now.get(own, 0.0))
+            for layer, own in asked.items()
+        }
         first = next(iter(vectors.values()))
         tokens = first.tokens()
         cost.tokens, cost.measured_seconds = int(tokens.sum()), first.seconds().all
@@ -163,20 +180,26 @@ class Encoder:
         lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
         _, first = np.unique(keys[lacking], return_index=True)
         lengths = np.array([len(texts[i]) for i in lacking[first]])
-        # By length, then key: the order, and with it every batch, does not depend on how the texts arrived.
+        # By length, then key: the order, and with it every batch, does not depend on how the texts
+        # arrived.
         todo = lacking[first][np.argsort(-lengths, kind="stable")]
         total = int(lengths.sum()) + len(todo)
-        # torch and sentence-transformers take seconds to import: only a run with something to encode does.
+        # torch and sentence-transformers take seconds to import: only a run with something to
+        # encode does.
         from embedlab.encoding import batches
         from embedlab.encoding.forward import refuse_own_encode
         from embedlab.encoding.schedule import Pass
 
         refuse_own_encode(self.model.encoder, self.model.name)
         start, alone = time.perf_counter(), dict.fromkeys(spaces, 0.0)
-        pool = self._running.workers(None if None in spaces else max(layer for layer in spaces if layer is not None))
+        pool = self._running.workers(
+            None if None in spaces else max(layer for layer in spaces if layer is not None)
+        )
         cost.kernels, cost.workers = pool.kernels, len(pool)
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
-            passed = Pass(self._running, pool, texts, prompt=prompt, role=role, layers=list(spaces), bar=bar)
+            passed = Pass(
+                self._running, pool, texts, prompt=prompt, role=role, layers=list(spaces), bar=bar
+            )
             began = start
             for shard in passed.shards(batches.shards(texts, todo)):
                 for vectors in shard.vectors.values():
@@ -185,7 +208,11 @@ class Encoder:
                 began, seconds = now, now - began
                 for layer, vectors in shard.vectors.items():
                     fresh = missing[layer][shard.part]
-                    share = shard.times.share(layer) * shard.tokens[fresh].sum() / max(shard.tokens.sum(), 1)
+                    share = (
+                        shard.times.share(layer)
+                        * shard.tokens[fresh].sum()
+                        / max(shard.tokens.sum(), 1)
+                    )
                     alone[layer] += seconds * share
                     spaces[layer].add(
                         keys[shard.part][fresh],
@@ -197,11 +224,16 @@ class Encoder:
                 cost.encoded_texts += len(shard.part)
                 cost.encoded_tokens += int(shard.tokens.sum())
                 cost.padded_tokens += shard.padded
-        cost.seconds, cost.batch_tokens = cost.seconds + time.perf_counter() - start, self.batch_tokens
+        cost.seconds, cost.batch_tokens = (
+            cost.seconds + time.perf_counter() - start,
+            self.batch_tokens,
+        )
         return alone
 
     def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
-        """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at a glance."""
+        """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at
+        a glance.
+        """
         from embedlab.encoders.modules.tokenizers import tokens_of
 
         features = self._running.features([text], prompt, role)
@@ -209,14 +241,19 @@ class Encoder:
             return []
         mask = features.get("attention_mask", [slice(None)])[0]
         ids = features["input_ids"].reshape(-1)
-        return tokens_of(self.model.encoder, (ids[mask.bool()] if hasattr(mask, "bool") else ids)[:40].tolist(), role)
+        return tokens_of(
+            self.model.encoder,
+            (ids[mask.bool()] if hasattr(mask, "bool") else ids)[:40].tolist(),
+            role,
+        )
 
 
 def finite(vectors: Rows, texts: Sequence[str], model: str) -> Rows:
     """The vectors, dense `[n, d]` or CSR, of a model's texts.
 
     Raises:
-        UserError: one holds NaN or infinity: not every evaluator would say so, and some would give a score.
+        UserError: one holds NaN or infinity: not every evaluator would say so, and some would give
+            a score.
     """
     values = vectors if isinstance(vectors, np.ndarray) else vectors.data
     if not np.isfinite(values).all():
@@ -227,6 +264,7 @@ def finite(vectors: Rows, texts: Sequence[str], model: str) -> Rows:
             row = weights.row[np.argmin(np.isfinite(weights.data))]
         raise UserError(
             f"{model} gives a vector with NaN or infinity for the text {texts[int(row)][:60]!r}.",
-            "Try --dtype float32; where it is float32 already, the model itself is broken, or made for no such text.",
+            "Try --dtype float32; where it is float32 already, the model itself is broken, or made"
+            " for no such text.",
         )
     return vectors

@@ -1,4 +1,6 @@
-"""One batch through a model: the vectors after each layer that is asked for, as the model's own `encode` has them."""
+"""One batch through a model: the vectors after each layer that is asked for, as the model's own
+`encode` has them.
+"""
 
 import time
 from collections.abc import Sequence
@@ -42,7 +44,11 @@ def vectors_of(
     """
     began = time.perf_counter()
     features = {
-        name: value.to(encoder.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        name: (
+            value.to(encoder.device, non_blocking=True)
+            if isinstance(value, torch.Tensor)
+            else value
+        )
         for name, value in features.items()
     }
     inner = [layer for layer in layers if layer is not None]
@@ -50,9 +56,12 @@ def vectors_of(
         return {None: _rows(encoder, forward(encoder, features, role), store_dtype, sparse)}
     numbers = [*inner, *([number_of_layers(encoder)] if None in layers else [])]
     marks: list[float] = []
-    blocks = layer_outputs(encoder, features, numbers, after_backbone=lambda: marks.append(time.perf_counter()))
+    blocks = layer_outputs(
+        encoder, features, numbers, after_backbone=lambda: marks.append(time.perf_counter())
+    )
     found = {
-        layer: _rows(encoder, block, store_dtype, sparse) for layer, block in zip([*inner, None], blocks, strict=False)
+        layer: _rows(encoder, block, store_dtype, sparse)
+        for layer, block in zip([*inner, None], blocks, strict=False)
     }
     if times is not None:
         heads = time.perf_counter() - marks[0]
@@ -60,8 +69,12 @@ def vectors_of(
     return found
 
 
-def forward(encoder: SentenceTransformer, features: dict[str, Any], role: str = "text") -> torch.Tensor:
-    """The model's output; pooling runs in float32 where it has no weights of its own in another dtype."""
+def forward(
+    encoder: SentenceTransformer, features: dict[str, Any], role: str = "text"
+) -> torch.Tensor:
+    """The model's output; pooling runs in float32 where it has no weights of its own in another
+    dtype.
+    """
     arguments: dict[str, Any] = {"task": role} if role in ("query", "document") else {}
     if kept := cuts(encoder).get("max_active_dims"):
         arguments["max_active_dims"] = kept
@@ -78,15 +91,17 @@ def forward(encoder: SentenceTransformer, features: dict[str, Any], role: str = 
 
 
 def padding_shows(encoder: SentenceTransformer) -> bool:
-    """Whether a text's vector changes when a longer one pads its batch, beyond rounding: measured, in each role.
+    """Whether a text's vector changes when a longer one pads its batch, beyond rounding: measured,
+    in each role.
 
-    It does where a module takes in what the mask hides (a CNN over tokens), or counts positions from the left of the
-    padding.
+    It does where a module takes in what the mask hides (a CNN over tokens), or counts positions
+    from the left of the padding.
     """
     words = list("abcdefghijklmnopqrstuvwxyz")
     tokenizer = getattr(encoder[0], "tokenizer", None)
     if isinstance(tokenizer, WordTokenizer):  # which knows no other words
-        # The wrapper of a transformer's tokenizer has a `get_vocab` that cannot be called (sentence-transformers 6.2).
+        # The wrapper of a transformer's tokenizer has a `get_vocab` that cannot be called
+        # (sentence-transformers 6.2).
         vocabulary: Any = getattr(tokenizer, "tokenizer", tokenizer)
         words = sorted(vocabulary.get_vocab())[-26:]
     short, long = " ".join(words[:2]), " ".join(words)
@@ -94,7 +109,11 @@ def padding_shows(encoder: SentenceTransformer) -> bool:
     for role in ("query", "document"):
         try:
             alone, padded = (_of_first(encoder, texts, role) for texts in ([short], [short, long]))
-        except (ValueError, torch.OutOfMemoryError, MemoryError):  # a Router without this role; encoding will say what
+        except (
+            ValueError,
+            torch.OutOfMemoryError,
+            MemoryError,
+        ):  # a Router without this role; encoding will say what
             continue
         if np.linalg.norm(alone - padded) > noise * np.linalg.norm(alone):
             return True
@@ -108,14 +127,17 @@ def _of_first(encoder: SentenceTransformer, texts: list[str], role: str) -> np.n
 
 
 def refuse_own_encode(encoder: SentenceTransformer, name: str) -> None:
-    """Refuse a model whose class replaces `encode`: its modules, which run here, are then not all there is to it.
+    """Refuse a model whose class replaces `encode`: its modules, which run here, are then not all
+    there is to it.
 
     Raises:
         UserError: names the method that is replaced.
     """
     base = SparseEncoder if isinstance(encoder, SparseEncoder) else SentenceTransformer
     for method in _ENCODE:
-        if method in vars(encoder) or getattr(type(encoder), method, None) is not getattr(base, method):
+        if method in vars(encoder) or getattr(type(encoder), method, None) is not getattr(
+            base, method
+        ):
             raise UserError(
                 f"{name} has a method {method} of its own, which embedlab does not run.",
                 "Put what it does into a module: the modules of a model are run as they are.",
@@ -128,7 +150,9 @@ def _in_float32(_module: nn.Module, _inputs: object, features: dict[str, Any]) -
     return features
 
 
-def _rows(encoder: SentenceTransformer, block: torch.Tensor, store_dtype: str, sparse: bool) -> np.ndarray | csr_matrix:
+def _rows(
+    encoder: SentenceTransformer, block: torch.Tensor, store_dtype: str, sparse: bool
+) -> np.ndarray | csr_matrix:
     cut = cuts(encoder)
     if sparse:
         from embedlab.encoders.modules.splade import to_csr

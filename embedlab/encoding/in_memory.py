@@ -1,5 +1,6 @@
-"""Vectors of a model that is a Python object: made anew each time and held in memory, for nobody knows what shaped
-them, and a store would give them back when it has changed."""
+"""Vectors of a model that is a Python object: made anew each time and held in memory, for nobody
+knows what shaped them, and a store would give them back when it has changed.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,9 @@ class MemoryVectors:
 
 
 class ObjectEncoder:
-    """What `encode.Encoder` is to a loaded model, for an object: its own `encode`, in one layer, nothing kept."""
+    """What `encode.Encoder` is to a loaded model, for an object: its own `encode`, in one layer,
+    nothing kept.
+    """
 
     options = EncodingOptions()
 
@@ -48,9 +51,16 @@ class ObjectEncoder:
         self.model, self.reporter = model, reporter
 
     def encode(
-        self, texts: Sequence[str], *, role: str, prompt: str = "", layers: Sequence[int | None] = (None,)
+        self,
+        texts: Sequence[str],
+        *,
+        role: str,
+        prompt: str = "",
+        layers: Sequence[int | None] = (None,),
     ) -> tuple[dict[int | None, MemoryVectors], Cost]:
-        """Vectors of all texts, each distinct one made once; arguments and answer are those of `Encoder.encode`."""
+        """Vectors of all texts, each distinct one made once; arguments and answer are those of
+        `Encoder.encode`.
+        """
         distinct = list(dict.fromkeys(texts))
         began, parts = time.perf_counter(), []
         with self.reporter.phase(f"encode {role}", len(distinct), "texts") as bar:
@@ -60,7 +70,11 @@ class ObjectEncoder:
                 bar.advance(len(part), len(part))
         seconds = time.perf_counter() - began
         row_of = {text: row for row, text in enumerate(distinct)}
-        rows = sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)
+        rows = (
+            sparse.vstack(parts, format="csr")
+            if sparse.issparse(parts[0])
+            else np.concatenate(parts)
+        )
         rows = rows[[row_of[text] for text in texts]]
         cost = Cost(
             len(texts),

@@ -1,7 +1,7 @@
 """Several copies of a model that encode side by side: one per GPU, or on the CPU one per core.
 
-On the CPU each copy shares the weights and has cores of its own: no core waits for another at the end of every
-matrix product, and each works in its own cache.
+On the CPU each copy shares the weights and has cores of its own: no core waits for another at the
+end of every matrix product, and each works in its own cache.
 """
 
 from collections.abc import Callable
@@ -32,18 +32,27 @@ class Workers:
     """
 
     def __init__(
-        self, model: SentenceTransformer, devices: list[str], *, depth: int | None = None, compiled: bool = False
+        self,
+        model: SentenceTransformer,
+        devices: list[str],
+        *,
+        depth: int | None = None,
+        compiled: bool = False,
     ) -> None:
         try:
             first = kernels.replica(model, devices[0], depth)
         except (TypeError, RuntimeError) as error:
             if compiled:  # compiling changes the layers, which is done to copies alone
-                raise UserError(f"This model cannot be compiled: {error}.", "Leave --compile out.") from error
+                raise UserError(
+                    f"This model cannot be compiled: {error}.", "Leave --compile out."
+                ) from error
             # A plugin's model may hold what cannot be copied: it works alone, as it is.
             first, devices, depth = model, devices[:1], None
             self.kernels = "plain"
         else:
-            self.kernels = "compiled" if compiled else "packed" if kernels.can_pack(first) else "plain"
+            self.kernels = (
+                "compiled" if compiled else "packed" if kernels.can_pack(first) else "plain"
+            )
         if self.kernels == "packed":
             kernels.pack(first)
         self._free: SimpleQueue[SentenceTransformer] = SimpleQueue()
@@ -60,12 +69,16 @@ class Workers:
         self._threads = torch.get_num_threads()
         on_cpu = self._devices.count("cpu")
         each = max(1, self._threads // on_cpu) if on_cpu else self._threads
-        self._pool = ThreadPoolExecutor(len(self._devices), initializer=torch.set_num_threads, initargs=(each,))
+        self._pool = ThreadPoolExecutor(
+            len(self._devices), initializer=torch.set_num_threads, initargs=(each,)
+        )
         return self
 
     def __exit__(self, *_: Any) -> None:
         self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._threads)  # a worker's setting becomes that of threads yet to come
+        torch.set_num_threads(
+            self._threads
+        )  # a worker's setting becomes that of threads yet to come
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """`work(encoder, *arguments)` on the next free worker."""

@@ -1,4 +1,6 @@
-"""A loaded model as it runs: texts to features, copies that work side by side, how much goes through at once."""
+"""A loaded model as it runs: texts to features, copies that work side by side, how much goes
+through at once.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 class RunningModel:
     """What a pass of texts needs of a model.
 
-    `batch_tokens` is the number of tokens that go through the model at once; it is halved when memory runs out.
+    `batch_tokens` is the number of tokens that go through the model at once; it is halved when
+    memory runs out.
 
     Raises:
         UserError: the model's device takes no so many workers.
@@ -28,9 +31,14 @@ class RunningModel:
     def __init__(self, model: LoadedModel, options: EncodingOptions, reporter: Reporter):
         self.model, self.options, self.reporter = model, options, reporter
         if options.workers:
-            devices(model.device, options.workers, compiled=options.compiled)  # too many are refused before any work
-        # On the CPU the activations of a batch should stay in the cache of the cores that work on it.
-        self.batch_tokens = options.batch_tokens or (65_536 if model.device.startswith("cuda") else 2_048)
+            devices(
+                model.device, options.workers, compiled=options.compiled
+            )  # too many are refused before any work
+        # On the CPU the activations of a batch should stay in the cache of the cores that work on
+        # it.
+        self.batch_tokens = options.batch_tokens or (
+            65_536 if model.device.startswith("cuda") else 2_048
+        )
         self._workers: tuple[int | None, Workers] | None = None  # by the depth that they keep
         self._lock, self._tokenising = threading.Lock(), threading.Lock()
 
@@ -40,7 +48,9 @@ class RunningModel:
         return self.model.card.kind is Kind.SPARSE
 
     def workers(self, depth: int | None) -> "Workers":
-        """Copies of the model that keep its first `depth` layers (None keeps all), made anew where that changes."""
+        """Copies of the model that keep its first `depth` layers (None keeps all), made anew where
+        that changes.
+        """
         if self._workers is None or self._workers[0] != depth:
             self._workers = depth, self._copies(depth)
         return self._workers[1]
@@ -63,7 +73,9 @@ class RunningModel:
 
     @cached_property
     def _tokeniser(self) -> Any:
-        """What pads a shard's texts; a model that takes texts without padding (varlen attention) drops it later."""
+        """What pads a shard's texts; a model that takes texts without padding (varlen attention)
+        drops it later.
+        """
         from embedlab.encoding import kernels
 
         encoder = self.model.encoder
@@ -81,13 +93,19 @@ class RunningModel:
         task = {"task": role} if role in ("query", "document") else {}
 
         with self._tokenising:  # a tokenizer changes its own state while it works
-            return with_a_column(self._tokeniser.preprocess(list(texts), prompt=prompt or None, **task))
+            return with_a_column(
+                self._tokeniser.preprocess(list(texts), prompt=prompt or None, **task)
+            )
 
     def smaller(self, error: Exception, size: int, budget: int) -> int:
-        """Half of a batch's token budget after running out of memory; any other error goes on up."""
+        """Half of a batch's token budget after running out of memory; any other error goes on
+        up.
+        """
         import torch
 
-        out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+        out_of_memory = isinstance(
+            error, torch.OutOfMemoryError | MemoryError
+        ) or "allocate memory" in str(error)
         if not out_of_memory:
             raise error
         if size == 1:
@@ -100,5 +118,7 @@ class RunningModel:
         with self._lock:  # several batches of the same budget may fail at once: that is one failure
             if budget // 2 < self.batch_tokens:
                 self.batch_tokens = budget // 2
-                self.reporter.say(f"Out of memory: going on with {self.batch_tokens:,} tokens per batch.")
+                self.reporter.say(
+                    f"Out of memory: going on with {self.batch_tokens:,} tokens per batch."
+                )
         return budget // 2

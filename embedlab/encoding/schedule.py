@@ -1,4 +1,6 @@
-"""One pass of texts through a model: shard by shard in order, while the next shard is tokenised ahead of the model."""
+"""One pass of texts through a model: shard by shard in order, while the next shard is tokenised
+ahead of the model.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,8 +23,9 @@ from embedlab.progress import Bar
 
 
 class Encoded(NamedTuple):
-    """A shard that went through the model: `part` are its texts' positions, `padded` the tokens with padding, `times`
-    where the time went."""
+    """A shard that went through the model: `part` are its texts' positions, `padded` the tokens
+    with padding, `times` where the time went.
+    """
 
     part: np.ndarray
     tokens: np.ndarray
@@ -32,8 +35,12 @@ class Encoded(NamedTuple):
 
 
 T = TypeVar("T")
-_Batch = tuple[dict[int | None, np.ndarray | csr_matrix], LayerTimes]  # vectors by layer, and where the time went
-_Submitted = tuple[np.ndarray, np.ndarray, list[np.ndarray], list[Future[_Batch]], bool]  # what `_collect` takes
+_Batch = tuple[
+    dict[int | None, np.ndarray | csr_matrix], LayerTimes
+]  # vectors by layer, and where the time went
+_Submitted = tuple[
+    np.ndarray, np.ndarray, list[np.ndarray], list[Future[_Batch]], bool
+]  # what `_collect` takes
 
 
 class Pass:
@@ -65,7 +72,9 @@ class Pass:
         self._cut = partial(batches.batches, even=running.even)
 
     def shards(self, parts: Iterable[np.ndarray]) -> Iterator[Encoded]:
-        """Every part's vectors, in order; the workers are never without work while there is some."""
+        """Every part's vectors, in order; the workers are never without work while there is
+        some.
+        """
         running: deque[_Submitted] = deque()
         with ThreadPoolExecutor(1) as ahead:
             for part, features in _one_ahead(ahead, self._features, parts):
@@ -82,13 +91,22 @@ class Pass:
     def _submit(self, part: np.ndarray, features: dict[str, Any]) -> _Submitted:
         tokens = batches.lengths(features)
         budget = self._running.batch_tokens
-        # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more: one batch will do.
+        # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more: one
+        # batch will do.
         cut = [np.arange(len(part))] if "offsets" in features else list(self._cut(tokens, budget))
-        futures = [self._workers.submit(self._batch, part, tokens, features, batch, budget) for batch in cut]
+        futures = [
+            self._workers.submit(self._batch, part, tokens, features, batch, budget)
+            for batch in cut
+        ]
         return part, tokens, cut, futures, "offsets" in features
 
     def _collect(
-        self, part: np.ndarray, tokens: np.ndarray, cut: list[np.ndarray], futures: list[Future[_Batch]], bags: bool
+        self,
+        part: np.ndarray,
+        tokens: np.ndarray,
+        cut: list[np.ndarray],
+        futures: list[Future[_Batch]],
+        bags: bool,
     ) -> Encoded:
         blocks: dict[int | None, list[Any]] = {layer: [] for layer in self._layers}
         times = LayerTimes()
@@ -100,7 +118,9 @@ class Pass:
             characters = sum(len(self._texts[i]) + 1 for i in part[batch])
             self._bar.advance(characters, int(tokens[batch].sum()))
         back = np.argsort(np.concatenate(cut))
-        padded = int(tokens.sum()) if bags else sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
+        padded = (
+            int(tokens.sum()) if bags else sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
+        )
         stacked = {layer: self._stack(rows)[back] for layer, rows in blocks.items()}
         return Encoded(part, tokens, padded, stacked, times)
 
@@ -113,16 +133,23 @@ class Pass:
         batch: np.ndarray,
         budget: int,
     ) -> _Batch:
-        """Layer -> vectors of one batch, and where the time went; in smaller pieces where memory does not suffice."""
+        """Layer -> vectors of one batch, and where the time went; in smaller pieces where memory
+        does not suffice.
+        """
         times = LayerTimes()
         try:
             rows = batches.select(features, batch) or self._features(part[batch])
             if (unpadding := kernels.unpadding(encoder)) and tokens[batch].any():
                 rows = batches.flatten(rows, position_offset(unpadding))
             vectors = vectors_of(
-                encoder, rows, self._layers, role=self._role,
-                store_dtype=self._running.options.store_dtype, sparse=self._running.sparse, times=times,
-            )  # fmt: skip
+                encoder,
+                rows,
+                self._layers,
+                role=self._role,
+                store_dtype=self._running.options.store_dtype,
+                sparse=self._running.sparse,
+                times=times,
+            )
             return vectors, times
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             budget = self._running.smaller(error, len(batch), budget)
@@ -132,7 +159,9 @@ class Pass:
         ]
         for _, spent in pieces:
             times.add(spent)
-        return {layer: self._stack([vectors[layer] for vectors, _ in pieces]) for layer in self._layers}, times
+        return {
+            layer: self._stack([vectors[layer] for vectors, _ in pieces]) for layer in self._layers
+        }, times
 
     def _stack(self, rows: list[Any]) -> np.ndarray | csr_matrix:
         return vstack(rows, format="csr") if self._running.sparse else np.concatenate(rows)

@@ -1,6 +1,7 @@
 """How many documents are ranked for a query, and which metrics that suffices for.
 
-recall@100 of 20 documents is recall@20 under a wrong name: metrics beyond the depth are not computed.
+recall@100 of 20 documents is recall@20 under a wrong name: metrics beyond the depth are not
+computed.
 """
 
 import re
@@ -31,8 +32,10 @@ def shallow(top_k: int | None, task: "AbsTaskRetrieval", data: RetrievalData) ->
     if not is_within(main, top_k):
         least = re.search(r"_at_(\d+)$", main)
         raise UserError(
-            f"{top_k} documents for a query are too few for {main}, the main metric of {task.metadata.name}.",
-            f"Type --top-k {min(int(least[1]), needed) if least else needed} or more, or leave it out.",
+            f"{top_k} documents for a query are too few for {main}, the main metric of"
+            f" {task.metadata.name}.",
+            f"Type --top-k {min(int(least[1]), needed) if least else needed} or more, or leave it"
+            " out.",
         )
     return top_k
 
@@ -47,7 +50,9 @@ def is_within(metric: str, depth: int | None) -> bool:
 
 
 def searched(top_k: int | None, depth: int | None, task: "AbsTaskRetrieval") -> int:
-    """Documents to search for each query: one more where the task then drops one, so that `depth` are left."""
+    """Documents to search for each query: one more where the task then drops one, so that `depth`
+    are left.
+    """
     dropped = task.ignore_identical_ids or task.skip_first_result
     return depth + bool(dropped) if depth else max(top_k or 0, max(task.k_values))
 

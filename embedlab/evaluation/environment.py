@@ -79,7 +79,9 @@ def _cpu() -> str:
 
 
 def _git_revision() -> str:
-    """The revision of the checkout that embedlab runs from, "+" where it has changes; empty for an installed wheel."""
+    """The revision of the checkout that embedlab runs from, "+" where it has changes; empty for an
+    installed wheel.
+    """
     folder = Path(__file__).parent
     try:
         revision = subprocess.run(
@@ -91,7 +93,11 @@ def _git_revision() -> str:
             check=True,
         )
         tracked = subprocess.run(
-            ["git", "ls-files", "--error-unmatch", __file__], cwd=folder, capture_output=True, timeout=5, check=False
+            ["git", "ls-files", "--error-unmatch", __file__],
+            cwd=folder,
+            capture_output=True,
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

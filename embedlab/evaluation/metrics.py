@@ -2,16 +2,18 @@
 
 The policy, in one place, and the same as trec_eval's and mteb's:
 
-* Documents rank by score, highest first; equal scores by document id, the greater id first. A run of bm25 alone ranks
-  them as Anserini does, whose published scores it gives: the smaller id first. Nothing depends on the order of a file:
-  a task's documents are held by descending id (`retrieval_data`), so that an index, which ranks equal scores by row,
-  cuts its list as it ranks it; Lucene gets them by ascending id; and fusions and rerankers, for which a tie decides
-  more than a place, settle it by id (`retrievers.ties`).
+* Documents rank by score, highest first; equal scores by document id, the greater id first. A run
+  of bm25 alone ranks them as Anserini does, whose published scores it gives: the smaller id first.
+  Nothing depends on the order of a file: a task's documents are held by descending id
+  (`retrieval_data`), so that an index, which ranks equal scores by row, cuts its list as it ranks
+  it; Lucene gets them by ascending id; and fusions and rerankers, for which a tie decides more than
+  a place, settle it by id (`retrievers.ties`).
 * A document counts once for a query, at its best score.
-* Every query with a judgement is scored. One with no result scores 0 on every metric, and so does one that has no
-  positive judgement. Judged documents that the corpus lacks stay relevant, and are not found.
-* Where a task says so, a document with the query's own id is removed before ranking (self-match), and where it says
-  that the first result is to be skipped, the first one is.
+* Every query with a judgement is scored. One with no result scores 0 on every metric, and so does
+  one that has no positive judgement. Judged documents that the corpus lacks stay relevant, and are
+  not found.
+* Where a task says so, a document with the query's own id is removed before ranking (self-match),
+  and where it says that the first result is to be skipped, the first one is.
 * Judgements of 0 or less count as not relevant; gains are the judgements themselves (linear).
 
 The metrics themselves are `leaderboard.ranking_metrics`.
@@ -62,13 +64,17 @@ def rank(
         own = np.array([row_of.get(query, -2) for query in query_ids], dtype=rows.dtype)
         scores[rows == own[:, None]] = -np.inf
     rows[scores == -np.inf] = -1
-    unordered = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))  # out of order, or tied
+    unordered = np.flatnonzero(
+        (scores[:, 1:] >= scores[:, :-1]).any(axis=1)
+    )  # out of order, or tied
     repeating = np.flatnonzero(_repeats(rows))
     if len(unordered) or len(repeating):
         places = _places(document_ids, smaller_first)
         rows[unordered], scores[unordered] = _sort(rows[unordered], scores[unordered], *places)
         if len(repeating):
-            rows[repeating], scores[repeating] = _sort(*_each_once(rows[repeating], scores[repeating]), *places)
+            rows[repeating], scores[repeating] = _sort(
+                *_each_once(rows[repeating], scores[repeating]), *places
+            )
     if skip_first:
         rows, scores = rows[:, 1:], scores[:, 1:]
     return rows, scores
@@ -77,7 +83,8 @@ def rank(
 class Judgements(NamedTuple):
     """The positive judgements of a task's queries as arrays, in query order.
 
-    query: position of the query; row: the document's row, -1 where the corpus lacks it; gain: its relevance.
+    query: position of the query; row: the document's row, -1 where the corpus lacks it; gain: its
+    relevance.
     """
 
     queries: int
@@ -87,7 +94,9 @@ class Judgements(NamedTuple):
     gain: np.ndarray
 
 
-def judge(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], document_ids: Sequence[str]) -> Judgements:
+def judge(
+    qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], document_ids: Sequence[str]
+) -> Judgements:
     """Turn qrels (query id -> document id -> relevance) into arrays, once per task."""
     wanted = {document for query in query_ids for document in qrels.get(query, ())}
     row_of = {document: row for row, document in enumerate(document_ids) if document in wanted}
@@ -102,7 +111,11 @@ def judge(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], docu
 
 
 def evaluate(
-    rows: np.ndarray, judgements: Judgements, cutoffs: Sequence[int] = CUTOFFS, *, whole: bool = True
+    rows: np.ndarray,
+    judgements: Judgements,
+    cutoffs: Sequence[int] = CUTOFFS,
+    *,
+    whole: bool = True,
 ) -> dict[str, np.ndarray]:
     """Score each query of a ranked run by every registered metric (`leaderboard.measures`).
 
@@ -110,17 +123,20 @@ def evaluate(
         rows: int32 `[queries, k]` as `rank` returns them.
         judgements: of the same queries and documents.
         cutoffs: ranks at which to cut.
-        whole: whether these are all documents that the task looks at; metrics without a cut-off need them.
+        whole: whether these are all documents that the task looks at; metrics without a cut-off
+            need them.
 
     Returns:
-        metric -> float64 `[queries]`, with mteb's names: ndcg_at_k, map_at_k, recall_at_k, precision_at_k, mrr_at_k,
-        hit_rate_at_k for every cut-off, and those of installed packages.
+        metric -> float64 `[queries]`, with mteb's names: ndcg_at_k, map_at_k, recall_at_k,
+        precision_at_k, mrr_at_k, hit_rate_at_k for every cut-off, and those of installed packages.
 
     Raises:
         UserError: a metric of an installed package fails, or gives something else.
     """
     best_first = np.lexsort((-judgements.gain, judgements.query))
-    found = Relevance(_gains(rows, judgements), judgements.query[best_first], judgements.gain[best_first])
+    found = Relevance(
+        _gains(rows, judgements), judgements.query[best_first], judgements.gain[best_first]
+    )
     scores: dict[str, np.ndarray] = {}
     for k in cutoffs:
         for name, metric in measures.registered().items():
@@ -140,10 +156,15 @@ def _scored(name: str, metric: Metric, found: Relevance, k: int) -> np.ndarray:
     try:
         scores = np.asarray(metric.score(found, k), dtype=np.float64)
     except Exception as error:
-        raise UserError(f"The metric {plugin} failed: {type(error).__name__}: {error}", plugin.hint) from error
+        raise UserError(
+            f"The metric {plugin} failed: {type(error).__name__}: {error}", plugin.hint
+        ) from error
     if scores.shape != (len(found.gains),) or not np.isfinite(scores).all():
         number = len(found.gains)
-        raise UserError(f"The metric {plugin} gave no {number} finite numbers for {number} queries.", plugin.hint)
+        raise UserError(
+            f"The metric {plugin} gave no {number} finite numbers for {number} queries.",
+            plugin.hint,
+        )
     return scores
 
 
@@ -164,7 +185,9 @@ def _each_once(rows: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _places(document_ids: Sequence[str], smaller_first: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Row -> place (the higher, the better) among equal scores, from 1 on; and place - 1 -> row. Row -1 has place 0."""
+    """Row -> place (the higher, the better) among equal scores, from 1 on; and place - 1 -> row.
+    Row -1 has place 0.
+    """
     order = np.argsort(np.asarray(document_ids, dtype=np.dtypes.StringDType()), kind="stable")
     order = order[::-1] if smaller_first else order
     place_of = np.zeros(len(order) + 1, dtype=np.uint64)  # the last place is what row -1 looks up
@@ -175,7 +198,9 @@ def _places(document_ids: Sequence[str], smaller_first: bool) -> tuple[np.ndarra
 def _sort(
     rows: np.ndarray, scores: np.ndarray, place_of: np.ndarray, row_at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sort by score, then place, both descending: one integer key per hit, score bits above the place."""
+    """Sort by score, then place, both descending: one integer key per hit, score bits above the
+    place.
+    """
     bits = (scores + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
     sign = np.uint32(1 << 31)
     ascending = np.where(bits & sign, ~bits, bits | sign)
@@ -188,11 +213,15 @@ def _sort(
 def _gains(rows: np.ndarray, judgements: Judgements) -> np.ndarray:
     """The gain of the document at each rank, 0 where it is not relevant: int32 `[queries, k]`."""
     gains = np.zeros(rows.shape, dtype=np.int32)
-    gain_of_row = np.zeros(judgements.documents + 1, dtype=np.int32)  # the last place is what row -1 looks up
+    gain_of_row = np.zeros(
+        judgements.documents + 1, dtype=np.int32
+    )  # the last place is what row -1 looks up
     found = judgements.row >= 0
     judged_row, judged_gain = judgements.row[found], judgements.gain[found]
     starts = np.searchsorted(judgements.query[found], np.arange(judgements.queries + 1))
-    for position, (start, stop) in enumerate(pairwise(starts)):  # one table for all queries stays in the cache
+    for position, (start, stop) in enumerate(
+        pairwise(starts)
+    ):  # one table for all queries stays in the cache
         gain_of_row[judged_row[start:stop]] = judged_gain[start:stop]
         gain_of_row.take(rows[position], out=gains[position], mode="wrap")
         gain_of_row[judged_row[start:stop]] = 0

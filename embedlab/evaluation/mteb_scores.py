@@ -1,4 +1,6 @@
-"""The averages of a retrieval run under mteb's names, abstention scores and task-specific scores included."""
+"""The averages of a retrieval run under mteb's names, abstention scores and task-specific scores
+included.
+"""
 
 from collections.abc import Collection, Mapping
 from numbers import Real
@@ -27,8 +29,8 @@ def official_scores(
 ) -> dict[str, float]:
     """All scores that mteb reports for a retrieval task, not rounded.
 
-    With a `depth`, fewer documents than mteb retrieves, without those that look at all that it does: the task's own,
-    and abstention by the spread of the scores.
+    With a `depth`, fewer documents than mteb retrieves, without those that look at all that it
+    does: the task's own, and abstention by the spread of the scores.
 
     Args:
         task: the mteb task.
@@ -39,20 +41,31 @@ def official_scores(
     return {
         **means,
         "accuracy": means["recall_at_1"],
-        **_abstention(rows, scores, per_query, ("max", "diff1") if depth else ("max", "std", "diff1")),
+        **_abstention(
+            rows, scores, per_query, ("max", "diff1") if depth else ("max", "std", "diff1")
+        ),
         **({} if depth else _task_specific(task, data, rows, scores, per_query, split, subset)),
     }
 
 
 def _abstention(
-    rows: np.ndarray, scores: np.ndarray, per_query: Mapping[str, np.ndarray], kinds: Collection[str]
+    rows: np.ndarray,
+    scores: np.ndarray,
+    per_query: Mapping[str, np.ndarray],
+    kinds: Collection[str],
 ) -> dict[str, float]:
-    """nAUC of each metric by three confidences: best score, spread, and gap between the best two (arXiv:2402.12997)."""
+    """nAUC of each metric by three confidences: best score, spread, and gap between the best two
+    (arXiv:2402.12997).
+    """
     found = np.where(rows >= 0, scores, np.nan).astype(np.float64)
     empty = np.isnan(found).all(axis=1)
     filled = found.copy()
     filled[empty] = 0.0
-    second = np.nan_to_num(filled[:, 1], nan=np.inf) if found.shape[1] > 1 else np.full(len(found), np.inf)
+    second = (
+        np.nan_to_num(filled[:, 1], nan=np.inf)
+        if found.shape[1] > 1
+        else np.full(len(found), np.inf)
+    )
     confidence = {
         "max": np.nanmax(filled, axis=1),
         "std": np.nanstd(filled, axis=1),
@@ -76,13 +89,19 @@ def _task_specific(
     split: str,
     subset: str,
 ) -> dict[str, float]:
-    """Scores that a task adds of its own (p-MRR and the like), computed by the task from the run as dicts."""
+    """Scores that a task adds of its own (p-MRR and the like), computed by the task from the run as
+    dicts.
+    """
     from mteb.abstasks import AbsTaskRetrieval
 
     if type(task).task_specific_scores is AbsTaskRetrieval.task_specific_scores:
         return {}
     run = {
-        query: {data.document_ids[row]: float(value) for row, value in zip(rows[q], scores[q], strict=True) if row >= 0}
+        query: {
+            data.document_ids[row]: float(value)
+            for row, value in zip(rows[q], scores[q], strict=True)
+            if row >= 0
+        }
         for q, query in enumerate(data.query_ids)
     }
     trec = {
@@ -91,8 +110,10 @@ def _task_specific(
         if (metric := METRICS.get(name.partition("_at_")[0])) and metric.trec
     }
     by_query = {
-        query: {name: float(values[q]) for name, values in trec.items()} for q, query in enumerate(data.query_ids)
+        query: {name: float(values[q]) for name, values in trec.items()}
+        for q, query in enumerate(data.query_ids)
     }
     found = task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)
-    # FollowIR and IFIR add tables of the same metrics for parts of the queries: no scores, as in published files.
+    # FollowIR and IFIR add tables of the same metrics for parts of the queries: no scores, as in
+    # published files.
     return {name: float(value) for name, value in found.items() if isinstance(value, Real)}

@@ -22,7 +22,9 @@ class Request:
     db: Path | None = None
 
     @classmethod
-    def of(cls, models: Sequence[str], tasks: Sequence[str], *, db: Path | None = None, **options: Any) -> Self:
+    def of(
+        cls, models: Sequence[str], tasks: Sequence[str], *, db: Path | None = None, **options: Any
+    ) -> Self:
         """A request with options by the names of their fields, whatever group they are in."""
         return cls(models, tasks, **grouped(options), db=db)
 

@@ -1,4 +1,6 @@
-"""Retrieval and reranking tasks: searched by the model's protocol, ranked by one policy, scored per query."""
+"""Retrieval and reranking tasks: searched by the model's protocol, ranked by one policy, scored per
+query.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -22,14 +24,20 @@ SNIPPET = 1_000  # characters of a document kept for the dashboard
 SHOWN = 10  # ranks whose documents are kept
 
 
-def evaluate(protocol: Protocol, tasks: Mapping[View, Any], split: str, subset: str) -> Iterator[TaskResult]:
+def evaluate(
+    protocol: Protocol, tasks: Mapping[View, Any], split: str, subset: str
+) -> Iterator[TaskResult]:
     """Evaluate a searching task through every view.
 
     Args:
         tasks: mteb's task, one for each view, so that what one sees does not depend on the others.
     """
     started = time.perf_counter()
-    task, top_k, reporter = next(iter(tasks.values())), protocol.request.task.top_k, protocol.reporter
+    task, top_k, reporter = (
+        next(iter(tasks.values())),
+        protocol.request.task.top_k,
+        protocol.reporter,
+    )
     data = retrieval_data(task, split, subset)
     if data.missing:
         reporter.say(told(data.missing))
@@ -43,7 +51,14 @@ def evaluate(protocol: Protocol, tasks: Mapping[View, Any], split: str, subset: 
         cost = prepared.cost.of(view.layer) if prepared.cost else None
         started = time.perf_counter()
         result = score(
-            task, data, found, view, split=split, subset=subset, depth=depth, smaller_first=protocol.smaller_id_first
+            task,
+            data,
+            found,
+            view,
+            split=split,
+            subset=subset,
+            depth=depth,
+            smaller_first=protocol.smaller_id_first,
         )
         _heed_own_ids(task, data, result, reporter)
         result.depth = recorded(top_k, depth, task)
@@ -73,9 +88,10 @@ def score(
     """Rank by the policy, score every query, and gather what a run records of it.
 
     Args:
-        depth: documents for a query that are left to look at where these are fewer than the task's metrics need
-            (`depth.shallow`); metrics beyond are not computed.
-        smaller_first: of documents that score alike, the one with the smaller id comes first (see `metrics`).
+        depth: documents for a query that are left to look at where these are fewer than the task's
+            metrics need (`depth.shallow`); metrics beyond are not computed.
+        smaller_first: of documents that score alike, the one with the smaller id comes first (see
+            `metrics`).
 
     Raises:
         UserError: a score is no number.
@@ -95,7 +111,10 @@ def score(
     )
     rows, scores = found.rows, found.scores
     # Metrics see what mteb retrieves, however many more were asked for.
-    first, second = (part[:, :depth] for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores))))
+    first, second = (
+        part[:, :depth]
+        for part in ranked(*(part[:, : max(task.k_values)] for part in (rows, scores)))
+    )
     per_query = metrics.evaluate(
         first,
         data.judgements,
@@ -107,7 +126,9 @@ def score(
         split,
         subset,
         view,
-        scores=official_scores(task, data, first, second, per_query, split=split, subset=subset, depth=depth),
+        scores=official_scores(
+            task, data, first, second, per_query, split=split, subset=subset, depth=depth
+        ),
         costs={},
         phases={},
         missing=dict(data.missing),
@@ -135,8 +156,9 @@ def _heed_own_ids(task: Any, data: RetrievalData, result: TaskResult, reporter: 
         return
     if found := _found_itself(data, result.ranking.rows):
         reporter.say(
-            f"{found} of {len(data.query_ids)} queries find the document of their own id first, which nobody "
-            "judged relevant. If queries are documents here, type --ignore-identical-ids."
+            f"{found} of {len(data.query_ids)} queries find the document of their own id first,"
+            " which nobody judged relevant. If queries are documents here, type"
+            " --ignore-identical-ids."
         )
 
 

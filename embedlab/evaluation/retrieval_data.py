@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class RetrievalData(NamedTuple):
-    """Queries in the task's order; documents by their ids, the greatest first (see `scorer` on ties).
+    """Queries in the task's order; documents by their ids, the greatest first (see `scorer` on
+    ties).
 
-    corpus: the data set that `documents` was rendered from, in their order; candidates (reranking tasks): query id ->
-    document ids, each once; missing: how many judged queries and documents the task's data lack, where it lacks some.
+    corpus: the data set that `documents` was rendered from, in their order; candidates (reranking
+    tasks): query id -> document ids, each once; missing: how many judged queries and documents the
+    task's data lack, where it lacks some.
     """
 
     query_ids: list[str]
@@ -35,9 +37,11 @@ class RetrievalData(NamedTuple):
 
 
 def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> RetrievalData:
-    """The texts as mteb renders them: title, blank, text; queries followed by their instruction where they have one.
+    """The texts as mteb renders them: title, blank, text; queries followed by their instruction
+    where they have one.
 
-    Queries without a judgement are left out, as mteb does. Nothing depends on the order of the corpus.
+    Queries without a judgement are left out, as mteb does. Nothing depends on the order of the
+    corpus.
 
     Raises:
         UserError: no query, or no document, of the judgements is there.
@@ -46,7 +50,8 @@ def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> Retriev
     assert task.dataset is not None  # it is loaded
     data = task.dataset[subset][split]
     qrels = {str(query): judged for query, judged in data["relevant_docs"].items() if judged}
-    # A data set's column is read row by row when it is walked through; a slice of the data set is read at once.
+    # A data set's column is read row by row when it is walked through; a slice of the data set is
+    # read at once.
     rows = [row for row, query in enumerate(data["queries"][:]["id"]) if query in qrels]
     queries = data["queries"].select(rows)
     query_ids = queries[:]["id"]
@@ -71,7 +76,9 @@ def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> Retriev
 
 
 def _by_id(corpus: "Dataset") -> "Dataset":
-    """The corpus by descending ids, so that neither ties nor batches nor graphs depend on the order of a file."""
+    """The corpus by descending ids, so that neither ties nor batches nor graphs depend on the order
+    of a file.
+    """
     ids = np.array(corpus[:]["id"], dtype=np.dtypes.StringDType())
     order = np.argsort(ids, kind="stable")[::-1]
     return corpus if (order[:-1] < order[1:]).all() else corpus.select(order)
@@ -79,23 +86,40 @@ def _by_id(corpus: "Dataset") -> "Dataset":
 
 def told(missing: Mapping[str, int]) -> str:
     """What is said of judged queries and documents that are not there."""
-    one = {"judged documents": ("judged document", "the corpus"), "judged queries": ("judged query", "the queries")}
+    one = {
+        "judged documents": ("judged document", "the corpus"),
+        "judged queries": ("judged query", "the queries"),
+    }
     parts = []
     for what, number in missing.items():
         name, place = one[what]
-        parts.append(f"1 {name} is not in {place}" if number == 1 else f"{number:,} {what} are not in {place}")
-    documents = " Such documents stay relevant, and count as not found." if "judged documents" in missing else ""
+        parts.append(
+            f"1 {name} is not in {place}"
+            if number == 1
+            else f"{number:,} {what} are not in {place}"
+        )
+    documents = (
+        " Such documents stay relevant, and count as not found."
+        if "judged documents" in missing
+        else ""
+    )
     return "; ".join(parts) + "." + documents
 
 
 def _missing(
-    task: str, qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], document_ids: Sequence[str]
+    task: str,
+    qrels: Mapping[str, Mapping[str, int]],
+    query_ids: Sequence[str],
+    document_ids: Sequence[str],
 ) -> dict[str, int]:
     """How many of the judged queries and documents are not there."""
     judged = {document for query in query_ids for document in qrels[query]}
     absent = judged.difference(document_ids)
     if not query_ids or len(absent) == len(judged):
         what = "documents" if query_ids else "queries"
-        raise UserError(f"{task}: none of the judged {what} is among its {what}.", "Check the ids of its judgements.")
+        raise UserError(
+            f"{task}: none of the judged {what} is among its {what}.",
+            "Check the ids of its judgements.",
+        )
     missing = {"judged queries": len(qrels) - len(query_ids), "judged documents": len(absent)}
     return {what: number for what, number in missing.items() if number}

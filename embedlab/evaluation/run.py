@@ -37,7 +37,9 @@ class Outcome:
 
 
 def evaluate(
-    request: Request, reporter: Reporter | None = None, given: Mapping[str, LoadedModel] | None = None
+    request: Request,
+    reporter: Reporter | None = None,
+    given: Mapping[str, LoadedModel] | None = None,
 ) -> Outcome:
     """Evaluate every model on every task and record each result as it is finished.
 
@@ -60,17 +62,22 @@ def evaluate(
         ignore_identical_ids=request.task.ignore_identical_ids,
     )
     refuse_unsearched(request, selected)
-    if request.task.data_dir and not any(tasks.is_mirrored(task, request.task.data_dir) for task in selected):
+    if request.task.data_dir and not any(
+        tasks.is_mirrored(task, request.task.data_dir) for task in selected
+    ):
         reporter.say(f"Nothing in {request.task.data_dir} belongs to these tasks.")
     selected, out_of_reach = availability.split(selected, request.tasks)
     if out_of_reach:
         reporter.say(out_of_reach.problem)
-    # What fails is said at once, unless it is all that was asked for: the error that ends the run says it then.
+    # What fails is said at once, unless it is all that was asked for: the error that ends the run
+    # says it then.
     store = Store(request.db or home() / "results.duckdb")
     outcome = Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
     for name, card in zip(names, cards, strict=True):
         if out_of_reach:
-            missing = records.Failure(name, out_of_reach.benchmarks, *out_of_reach.why, asked=request.plain())
+            missing = records.Failure(
+                name, out_of_reach.benchmarks, *out_of_reach.why, asked=request.plain()
+            )
             outcome.failures.append(missing)
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
@@ -83,7 +90,9 @@ def evaluate(
                 trust_remote_code=request.loading.trust_remote_code,
             )
             if model.misfit:
-                reporter.say(f"{model.name} does not fit its checkpoint, and is evaluated all the same.")
+                reporter.say(
+                    f"{model.name} does not fit its checkpoint, and is evaluated all the same."
+                )
             if card.method == "auto" and model.card.notes:
                 reporter.say(f"{model.name}: {model.card.notes}")
             loading = time.perf_counter() - started
@@ -106,15 +115,21 @@ def evaluate(
 
 
 def _applies(card: Card, task: "AbsTask", reporter: Reporter) -> bool:
-    """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to classify."""
+    """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to
+    classify.
+    """
     if not card.kind.gives_vectors and not ranks(task):
-        reporter.say(f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text.")
+        reporter.say(
+            f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text."
+        )
         return False
     return True
 
 
 @contextmanager
-def _recorded(outcome: Outcome, request: Request, model: str, names: list[str], reporter: Reporter) -> Iterator[None]:
+def _recorded(
+    outcome: Outcome, request: Request, model: str, names: list[str], reporter: Reporter
+) -> Iterator[None]:
     """Turn an error into recorded failures of the named tasks, so that the rest goes on."""
     try:
         yield
@@ -122,8 +137,9 @@ def _recorded(outcome: Outcome, request: Request, model: str, names: list[str], 
         if os.environ.get("EMBEDLAB_DEBUG"):
             traceback.print_exc()
         problem, hint = explained(error) or (
-            f"{type(error).__name__}: {error}", "Type `embedlab --debug eval ...` to see where it happened."
-        )  # fmt: skip
+            f"{type(error).__name__}: {error}",
+            "Type `embedlab --debug eval ...` to see where it happened.",
+        )
         for name in names:
             failure = records.Failure(model, name, problem, hint, asked=request.plain())
             outcome.failures.append(failure)

@@ -16,7 +16,9 @@ from embedlab.tasks import recorded_name
 from leaderboard import records
 
 
-def run_record(request: Request, model: LoadedModel, task: Any, result: TaskResult, loading: float) -> records.Run:
+def run_record(
+    request: Request, model: LoadedModel, task: Any, result: TaskResult, loading: float
+) -> records.Run:
     """The record of one model on one part of a task, seen through one view.
 
     Raises:
@@ -29,10 +31,12 @@ def run_record(request: Request, model: LoadedModel, task: Any, result: TaskResu
         where = f"{metadata.name}{part}"
         raise UserError(
             f"The {metadata.main_score} of {card.name} on {where} is no number.",
-            "A model that gives all texts the same vector, or a vector with NaN, has no such score: "
-            "look at its vectors, or try --dtype float32.",
+            "A model that gives all texts the same vector, or a vector with NaN, has no such score:"
+            " look at its vectors, or try --dtype float32.",
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
     resolved = {
         "model": model.identity,
         "method": card.method,
@@ -55,7 +59,9 @@ def run_record(request: Request, model: LoadedModel, task: Any, result: TaskResu
         "sources": [str(source) for source in getattr(task, "sources", ())],
     }
     if parts := getattr(model, "parts", None):
-        resolved["parts"] = {name: _part(each, result.prompts.get(name, {})) for name, each in parts.items()}
+        resolved["parts"] = {
+            name: _part(each, result.prompts.get(name, {})) for name, each in parts.items()
+        }
     return records.Run(
         model=records.Model(card.name, model.revision, card.kind.value, _facts(card)),
         task=records.Task(
@@ -75,11 +81,18 @@ def run_record(request: Request, model: LoadedModel, task: Any, result: TaskResu
         precision=view.precision,
         settings=_shaping(request, model),
         depth=result.depth,
-        costs={**result.costs, "parameters": float(card.parameters), "peak_memory_bytes": float(peak)},
+        costs={
+            **result.costs,
+            "parameters": float(card.parameters),
+            "peak_memory_bytes": float(peak),
+        },
         asked=request.plain(),
         resolved=resolved,
         environment=environment(),
-        phases=[records.Phase(name, seconds) for name, seconds in {"load model": loading, **result.phases}.items()],
+        phases=[
+            records.Phase(name, seconds)
+            for name, seconds in {"load model": loading, **result.phases}.items()
+        ],
         per_query=result.per_query,
         ranking=result.ranking,
         texts=result.texts,
@@ -89,7 +102,10 @@ def run_record(request: Request, model: LoadedModel, task: Any, result: TaskResu
 def _shaping(request: Request, model: LoadedModel) -> dict[str, str]:
     """What shapes the scores beside the view's own layer, dimensions, precision and index."""
     stored = request.encoding.store_dtype
-    shaping = {"dtype": model.dtype, "store_dtype": stored if model.device and stored != "float32" else ""}
+    shaping = {
+        "dtype": model.dtype,
+        "store_dtype": stored if model.device and stored != "float32" else "",
+    }
     return {name: value for name, value in shaping.items() if value}
 
 
@@ -111,4 +127,8 @@ def _part(model: LoadedModel, prompts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(card: Card) -> dict[str, Any]:
-    return {key: value for key, value in asdict(card).items() if value not in ("", 0, [], {}) and key != "settings"}
+    return {
+        key: value
+        for key, value in asdict(card).items()
+        if value not in ("", 0, [], {}) and key != "settings"
+    }

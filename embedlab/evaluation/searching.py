@@ -15,17 +15,33 @@ from retrievers.indexes.chunked import search_stream
 
 
 def search(
-    retriever: Index, chunks: Iterator[Any], queries: Any, data: RetrievalData, *, k: int, reporter: Reporter
+    retriever: Index,
+    chunks: Iterator[Any],
+    queries: Any,
+    data: RetrievalData,
+    *,
+    k: int,
+    reporter: Reporter,
 ) -> Found:
     """Index the chunks in document order, search all queries, and time single queries."""
-    built = fill(lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter)
+    built = fill(
+        lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter
+    )
     rows, scores, spent = ask(retriever, queries, data, k=k)
     spent |= index_costs.latency(retriever, queries, min(k, 10, len(data.document_ids)), singles=50)
-    return Found(rows, scores, {"index_seconds": built, "index_bytes": float(retriever.memory_bytes()), **spent})
+    return Found(
+        rows,
+        scores,
+        {"index_seconds": built, "index_bytes": float(retriever.memory_bytes()), **spent},
+    )
 
 
-def fill(add: Callable[[slice, Any], Any], chunks: Iterator[Any], data: RetrievalData, reporter: Reporter) -> float:
-    """Call `add` with the rows and the chunk for all chunks, in document order; returns the seconds that it took."""
+def fill(
+    add: Callable[[slice, Any], Any], chunks: Iterator[Any], data: RetrievalData, reporter: Reporter
+) -> float:
+    """Call `add` with the rows and the chunk for all chunks, in document order; returns the seconds
+    that it took.
+    """
     began, done = time.perf_counter(), 0
     with reporter.phase("index", len(data.document_ids)) as bar:
         for chunk in chunks:
@@ -70,10 +86,15 @@ def stream(
 
 
 def _rate(seconds: float, data: RetrievalData) -> dict[str, float]:
-    return {"search_seconds": seconds, "queries_per_second": len(data.query_ids) / max(seconds, 1e-9)}
+    return {
+        "search_seconds": seconds,
+        "queries_per_second": len(data.query_ids) / max(seconds, 1e-9),
+    }
 
 
-def _among_candidates(retriever: Retriever, queries: Any, data: RetrievalData, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _among_candidates(
+    retriever: Retriever, queries: Any, data: RetrievalData, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Rank each query's own candidates only (reranking tasks)."""
     candidates = data.candidates or {}
     width = min(k, max((len(candidates.get(query, ())) for query in data.query_ids), default=0))
@@ -82,6 +103,11 @@ def _among_candidates(retriever: Retriever, queries: Any, data: RetrievalData, k
     for position, query in enumerate(data.query_ids):
         among = candidates.get(query, ())
         if among:
-            hits = retriever.search(queries[position : position + 1], min(width, len(among)), only=among)
-            rows[position, : hits.rows.shape[1]], scores[position, : hits.rows.shape[1]] = hits.rows[0], hits.scores[0]
+            hits = retriever.search(
+                queries[position : position + 1], min(width, len(among)), only=among
+            )
+            rows[position, : hits.rows.shape[1]], scores[position, : hits.rows.shape[1]] = (
+                hits.rows[0],
+                hits.scores[0],
+            )
     return rows, scores

@@ -13,9 +13,10 @@ from leaderboard.records import PerQuery, Ranking, Texts
 class TaskResult:
     """Scores and costs of a part of a task.
 
-    scores: by mteb's names; costs: by the names that the leaderboard knows; phases: seconds, in order; cost: of
-    encoding; prompts: by role, of a composition by part; depth: documents ranked for a query, where these are not as
-    many as the task asks for; missing: judged queries and documents that the task's data lack. What searching tasks
+    scores: by mteb's names; costs: by the names that the leaderboard knows; phases: seconds, in
+    order; cost: of encoding; prompts: by role, of a composition by part; depth: documents ranked
+    for a query, where these are not as many as the task asks for; missing: judged queries and
+    documents that the task's data lack. What searching tasks
     have alone: per_query, ranking, texts.
     """
 

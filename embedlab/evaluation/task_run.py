@@ -1,4 +1,6 @@
-"""One task under one model: every split, subset and view, by our retrieval or by mteb's evaluators."""
+"""One task under one model: every split, subset and view, by our retrieval or by mteb's
+evaluators.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,16 +20,25 @@ def evaluate_task(protocol: Protocol, task: Any) -> Iterator[TaskResult]:
     """
     from mteb.abstasks import AbsTaskRetrieval
 
-    searches, model, reporter = isinstance(task, AbsTaskRetrieval), protocol.model, protocol.reporter
+    searches, model, reporter = (
+        isinstance(task, AbsTaskRetrieval),
+        protocol.model,
+        protocol.reporter,
+    )
     views = protocol.views()
     if not searches:
         views = list(dict.fromkeys(view._replace(index="") for view in views))
     if getattr(task, "unofficial", False):
         here, name = task.sources[0], task.metadata.name
-        reporter.say(f"{here} does not hold MTEB's data of {name}: its scores are recorded as {recorded_name(task)}.")
+        reporter.say(
+            f"{here} does not hold MTEB's data of {name}: its scores are recorded as"
+            f" {recorded_name(task)}."
+        )
     copies = {view: fresh(task) for view in views}  # what a view sees does not depend on the others
     if not protocol.sees_views and not protocol.request.views.full:
-        reporter.say(f"{model.name} is seen in full: --layers, --dims and --precision are for dense models.")
+        reporter.say(
+            f"{model.name} is seen in full: --layers, --dims and --precision are for dense models."
+        )
     for split in task.eval_splits:
         for subsets in _together(task):
             part = split if subsets == ["default"] else f"{split}, {', '.join(subsets)}"
@@ -39,7 +50,9 @@ def evaluate_task(protocol: Protocol, task: Any) -> Iterator[TaskResult]:
 
 
 def _together(task: Any) -> list[list[str]]:
-    """The subsets in the order and the groups in which mteb evaluates them: parallel columns of texts all at once."""
+    """The subsets in the order and the groups in which mteb evaluates them: parallel columns of
+    texts all at once.
+    """
     if getattr(task, "parallel_subsets", False):
         return [list(task.hf_subsets)]
     return [[subset] for subset in task.hf_subsets]

@@ -1,4 +1,6 @@
-"""Options that would do nothing in a request are refused before any work: no model of it could use them."""
+"""Options that would do nothing in a request are refused before any work: no model of it could use
+them.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -24,36 +26,59 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
     """
     if names and all(name in given for name in names):
         _refuse_for_objects(request, list(given.values()))
-    cards = [card for name in names for card in ([given[name].card] if name in given else composition.parts(name))]
+    cards = [
+        card
+        for name in names
+        for card in ([given[name].card] if name in given else composition.parts(name))
+    ]
     kinds = {card.kind for card in cards}
     given_to_indexes = {kind.gives for kind in kinds} - {""}
-    leaves = [leaf for name in names if expressions.is_composed(name) for leaf in expressions.parse(name).leaves()]
-    if named := [index for index in (*request.views.indexes, *(leaf.index for leaf in leaves)) if "metric=" in index]:
+    leaves = [
+        leaf
+        for name in names
+        if expressions.is_composed(name)
+        for leaf in expressions.parse(name).leaves()
+    ]
+    if named := [
+        index
+        for index in (*request.views.indexes, *(leaf.index for leaf in leaves))
+        if "metric=" in index
+    ]:
         raise UserError(
-            f"The metric in {named[0]} would have no effect: a model is ranked by its own similarity.", "Leave it out."
+            f"The metric in {named[0]} would have no effect: a model is ranked by its own"
+            " similarity.",
+            "Leave it out.",
         )
-    unfit = [index for index in request.views.indexes if make_index(index).takes not in given_to_indexes]
+    unfit = [
+        index for index in request.views.indexes if make_index(index).takes not in given_to_indexes
+    ]
     if not all(map(composition.is_known, cards)):
         return
     if unfit:
         raise UserError(
             f"No model here can be searched through {unfit[0]}.",
-            "Leave it out, or choose an index that takes what the model gives: dense vectors (faiss:flat, torch), "
-            "sparse ones (sparse, seismic, lucene:impact), or texts (lucene, for bm25).",
+            "Leave it out, or choose an index that takes what the model gives: dense vectors"
+            " (faiss:flat, torch), sparse ones (sparse, seismic, lucene:impact), or texts (lucene,"
+            " for bm25).",
         )
     asked = request.loading.device or request.loading.dtype != "auto"
     if asked and kinds and not any(kind.has_weights for kind in kinds):
-        raise UserError("--device and --dtype are for models that compute, and bm25 counts words.", "Leave them out.")
+        raise UserError(
+            "--device and --dtype are for models that compute, and bm25 counts words.",
+            "Leave them out.",
+        )
     if not request.views.full and not any(
-        (given[name].card if name in given else composition.find(name)).kind.has_views for name in names
+        (given[name].card if name in given else composition.find(name)).kind.has_views
+        for name in names
     ):
         raise UserError(
-            "--layers, --dims, --precision and --views are for dense models, and none is here.", "Leave them out."
+            "--layers, --dims, --precision and --views are for dense models, and none is here.",
+            "Leave them out.",
         )
     if request.encoding != EncodingOptions() and not any(kind.gives_vectors for kind in kinds):
         raise UserError(
-            "--store-dtype, --batch-tokens, --workers and --compile are for models that give vectors, "
-            "and none is here.",
+            "--store-dtype, --batch-tokens, --workers and --compile are for models that give"
+            " vectors, and none is here.",
             "Leave them out.",
         )
 
@@ -64,7 +89,11 @@ def refuse_unsearched(request: Request, selected: "list[AbsTask]") -> None:
     Raises:
         UserError: --top-k or --index has no effect.
     """
-    if selected and (request.task.top_k or request.views.indexes) and not any(ranks(task) for task in selected):
+    if (
+        selected
+        and (request.task.top_k or request.views.indexes)
+        and not any(ranks(task) for task in selected)
+    ):
         raise UserError(
             f"--top-k and --index are for tasks that search, and {selected[0].metadata.name} is "
             f"{selected[0].metadata.type}.",
@@ -74,21 +103,36 @@ def refuse_unsearched(request: Request, selected: "list[AbsTask]") -> None:
 
 def ranks(task: "AbsTask") -> bool:
     """Whether documents are ranked for queries in a task of mteb."""
-    return task.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
+    return task.metadata.type in (
+        "Retrieval",
+        "Reranking",
+        "InstructionRetrieval",
+        "InstructionReranking",
+    )
 
 
 def _refuse_for_objects(request: Request, models: list[LoadedModel]) -> None:
     """Refuse what has no effect where every model is an object."""
     if request.loading.device or request.loading.dtype != "auto":
-        raise UserError("device and dtype are for models that are loaded by name.", "Leave them out.")
+        raise UserError(
+            "device and dtype are for models that are loaded by name.", "Leave them out."
+        )
     if request.loading.trust_remote_code or request.views.force:
-        raise UserError("trust_remote_code and force are for models that are loaded by name.", "Leave them out.")
+        raise UserError(
+            "trust_remote_code and force are for models that are loaded by name.", "Leave them out."
+        )
     if not all(isinstance(model, ObjectModel) for model in models):
         return
     if request.encoding != EncodingOptions():
         raise UserError(
-            "store_dtype, batch_tokens, workers and compiled are for models of sentence-transformers.",
+            "store_dtype, batch_tokens, workers and compiled are for models of"
+            " sentence-transformers.",
             "Leave them out: an object encodes as it does by itself.",
         )
-    if all(isinstance(model, MtebModel) for model in models) and (request.views.indexes or not request.views.full):
-        raise UserError("Indexes and views are for models whose vectors are seen.", "mteb searches with its protocols.")
+    if all(isinstance(model, MtebModel) for model in models) and (
+        request.views.indexes or not request.views.full
+    ):
+        raise UserError(
+            "Indexes and views are for models whose vectors are seen.",
+            "mteb searches with its protocols.",
+        )

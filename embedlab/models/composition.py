@@ -17,7 +17,9 @@ from retrievers.indexes.base_index import make_index
 
 @dataclass
 class ComposedModel(LoadedModel):
-    """Several models as one; `parts` are those that the expression `tree` names, each loaded once."""
+    """Several models as one; `parts` are those that the expression `tree` names, each loaded
+    once.
+    """
 
     tree: Expression = field(kw_only=True)
     parts: Mapping[str, LoadedModel] = field(kw_only=True)
@@ -27,7 +29,8 @@ def find(name: str) -> Card:
     """The card of a model, or of a composition of several.
 
     Raises:
-        UserError: the expression is malformed, a model in it is unknown, or cannot do what its place asks for.
+        UserError: the expression is malformed, a model in it is unknown, or cannot do what its
+            place asks for.
     """
     if not expressions.is_composed(name):
         return models.find(name)
@@ -36,7 +39,9 @@ def find(name: str) -> Card:
 
 
 def load(name: str, **how: Any) -> LoadedModel:
-    """Load a model, or all models of a composition; arguments and errors are those of `models.load` and `find`."""
+    """Load a model, or all models of a composition; arguments and errors are those of `models.load`
+    and `find`.
+    """
     if not expressions.is_composed(name):
         return models.load(name, **how)
     tree = expressions.parse(name)
@@ -57,32 +62,45 @@ def load(name: str, **how: Any) -> LoadedModel:
 
 
 def load_parts(tree: Expression, **how: Any) -> dict[str, LoadedModel]:
-    """The models of an expression by name, each loaded once; whatever is known to be wrong shows before the first."""
+    """The models of an expression by name, each loaded once; whatever is known to be wrong shows
+    before the first.
+    """
     parts = {name: models.load(name, **how) for name in _cards(tree)}
     _check(tree, {name: model.card for name, model in parts.items()})
     return parts
 
 
 def index_of(leaf: Leaf, kind: Kind, asked: str = "") -> str:
-    """The index of a leaf: its own, else the one asked for where it takes what the model gives, else the kind's."""
+    """The index of a leaf: its own, else the one asked for where it takes what the model gives,
+    else the kind's.
+    """
     return leaf.index or (asked if asked and make_index(asked).takes == kind.gives else kind.index)
 
 
 def fitting(kind: Kind, asked: Sequence[str]) -> list[str]:
-    """The indexes that a model of this kind is searched through: of those asked for the ones that take what it gives.
+    """The indexes that a model of this kind is searched through: of those asked for the ones that
+    take what it gives.
 
     Where none does, it is the kind's own; "" for models that rerank, which have no index.
     """
-    return [index for index in asked if kind.gives and make_index(index).takes == kind.gives] or [kind.index]
+    return [index for index in asked if kind.gives and make_index(index).takes == kind.gives] or [
+        kind.index
+    ]
 
 
 def parts(name: str) -> list[Card]:
     """The cards of the models that a name stands for."""
-    return list(_cards(expressions.parse(name)).values()) if expressions.is_composed(name) else [models.find(name)]
+    return (
+        list(_cards(expressions.parse(name)).values())
+        if expressions.is_composed(name)
+        else [models.find(name)]
+    )
 
 
 def is_known(card: Card) -> bool:
-    """Whether the card tells the model's kind already: that of a hub model shows only once it is here."""
+    """Whether the card tells the model's kind already: that of a hub model shows only once it is
+    here.
+    """
     if card.method in ("auto", "file"):
         return Path(card.source).is_dir()
     return plugin_cards.says_kind(card)
@@ -110,11 +128,15 @@ def _check(tree: Expression, cards: Mapping[str, Card]) -> None:
     for leaf in tree.leaves():
         card = cards.get(leaf.name)
         if card and not card.kind.gives:
-            raise UserError(f"{leaf.name} reranks: it gives no vectors to index.", f'Type: "bm25 >> {leaf.name}"')
+            raise UserError(
+                f"{leaf.name} reranks: it gives no vectors to index.",
+                f'Type: "bm25 >> {leaf.name}"',
+            )
         if card and leaf.index and make_index(leaf.index).takes != card.kind.gives:
             given = f"{card.kind} vectors of" if card.kind.gives_vectors else "texts of"
             raise UserError(
-                f"The index {leaf.index} takes no {given} {leaf.name}.", f"{card.kind.index} does, for example."
+                f"The index {leaf.index} takes no {given} {leaf.name}.",
+                f"{card.kind.index} does, for example.",
             )
     for name in tree.stages():
         if name in cards and cards[name].kind.gives:

@@ -21,8 +21,13 @@ import retrievers
 from embedlab.errors import UserError, unknown
 from retrievers.pipelines.rerank import Rerank
 
-EXAMPLES = "rrf(bm25, all-minilm-l6-v2), weighted(bm25, MODEL, weights=0.3/0.7), bm25 >> CROSS-ENCODER"
-_FUSIONS: dict[str, Callable[..., retrievers.Retriever]] = {"rrf": retrievers.rrf, "weighted": retrievers.weighted}
+EXAMPLES = (
+    "rrf(bm25, all-minilm-l6-v2), weighted(bm25, MODEL, weights=0.3/0.7), bm25 >> CROSS-ENCODER"
+)
+_FUSIONS: dict[str, Callable[..., retrievers.Retriever]] = {
+    "rrf": retrievers.rrf,
+    "weighted": retrievers.weighted,
+}
 
 
 def _weights(text: str) -> list[float]:
@@ -98,7 +103,8 @@ class Fused:
         self, leaf: Callable[["Leaf"], retrievers.Retriever], stage: Callable[[str, int], Rerank]
     ) -> retrievers.Retriever:
         return _FUSIONS[self.function](
-            *(part.built(leaf, stage) for part in self.parts), **_values(self.function, self.settings)
+            *(part.built(leaf, stage) for part in self.parts),
+            **_values(self.function, self.settings),
         )
 
 
@@ -111,7 +117,9 @@ class Reranked:
     depth: int = 100
 
     def __str__(self) -> str:
-        return f"{self.first} >> " + (self.model if self.depth == 100 else f"rerank({self.model}, depth={self.depth})")
+        return f"{self.first} >> " + (
+            self.model if self.depth == 100 else f"rerank({self.model}, depth={self.depth})"
+        )
 
     def leaves(self) -> list[Leaf]:
         return self.first.leaves()
@@ -133,7 +141,9 @@ Expression = Leaf | Fused | Reranked
 
 def is_composed(text: str) -> bool:
     """Whether a model's name is an expression of several."""
-    return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not _is_folder(text)
+    return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not _is_folder(
+        text
+    )
 
 
 def _is_folder(text: str) -> bool:
@@ -150,7 +160,9 @@ def names(text: str) -> list[str]:
 
 
 def continues(word: str) -> bool:
-    """Whether a word behind a comma belongs to the index before it: `nprobe=8`, or `pq48` in `faiss:ivf64,pq48`."""
+    """Whether a word behind a comma belongs to the index before it: `nprobe=8`, or `pq48` in
+    `faiss:ivf64,pq48`.
+    """
     return bool(_SETTING.fullmatch(word) or _CODE.fullmatch(word))
 
 
@@ -158,18 +170,26 @@ def parse(text: str) -> Expression:
     """Read an expression.
 
     Raises:
-        UserError: it is malformed; a function, a setting or an index in it is unknown, or a value does not fit.
+        UserError: it is malformed; a function, a setting or an index in it is unknown, or a value
+            does not fit.
     """
     if len(text) > _LONGEST:
-        raise UserError(f"The expression is {len(text):,} characters long.", f"Up to {_LONGEST:,} are read.")
+        raise UserError(
+            f"The expression is {len(text):,} characters long.", f"Up to {_LONGEST:,} are read."
+        )
     if _nesting(text) > _DEEPEST:
-        raise UserError(f"The expression is nested {_nesting(text)} deep.", f"Up to {_DEEPEST} levels are read.")
+        raise UserError(
+            f"The expression is nested {_nesting(text)} deep.", f"Up to {_DEEPEST} levels are read."
+        )
     tree = _expression(text)
     for leaf in tree.leaves():
         if leaf.index:
             retrievers.make(leaf.index)
-    # What the retrievers themselves refuse (too few parts, weights that do not fit), before any model is loaded.
-    tree.built(lambda leaf: retrievers.make("torch"), lambda model, depth: retrievers.rerank(len, depth))
+    # What the retrievers themselves refuse (too few parts, weights that do not fit), before any
+    # model is loaded.
+    tree.built(
+        lambda leaf: retrievers.make("torch"), lambda model, depth: retrievers.rerank(len, depth)
+    )
     return tree
 
 
@@ -186,10 +206,16 @@ def _expression(text: str) -> Expression:
         if call and call[1] not in _SETTINGS:
             raise unknown("function", call[1], _SETTINGS, "A stage reads rerank(MODEL, depth=100).")
         if call and call[1] != "rerank":
-            raise UserError(f"{stage} stands behind >>.", "Only a model that reranks can: bm25 >> CROSS-ENCODER.")
+            raise UserError(
+                f"{stage} stands behind >>.",
+                "Only a model that reranks can: bm25 >> CROSS-ENCODER.",
+            )
         words, settings = _arguments("rerank", call[2]) if call else ([stage], ())
         if len(words) != 1:
-            raise UserError(f"{stage} names {len(words)} models.", "A stage is one model: rerank(MODEL, depth=100).")
+            raise UserError(
+                f"{stage} names {len(words)} models.",
+                "A stage is one model: rerank(MODEL, depth=100).",
+            )
         tree = Reranked(tree, words[0], **_values("rerank", settings))
     return tree
 
@@ -201,15 +227,21 @@ def _operand(text: str) -> Expression:
     if not call:
         return _leaf(text)
     if call[1] not in _FUSIONS:
-        more = "A reranker stands behind >>: bm25 >> MODEL." if call[1] == "rerank" else f"Valid: {EXAMPLES}."
+        more = (
+            "A reranker stands behind >>: bm25 >> MODEL."
+            if call[1] == "rerank"
+            else f"Valid: {EXAMPLES}."
+        )
         raise unknown("function", call[1], _FUSIONS, more)
     parts, settings = _arguments(call[1], call[2])
     if len(parts) == 1:
         raise UserError(
             f"{text}: {call[1]} needs two models or more, and {parts[0]!r} is one.",
-            f"Separate them by commas: {call[1]}({', '.join(parts[0].split())})"
-            if " " in parts[0]
-            else f"Type: {call[1]}({parts[0]}, ANOTHER)",
+            (
+                f"Separate them by commas: {call[1]}({', '.join(parts[0].split())})"
+                if " " in parts[0]
+                else f"Type: {call[1]}({parts[0]}, ANOTHER)"
+            ),
         )
     return Fused(call[1], tuple(_expression(part) for part in parts), settings)
 
@@ -220,7 +252,9 @@ def _leaf(text: str) -> Leaf:
 
 
 def _arguments(function: str, text: str) -> tuple[list[str], tuple[tuple[str, str], ...]]:
-    """The parts and the settings between a function's parentheses; an index keeps the commas of its own settings."""
+    """The parts and the settings between a function's parentheses; an index keeps the commas of its
+    own settings.
+    """
     parts: list[str] = []
     settings = {}
     for word in _split(text, ",", ";"):
@@ -230,7 +264,10 @@ def _arguments(function: str, text: str) -> tuple[list[str], tuple[tuple[str, st
         elif continues(word) and parts and "@" in parts[-1]:
             parts[-1] += f",{word}"
         elif setting:
-            raise UserError(f"{function} has no setting {setting[1]!r}.", f"It has: {', '.join(_SETTINGS[function])}.")
+            raise UserError(
+                f"{function} has no setting {setting[1]!r}.",
+                f"It has: {', '.join(_SETTINGS[function])}.",
+            )
         else:
             parts.append(word)
     return parts, tuple((name, settings[name]) for name in _SETTINGS[function] if name in settings)
@@ -242,7 +279,11 @@ def _values(function: str, settings: tuple[tuple[str, str], ...]) -> dict[str, A
         try:
             values[name] = _SETTINGS[function][name](text)
         except ValueError:
-            form = "numbers with / between them, such as 0.3/0.7" if name == "weights" else "a whole number"
+            form = (
+                "numbers with / between them, such as 0.3/0.7"
+                if name == "weights"
+                else "a whole number"
+            )
             raise UserError(f"{function} has {name}={text!r}.", f"Give {form}.") from None
     return values
 

@@ -1,4 +1,5 @@
-"""What a loaded model says of itself, kept between runs: a run with nothing to encode then loads no model.
+"""What a loaded model says of itself, kept between runs: a run with nothing to encode then loads no
+model.
 
 EMBEDLAB_HOME/models/<address>.json   name -> value, of one model under one set of circumstances
 """
@@ -21,8 +22,8 @@ class Remembered:
     """Values by name; each is computed once, as long as nothing of the address changes.
 
     Args:
-        address: everything that the values depend on; versions and embedlab's own code are added. None keeps nothing
-            between runs.
+        address: everything that the values depend on; versions and embedlab's own code are added.
+            None keeps nothing between runs.
     """
 
     def __init__(self, address: Mapping[str, Any] | None) -> None:
@@ -74,10 +75,18 @@ def _read(file: Path) -> dict[str, Any]:
 
 @cache
 def _code() -> dict[str, str]:
-    """The versions of the libraries that load models or know their prompts, and a digest of embedlab's own loaders."""
+    """The versions of the libraries that load models or know their prompts, and a digest of
+    embedlab's own loaders.
+    """
     digest = blake2b(digest_size=16)
     house = Path(__file__).parents[1]
-    for path in [path for room in ("models", "encoders", "encoding") for path in sorted((house / room).rglob("*.py"))]:
+    for path in [
+        path
+        for room in ("models", "encoders", "encoding")
+        for path in sorted((house / room).rglob("*.py"))
+    ]:
         digest.update(path.read_bytes())
-    libraries = {name: version(name) for name in ("torch", "transformers", "sentence-transformers", "mteb")}
+    libraries = {
+        name: version(name) for name in ("torch", "transformers", "sentence-transformers", "mteb")
+    }
     return {**libraries, "embedlab": digest.hexdigest()}

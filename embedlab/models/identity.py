@@ -1,7 +1,9 @@
-"""What identifies a model: its content. A digest of the files that it is loaded from, or of what was loaded.
+"""What identifies a model: its content. A digest of the files that it is loaded from, or of what
+was loaded.
 
-Files are enough where all that shapes a vector lies in them, and reading them takes no torch. A plugin may build its
-model from anything: there the loaded parameters, settings and tokenizers count, and the code that made them.
+Files are enough where all that shapes a vector lies in them, and reading them takes no torch. A
+plugin may build its model from anything: there the loaded parameters, settings and tokenizers
+count, and the code that made them.
 """
 
 import ast
@@ -25,11 +27,25 @@ if TYPE_CHECKING:
 
 # What no loader reads: descriptions, training curves, and weights for other runtimes.
 _HOUSE = ("embedlab", "retrievers", "leaderboard", "app")
-_NOT_READ = {".md", ".csv", ".png", ".jpg", ".pdf", ".onnx", ".h5", ".msgpack", ".gguf", ".ot", ".tflite"}
+_NOT_READ = {
+    ".md",
+    ".csv",
+    ".png",
+    ".jpg",
+    ".pdf",
+    ".onnx",
+    ".h5",
+    ".msgpack",
+    ".gguf",
+    ".ot",
+    ".tflite",
+}
 
 
 def of_folder(folder: Path) -> str:
-    """The digest of a model's folder: every file that a loader may read, and the models and code that it refers to."""
+    """The digest of a model's folder: every file that a loader may read, and the models and code
+    that it refers to.
+    """
     digest = hashlib.sha256()
     for path in _files(folder):
         digest.update(f"{path.relative_to(folder).as_posix()}:{sha256(path)}\n".encode())
@@ -41,8 +57,8 @@ def of_folder(folder: Path) -> str:
 def references(folder: Path) -> list[str]:
     """What the folder is loaded with beside its own files, each by name and content.
 
-    The base model of a PEFT adapter, a tokenizer or code (`auto_map`) of another repository, and module classes of
-    installed packages.
+    The base model of a PEFT adapter, a tokenizer or code (`auto_map`) of another repository, and
+    module classes of installed packages.
     """
     found = {}
     for base in adapter_bases(folder):
@@ -65,8 +81,12 @@ def references(folder: Path) -> list[str]:
 
 
 def of_settings(settings: Mapping[str, Any]) -> str:
-    """The digest of the models that a method's settings name beside its source; empty where there are none."""
-    sources = sorted({source for name in ("base", "adapters") for source in _strings(settings.get(name))})
+    """The digest of the models that a method's settings name beside its source; empty where there
+    are none.
+    """
+    sources = sorted(
+        {source for name in ("base", "adapters") for source in _strings(settings.get(name))}
+    )
     return of_text(repr([(source, of_source(source)) for source in sources])) if sources else ""
 
 
@@ -81,13 +101,16 @@ def of_source(source: str) -> str:
 
 
 def of_snapshot(folder: Path) -> str:
-    """A hub model's commit, which its folder is named after, and a digest of what it refers to beside it."""
+    """A hub model's commit, which its folder is named after, and a digest of what it refers to
+    beside it.
+    """
     outside = references(folder)
     return folder.name + (f"+{of_text(repr(outside))}" if outside else "")
 
 
 def of_code(file: Path, package: str = "") -> str:
-    """The digest of a Python file and of all code that it imports, save that of installed libraries.
+    """The digest of a Python file and of all code that it imports, save that of installed
+    libraries.
 
     Args:
         file: where to begin.
@@ -100,7 +123,9 @@ def of_code(file: Path, package: str = "") -> str:
 
 
 def of_loaded(encoder: Any) -> str:
-    """The digest of a loaded model: parameters, buffers, settings, tokenizers, and what plain values modules keep."""
+    """The digest of a loaded model: parameters, buffers, settings, tokenizers, and what plain
+    values modules keep.
+    """
     import torch
     from xxhash import xxh3_128
 
@@ -110,12 +135,18 @@ def of_loaded(encoder: Any) -> str:
         digest.update(f"\n{name}:".encode())
         digest.update(content)
 
-    for name, tensor in sorted({**dict(encoder.named_parameters()), **dict(encoder.named_buffers())}.items()):
+    for name, tensor in sorted(
+        {**dict(encoder.named_parameters()), **dict(encoder.named_buffers())}.items()
+    ):
         add(f"{name} {tensor.dtype} {tuple(tensor.shape)}", _bytes(tensor.detach()))
     for name, module in encoder.named_modules():
         add(name, f"{type(module).__module__}.{type(module).__qualname__}".encode())
         for key, value in sorted(vars(module).items()):
-            if isinstance(value, torch.nn.Module) or key.startswith("_") or key in ("model_card_data", "training"):
+            if (
+                isinstance(value, torch.nn.Module)
+                or key.startswith("_")
+                or key in ("model_card_data", "training")
+            ):
                 continue
             add(f"{name}.{key}", _content(value))
     return digest.hexdigest()
@@ -126,7 +157,9 @@ def of_text(text: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """A file's sha256, computed once per state of the file: a model may be trained again while this process runs."""
+    """A file's sha256, computed once per state of the file: a model may be trained again while this
+    process runs.
+    """
     stat = path.stat()
     return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
 
@@ -148,7 +181,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def adapter_bases(folder: Path) -> list[str]:
     """The models that the PEFT adapters in a folder are put on."""
-    bases = (_json(path).get("base_model_name_or_path") for path in sorted(folder.rglob("adapter_config.json")))
+    bases = (
+        _json(path).get("base_model_name_or_path")
+        for path in sorted(folder.rglob("adapter_config.json"))
+    )
     return [base for base in bases if isinstance(base, str) and base]
 
 
@@ -164,7 +200,9 @@ def module_classes(folder: Path) -> Iterator[str]:
 
 
 def _json(path: Path, kind: type = dict) -> Any:
-    """What the file holds; empty where that is no JSON of this kind, of which the loader will speak."""
+    """What the file holds; empty where that is no JSON of this kind, of which the loader will
+    speak.
+    """
     try:
         found = from_json(path.read_bytes())
     except (OSError, ValueError):
@@ -217,22 +255,31 @@ def _closure(file: Path, package: str) -> set[Path]:
 
 
 def _imported(node: ast.AST, path: Path) -> list[str]:
-    """The modules that an import statement may mean: `from a import b` is a, and a.b if that is a module."""
+    """The modules that an import statement may mean: `from a import b` is a, and a.b if that is a
+    module.
+    """
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         base = "." * node.level + (node.module or "")
         between = "" if base.endswith(".") or not base else "."
-        return [*([base] if node.module else []), *(f"{base}{between}{alias.name}" for alias in node.names)]
+        return [
+            *([base] if node.module else []),
+            *(f"{base}{between}{alias.name}" for alias in node.names),
+        ]
     return []
 
 
 def _own(name: str, importer: Path, package: str) -> list[Path]:
-    """The file of a module where it is the user's own, the `package`'s or one of our methods', else nothing."""
+    """The file of a module where it is the user's own, the `package`'s or one of our methods', else
+    nothing.
+    """
     if name.startswith("."):
         level = len(name) - len(name.lstrip("."))
         return _module_file(importer.parents[level - 1], name.lstrip(".").split("."))
-    counted = any(name == one or name.startswith(f"{one}.") for one in (package, "embedlab.encoders") if one)
+    counted = any(
+        name == one or name.startswith(f"{one}.") for one in (package, "embedlab.encoders") if one
+    )
     if not counted and (name.partition(".")[0] in _HOUSE or _installed(name)):
         return []
     return module_file(name)
@@ -262,12 +309,18 @@ def module_file(name: str) -> list[Path]:
         return []
     if not rest:
         return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
-    return [file for place in spec.submodule_search_locations or () for file in _module_file(Path(place), rest)][:1]
+    return [
+        file
+        for place in spec.submodule_search_locations or ()
+        for file in _module_file(Path(place), rest)
+    ][:1]
 
 
 def _module_file(place: Path, parts: list[str]) -> list[Path]:
     path = place.joinpath(*parts)
-    return [file.resolve() for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+    return [
+        file.resolve() for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()
+    ]
 
 
 @cache
@@ -281,4 +334,8 @@ def _installed(name: str) -> bool:
 
 
 def _libraries() -> list[Path]:
-    return [Path(place).resolve() for place in sys.path if "site-packages" in place or "dist-packages" in place]
+    return [
+        Path(place).resolve()
+        for place in sys.path
+        if "site-packages" in place or "dist-packages" in place
+    ]

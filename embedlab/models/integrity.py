@@ -1,7 +1,8 @@
 """Whether a checkpoint fits the model that reads it.
 
-transformers initialises what a checkpoint lacks at random, drops what it has in excess, and only prints a table about
-it. Here that table is read while a model loads: a model of which a part is random is not evaluated.
+transformers initialises what a checkpoint lacks at random, drops what it has in excess, and only
+prints a table about it. Here that table is read while a model loads: a model of which a part is
+random is not evaluated.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -35,8 +36,12 @@ _WITH_HEADS = (
 class Misfit:
     """The keys in which a checkpoint differs from its model; false where there are none."""
 
-    missing: list[str] = field(default_factory=list)  # the model has them, and they were initialised at random
-    unexpected: list[str] = field(default_factory=list)  # the checkpoint has them, and nothing reads them
+    missing: list[str] = field(
+        default_factory=list
+    )  # the model has them, and they were initialised at random
+    unexpected: list[str] = field(
+        default_factory=list
+    )  # the checkpoint has them, and nothing reads them
     misshapen: list[str] = field(default_factory=list)  # with both shapes
 
     def __bool__(self) -> bool:
@@ -64,13 +69,15 @@ class Misfit:
 
 @contextmanager
 def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
-    """Watch what transformers finds while models load: gives a function from the loaded model to what does not fit.
+    """Watch what transformers finds while models load: gives a function from the loaded model to
+    what does not fit.
 
     Args:
         seed: where parts may come to be initialised at random: they are the same each time then.
 
-    sentence-transformers loads backbones without asking for the report, so it is taken where transformers prints it
-    (`log_state_dict_report`, transformers 5.20 to 5.23): for each backbone, and for each adapter on one.
+    sentence-transformers loads backbones without asking for the report, so it is taken where
+    transformers prints it (`log_state_dict_report`, transformers 5.20 to 5.23): for each backbone,
+    and for each adapter on one.
     """
     import torch
     from transformers import modeling_utils
@@ -88,12 +95,15 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
         logger: Any = None,
     ) -> None:
         missing = sorted(loading_info.missing_keys)
-        optional = [key for key in missing if key.startswith("pooler.") and model.base_model is model]
+        optional = [
+            key for key in missing if key.startswith("pooler.") and model.base_model is model
+        ]
         poolers.extend(optional)
         found.missing.extend(key for key in missing if key not in optional)
         found.unexpected.extend(sorted(_unread(model, loading_info.unexpected_keys)))
         found.misshapen.extend(
-            f"{key} {list(has)} instead of {list(wants)}" for key, has, wants in sorted(loading_info.mismatched_keys)
+            f"{key} {list(has)} instead of {list(wants)}"
+            for key, has, wants in sorted(loading_info.mismatched_keys)
         )
         report(model, pretrained_model_name_or_path, ignore_mismatched_sizes, loading_info, logger)
 
@@ -114,8 +124,13 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
 
 
 def _reads_pooler(model: Any) -> bool:
-    """Whether a module takes the pooler's output; sentence-transformers' own poolings take the token states."""
-    return any("pooler_output" in repr(getattr(module, "modality_config", "")) for module in model.modules())
+    """Whether a module takes the pooler's output; sentence-transformers' own poolings take the
+    token states.
+    """
+    return any(
+        "pooler_output" in repr(getattr(module, "modality_config", ""))
+        for module in model.modules()
+    )
 
 
 def _unread(model: "nn.Module", keys: Iterable[str]) -> set[str]:
@@ -136,7 +151,10 @@ def _keys_with_heads(model: "nn.Module") -> set[str]:
                 bare = getattr(transformers, name).from_config(model.config)
         except (ValueError, ImportError, AttributeError):  # the architecture has no such class
             continue
-        own = {key for key, _ in [*bare.named_parameters(remove_duplicate=False), *bare.named_buffers()]}
+        own = {
+            key
+            for key, _ in [*bare.named_parameters(remove_duplicate=False), *bare.named_buffers()]
+        }
         own |= set(bare.state_dict())
         found |= own | {key.removeprefix(prefix) for key in own} | {prefix + key for key in own}
     return found - set(model.state_dict())

@@ -31,10 +31,14 @@ class Kind(StrEnum):
 
     @property
     def gives(self) -> str:
-        """What an index gets of it, in the words of `retrievers.takes`; empty where none holds it."""
+        """What an index gets of it, in the words of `retrievers.takes`; empty where none holds
+        it.
+        """
         return {Kind.DENSE: "dense", Kind.SPARSE: "sparse", Kind.LEXICAL: "text"}.get(self, "")
 
     @property
     def index(self) -> str:  # type: ignore[override]  # a text's own `index`, which no kind needs
         """The index that it is searched through where none is named; empty where none holds it."""
-        return {Kind.DENSE: "faiss:flat", Kind.SPARSE: "sparse", Kind.LEXICAL: "lucene"}.get(self, "")
+        return {Kind.DENSE: "faiss:flat", Kind.SPARSE: "sparse", Kind.LEXICAL: "lucene"}.get(
+            self, ""
+        )

@@ -1,4 +1,6 @@
-"""From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's file."""
+"""From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's
+file.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -30,12 +32,16 @@ class LoadedModel:
     dtype_reason: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     code: str = ""  # digest of the method's own code; empty where sentence-transformers does it all
-    misfit: dict[str, list[str]] = field(default_factory=dict)  # what of the checkpoint does not fit, where forced
+    misfit: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # what of the checkpoint does not fit, where forced
     remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)
 
     @cached_property
     def encoder(self) -> Any:
-        """The SentenceTransformer, SparseEncoder or CrossEncoder, loaded when first asked for; None for bm25."""
+        """The SentenceTransformer, SparseEncoder or CrossEncoder, loaded when first asked for; None
+        for bm25.
+        """
         return self.loader() if self.loader else None
 
     @property
@@ -44,11 +50,17 @@ class LoadedModel:
 
     @property
     def identity(self) -> str:
-        """What the vector store keys on: the weights, not the name they go by, and the code that reads them."""
-        return f"{self.card.source or self.card.name}@{self.revision}" + (f" {self.code}" if self.code else "")
+        """What the vector store keys on: the weights, not the name they go by, and the code that
+        reads them.
+        """
+        return f"{self.card.source or self.card.name}@{self.revision}" + (
+            f" {self.code}" if self.code else ""
+        )
 
     def fact(self, name: str) -> Any:
-        """One of `profile.FACTS`: asked of the encoder where it is loaded, else as it was when it was loaded last."""
+        """One of `profile.FACTS`: asked of the encoder where it is loaded, else as it was when it
+        was loaded last.
+        """
         if "encoder" not in vars(self) and name in self.remembered:
             return self.remembered.get(name)
         return FACTS[name](self.encoder)
@@ -65,32 +77,44 @@ def load(
     """Load a model for encoding.
 
     Args:
-        name: a card's name (`embedlab models`), a hub id, a local folder, or `path/to/file.py:Class`; settings of the
-            method may follow, as in `nv-embed-v2?keep_end=false`.
+        name: a card's name (`embedlab models`), a hub id, a local folder, or
+            `path/to/file.py:Class`; settings of the method may follow, as in
+            `nv-embed-v2?keep_end=false`.
         device: torch device such as "cuda:1" or "cpu"; None takes a GPU where there is one.
         dtype: "float32", "bfloat16", "float16", or "auto", which chooses by the hardware.
-        force: load a checkpoint that does not fit its model all the same; what does not fit is recorded.
+        force: load a checkpoint that does not fit its model all the same; what does not fit is
+            recorded.
         trust_remote_code: run the Python code that a stock model's folder or repository brings.
 
     Raises:
-        UserError: the model is unknown, cannot be had offline, or its files are not what the card promises.
+        UserError: the model is unknown, cannot be had offline, or its files are not what the card
+            promises.
     """
     card = find(name)
     if card.method == "bm25":
-        return LoadedModel(card, None, revision=identity.of_text(repr(sorted(card.settings.items()))))
+        return LoadedModel(
+            card, None, revision=identity.of_text(repr(sorted(card.settings.items())))
+        )
     hub.settle()
     from embedlab.encoders.methods import METHODS, from_file, method, recognise
 
     device = choose_device(device)
     dtype_name, reason = choose_dtype(dtype, device)
     if card.method == "file":
-        built = Loading(name, from_file(card.source), force, {"device": device, "dtype": dtype_name})
+        built = Loading(
+            name, from_file(card.source), force, {"device": device, "dtype": dtype_name}
+        )
         encoder = built()
         code = identity.of_code(Path(card.source.rpartition(":")[0]))
         model = LoadedModel(
-            card, lambda: encoder, f"{code}-{identity.of_loaded(encoder)}", device, dtype_name, reason,
+            card,
+            lambda: encoder,
+            f"{code}-{identity.of_loaded(encoder)}",
+            device,
+            dtype_name,
+            reason,
             misfit=built.misfit.named(),
-        )  # fmt: skip
+        )
         model.card = replace(card, **facts(card, model.encoder))
         return model
 
@@ -107,12 +131,18 @@ def load(
     if "?" in name:
         model_settings.check(card.name, card.method, method(card.method).function, settings)
     if card.method == "sentence-transformers":
-        settings |= {"kind": card.kind.value} | ({"trust_remote_code": True} if trust_remote_code else {})
+        settings |= {"kind": card.kind.value} | (
+            {"trust_remote_code": True} if trust_remote_code else {}
+        )
     code = identity.of_method(card.method)
     if card.method in METHODS and (named := identity.of_settings(settings)):
         revision = f"{revision}+{named}"
     address = {
-        **{key: value for key, value in vars(card).items() if key not in ("published", "description", "notes")},
+        **{
+            key: value
+            for key, value in vars(card).items()
+            if key not in ("published", "description", "notes")
+        },
         "settings": settings,
         "revision": revision,
         "code": code,
@@ -125,7 +155,8 @@ def load(
     arguments = {"device": device, "dtype": dtype_name, **settings}
     loading = Loading(name, card.method, force, arguments, folder)
     model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code)
-    # A plugin's code may change without notice: it is loaded every time, and what was loaded is its identity.
+    # A plugin's code may change without notice: it is loaded every time, and what was loaded is its
+    # identity.
     model.remembered = Remembered(address if card.method in METHODS else None)
     described = model.remembered.get("card", lambda: facts(card, model.encoder))
     model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
@@ -134,9 +165,16 @@ def load(
     if "encoder" in vars(model) and described.get("kind", card.kind) not in (Kind.CROSS, Kind.LATE):
         model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
     model.card = replace(card, **described)
-    bare = card.method == "sentence-transformers" and folder and not (folder / "modules.json").is_file()
+    bare = (
+        card.method == "sentence-transformers"
+        and folder
+        and not (folder / "modules.json").is_file()
+    )
     if bare and found_by_us and model.card.kind == "dense":
-        said = f"It does not say how its tokens are pooled; sentence-transformers' default is {model.card.pooling}."
+        said = (
+            "It does not say how its tokens are pooled; sentence-transformers' default is"
+            f" {model.card.pooling}."
+        )
         model.card = replace(model.card, notes=f"{card.notes} {said}".strip())
     return model
 
@@ -167,7 +205,9 @@ def find(name: str) -> Card:
         return card
     path = Path(name)
     if path.is_dir():
-        return Card(name=path.resolve().name, method="auto", source=str(path.resolve()), kind=kind_of(path))
+        return Card(
+            name=path.resolve().name, method="auto", source=str(path.resolve()), kind=kind_of(path)
+        )
     if is_code(name):
         return Card(name=name.rpartition(":")[2], method="file", source=name)
     if name.count("/") == 1 and not name.startswith((".", "/")):
@@ -184,13 +224,17 @@ def find(name: str) -> Card:
 
 
 def is_code(name: str) -> bool:
-    """Whether a name leads to code of the user's, `path/to/file.py:Class`, which loading the model runs."""
+    """Whether a name leads to code of the user's, `path/to/file.py:Class`, which loading the model
+    runs.
+    """
     return ":" in name and name.rpartition(":")[0].endswith(".py")
 
 
 def _known_to_mteb(source: str) -> dict[str, Any]:
     """What mteb's registry says of a hub model, as fields of its card."""
-    return mteb_registry.known(source) if source.count("/") == 1 and not source.startswith("/") else {}
+    return (
+        mteb_registry.known(source) if source.count("/") == 1 and not source.startswith("/") else {}
+    )
 
 
 def facts(card: Card, encoder: Any) -> dict[str, Any]:
@@ -198,12 +242,24 @@ def facts(card: Card, encoder: Any) -> dict[str, Any]:
     facts = {
         "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,
         "max_length": FACTS["max_length"](encoder) or 0,
-        "pooling": next((str(part.pooling_mode) for part in encoder.children() if hasattr(part, "pooling_mode")), ""),
+        "pooling": next(
+            (
+                str(part.pooling_mode)
+                for part in encoder.children()
+                if hasattr(part, "pooling_mode")
+            ),
+            "",
+        ),
         "parameters": sum(p.numel() for p in encoder.parameters()),
     }
     if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:
-        facts |= {"kind": kinds[0], "similarity": encoder.similarity_fn_name if kinds[0] is Kind.SPARSE else "dot"}
-        if kinds[0] is Kind.SPARSE and not card.dim:  # before its first vector it names the width of its last layer
+        facts |= {
+            "kind": kinds[0],
+            "similarity": encoder.similarity_fn_name if kinds[0] is Kind.SPARSE else "dot",
+        }
+        if (
+            kinds[0] is Kind.SPARSE and not card.dim
+        ):  # before its first vector it names the width of its last layer
             facts["dim"] = encoder.encode(["a"]).shape[-1]
     elif not card.similarity:
         facts["similarity"] = encoder.similarity_fn_name if card.kind is Kind.DENSE else "dot"

@@ -1,4 +1,6 @@
-"""Loading a model by its method: whole or not at all, and whatever goes wrong is said in one sentence."""
+"""Loading a model by its method: whole or not at all, and whatever goes wrong is said in one
+sentence.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +18,9 @@ _OURS = "pip_install_embedlab"  # the name of our modules in a saved folder
 
 @dataclass
 class Loading:
-    """How a model is loaded, when it comes to that: whole or not at all, and every error is a user's."""
+    """How a model is loaded, when it comes to that: whole or not at all, and every error is a
+    user's.
+    """
 
     name: str  # as the user wrote it
     method: str | Callable[..., Any]  # a method's name, or a loader
@@ -32,7 +36,10 @@ class Loading:
         load = method(self.method).load if isinstance(self.method, str) else self.method
         arguments = {**self.arguments, "dtype": as_torch(self.arguments["dtype"])}
         if self.force and self.method == "sentence-transformers":
-            arguments["model_kwargs"] = {**arguments.get("model_kwargs", {}), "ignore_mismatched_sizes": True}
+            arguments["model_kwargs"] = {
+                **arguments.get("model_kwargs", {}),
+                "ignore_mismatched_sizes": True,
+            }
         where = [str(self.folder)] if self.folder else []
         with integrity.watched(seed=0 if self.force else None) as misfit:
             try:
@@ -60,29 +67,45 @@ def _refusal(name: str, folder: Path | None, error: Exception) -> UserError:
             "Get the model as model.safetensors.",
         )
     if "trust_remote_code" in str(error):
-        if nowhere := [one for one in identity.module_classes(folder) if _is_nowhere(one, folder)] if folder else []:
+        if nowhere := (
+            [one for one in identity.module_classes(folder) if _is_nowhere(one, folder)]
+            if folder
+            else []
+        ):
             return UserError(
-                f"The model {name} needs {', '.join(nowhere)}, which is neither in its folder nor in a package here.",
+                f"The model {name} needs {', '.join(nowhere)}, which is neither in its folder nor"
+                " in a package here.",
                 "Install the package that it comes from"
                 + (": pip install -U embedlab" if nowhere[0].startswith(_OURS) else "."),
             )
         code = sorted(path.name for path in folder.rglob("*.py")) if folder else []
         return UserError(
-            f"The model {name} brings Python code of its own" + (f" ({', '.join(code)})" if code else "") + ".",
+            f"The model {name} brings Python code of its own"
+            + (f" ({', '.join(code)})" if code else "")
+            + ".",
             f"Read it in {folder}. If you trust it, type again with --trust-remote-code.",
         )
     if base := _base_that_is_not_here(folder):
         return UserError(
             f"The adapter {folder} is to be put on the model {base!r}, which is not here.",
-            "Get it, or correct base_model_name_or_path in adapter_config.json; relative paths begin where you are.",
+            "Get it, or correct base_model_name_or_path in adapter_config.json; relative paths"
+            " begin where you are.",
         )
-    text = str(error) if isinstance(error, OSError | ValueError | KeyError) else f"{type(error).__name__}: {error}"
-    return UserError(f"The model {name} cannot be loaded: {text}", "Type again with --debug before the command.")
+    text = (
+        str(error)
+        if isinstance(error, OSError | ValueError | KeyError)
+        else f"{type(error).__name__}: {error}"
+    )
+    return UserError(
+        f"The model {name} cannot be loaded: {text}", "Type again with --debug before the command."
+    )
 
 
 def _is_nowhere(reference: str, folder: Path) -> bool:
     package = reference.rpartition(".")[0]
-    here = (folder / f"{package}.py").is_file() and not package.startswith(_OURS)  # of which ours only says the needs
+    here = (folder / f"{package}.py").is_file() and not package.startswith(
+        _OURS
+    )  # of which ours only says the needs
     known = "--" in reference or package.startswith("sentence_transformers")
     return not known and not here and not identity.module_file(package)
 

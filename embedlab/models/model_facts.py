@@ -1,4 +1,6 @@
-"""What a run asks of a loaded model beside its vectors: few facts, remembered, so that a warm run need not load it."""
+"""What a run asks of a loaded model beside its vectors: few facts, remembered, so that a warm run
+need not load it.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,13 +15,18 @@ def _max_length(encoder: Any) -> int | None:
 
 
 def cuts(encoder: Any) -> dict[str, int]:
-    """What the model's `encode` cuts off its modules' output: dimensions (`truncate_dim`), or terms of a sparse one."""
+    """What the model's `encode` cuts off its modules' output: dimensions (`truncate_dim`), or terms
+    of a sparse one.
+    """
     found = {name: getattr(encoder, name, None) for name in ("truncate_dim", "max_active_dims")}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _modules(encoder: Any) -> list[str]:
-    return [f"{type(module).__name__}{getattr(module, 'get_config_dict', dict)()}" for module in encoder.children()]
+    return [
+        f"{type(module).__name__}{getattr(module, 'get_config_dict', dict)()}"
+        for module in encoder.children()
+    ]
 
 
 def _attention_kernel(encoder: Any) -> str | None:
@@ -44,7 +51,9 @@ def _views(encoder: Any) -> "list[Any] | str":
 
 
 def _prompts(encoder: Any) -> dict[str, str]:
-    """The model's own prompts; the one that it uses where none is asked for goes by the empty name."""
+    """The model's own prompts; the one that it uses where none is asked for goes by the empty
+    name.
+    """
     own = {key: value for key, value in (getattr(encoder, "prompts", None) or {}).items() if value}
     default = own.get(getattr(encoder, "default_prompt_name", None) or "")
     return own | ({"": default} if default else {})

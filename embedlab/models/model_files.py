@@ -1,4 +1,6 @@
-"""Where a model's files are: in a folder, in a Python package, or on the hub; and what kind of model they hold."""
+"""Where a model's files are: in a folder, in a Python package, or on the hub; and what kind of
+model they hold.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +14,9 @@ from embedlab.resources import DATA
 
 
 def weights(card: Card) -> tuple[Path, str]:
-    """The folder with the model's files, and its revision: the hub's commit, or a digest of all files."""
+    """The folder with the model's files, and its revision: the hub's commit, or a digest of all
+    files.
+    """
     local = Path(card.source) if card.source else None
     if card.checkpoint:
         local = DATA / "checkpoints" / card.checkpoint
@@ -24,7 +28,9 @@ def weights(card: Card) -> tuple[Path, str]:
             return packaged, card.revision
     if not card.source:
         raise UserError(
-            f"No public weights exist for {card.name}" + (f" ({card.paper})" if card.paper else "") + ".",
+            f"No public weights exist for {card.name}"
+            + (f" ({card.paper})" if card.paper else "")
+            + ".",
             "Train it, then give its folder: --model DIR.",
         )
     folder = hub.snapshot(card.source, card.revision or None)
@@ -32,7 +38,9 @@ def weights(card: Card) -> tuple[Path, str]:
 
 
 def _packaged(card: Card) -> Path | None:
-    """The folder of the Python package that carries the card's weights, checked against their published sha256."""
+    """The folder of the Python package that carries the card's weights, checked against their
+    published sha256.
+    """
     spec = find_spec(card.offline["module"])
     if spec is None or spec.origin is None:
         if not hub.settle():

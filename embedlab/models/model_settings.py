@@ -1,4 +1,5 @@
-"""Settings of a method, written behind a model's name: `nv-embed-v2?keep_end=false`, `FOLDER?method=genc&family=phi`.
+"""Settings of a method, written behind a model's name: `nv-embed-v2?keep_end=false`,
+`FOLDER?method=genc&family=phi`.
 
 A model under other settings is another model: it gets a name, vectors and results of its own.
 """
@@ -13,7 +14,12 @@ from embedlab.errors import UserError, unknown
 from embedlab.models.cards import Card
 
 EXAMPLE = "nv-embed-v2?keep_end=false&max_length=512"
-_ELSEWHERE = {"revision", "device", "dtype", "kind"}  # options of their own, or a fact of the folder
+_ELSEWHERE = {
+    "revision",
+    "device",
+    "dtype",
+    "kind",
+}  # options of their own, or a fact of the folder
 
 
 def split(name: str) -> tuple[str, dict[str, Any]]:
@@ -27,7 +33,9 @@ def split(name: str) -> tuple[str, dict[str, Any]]:
     for part in text.split("&") if mark else ():
         key, equals, value = part.partition("=")
         if not (key.isidentifier() and equals and value) or key in found:
-            raise UserError(f"{part!r} is no setting of {plain!r}.", f"Type settings as {EXAMPLE}, each once.")
+            raise UserError(
+                f"{part!r} is no setting of {plain!r}.", f"Type settings as {EXAMPLE}, each once."
+            )
         found[key] = _value(value)
     return plain, found
 
@@ -41,10 +49,12 @@ def _value(text: str) -> Any:
 
 
 def applied(card: Card, settings: dict[str, Any]) -> Card:
-    """The card of the model under these settings; scores that were published without them are not its own.
+    """The card of the model under these settings; scores that were published without them are not
+    its own.
 
     Raises:
-        UserError: the method is none, or the model is retrieved or loaded by no method that has settings.
+        UserError: the method is none, or the model is retrieved or loaded by no method that has
+            settings.
     """
     if card.method in ("bm25", "file"):
         raise UserError(f"{card.name} takes no settings.", f"Models of a method do: {EXAMPLE}")
@@ -56,7 +66,14 @@ def applied(card: Card, settings: dict[str, Any]) -> Card:
     if method not in {*(known := registered()), card.method}:
         raise unknown("method", method, known, f"Valid: {', '.join(known)}.")
     length = own.get("max_length", card.max_length)
-    return replace(card, name=name, method=method, settings={**card.settings, **own}, max_length=length, published=[])
+    return replace(
+        card,
+        name=name,
+        method=method,
+        settings={**card.settings, **own},
+        max_length=length,
+        published=[],
+    )
 
 
 def _written(value: Any) -> str:
@@ -74,4 +91,9 @@ def check(model: str, method: str, loader: Callable[..., Any], settings: dict[st
         return  # it says itself what it does not know
     valid = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _ELSEWHERE]
     if wrong := [key for key in settings if key not in valid]:
-        raise unknown(f"setting of the method {method} ({model})", wrong[0], valid, f"Valid: {', '.join(valid)}.")
+        raise unknown(
+            f"setting of the method {method} ({model})",
+            wrong[0],
+            valid,
+            f"Valid: {', '.join(valid)}.",
+        )

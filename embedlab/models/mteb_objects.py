@@ -1,4 +1,6 @@
-"""Objects that implement mteb's protocols: their own search, through mteb's wrappers, and what identifies them."""
+"""Objects that implement mteb's protocols: their own search, through mteb's wrappers, and what
+identifies them.
+"""
 
 import hashlib
 import time
@@ -9,7 +11,9 @@ HOW = {"batch_size": 32}  # what `mteb.evaluate` passes where nothing else is as
 
 
 def fingerprint(model: Any, probes: Sequence[str]) -> str:
-    """A digest of what the object makes of a few texts. Its name and revision are only what it says of itself."""
+    """A digest of what the object makes of a few texts. Its name and revision are only what it says
+    of itself.
+    """
     import mteb
     from datasets import Dataset
 
@@ -17,15 +21,26 @@ def fingerprint(model: Any, probes: Sequence[str]) -> str:
     corpus = Dataset.from_dict({"id": ids, "title": [""] * len(ids), "text": list(probes)})
     queries = Dataset.from_dict({"id": ids, "text": list(probes)})
     metadata = mteb.get_task("SciFact").metadata
-    found, _, _ = searched(model, corpus, queries, dict.fromkeys(ids, ids), len(ids), metadata, "test", "default")
+    found, _, _ = searched(
+        model, corpus, queries, dict.fromkeys(ids, ids), len(ids), metadata, "test", "default"
+    )
     ranked = [[query, sorted(scores.items())] for query, scores in sorted(found.items())]
     return hashlib.sha256(repr(ranked).encode()).hexdigest()[:16]
 
 
 def searched(
-    model: Any, corpus: Any, queries: Any, candidates: Any, k: int, metadata: Any, split: str, subset: str
+    model: Any,
+    corpus: Any,
+    queries: Any,
+    candidates: Any,
+    k: int,
+    metadata: Any,
+    split: str,
+    subset: str,
 ) -> "tuple[dict[str, dict[str, float]], _Timed, dict[str, float]]":
-    """An object's own search: query id -> document id -> score, the encoder's clock, and the seconds."""
+    """An object's own search: query id -> document id -> score, the encoder's clock, and the
+    seconds.
+    """
     from mteb.models.models_protocols import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
     from mteb.models.search_wrappers import SearchCrossEncoderWrapper, SearchEncoderWrapper
 
@@ -38,7 +53,9 @@ def searched(
     began = time.perf_counter()
     searching.index(corpus=corpus, encode_kwargs=dict(HOW), **where)
     built = time.perf_counter()
-    found = searching.search(queries=queries, top_k=k, encode_kwargs=dict(HOW), top_ranked=candidates, **where)
+    found = searching.search(
+        queries=queries, top_k=k, encode_kwargs=dict(HOW), top_ranked=candidates, **where
+    )
     spent = {"index_seconds": built - began, "search_seconds": time.perf_counter() - built}
     return found, clock, spent
 

@@ -1,8 +1,9 @@
-"""Hub models as mteb's registry runs them: the prompts and the settings that their published scores were made with.
+"""Hub models as mteb's registry runs them: the prompts and the settings that their published scores
+were made with.
 
-Rules differ by model: templates, functions, tables by task, loaders of their own. None of them is repeated here.
-mteb's own wrapper of a model is built around a stand-in for the weights, and asked: what it puts before a text is the
-prompt, what it hands to sentence-transformers are the settings.
+Rules differ by model: templates, functions, tables by task, loaders of their own. None of them is
+repeated here. mteb's own wrapper of a model is built around a stand-in for the weights, and asked:
+what it puts before a text is the prompt, what it hands to sentence-transformers are the settings.
 """
 
 import copy
@@ -26,15 +27,25 @@ if TYPE_CHECKING:
 
 _TEXT = "\x00text\x00"  # no template contains it
 
-# What mteb passes to sentence-transformers beside what shapes the vectors: embedlab chooses these itself.
-_OURS = {"device", "revision", "trust_remote_code", "model_kwargs", "cache_folder", "backend", "prompts"}
+# What mteb passes to sentence-transformers beside what shapes the vectors: embedlab chooses these
+# itself.
+_OURS = {
+    "device",
+    "revision",
+    "trust_remote_code",
+    "model_kwargs",
+    "cache_folder",
+    "backend",
+    "prompts",
+}
 
 # mteb's wrappers of sparse models and rerankers: they add nothing to the model's own prompts.
 _NO_PROMPTS = ("SparseEncoderWrapper", "CrossEncoderWrapper")
 
 
 def known(source: str) -> dict[str, str]:
-    """Fields of the card of a hub model: its name in mteb's registry, if its prompts there can be asked for.
+    """Fields of the card of a hub model: its name in mteb's registry, if its prompts there can be
+    asked for.
 
     Where mteb does more with the model than embedlab does, the notes say so. Loads nothing.
     """
@@ -47,17 +58,24 @@ def known(source: str) -> dict[str, str]:
     try:
         wrapper = _wrapper(source, ()) if _only_wraps(meta.loader) else None
         whole = wrapper is not None and _passes_on(wrapper)
-    except Exception:  # a loader that needs more than the model and its texts: packages, keys, files, pictures
+    except (
+        Exception
+    ):  # a loader that needs more than the model and its texts: packages, keys, files, pictures
         wrapper = None
     if wrapper is None:
         return {"notes": f"{by}, which embedlab does not follow: prompts are the model's own."}
     if not whole:
-        return {"registry": source, "notes": f"{by}, which changes the vectors; embedlab takes them as they are."}
+        return {
+            "registry": source,
+            "notes": f"{by}, which changes the vectors; embedlab takes them as they are.",
+        }
     return {"registry": source}
 
 
 def _only_wraps(loader: Any) -> bool:
-    """Whether a loader leaves the loading to one of mteb's two wrappers, so that it may be called without weights."""
+    """Whether a loader leaves the loading to one of mteb's two wrappers, so that it may be called
+    without weights.
+    """
     from mteb.models.instruct_wrapper import InstructSentenceTransformerModel
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
@@ -66,12 +84,21 @@ def _only_wraps(loader: Any) -> bool:
         made = inspect.getattr_static(loader, "__init__")
         names = set(made.__code__.co_names)
         plain = made in [inspect.getattr_static(wrapper, "__init__") for wrapper in wrappers]
-        return issubclass(loader, wrappers) and (plain or ("super" in names and "from_pretrained" not in names))
-    read = getattr(getattr(inspect.unwrap(loader), "__code__", None), "co_names", ()) if loader else ()
+        return issubclass(loader, wrappers) and (
+            plain or ("super" in names and "from_pretrained" not in names)
+        )
+    read = (
+        getattr(getattr(inspect.unwrap(loader), "__code__", None), "co_names", ()) if loader else ()
+    )
     return any(wrapper.__name__ in read for wrapper in wrappers)
 
 
-def prompt(source: str, own: Mapping[str, str], task_metadata: "TaskMetadata", prompt_type: "PromptType | None") -> str:
+def prompt(
+    source: str,
+    own: Mapping[str, str],
+    task_metadata: "TaskMetadata",
+    prompt_type: "PromptType | None",
+) -> str:
     """What mteb's wrapper of the model puts before a text of a task in a role.
 
     Args:
@@ -86,7 +113,11 @@ def prompt(source: str, own: Mapping[str, str], task_metadata: "TaskMetadata", p
     wrapper = _wrapper(source, tuple(sorted(own.items())))
     with _quiet():
         wrapper.encode(
-            _Inputs(), task_metadata=task_metadata, hf_split="test", hf_subset="default", prompt_type=prompt_type
+            _Inputs(),
+            task_metadata=task_metadata,
+            hf_split="test",
+            hf_subset="default",
+            prompt_type=prompt_type,
         )
     seen = wrapper.model.seen
     if not seen.endswith(_TEXT):
@@ -98,9 +129,15 @@ def prompt(source: str, own: Mapping[str, str], task_metadata: "TaskMetadata", p
 
 
 def settings(source: str) -> dict[str, Any]:
-    """Keyword arguments of `encoders.stock.load` that mteb's loader sets for the model: lengths, padding, pooling."""
+    """Keyword arguments of `encoders.stock.load` that mteb's loader sets for the model: lengths,
+    padding, pooling.
+    """
     model = _wrapper(source, ()).model
-    found = {key: value for key, value in model.arguments.items() if key not in _OURS and value not in (None, {}, [])}
+    found = {
+        key: value
+        for key, value in model.arguments.items()
+        if key not in _OURS and value not in (None, {}, [])
+    }
     if model.max_seq_length:
         found["max_length"] = model.max_seq_length
     if not model.include_prompt:
@@ -141,7 +178,11 @@ def _passes_on(wrapper: Any) -> bool:
         np.array_equal(
             np.asarray(
                 wrapper.encode(
-                    _Inputs(), task_metadata=_Any(), hf_split="test", hf_subset="default", prompt_type=prompt_type
+                    _Inputs(),
+                    task_metadata=_Any(),
+                    hf_split="test",
+                    hf_subset="default",
+                    prompt_type=prompt_type,
                 )
             ),
             _StandIn.VECTORS,
@@ -168,13 +209,20 @@ class _Inputs:
 
 
 class _StandIn:
-    """A SentenceTransformer without weights: notes how it was made, and the text it would encode, prompt and all."""
+    """A SentenceTransformer without weights: notes how it was made, and the text it would encode,
+    prompt and all.
+    """
 
     VECTORS = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
 
     def __init__(self, own: dict[str, str], arguments: dict[str, Any]) -> None:
-        # As sentence-transformers fills them: both roles are there, and empty if nothing else is said.
-        self.prompts = {"query": "", "document": "", **{key: value for key, value in own.items() if key}}
+        # As sentence-transformers fills them: both roles are there, and empty if nothing else is
+        # said.
+        self.prompts = {
+            "query": "",
+            "document": "",
+            **{key: value for key, value in own.items() if key},
+        }
         self._default = own.get("")
         self.arguments = arguments
         self.max_seq_length = None
@@ -197,7 +245,11 @@ class _StandIn:
         return First
 
     def encode(
-        self, sentences: list[str], prompt_name: str | None = None, prompt: str | None = None, **arguments: Any
+        self,
+        sentences: list[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        **arguments: Any,
     ) -> np.ndarray:
         if prompt is None:
             prompt = self.prompts[prompt_name] if prompt_name is not None else self._default
@@ -208,14 +260,24 @@ class _StandIn:
         return vectors
 
     def encode_query(
-        self, sentences: list[str], prompt_name: str | None = None, prompt: str | None = None, **arguments: Any
+        self,
+        sentences: list[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        **arguments: Any,
     ) -> np.ndarray:
         return self._in_role(("query",), sentences, prompt_name, prompt, **arguments)
 
     def encode_document(
-        self, sentences: list[str], prompt_name: str | None = None, prompt: str | None = None, **arguments: Any
+        self,
+        sentences: list[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        **arguments: Any,
     ) -> np.ndarray:
-        return self._in_role(("document", "passage", "corpus"), sentences, prompt_name, prompt, **arguments)
+        return self._in_role(
+            ("document", "passage", "corpus"), sentences, prompt_name, prompt, **arguments
+        )
 
     def _in_role(
         self,

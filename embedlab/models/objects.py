@@ -1,9 +1,11 @@
 """Models given as Python objects, each taken for what it can do.
 
-* a model of sentence-transformers, made of modules of installed libraries: as one loaded by its name, every view of it;
-* one of mteb's protocols (`EncoderProtocol`, `CrossEncoderProtocol`, `SearchProtocol`): evaluated through mteb;
-* anything with `encode`, or with `encode_query` and `encode_document`, or a function from texts to an array: its
-  vectors are taken as they come, and never kept, since nobody knows what shaped them.
+* a model of sentence-transformers, made of modules of installed libraries: as one loaded by its
+  name, every view of it;
+* one of mteb's protocols (`EncoderProtocol`, `CrossEncoderProtocol`, `SearchProtocol`): evaluated
+  through mteb;
+* anything with `encode`, or with `encode_query` and `encode_document`, or a function from texts to
+  an array: its vectors are taken as they come, and never kept, since nobody knows what shaped them.
 """
 
 import copy
@@ -29,15 +31,23 @@ from embedlab.models.mteb_objects import fingerprint
 _LIBRARIES = ("sentence_transformers", "transformers", "torch", "peft", "embedlab")
 _SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 _PROBES = (
-    "a", "The quick brown fox jumps over the lazy dog.", "Which drug lowers cholesterol?", "Statins lower cholesterol.",
-    "def add(a, b): return a + b", "42", "Straße, café, 東京", "one two three four five six seven eight nine ten " * 20,
-)  # fmt: skip
+    "a",
+    "The quick brown fox jumps over the lazy dog.",
+    "Which drug lowers cholesterol?",
+    "Statins lower cholesterol.",
+    "def add(a, b): return a + b",
+    "42",
+    "Straße, café, 東京",
+    "one two three four five six seven eight nine ten " * 20,
+)
 _GIVE_A_NAME = 'Give it one: embedlab.evaluate({"my-model": model}, ...)'
 
 
 @dataclass
 class ObjectModel(LoadedModel):
-    """A model whose inside is not known: `encoder` is the object, and no fact is asked of it but what it shows."""
+    """A model whose inside is not known: `encoder` is the object, and no fact is asked of it but
+    what it shows.
+    """
 
     known: dict[str, Any] = field(default_factory=lambda: {"views": "any", "prompts": {}})
 
@@ -55,7 +65,8 @@ class TextEncoder:
     """An object's own calls under sentence-transformers' names; answers are checked.
 
     Args:
-        model: has `encode`, or `encode_query` and `encode_document`, or is a function of a list of texts.
+        model: has `encode`, or `encode_query` and `encode_document`, or is a function of a list of
+            texts.
         name: for messages.
     """
 
@@ -69,22 +80,30 @@ class TextEncoder:
             role: "query", "document" or "text".
 
         Raises:
-            UserError: the object cannot encode texts in this role, or gives something else than a finite row for each.
+            UserError: the object cannot encode texts in this role, or gives something else than a
+                finite row for each.
         """
         call = getattr(self.model, f"encode_{role}", None) or getattr(self.model, "encode", None)
         if call is None and not inspect.isclass(self.model) and callable(self.model):
             call = self.model
         if call is None:
-            raise UserError(f"{self.name} has no method `encode`, which texts without a role need.", "Give it one.")
+            raise UserError(
+                f"{self.name} has no method `encode`, which texts without a role need.",
+                "Give it one.",
+            )
         found = _array(call(list(texts)))
         if found.ndim != 2 or found.shape[0] != len(texts) or found.dtype.kind not in "fiub":
             raise UserError(
-                f"{self.name} gave an array of shape {list(found.shape)} type {found.dtype}, for {len(texts)} texts.",
+                f"{self.name} gave an array of shape {list(found.shape)} type {found.dtype}, for"
+                f" {len(texts)} texts.",
                 "It has to give one row of numbers for each text: an array [n, d].",
             )
         found = found.astype(np.float32)
         if not np.isfinite(found.data if sparse.issparse(found) else found).all():
-            raise UserError(f"{self.name} gave vectors with NaN or infinity.", "Look at what it gives for one text.")
+            raise UserError(
+                f"{self.name} gave vectors with NaN or infinity.",
+                "Look at what it gives for one text.",
+            )
         return found
 
     def encode_query(self, texts: Sequence[str], **_: Any) -> np.ndarray | sparse.csr_matrix:
@@ -104,21 +123,27 @@ def load(model: Any, name: str = "") -> LoadedModel:
         name: what to record it under; by default the name that the object has.
 
     Raises:
-        UserError: the object cannot encode, has no name, or the name is that of a model that embedlab knows.
+        UserError: the object cannot encode, has no name, or the name is that of a model that
+            embedlab knows.
     """
     from sentence_transformers.base.model import BaseModel
 
     if _is_known(name):
-        raise UserError(f"{name!r} is the name of a model that embedlab knows.", "Give the object another.")
+        raise UserError(
+            f"{name!r} is the name of a model that embedlab knows.", "Give the object another."
+        )
     name = name or _name(model)
     if isinstance(model, BaseModel) and (_is_stock(model) or not hasattr(model, "encode")):
         return _of_sentence_transformers(model, name)
     if kind := _mteb_kind(model):
         return _of_mteb(model, name, kind)
-    if inspect.isclass(model) or not (callable(model) or hasattr(model, "encode") or hasattr(model, "encode_query")):
+    if inspect.isclass(model) or not (
+        callable(model) or hasattr(model, "encode") or hasattr(model, "encode_query")
+    ):
         raise UserError(
             f"A model cannot be a {type(model).__name__}.",
-            "Give a name, a folder, an object with encode(texts), or a function from a list of texts to an array.",
+            "Give a name, a folder, an object with encode(texts), or a function from a list of"
+            " texts to an array.",
         )
     return _of_texts(model, name)
 
@@ -158,7 +183,12 @@ def _of_mteb(model: Any, name: str, kind: Kind) -> MtebModel:
     meta = model.mteb_model_meta
     said = f"{meta.revision}+" if meta and meta.revision else ""
     similarity = str(getattr(meta, "similarity_fn_name", None) or "")
-    card = Card(name=name, method="mteb", kind=kind, similarity=similarity if similarity in _SIMILARITIES else "")
+    card = Card(
+        name=name,
+        method="mteb",
+        kind=kind,
+        similarity=similarity if similarity in _SIMILARITIES else "",
+    )
     return MtebModel(card, lambda: model, revision=said + fingerprint(model, _PROBES))
 
 
@@ -179,27 +209,38 @@ def _name(model: Any) -> str:
     source = str(getattr(getattr(model, "config", None), "name_or_path", "") or "")
     found = getattr(meta, "name", None) or (Path(source).name if Path(source).is_dir() else source)
     if not found and not type(model).__module__.startswith(_LIBRARIES):
-        found = getattr(model, "__name__", "") or (type(model).__name__ if not inspect.isroutine(model) else "")
+        found = getattr(model, "__name__", "") or (
+            type(model).__name__ if not inspect.isroutine(model) else ""
+        )
     if not found or found in ("<lambda>", "partial"):
-        raise UserError(f"This {type(model).__name__} has no name to record it under.", _GIVE_A_NAME)
+        raise UserError(
+            f"This {type(model).__name__} has no name to record it under.", _GIVE_A_NAME
+        )
     return f"{found} (object)" if _is_known(found) else found
 
 
 def _is_known(name: str) -> bool:
-    """Whether a name stands for a model that is no object: of a card, or of an installed package."""
+    """Whether a name stands for a model that is no object: of a card, or of an installed
+    package.
+    """
     brought = registered().get(name)
     return name in cards() or (brought is not None and brought.plugin is not None)
 
 
 def _is_stock(model: Any) -> bool:
-    """Whether all that runs in a model is code of installed libraries, so that its weights and settings identify it."""
+    """Whether all that runs in a model is code of installed libraries, so that its weights and
+    settings identify it.
+    """
     from embedlab.compat.torch_internals import has_hooks
 
     for module in model.modules():
         if type(module).__module__.partition(".")[0] not in _LIBRARIES:
             return False
         kind = type(module)
-        patched = any(callable(value) and callable(getattr(kind, key, None)) for key, value in vars(module).items())
+        patched = any(
+            callable(value) and callable(getattr(kind, key, None))
+            for key, value in vars(module).items()
+        )
         if patched or has_hooks(module):
             return False
     return True
@@ -207,7 +248,11 @@ def _is_stock(model: Any) -> bool:
 
 def _code(model: Any) -> str:
     """A digest of our own code in a model; empty where there is none."""
-    ours = {type(module) for module in model.modules() if type(module).__module__.startswith("embedlab.")}
+    ours = {
+        type(module)
+        for module in model.modules()
+        if type(module).__module__.startswith("embedlab.")
+    }
     return "-".join(sorted({identity.of_code(Path(inspect.getfile(each))) for each in ours}))
 
 

@@ -1,4 +1,6 @@
-"""The models of installed packages: a card for each that their encoders have (`embedlab.encoders.methods`)."""
+"""The models of installed packages: a card for each that their encoders have
+(`embedlab.encoders.methods`).
+"""
 
 from pathlib import Path
 
@@ -20,26 +22,36 @@ def named(name: str) -> Card | None:
     if name not in found and not Path(name).is_dir():
         raise UserError(
             f"{name!r} is a method that loads a model's files.",
-            f"Type: --model 'FOLDER?method={name}'" + (f", or one of {', '.join(found)}" if found else ""),
+            f"Type: --model 'FOLDER?method={name}'"
+            + (f", or one of {', '.join(found)}" if found else ""),
         )
     return found.get(name)
 
 
 def of(brought: Method) -> list[Card]:
-    """The cards of a package's method: its `CARDS`, and one for itself where it can be loaded without files.
+    """The cards of a package's method: its `CARDS`, and one for itself where it can be loaded
+    without files.
 
     Raises:
         UserError: the package is broken, or its `CARDS` are no cards of this method.
     """
     assert brought.plugin is not None
     known = registered()
-    if wrong := [card for card in brought.cards if not isinstance(card, Card) or card.method not in known]:
+    if wrong := [
+        card for card in brought.cards if not isinstance(card, Card) or card.method not in known
+    ]:
         raise UserError(
-            f"The plug-in {brought.plugin} has in CARDS {wrong[0]!r}, which is no card of a method.",
-            f'Each is an embedlab.models.cards.Card(NAME, method="{brought.name}"). {brought.plugin.hint}',
+            f"The plug-in {brought.plugin} has in CARDS {wrong[0]!r}, which is no card of a"
+            " method.",
+            f'Each is an embedlab.models.cards.Card(NAME, method="{brought.name}").'
+            f" {brought.plugin.hint}",
         )
     said = [card for card in brought.cards if card.method == brought.name]
-    itself = [] if brought.needs_source or brought.name in {card.name for card in said} else [_itself(brought)]
+    itself = (
+        []
+        if brought.needs_source or brought.name in {card.name for card in said}
+        else [_itself(brought)]
+    )
     return [*said, *itself]
 
 
@@ -70,7 +82,9 @@ def without_files(card: Card) -> bool:
 
 
 def says_kind(card: Card) -> bool:
-    """Whether the kind on a card is more than a guess: a method without `CARDS` shows it once the model is loaded."""
+    """Whether the kind on a card is more than a guess: a method without `CARDS` shows it once the
+    model is loaded.
+    """
     if card.method in (*METHODS, *RESERVED):
         return True
     return bool(method(card.method).cards)

@@ -1,4 +1,6 @@
-"""A RAG run: retrieve, prompt, answer, score; every question is kept as it is done, the whole as a run of the store."""
+"""A RAG run: retrieve, prompt, answer, score; every question is kept as it is done, the whole as a
+run of the store.
+"""
 
 import time
 from collections.abc import Sequence
@@ -37,7 +39,9 @@ class Request:
     temperature: float = 0.0
     loading: LoadingOptions = field(default_factory=LoadingOptions)
     models: tuple[str, ...] = ()  # files of code that the index may run
-    options: dict[str, Any] = field(default_factory=dict)  # further fields of the requests to a server
+    options: dict[str, Any] = field(
+        default_factory=dict
+    )  # further fields of the requests to a server
 
 
 @dataclass
@@ -53,7 +57,8 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
     """Answer all questions that are not answered yet by the same pipeline, and record the whole.
 
     Raises:
-        UserError, RetrieverError: something in the request cannot be had or used; what was answered is kept.
+        UserError, RetrieverError: something in the request cannot be had or used; what was answered
+            is kept.
     """
     reporter, store = reporter or Reporter(request.db), Store(request.db)
     asked_questions = questions.read(request.questions)
@@ -74,13 +79,20 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
     todo = sum(question.text not in known for question in asked_questions)
     reporter.say(f"{pipeline.name} on {task.name}")
     if todo < len(asked_questions):
-        reporter.say(f"{len(asked_questions) - todo:,} of {len(asked_questions):,} questions were answered before.")
+        reporter.say(
+            f"{len(asked_questions) - todo:,} of {len(asked_questions):,} questions were answered"
+            " before."
+        )
     with (
         reporter.evaluation(pipeline.name, task.name),
-        reporter.phase("answer" if generator else "retrieve", max(todo, 1), "tokens" if generator else "") as bar,
+        reporter.phase(
+            "answer" if generator else "retrieve", max(todo, 1), "tokens" if generator else ""
+        ) as bar,
     ):
         if todo:
-            source.retriever.search([asked_questions[0].text], 1)  # what starts on first use is no question's latency
+            source.retriever.search(
+                [asked_questions[0].text], 1
+            )  # what starts on first use is no question's latency
         for question in asked_questions:
             if question.text not in known:
                 answer = _answer(pipeline, question.text)
@@ -90,7 +102,10 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
                 bar.advance(1, int(answer.costs.get("answer_tokens", 0)))
     answers = [known[question.text] for question in asked_questions]
     if cut := sum(bool(answer.costs.get("cut")) for answer in answers):
-        reporter.say(f"{cut:,} answers were cut off at {request.max_tokens} tokens and are not kept: --max-tokens.")
+        reporter.say(
+            f"{cut:,} answers were cut off at {request.max_tokens} tokens and are not kept:"
+            " --max-tokens."
+        )
     result = rag_record(request, pipeline, task, asked_questions, answers)
     store.add(result)
     return Outcome(result, asked_questions, answers)
@@ -101,7 +116,8 @@ def _check(source: Source, asked_questions: Sequence[Question]) -> None:
     for question in asked_questions:
         if unknown := next((id for id in question.relevant if id not in known), None):
             raise UserError(
-                f"The question {question.id!r} names the document {unknown!r}, which the index lacks.",
+                f"The question {question.id!r} names the document {unknown!r}, which the index"
+                " lacks.",
                 "The questions and the index belong to different corpora, or the id is misspelt.",
             )
 
@@ -121,7 +137,9 @@ def _generator(request: Request) -> Generator | None:
 
 
 def _task(path: Path, asked_questions: list[Question], answered: bool) -> records.Task:
-    """The questions as a task of the store; contexts alone are another task, with another main metric."""
+    """The questions as a task of the store; contexts alone are another task, with another main
+    metric.
+    """
     judged = any(question.relevant for question in asked_questions)
     metric = "f1" if answered else "context_recall" if judged else "answer_recall"
     name = path.stem if answered else f"{path.stem} (contexts)"

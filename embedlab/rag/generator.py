@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 _SECRET = re.compile(
-    r"(?P<scheme>https?://)(?P<place>[^/?#\s'\"]*)(?P<path>[^?#\s'\"]*)(\?[^\s'\"]*)?(#[^\s'\"]*)?", re.IGNORECASE
+    r"(?P<scheme>https?://)(?P<place>[^/?#\s'\"]*)(?P<path>[^?#\s'\"]*)(\?[^\s'\"]*)?(#[^\s'\"]*)?",
+    re.IGNORECASE,
 )
 
 
@@ -23,12 +24,18 @@ class Generated:
 
 
 def without_credentials(text: str) -> str:
-    """A URL, or a text with URLs in it, without what may be secret: name and password, query, fragment."""
-    return _SECRET.sub(lambda url: f"{url['scheme']}{url['place'].rpartition('@')[2]}{url['path'].rstrip('/')}", text)
+    """A URL, or a text with URLs in it, without what may be secret: name and password, query,
+    fragment.
+    """
+    return _SECRET.sub(
+        lambda url: f"{url['scheme']}{url['place'].rpartition('@')[2]}{url['path'].rstrip('/')}",
+        text,
+    )
 
 
 class Generator(Protocol):
-    """name: as shown; identity: changes whenever the answers would; settings: those of it, as recorded.
+    """name: as shown; identity: changes whenever the answers would; settings: those of it, as
+    recorded.
 
     sent: the settings that the model takes, where it does not take all.
     """

@@ -19,8 +19,9 @@ def find(
     """The generator that `spec` names.
 
     Args:
-        spec: the URL of an OpenAI-compatible server, such as http://localhost:8000/v1; or a causal language model of
-            transformers or a trained GEM, as a local folder, a hub id, or a card's name.
+        spec: the URL of an OpenAI-compatible server, such as http://localhost:8000/v1; or a causal
+            language model of transformers or a trained GEM, as a local folder, a hub id, or a
+            card's name.
         model: the model's name at the server; may be left out where it serves a single one.
         max_tokens: the most tokens of an answer.
         temperature: 0 takes the likeliest token each time.
@@ -34,7 +35,9 @@ def find(
 
         return ServerGenerator(spec, model, max_tokens, temperature, options)
     if options:
-        raise UserError("--generator-option is for a server.", "Leave it out, or name a URL with --generator.")
+        raise UserError(
+            "--generator-option is for a server.", "Leave it out, or name a URL with --generator."
+        )
     from embedlab.rag.local_generator import LocalGenerator
 
     return LocalGenerator(spec, max_tokens, temperature, device, dtype)

@@ -1,4 +1,6 @@
-"""A generator on this machine: a causal language model of transformers, or the weights of a GEM, which also embed."""
+"""A generator on this machine: a causal language model of transformers, or the weights of a GEM,
+which also embed.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,18 @@ from embedlab.models.loading import quiet
 from embedlab.models.model_files import weights
 from embedlab.rag.generator import Generated
 
-_HINT = "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a server."
+_HINT = (
+    "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a"
+    " server."
+)
 
 
 class LocalGenerator:
     """See `embedlab.rag.generators.find`. The chat template is used where the model has one."""
 
-    def __init__(self, name: str, max_tokens: int, temperature: float, device: str | None, dtype: str) -> None:
+    def __init__(
+        self, name: str, max_tokens: int, temperature: float, device: str | None, dtype: str
+    ) -> None:
         card = models.find(name)
         self.name = card.name
         device = choose_device(device)
@@ -30,7 +37,8 @@ class LocalGenerator:
         positions = getattr(self._model.config, "max_position_embeddings", None)
         if positions and positions <= max_tokens:
             raise UserError(
-                f"{self.name} has {positions} positions, and --max-tokens {max_tokens} fills them.", "Ask for fewer."
+                f"{self.name} has {positions} positions, and --max-tokens {max_tokens} fills them.",
+                "Ask for fewer.",
             )
         self._limit = positions - max_tokens if positions else None
         self.sent: dict[str, Any] = {}
@@ -49,7 +57,11 @@ class LocalGenerator:
     @torch.inference_mode()
     def generate(self, prompt: str) -> Generated:
         ids = torch.tensor([self._ids(prompt)], device=self._model.device)
-        sampling = {"do_sample": True, "temperature": self._temperature} if self._temperature else {"do_sample": False}
+        sampling = (
+            {"do_sample": True, "temperature": self._temperature}
+            if self._temperature
+            else {"do_sample": False}
+        )
         pad = self._tokenizer.pad_token_id
         output = self._model.generate(
             input_ids=ids,
@@ -68,11 +80,15 @@ class LocalGenerator:
         tokenizer = self._tokenizer
         if tokenizer.chat_template:
             messages = [{"role": "user", "content": prompt}]
-            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
             ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
             return ids
         ids = tokenizer(prompt)["input_ids"]
-        return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # nothing follows the end of a text
+        return (
+            ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids
+        )  # nothing follows the end of a text
 
 
 def _loaded(card: Card, device: str, dtype: str) -> tuple[Any, Any, str]:
@@ -86,8 +102,12 @@ def _loaded(card: Card, device: str, dtype: str) -> tuple[Any, Any, str]:
     hub.settle()
     folder, revision = weights(card)
     identity = f"{card.source or card.name}@{revision}"
-    if (folder / "modules.json").is_file():  # a GEM, saved as the sentence-transformers model that it also is
-        encoder = models.load(card.source if card.method == "auto" else card.name, device=device, dtype=dtype).encoder
+    if (
+        folder / "modules.json"
+    ).is_file():  # a GEM, saved as the sentence-transformers model that it also is
+        encoder = models.load(
+            card.source if card.method == "auto" else card.name, device=device, dtype=dtype
+        ).encoder
         model, tokenizer = getattr(encoder[0], "model", None), encoder.tokenizer
     else:
         model, tokenizer = _language_model(folder, card.name, device, dtype)
@@ -103,7 +123,9 @@ def _language_model(folder: Path, name: str, device: str, dtype: str) -> tuple[A
     try:
         built = AutoConfig.from_pretrained(folder).architectures or []
         # transformers would put a random head on an encoder and let it talk.
-        if not any(word in architecture for architecture in built for word in ("CausalLM", "LMHead")):
+        if not any(
+            word in architecture for architecture in built for word in ("CausalLM", "LMHead")
+        ):
             return None, None
         with integrity.watched() as misfit:
             model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=as_torch(dtype))

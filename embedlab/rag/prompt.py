@@ -18,11 +18,16 @@ def read(path: Path | None) -> str:
     """
     path = path or DEFAULT
     if not path.is_file():
-        raise UserError(f"There is no prompt template {path}.", f"Name a text file with {' and '.join(_FIELDS)}.")
+        raise UserError(
+            f"There is no prompt template {path}.",
+            f"Name a text file with {' and '.join(_FIELDS)}.",
+        )
     template = path.read_text(encoding="utf-8").rstrip("\n")
     for field in _FIELDS:
         if field not in template:
-            raise UserError(f"The prompt template {path} has no {field}.", f"It needs {' and '.join(_FIELDS)}.")
+            raise UserError(
+                f"The prompt template {path} has no {field}.", f"It needs {' and '.join(_FIELDS)}."
+            )
     return template
 
 
@@ -33,8 +38,11 @@ def fill(template: str, contexts: Sequence[str], question: str) -> str:
     return before.replace("{question}", question) + context + after.replace("{question}", question)
 
 
-def fitted(template: str, contexts: Sequence[str], question: str, fits: Callable[[str], bool]) -> tuple[str, int]:
-    """The prompt cut until it fits, and how many contexts are in it: the last ones are left out first.
+def fitted(
+    template: str, contexts: Sequence[str], question: str, fits: Callable[[str], bool]
+) -> tuple[str, int]:
+    """The prompt cut until it fits, and how many contexts are in it: the last ones are left out
+    first.
 
     A single context that is too long loses its end.
 

@@ -1,4 +1,6 @@
-"""Questions: JSON lines with an id and a question, and where known its answers and the documents that hold them."""
+"""Questions: JSON lines with an id and a question, and where known its answers and the documents
+that hold them.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,12 +9,16 @@ from pathlib import Path
 from embedlab.errors import UserError
 from embedlab.tasks.beir import json_lines
 
-LINE = 'A line reads {"id": "1", "question": "...", "answers": ["..."], "relevant": ["document-id"]}.'
+LINE = (
+    'A line reads {"id": "1", "question": "...", "answers": ["..."], "relevant": ["document-id"]}.'
+)
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question; `answers` are all that count as right, `relevant` the ids of documents that hold one."""
+    """A question; `answers` are all that count as right, `relevant` the ids of documents that hold
+    one.
+    """
 
     id: str
     text: str
@@ -41,7 +47,10 @@ def read(path: Path) -> list[Question]:
                 raise UserError(f'{place}: "{name}" is not a list of strings.', LINE)
         question = Question(str(row["id"]), row["question"], *map(tuple, lists.values()))
         if question.id in found:
-            raise UserError(f"{place} gives the id {question.id!r} a second time.", "Ids are unique within a file.")
+            raise UserError(
+                f"{place} gives the id {question.id!r} a second time.",
+                "Ids are unique within a file.",
+            )
         found[question.id] = question
     if not found:
         raise UserError(f"{path} holds no questions.", LINE)
@@ -49,5 +58,7 @@ def read(path: Path) -> list[Question]:
 
 
 def digest(questions: list[Question]) -> str:
-    """The revision of a set of questions: the same content has the same one, whatever its file is called."""
+    """The revision of a set of questions: the same content has the same one, whatever its file is
+    called.
+    """
     return hashlib.sha256(repr(questions).encode("utf-8", "surrogatepass")).hexdigest()[:16]

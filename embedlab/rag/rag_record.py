@@ -1,4 +1,6 @@
-"""What a RAG run records: scores, costs by stage, contexts, and everything that shaped the answers."""
+"""What a RAG run records: scores, costs by stage, contexts, and everything that shaped the
+answers.
+"""
 
 import hashlib
 import json
@@ -36,7 +38,11 @@ class Pipeline:
 
     @property
     def identity(self) -> str:
-        generator = (self.generator.identity, self.generator.settings, self.template) if self.generator else None
+        generator = (
+            (self.generator.identity, self.generator.settings, self.template)
+            if self.generator
+            else None
+        )
         parts = [self.source.identity, self.k, generator]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
@@ -48,25 +54,39 @@ def rag_record(
     asked_questions: Sequence[Question],
     answers: Sequence[records.Answer],
 ) -> records.Run:
-    """The record of a whole run: scores by question, costs by stage, what was retrieved, how it came about."""
+    """The record of a whole run: scores by question, costs by stage, what was retrieved, how it
+    came about.
+    """
     retriever, generator = pipeline.source.retriever, pipeline.generator
     row_of = {id: row for row, id in enumerate(retriever.ids)}
     found = list(dict.fromkeys(id for answer in answers for id in answer.documents))
     texts = {id: retriever.text(row_of[id]) or "" for id in found}
     metrics = _metrics(asked_questions, answers, texts)
-    scores = {name: float(np.nanmean(values)) for name, values in metrics.items() if not np.isnan(values).all()}
-    example = prompt.fill(pipeline.template, [texts[id] for id in answers[0].documents], answers[0].question)
+    scores = {
+        name: float(np.nanmean(values))
+        for name, values in metrics.items()
+        if not np.isnan(values).all()
+    }
+    example = prompt.fill(
+        pipeline.template, [texts[id] for id in answers[0].documents], answers[0].question
+    )
     resolved = {
         "pipeline": pipeline.identity,
-        "retriever": {"name": pipeline.source.name, "identity": pipeline.source.identity, "k": pipeline.k},
-        "generator": {
-            "name": generator.name,
-            "identity": generator.identity,
-            **generator.settings,
-            "sent": generator.sent,
-        }
-        if generator
-        else {},
+        "retriever": {
+            "name": pipeline.source.name,
+            "identity": pipeline.source.identity,
+            "k": pipeline.k,
+        },
+        "generator": (
+            {
+                "name": generator.name,
+                "identity": generator.identity,
+                **generator.settings,
+                "sent": generator.sent,
+            }
+            if generator
+            else {}
+        ),
         "prompts": {"template": pipeline.template} if generator else {},
         "first_inputs": [example[:2000]] if generator else [],
         "sources": [str(request.questions)],
@@ -74,7 +94,10 @@ def rag_record(
     phases = {name: sum(a.costs.get(f"{name}_seconds", 0.0) for a in answers) for name in _STAGES}
     return records.Run(
         model=records.Model(
-            pipeline.name, pipeline.identity, "rag", {"generator": generator.name if generator else ""}
+            pipeline.name,
+            pipeline.identity,
+            "rag",
+            {"generator": generator.name if generator else ""},
         ),
         task=task,
         main_score=scores.get(task.main_metric, float("nan")),
@@ -88,7 +111,11 @@ def rag_record(
         ranking=_ranking(asked_questions, answers, found),
         texts=records.Texts(
             {question.id: question.text for question in asked_questions},
-            {question.id: dict.fromkeys(question.relevant, 1) for question in asked_questions if question.relevant},
+            {
+                question.id: dict.fromkeys(question.relevant, 1)
+                for question in asked_questions
+                if question.relevant
+            },
             {id: text[:_SNIPPET] for id, text in texts.items()},
         ),
     )
@@ -114,7 +141,9 @@ def _facts(generator: Generator) -> dict[str, Any]:
 def _metrics(
     asked_questions: Sequence[Question], answers: Sequence[records.Answer], texts: dict[str, str]
 ) -> dict[str, np.ndarray]:
-    """Scores of each question, float64 `[questions]`; NaN where a question lacks what a metric needs."""
+    """Scores of each question, float64 `[questions]`; NaN where a question lacks what a metric
+    needs.
+    """
     metrics: dict[str, np.ndarray] = {}
 
     def note(name: str, place: int, value: float) -> None:
@@ -128,22 +157,39 @@ def _metrics(
             contexts = [texts[id] for id in answer.documents]
             note("answer_recall", place, scoring.answer_recall(contexts, question.answers))
         if question.relevant:
-            note("context_precision", place, scoring.context_precision(answer.documents, question.relevant))
-            note("context_recall", place, scoring.context_recall(answer.documents, question.relevant))
+            note(
+                "context_precision",
+                place,
+                scoring.context_precision(answer.documents, question.relevant),
+            )
+            note(
+                "context_recall", place, scoring.context_recall(answer.documents, question.relevant)
+            )
     return metrics
 
 
 def _costs(answers: Sequence[records.Answer]) -> dict[str, float]:
-    """Latency and tokens of each stage; "latency" alone is that of the retriever, as in every other run."""
+    """Latency and tokens of each stage; "latency" alone is that of the retriever, as in every other
+    run.
+    """
     columns = {
         name: np.array([answer.costs[name] for answer in answers if name in answer.costs])
-        for name in ("retrieve_seconds", "generate_seconds", "prompt_tokens", "answer_tokens", "contexts_read")
+        for name in (
+            "retrieve_seconds",
+            "generate_seconds",
+            "prompt_tokens",
+            "answer_tokens",
+            "contexts_read",
+        )
     }
     costs = {}
     for prefix, name in (("latency", "retrieve_seconds"), ("generate", "generate_seconds")):
         if len(columns[name]):
             costs[name] = float(columns[name].sum())
-            costs |= {f"{prefix}_p{p}_ms": float(1000 * np.percentile(columns[name], p)) for p in (50, 95, 99)}
+            costs |= {
+                f"{prefix}_p{p}_ms": float(1000 * np.percentile(columns[name], p))
+                for p in (50, 95, 99)
+            }
     for name in ("prompt_tokens", "answer_tokens"):
         if len(columns[name]):
             costs[f"{name}_per_question"] = float(columns[name].mean())
@@ -152,7 +198,9 @@ def _costs(answers: Sequence[records.Answer]) -> dict[str, float]:
     if len(columns["contexts_read"]):
         costs["contexts_read_per_question"] = float(columns["contexts_read"].mean())
     if len(columns["answer_tokens"]) and costs["generate_seconds"]:
-        costs["answer_tokens_per_second"] = float(columns["answer_tokens"].sum() / costs["generate_seconds"])
+        costs["answer_tokens_per_second"] = float(
+            columns["answer_tokens"].sum() / costs["generate_seconds"]
+        )
     return costs
 
 

@@ -1,12 +1,14 @@
 """What an answer and its context are worth.
 
-Answers are compared as SQuAD does (Rajpurkar et al., EMNLP 2016, section 6.1): without case, punctuation, articles and
-surplus blanks; exact match and F1 over words, the best over all right answers. For all languages, as MLQA does (Lewis
-et al., ACL 2020, section 5.1): punctuation is every character that Unicode calls so, and in scripts that do not set
-words apart every character is a word. Before that, what only looks different is made equal: Unicode's composed form
-(NFC), full-width letters and digits, the minus and the hyphen, the signs that are read as nothing; letters without
-case by Unicode's folding. An answer of nothing but an article, such as "A", keeps it. Contexts: whether any of them
-holds an answer (Karpukhin et al., EMNLP 2020, section 3), and their precision and recall of relevant documents.
+Answers are compared as SQuAD does (Rajpurkar et al., EMNLP 2016, section 6.1): without case,
+punctuation, articles and surplus blanks; exact match and F1 over words, the best over all right
+answers. For all languages, as MLQA does (Lewis et al., ACL 2020, section 5.1): punctuation is every
+character that Unicode calls so, and in scripts that do not set words apart every character is a
+word. Before that, what only looks different is made equal: Unicode's composed form (NFC),
+full-width letters and digits, the minus and the hyphen, the signs that are read as nothing; letters
+without case by Unicode's folding. An answer of nothing but an article, such as "A", keeps it.
+Contexts: whether any of them holds an answer (Karpukhin et al., EMNLP 2020, section 3), and their
+precision and recall of relevant documents.
 """
 
 import re
@@ -15,9 +17,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-# Full-width forms of ASCII, the ideographic space, and the minus, which Unicode calls no punctuation.
+# Full-width forms of ASCII, the ideographic space, and the minus, which Unicode calls no
+# punctuation.
 _WIDTHS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x2212: "-"}
-# Thai and Lao am is typed as one letter or as two, with a tone between them or before; Unicode does not join them.
+# Thai and Lao am is typed as one letter or as two, with a tone between them or before; Unicode does
+# not join them.
 _AM = [
     (re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32"), "\\1\u0e33"),
     (re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2"), "\\1\u0eb3"),
@@ -42,7 +46,9 @@ def normalised(text: str) -> list[str]:
 
 
 def _sign(character: str) -> str:
-    """What is left of a character: nothing of punctuation and of invisible signs, but a blank where words may part."""
+    """What is left of a character: nothing of punctuation and of invisible signs, but a blank where
+    words may part.
+    """
     if character == "\u200b":  # the blank of no width
         return " "
     if character in string.punctuation or unicodedata.category(character)[0] == "P":

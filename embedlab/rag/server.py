@@ -1,4 +1,6 @@
-"""A generator behind a URL: any server with OpenAI's chat completions (vLLM, llama.cpp, Ollama, OpenAI itself)."""
+"""A generator behind a URL: any server with OpenAI's chat completions (vLLM, llama.cpp, Ollama,
+OpenAI itself).
+"""
 
 import os
 import re
@@ -19,7 +21,9 @@ except ImportError as missing:
     raise missing_extra("A generator behind a URL", "rag") from missing
 
 _SECONDS = 300.0  # for one answer
-_RETRIES = 3  # of a request that was refused for the moment (429, 5xx, no connection), with growing pauses
+_RETRIES = (
+    3  # of a request that was refused for the moment (429, 5xx, no connection), with growing pauses
+)
 _MALFORMED = 3  # answers in a row that are none, before we give up
 _PAUSE = 0.5  # seconds before the second try, doubled for each further one
 _THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
@@ -27,14 +31,20 @@ _KEPT = "Type the same again to go on: what was answered is kept."
 
 
 class ServerGenerator:
-    """See `embedlab.rag.generators.find`. The key, where one is needed, is read from OPENAI_API_KEY.
+    """See `embedlab.rag.generators.find`. The key, where one is needed, is read from
+    OPENAI_API_KEY.
 
-    `settings` is what is asked for; `sent` what the model takes of it, known after the first answer: some models take
-    `max_completion_tokens` alone, or no temperature.
+    `settings` is what is asked for; `sent` what the model takes of it, known after the first
+    answer: some models take `max_completion_tokens` alone, or no temperature.
     """
 
     def __init__(
-        self, url: str, model: str, max_tokens: int, temperature: float, options: dict[str, Any] | None = None
+        self,
+        url: str,
+        model: str,
+        max_tokens: int,
+        temperature: float,
+        options: dict[str, Any] | None = None,
     ) -> None:
         self.url = without_credentials(url)
         self._secrets = _secrets(url)
@@ -58,13 +68,19 @@ class ServerGenerator:
             problem = _problem(answer)
             if not problem:
                 return _generated(answer)
-        raise UserError(f"{self.url} gave no answer: {self._shown(problem)}", f"Look at the server. {_KEPT}")
+        raise UserError(
+            f"{self.url} gave no answer: {self._shown(problem)}", f"Look at the server. {_KEPT}"
+        )
 
     def _create(self, messages: list[dict[str, Any]]) -> Any:
         """The server's answer; once more without a setting that the model turns out not to take."""
         try:
-            create: Any = self._client.chat.completions.create  # its overloads know no dictionary of settings
-            return create(model=self.name, messages=messages, extra_body=self._options or None, **self.sent)
+            create: Any = (
+                self._client.chat.completions.create
+            )  # its overloads know no dictionary of settings
+            return create(
+                model=self.name, messages=messages, extra_body=self._options or None, **self.sent
+            )
         except openai.BadRequestError as error:
             refused = _refused(error, self.sent)
             if refused is None:
@@ -73,7 +89,10 @@ class ServerGenerator:
             if refused == "max_tokens":
                 self.sent["max_completion_tokens"] = value
             return self._create(messages)
-        except (ValueError, RecursionError) as error:  # what the client makes of a body that is no JSON
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # what the client makes of a body that is no JSON
             return f"no JSON ({error})"
 
     def _only_model(self) -> str:
@@ -82,17 +101,21 @@ class ServerGenerator:
                 names = [model.id for model in self._client.models.list()]
             except (ValueError, TypeError, AttributeError, RecursionError) as error:
                 raise UserError(
-                    f"{self.url} does not list its models: {self._shown(error)}", "Choose one with --generator-model."
+                    f"{self.url} does not list its models: {self._shown(error)}",
+                    "Choose one with --generator-model.",
                 ) from error
         if len(names) != 1 or not isinstance(names[0], str) or not names[0]:
             raise UserError(
                 f"{self.url} serves {len(names)} models.",
-                f"Choose one with --generator-model: {', '.join(map(str, names[:10])) or 'its name'}.",
+                "Choose one with --generator-model:"
+                f" {', '.join(map(str, names[:10])) or 'its name'}.",
             )
         return encodable(names[0])
 
     def _shown(self, words: object) -> str:
-        """What a server or the client says, without what is secret: servers repeat what they were sent."""
+        """What a server or the client says, without what is secret: servers repeat what they were
+        sent.
+        """
         text = without_credentials(str(words))
         for secret in self._secrets:
             text = text.replace(secret, "***")
@@ -105,25 +128,32 @@ class ServerGenerator:
         except openai.APIConnectionError as error:  # a timeout is one of these
             cause = error.__cause__ or error
             raise UserError(
-                f"No answer from {self.url}: {self._shown(cause)}", f"Is the server running? {_KEPT}"
+                f"No answer from {self.url}: {self._shown(cause)}",
+                f"Is the server running? {_KEPT}",
             ) from error
         except openai.APIStatusError as error:
-            problem = f"{self.url} refused the request: {error.status_code} {self._shown(_words(error))}"
+            problem = (
+                f"{self.url} refused the request: {error.status_code} {self._shown(_words(error))}"
+            )
             if error.status_code in (401, 403):
                 raise UserError(problem, "Set OPENAI_API_KEY to the server's key.") from error
             if 300 <= error.status_code < 400:
                 place = self._shown(error.response.headers.get("location", "nowhere"))
                 raise UserError(
-                    f"{self.url} sends the request on to {place}.", "Name that address if you trust it."
+                    f"{self.url} sends the request on to {place}.",
+                    "Name that address if you trust it.",
                 ) from error
             hint = f"Check --generator-model, --k, --max-tokens and --temperature. {_KEPT}"
             raise UserError(problem, hint) from error
         except openai.OpenAIError as error:
-            raise UserError(f"{self.url}: {self._shown(error)}", f"Look at the server. {_KEPT}") from error
+            raise UserError(
+                f"{self.url}: {self._shown(error)}", f"Look at the server. {_KEPT}"
+            ) from error
 
 
 def _client(url: str) -> "openai.OpenAI":
-    """A client for the address; name, password and query of the URL go to the server and nowhere else.
+    """A client for the address; name, password and query of the URL go to the server and nowhere
+    else.
 
     Raises:
         UserError: it is no URL.
@@ -143,7 +173,8 @@ def _client(url: str) -> "openai.OpenAI":
         timeout=_SECONDS,
         max_retries=_RETRIES,
         default_query=dict(parse_qsl(parts.query)),
-        # Prompts go where the user said, and answers come from there: nobody is sent on to another server.
+        # Prompts go where the user said, and answers come from there: nobody is sent on to another
+        # server.
         http_client=openai.DefaultHttpxClient(auth=login, follow_redirects=False),
     )
 
@@ -199,7 +230,9 @@ def _generated(answer: ChatCompletion) -> Generated:
     text = _THOUGHT.sub("", encodable(_content(answer.choices[0].message) or ""))
     # Where the prompt opens the thought, the answer has its end alone.
     text = text.rpartition("</think>")[2].strip()
-    prompt_tokens, answer_tokens = (_count(answer.usage, f"{name}_tokens") for name in ("prompt", "completion"))
+    prompt_tokens, answer_tokens = (
+        _count(answer.usage, f"{name}_tokens") for name in ("prompt", "completion")
+    )
     return Generated(text, prompt_tokens, answer_tokens, cut=_cut(answer))
 
 

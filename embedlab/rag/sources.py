@@ -1,4 +1,6 @@
-"""Where contexts come from: a saved index, or a model over a corpus, which is indexed once and kept."""
+"""Where contexts come from: a saved index, or a model over a corpus, which is indexed once and
+kept.
+"""
 
 import hashlib
 import re
@@ -15,7 +17,9 @@ from retrievers import Retriever, RetrieverError, folder
 
 
 class Source(NamedTuple):
-    """A retriever with the name that it is known by, and a digest of all that it is: models, settings, corpus."""
+    """A retriever with the name that it is known by, and a digest of all that it is: models,
+    settings, corpus.
+    """
 
     name: str
     retriever: Retriever
@@ -35,28 +39,35 @@ def find(
     """The retriever that `spec` names.
 
     Args:
-        spec: the folder of a saved index, or with `corpus` a model's name or an expression of several.
+        spec: the folder of a saved index, or with `corpus` a model's name or an expression of
+            several.
         corpus: a BEIR folder or its corpus.jsonl.
         named: models of a saved index that are files of code, named by the user (`indexes.load`).
         reporter: where the progress of a new index is shown.
 
     Raises:
-        UserError, RetrieverError: there is no such index, model or corpus, or the index cannot be used.
+        UserError, RetrieverError: there is no such index, model or corpus, or the index cannot be
+            used.
     """
     how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     if corpus is None:
         if not Path(spec).is_dir():
             raise UserError(
                 f"There is no index at {spec}.",
-                "Name an index that `embedlab index` built, or a model with --corpus: --retriever bm25 --corpus DIR.",
+                "Name an index that `embedlab index` built, or a model with --corpus: --retriever"
+                " bm25 --corpus DIR.",
             )
         retriever = corpus_index.load(Path(spec), named=named, **how)
         return Source(Path(spec).resolve().name, retriever, folder.identity(Path(spec))[:16])
     if folder.is_index(Path(spec)):
-        raise UserError(f"{spec} is an index, which holds its own documents.", "Leave --corpus out.")
+        raise UserError(
+            f"{spec} is an index, which holds its own documents.", "Leave --corpus out."
+        )
     name = composition.find(spec).name
     ids, documents = corpus_index.read_corpus(corpus)
-    content = hashlib.sha256(repr((spec, dtype, ids, documents)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    content = hashlib.sha256(
+        repr((spec, dtype, ids, documents)).encode("utf-8", "surrogatepass")
+    ).hexdigest()[:16]
     path = home() / "indexes" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')[:40]}-{content}"
     try:
         retriever = corpus_index.load(path, named=expressions.names(spec), **how)

@@ -1,30 +1,35 @@
-"""Where texts and labels come from: MTEB, BEIR folders, a local mirror, and the built-in benchmarks.
+"""Where texts and labels come from: MTEB, BEIR folders, a local mirror, and the built-in
+benchmarks.
 
 A task is named by
 
 * MTEB's name of it (`SciFact`) or of a benchmark (`"MTEB(eng, v2)"`);
-* a benchmark in data/benchmarks/ (`stdlib`, `stdlib-mini`) or one of its tasks (`StdlibCodeSearch`);
-* the path of a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`). Where its content is that of an
-  MTEB data set, whatever the folder's name, the task is MTEB's, with its prompts and metrics. Any other folder is a
-  task of its own, named `FOLDER@HASH` after its content, so that no two contents and no official task share a name.
+* a benchmark in data/benchmarks/ (`stdlib`, `stdlib-mini`) or one of its tasks
+  (`StdlibCodeSearch`);
+* the path of a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`). Where its
+  content is that of an MTEB data set, whatever the folder's name, the task is MTEB's, with its
+  prompts and metrics. Any other folder is a task of its own, named `FOLDER@HASH` after its content,
+  so that no two contents and no official task share a name.
 
-`--data-dir DIR` is a local mirror of MTEB's data sets, one entry per task. The entry is named like the task, in any
-case; the task type at the end of the name may be left out, and the name of the hub repository will do (`Banking77`,
-`banking77`, `banking77-classification`). An entry is
+`--data-dir DIR` is a local mirror of MTEB's data sets, one entry per task. The entry is named like
+the task, in any case; the task type at the end of the name may be left out, and the name of the hub
+repository will do (`Banking77`, `banking77`, `banking77-classification`). An entry is
 
-    <Task>/corpus.jsonl queries.jsonl qrels/<split>.tsv [top_ranked.jsonl]    retrieval, reranking: a BEIR folder
-    <Task>/test.tsv                  score, sentence1, sentence2              STS
-    <Task>/test.tsv                  label, sentence1, sentence2              pair classification (label 0 or 1)
-    <Task>/train.csv, test.csv       text, label                              classification (label a word or a number)
-    <Task>/test.csv                  text, label                              clustering
-    <Task>/test.tsv                  sentence1, sentence2                     bitext mining (line by line parallel)
-    <Task>/test.jsonl                mteb's own columns                       summarisation, several labels per text
+    <Task>/corpus.jsonl queries.jsonl qrels/<split>.tsv [top_ranked.jsonl]    retrieval, reranking:
+    a BEIR folder <Task>/test.tsv                  score, sentence1, sentence2              STS
+    <Task>/test.tsv                  label, sentence1, sentence2              pair classification
+    (label 0 or 1) <Task>/train.csv, test.csv       text, label
+    classification (label a word or a number) <Task>/test.csv                  text, label
+    clustering <Task>/test.tsv                  sentence1, sentence2                     bitext
+    mining (line by line parallel) <Task>/test.jsonl                mteb's own columns
+    summarisation, several labels per text
 
-Each table may be .tsv (no quoting), .csv (quoted) or .jsonl, with further columns, in a subfolder, or flat in DIR as
-`<Task>.tsv`, `<Task>-test.tsv`, `<Task>.train.csv`. Tasks with several languages keep each in `<Task>/<subset>/`.
-A mirror holds the data as MTEB evaluates them, after its own sampling. Local files keep MTEB's revision only if every
-split that the task uses (also the one that classifiers are trained on) agrees with MTEB's published statistics: texts,
-labels, judgements. Otherwise the revision is a hash of the files, and scores are recorded as `Banking77@HASH`.
+Each table may be .tsv (no quoting), .csv (quoted) or .jsonl, with further columns, in a subfolder,
+or flat in DIR as `<Task>.tsv`, `<Task>-test.tsv`, `<Task>.train.csv`. Tasks with several languages
+keep each in `<Task>/<subset>/`. A mirror holds the data as MTEB evaluates them, after its own
+sampling. Local files keep MTEB's revision only if every split that the task uses (also the one that
+classifiers are trained on) agrees with MTEB's published statistics: texts, labels, judgements.
+Otherwise the revision is a hash of the files, and scores are recorded as `Banking77@HASH`.
 """
 
 from collections.abc import Sequence
@@ -55,8 +60,8 @@ def resolve(
         ignore_identical_ids: on BEIR folders of one's own, drop documents that have the query's id.
 
     Raises:
-        UserError: a name is unknown, a task has modalities other than text, a folder does not exist, or identical ids
-            are to be ignored where the task says otherwise.
+        UserError: a name is unknown, a task has modalities other than text, a folder does not
+            exist, or identical ids are to be ignored where the task says otherwise.
     """
     from embedlab.hub import settle
     from embedlab.tasks import catalogue, local_files
@@ -70,13 +75,18 @@ def resolve(
         for task in catalogue.find(name, split=split, ignore_identical_ids=ignore_identical_ids):
             if ignore_identical_ids and not getattr(task, "ignore_identical_ids", False):
                 raise UserError(
-                    f"--ignore-identical-ids is for BEIR folders of one's own; {task.metadata.name} says itself "
-                    "whether a query may find the document of its own id.",
+                    "--ignore-identical-ids is for BEIR folders of one's own;"
+                    f" {task.metadata.name} says itself whether a query may find the document of"
+                    " its own id.",
                     "Leave the option out.",
                 )
             if split:
                 task.filter_eval_splits([split])
-            if data_dir is not None and not hasattr(task, "sources") and not local_files.attach(task, Path(data_dir)):
+            if (
+                data_dir is not None
+                and not hasattr(task, "sources")
+                and not local_files.attach(task, Path(data_dir))
+            ):
                 vars(task)["looked_in"] = Path(data_dir)
             tasks.setdefault((task.metadata.name, *getattr(task, "sources", ())), task)
     return list(tasks.values())
@@ -88,7 +98,9 @@ def is_mirrored(task: "AbsTask", data_dir: Path) -> bool:
 
 
 def recorded_name(task: "AbsTask") -> str:
-    """The name under which scores of a loaded task are recorded: MTEB's only where its data are MTEB's."""
+    """The name under which scores of a loaded task are recorded: MTEB's only where its data are
+    MTEB's.
+    """
     from embedlab.tasks.local_files import name_of_own
 
     name = task.metadata.name
@@ -99,7 +111,8 @@ def load(task: "AbsTask") -> "AbsTask":
     """Load the data of `task`, in place; returns it.
 
     Raises:
-        UserError: whatever went wrong: the hub cannot be reached, a file or split is missing, a line is malformed.
+        UserError: whatever went wrong: the hub cannot be reached, a file or split is missing, a
+            line is malformed.
     """
     try:
         if not hasattr(task, "sources"):
@@ -115,7 +128,9 @@ def load(task: "AbsTask") -> "AbsTask":
 
 
 def _heed_the_hub() -> None:
-    """Keep the hub's libraries from retrying for half a minute what cannot be reached, even when imported before."""
+    """Keep the hub's libraries from retrying for half a minute what cannot be reached, even when
+    imported before.
+    """
     import datasets.config
     import huggingface_hub.constants
 
@@ -128,11 +143,16 @@ def _heed_the_hub() -> None:
 def _explained(task: "AbsTask", error: Exception) -> UserError:
     name = task.metadata.name
     if isinstance(error, OSError) and hasattr(task, "sources"):
-        return UserError(f"The data of {name} cannot be read: {error}.", "Check the file and its permissions.")
-    if isinstance(error, OSError):  # covers requests', httpx' and huggingface_hub's errors of connection
+        return UserError(
+            f"The data of {name} cannot be read: {error}.", "Check the file and its permissions."
+        )
+    if isinstance(
+        error, OSError
+    ):  # covers requests', httpx' and huggingface_hub's errors of connection
         return UserError(
             _looked(task)
-            + f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub: {error}.",
+            + f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub:"
+            f" {error}.",
             "What works offline: stdlib, stdlib-mini, a BEIR folder's path, and --data-dir DIR "
             f"with {_expected(task)}. `embedlab tasks --help` describes the layout.",
         )
@@ -150,8 +170,8 @@ def _looked(task: "AbsTask") -> str:
         return ""
     names = " or ".join(sorted(local_files.known_as(task)))
     return (
-        f"{task.looked_in.absolute()} has no entry for {task.metadata.name}: no folder or table there is named {names} "
-        "(in any case, with any dots and dashes). "
+        f"{task.looked_in.absolute()} has no entry for {task.metadata.name}: no folder or table"
+        f" there is named {names} (in any case, with any dots and dashes). "
     )
 
 
@@ -163,7 +183,11 @@ def _expected(task: "AbsTask") -> str:
 
     name = task.metadata.name
     if isinstance(task, AbsTaskRetrieval):
-        files = ["corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in task.eval_splits)]
+        files = [
+            "corpus.jsonl",
+            "queries.jsonl",
+            *(f"qrels/{split}.tsv" for split in task.eval_splits),
+        ]
         files += ["top_ranked.jsonl"] if "Reranking" in task.metadata.type else []
         return f"DIR/{name}/ holding {', '.join(files)}"
     tables = " and ".join(f"DIR/{name}/{split}.tsv" for split in local_files.splits(task))

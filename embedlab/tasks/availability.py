@@ -1,4 +1,6 @@
-"""Whether a task's data are on this machine, and what is left of a benchmark where the hub cannot be reached."""
+"""Whether a task's data are on this machine, and what is left of a benchmark where the hub cannot
+be reached.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +25,13 @@ class OutOfReach:
 
     @property
     def problem(self) -> str:
-        few = ", ".join(self.tasks[:5]) + (f" and {len(self.tasks) - 5} more" if len(self.tasks) > 5 else "")
+        few = ", ".join(self.tasks[:5]) + (
+            f" and {len(self.tasks) - 5} more" if len(self.tasks) > 5 else ""
+        )
         there = f"{len(self.tasks)} of {self.of} tasks of {self.benchmarks}"
-        return f"{there} are left out, for their data are at the hub, which cannot be reached: {few}."
+        return (
+            f"{there} are left out, for their data are at the hub, which cannot be reached: {few}."
+        )
 
     @property
     def why(self) -> tuple[str, str]:
@@ -33,7 +39,9 @@ class OutOfReach:
         return self.problem, hub.OFFLINE_HINT
 
 
-def split(selected: "Sequence[AbsTask]", asked: Sequence[str]) -> "tuple[list[AbsTask], OutOfReach | None]":
+def split(
+    selected: "Sequence[AbsTask]", asked: Sequence[str]
+) -> "tuple[list[AbsTask], OutOfReach | None]":
     """The tasks to evaluate, and those of benchmarks that are out of reach.
 
     A task that was asked for by its own name stays: loading it says which of its files would help.
@@ -48,7 +56,9 @@ def split(selected: "Sequence[AbsTask]", asked: Sequence[str]) -> "tuple[list[Ab
     elsewhere = [
         task
         for task in selected
-        if task.metadata.name.lower() not in named and not hasattr(task, "sources") and not _is_cached(task)
+        if task.metadata.name.lower() not in named
+        and not hasattr(task, "sources")
+        and not _is_cached(task)
     ]
     if not elsewhere or hub.settle():
         return list(selected), None
@@ -57,7 +67,8 @@ def split(selected: "Sequence[AbsTask]", asked: Sequence[str]) -> "tuple[list[Ab
     missing = OutOfReach(benchmarks, tuple(task.metadata.name for task in elsewhere), len(selected))
     if len(elsewhere) == len(selected):
         raise UserError(
-            f"None of the {len(selected)} tasks of {benchmarks} is on this machine, and the hub cannot be reached.",
+            f"None of the {len(selected)} tasks of {benchmarks} is on this machine, and the hub"
+            " cannot be reached.",
             hub.OFFLINE_HINT,
         )
     return [task for task in selected if task not in elsewhere], missing
@@ -67,11 +78,16 @@ def _is_cached(task: "AbsTask") -> bool:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     repository = task.metadata.dataset["path"]
-    return prepared(repository) or Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}").is_dir()
+    return (
+        prepared(repository)
+        or Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}").is_dir()
+    )
 
 
 def prepared(repository: str) -> bool:
-    """Whether the datasets library has prepared a data set of this hub repository on this machine."""
+    """Whether the datasets library has prepared a data set of this hub repository on this
+    machine.
+    """
     from datasets.config import HF_DATASETS_CACHE
     from datasets.naming import camelcase_to_snakecase
 

@@ -1,9 +1,11 @@
-"""BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv` (Thakur et al., 2021, arXiv:2104.08663).
+"""BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv` (Thakur et al., 2021,
+arXiv:2104.08663).
 
 corpus.jsonl        {"_id": "d1", "title": "...", "text": "..."}   (title may be absent)
-queries.jsonl       {"_id": "q1", "text": "..."}                   (instruction, where the task has them)
-qrels/test.tsv      query-id <tab> corpus-id <tab> score           (TREC's will do: leaderboard/exchange/qrels.py)
-top_ranked.jsonl    {"query-id": "q1", "corpus-ids": ["d1", ...]}  (reranking only)
+queries.jsonl       {"_id": "q1", "text": "..."}                   (instruction, where the task has
+them) qrels/test.tsv      query-id <tab> corpus-id <tab> score           (TREC's will do:
+leaderboard/exchange/qrels.py) top_ranked.jsonl    {"query-id": "q1", "corpus-ids": ["d1", ...]}
+(reranking only)
 
 Qrels may also be .csv, .trec or .qrels, and any of the files may be packed (`corpus.jsonl.gz`).
 """
@@ -40,21 +42,29 @@ def splits(folder: Path) -> list[str]:
 
 
 def files(folder: Path, split: str) -> dict[str, Path]:
-    """The files that make up one split, by their part in it: corpus, queries, qrels, top_ranked; only what is there."""
+    """The files that make up one split, by their part in it: corpus, queries, qrels, top_ranked;
+    only what is there.
+    """
     qrels = _qrels_files(folder).get(split, [])
     named = {part: _file(folder, f"{part}.jsonl") for part in ("corpus", "queries", "top_ranked")}
-    return {part: path for part, path in {**named, "qrels": qrels[0] if qrels else None}.items() if path}
+    return {
+        part: path for part, path in {**named, "qrels": qrels[0] if qrels else None}.items() if path
+    }
 
 
 def read(folder: Path, split: str) -> dict[str, Any]:
-    """One split as mteb's `RetrievalSplitData`: corpus, queries (those judged), relevant_docs, top_ranked.
+    """One split as mteb's `RetrievalSplitData`: corpus, queries (those judged), relevant_docs,
+    top_ranked.
 
-    Empty documents are kept: they are part of the collection that others score. Judgements are kept as they are, also
-    of documents that the corpus lacks: published collections have some (ArguAna five), and they count as not found.
+    Empty documents are kept: they are part of the collection that others score. Judgements are kept
+    as they are, also
+    of documents that the corpus lacks: published collections have some (ArguAna five), and they
+    count as not found.
 
     Raises:
-        UserError: a file or the split is missing, a line is malformed (file:line), an id is given twice, the corpus
-            is empty, no judgement is about a query and a document of the folder, or none is positive.
+        UserError: a file or the split is missing, a line is malformed (file:line), an id is given
+            twice, the corpus is empty, no judgement is about a query and a document of the folder,
+            or none is positive.
     """
     from datasets import Dataset
 
@@ -64,10 +74,14 @@ def read(folder: Path, split: str) -> dict[str, Any]:
             raise UserError(f"{folder} has no {part}.jsonl.", LAYOUT)
     if "qrels" not in found:
         there = ", ".join(splits(folder)) or "none"
-        raise UserError(f"{folder} has no qrels/{split}.tsv.", f"Splits there: {there}. Choose one with --split.")
+        raise UserError(
+            f"{folder} has no qrels/{split}.tsv.",
+            f"Splits there: {there}. Choose one with --split.",
+        )
     if len(several := _qrels_files(folder)[split]) > 1:
         raise UserError(
-            f"{folder} has several files of the split {split}: {', '.join(path.name for path in several)}.",
+            f"{folder} has several files of the split {split}:"
+            f" {', '.join(path.name for path in several)}.",
             "Keep one of them.",
         )
 
@@ -90,7 +104,9 @@ def read(folder: Path, split: str) -> dict[str, Any]:
         ),
         "queries": Dataset.from_dict(query_columns),
         "relevant_docs": relevant,
-        "top_ranked": _top_ranked(found["top_ranked"], judged, corpus) if "top_ranked" in found else None,
+        "top_ranked": (
+            _top_ranked(found["top_ranked"], judged, corpus) if "top_ranked" in found else None
+        ),
     }
 
 
@@ -108,9 +124,13 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             try:
                 row = from_json(line)
             except ValueError as error:
-                raise UserError(f"{place} is not JSON: {error}.", "Every line holds one JSON object.") from error
+                raise UserError(
+                    f"{place} is not JSON: {error}.", "Every line holds one JSON object."
+                ) from error
             if not isinstance(row, dict):
-                raise UserError(f"{place} is not a JSON object.", "Every line holds one JSON object.")
+                raise UserError(
+                    f"{place} is not a JSON object.", "Every line holds one JSON object."
+                )
             yield place, row
 
 
@@ -125,10 +145,13 @@ def opened(path: Path) -> Iterator["gzip.GzipFile | BufferedReader"]:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             yield file
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{path} cannot be unpacked: {error}.", "Pack it again with gzip.") from error
+        raise UserError(
+            f"{path} cannot be unpacked: {error}.", "Pack it again with gzip."
+        ) from error
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read: {error.strerror or error}.", "Check the file and its permissions."
+            f"{path} cannot be read: {error.strerror or error}.",
+            "Check the file and its permissions.",
         ) from error
 
 
@@ -156,9 +179,13 @@ def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
         texts = {name: row.get(name) or "" for name in fields}
         for name, text in texts.items():
             if not isinstance(text, str):
-                raise UserError(f'{place}: "{name}" is not a string.', "Write texts in double quotes.")
+                raise UserError(
+                    f'{place}: "{name}" is not a string.', "Write texts in double quotes."
+                )
         if key in found:
-            raise UserError(f"{place} gives the id {key!r} a second time.", "Ids are unique within a file.")
+            raise UserError(
+                f"{place} gives the id {key!r} a second time.", "Ids are unique within a file."
+            )
         found[key] = texts
     return found
 
@@ -183,7 +210,9 @@ def id_of(row: dict[str, Any], name: str, place: str, hint: str = _LINE) -> str:
 _SAME_IDS = "Ids are compared letter by letter: see that the files belong to one another."
 
 
-def _judgements(path: Path, queries: dict[str, Any], corpus: dict[str, Any]) -> dict[str, dict[str, int]]:
+def _judgements(
+    path: Path, queries: dict[str, Any], corpus: dict[str, Any]
+) -> dict[str, dict[str, int]]:
     """query id -> document id -> grade."""
     from leaderboard.errors import Malformed
     from leaderboard.exchange.qrels import read_qrels
@@ -198,30 +227,47 @@ def _judgements(path: Path, queries: dict[str, Any], corpus: dict[str, Any]) -> 
     known = [judged for query, judged in relevant.items() if query in queries]
     if not known:
         raise UserError(
-            f"{path}: none of the queries judged, such as {next(iter(relevant))!r}, is in queries.jsonl.", _SAME_IDS
+            f"{path}: none of the queries judged, such as {next(iter(relevant))!r}, is in"
+            " queries.jsonl.",
+            _SAME_IDS,
         )
     if not any(document in corpus for judged in known for document in judged):
         raise UserError(
-            f"{path}: none of the documents judged, such as {next(iter(known[0]))!r}, is in corpus.jsonl.", _SAME_IDS
+            f"{path}: none of the documents judged, such as {next(iter(known[0]))!r}, is in"
+            " corpus.jsonl.",
+            _SAME_IDS,
         )
     if not any(grade > 0 for judged in known for grade in judged.values()):
         raise UserError(f"{path} judges nothing relevant to any query of queries.jsonl.", hint)
     return relevant
 
 
-def _top_ranked(path: Path, queries: dict[str, Any], corpus: dict[str, Any]) -> dict[str, list[str]]:
+def _top_ranked(
+    path: Path, queries: dict[str, Any], corpus: dict[str, Any]
+) -> dict[str, list[str]]:
     """query id -> the documents to rerank, for the judged queries."""
     hint = 'A line reads {"query-id": "q1", "corpus-ids": ["d1", "d2"]}.'
     ranked: dict[str, list[str]] = {}
     for place, row in json_lines(path):
         query, documents = id_of(row, "query-id", place, hint), row.get("corpus-ids")
-        if not isinstance(documents, list) or not all(isinstance(document, str | int) for document in documents):
+        if not isinstance(documents, list) or not all(
+            isinstance(document, str | int) for document in documents
+        ):
             raise UserError(f"{place} has no list of ids as corpus-ids.", hint)
         if query in ranked:
-            raise UserError(f"{place} gives the candidates of the query {query!r} a second time.", hint)
+            raise UserError(
+                f"{place} gives the candidates of the query {query!r} a second time.", hint
+            )
         ranked[query] = [str(document) for document in documents]
-        if unknown := next((document for document in ranked[query] if document not in corpus), None):
-            raise UserError(f"{place} names the document {unknown!r}, which corpus.jsonl lacks.", _SAME_IDS)
+        if unknown := next(
+            (document for document in ranked[query] if document not in corpus), None
+        ):
+            raise UserError(
+                f"{place} names the document {unknown!r}, which corpus.jsonl lacks.", _SAME_IDS
+            )
     if missing := next((query for query in queries if query not in ranked), None):
-        raise UserError(f"{path} has no line for the query {missing!r}.", "Every judged query needs its documents.")
+        raise UserError(
+            f"{path} has no line for the query {missing!r}.",
+            "Every judged query needs its documents.",
+        )
     return {query: ranked[query] for query in queries}

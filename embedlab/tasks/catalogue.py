@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @cache
 def benchmarks() -> dict[str, dict[str, Any]]:
-    """The benchmarks in data/benchmarks/, by name: `description`, `tasks` (names); where they bring tasks of their own,
-    `define` (their metadata) and `sizes`.
+    """The benchmarks in data/benchmarks/, by name: `description`, `tasks` (names); where they bring
+    tasks of their own, `define` (their metadata) and `sizes`.
 
     Raises:
         UserError: a file in data/benchmarks/ is no TOML.
@@ -34,13 +34,16 @@ def benchmarks() -> dict[str, dict[str, Any]]:
 
 
 def built_in() -> dict[str, dict[str, Any]]:
-    """The tasks that our benchmarks define: name -> fields of mteb's `TaskMetadata`, `settings` (attributes of the
-    task), `folder` and `sizes` (see `stdlib.folder`)."""
+    """The tasks that our benchmarks define: name -> fields of mteb's `TaskMetadata`, `settings`
+    (attributes of the task), `folder` and `sizes` (see `stdlib.folder`).
+    """
     defined = {}
     for bench in benchmarks().values():
         for name, fields in bench.get("define", {}).items():
             defined[name] = {**fields, "sizes": bench["sizes"]}
-    return {name: {**defined.get(fields.get("like"), {}), **fields} for name, fields in defined.items()}
+    return {
+        name: {**defined.get(fields.get("like"), {}), **fields} for name, fields in defined.items()
+    }
 
 
 def is_here(name: str) -> bool:
@@ -58,17 +61,20 @@ def find(
         name: a task, a benchmark, or the path of a BEIR folder.
         split: of a folder, the split to evaluate.
         ignore_identical_ids: of a folder of one's own, drop documents that have the query's id.
-        apart: the members of an aggregate such as CQADupstackRetrieval, which are evaluated one by one; else itself,
-            which counts as one task.
+        apart: the members of an aggregate such as CQADupstackRetrieval, which are evaluated one by
+            one; else itself, which counts as one task.
 
     Raises:
-        UserError: no task, benchmark or folder has this name (with the closest names), or it is not about text alone.
+        UserError: no task, benchmark or folder has this name (with the closest names), or it is not
+            about text alone.
     """
     folder = Path(name).expanduser()
     if beir.is_folder(folder):
         return [_from_folder(folder, split, ignore_identical_ids)]
     if os.sep in name or name.startswith("."):
-        raise UserError(f"{name} is no BEIR folder: there is no {folder / 'corpus.jsonl'}.", beir.LAYOUT)
+        raise UserError(
+            f"{name} is no BEIR folder: there is no {folder / 'corpus.jsonl'}.", beir.LAYOUT
+        )
     for ours, bench in benchmarks().items():
         if name.lower() == ours.lower():
             return [task for member in bench["tasks"] for task in find(member, apart=apart)]
@@ -83,7 +89,11 @@ def _from_mteb(name: str, apart: bool) -> "list[AbsTask]":
     from mteb.benchmarks.get_benchmark import get_benchmark, get_benchmarks
 
     tasks = {task.lower(): task for task in registry()}
-    groups = {alias.lower(): bench.name for bench in get_benchmarks() for alias in (bench.name, *(bench.aliases or ()))}
+    groups = {
+        alias.lower(): bench.name
+        for bench in get_benchmarks()
+        for alias in (bench.name, *(bench.aliases or ()))
+    }
     if name.lower() in tasks:
         found = [mteb.get_task(tasks[name.lower()])]
     elif name.lower() in groups:
@@ -106,13 +116,16 @@ def _from_mteb(name: str, apart: bool) -> "list[AbsTask]":
         if task.metadata.modalities != ["text"]:
             raise UserError(
                 f"{task.metadata.name} is about {' and '.join(task.metadata.modalities)}.",
-                "embedlab evaluates tasks of text alone. Type `embedlab tasks PATTERN` to find some.",
+                "embedlab evaluates tasks of text alone. Type `embedlab tasks PATTERN` to find"
+                " some.",
             )
     return found
 
 
 def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool) -> "AbsTask":
-    """A retrieval task on a BEIR folder: mteb's own where its content is that of an mteb data set."""
+    """A retrieval task on a BEIR folder: mteb's own where its content is that of an mteb data
+    set.
+    """
     if known := known_folder(folder, _named(folder)):
         task = known()
         local_files.read_from(task, [folder])
@@ -121,7 +134,10 @@ def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool) ->
     split = split or ("test" if "test" in splits or not splits else splits[0])
     settings = {"ignore_identical_ids": True} if ignore_identical_ids else {}
     reranking = "top_ranked" in beir.files(folder, split)
-    name, revision = folder.resolve().name, local_files.digest(local_files.split_files(folder, split), **settings)
+    name, revision = (
+        folder.resolve().name,
+        local_files.digest(local_files.split_files(folder, split), **settings),
+    )
     return _task(
         local_files.name_of_own(name, revision),
         folder,
@@ -152,7 +168,9 @@ def _built_in(name: str) -> "AbsTask":
 
 
 def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = "") -> "AbsTask":
-    """A task of our own on local files: an mteb class made from `fields`; its revision is the files' hash."""
+    """A task of our own on local files: an mteb class made from `fields`; its revision is the
+    files' hash.
+    """
     import mteb.abstasks as kinds
     from mteb import TaskMetadata
 
@@ -160,7 +178,9 @@ def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = "") -
     fields = dict(fields)
     settings = fields.pop("settings", {})
     base = kind.get(fields["type"], kinds.AbsTaskRetrieval)
-    metadata = TaskMetadata(name=name, dataset={"path": name, "revision": revision}, eval_langs=["eng-Latn"], **fields)
+    metadata = TaskMetadata(
+        name=name, dataset={"path": name, "revision": revision}, eval_langs=["eng-Latn"], **fields
+    )
     task: AbsTask = type(name, (base,), {**settings, "metadata": metadata})()
     local_files.read_from(task, [folder], ours=True, settings=settings)
     return task

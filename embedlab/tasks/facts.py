@@ -10,7 +10,9 @@ def task_facts() -> dict[str, TaskFacts]:
 
     tasks = {**outdated_tasks, **registry()}
     facts = {
-        name: TaskFacts(name, task.metadata.type, task.metadata.main_score, tuple(task.metadata.eval_splits))
+        name: TaskFacts(
+            name, task.metadata.type, task.metadata.main_score, tuple(task.metadata.eval_splits)
+        )
         for name, task in tasks.items()
     }
     return facts | {old: facts[new] for old, new in renamed_tasks.items() if new in facts}

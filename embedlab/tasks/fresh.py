@@ -1,8 +1,9 @@
 """A loaded task as if nobody had evaluated anything on it yet.
 
-mteb's tasks keep generators (`rng_state`, `np_rng`) that run on from one evaluation to the next, and a classifier that
-is fitted again and again. `mteb.evaluate` on a task that was just made sees them at their beginning; so does whoever
-gets a copy from here, while the data, which take the time to read and the memory to hold, are there once for all.
+mteb's tasks keep generators (`rng_state`, `np_rng`) that run on from one evaluation to the next,
+and a classifier that is fitted again and again. `mteb.evaluate` on a task that was just made sees
+them at their beginning; so does whoever gets a copy from here, while the data, which take the time
+to read and the memory to hold, are there once for all.
 """
 
 import random
@@ -30,7 +31,9 @@ def fresh(task: "AbsTask") -> "AbsTask":
         if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
             setattr(own, name, deepcopy(value))
     if hasattr(task, "evaluator_model"):  # an attribute of the class: all tasks of a kind share one
-        vars(own)["evaluator_model"] = clone(task.evaluator_model, safe=False)  # not fitted, whoever fitted the class's
+        vars(own)["evaluator_model"] = clone(
+            task.evaluator_model, safe=False
+        )  # not fitted, whoever fitted the class's
     own.dataset = _same_leaves(task.dataset)
     return own
 

@@ -1,7 +1,8 @@
 """Tables of texts and labels: TSV, CSV or JSONL files with named columns, one file per split.
 
-TSV is read without quoting (a quotation mark is text), CSV with it; both start with a line that names the columns.
-In JSONL a value keeps its type, so it also holds what a flat table cannot: lists of summaries, several labels.
+TSV is read without quoting (a quotation mark is text), CSV with it; both start with a line that
+names the columns. In JSONL a value keeps its type, so it also holds what a flat table cannot: lists
+of summaries, several labels.
 """
 
 import csv
@@ -32,7 +33,8 @@ def columns(task: "AbsTask") -> list[str]:
 
     if getattr(task, "parallel_subsets", False):
         raise UserError(
-            f"{task.metadata.name} keeps its languages as parallel columns, which --data-dir does not cover."
+            f"{task.metadata.name} keeps its languages as parallel columns, which --data-dir does"
+            " not cover."
         )
     if isinstance(task, kinds.AbsTaskSTS):
         return [*task.column_names, "score"]
@@ -49,7 +51,10 @@ def columns(task: "AbsTask") -> list[str]:
         ]
     if hasattr(task, "input_column_name") and hasattr(task, "label_column_name"):
         return [task.input_column_name, task.label_column_name]
-    raise UserError(f"{task.metadata.name} is of the type {task.metadata.type}, which --data-dir does not cover.")
+    raise UserError(
+        f"{task.metadata.name} is of the type {task.metadata.type}, which --data-dir does not"
+        " cover."
+    )
 
 
 def read(task: "AbsTask", paths: dict[str, Path]) -> dict[str, Any]:
@@ -58,7 +63,8 @@ def read(task: "AbsTask", paths: dict[str, Path]) -> dict[str, Any]:
     Labels given as words become integers in alphabetical order, the same over all splits.
 
     Raises:
-        UserError: no rows, a column is missing, a line is malformed or a value is no number (file:line).
+        UserError: no rows, a column is missing, a line is malformed or a value is no number
+            (file:line).
     """
     from datasets import Dataset
     from mteb.abstasks import AbsTaskClusteringLegacy
@@ -68,7 +74,10 @@ def read(task: "AbsTask", paths: dict[str, Path]) -> dict[str, Any]:
     if task.metadata.type not in ("STS", "BitextMining", "Summarization", "Regression"):
         _number_labels([table[names[-1]] for table in tables.values()])
     if isinstance(task, AbsTaskClusteringLegacy):  # a row is a whole set of texts
-        tables = {split: {name: [values] for name, values in table.items()} for split, table in tables.items()}
+        tables = {
+            split: {name: [values] for name, values in table.items()}
+            for split, table in tables.items()
+        }
     return {split: Dataset.from_dict(table) for split, table in tables.items()}
 
 
@@ -81,7 +90,8 @@ def _table(path: Path, names: list[str]) -> dict[str, list[Any]]:
             if value is None:
                 wanted = ", ".join(_synonyms(name)[0] for name in names)
                 raise UserError(
-                    f"{place} has no column {name!r}.", f"The columns are {wanted}; the first line names them."
+                    f"{place} has no column {name!r}.",
+                    f"The columns are {wanted}; the first line names them.",
                 )
             table[name].append(_number(value, place, name) if name in ("score", "value") else value)
     if not table[names[0]]:
@@ -91,7 +101,11 @@ def _table(path: Path, names: list[str]) -> dict[str, list[Any]]:
 
 def _flat_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """(file:line, column -> value) of a TSV or CSV file."""
-    dialect = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {"strict": True}
+    dialect = (
+        {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+        if path.suffix == ".tsv"
+        else {"strict": True}
+    )
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, **dialect)
         try:
@@ -101,10 +115,15 @@ def _flat_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 if not fields:
                     continue
                 if len(fields) != len(header):
-                    raise UserError(f"{place} has {len(fields)} columns, but the first line names {len(header)}.")
+                    raise UserError(
+                        f"{place} has {len(fields)} columns, but the first line names"
+                        f" {len(header)}."
+                    )
                 yield place, dict(zip(header, fields, strict=True))
         except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{path}:{reader.line_num} cannot be read: {error}.", "Tables are UTF-8.") from error
+            raise UserError(
+                f"{path}:{reader.line_num} cannot be read: {error}.", "Tables are UTF-8."
+            ) from error
 
 
 def _synonyms(name: str) -> tuple[str, ...]:
@@ -119,7 +138,9 @@ def _number(value: Any, place: str, name: str) -> float:
 
 
 def _number_labels(label_columns: list[list[Any]]) -> None:
-    """Make the labels of all splits integers, in place; lists of labels (JSONL) stay as they are."""
+    """Make the labels of all splits integers, in place; lists of labels (JSONL) stay as they
+    are.
+    """
     labels = [label for column in label_columns for label in column]
     if any(isinstance(label, list) for label in labels):
         return

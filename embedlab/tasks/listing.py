@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from mteb import AbsTask, TaskMetadata
 
 
-def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None) -> list[dict[str, Any]]:
-    """Benchmarks and tasks about text: ours first, then mteb's. Without any condition: ours alone, at once.
+def rows(
+    pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None
+) -> list[dict[str, Any]]:
+    """Benchmarks and tasks about text: ours first, then mteb's. Without any condition: ours alone,
+    at once.
 
     Args:
         pattern: part of a name, in any case.
@@ -21,8 +24,9 @@ def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path 
         data_dir: a local mirror, whose tasks count as available.
 
     Returns:
-        one dict each: name, type ("Benchmark" for those), main_score, languages (number of), tasks (number of),
-        data ("built in", "mirror", "cached", or "hub" where it would be downloaded), offline (bool), description.
+        one dict each: name, type ("Benchmark" for those), main_score, languages (number of), tasks
+        (number of), data ("built in", "mirror", "cached", or "hub" where it would be downloaded),
+        offline (bool), description.
 
     Raises:
         UserError: no such type or benchmark.
@@ -30,7 +34,10 @@ def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path 
     if data_dir:
         local_files.check_mirror(data_dir)
     if benchmark:
-        found = [_task_row(task.metadata, _place(task, data_dir)) for task in _members(benchmark, data_dir)]
+        found = [
+            _task_row(task.metadata, _place(task, data_dir))
+            for task in _members(benchmark, data_dir)
+        ]
     else:
         found = _ours()
         if pattern or kind or data_dir:
@@ -38,7 +45,12 @@ def rows(pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path 
     if kind:
         kinds = {row["type"].lower(): row["type"] for row in found}
         if kind.lower() not in kinds:
-            raise unknown("task type", kind, kinds.values(), f"Types: {', '.join(sorted(set(kinds.values())))}.")
+            raise unknown(
+                "task type",
+                kind,
+                kinds.values(),
+                f"Types: {', '.join(sorted(set(kinds.values())))}.",
+            )
         found = [row for row in found if row["type"].lower() == kind.lower()]
     return [row for row in found if pattern.lower() in row["name"].lower()]
 
@@ -49,7 +61,14 @@ def _ours() -> list[dict[str, Any]]:
         for name, bench in catalogue.benchmarks().items()
     ]
     tasks = [
-        _row(name, fields["type"], "built in", fields["description"], main_score=fields["main_score"], languages=1)
+        _row(
+            name,
+            fields["type"],
+            "built in",
+            fields["description"],
+            main_score=fields["main_score"],
+            languages=1,
+        )
         for name, fields in catalogue.built_in().items()
     ]
     return benchmarks + tasks
@@ -63,7 +82,9 @@ def _mteb(pattern: str, data_dir: Path | None) -> list[dict[str, Any]]:
         for bench in get_benchmarks()
         if all(task.metadata.modalities == ["text"] for task in bench.tasks)
     ]
-    named = [task for name, task in mteb_tasks.registry().items() if pattern.lower() in name.lower()]
+    named = [
+        task for name, task in mteb_tasks.registry().items() if pattern.lower() in name.lower()
+    ]
     text = [task for task in named if task.metadata.modalities == ["text"]]
     mirrored = (task() for task in text) if data_dir else text
     return benchmarks + [_task_row(task.metadata, _place(task, data_dir)) for task in mirrored]
@@ -76,7 +97,9 @@ def _members(benchmark: str, data_dir: Path | None) -> "list[AbsTask]":
     if benchmark.lower() not in (name.lower() for name in names):
         from mteb.benchmarks.get_benchmark import get_benchmarks
 
-        names = [alias for bench in get_benchmarks() for alias in (bench.name, *(bench.aliases or ()))] + names
+        names = [
+            alias for bench in get_benchmarks() for alias in (bench.name, *(bench.aliases or ()))
+        ] + names
         if benchmark.lower() not in (name.lower() for name in names):
             raise unknown("benchmark", benchmark, names)
     return resolve([benchmark], data_dir=data_dir)
@@ -86,7 +109,9 @@ def _place(task: "AbsTask | type[AbsTask]", data_dir: Path | None) -> str:
     """Where the data of an mteb task (or, without a mirror, its class) are."""
     if task.metadata.name in catalogue.built_in():
         return "built in"
-    if data_dir and (hasattr(task, "sources") or local_files.attach(cast("AbsTask", task), data_dir)):
+    if data_dir and (
+        hasattr(task, "sources") or local_files.attach(cast("AbsTask", task), data_dir)
+    ):
         return "mirror"
     return "cached" if prepared(task.metadata.dataset["path"]) else "hub"
 

@@ -1,8 +1,9 @@
 """Whether data are those that MTEB evaluates: by their content, never by a name.
 
-mteb ships statistics of its data sets, by split and subset: samples, lengths and number of distinct texts, labels,
-judgements. Data that agree in all of them are taken for the official ones. (It ships no hash of the content: data that
-differ in none of these figures, such as judgements exchanged between two queries, cannot be told apart.)
+mteb ships statistics of its data sets, by split and subset: samples, lengths and number of distinct
+texts, labels, judgements. Data that agree in all of them are taken for the official ones. (It ships
+no hash of the content: data that differ in none of these figures, such as judgements exchanged
+between two queries, cannot be told apart.)
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -41,17 +42,21 @@ def is_official(task: "AbsTask", subsets: dict[str, Any], splits: Iterable[str])
             expected = published.get(split) or {}
             if task.metadata.is_multilingual:
                 expected = (expected.get("hf_subset_descriptive_stats") or {}).get(subset) or {}
-            if not _is_telling(expected) or not _agree(expected, _statistics(task, data[split], split, subset)):
+            if not _is_telling(expected) or not _agree(
+                expected, _statistics(task, data[split], split, subset)
+            ):
                 return False
     return True
 
 
 def known_folder(folder: Path, named: "Collection[type[AbsTask]]" = ()) -> "type[AbsTask] | None":
-    """The mteb task of text retrieval in one language whose data a BEIR folder holds; None where it holds none's.
+    """The mteb task of text retrieval in one language whose data a BEIR folder holds; None where it
+    holds none's.
 
     Args:
         folder: of any name.
-        named: the tasks that the folder's name stands for: they win where several tasks share their data.
+        named: the tasks that the folder's name stands for: they win where several tasks share their
+            data.
     """
     there, parts = set(beir.splits(folder)), beir.files(folder, "")
     if "queries" not in parts:
@@ -62,7 +67,9 @@ def known_folder(folder: Path, named: "Collection[type[AbsTask]]" = ()) -> "type
     for kind in sorted(_of_size(documents), key=lambda kind: kind not in named):
         splits = kind.metadata.eval_splits
         try:
-            if there.issuperset(splits) and is_official(kind(), {"default": _Reading(read)}, splits):
+            if there.issuperset(splits) and is_official(
+                kind(), {"default": _Reading(read)}, splits
+            ):
                 return kind
         except UserError:  # loading says so again
             return None
@@ -87,7 +94,8 @@ def _of_size(documents: int) -> "tuple[type[AbsTask], ...]":
     return tuple(
         kind
         for kind in registry().values()
-        if kind.metadata.type in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
+        if kind.metadata.type
+        in ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
         and kind.metadata.modalities == ["text"]
         and not kind.metadata.is_multilingual
         and documents in _sizes(kind.metadata)
@@ -96,12 +104,18 @@ def _of_size(documents: int) -> "tuple[type[AbsTask], ...]":
 
 def _sizes(metadata: "TaskMetadata") -> set[int]:
     published: Mapping[str, Any] = metadata.descriptive_stats or {}
-    return {published[split].get("num_documents") for split in metadata.eval_splits if published.get(split)}
+    return {
+        published[split].get("num_documents")
+        for split in metadata.eval_splits
+        if published.get(split)
+    }
 
 
 def _is_telling(expected: dict[str, Any]) -> bool:
     texts = [value for value in expected.values() if isinstance(value, dict)]
-    return "num_samples" in expected and any(part.get(name) for part in (expected, *texts) for name in _TEXTS)
+    return "num_samples" in expected and any(
+        part.get(name) for part in (expected, *texts) for name in _TEXTS
+    )
 
 
 def _statistics(task: "AbsTask", data: Any, split: str, subset: str) -> dict[str, Any]:
@@ -110,11 +124,15 @@ def _statistics(task: "AbsTask", data: Any, split: str, subset: str) -> dict[str
     if isinstance(task, AbsTaskRetrieval):
         return _of_retrieval(data)
     with redirect_stderr(StringIO()):  # mteb shows bars over what takes a moment
-        return mteb_internals.descriptive_statistics(task, split, subset if task.metadata.is_multilingual else None)
+        return mteb_internals.descriptive_statistics(
+            task, split, subset if task.metadata.is_multilingual else None
+        )
 
 
 def _of_retrieval(data: dict[str, Any]) -> dict[str, Any]:
-    """As mteb counts them; its own function walks through the rows one by one, minutes on millions."""
+    """As mteb counts them; its own function walks through the rows one by one, minutes on
+    millions.
+    """
     documents, queries = rendering.documents(data["corpus"]), rendering.queries(data["queries"])
     ids, judged, ranked = data["queries"][:]["id"], data["relevant_docs"], data["top_ranked"]
     return {
@@ -124,8 +142,12 @@ def _of_retrieval(data: dict[str, Any]) -> dict[str, Any]:
         "number_of_characters": sum(map(len, documents)) + sum(map(len, queries)),
         "documents_text_statistics": _of_texts(documents),
         "queries_text_statistics": _of_texts(queries),
-        "relevant_docs_statistics": mteb_internals.judgement_statistics(judged, ids, data["corpus"][:]["id"]),
-        "top_ranked_statistics": mteb_internals.candidate_statistics(ranked, len(ids)) if ranked else None,
+        "relevant_docs_statistics": mteb_internals.judgement_statistics(
+            judged, ids, data["corpus"][:]["id"]
+        ),
+        "top_ranked_statistics": (
+            mteb_internals.candidate_statistics(ranked, len(ids)) if ranked else None
+        ),
     }
 
 
@@ -140,11 +162,19 @@ def _of_texts(texts: list[str]) -> dict[str, Any]:
 
 
 def _agree(expected: Any, found: Any) -> bool:
-    """Whether two statistics are equal in all that both name; labels may be numbered in another order."""
+    """Whether two statistics are equal in all that both name; labels may be numbered in another
+    order.
+    """
     if isinstance(expected, dict) and isinstance(found, dict):
         if "labels" in expected and "labels" in found and expected["labels"] and found["labels"]:
-            expected, found = ({**each, "labels": _counts(each["labels"])} for each in (expected, found))
-        return all(_agree(value, found[key]) for key, value in expected.items() if key in found and value is not None)
+            expected, found = (
+                {**each, "labels": _counts(each["labels"])} for each in (expected, found)
+            )
+        return all(
+            _agree(value, found[key])
+            for key, value in expected.items()
+            if key in found and value is not None
+        )
     if isinstance(expected, float) or isinstance(found, float):
         return found is not None and isclose(expected, found, rel_tol=1e-6, abs_tol=1e-9)
     return bool(expected == found)

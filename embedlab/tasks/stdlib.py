@@ -1,20 +1,25 @@
-"""The built-in benchmark: real text that every machine has, from the running Python's standard library.
+"""The built-in benchmark: real text that every machine has, from the running Python's standard
+library.
 
-*Code search*: the first sentence of a docstring is the query, the source without docstrings is the document.
+*Code search*: the first sentence of a docstring is the query, the source without docstrings is the
+document.
 
-* Definitions under three lines are no documents; sentences under four words, or of code, are no queries.
-* Definitions that are equal but for whitespace and their own name are one document, with all their queries.
+* Definitions under three lines are no documents; sentences under four words, or of code, are no
+  queries.
+* Definitions that are equal but for whitespace and their own name are one document, with all their
+  queries.
 * Equal sentences are one query, with all their documents relevant.
-* A query that the document repeats verbatim (six words in a row, or all of them where it has fewer: a comment or a
-  message that says the same) is dropped; the document stays.
+* A query that the document repeats verbatim (six words in a row, or all of them where it has fewer:
+  a comment or a message that says the same) is dropped; the document stays.
 * Documents without a query stay, as distractors.
 
-*Classification* and *clustering*: the beginning of a docstring, by its top-level package. Packages with enough
-docstrings take part, each with as many. Equal docstrings count once, and not at all where two packages share them.
-The package's own name is masked.
+*Classification* and *clustering*: the beginning of a docstring, by its top-level package. Packages
+with enough docstrings take part, each with as many. Equal docstrings count once, and not at all
+where two packages share them. The package's own name is masked.
 
-What is built depends on the Python version; the tasks' revision, a hash of the content, says which. It is kept under
-`home()/stdlib`, keyed by this Python, the sizes and this code. Samples are drawn in the order of the texts' sha256.
+What is built depends on the Python version; the tasks' revision, a hash of the content, says which.
+It is kept under `home()/stdlib`, keyed by this Python, the sizes and this code. Samples are drawn
+in the order of the texts' sha256.
 """
 
 import csv
@@ -40,15 +45,22 @@ SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!etc)(?<!cf)[.!?](?=\s|$)")
 
 
 def folder(sizes: dict[str, int]) -> Path:
-    """The folder with `search/` (BEIR), `classification/` and `clustering/` (CSV) of these sizes, built if need be.
+    """The folder with `search/` (BEIR), `classification/` and `clustering/` (CSV) of these sizes,
+    built if need be.
 
     Args:
-        sizes: characters (of a document or docstring, at most); documents and queries (0 for all); packages, train
-            and test (texts per package).
+        sizes: characters (of a document or docstring, at most); documents and queries (0 for all);
+            packages, train and test (texts per package).
     """
     code = b"".join(Path(module).read_bytes() for module in (__file__, stdlib_source.__file__))
-    key = hashlib.sha256(repr((sys.version, sysconfig.get_path("stdlib"), sorted(sizes.items()), code)).encode())
-    target = home() / "stdlib" / f"python{sys.version_info.major}.{sys.version_info.minor}-{key.hexdigest()[:16]}"
+    key = hashlib.sha256(
+        repr((sys.version, sysconfig.get_path("stdlib"), sorted(sizes.items()), code)).encode()
+    )
+    target = (
+        home()
+        / "stdlib"
+        / f"python{sys.version_info.major}.{sys.version_info.minor}-{key.hexdigest()[:16]}"
+    )
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +84,9 @@ def library() -> list[Definition]:
     return list(definitions())
 
 
-def code_search(found: list[Definition], sizes: dict[str, int]) -> tuple[dict[str, str], dict[str, set[str]]]:
+def code_search(
+    found: list[Definition], sizes: dict[str, int]
+) -> tuple[dict[str, str], dict[str, set[str]]]:
     """(document id -> code, sentence -> ids of its documents)."""
     documents: dict[str, str] = {}
     first: dict[str, str] = {}  # code without whitespace and name -> id of the document that has it
@@ -83,7 +97,9 @@ def code_search(found: list[Definition], sizes: dict[str, int]) -> tuple[dict[st
         if code.count("\n") < 2:
             continue
         own_name = definition.name.rpartition(".")[2]
-        anonymous = re.sub(r"\s", "", re.sub(rf"\b(def|class)\s+{own_name}\b", r"\1", code, count=1))
+        anonymous = re.sub(
+            r"\s", "", re.sub(rf"\b(def|class)\s+{own_name}\b", r"\1", code, count=1)
+        )
         name = first.setdefault(anonymous, definition.name)
         documents.setdefault(name, code)
         sentence = first_sentence(definition.docstring)
@@ -93,16 +109,22 @@ def code_search(found: list[Definition], sizes: dict[str, int]) -> tuple[dict[st
 
 
 def first_sentence(docstring: str) -> str:
-    """The first sentence of a docstring on one line; empty where it is no prose or has fewer than four words."""
+    """The first sentence of a docstring on one line; empty where it is no prose or has fewer than
+    four words.
+    """
     paragraph = " ".join(docstring.strip().partition("\n\n")[0].split())
     end = SENTENCE_END.search(paragraph)
     sentence = paragraph[: end.end()] if end else paragraph
-    prose = len(re.findall(r"[A-Za-z]{2,}", sentence)) >= 4 and not re.search(r">>>|->|::|=|\(\.\.\.", sentence)
+    prose = len(re.findall(r"[A-Za-z]{2,}", sentence)) >= 4 and not re.search(
+        r">>>|->|::|=|\(\.\.\.", sentence
+    )
     return sentence if prose and len(sentence) <= 300 else ""
 
 
 def is_verbatim(sentence: str, code: str) -> bool:
-    """Whether `code` repeats six words in a row of `sentence`, or all of them where it has fewer."""
+    """Whether `code` repeats six words in a row of `sentence`, or all of them where it has
+    fewer.
+    """
     words = _words(sentence)
     text = f" {' '.join(_words(code))} "
     run = min(VERBATIM, len(words))
@@ -110,7 +132,9 @@ def is_verbatim(sentence: str, code: str) -> bool:
 
 
 def docstrings_by_package(found: list[Definition], sizes: dict[str, int]) -> dict[str, list[str]]:
-    """package -> as many masked docstrings as `train` and `test` ask for, of the largest packages."""
+    """package -> as many masked docstrings as `train` and `test` ask for, of the largest
+    packages.
+    """
     packages: dict[tuple[str, ...], set[str]] = defaultdict(set)
     texts: dict[tuple[str, ...], str] = {}
     for definition in found:
@@ -123,7 +147,9 @@ def docstrings_by_package(found: list[Definition], sizes: dict[str, int]) -> dic
         if len(owners) == 1:
             by_package[min(owners)].append(texts[words])
     wanted = sizes["train"] + sizes["test"]
-    counts = Counter({name: len(members) for name, members in by_package.items() if len(members) >= wanted})
+    counts = Counter(
+        {name: len(members) for name, members in by_package.items() if len(members) >= wanted}
+    )
     largest = sorted(counts, key=lambda name: (-counts[name], name))[: sizes["packages"]]
     return {name: sorted(by_package[name], key=_order)[:wanted] for name in sorted(largest)}
 
@@ -131,7 +157,9 @@ def docstrings_by_package(found: list[Definition], sizes: dict[str, int]) -> dic
 def _masked(text: str, name: str) -> str:
     """`text` without the name of the package; short names only where they stand as a word."""
     package = re.escape(name.partition(".")[0])
-    return re.sub(package if len(package) > 3 else rf"\b{package}\b", "[module]", text, flags=re.IGNORECASE)
+    return re.sub(
+        package if len(package) > 3 else rf"\b{package}\b", "[module]", text, flags=re.IGNORECASE
+    )
 
 
 def _shortened(text: str, characters: int) -> str:
@@ -152,23 +180,35 @@ def _order(text: str) -> str:
 def _sampled(
     documents: dict[str, Any], queries: dict[str, Any], sizes: dict[str, int]
 ) -> tuple[dict[str, str], dict[str, set[str]]]:
-    """`queries` queries with all their documents, filled up to `documents` with distractors; 0 keeps all."""
+    """`queries` queries with all their documents, filled up to `documents` with distractors; 0
+    keeps all.
+    """
     chosen = sorted(queries, key=_order)[: sizes["queries"] or None]
     relevant = set().union(*(queries[sentence] for sentence in chosen))
     others = sorted(documents.keys() - relevant, key=_order)
     room = max(0, sizes["documents"] - len(relevant)) if sizes["documents"] else len(others)
     kept = relevant | set(others[:room])
-    return {name: code for name, code in documents.items() if name in kept}, {q: queries[q] for q in chosen}
+    return {name: code for name, code in documents.items() if name in kept}, {
+        q: queries[q] for q in chosen
+    }
 
 
 def _write_search(target: Path, documents: dict[str, str], queries: dict[str, set[str]]) -> None:
     (target / "qrels").mkdir(parents=True)
     ids = {sentence: f"q{number}" for number, sentence in enumerate(queries, 1)}
-    _write_lines(target / "corpus.jsonl", ({"_id": name, "text": code} for name, code in documents.items()))
-    _write_lines(target / "queries.jsonl", ({"_id": ids[sentence], "text": sentence} for sentence in queries))
+    _write_lines(
+        target / "corpus.jsonl", ({"_id": name, "text": code} for name, code in documents.items())
+    )
+    _write_lines(
+        target / "queries.jsonl", ({"_id": ids[sentence], "text": sentence} for sentence in queries)
+    )
     with (target / "qrels" / "test.tsv").open("w", encoding="utf-8", newline="\n") as file:
         file.write("query-id\tcorpus-id\tscore\n")
-        file.writelines(f"{ids[sentence]}\t{name}\t1\n" for sentence in queries for name in sorted(queries[sentence]))
+        file.writelines(
+            f"{ids[sentence]}\t{name}\t1\n"
+            for sentence in queries
+            for name in sorted(queries[sentence])
+        )
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
@@ -188,4 +228,6 @@ def _write_packages(target: Path, packages: dict[str, list[str]], train: int) ->
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["text", "label"])
-            writer.writerows([text, package] for package, texts in packages.items() for text in texts[part])
+            writer.writerows(
+                [text, package] for package, texts in packages.items() for text in texts[part]
+            )

@@ -3,7 +3,17 @@
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -18,10 +28,12 @@ SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
 
 
 def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer, one for decoder and encoder: `<s>` is BOS and CLS, `</s>` is EOS and SEP.
+    """A byte-level BPE tokenizer, one for decoder and encoder: `<s>` is BOS and CLS, `</s>` is EOS
+    and SEP.
 
-    Text is lower-cased, and identifiers are cut into their words (`readFile_name` -> `read file name`), so that code
-    and the prose about it share their tokens. White space counts as one blank, as indentation would fill the length.
+    Text is lower-cased, and identifiers are cut into their words (`readFile_name` -> `read file
+    name`), so that code and the prose about it share their tokens. White space counts as one blank,
+    as indentation would fill the length.
     """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(
@@ -43,7 +55,9 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
     )
     tokenizer.train_from_iterator(texts, trainer)
     around = [(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")]
-    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> $B </s>", around)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "<s> $A </s>", "<s> $A </s> $B </s>", around
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>",
@@ -58,19 +72,27 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
 
 
 def write_random(
-    folder: Path, tokenizer: PreTrainedTokenizerFast, architecture: str, *, words: Path | None = None, **config
+    folder: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    architecture: str,
+    *,
+    words: Path | None = None,
+    **config,
 ) -> None:
     """Save a random backbone and its tokenizer in `folder`, as `from_pretrained` reads them.
 
-    Token embeddings start with unit variance, not with the usual 0.02: so a token's identity outweighs what random
-    layers add to it, and a model that sees few texts can match words before it has learned meanings. Where they are
-    also the output embeddings, the final norm starts small enough for logits of unit variance.
+    Token embeddings start with unit variance, not with the usual 0.02: so a token's identity
+    outweighs what random layers add to it, and a model that sees few texts can match words before
+    it has learned meanings. Where they are also the output embeddings, the final norm starts small
+    enough for logits of unit variance.
 
     Args:
-        architecture: transformers' model type, such as "llama" (with its language-model head) or "bert".
-        words: a trained model without layers, of the same tokenizer and width, whose token embeddings and norm are
-            taken over.
-        config: fields of its configuration; the vocabulary and the special tokens are the tokenizer's.
+        architecture: transformers' model type, such as "llama" (with its language-model head) or
+            "bert".
+        words: a trained model without layers, of the same tokenizer and width, whose token
+            embeddings and norm are taken over.
+        config: fields of its configuration; the vocabulary and the special tokens are the
+            tokenizer's.
 
     Raises:
         UserError: transformers has no such architecture, or `words` has other dimensions.
@@ -78,17 +100,25 @@ def write_random(
     ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
     try:
         settings = AutoConfig.for_model(
-            architecture, vocab_size=len(tokenizer), **{f"{name}_token_id": i for name, i in ids.items()}, **config
+            architecture,
+            vocab_size=len(tokenizer),
+            **{f"{name}_token_id": i for name, i in ids.items()},
+            **config,
         )
     except ValueError as error:
         raise UserError(
-            f"Unknown architecture {architecture!r}.", "Give a model type of transformers: llama, bert."
+            f"Unknown architecture {architecture!r}.",
+            "Give a model type of transformers: llama, bert.",
         ) from error
-    decoder = type(settings) in MODEL_FOR_CAUSAL_LM_MAPPING and not hasattr(settings, "type_vocab_size")
+    decoder = type(settings) in MODEL_FOR_CAUSAL_LM_MAPPING and not hasattr(
+        settings, "type_vocab_size"
+    )
     model = (AutoModelForCausalLM if decoder else AutoModel).from_config(settings)
     embeddings = model.get_input_embeddings().weight
     norm = (
-        getattr(model.base_model, "norm", None) if decoder else getattr(model.base_model.embeddings, "LayerNorm", None)
+        getattr(model.base_model, "norm", None)
+        if decoder
+        else getattr(model.base_model.embeddings, "LayerNorm", None)
     )
     torch.nn.init.normal_(embeddings)
     if words:
@@ -104,7 +134,8 @@ def _take_words(words, embeddings: torch.Tensor, norm) -> None:
     source = words.get_input_embeddings().weight
     if source.shape != embeddings.shape:
         raise UserError(
-            f"The words have {list(source.shape)} embeddings, the new base {list(embeddings.shape)}.",
+            f"The words have {list(source.shape)} embeddings, the new base"
+            f" {list(embeddings.shape)}.",
             "Give [base] the same tokenizer and hidden_size as its words.",
         )
     embeddings.copy_(source)

@@ -18,7 +18,9 @@ class Objective(NamedTuple):
     # mirrored: twice, with a span masked in the second
 
 
-def contrastive(model, *, scale: float = 20.0, similarity: str = "cosine", in_batch: bool = True, **settings):
+def contrastive(
+    model, *, scale: float = 20.0, similarity: str = "cosine", in_batch: bool = True, **settings
+):
     """InfoNCE; without `in_batch` only a row's own negatives count (NV-Embed's second stage)."""
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from sentence_transformers.util import cos_sim, dot_score
@@ -31,8 +33,13 @@ def contrastive(model, *, scale: float = 20.0, similarity: str = "cosine", in_ba
 
 
 def matryoshka(model, *, dims: list[int], scale: float = 20.0):
-    """MRL: the same loss on every prefix of the vector, slices normalised after slicing (arXiv:2205.13147)."""
-    from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+    """MRL: the same loss on every prefix of the vector, slices normalised after slicing
+    (arXiv:2205.13147).
+    """
+    from sentence_transformers.sentence_transformer.losses import (
+        MatryoshkaLoss,
+        MultipleNegativesRankingLoss,
+    )
 
     return MatryoshkaLoss(model, MultipleNegativesRankingLoss(model, scale=scale), dims)
 
@@ -40,9 +47,13 @@ def matryoshka(model, *, dims: list[int], scale: float = 20.0):
 def splade(model, *, query_weight: float, document_weight: float, scale: float = 1.0):
     """SPLADE: InfoNCE on the dot product, FLOPS on queries and documents.
 
-    The trainer of sentence-transformers lets the weights rise quadratically over the first third of the steps.
+    The trainer of sentence-transformers lets the weights rise quadratically over the first third of
+    the steps.
     """
-    from sentence_transformers.sparse_encoder.losses import SparseMultipleNegativesRankingLoss, SpladeLoss
+    from sentence_transformers.sparse_encoder.losses import (
+        SparseMultipleNegativesRankingLoss,
+        SpladeLoss,
+    )
     from sentence_transformers.util import dot_score
 
     ranking = SparseMultipleNegativesRankingLoss(model, scale=scale, similarity_fct=dot_score)
@@ -86,13 +97,17 @@ def arrange(rows: Dataset, columns: str, *, mask_token: str = "", seed: int = 0)
     """
     if columns == "pairs":
         return rows
-    joined = ["\n".join(texts) for texts in zip(*(rows[name] for name in rows.column_names), strict=True)]
+    joined = [
+        "\n".join(texts) for texts in zip(*(rows[name] for name in rows.column_names), strict=True)
+    ]
     if columns == "text":
         return Dataset.from_dict({"text": joined})
     if columns == "same":
         return Dataset.from_dict({"query": joined, "positive": joined})
     random = Random(seed)
-    return Dataset.from_dict({"query": joined, "positive": [_span_masked(text, mask_token, random) for text in joined]})
+    return Dataset.from_dict(
+        {"query": joined, "positive": [_span_masked(text, mask_token, random) for text in joined]}
+    )
 
 
 SPAN = 5  # characters (Mirror-BERT, arXiv:2104.08027)

@@ -1,8 +1,10 @@
-"""Training data that every machine has: functions and docstrings of the packages installed beside us.
+"""Training data that every machine has: functions and docstrings of the packages installed beside
+us.
 
-Two kinds of pair, both out of real source: the first sentence of a docstring -> the code without docstrings, and the
-first sentence -> the rest of the docstring. The standard library itself is never read, and `Unseen` drops whatever
-repeats a piece of it (vendored copies, backports), so the built-in benchmark stays unseen.
+Two kinds of pair, both out of real source: the first sentence of a docstring -> the code without
+docstrings, and the first sentence -> the rest of the docstring. The standard library itself is
+never read, and `Unseen` drops whatever repeats a piece of it (vendored copies, backports), so the
+built-in benchmark stays unseen.
 """
 
 import hashlib
@@ -70,7 +72,10 @@ def words(text: str) -> tuple[str, ...]:
 def versions(packages: list[str]) -> dict[str, str]:
     """Import name -> installed version, "" where the package tells none."""
     distributions = packages_distributions()
-    return {name: version(min(distributions[name])) if name in distributions else "" for name in sorted(packages)}
+    return {
+        name: version(min(distributions[name])) if name in distributions else ""
+        for name in sorted(packages)
+    }
 
 
 class Unseen:
@@ -82,7 +87,11 @@ class Unseen:
     def __init__(self, found: Iterator[Definition]):
         self.beginnings: dict[tuple, set[tuple]] = defaultdict(set)
         for definition in found:
-            for text in (definition.code, definition.docstring, first_sentence(definition.docstring)):
+            for text in (
+                definition.code,
+                definition.docstring,
+                first_sentence(definition.docstring),
+            ):
                 beginning = words(text)[:PREFIX]
                 if len(beginning) >= SHORTEST:
                     self.beginnings[beginning[:SHORTEST]].add(beginning)
@@ -105,13 +114,15 @@ def _unseen() -> Unseen:
 def _folder(package: str) -> Path:
     if package in sys.stdlib_module_names:
         raise UserError(
-            f"{package} is of the standard library, which the benchmark is made of.", "Name other packages."
+            f"{package} is of the standard library, which the benchmark is made of.",
+            "Name other packages.",
         )
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f"The training data come out of installed packages, and {package!r} is not installed.",
-            "Type: pip install 'embedlab[all]', or take the package out of the recipe's data.packages.",
+            "Type: pip install 'embedlab[all]', or take the package out of the recipe's"
+            " data.packages.",
         )
     return Path(next(iter(spec.submodule_search_locations)))
 

@@ -1,9 +1,8 @@
 """A recipe: everything that shapes a training run, as a TOML file.
 
-description = "..."
-method = "causal2vec"          # a key of embedlab.training.untrained.METHODS
-base = "base-decoder"          # a folder, a hub id, or a shipped checkpoint; or a table: a new, random model
-seed = 1
+description = "..." method = "causal2vec"          # a key of embedlab.training.untrained.METHODS
+base = "base-decoder"          # a folder, a hub id, or a shipped checkpoint; or a table: a new,
+random model seed = 1
 
 [settings]                     # of the method
 context_encoder = "base-encoder"
@@ -32,7 +31,9 @@ from embedlab.resources import DATA
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters instead of the backbone's own weights; they are merged at the end of the stage."""
+    """Low-rank adapters instead of the backbone's own weights; they are merged at the end of the
+    stage.
+    """
 
     rank: int = 16
     alpha: int = 32
@@ -49,13 +50,19 @@ class Stage:
     batch_size: int = 64
     accumulate: int = 1  # batches per step
     learning_rate: float = 2e-5
-    learning_rates: dict[str, float] = field(default_factory=dict)  # by regular expression of parameter names
+    learning_rates: dict[str, float] = field(
+        default_factory=dict
+    )  # by regular expression of parameter names
     warmup: float = 0.1  # share of the steps
-    schedule: str = "linear"  # of the learning rate after the warm-up, a name of transformers' SchedulerType
+    schedule: str = (
+        "linear"  # of the learning rate after the warm-up, a name of transformers' SchedulerType
+    )
     optimizer: str = "adamw_torch"
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
-    precision: str = "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs and on CPUs with AMX
+    precision: str = (
+        "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs and on CPUs with AMX
+    )
     save_steps: int = 100
     settings: dict[str, Any] = field(default_factory=dict)
     lora: Lora | None = None
@@ -81,7 +88,9 @@ class Recipe:
     def digest(self) -> str:
         """16 hexadecimal digits; the description does not count."""
         content = {key: value for key, value in asdict(self).items() if key != "description"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            json.dumps(content, sort_keys=True, default=str).encode()
+        ).hexdigest()[:16]
 
 
 def read(path: Path, base: str | None = None) -> Recipe:
@@ -102,19 +111,35 @@ def read(path: Path, base: str | None = None) -> Recipe:
         path = shipped
     if not path.is_file():
         names = sorted(p.stem for p in shipped.parent.glob("*.toml") if p.stem != "packages")
-        raise unknown("recipe", str(path), names, f"Shipped: {', '.join(names)}. Or give the path of a TOML file.")
+        raise unknown(
+            "recipe",
+            str(path),
+            names,
+            f"Shipped: {', '.join(names)}. Or give the path of a TOML file.",
+        )
     given = {"name": path.stem, **({"base": base} if base else {})}
-    recipe = toml_files.read_as(Recipe, path, "recipe", hint=f"Compare it with {shipped.parent}.", given=given)
+    recipe = toml_files.read_as(
+        Recipe, path, "recipe", hint=f"Compare it with {shipped.parent}.", given=given
+    )
     if not recipe.stages:
-        raise UserError(f"The recipe {path.name} has no stages.", "Add one [[stages]] with objective and steps.")
+        raise UserError(
+            f"The recipe {path.name} has no stages.", "Add one [[stages]] with objective and steps."
+        )
     if recipe.method not in METHODS:
         raise unknown("method", recipe.method, METHODS, f"Valid: {', '.join(METHODS)}.")
     for stage in recipe.stages:
         if stage.objective not in OBJECTIVES:
-            raise unknown("objective", stage.objective, OBJECTIVES, f"Valid: {', '.join(OBJECTIVES)}.")
+            raise unknown(
+                "objective", stage.objective, OBJECTIVES, f"Valid: {', '.join(OBJECTIVES)}."
+            )
         for name in ("steps", "batch_size", "accumulate", "learning_rate", "save_steps"):
             if not 0 < getattr(stage, name) < inf:
-                raise UserError(f"{name} is {getattr(stage, name)} in the recipe {path.name}.", "Give more than 0.")
+                raise UserError(
+                    f"{name} is {getattr(stage, name)} in the recipe {path.name}.",
+                    "Give more than 0.",
+                )
         if stage.lora and stage.lora.rank <= 0:
-            raise UserError(f"rank is {stage.lora.rank} in the recipe {path.name}.", "Give more than 0.")
+            raise UserError(
+                f"rank is {stage.lora.rank} in the recipe {path.name}.", "Give more than 0."
+            )
     return recipe

@@ -1,4 +1,6 @@
-"""Batches of texts that are about as long: without them, half of what goes through a model is padding."""
+"""Batches of texts that are about as long: without them, half of what goes through a model is
+padding.
+"""
 
 from collections.abc import Iterator
 
@@ -10,7 +12,8 @@ POOL = 8  # batches whose rows are sorted together; the pools themselves are dra
 
 
 class SimilarLengths(DefaultBatchSampler):
-    """Every row once per epoch, in batches of similar length; the pools' rows and the batches' order are random.
+    """Every row once per epoch, in batches of similar length; the pools' rows and the batches'
+    order are random.
 
     Args:
         dataset: rows of texts; a row's length is the characters of its longest text.
@@ -20,20 +23,35 @@ class SimilarLengths(DefaultBatchSampler):
     """
 
     def __init__(
-        self, dataset, batch_size: int, drop_last: bool, valid_label_columns=None, generator=None, seed: int = 0
+        self,
+        dataset,
+        batch_size: int,
+        drop_last: bool,
+        valid_label_columns=None,
+        generator=None,
+        seed: int = 0,
     ):
         generator = generator or torch.Generator()
         super().__init__(
-            RandomSampler(dataset, generator=generator), batch_size, drop_last, valid_label_columns, generator, seed
+            RandomSampler(dataset, generator=generator),
+            batch_size,
+            drop_last,
+            valid_label_columns,
+            generator,
+            seed,
         )
         texts = [name for name in dataset.column_names if name not in (valid_label_columns or ())]
-        self.lengths = [max(map(len, row)) for row in zip(*(dataset[name] for name in texts), strict=True)]
+        self.lengths = [
+            max(map(len, row)) for row in zip(*(dataset[name] for name in texts), strict=True)
+        ]
 
     def __iter__(self) -> Iterator[list[int]]:
         self.generator.manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.lengths), generator=self.generator).tolist()
         for start in range(0, len(order), POOL * self.batch_size):
-            pool = sorted(order[start : start + POOL * self.batch_size], key=self.lengths.__getitem__)
+            pool = sorted(
+                order[start : start + POOL * self.batch_size], key=self.lengths.__getitem__
+            )
             batches = [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
             for number in torch.randperm(len(batches), generator=self.generator).tolist():
                 if len(batches[number]) == self.batch_size or not self.drop_last:

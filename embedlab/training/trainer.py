@@ -1,7 +1,8 @@
 """sentence-transformers' trainers, made to resume exactly.
 
-Their own checkpoints hold the model as it is saved for use. That loses what only training has: the parameters of
-a loss (GEM's temperature, the heads of language modelling) and adapters that are not merged yet.
+Their own checkpoints hold the model as it is saved for use. That loses what only training has: the
+parameters of a loss (GEM's temperature, the heads of language modelling) and adapters that are not
+merged yet.
 """
 
 from pathlib import Path
@@ -34,23 +35,35 @@ class _Resumable(OwnCheckpoints):
         torch.save(self.loss.state_dict(), folder / STATE)
 
     def checkpoint_written(self) -> None:
-        """The one before it goes once this one is whole: a run that is killed here goes on from one of them."""
+        """The one before it goes once this one is whole: a run that is killed here goes on from one
+        of them.
+        """
         keep_last_checkpoint(Path(self.args.output_dir), self.state.global_step)
 
     def read_state(self, folder: Path) -> None:
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         self.loss.load_state_dict(state)
 
-    def collect_features(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Any]], torch.Tensor | None]:
-        """One dictionary per column. The stock rule takes Causal2Vec's context_input_ids for a column of its own."""
+    def collect_features(
+        self, inputs: dict[str, Any]
+    ) -> tuple[list[dict[str, Any]], torch.Tensor | None]:
+        """One dictionary per column. The stock rule takes Causal2Vec's context_input_ids for a
+        column of its own.
+        """
         names = [name for name in self.train_dataset.column_names if f"{name}_input_ids" in inputs]
         return [
-            {key.removeprefix(f"{name}_"): value for key, value in inputs.items() if key.startswith(f"{name}_")}
+            {
+                key.removeprefix(f"{name}_"): value
+                for key, value in inputs.items()
+                if key.startswith(f"{name}_")
+            }
             for name in names
         ], inputs.get("label")
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """No generated README: the record and the card are written by `embedlab train` and by hand."""
+        """No generated README: the record and the card are written by `embedlab train` and by
+        hand.
+        """
 
 
 class DenseTrainer(_Resumable, SentenceTransformerTrainer):
@@ -62,7 +75,9 @@ class SparseTrainer(_Resumable, SparseEncoderTrainer):
 
 
 def restore(trainer, checkpoint: Path) -> None:
-    """Put a trainer where it was when it saved a checkpoint: the model, what its loss learned, and its history."""
+    """Put a trainer where it was when it saved a checkpoint: the model, what its loss learned, and
+    its history.
+    """
     trainer.read_state(checkpoint)
     trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
 
@@ -119,10 +134,16 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
 
 
 def _bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to train under autocast. CPUs without AMX take several times as long for it, above all backwards."""
+    """Whether to train under autocast. CPUs without AMX take several times as long for it, above
+    all backwards.
+    """
     from embedlab.hardware import choose_dtype
 
-    if precision == "auto" and device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_tile", False):
+    if (
+        precision == "auto"
+        and device.type == "cpu"
+        and not torch.cpu.get_capabilities().get("amx_tile", False)
+    ):
         return False
     return choose_dtype(precision, str(device))[0] == "bfloat16"
 

@@ -1,7 +1,8 @@
 """Where a recipe's texts come from.
 
-packages = "minis"             # pairs out of installed packages, listed in data/recipes/packages.toml
-kinds = ["code", "body"]       # ... of these kinds; see embedlab.training.packages
+packages = "minis"             # pairs out of installed packages, listed in
+data/recipes/packages.toml kinds = ["code", "body"]       # ... of these kinds; see
+embedlab.training.packages
 
 path = "pairs.jsonl"           # or a file: .jsonl, .csv, .parquet
 hub = "owner/name"             # or a data set of the Hugging Face hub
@@ -40,10 +41,12 @@ def load(data: dict[str, Any], seed: int) -> tuple[Dataset, dict[str, Any]]:
     """The texts of a recipe's [data], and where they came from.
 
     Returns:
-        rows of text columns, and a record: digest of the content, number of rows, versions of the packages.
+        rows of text columns, and a record: digest of the content, number of rows, versions of the
+            packages.
 
     Raises:
-        UserError: a key is unknown, a source is missing or more than one is named, a file lacks a column.
+        UserError: a key is unknown, a source is missing or more than one is named, a file lacks a
+            column.
     """
     if wrong := [key for key in data if key not in KEYS]:
         raise unknown("key in [data]", wrong[0], KEYS, f"Valid: {', '.join(KEYS)}.")
@@ -53,15 +56,23 @@ def load(data: dict[str, Any], seed: int) -> tuple[Dataset, dict[str, Any]]:
     _check_types(data)
     origin = {}
     if sources == ["packages"]:
-        names = lock(data["packages"])["versions"] if isinstance(data["packages"], str) else data["packages"]
-        rows = Dataset.from_list(_package_pairs(list(names), tuple(data.get("kinds", ("code", "body")))))
+        names = (
+            lock(data["packages"])["versions"]
+            if isinstance(data["packages"], str)
+            else data["packages"]
+        )
+        rows = Dataset.from_list(
+            _package_pairs(list(names), tuple(data.get("kinds", ("code", "body"))))
+        )
         columns = data.get("columns", ["query", "positive"])
         origin["versions"] = packages.versions(list(names))
     else:
         rows = _read(data)
         columns = data.get("columns", rows.column_names)
     if missing := [column for column in columns if column not in rows.column_names]:
-        raise UserError(f"The data have no column {missing[0]!r}.", f"They have {', '.join(rows.column_names)}.")
+        raise UserError(
+            f"The data have no column {missing[0]!r}.", f"They have {', '.join(rows.column_names)}."
+        )
     rows = rows.select_columns(columns).shuffle(seed=seed)
     if data.get("limit"):
         rows = rows.select(range(min(data["limit"], len(rows))))
@@ -79,7 +90,11 @@ def _check_types(data: dict[str, Any]) -> None:
         UserError: names the key.
     """
     texts = ("path", "hub", "subset", "split")
-    lists = {name: data[name] for name in ("kinds", "columns", "packages") if isinstance(data.get(name), list)}
+    lists = {
+        name: data[name]
+        for name in ("kinds", "columns", "packages")
+        if isinstance(data.get(name), list)
+    }
     fitting = {
         **{name: isinstance(data[name], str) for name in texts if name in data},
         **{name: isinstance(data[name], list) for name in ("kinds", "columns") if name in data},
@@ -91,19 +106,25 @@ def _check_types(data: dict[str, Any]) -> None:
     if wrong := [name for name, fits in fitting.items() if not fits]:
         raise UserError(
             f"{wrong[0]} = {data[wrong[0]]!r} in [data] is not what it has to be.",
-            "path, hub, subset and split are texts, columns and kinds lists of texts, packages a text or such a list, "
-            "limit a whole number, negatives a table.",
+            "path, hub, subset and split are texts, columns and kinds lists of texts, packages a"
+            " text or such a list, limit a whole number, negatives a table.",
         )
     known = inspect.signature(mine).parameters
     if wrong := [name for name in data.get("negatives", {}) if name not in known or name == "rows"]:
-        raise unknown("key in [data.negatives]", wrong[0], [name for name in known if name != "rows"])
+        raise unknown(
+            "key in [data.negatives]", wrong[0], [name for name in known if name != "rows"]
+        )
 
 
-def mine(rows: Dataset, teacher: str, number: int = 7, ratio: float = 0.95, depth: int = 50) -> Dataset:
-    """`rows` with columns negative_1 to negative_n: the positives of other rows that a teacher ranks highest.
+def mine(
+    rows: Dataset, teacher: str, number: int = 7, ratio: float = 0.95, depth: int = 50
+) -> Dataset:
+    """`rows` with columns negative_1 to negative_n: the positives of other rows that a teacher
+    ranks highest.
 
-    Positive-aware: a candidate that scores more than `ratio` times the row's own positive may well be right, and is
-    left out (TopKPercPos, arXiv:2407.15831; NV-Embed takes 0.95). Rows with fewer than `number` candidates are dropped.
+    Positive-aware: a candidate that scores more than `ratio` times the row's own positive may well
+    be right, and is left out (TopKPercPos, arXiv:2407.15831; NV-Embed takes 0.95). Rows with fewer
+    than `number` candidates are dropped.
 
     Args:
         rows: columns query and positive.
@@ -132,7 +153,10 @@ def mine(rows: Dataset, teacher: str, number: int = 7, ratio: float = 0.95, dept
         verbose=False,
     )
     if not len(mined):
-        raise UserError(f"No row has {number} negatives.", "Lower number, or raise ratio or depth in [data.negatives].")
+        raise UserError(
+            f"No row has {number} negatives.",
+            "Lower number, or raise ratio or depth in [data.negatives].",
+        )
     return mined
 
 
@@ -158,12 +182,19 @@ def lock(name: str) -> dict[str, Any]:
 
 def _package_pairs(names: list[str], kinds: tuple[str, ...]) -> list[dict[str, str]]:
     """The pairs, kept under `home()/training`: reading the packages takes a minute or two."""
-    code = b"".join(Path(module.__file__).read_bytes() for module in (packages, stdlib, stdlib_source))
-    key = hashlib.sha256(repr((sorted(packages.versions(names).items()), code)).encode()).hexdigest()[:16]
+    code = b"".join(
+        Path(module.__file__).read_bytes() for module in (packages, stdlib, stdlib_source)
+    )
+    key = hashlib.sha256(
+        repr((sorted(packages.versions(names).items()), code)).encode()
+    ).hexdigest()[:16]
     file = home() / "training" / f"packages-{key}.jsonl"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(file, shared=True) as temporary, temporary.open("w", encoding="utf-8") as out:
+        with (
+            written_whole(file, shared=True) as temporary,
+            temporary.open("w", encoding="utf-8") as out,
+        ):
             out.writelines(json.dumps(row) + "\n" for row in packages.pairs(names))
     with file.open(encoding="utf-8") as lines:
         return [row for row in map(json.loads, lines) if row["kind"] in kinds]
@@ -174,5 +205,7 @@ def _read(data: dict[str, Any]) -> Dataset:
         return load_dataset(data["hub"], data.get("subset"), split=data.get("split", "train"))
     path = Path(data["path"])
     if not path.is_file() or path.suffix not in _FORMATS:
-        raise UserError(f"The training data {path} cannot be read.", f"Give a file: {', '.join(_FORMATS)}.")
+        raise UserError(
+            f"The training data {path} cannot be read.", f"Give a file: {', '.join(_FORMATS)}."
+        )
     return load_dataset(_FORMATS[path.suffix], data_files=str(path), split="train")

@@ -1,4 +1,6 @@
-"""A training run: stages one after the other, resumable, and a record of how the model came about."""
+"""A training run: stages one after the other, resumable, and a record of how the model came
+about.
+"""
 
 import csv
 import json
@@ -40,7 +42,8 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
         progress: `(name, steps)` -> a context that gives a function of step and loss.
 
     Returns:
-        the record that also stands in out/training.json: recipe, seed, data digest, versions, seconds, final losses.
+        the record that also stands in out/training.json: recipe, seed, data digest, versions,
+            seconds, final losses.
 
     Raises:
         UserError: `out` holds something else, or a part of the recipe does not fit another.
@@ -58,10 +61,16 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
     model = untrained.build(recipe.method, base, recipe.settings).to(device)
     for number, stage in enumerate(recipe.stages, 1):
         folder = work / f"{number}-{stage.objective}"
-        earlier = [n for n, one in enumerate(recipe.stages[: number - 1], 1) if one.objective == stage.objective]
+        earlier = [
+            n
+            for n, one in enumerate(recipe.stages[: number - 1], 1)
+            if one.objective == stage.objective
+        ]
         learned = work / f"{earlier[-1]}-{stage.objective}" / LEARNED if earlier else None
         if (folder / STATE).is_file():
-            model.load_state_dict(torch.load(folder / STATE, map_location=device, weights_only=True))
+            model.load_state_dict(
+                torch.load(folder / STATE, map_location=device, weights_only=True)
+            )
             continue
         rows, origins[f"stage {number}"] = training_data.load(recipe.data | stage.data, recipe.seed)
         set_seed(recipe.seed + number)
@@ -79,7 +88,8 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
 
 
 def save_untrained(recipe: Recipe, out: Path) -> None:
-    """Save the model of `recipe` as it is before the first step: what the trained one is measured against.
+    """Save the model of `recipe` as it is before the first step: what the trained one is measured
+    against.
 
     Raises:
         UserError: `out` holds something, or a part of the recipe does not fit another.
@@ -91,12 +101,14 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
     publish(out, lambda result: save_model(model, result))
 
 
-def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None) -> list[dict[str, Any]]:
+def _run(
+    model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None
+) -> list[dict[str, Any]]:
     """Train one stage in place; the loss curve, one row per logged step.
 
     Args:
-        learned: what the loss of an earlier stage with this objective learned beside the model, such as GEM's
-            temperature: this stage goes on from it.
+        learned: what the loss of an earlier stage with this objective learned beside the model,
+            such as GEM's temperature: this stage goes on from it.
     """
     objective = objectives.OBJECTIVES[stage.objective]
     if stage.dropout is not None:
@@ -105,7 +117,9 @@ def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path
         adapter = _adapt(model, stage.lora) if stage.lora else None
         loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
     if learned:
-        loss.load_state_dict(torch.load(learned, map_location=model.device, weights_only=True), strict=False)
+        loss.load_state_dict(
+            torch.load(learned, map_location=model.device, weights_only=True), strict=False
+        )
     mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
     rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
     with _fitting(stage):
@@ -117,7 +131,11 @@ def _run(model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path
     else:
         with _kernels(model.device):
             trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    beside = {name: value.detach() for name, value in loss.named_parameters() if not name.startswith("model.")}
+    beside = {
+        name: value.detach()
+        for name, value in loss.named_parameters()
+        if not name.startswith("model.")
+    }
     torch.save(beside, folder / LEARNED)
     if adapter is not None:
         adapter.merge_and_unload()
@@ -130,29 +148,41 @@ def _fitting(stage: Stage) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"The stage {stage.objective} cannot be set up: {error}", "Correct its values.") from error
+        raise UserError(
+            f"The stage {stage.objective} cannot be set up: {error}", "Correct its values."
+        ) from error
 
 
 def _kernels(device: torch.device):
-    """Plain attention on CPUs: the backward pass of their fused kernel takes twice as long on short texts."""
+    """Plain attention on CPUs: the backward pass of their fused kernel takes twice as long on short
+    texts.
+    """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _adapt(model, lora: Lora):
-    """Low-rank adapters in place of the backbone's own weights. Heads outside the backbone train in full."""
+    """Low-rank adapters in place of the backbone's own weights. Heads outside the backbone train in
+    full.
+    """
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
         raise missing_extra("LoRA", "train") from None
-    config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.targets)
+    config = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.targets
+    )
     backbone = model.transformers_model
     if backbone is None:
-        raise UserError("This method has no single backbone for LoRA.", "Leave lora out of the stage.")
+        raise UserError(
+            "This method has no single backbone for LoRA.", "Leave lora out of the stage."
+        )
     return get_peft_model(backbone, config)
 
 
 def _set_dropout(model, share: float) -> None:
-    """Dropout of every layer that has one, and of the attention where the layers have none (decoders)."""
+    """Dropout of every layer that has one, and of the attention where the layers have none
+    (decoders).
+    """
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = share
@@ -173,7 +203,10 @@ def _base(recipe: Recipe, work: Path, origins: dict[str, Any]) -> str | Path:
     vocabulary = config.pop("vocabulary", 4096)
     words = untrained.resolve(config.pop("words")) if "words" in config else None
     if "architecture" not in config:
-        raise UserError(f"[base] of {recipe.name} has no architecture.", 'Give a model type: architecture = "llama".')
+        raise UserError(
+            f"[base] of {recipe.name} has no architecture.",
+            'Give a model type: architecture = "llama".',
+        )
     if not (folder / "config.json").is_file():
         if source:
             tokenizer = read_tokenizer(untrained.resolve(source))
@@ -196,28 +229,44 @@ def _note(work: Path, entry: dict[str, Any]) -> None:
         temporary.write_text(earlier + json.dumps(entry) + "\n", encoding="utf-8")
 
 
-def _finish(model, recipe: Recipe, base: str | Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Save the model, the curve and the record; the work folder goes last, so a kill before loses nothing."""
+def _finish(
+    model, recipe: Recipe, base: str | Path, out: Path, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Save the model, the curve and the record; the work folder goes last, so a kill before loses
+    nothing.
+    """
     lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
-    stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())  # a repeated stage counts once
+    stages = list(
+        {stage["stage"]: stage for stage in map(json.loads, lines)}.values()
+    )  # a repeated stage counts once
     record = {
         "digest": recipe.digest,
         "recipe": asdict(recipe),
         "base_weights": _sha256(untrained.resolve(base)),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": round(sum(stage["seconds"] for stage in stages), 1),
-        "final_loss": [round(float(stage["curve"][-1]["loss"]), 5) if stage["curve"] else None for stage in stages],
+        "final_loss": [
+            round(float(stage["curve"][-1]["loss"]), 5) if stage["curve"] else None
+            for stage in stages
+        ],
         "data": {name: origin for stage in stages for name, origin in stage["data"].items()},
-        "environment": {key: facts[key] for key in ("packages", "python", "cpu", "threads", "gpus", "git_revision")},
+        "environment": {
+            key: facts[key]
+            for key in ("packages", "python", "cpu", "threads", "gpus", "git_revision")
+        },
     }
 
     if getattr(model, "config", None) is not None:
-        model.config.use_cache = False  # as a trainer sets it, which a run that was stopped after it had none of
+        model.config.use_cache = (
+            False  # as a trainer sets it, which a run that was stopped after it had none of
+        )
 
     def fill(result: Path) -> None:
         save_model(model.to(as_torch(recipe.dtype)), result)
         _write_curve(result / CURVE, stages)
-        (result / RECORD).write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+        (result / RECORD).write_text(
+            json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8"
+        )
 
     publish(out, fill)
     return record
@@ -228,8 +277,13 @@ def _write_curve(file: Path, stages: list[dict[str, Any]]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["stage", "step", "loss", "learning_rate"])
         for stage in stages:
-            rows = ((entry["step"], entry["loss"], entry["learning_rate"]) for entry in stage["curve"])
-            writer.writerows([stage["stage"], step, f"{float(loss):.5g}", f"{rate:.3g}"] for step, loss, rate in rows)
+            rows = (
+                (entry["step"], entry["loss"], entry["learning_rate"]) for entry in stage["curve"]
+            )
+            writer.writerows(
+                [stage["stage"], step, f"{float(loss):.5g}", f"{rate:.3g}"]
+                for step, loss, rate in rows
+            )
 
 
 def _sha256(folder: Path) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""Each method on a base, before training: what a recipe starts from, and what a trained model is compared with."""
+"""Each method on a base, before training: what a recipe starts from, and what a trained model is
+compared with.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,9 @@ from embedlab.resources import DATA
 CHECKPOINTS = DATA / "checkpoints"
 
 
-def build(method: str, base: str | Path, settings: dict[str, Any]) -> SentenceTransformer | SparseEncoder:
+def build(
+    method: str, base: str | Path, settings: dict[str, Any]
+) -> SentenceTransformer | SparseEncoder:
     """An untrained model.
 
     Args:
@@ -31,7 +35,9 @@ def build(method: str, base: str | Path, settings: dict[str, Any]) -> SentenceTr
     try:
         return METHODS[method](resolve(base), **settings)
     except TypeError as error:
-        raise UserError(f"The settings do not fit the method {method}: {error}.", "Correct [settings].") from error
+        raise UserError(
+            f"The settings do not fit the method {method}: {error}.", "Correct [settings]."
+        ) from error
 
 
 def resolve(base: str | Path) -> Path:
@@ -45,10 +51,22 @@ def resolve(base: str | Path) -> Path:
 
 
 def decoder(
-    base: Path, *, attention: str = "causal", pooled: str = "all", max_length: int = 512, language_model: bool = False
+    base: Path,
+    *,
+    attention: str = "causal",
+    pooled: str = "all",
+    max_length: int = 512,
+    language_model: bool = False,
 ) -> SentenceTransformer:
-    """A decoder with `<s> text </s>`, and the mean over "all" tokens or over the "end" token alone."""
-    model = _read(base, Template(pooled=pooled, max_length=max_length), attention, language_model=language_model)
+    """A decoder with `<s> text </s>`, and the mean over "all" tokens or over the "end" token
+    alone.
+    """
+    model = _read(
+        base,
+        Template(pooled=pooled, max_length=max_length),
+        attention,
+        language_model=language_model,
+    )
     return _dense([model, MarkedPooling(model.get_embedding_dimension())])
 
 
@@ -78,24 +96,37 @@ def nv_embed(
 def llm2vec(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:
     from embedlab.encoders import llm2vec as method
 
-    return method.load(base, max_length=max_length, text_max_length=None, language_model=True, **settings)
+    return method.load(
+        base, max_length=max_length, text_max_length=None, language_model=True, **settings
+    )
 
 
 def multi_layer(
-    base: Path, *, attention: str = "bidirectional", latents: int = 768, heads: int = 32, head_size: int = 2048,
+    base: Path,
+    *,
+    attention: str = "bidirectional",
+    latents: int = 768,
+    heads: int = 32,
+    head_size: int = 2048,
     max_length: int = 1024,
-) -> SentenceTransformer:  # fmt: skip
+) -> SentenceTransformer:
     """Multi-layer trainable pooling (arXiv:2409.02727, variants 3 and 5)."""
     from embedlab.encoders.pooling_and_attn import TrainablePooling
 
-    model = _read(base, Template(max_length=max_length), attention, padding_side="left", all_layers=True)
+    model = _read(
+        base, Template(max_length=max_length), attention, padding_side="left", all_layers=True
+    )
     size, layers = model.get_embedding_dimension(), model.model.config.num_hidden_layers
     reads = "last_of_layers" if attention == "causal" else "layers"
-    return _dense([model, TrainablePooling(size, layers, reads, latents, heads, head_size), Normalize()])
+    return _dense(
+        [model, TrainablePooling(size, layers, reads, latents, heads, head_size), Normalize()]
+    )
 
 
 def genc(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:
-    """ULLME's GenC: bidirectional, mean over the content; the language-model head stays for GRL's other losses."""
+    """ULLME's GenC: bidirectional, mean over the content; the language-model head stays for GRL's
+    other losses.
+    """
     template = Template(pooled="content", max_length=max_length)
     model = _read(base, template, "bidirectional", language_model=True)
     return _dense([model, MarkedPooling(model.get_embedding_dimension())])

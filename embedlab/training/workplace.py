@@ -36,10 +36,15 @@ def claim(out: Path, digest: str) -> dict[str, Any] | None:
         if found.get("digest") == digest:
             shutil.rmtree(out / WORK, ignore_errors=True)
             return found
-        raise UserError(f"{out} holds a model trained by another recipe.", "Give another folder: --out DIR")
+        raise UserError(
+            f"{out} holds a model trained by another recipe.", "Give another folder: --out DIR"
+        )
     marked = mark.read_text(encoding="utf-8") if mark.is_file() else ""
     if marked and marked != digest:
-        raise UserError(f"{out} holds an unfinished run of another recipe.", f"Remove {out / WORK}, or give --out DIR")
+        raise UserError(
+            f"{out} holds an unfinished run of another recipe.",
+            f"Remove {out / WORK}, or give --out DIR",
+        )
     if not marked and out.exists() and not _is_fresh(out):
         raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
     mark.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +54,9 @@ def claim(out: Path, digest: str) -> dict[str, Any] | None:
 
 
 def _is_fresh(out: Path) -> bool:
-    """Whether nobody's work is in a folder: it is empty, or a run was stopped in it before it began."""
+    """Whether nobody's work is in a folder: it is empty, or a run was stopped in it before it
+    began.
+    """
     return out.is_dir() and all(
         path.name == WORK
         and path.is_dir()
@@ -64,7 +71,9 @@ def _read(record: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise UserError(f"{record} is damaged.", "Remove it to train again, or give another folder: --out DIR")
+        raise UserError(
+            f"{record} is damaged.", "Remove it to train again, or give another folder: --out DIR"
+        )
     return found
 
 
@@ -74,7 +83,9 @@ def publish(out: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir(parents=True)
     fill(result)
-    for path in sorted(result.iterdir(), key=lambda path: (path.name in _LAST and 1 + _LAST.index(path.name), path)):
+    for path in sorted(
+        result.iterdir(), key=lambda path: (path.name in _LAST and 1 + _LAST.index(path.name), path)
+    ):
         target = out / path.name
         if target.is_dir():  # of a run that was stopped here
             shutil.rmtree(target)
@@ -103,5 +114,7 @@ def keep_last_checkpoint(folder: Path, step: int) -> None:
     (folder / f"{PREFIX_CHECKPOINT_DIR}-{step}" / WHOLE).touch()
     for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         if path.name != f"{PREFIX_CHECKPOINT_DIR}-{step}":
-            (path / WHOLE).unlink(missing_ok=True)  # first, so that a half removed one counts as none
+            (path / WHOLE).unlink(
+                missing_ok=True
+            )  # first, so that a half removed one counts as none
             shutil.rmtree(path)

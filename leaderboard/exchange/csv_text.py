@@ -7,7 +7,9 @@ _BEGINNINGS = "=+-@\t\r\n"
 
 
 def defused(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would read a formula (OWASP, CSV injection)."""
+    """The text with an apostrophe before it where a spreadsheet would read a formula (OWASP, CSV
+    injection).
+    """
     return f"'{text}" if text.startswith(tuple(_BEGINNINGS)) else text
 
 
@@ -16,7 +18,11 @@ def defused_table(table: pa.Table) -> pa.Table:
     for place, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             column = table.column(place)
-            formula = pc.match_substring_regex(column, rf"^[{_BEGINNINGS.replace('-', chr(92) + '-')}]")
-            marked = pc.binary_join_element_wise(pa.scalar("'", field.type), column, pa.scalar("", field.type))
+            formula = pc.match_substring_regex(
+                column, rf"^[{_BEGINNINGS.replace('-', chr(92) + '-')}]"
+            )
+            marked = pc.binary_join_element_wise(
+                pa.scalar("'", field.type), column, pa.scalar("", field.type)
+            )
             table = table.set_column(place, field, pc.if_else(formula, marked, column))
     return table

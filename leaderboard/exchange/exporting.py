@@ -1,4 +1,6 @@
-"""The store's content for other programs: tables as Parquet or CSV, MTEB result files, TREC runs and qrels."""
+"""The store's content for other programs: tables as Parquet or CSV, MTEB result files, TREC runs
+and qrels.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,14 +26,15 @@ def export(store: Store, folder: Path, format: str, **where: object) -> list[Pat
     """Write the runs that `where` chooses (as in `Store.runs`) to `folder`.
 
     Args:
-        format: "parquet" or "csv", one file for each table; "mteb" (`mteb_export`), result files; or "trec"
-            (`trec_export`), rankings and judgements.
+        format: "parquet" or "csv", one file for each table; "mteb" (`mteb_export`), result files;
+            or "trec" (`trec_export`), rankings and judgements.
 
     Returns:
         The files written.
 
     Raises:
-        LeaderboardError: an unknown format or filter, nothing to write, or the folder cannot be written.
+        LeaderboardError: an unknown format or filter, nothing to write, or the folder cannot be
+            written.
     """
     if format not in FORMATS:
         raise LeaderboardError(f"Unknown format {format!r}.", f"Valid: {', '.join(FORMATS)}.")

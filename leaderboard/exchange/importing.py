@@ -1,7 +1,8 @@
-"""Many files into the store: in parallel, chunk by chunk, each file once; what cannot be read is listed.
+"""Many files into the store: in parallel, chunk by chunk, each file once; what cannot be read is
+listed.
 
-A chunk's runs and the names of its files are stored together, so that an import that was stopped goes on where it
-was, and one that is repeated does nothing.
+A chunk's runs and the names of its files are stored together, so that an import that was stopped
+goes on where it was, and one that is repeated does nothing.
 """
 
 import os
@@ -26,7 +27,9 @@ _known: frozenset[str] = frozenset()  # in a worker: digests of the files alread
 
 @dataclass
 class Report:
-    """What an import did: files read, already there, and not readable in part or whole (path, why), and runs stored."""
+    """What an import did: files read, already there, and not readable in part or whole (path, why),
+    and runs stored.
+    """
 
     files: int = 0
     known: int = 0
@@ -55,15 +58,17 @@ def import_files(
     Args:
         store: where to.
         paths: the files.
-        read: a module's function, or a partial of one, that turns a path and the file's bytes into runs, or raises
-            Malformed; Partial where only a part of the file cannot be read.
+        read: a module's function, or a partial of one, that turns a path and the file's bytes into
+            runs, or raises Malformed; Partial where only a part of the file cannot be read.
         processes: how many read at once; as many as there are processors by default.
         chunk: files that are stored in one transaction.
         progress: called with the number of files done since the last call.
     """
     total = Report()
     known = frozenset(store.query("SELECT digest FROM imported")["digest"].to_pylist())
-    for part in _chunks([paths[i : i + chunk] for i in range(0, len(paths), chunk)], read, known, processes):
+    for part in _chunks(
+        [paths[i : i + chunk] for i in range(0, len(paths), chunk)], read, known, processes
+    ):
         if part.imported:
             store.add_tables(part.content, part.imported)
         for name in ("files", "known", "runs", "malformed"):
@@ -73,7 +78,9 @@ def import_files(
 
 
 def result_files(folder: Path) -> list[Path]:
-    """MTEB's result files under `folder`; those of mteb's experiments (views of a model) are left out."""
+    """MTEB's result files under `folder`; those of mteb's experiments (views of a model) are left
+    out.
+    """
     return sorted(
         path
         for path in folder.rglob("*.json")

@@ -31,11 +31,12 @@ def is_table(path: Path) -> bool:
 def read_table(path: Path, content: bytes) -> list[Run]:
     """The runs of a CSV file of scores.
 
-    Anserini's has the columns dataset, config, model, topic_set, metric, value; Pyserini's condition, dataset and one
-    column for each metric. Metrics are named as nDCG@10 and R@100.
+    Anserini's has the columns dataset, config, model, topic_set, metric, value; Pyserini's
+    condition, dataset and one column for each metric. Metrics are named as nDCG@10 and R@100.
 
     Raises:
-        Malformed: other columns, or a score that is no number; Partial where some models or data sets lack nDCG@10.
+        Malformed: other columns, or a score that is no number; Partial where some models or data
+            sets lack nDCG@10.
     """
     try:
         table = csv.DictReader(io.StringIO(content.decode()))
@@ -96,9 +97,14 @@ def read_trec_run(path: Path) -> Ranking:
         if not isfinite(value):
             raise Malformed(f"{path}:{number}: the score {score!r} is not a number.")
         if document in found.setdefault(query, {}):
-            raise Malformed(f"{path}:{number}: query {query!r} ranks document {document!r} a second time.")
+            raise Malformed(
+                f"{path}:{number}: query {query!r} ranks document {document!r} a second time."
+            )
         found[query][document] = value
-    row_of = {document: row for row, document in enumerate(dict.fromkeys(d for hits in found.values() for d in hits))}
+    row_of = {
+        document: row
+        for row, document in enumerate(dict.fromkeys(d for hits in found.values() for d in hits))
+    }
     shape = (len(found), max(map(len, found.values()), default=0))
     rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
     for place, hits in enumerate(found.values()):
@@ -109,7 +115,14 @@ def read_trec_run(path: Path) -> Ranking:
 
 def _anserini_scores(table: "csv.DictReader[str]") -> Iterator[tuple[str, str, str, str, str, str]]:
     for row in table:
-        yield row["model"], row["config"], row["dataset"], row["topic_set"], row["metric"], row["value"]
+        yield (
+            row["model"],
+            row["config"],
+            row["dataset"],
+            row["topic_set"],
+            row["metric"],
+            row["value"],
+        )
 
 
 def _pyserini_scores(table: "csv.DictReader[str]") -> Iterator[tuple[str, str, str, str, str, str]]:

@@ -20,7 +20,8 @@ class Merged(NamedTuple):
 
 
 def merge(store: Store, path: Path) -> Merged:
-    """Add what the store at `path` has and `store` lacks, by run id, with rankings and texts: all or nothing.
+    """Add what the store at `path` has and `store` lacks, by run id, with rankings and texts: all
+    or nothing.
 
     Raises:
         LeaderboardError: no store at `path`, or one of the two cannot be used (see `Store`).
@@ -28,10 +29,13 @@ def merge(store: Store, path: Path) -> Merged:
     if not path.is_file():
         raise LeaderboardError(f"There is no file {path}.", "Type: embedlab merge OTHER.duckdb")
     if store.path.exists() and path.samefile(store.path):
-        raise LeaderboardError(f"{path} is the store itself.", "Name another one with --db, or merge another file.")
+        raise LeaderboardError(
+            f"{path} is the store itself.", "Name another one with --db, or merge another file."
+        )
     other = Store(path, store.database.timeout)
     with tempfile.TemporaryDirectory() as scratch, store.database.explained("written"):
-        # DuckDB opens a file once in a process, and a copy keeps the other store free for its own writers.
+        # DuckDB opens a file once in a process, and a copy keeps the other store free for its own
+        # writers.
         copy = Path(scratch) / "other.duckdb"
         with other.database.reading():
             for file in (path, Path(f"{path}.wal")):
@@ -41,13 +45,20 @@ def merge(store: Store, path: Path) -> Merged:
             pass
         with Database(copy, 0).reading() as connection:
             found = connection.execute("SELECT id, has_ranking FROM runs").fetchall()
-            tasks = connection.execute("SELECT name, type, split, subset, revision FROM tasks").fetchall()
+            tasks = connection.execute(
+                "SELECT name, type, split, subset, revision FROM tasks"
+            ).fetchall()
         known = set(store.query("SELECT id FROM runs")["id"].to_pylist())
         ranked = [id for id, has_ranking in found if has_ranking and id not in known]
         _check_files(other, ranked)
         rankings = {id: store.files.copy_ranking(id, other.files.ranking_path(id)) for id in ranked}
         try:
-            return _insert(store, copy, rankings, [(task, other.texts(task)) for task in (Task(*row) for row in tasks)])
+            return _insert(
+                store,
+                copy,
+                rankings,
+                [(task, other.texts(task)) for task in (Task(*row) for row in tasks)],
+            )
         finally:
             for passing in rankings.values():
                 passing.unlink(missing_ok=True)
@@ -58,15 +69,23 @@ def _check_files(other: Store, ranked: list[str]) -> None:
     lacking = [id for id in ranked if not other.files.ranking_path(id).is_file()]
     if lacking:
         raise LeaderboardError(
-            f"{other.path} lacks the rankings of {len(lacking)} of its runs, which lie in {other.files.root}.",
+            f"{other.path} lacks the rankings of {len(lacking)} of its runs, which lie in"
+            f" {other.files.root}.",
             f"Copy the folder {other.files.root.name} to the place beside it as well.",
         )
 
 
-def _insert(store: Store, copy: Path, rankings: dict[str, Path], texts: list[tuple[Task, Texts | None]]) -> Merged:
+def _insert(
+    store: Store, copy: Path, rankings: dict[str, Path], texts: list[tuple[Task, Texts | None]]
+) -> Merged:
     with store.database.writing(copy) as connection:
-        connection.execute(f"ATTACH '{str(copy).replace(chr(39), chr(39) * 2)}' AS other (READ_ONLY)")
-        connection.execute("CREATE TEMP TABLE fresh AS SELECT id FROM other.runs WHERE id NOT IN (SELECT id FROM runs)")
+        connection.execute(
+            f"ATTACH '{str(copy).replace(chr(39), chr(39) * 2)}' AS other (READ_ONLY)"
+        )
+        connection.execute(
+            "CREATE TEMP TABLE fresh AS SELECT id FROM other.runs WHERE id NOT IN (SELECT id FROM"
+            " runs)"
+        )
         fresh = {id for (id,) in connection.execute("SELECT id FROM fresh").fetchall()}
         ((total,),) = connection.execute("SELECT count(*) FROM other.runs").fetchall()
         for task, found in texts:

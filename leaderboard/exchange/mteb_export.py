@@ -1,7 +1,8 @@
-"""Scores as MTEB result files: `results/<model>/<revision>/<Task>.json`, as `mteb.ResultCache(folder)` reads them.
+"""Scores as MTEB result files: `results/<model>/<revision>/<Task>.json`, as
+`mteb.ResultCache(folder)` reads them.
 
-One file holds one revision of a task, as mteb has it. Views of a model (layer, dimensions, ...) are mteb's experiments.
-An aggregate whose members are all there has a file too.
+One file holds one revision of a task, as mteb has it. Views of a model (layer, dimensions, ...) are
+mteb's experiments. An aggregate whose members are all there has a file too.
 """
 
 import json
@@ -29,18 +30,26 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
     metrics: dict[str, dict[str, float]] = {}
     for score in content["scores"].to_pylist():
         metrics.setdefault(score["run_id"], {})[score["metric"]] = score["value"]
-    models = {(row["name"], row["revision"]): json.loads(row["details"]) for row in content["models"].to_pylist()}
+    models = {
+        (row["name"], row["revision"]): json.loads(row["details"])
+        for row in content["models"].to_pylist()
+    }
     tasks = {
-        tuple(row[key] for key in ("name", "revision", "split", "subset")): json.loads(row["details"])
+        tuple(row[key] for key in ("name", "revision", "split", "subset")): json.loads(
+            row["details"]
+        )
         for row in content["tasks"].to_pylist()
     }
     files: dict[Path, dict[str, Any]] = {}
     # Of several runs the deepest counts, then the newest: it comes last.
     runs = sorted(
-        content["runs"].to_pylist(), key=lambda run: (run["depth"] is None, run["depth"] or 0, run["created"])
+        content["runs"].to_pylist(),
+        key=lambda run: (run["depth"] is None, run["depth"] or 0, run["created"]),
     )
     plain = _plain_settings(runs, models)
-    views = [_view(run, models.get((run["model"], run["model_revision"]), {}), plain) for run in runs]
+    views = [
+        _view(run, models.get((run["model"], run["model_revision"]), {}), plain) for run in runs
+    ]
     paths = [_path(folder, run, view) for run, view in zip(runs, views, strict=True)]
     counted = _revisions(runs, paths)
     for run, view, path in zip(runs, views, paths, strict=True):
@@ -60,7 +69,9 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
             }
         )
         files[path]["date"] = run["created"].isoformat() + "Z"
-    files |= _aggregated(files, {row["name"]: row["main_metric"] for row in content["tasks"].to_pylist()})
+    files |= _aggregated(
+        files, {row["name"]: row["main_metric"] for row in content["tasks"].to_pylist()}
+    )
     for path, value in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as passing:
@@ -70,9 +81,18 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
 
 def _path(folder: Path, run: dict[str, Any], view: dict[str, Any]) -> Path:
     """The file that a run belongs to."""
-    place = folder / "results" / segment(run["model"].replace("/", "__")) / segment(run["model_revision"] or "none")
+    place = (
+        folder
+        / "results"
+        / segment(run["model"].replace("/", "__"))
+        / segment(run["model_revision"] or "none")
+    )
     if view:
-        place = place / "experiments" / segment("__".join(f"{key}_{value}" for key, value in view.items()))
+        place = (
+            place
+            / "experiments"
+            / segment("__".join(f"{key}_{value}" for key, value in view.items()))
+        )
     return place / f"{segment(run['task'])}.json"
 
 
@@ -93,7 +113,9 @@ def _revisions(runs: list[dict[str, Any]], paths: list[Path]) -> dict[Path, str]
     }
 
 
-def _aggregated(files: Mapping[Path, dict[str, Any]], main_metrics: Mapping[str, str]) -> dict[Path, dict[str, Any]]:
+def _aggregated(
+    files: Mapping[Path, dict[str, Any]], main_metrics: Mapping[str, str]
+) -> dict[Path, dict[str, Any]]:
     """The files of aggregates whose members are all there, where the whole was not published."""
     made = {}
     for place in {path.parent for path in files}:
@@ -109,7 +131,12 @@ def _aggregated(files: Mapping[Path, dict[str, Any]], main_metrics: Mapping[str,
                 continue
             mean = sum(entry["main_score"] for entry in entries) / len(entries)
             languages = sorted({language for entry in entries for language in entry["languages"]})
-            whole = {main_metrics[members[0]]: mean, "main_score": mean, "hf_subset": WHOLE, "languages": languages}
+            whole = {
+                main_metrics[members[0]]: mean,
+                "main_score": mean,
+                "hf_subset": WHOLE,
+                "languages": languages,
+            }
             versions = {result["mteb_version"] for result in results}
             made[path] = {
                 "dataset_revision": "1",  # of all aggregates: mteb.abstasks.AggregateTaskMetadata
@@ -135,7 +162,9 @@ def _task_result(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _view(run: dict[str, Any], model: dict[str, Any], plain: Mapping[_Kind, str]) -> dict[str, Any]:
-    """What sets a run apart from the model as published; mteb calls this the arguments of an experiment."""
+    """What sets a run apart from the model as published; mteb calls this the arguments of an
+    experiment.
+    """
     view = _of_model(run, model)
     settings = run["settings"] or ""
     return view if settings == plain[_kind(run, model)] else {**view, **settings_of(settings)}
@@ -143,8 +172,11 @@ def _view(run: dict[str, Any], model: dict[str, Any], plain: Mapping[_Kind, str]
 
 def _of_model(run: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
     usual: dict[str, set[Any]] = {
-        "layer": {None}, "dim": {None, model.get("dim", run["dim"])}, "precision": {"float32"}, "index": _EXACT
-    }  # fmt: skip
+        "layer": {None},
+        "dim": {None, model.get("dim", run["dim"])},
+        "precision": {"float32"},
+        "index": _EXACT,
+    }
     return {key: run[key] for key in _VIEW if run[key] not in usual[key]}
 
 
@@ -152,8 +184,12 @@ def _kind(run: dict[str, Any], model: dict[str, Any]) -> _Kind:
     return run["model"], run["model_revision"], *sorted(_of_model(run, model).items())
 
 
-def _plain_settings(runs: list[dict[str, Any]], models: Mapping[tuple[str, str], dict[str, Any]]) -> dict[_Kind, str]:
-    """Of each view the settings that need no saying: float32 where it was computed so, else those of the last run."""
+def _plain_settings(
+    runs: list[dict[str, Any]], models: Mapping[tuple[str, str], dict[str, Any]]
+) -> dict[_Kind, str]:
+    """Of each view the settings that need no saying: float32 where it was computed so, else those
+    of the last run.
+    """
     plain: dict[_Kind, str] = {}
     for run in runs:
         kind = _kind(run, models.get((run["model"], run["model_revision"]), {}))

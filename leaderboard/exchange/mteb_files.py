@@ -1,8 +1,10 @@
-"""MTEB's result files: `results/<model>/<revision>/<Task>.json`, of every mteb version, read as runs.
+"""MTEB's result files: `results/<model>/<revision>/<Task>.json`, of every mteb version, read as
+runs.
 
-Since mteb 1.11 a file holds `scores: {split: [{hf_subset, languages, main_score, metric: value}]}`; before, splits
-stood at the top level, with nested similarity scores and no main score. A folder's optional model_meta.json names the
-model. The revision "external" marks scores that a model's authors reported themselves.
+Since mteb 1.11 a file holds `scores: {split: [{hf_subset, languages, main_score, metric: value}]}`;
+before, splits stood at the top level, with nested similarity scores and no main score. A folder's
+optional model_meta.json names the model. The revision "external" marks scores that a model's
+authors reported themselves.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +20,10 @@ from leaderboard.plain_json import from_json
 from leaderboard.records import Model, Run, Task
 
 # Old names of the similarities, under which files before 1.11 nest their scores.
-_NESTED = {"cos_sim": "cosine", **{name: name for name in ("manhattan", "euclidean", "dot", "max", "similarity")}}
+_NESTED = {
+    "cos_sim": "cosine",
+    **{name: name for name in ("manhattan", "euclidean", "dot", "max", "similarity")},
+}
 _NO_SCORES = {"main_score", "hf_subset", "languages", "evaluation_time"}
 
 
@@ -32,15 +37,18 @@ class TaskFacts(NamedTuple):
 
 
 def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run]:
-    """The runs of one file, one for each split and subset, with ids that depend on what was evaluated alone.
+    """The runs of one file, one for each split and subset, with ids that depend on what was
+    evaluated alone.
 
     Args:
         path: `.../<model>/<revision>/<Task>.json`.
         content: the file's bytes.
-        facts: of the tasks by name; a task without keeps its name, an empty type, and the main metric "main_score".
+        facts: of the tasks by name; a task without keeps its name, an empty type, and the main
+            metric "main_score".
 
     Raises:
-        Malformed: no JSON, no scores, or no entry with a main score; Partial where only some entries have none.
+        Malformed: no JSON, no scores, or no entry with a main score; Partial where only some
+            entries have none.
     """
     data = _object(content)
     name = data.get("task_name", data.get("mteb_dataset_name"))
@@ -60,22 +68,44 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
             continue
         told = {"languages": entry.get("languages"), "eval_splits": list(task.eval_splits)}
         place = Task(
-            task.name, task.type, split, subset, str(data.get("dataset_revision") or ""), task.main_metric,
+            task.name,
+            task.type,
+            split,
+            subset,
+            str(data.get("dataset_revision") or ""),
+            task.main_metric,
             {key: value for key, value in told.items() if value},
-        )  # fmt: skip
-        scores = {key: float(value) for key, value in entry.items() if key not in _NO_SCORES and _is_number(value)}
+        )
+        scores = {
+            key: float(value)
+            for key, value in entry.items()
+            if key not in _NO_SCORES and _is_number(value)
+        }
         run = Run(
-            model, place, float(entry["main_score"]), scores,
-            costs={"evaluation_seconds": float(seconds)} if _is_number(seconds) and len(entries) == 1 else {},
+            model,
+            place,
+            float(entry["main_score"]),
+            scores,
+            costs=(
+                {"evaluation_seconds": float(seconds)}
+                if _is_number(seconds) and len(entries) == 1
+                else {}
+            ),
             resolved={"file": "/".join(path.parts[-3:])},
-            environment={"packages": {"mteb": data["mteb_version"]}} if data.get("mteb_version") else {},
+            environment=(
+                {"packages": {"mteb": data["mteb_version"]}} if data.get("mteb_version") else {}
+            ),
             source="mteb-external" if model.revision == "external" else "mteb",
             id=imported_id(model, place),
             created=_date(data.get("date")),
-        )  # fmt: skip
+        )
         runs[run.id] = run
     if problems:
-        raise Partial("; ".join(problems), list(runs.values())) if runs else Malformed("; ".join(problems))
+        raise (
+            Partial("; ".join(problems), list(runs.values()))
+            if runs
+            else Malformed("; ".join(problems))
+        )
     return list(runs.values())
 
 
@@ -98,9 +128,15 @@ def _object(content: bytes) -> dict[str, Any]:
 def _entries(data: dict[str, Any], main_metric: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for split, scores in _splits(data).items():
         if isinstance(scores, list):
-            found = [(entry.get("hf_subset", "default"), entry) for entry in scores if isinstance(entry, dict)]
+            found = [
+                (entry.get("hf_subset", "default"), entry)
+                for entry in scores
+                if isinstance(entry, dict)
+            ]
         elif isinstance(scores, dict):
-            by_subset = any(isinstance(value, dict) and key not in _NESTED for key, value in scores.items())
+            by_subset = any(
+                isinstance(value, dict) and key not in _NESTED for key, value in scores.items()
+            )
             found = list(scores.items()) if by_subset else [("default", scores)]
             found = [(subset, entry) for subset, entry in found if isinstance(entry, dict)]
         else:
@@ -153,9 +189,12 @@ def _model(folder: Path) -> Model:
         meta = _object(meta_file.read_bytes())
         name, revision = meta.get("name") or name, meta.get("revision") or revision
         known = {
-            "dim": meta.get("embed_dim"), "parameters": meta.get("n_parameters"), "licence": meta.get("license"),
-            "public": meta.get("open_weights"), "max_length": meta.get("max_tokens"),
+            "dim": meta.get("embed_dim"),
+            "parameters": meta.get("n_parameters"),
+            "licence": meta.get("license"),
+            "public": meta.get("open_weights"),
+            "max_length": meta.get("max_tokens"),
             "training_datasets": meta.get("training_datasets"),
-        }  # fmt: skip
+        }
         details = {key: value for key, value in known.items() if value is not None}
     return Model(name, revision, details=details)

@@ -1,10 +1,12 @@
-"""Relevance judgements as files have them: TREC's four columns, BEIR's three; and the lines of such files.
+"""Relevance judgements as files have them: TREC's four columns, BEIR's three; and the lines of such
+files.
 
-    query  iteration  document  grade          TREC: blanks or tabs between the columns
-    query-id <tab> corpus-id <tab> score       BEIR: tabs, or commas in a .csv; a first line may name the columns
+    query  iteration  document  grade          TREC: blanks or tabs between the columns query-id
+    <tab> corpus-id <tab> score       BEIR: tabs, or commas in a .csv; a first line may name the
+    columns
 
-Grades are whole numbers, which may be written as `1.0`. A cell may be quoted, and a file may be packed (.gz) or begin
-with a byte order mark.
+Grades are whole numbers, which may be written as `1.0`. A cell may be quoted, and a file may be
+packed (.gz) or begin with a byte order mark.
 """
 
 import csv
@@ -26,8 +28,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     A judgement that is repeated word for word counts once.
 
     Raises:
-        Malformed: a line without three or four columns, or with another number of them than the first; a grade that
-            is no whole number; two judgements that contradict each other. The text names file and line.
+        Malformed: a line without three or four columns, or with another number of them than the
+            first; a grade that is no whole number; two judgements that contradict each other. The
+            text names file and line.
         OSError: the file cannot be read.
     """
     qrels: dict[str, dict[str, int]] = {}
@@ -35,7 +38,9 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     for number, line in lines(path):
         place, columns = f"{path}:{number}", _columns(line, path)
         if len(columns) not in (3, 4):
-            raise Malformed(f"{place} has {len(columns)} columns, not 3 (query, document, grade) or 4 (TREC).")
+            raise Malformed(
+                f"{place} has {len(columns)} columns, not 3 (query, document, grade) or 4 (TREC)."
+            )
         if not width and columns[-1].lower() in _GRADE:
             width = len(columns)
             continue
@@ -47,7 +52,8 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         known = qrels.setdefault(query, {}).setdefault(document, grade)
         if known != grade:
             raise Malformed(
-                f"{place} gives document {document!r} the grade {grade} for query {query!r}, an earlier line {known}."
+                f"{place} gives document {document!r} the grade {grade} for query {query!r}, an"
+                f" earlier line {known}."
             )
     return qrels
 
@@ -60,7 +66,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="\n") as file:
+        with (gzip.open if path.suffix == ".gz" else open)(
+            path, "rt", encoding="utf-8-sig", newline="\n"
+        ) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, line.rstrip("\r\n")
@@ -72,7 +80,9 @@ def _columns(line: str, path: Path) -> list[str]:
     delimiter = "," if ".csv" in path.suffixes else "\t" if "\t" in line else None
     if delimiter is None:
         return line.split()
-    columns = next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
+    columns = (
+        next(csv.reader([line], delimiter=delimiter)) if '"' in line else line.split(delimiter)
+    )
     return [column.strip() for column in columns]
 
 

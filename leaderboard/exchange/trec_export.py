@@ -1,10 +1,12 @@
 """Rankings and judgements as TREC files, which trec_eval, ir_measures and `embedlab import` read.
 
     qrels/<Task>.<split>.<subset>.<task revision>.txt                        query 0 document grade
-    runs/<Task>.<split>.<subset>.<task revision>/<model>.<run id>.txt        query Q0 document rank score tag
+    runs/<Task>.<split>.<subset>.<task revision>/<model>.<run id>.txt        query Q0 document rank
+    score tag
 
-Readers of run files put documents in order by the scores alone, equal ones by descending id. Where a run has ranked
-equal scores in another order, each of them is written as the next smaller float32, so that the order stays.
+Readers of run files put documents in order by the scores alone, equal ones by descending id. Where
+a run has ranked equal scores in another order, each of them is written as the next smaller float32,
+so that the order stays.
 """
 
 from collections.abc import Iterator
@@ -21,16 +23,19 @@ from leaderboard.whole import written_whole
 
 
 def write(store: Store, folder: Path, **where: object) -> list[Path]:
-    """Write the rankings of the runs that `where` chooses, and the judgements of their tasks; returns the files.
+    """Write the rankings of the runs that `where` chooses, and the judgements of their tasks;
+    returns the files.
 
     Raises:
-        LeaderboardError: none of the runs has a ranking, or an id holds a blank, which ends a column in these files.
+        LeaderboardError: none of the runs has a ranking, or an id holds a blank, which ends a
+            column in these files.
     """
     ranked = [run for run in store.runs(**where).to_pylist() if run["has_ranking"]]
     if not ranked:
         raise LeaderboardError(
             "None of these runs has a ranking.",
-            "Rankings come from retrieval tasks that were evaluated here: embedlab eval -m bm25 -t StdlibCodeSearch",
+            "Rankings come from retrieval tasks that were evaluated here: embedlab eval -m bm25 -t"
+            " StdlibCodeSearch",
         )
     written: dict[Path, None] = {}
     for run in ranked:
@@ -69,7 +74,8 @@ def _telling(documents: list[str], scores: np.ndarray) -> np.ndarray:
     scores = scores.astype(np.float32, copy=True)
     for before, after in pairwise(range(len(documents))):
         if scores[after] > scores[before] or (
-            scores[after] == scores[before] and documents[after].encode() > documents[before].encode()
+            scores[after] == scores[before]
+            and documents[after].encode() > documents[before].encode()
         ):
             scores[after] = np.nextafter(scores[before], np.float32(-np.inf))
     return scores
@@ -85,6 +91,7 @@ def _column(id: str) -> str:
     if not id or id.split() != [id]:
         raise LeaderboardError(
             f"The id {id!r} cannot stand in a TREC file: blanks end its column.",
-            "Export as parquet, whose rankings keep every id: results.files/rankings beside the store.",
+            "Export as parquet, whose rankings keep every id: results.files/rankings beside the"
+            " store.",
         )
     return id

@@ -1,4 +1,6 @@
-"""Groups of models that cannot be told apart: every pair tested, corrected, and shown as letters."""
+"""Groups of models that cannot be told apart: every pair tested, corrected, and shown as
+letters.
+"""
 
 from collections.abc import Sequence
 
@@ -8,17 +10,21 @@ from scipy import stats
 from leaderboard.statistics.significance import correct
 
 
-def pairwise_p_values(tasks: Sequence[Sequence[np.ndarray]], correction: str = "holm") -> np.ndarray:
-    """Corrected p-values of every pair's difference in the mean over tasks, float64 `[models, models]`, symmetric.
+def pairwise_p_values(
+    tasks: Sequence[Sequence[np.ndarray]], correction: str = "holm"
+) -> np.ndarray:
+    """Corrected p-values of every pair's difference in the mean over tasks, float64 `[models,
+    models]`, symmetric.
 
-    A t-test paired by query, each part of a task a stratum: squared standard errors add up, degrees of freedom follow
-    Satterthwaite (1946). One task gives the ordinary paired t-test. With hundreds of pairs a resampling test would
-    need millions of draws to reach p-values that survive the correction; over queries the t-test agrees with it
-    (Urbano et al., SIGIR 2019).
+    A t-test paired by query, each part of a task a stratum: squared standard errors add up, degrees
+    of freedom follow Satterthwaite (1946). One task gives the ordinary paired t-test. With hundreds
+    of pairs a resampling test would need millions of draws to reach p-values that survive the
+    correction; over queries the t-test agrees with it (Urbano et al., SIGIR 2019).
 
     Args:
-        tasks: for each task its parts (subsets of a split), each float64 `[models, queries]`, two or more queries.
-            To ask about other tasks instead of other queries, give one task of one part `[models, tasks]`.
+        tasks: for each task its parts (subsets of a split), each float64 `[models, queries]`, two
+            or more queries. To ask about other tasks instead of other queries, give one task of one
+            part `[models, tasks]`.
         correction: "holm", "bh" or "none".
     """
     strata = [(scores, 1 / (len(parts) * len(tasks))) for parts in tasks for scores in parts]
@@ -29,7 +35,11 @@ def pairwise_p_values(tasks: Sequence[Sequence[np.ndarray]], correction: str = "
     certain = total == 0
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = total**2 / np.sum(
-            [error**2 / (scores.shape[1] - 1) for error, (scores, _) in zip(errors, strata, strict=True)], axis=0
+            [
+                error**2 / (scores.shape[1] - 1)
+                for error, (scores, _) in zip(errors, strata, strict=True)
+            ],
+            axis=0,
         )
         p = 2 * stats.t.sf(difference / np.sqrt(total), freedom)
     p = np.where(certain, np.where(difference < 1e-12, 1.0, 0.0), p)
@@ -42,7 +52,8 @@ def pairwise_p_values(tasks: Sequence[Sequence[np.ndarray]], correction: str = "
 def letters(different: np.ndarray) -> list[str]:
     """A compact letter display: two models share a letter exactly when they are not `different`.
 
-    Insert and absorb (Piepho, J. Comput. Graph. Stat. 2004, section 2). Letters are given out in the models' order.
+    Insert and absorb (Piepho, J. Comput. Graph. Stat. 2004, section 2). Letters are given out in
+    the models' order.
 
     Args:
         different: bool `[models, models]`, symmetric.
@@ -56,7 +67,10 @@ def letters(different: np.ndarray) -> list[str]:
         # A half that lies within another group says nothing new.
         groups += [half for half in halves if not any(half < other for other in [*groups, *halves])]
     groups.sort(key=lambda group: sorted(group))
-    return ["".join(_letter(at) for at, group in enumerate(groups) if model in group) for model in range(models)]
+    return [
+        "".join(_letter(at) for at, group in enumerate(groups) if model in group)
+        for model in range(models)
+    ]
 
 
 def _letter(at: int) -> str:
@@ -70,5 +84,7 @@ def _squared_errors(scores: np.ndarray) -> np.ndarray:
     variance = np.diag(covariance)[:, None] + np.diag(covariance)
     of_difference = variance - 2 * covariance
     # A constant difference leaves rounding noise where its variance is 0.
-    errors: np.ndarray = np.where(of_difference <= 1e-12 * variance, 0.0, of_difference) / scores.shape[1]
+    errors: np.ndarray = (
+        np.where(of_difference <= 1e-12 * variance, 0.0, of_difference) / scores.shape[1]
+    )
     return errors

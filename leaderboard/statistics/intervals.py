@@ -8,7 +8,8 @@ import numpy as np
 from leaderboard.statistics.resampling import resampled_counts
 from leaderboard.statistics.significance import choose
 
-# What is drawn anew: "queries" asks about other queries of these tasks, "tasks" about other tasks of this kind.
+# What is drawn anew: "queries" asks about other queries of these tasks, "tasks" about other tasks
+# of this kind.
 OVER = {"queries": (True, False), "tasks": (False, True), "both": (True, True)}
 
 # Decimals to which the mean of the same scores, summed in another order, is the same.
@@ -23,15 +24,20 @@ class Interval(NamedTuple):
 
 
 def resampled_means(
-    tasks: Sequence[Sequence[np.ndarray]], *, over: str = "queries", resamples: int = 2_000, seed: int = 0
+    tasks: Sequence[Sequence[np.ndarray]],
+    *,
+    over: str = "queries",
+    resamples: int = 2_000,
+    seed: int = 0,
 ) -> np.ndarray:
     """Bootstrap replicates of every model's mean over tasks, float64 `[resamples, models]`.
 
     All models see the same draws, so differences and ranks of the columns are paired.
 
     Args:
-        tasks: for each task its parts (subsets of a split), each float64 `[models, queries]`; the score of a task is
-            the mean over its parts. To resample tasks alone, one column with the task's score is enough.
+        tasks: for each task its parts (subsets of a split), each float64 `[models, queries]`; the
+            score of a task is the mean over its parts. To resample tasks alone, one column with the
+            task's score is enough.
         over: "queries", "tasks" or "both"; with "both", tasks are drawn and within them queries.
         resamples: number of replicates.
         seed: of the random draws; the same seed gives the same intervals.
@@ -43,7 +49,9 @@ def resampled_means(
     else:
         weights = np.full((resamples, len(tasks)), 1 / len(tasks))
     if not draw_queries:
-        means: np.ndarray = weights @ [np.mean([scores.mean(axis=1) for scores in parts], axis=0) for parts in tasks]
+        means: np.ndarray = weights @ [
+            np.mean([scores.mean(axis=1) for scores in parts], axis=0) for parts in tasks
+        ]
         return means
     total = np.zeros((resamples, len(tasks[0][0])))
     for task, parts in enumerate(tasks):
@@ -58,7 +66,8 @@ def interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def rank_interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
-    """Bounds of every model's rank (1 = best, equal scores share the better rank) from `[resamples, models]`.
+    """Bounds of every model's rank (1 = best, equal scores share the better rank) from `[resamples,
+    models]`.
 
     Ranks are whole numbers: the bounds are widened to the next one.
     """
@@ -70,13 +79,17 @@ def rank_interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks along the last axis, 1 = lowest, equal values share the lower; scipy's `rankdata` takes thrice as long."""
+    """Ranks along the last axis, 1 = lowest, equal values share the lower; scipy's `rankdata` takes
+    thrice as long.
+    """
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     rises = np.diff(ordered, axis=1, prepend=-np.inf) > 0
     ranks = np.empty(values.shape, np.int32)
     places = np.arange(1, values.shape[1] + 1, dtype=np.int32)
-    np.put_along_axis(ranks, order, np.maximum.accumulate(np.where(rises, places, 0), axis=1), axis=1)
+    np.put_along_axis(
+        ranks, order, np.maximum.accumulate(np.where(rises, places, 0), axis=1), axis=1
+    )
     return ranks
 
 

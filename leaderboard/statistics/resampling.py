@@ -1,4 +1,6 @@
-"""Random draws that the tests and intervals share: many at once, as matrices, so that one product applies them all."""
+"""Random draws that the tests and intervals share: many at once, as matrices, so that one product
+applies them all.
+"""
 
 from collections.abc import Iterator
 
@@ -11,7 +13,8 @@ def sign_flips(queries: int, resamples: int, seed: int, columns: int = 1) -> Ite
     """Blocks of signs, float64 `[draws, queries]` of -1 and 1, `resamples` rows in all.
 
     Where there are no more than `resamples` patterns of signs, every pattern comes once instead.
-    `columns`: how many series each block will be multiplied with; more of them make the blocks shorter.
+    `columns`: how many series each block will be multiplied with; more of them make the blocks
+    shorter.
     """
     if has_few_patterns(queries, resamples):
         yield 1.0 - 2.0 * ((np.arange(2**queries)[:, None] >> np.arange(queries)) & 1)
@@ -26,11 +29,19 @@ def has_few_patterns(queries: int, resamples: int) -> bool:
     return bool(2**queries <= resamples)
 
 
-def resampled_counts(units: int, resamples: int, rng: np.random.Generator, columns: int = 1) -> Iterator[np.ndarray]:
-    """Blocks of bootstrap draws, float64 `[draws, units]`: how often each unit was drawn; every row sums to `units`."""
+def resampled_counts(
+    units: int, resamples: int, rng: np.random.Generator, columns: int = 1
+) -> Iterator[np.ndarray]:
+    """Blocks of bootstrap draws, float64 `[draws, units]`: how often each unit was drawn; every row
+    sums to `units`.
+    """
     for draws in _blocks(resamples, max(units, columns)):
         drawn = rng.integers(0, units, (draws, units)) + units * np.arange(draws)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=draws * units).reshape(draws, units).astype(np.float64)
+        yield (
+            np.bincount(drawn.ravel(), minlength=draws * units)
+            .reshape(draws, units)
+            .astype(np.float64)
+        )
 
 
 def _blocks(rows: int, width: int) -> Iterator[int]:

@@ -1,7 +1,8 @@
-"""Is the difference between two models more than chance? Paired tests over queries, effect size, corrections.
+"""Is the difference between two models more than chance? Paired tests over queries, effect size,
+corrections.
 
-Every test takes `differences`, float64 `[..., queries]`: for each query, one model's score minus the other's. It
-returns two-sided p-values of shape `[...]`.
+Every test takes `differences`, float64 `[..., queries]`: for each query, one model's score minus
+the other's. It returns two-sided p-values of shape `[...]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,15 +18,19 @@ from leaderboard.statistics.resampling import has_few_patterns, resampled_counts
 T = TypeVar("T")
 
 RESAMPLES = 10_000
-# Scores nearer than this are equal: what is left between them is rounding, which no test may take for a difference.
+# Scores nearer than this are equal: what is left between them is rounding, which no test may take
+# for a difference.
 ROUNDING = 1e-9
 
 
-def randomisation_test(differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Fisher's randomisation test (Smucker et al., CIKM 2007): were the models alike, every sign would be a coin flip.
+def randomisation_test(
+    differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
+    """Fisher's randomisation test (Smucker et al., CIKM 2007): were the models alike, every sign
+    would be a coin flip.
 
-    Exact where `2 ** queries <= resamples`; else the p-value counts the observed order as one of the draws, so that
-    it is never 0 (Phipson and Smyth 2010, eq. 2).
+    Exact where `2 ** queries <= resamples`; else the p-value counts the observed order as one of
+    the draws, so that it is never 0 (Phipson and Smyth 2010, eq. 2).
     """
     rows, shape = _rows(differences)
     # The same terms summed in another order differ in the last bits and must still count as a tie.
@@ -39,19 +44,24 @@ def randomisation_test(differences: ArrayLike, *, resamples: int = RESAMPLES, se
     return ((reached + 1) / (resamples + 1)).reshape(shape)
 
 
-def bootstrap_test(differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def bootstrap_test(
+    differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
     """The paired bootstrap test with Student's t as its statistic (Sakai, SIGIR 2006, figure 1)."""
     rows, shape = _rows(differences)
     n = rows.shape[1]
     mean = rows.mean(axis=1)
     centred = rows - mean[:, None]
-    # Equal differences less their mean leave rounding, of which every draw would make a t as extreme as the observed.
+    # Equal differences less their mean leave rounding, of which every draw would make a t as
+    # extreme as the observed.
     centred[np.abs(centred) <= ROUNDING * np.abs(rows).max(axis=1, keepdims=True)] = 0.0
     observed = np.abs(_student(mean, (centred**2).mean(axis=1), n))
     reached = np.zeros(len(rows))
     for counts in resampled_counts(n, resamples, np.random.default_rng(seed), columns=len(rows)):
         means = counts @ centred.T / n
-        reached += (np.abs(_student(means, counts @ (centred**2).T / n - means**2, n)) >= observed).sum(axis=0)
+        reached += (
+            np.abs(_student(means, counts @ (centred**2).T / n - means**2, n)) >= observed
+        ).sum(axis=0)
     return ((reached + 1) / (resamples + 1)).reshape(shape)
 
 
@@ -75,8 +85,9 @@ TESTS: dict[str, Callable[..., np.ndarray]] = {
 def correct(p_values: ArrayLike, method: str = "holm") -> np.ndarray:
     """P-values corrected for having made all these comparisons; shape kept.
 
-    `holm` bounds the chance of any false difference (Holm 1979), `bh` the expected share of false ones among those
-    found (Benjamini and Hochberg 1995). NaN marks a comparison that was not tested, and stays.
+    `holm` bounds the chance of any false difference (Holm 1979), `bh` the expected share of false
+    ones among those found (Benjamini and Hochberg 1995). NaN marks a comparison that was not
+    tested, and stays.
     """
     correction = choose("correction", method, CORRECTIONS)
     corrected = np.array(p_values, dtype=np.float64)
@@ -101,10 +112,14 @@ CORRECTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def effect_size(differences: ArrayLike) -> np.ndarray:
-    """Cohen's d of paired samples (d_z), `[...]`: the mean difference in units of its standard deviation."""
+    """Cohen's d of paired samples (d_z), `[...]`: the mean difference in units of its standard
+    deviation.
+    """
     rows, shape = _rows(differences)
     mean, deviation = rows.mean(axis=1), rows.std(axis=1, ddof=1)
-    size = np.divide(mean, deviation, out=np.copysign(np.inf, mean), where=deviation > ROUNDING * np.abs(mean))
+    size = np.divide(
+        mean, deviation, out=np.copysign(np.inf, mean), where=deviation > ROUNDING * np.abs(mean)
+    )
     return np.where(mean == 0, 0.0, size).reshape(shape)
 
 
@@ -117,7 +132,9 @@ class WinTieLoss(NamedTuple):
 
 
 def win_tie_loss(differences: ArrayLike) -> WinTieLoss:
-    """Counts over one series of differences, `[queries]`; scores that differ by rounding alone are ties."""
+    """Counts over one series of differences, `[queries]`; scores that differ by rounding alone are
+    ties.
+    """
     series = np.asarray(differences)
     ties = np.isclose(series, 0.0, rtol=0.0, atol=ROUNDING)
     wins = int(((series > 0) & ~ties).sum())
@@ -134,17 +151,22 @@ def choose(kind: str, name: str, known: Mapping[str, T]) -> T:
 def _rows(differences: ArrayLike) -> tuple[np.ndarray, tuple[int, ...]]:
     rows = np.asarray(differences, dtype=np.float64)
     if rows.ndim == 0 or rows.shape[-1] < 2:
-        raise LeaderboardError("A paired test needs at least two queries.", "Compare on a task with more queries.")
+        raise LeaderboardError(
+            "A paired test needs at least two queries.", "Compare on a task with more queries."
+        )
     if not np.isfinite(rows).all():
         raise LeaderboardError(
-            "The differences hold values that are not numbers.", "Give every query a score; 0 where nothing was found."
+            "The differences hold values that are not numbers.",
+            "Give every query a score; 0 where nothing was found.",
         )
     rows = np.where(np.abs(rows) <= ROUNDING, 0.0, rows)
     return rows.reshape(-1, rows.shape[-1]), rows.shape[:-1]
 
 
 def _student(mean: np.ndarray, mean_square: np.ndarray, n: int) -> np.ndarray:
-    """Student's t from means and (biased) variances over `n` values; 0 where the mean is 0, even without variance."""
+    """Student's t from means and (biased) variances over `n` values; 0 where the mean is 0, even
+    without variance.
+    """
     error = np.sqrt(np.maximum(mean_square, 0.0) / (n - 1))
     negligible = error <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
     t = np.divide(mean, error, out=np.copysign(np.inf, mean), where=~negligible)

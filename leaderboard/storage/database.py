@@ -1,12 +1,14 @@
 """Opening the results file: short connections, one writer at a time, readers beside each other.
 
-DuckDB lets one process write or several read, never both, and refuses rather than waits. So a lock file serves as a
-turnstile. A writer keeps it from opening to closing; a reader only while it opens. Readers thus run in parallel, a
-waiting writer lets no new reader in, and neither waits longer than the other's current transaction.
+DuckDB lets one process write or several read, never both, and refuses rather than waits. So a lock
+file serves as a turnstile. A writer keeps it from opening to closing; a reader only while it opens.
+Readers thus run in parallel, a waiting writer lets no new reader in, and neither waits longer than
+the other's current transaction.
 
-Reading never writes: a store of an older schema is read from a copy that is brought up to date; the first write brings
-the store itself up to date. A store may come from anybody: files are opened without access to anything but
-themselves, without extensions, and with nothing but our own tables and views in them.
+Reading never writes: a store of an older schema is read from a copy that is brought up to date; the
+first write brings
+the store itself up to date. A store may come from anybody: files are opened without access to
+anything but themselves, without extensions, and with nothing but our own tables and views in them.
 """
 
 import random
@@ -26,8 +28,14 @@ SCHEMA = Path(__file__).parent / "schema"
 # DuckDB's words for "someone else has it open": another process, or this process in the other mode.
 _BUSY = ("Could not set lock on file", "different configuration than existing connections")
 # Errors of the disk and the file; DuckDB's other errors are ours to mend and keep their traceback.
-_ENVIRONMENT = (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.TransactionException)
-# What a view, a macro or a statement inside a file could reach otherwise: other files, the network, native code.
+_ENVIRONMENT = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+)
+# What a view, a macro or a statement inside a file could reach otherwise: other files, the network,
+# native code.
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -42,20 +50,25 @@ def schema_version() -> int:
 
 
 class Database:
-    """The file at `path`; `timeout` is the number of seconds to wait for another program that holds it."""
+    """The file at `path`; `timeout` is the number of seconds to wait for another program that holds
+    it.
+    """
 
     def __init__(self, path: Path, timeout: float):
         self.path = path
         self.timeout = timeout
         self._checked: int | None = None  # the inode of the file whose tables were looked at
-        self._copy: tuple[tuple[tuple[int, int], ...], tempfile.TemporaryDirectory[str], Database] | None = None
+        self._copy: (
+            tuple[tuple[tuple[int, int], ...], tempfile.TemporaryDirectory[str], Database] | None
+        ) = None
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A read-only connection to one consistent state; an empty one where no file exists yet.
 
         Raises:
-            LeaderboardError: the file is held by another program, corrupt, unreadable, or of a newer schema.
+            LeaderboardError: the file is held by another program, corrupt, unreadable, or of a
+                newer schema.
         """
         if not self.path.exists():
             with duckdb.connect(":memory:") as connection:
@@ -103,7 +116,8 @@ class Database:
             other: another DuckDB file that the transaction may attach.
 
         Raises:
-            LeaderboardError: as `reading`, or the folder cannot be written, or the disk is full. Nothing is changed.
+            LeaderboardError: as `reading`, or the folder cannot be written, or the disk is full.
+                Nothing is changed.
         """
         with self.explained("written"):
             deadline = time.monotonic() + self.timeout
@@ -125,7 +139,9 @@ class Database:
     def _turnstile(self, deadline: float, read_only: bool) -> AbstractContextManager[object]:
         # Readers ask more often: a person waits for them, and they keep it only while they open.
         file = Path(f"{self.path}.lock")
-        if read_only and not file.exists():  # no writer has been here; DuckDB's own lock guards against a first one
+        if (
+            read_only and not file.exists()
+        ):  # no writer has been here; DuckDB's own lock guards against a first one
             return nullcontext()
         lock = FileLock(file, poll_interval=0.001 if read_only else 0.01)
         try:
@@ -137,7 +153,9 @@ class Database:
                 return nullcontext()
             raise
 
-    def _connect(self, deadline: float, read_only: bool, other: Path | None = None) -> duckdb.DuckDBPyConnection:
+    def _connect(
+        self, deadline: float, read_only: bool, other: Path | None = None
+    ) -> duckdb.DuckDBPyConnection:
         self._refuse_foreign()
         pause = 0.002
         while True:
@@ -152,7 +170,9 @@ class Database:
             pause = min(2 * pause, 0.1)
 
     def _refuse_foreign(self) -> None:
-        """Refuse what is no DuckDB file, before DuckDB looks for an extension that might read it."""
+        """Refuse what is no DuckDB file, before DuckDB looks for an extension that might read
+        it.
+        """
         with self.path.open("rb") as file:
             start = file.read(16)
         if not start:
@@ -163,16 +183,21 @@ class Database:
             raise self._foreign("no results store")
 
     def _foreign(self, kind: str) -> LeaderboardError:
-        return LeaderboardError(f"{self.path} is {kind}.", "Restore it from a copy, or choose another file with --db.")
+        return LeaderboardError(
+            f"{self.path} is {kind}.", "Restore it from a copy, or choose another file with --db."
+        )
 
     def _held(self, holder: str) -> LeaderboardError:
         return LeaderboardError(
-            f"{self.path} has been held by {holder} for {self.timeout:g} seconds; nothing was changed.",
+            f"{self.path} has been held by {holder} for {self.timeout:g} seconds; nothing was"
+            " changed.",
             "Close that program (a duckdb shell, for example) and type the command again.",
         )
 
     def _create(self) -> None:
-        """Make the file whole under another name first: a process killed here leaves no half store behind."""
+        """Make the file whole under another name first: a process killed here leaves no half store
+        behind.
+        """
         new = self.path.with_name(self.path.name + ".new")
         leftovers = (new, Path(f"{new}.wal"), Path(f"{self.path}.wal"))
         for leftover in leftovers:
@@ -180,7 +205,9 @@ class Database:
         try:
             with _open(new) as connection:
                 _migrate(connection, 0)
-                connection.execute("CHECKPOINT")  # closing does so too, but says nothing where the disk is full
+                connection.execute(
+                    "CHECKPOINT"
+                )  # closing does so too, but says nothing where the disk is full
             new.replace(self.path)
         except BaseException:
             for leftover in leftovers:
@@ -194,11 +221,13 @@ class Database:
                 raise ValueError(version)
         except (duckdb.CatalogException, duckdb.BinderException, ValueError):
             raise LeaderboardError(
-                f"{self.path} is a DuckDB file, but no results store.", "Choose another file with --db."
+                f"{self.path} is a DuckDB file, but no results store.",
+                "Choose another file with --db.",
             ) from None
         if version > schema_version():
             raise LeaderboardError(
-                f"{self.path} was written by a newer embedlab (schema {version}; this one knows {schema_version()}).",
+                f"{self.path} was written by a newer embedlab (schema {version}; this one knows"
+                f" {schema_version()}).",
                 "Type: pip install --upgrade embedlab",
             )
         inode = self.path.stat().st_ino if self.path.exists() else None
@@ -208,20 +237,29 @@ class Database:
         return version
 
     def _check_tables(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
-        """Refuse a file in which a table or a view of ours is missing or another, or that has more beside them."""
+        """Refuse a file in which a table or a view of ours is missing or another, or that has more
+        beside them.
+        """
         with duckdb.connect(":memory:") as pattern:
             _migrate(pattern, 0, version)
             wanted, found = _objects(pattern), _objects(connection)
-        if wrong := sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name)):
-            what = f"in it is a {found[wrong[0]][0]} of its own" if wrong[0] in found else "is missing"
+        if wrong := sorted(
+            name for name in {**wanted, **found} if wanted.get(name) != found.get(name)
+        ):
+            what = (
+                f"in it is a {found[wrong[0]][0]} of its own" if wrong[0] in found else "is missing"
+            )
             raise LeaderboardError(
                 f"{self.path} is no results store of ours: {wrong[0]!r} {what}.",
-                "Do not use it if you do not know where it comes from; choose another file with --db.",
+                "Do not use it if you do not know where it comes from; choose another file with"
+                " --db.",
             )
 
     @contextmanager
     def explained(self, verb: str) -> Iterator[None]:
-        """Errors of the disk and the file become one LeaderboardError that says the file "cannot be `verb`"."""
+        """Errors of the disk and the file become one LeaderboardError that says the file "cannot be
+        `verb`".
+        """
         try:
             yield
         except OSError as error:
@@ -232,19 +270,26 @@ class Database:
         except duckdb.Error as error:
             message = str(error)
             if "not a valid DuckDB database file" in message or "Corrupt database file" in message:
-                raise self._foreign("damaged: a DuckDB file that was cut short or changed") from error
+                raise self._foreign(
+                    "damaged: a DuckDB file that was cut short or changed"
+                ) from error
             if isinstance(error, _ENVIRONMENT) or type(error) is duckdb.Error:
                 raise LeaderboardError(
                     f"{self.path} cannot be {verb}: {message.splitlines()[0]}",
-                    "Check the folder's permissions and free space, or choose another file with --db.",
+                    "Check the folder's permissions and free space, or choose another file with"
+                    " --db.",
                 ) from error
             raise
 
 
-def _open(path: Path, read_only: bool = False, others: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
+def _open(
+    path: Path, read_only: bool = False, others: Sequence[Path] = ()
+) -> duckdb.DuckDBPyConnection:
     """The file, and `others` to attach, closed to everything else."""
     connection = duckdb.connect(str(path), read_only=read_only, config=_CLOSED)
-    allowed = [str(file) for other in others for file in (other, other.with_name(other.name + ".wal"))]
+    allowed = [
+        str(file) for other in others for file in (other, other.with_name(other.name + ".wal"))
+    ]
     try:
         connection.execute("SET allowed_paths = ?", [allowed])
         connection.execute("SET enable_external_access = false")
@@ -259,8 +304,10 @@ def _open(path: Path, read_only: bool = False, others: Sequence[Path] = ()) -> d
 
 _OURS = "database_name = current_database() AND NOT internal"
 _OBJECTS = {
-    "table": "SELECT schema_name, table_name, list((column_name, data_type, column_default) ORDER BY column_index)"
-    f" FROM duckdb_columns() WHERE {_OURS} GROUP BY ALL",
+    "table": (
+        "SELECT schema_name, table_name, list((column_name, data_type, column_default) ORDER BY"
+        f" column_index) FROM duckdb_columns() WHERE {_OURS} GROUP BY ALL"
+    ),
     "view": f"SELECT schema_name, view_name, sql FROM duckdb_views() WHERE {_OURS}",
     "macro": "SELECT schema_name, function_name, '' FROM duckdb_functions() WHERE NOT internal",
 }
@@ -288,6 +335,8 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _holder(message: str) -> str:
-    """The program named in DuckDB's message "Conflicting lock is held in /usr/bin/duckdb (PID 42)"."""
+    """The program named in DuckDB's message "Conflicting lock is held in /usr/bin/duckdb (PID
+    42)".
+    """
     _, found, rest = message.partition("lock is held in ")
     return rest.partition(")")[0].strip() + ")" if found and "(PID" in rest else "another program"

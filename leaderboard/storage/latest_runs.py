@@ -1,4 +1,6 @@
-"""What rankings start from, read once for each state of the store: choosing other tasks then reads nothing."""
+"""What rankings start from, read once for each state of the store: choosing other tasks then reads
+nothing.
+"""
 
 import json
 from typing import Any
@@ -7,7 +9,8 @@ import pandas as pd
 
 from leaderboard.storage.store import Store
 
-# Of each view on each part of a task, by the task's revision: the run that ranked deepest, and of those the last.
+# Of each view on each part of a task, by the task's revision: the run that ranked deepest, and of
+# those the last.
 _STANDING = """
     SELECT * EXCLUDE standing, unnest(standing) FROM (
         SELECT model, model_revision AS revision, source, layer, dim, "precision", settings, "index", kind, task, type,
@@ -23,18 +26,21 @@ def tasks(store: Store) -> list[str]:
     """The tasks on which the store has runs, members of aggregates apart."""
 
     def read() -> list[str]:
-        names: list[str] = store.query("SELECT DISTINCT task FROM runs ORDER BY task")["task"].to_pylist()
+        names: list[str] = store.query("SELECT DISTINCT task FROM runs ORDER BY task")[
+            "task"
+        ].to_pylist()
         return names
 
     return store.kept("tasks", read)
 
 
 def runs(store: Store, metric: str) -> pd.DataFrame:
-    """The run that stands for every view on every part of every task and revision of it; not to be changed.
+    """The run that stands for every view on every part of every task and revision of it; not to be
+    changed.
 
-    Of several the one that ranked the most documents stands, then the newest: a run with `--top-k 20` never takes the
-    place of a deeper one. Columns: those of `leaderboard.tables.entrants.VIEW`, kind, task, type, split, subset,
-    task_revision, run_id, score, metric, created, mteb_version.
+    Of several the one that ranked the most documents stands, then the newest: a run with `--top-k
+    20` never takes the place of a deeper one. Columns: those of `leaderboard.tables.entrants.VIEW`,
+    kind, task, type, split, subset, task_revision, run_id, score, metric, created, mteb_version.
     """
     own = metric == "main"
     sql = _STANDING.format(
@@ -54,7 +60,9 @@ def own_splits(store: Store) -> dict[str, set[str]]:
     """The splits that a task's score is made of, by task, as far as its runs tell."""
 
     def read() -> dict[str, set[str]]:
-        rows = store.query("SELECT DISTINCT name, details->'$.eval_splits' AS splits FROM tasks").to_pylist()
+        rows = store.query(
+            "SELECT DISTINCT name, details->'$.eval_splits' AS splits FROM tasks"
+        ).to_pylist()
         found: dict[str, set[str]] = {}
         for row in rows:
             found.setdefault(row["name"], set()).update(json.loads(row["splits"] or "[]"))
@@ -77,15 +85,21 @@ def scored_by_query(store: Store) -> frozenset[str]:
     """The runs that have per-query scores."""
     return store.kept(
         "scored by query",
-        lambda: frozenset(store.query("SELECT DISTINCT run_id FROM per_query")["run_id"].to_pylist()),
+        lambda: frozenset(
+            store.query("SELECT DISTINCT run_id FROM per_query")["run_id"].to_pylist()
+        ),
     )
 
 
 def model_details(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
-    """What is known of each model, by name and revision; under the revision "several" that of any."""
+    """What is known of each model, by name and revision; under the revision "several" that of
+    any.
+    """
 
     def read() -> dict[tuple[str, str], dict[str, Any]]:
-        rows = store.query("SELECT name, revision, details FROM models WHERE details <> '{}'").to_pylist()
+        rows = store.query(
+            "SELECT name, revision, details FROM models WHERE details <> '{}'"
+        ).to_pylist()
         found = {(row["name"], row["revision"]): json.loads(row["details"]) for row in rows}
         return {(name, "several"): details for (name, _), details in found.items()} | found
 

@@ -1,9 +1,10 @@
-"""Evaluations that are running now: one small JSON file each, beside the results, for the dashboard to read.
+"""Evaluations that are running now: one small JSON file each, beside the results, for the dashboard
+to read.
 
     results.files/live/<pid>-<id>.json     the fields of `Progress`
 
-A file is replaced as a whole, so that a reader never meets half of one. `clear` removes it when the evaluation ends;
-what a killed process left behind is removed by the next reader.
+A file is replaced as a whole, so that a reader never meets half of one. `clear` removes it when the
+evaluation ends; what a killed process left behind is removed by the next reader.
 """
 
 import json
@@ -23,7 +24,9 @@ _ABANDONED = 3600.0  # seconds after which any file does: the process may be on 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one evaluation is. Times are seconds since 1970; `rate` is units per second, 0 while unknown."""
+    """How far one evaluation is. Times are seconds since 1970; `rate` is units per second, 0 while
+    unknown.
+    """
 
     model: str
     task: str
@@ -48,7 +51,8 @@ class Progress:
 
 
 def publish(db: str | Path, progress: Progress) -> None:
-    """Say how far an evaluation is, in place of what it said before (`dataclasses.replace` keeps id and start).
+    """Say how far an evaluation is, in place of what it said before (`dataclasses.replace` keeps id
+    and start).
 
     Args:
         db: the results file beside which the folder lies.
@@ -60,7 +64,9 @@ def publish(db: str | Path, progress: Progress) -> None:
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(target) as temporary:
-            temporary.write_text(json.dumps(asdict(replace(progress, updated=time.time()))), encoding="utf-8")
+            temporary.write_text(
+                json.dumps(asdict(replace(progress, updated=time.time()))), encoding="utf-8"
+            )
 
 
 def clear(db: str | Path, progress: Progress) -> None:
@@ -70,7 +76,9 @@ def clear(db: str | Path, progress: Progress) -> None:
 
 
 def read(db: str | Path) -> list[Progress]:
-    """The evaluations that are running now, longest first; stale and unreadable files are removed."""
+    """The evaluations that are running now, longest first; stale and unreadable files are
+    removed.
+    """
     found = []
     for path in _folder(db).glob("*.json"):
         try:

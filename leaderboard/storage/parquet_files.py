@@ -1,13 +1,15 @@
 """Rankings and texts: Parquet files in the folder beside the results file.
 
     results.files/rankings/<run id>.parquet     query, rank, document, score
-    results.files/texts/<task>/<table>-*.parquet     append-only parts of queries, qrels and documents
+    results.files/texts/<task>/<table>-*.parquet     append-only parts of queries, qrels and
+    documents
 
-Every page of a file has a checksum that is compared when it is read, and what stands in a file's head has a digest:
+Every page of a file has a checksum that is compared when it is read, and what stands in a file's
+head has a digest:
 a changed bit is an error, not another ranking.
 
-A file is complete before it gets its name, and gets its name before the row that tells of it: a killed writer leaves
-at most a file without a row, which `Store.prune` removes.
+A file is complete before it gets its name, and gets its name before the row that tells of it: a
+killed writer leaves at most a file without a row, which `Store.prune` removes.
 """
 
 import json
@@ -50,7 +52,8 @@ class Files:
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", run_id):
             raise LeaderboardError(
-                f"{run_id[:80]!r} cannot be a run's id.", "An id is up to 64 letters, digits, hyphens and underscores."
+                f"{run_id[:80]!r} cannot be a run's id.",
+                "An id is up to 64 letters, digits, hyphens and underscores.",
             )
         return self.root / "rankings" / f"{run_id}.parquet"
 
@@ -59,13 +62,18 @@ class Files:
         queries, ranks = np.nonzero(ranking.rows >= 0)
         documents, positions = np.unique(ranking.rows[queries, ranks], return_inverse=True)
         names = pa.array([ranking.document_ids[row] for row in documents], pa.string())
-        table = pa.table({
-            "query": pa.DictionaryArray.from_arrays(queries.astype(np.int32), pa.array(ranking.query_ids, pa.string())),
-            "rank": pa.array(ranks.astype(np.int32)),
-            "document": pa.DictionaryArray.from_arrays(positions.astype(np.int32), names),
-            "score": pa.array(ranking.scores[queries, ranks].astype(np.float32)),
-        })  # fmt: skip
-        # Queries without any result have no row; their ids are kept so that the record comes back whole.
+        table = pa.table(
+            {
+                "query": pa.DictionaryArray.from_arrays(
+                    queries.astype(np.int32), pa.array(ranking.query_ids, pa.string())
+                ),
+                "rank": pa.array(ranks.astype(np.int32)),
+                "document": pa.DictionaryArray.from_arrays(positions.astype(np.int32), names),
+                "score": pa.array(ranking.scores[queries, ranks].astype(np.float32)),
+            }
+        )
+        # Queries without any result have no row; their ids are kept so that the record comes back
+        # whole.
         asked, depth = json.dumps(list(ranking.query_ids)), str(ranking.rows.shape[1])
         table = table.replace_schema_metadata(
             {"queries": asked, "depth": depth, "digest": _digest(asked.encode(), depth.encode())}
@@ -73,7 +81,9 @@ class Files:
         return _write(table, self.ranking_path(run_id))
 
     def copy_ranking(self, run_id: str, source: Path) -> Path:
-        """Copy a ranking file of another store, as `write_ranking` writes one, once all of it has been read."""
+        """Copy a ranking file of another store, as `write_ranking` writes one, once all of it has
+        been read.
+        """
         passing = _passing(self.ranking_path(run_id))
         shutil.copyfile(source, passing)
         try:
@@ -85,7 +95,9 @@ class Files:
         return passing
 
     def read_ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking:
-        """A run's ranking, or that of some of its queries; `document_ids` holds the ranked documents only."""
+        """A run's ranking, or that of some of its queries; `document_ids` holds the ranked
+        documents only.
+        """
         chosen = None if query_ids is None else pc.field("query").isin(query_ids)
         with _readable(self.ranking_path(run_id)) as path:
             return self._ranking(_read(path, chosen), query_ids)
@@ -97,7 +109,9 @@ class Files:
         queries = json.loads(kept[b"queries"])
         if query_ids is not None:
             queries = [query for query in queries if query in set(query_ids)]
-        position = pc.index_in(table["query"].cast(pa.string()), pa.array(queries, pa.string())).to_numpy()
+        position = pc.index_in(
+            table["query"].cast(pa.string()), pa.array(queries, pa.string())
+        ).to_numpy()
         documents = table["document"].cast(pa.string()).unique()
         shape = (len(queries), int(kept[b"depth"]))
         rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
@@ -111,16 +125,24 @@ class Files:
         folder = self._texts_folder(task)
         rows: dict[str, list[tuple[Any, ...]]] = {
             "queries": list(texts.queries.items()),
-            "qrels": [(q, d, grade) for q, judged in texts.qrels.items() for d, grade in judged.items()],
+            "qrels": [
+                (q, d, grade) for q, judged in texts.qrels.items() for d, grade in judged.items()
+            ],
             "documents": list(texts.documents.items()),
         }
         for name, schema in _TEXT_TABLES.items():
             keys = schema.names[:-1]
-            known = set(zip(*(column.to_pylist() for column in _parts(folder, name).select(keys).columns), strict=True))
+            known = set(
+                zip(
+                    *(column.to_pylist() for column in _parts(folder, name).select(keys).columns),
+                    strict=True,
+                )
+            )
             new = [row for row in rows[name] if row[: len(keys)] not in known]
             if new:
                 columns = [
-                    pa.array(values, kind) for values, kind in zip(zip(*new, strict=True), schema.types, strict=True)
+                    pa.array(values, kind)
+                    for values, kind in zip(zip(*new, strict=True), schema.types, strict=True)
                 ]
                 path = folder / f"{name}-{uuid.uuid4().hex}.parquet"
                 _write(pa.table(columns, schema), path).replace(path)
@@ -134,12 +156,22 @@ class Files:
         judged: dict[str, dict[str, int]] = {}
         for query, document, relevance in zip(*qrels.values(), strict=True):
             judged.setdefault(query, {})[document] = relevance
-        return Texts(dict(zip(*queries.values(), strict=True)), judged, dict(zip(*documents.values(), strict=True)))
+        return Texts(
+            dict(zip(*queries.values(), strict=True)),
+            judged,
+            dict(zip(*documents.values(), strict=True)),
+        )
 
     def orphans(self, run_ids: set[str], before: float) -> list[Path]:
-        """Rankings of none of these runs, and unfinished files last written before the time `before`."""
-        rankings = [path for path in self.root.glob("rankings/*.parquet") if path.stem not in run_ids]
-        return rankings + [path for path in self.root.glob("**/*.part") if path.stat().st_mtime < before]
+        """Rankings of none of these runs, and unfinished files last written before the time
+        `before`.
+        """
+        rankings = [
+            path for path in self.root.glob("rankings/*.parquet") if path.stem not in run_ids
+        ]
+        return rankings + [
+            path for path in self.root.glob("**/*.part") if path.stat().st_mtime < before
+        ]
 
     def _texts_folder(self, task: Task) -> Path:
         identity = "\n".join((task.name, task.revision, task.split, task.subset))
@@ -154,7 +186,9 @@ def _parts(folder: Path, name: str) -> pa.Table:
             tables.append(_read(path))
             if not tables[-1].schema.equals(_TEXT_TABLES[name]):
                 raise ValueError("its columns are others")
-    return pa.concat_tables([_TEXT_TABLES[name].empty_table(), *(table.replace_schema_metadata() for table in tables)])
+    return pa.concat_tables(
+        [_TEXT_TABLES[name].empty_table(), *(table.replace_schema_metadata() for table in tables)]
+    )
 
 
 def _read(path: Path, chosen: pc.Expression | None = None) -> pa.Table:
@@ -165,7 +199,10 @@ def _read(path: Path, chosen: pc.Expression | None = None) -> pa.Table:
     """
     with pq.ParquetFile(path) as file:
         facts = file.metadata
-        counted = {facts.num_rows, sum(facts.row_group(number).num_rows for number in range(facts.num_row_groups))}
+        counted = {
+            facts.num_rows,
+            sum(facts.row_group(number).num_rows for number in range(facts.num_row_groups)),
+        }
         written = (file.schema_arrow.metadata or {}).get(b"rows")
     if counted != {facts.num_rows if written is None else int(written)}:
         raise ValueError("it does not have as many rows as were written")
@@ -179,9 +216,17 @@ def _readable(path: Path) -> Iterator[Path]:
         yield path
     except FileNotFoundError:
         raise LeaderboardError(
-            f"The file {path} is not there.", f"Copy the folder {path.parents[1]} beside the store again."
+            f"The file {path} is not there.",
+            f"Copy the folder {path.parents[1]} beside the store again.",
         ) from None
-    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         problem = str(error).partition("\n")[0]
         raise LeaderboardError(
             f"The file {path} is damaged: {problem}", "Restore it from a copy, or evaluate again."
@@ -193,9 +238,13 @@ def _digest(*parts: bytes) -> str:
 
 
 def _write(table: pa.Table, path: Path) -> Path:
-    """Write `table` beside `path` under a passing name, on the disk for good before this returns."""
+    """Write `table` beside `path` under a passing name, on the disk for good before this
+    returns.
+    """
     passing = _passing(path)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), "rows": str(table.num_rows)})
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), "rows": str(table.num_rows)}
+    )
     try:
         with passing.open("wb") as file:
             pq.write_table(table, file, compression="zstd", write_page_checksum=True)

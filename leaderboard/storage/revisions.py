@@ -10,14 +10,17 @@ _VIEW = ["model", "layer", "dim", "precision", "settings", "index"]
 
 
 def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
-    """Of each task the results of one revision, by the rules of mteb's leaderboard (`BenchmarkResults.join_revisions`).
+    """Of each task the results of one revision, by the rules of mteb's leaderboard
+    (`BenchmarkResults.join_revisions`).
 
-    First the model's main revision; then results that name the mteb version that made them; then those that name a
-    revision; then the newest version. Runs that were computed here are left alone. The joined view's revision is
-    "several" where its results come from more than one; its source then names all of them.
+    First the model's main revision; then results that name the mteb version that made them; then
+    those that name a revision; then the newest version. Runs that were computed here are left
+    alone. The joined view's revision is "several" where its results come from more than one; its
+    source then names all of them.
 
     Args:
-        runs: columns model, revision, source, layer, dim, precision, settings, index, task, mteb_version.
+        runs: columns model, revision, source, layer, dim, precision, settings, index, task,
+            mteb_version.
         main: each model's main revision, as far as known.
     """
     imported = runs[runs["source"] != ""].copy()
@@ -28,39 +31,53 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
         "is_main": imported["revision"] == imported["model"].map(main),
         "has_version": imported["mteb_version"].notna(),
         "has_revision": ~imported["revision"].isin(_UNNAMED),
-        "version": imported["mteb_version"].map({version: place for place, version in enumerate(versions)}),
+        "version": (
+            imported["mteb_version"].map({version: place for place, version in enumerate(versions)})
+        ),
     }
     order = imported.assign(**first).sort_values(list(first), ascending=False, kind="stable")
     chosen = order.groupby([*_VIEW, "task"], dropna=False)["revision"].transform("first")
     kept = order[order["revision"] == chosen].drop(columns=list(first)).sort_index()
-    for column, named in (("revision", lambda _: "several"), ("source", lambda names: " + ".join(sorted(set(names))))):
+    for column, named in (
+        ("revision", lambda _: "several"),
+        ("source", lambda names: " + ".join(sorted(set(names)))),
+    ):
         several = kept.groupby(_VIEW, dropna=False)[column].transform("nunique") > 1
         if several.any():
-            kept.loc[several, column] = kept[several].groupby(_VIEW, dropna=False)[column].transform(named)
+            kept.loc[several, column] = (
+                kept[several].groupby(_VIEW, dropna=False)[column].transform(named)
+            )
     return pd.concat([runs[runs["source"] == ""], kept], ignore_index=True)
 
 
 def of_one_task_revision(runs: pd.DataFrame, view: list[str]) -> pd.DataFrame:
-    """Of each view's runs on a task those on one revision: the one on which the store has the most runs of all views.
+    """Of each view's runs on a task those on one revision: the one on which the store has the most
+    runs of all views.
 
-    All parts of a task (splits, subsets) come of that one. A view keeps what it has on another revision where it has
-    nothing else; `mixed` tells.
+    All parts of a task (splits, subsets) come of that one. A view keeps what it has on another
+    revision where it has nothing else; `mixed` tells.
 
     Args:
-        runs: the columns of `view`, data (the task, or of an aggregate's runs the member), task_revision, created.
+        runs: the columns of `view`, data (the task, or of an aggregate's runs the member),
+            task_revision, created.
     """
     told = runs[[*view, "data", "task_revision"]].drop_duplicates()
     if not told.duplicated([*view, "data"]).any():
         return runs
     of_revision = runs.groupby(["data", "task_revision"], dropna=False)["created"]
     place = runs.groupby([*view, "data"], dropna=False).ngroup()
-    order = runs.assign(place=place, size=of_revision.transform("size"), last=of_revision.transform("max"))
-    order = order.sort_values(["size", "last"], ascending=False, kind="stable").drop_duplicates("place")
+    order = runs.assign(
+        place=place, size=of_revision.transform("size"), last=of_revision.transform("max")
+    )
+    order = order.sort_values(["size", "last"], ascending=False, kind="stable").drop_duplicates(
+        "place"
+    )
     return runs[runs["task_revision"] == place.map(order.set_index("place")["task_revision"])]
 
 
 def mixed(runs: pd.DataFrame) -> list[str]:
-    """The tasks that were scored on different revisions; an empty revision is unknown, not different.
+    """The tasks that were scored on different revisions; an empty revision is unknown, not
+    different.
 
     Args:
         runs: columns task, data, task_revision.

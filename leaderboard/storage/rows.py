@@ -20,35 +20,63 @@ _TIME = pa.timestamp("us")
 
 SCHEMAS = {
     "models": pa.schema(dict.fromkeys(("name", "revision", "kind", "details"), _TEXT)),
-    "tasks": pa.schema(dict.fromkeys(("name", "revision", "split", "subset", "type", "main_metric", "details"), _TEXT)),
+    "tasks": pa.schema(
+        dict.fromkeys(
+            ("name", "revision", "split", "subset", "type", "main_metric", "details"), _TEXT
+        )
+    ),
     "runs": pa.schema(
-        dict.fromkeys(("id", "model", "model_revision", "task", "task_revision", "split", "subset", "index"), _TEXT)
-        | {"layer": _WHOLE, "dim": _WHOLE, "precision": _TEXT, "settings": _TEXT, "depth": _WHOLE, "main_score": _REAL}
+        dict.fromkeys(
+            ("id", "model", "model_revision", "task", "task_revision", "split", "subset", "index"),
+            _TEXT,
+        )
+        | {
+            "layer": _WHOLE,
+            "dim": _WHOLE,
+            "precision": _TEXT,
+            "settings": _TEXT,
+            "depth": _WHOLE,
+            "main_score": _REAL,
+        }
         | dict.fromkeys(("asked", "resolved", "environment", "source"), _TEXT)
         | {"has_ranking": pa.bool_(), "created": _TIME}
     ),
     "scores": pa.schema({"run_id": _NAMES, "metric": _NAMES, "value": _REAL}),
-    "per_query": pa.schema({"run_id": _NAMES, "query_id": _NAMES, "metric": _NAMES, "value": _REAL}),
+    "per_query": pa.schema(
+        {"run_id": _NAMES, "query_id": _NAMES, "metric": _NAMES, "value": _REAL}
+    ),
     "phases": pa.schema({"run_id": _TEXT, "position": _WHOLE, "name": _TEXT, "seconds": _REAL}),
     "costs": pa.schema({"run_id": _TEXT, "name": _TEXT, "value": _REAL}),
-    "failures": pa.schema(dict.fromkeys(("model", "task", "problem", "hint", "asked"), _TEXT) | {"created": _TIME}),
+    "failures": pa.schema(
+        dict.fromkeys(("model", "task", "problem", "hint", "asked"), _TEXT) | {"created": _TIME}
+    ),
     "answers": pa.schema(
-        dict.fromkeys(("pipeline", "question", "documents", "scores", "answer", "costs"), _TEXT) | {"created": _TIME}
+        dict.fromkeys(("pipeline", "question", "documents", "scores", "answer", "costs"), _TEXT)
+        | {"created": _TIME}
     ),
     "imported": pa.schema({"digest": _TEXT, "path": _TEXT, "created": _TIME}),
 }
 
 
 def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
-    """The rows of `runs` by table name; rankings and texts, which live in files, are not among them."""
+    """The rows of `runs` by table name; rankings and texts, which live in files, are not among
+    them.
+    """
     return {
         "models": _table("models", _unique(_model(run.model) for run in runs)),
         "tasks": _table("tasks", _unique(_task(run.task) for run in runs)),
         "runs": _table("runs", [_run(run) for run in runs]),
-        "scores": _table("scores", [(run.id, *score) for run in runs for score in _known(run.scores)]),
+        "scores": _table(
+            "scores", [(run.id, *score) for run in runs for score in _known(run.scores)]
+        ),
         "per_query": _per_query(runs),
         "phases": _table(
-            "phases", [(run.id, i, phase.name, phase.seconds) for run in runs for i, phase in enumerate(run.phases)]
+            "phases",
+            [
+                (run.id, i, phase.name, phase.seconds)
+                for run in runs
+                for i, phase in enumerate(run.phases)
+            ],
         ),
         "costs": _table("costs", [(run.id, *cost) for run in runs for cost in _known(run.costs)]),
     }
@@ -58,14 +86,31 @@ def failure_table(failure: Failure) -> pa.Table:
     """One row of the table failures."""
     return _table(
         "failures",
-        [(failure.model, failure.task, failure.problem, failure.hint, to_json(failure.asked), utc(failure.created))],
+        [
+            (
+                failure.model,
+                failure.task,
+                failure.problem,
+                failure.hint,
+                to_json(failure.asked),
+                utc(failure.created),
+            )
+        ],
     )
 
 
 def answer_table(answer: Answer) -> pa.Table:
     """One row of the table answers."""
     documents, scores, costs = map(to_json, (answer.documents, answer.scores, answer.costs))
-    row = (answer.pipeline, answer.question, documents, scores, answer.answer, costs, utc(answer.created))
+    row = (
+        answer.pipeline,
+        answer.question,
+        documents,
+        scores,
+        answer.answer,
+        costs,
+        utc(answer.created),
+    )
     return _table("answers", [row])
 
 
@@ -88,18 +133,31 @@ def run_record(
     phases: list[Phase],
     per_query: PerQuery | None,
 ) -> Run:
-    """The run of one row of the view `results` with its model's and task's details; no ranking, no texts."""
+    """The run of one row of the view `results` with its model's and task's details; no ranking, no
+    texts.
+    """
     return Run(
         id=row["id"],
-        model=Model(row["model"], row["model_revision"], row["kind"], json.loads(row["model_details"])),
+        model=Model(
+            row["model"], row["model_revision"], row["kind"], json.loads(row["model_details"])
+        ),
         task=Task(
-            row["task"], row["type"], row["split"], row["subset"], row["task_revision"], row["main_metric"],
+            row["task"],
+            row["type"],
+            row["split"],
+            row["subset"],
+            row["task_revision"],
+            row["main_metric"],
             json.loads(row["task_details"]),
         ),
         main_score=row["main_score"],
         scores=scores,
-        index=row["index"], layer=row["layer"], dim=row["dim"], precision=row["precision"],
-        settings=settings_of(row["settings"]), depth=row["depth"],
+        index=row["index"],
+        layer=row["layer"],
+        dim=row["dim"],
+        precision=row["precision"],
+        settings=settings_of(row["settings"]),
+        depth=row["depth"],
         costs=costs,
         asked=json.loads(row["asked"]),
         resolved=json.loads(row["resolved"]),
@@ -108,16 +166,20 @@ def run_record(
         per_query=per_query,
         source=row["source"],
         created=row["created"].replace(tzinfo=UTC),
-    )  # fmt: skip
+    )
 
 
 def per_query_record(table: pa.Table) -> PerQuery | None:
-    """The per-query scores of one run from its rows, metric by metric; NaN for a query that a metric has no row of."""
+    """The per-query scores of one run from its rows, metric by metric; NaN for a query that a
+    metric has no row of.
+    """
     if not table.num_rows:
         return None
     place = {query: n for n, query in enumerate(dict.fromkeys(table["query_id"].to_pylist()))}
     metrics: dict[str, np.ndarray] = {}
-    for query, metric, value in zip(*(table[name].to_pylist() for name in table.column_names), strict=True):
+    for query, metric, value in zip(
+        *(table[name].to_pylist() for name in table.column_names), strict=True
+    ):
         metrics.setdefault(metric, np.full(len(place), np.nan))[place[query]] = value
     return PerQuery(list(place), metrics)
 
@@ -133,7 +195,9 @@ def settings_of(text: str) -> dict[str, str]:
 
 
 def utc(time: datetime) -> datetime:
-    """`time` in UTC without its zone, as the store keeps it; a time without a zone is taken as UTC."""
+    """`time` in UTC without its zone, as the store keeps it; a time without a zone is taken as
+    UTC.
+    """
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
@@ -147,7 +211,9 @@ def _task(task: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _known(values: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Without the values that are no numbers: an abstention score where all queries score alike, a speed of nothing."""
+    """Without the values that are no numbers: an abstention score where all queries score alike, a
+    speed of nothing.
+    """
     return [(name, value) for name, value in values.items() if isfinite(value)]
 
 
@@ -161,23 +227,44 @@ def _unique(rows: Iterable[tuple[tuple[str, ...], tuple[str, ...]]]) -> list[tup
 
 
 def _run(run: Run) -> tuple[Any, ...]:
-    if run.scores and not isfinite(run.main_score):  # a run whose questions have no known answers has no scores at all
+    if run.scores and not isfinite(
+        run.main_score
+    ):  # a run whose questions have no known answers has no scores at all
         raise LeaderboardError(
-            f"The main score of {run.model.name} on {run.task.name} is {run.main_score}: no number to rank by.",
+            f"The main score of {run.model.name} on {run.task.name} is {run.main_score}: no number"
+            " to rank by.",
             "Nothing of this run was recorded.",
         )
     return (
-        run.id, run.model.name, run.model.revision, run.task.name, run.task.revision, run.task.split, run.task.subset,
-        run.index, run.layer, run.dim, run.precision, settings_text(run.settings), run.depth, float(run.main_score),
-        to_json(run.asked), to_json(run.resolved), to_json(run.environment), run.source,
-        run.ranking is not None, utc(run.created),
-    )  # fmt: skip
+        run.id,
+        run.model.name,
+        run.model.revision,
+        run.task.name,
+        run.task.revision,
+        run.task.split,
+        run.task.subset,
+        run.index,
+        run.layer,
+        run.dim,
+        run.precision,
+        settings_text(run.settings),
+        run.depth,
+        float(run.main_score),
+        to_json(run.asked),
+        to_json(run.resolved),
+        to_json(run.environment),
+        run.source,
+        run.ranking is not None,
+        utc(run.created),
+    )
 
 
 def _table(name: str, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     schema = SCHEMAS[name]
     columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
-    return pa.table([_column(values, field.type) for values, field in zip(columns, schema, strict=True)], schema)
+    return pa.table(
+        [_column(values, field.type) for values, field in zip(columns, schema, strict=True)], schema
+    )
 
 
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -201,8 +288,14 @@ def _per_query(runs: Sequence[Run]) -> pa.Table:
             pa.DictionaryArray.from_arrays(
                 np.repeat(np.arange(len(metrics), dtype=np.int32), count), pa.array(metrics, _TEXT)
             ),
-            pa.array(np.concatenate([np.asarray(v, np.float64) for v in metrics.values()] or [np.empty(0)])),
+            pa.array(
+                np.concatenate(
+                    [np.asarray(v, np.float64) for v in metrics.values()] or [np.empty(0)]
+                )
+            ),
         ]
         table = pa.table(columns, SCHEMAS["per_query"])
-        parts.append(table.filter(pc.invert(pc.is_nan(table["value"]))))  # a query that a metric does not apply to
+        parts.append(
+            table.filter(pc.invert(pc.is_nan(table["value"])))
+        )  # a query that a metric does not apply to
     return pa.concat_tables(parts)

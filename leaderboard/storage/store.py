@@ -1,7 +1,7 @@
 """The results store: what every evaluation writes and every table, statistic and page reads.
 
-One DuckDB file, which the `duckdb` shell opens too, and a folder of Parquet files beside it. Any number of processes
-may write and read at once.
+One DuckDB file, which the `duckdb` shell opens too, and a folder of Parquet files beside it. Any
+number of processes may write and read at once.
 """
 
 import time
@@ -22,29 +22,47 @@ T = TypeVar("T")
 RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
 # A model or task already known keeps its row unless the new one has details.
 _KNOWN = {
-    "models": "ON CONFLICT DO UPDATE SET kind = excluded.kind, details = excluded.details"
-    " WHERE excluded.details <> '{}'",
-    "tasks": "ON CONFLICT DO UPDATE SET type = excluded.type, main_metric = excluded.main_metric,"
-    " details = excluded.details WHERE excluded.details <> '{}'",
+    "models": (
+        "ON CONFLICT DO UPDATE SET kind = excluded.kind, details = excluded.details"
+        " WHERE excluded.details <> '{}'"
+    ),
+    "tasks": (
+        "ON CONFLICT DO UPDATE SET type = excluded.type, main_metric = excluded.main_metric,"
+        " details = excluded.details WHERE excluded.details <> '{}'"
+    ),
     "answers": "ON CONFLICT DO NOTHING",
     "imported": "ON CONFLICT DO NOTHING",
 }
 # What `runs` and `scores` can be filtered by: columns of the view `results`.
 FILTERS = (
-    "id", "model", "model_revision", "kind", "task", "task_revision", "split", "subset", "type", "index", "layer",
-    "dim", "precision", "settings", "source",
-)  # fmt: skip
+    "id",
+    "model",
+    "model_revision",
+    "kind",
+    "task",
+    "task_revision",
+    "split",
+    "subset",
+    "type",
+    "index",
+    "layer",
+    "dim",
+    "precision",
+    "settings",
+    "source",
+)
 
 
 class Store:
-    """The results in the file `path` (made on the first write) and the folder `<stem>.files` beside it.
+    """The results in the file `path` (made on the first write) and the folder `<stem>.files` beside
+    it.
 
     Args:
         path: a DuckDB file.
         timeout: seconds to wait for another program that holds the file before giving up.
 
-    Every method raises LeaderboardError when the file is held for longer, corrupt, of a newer schema, in a folder
-    that cannot be written, or the disk is full; the store is then as it was.
+    Every method raises LeaderboardError when the file is held for longer, corrupt, of a newer
+    schema, in a folder that cannot be written, or the disk is full; the store is then as it was.
     """
 
     def __init__(self, path: str | Path, timeout: float = 30.0):
@@ -56,7 +74,9 @@ class Store:
     # Writing
 
     def add(self, run: Run) -> str:
-        """Store a run whole, or not at all; a run already stored is left as it is. Returns its id."""
+        """Store a run whole, or not at all; a run already stored is left as it is. Returns its
+        id.
+        """
         target = self.files.ranking_path(run.id)
         content = rows.tables([run])
         with self.database.explained("written"):
@@ -87,8 +107,11 @@ class Store:
         with self.database.writing() as connection:
             _insert(connection, {"answers": table})
 
-    def add_tables(self, content: Mapping[str, pa.Table], imported: Sequence[tuple[str, str]] = ()) -> None:
-        """Store many runs at once (from `rows.tables`), each in place of a stored run with the same id.
+    def add_tables(
+        self, content: Mapping[str, pa.Table], imported: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Store many runs at once (from `rows.tables`), each in place of a stored run with the same
+        id.
 
         Args:
             content: rows by table name.
@@ -100,17 +123,21 @@ class Store:
             _insert(connection, {"imported": rows.imported_table(imported)})
 
     def remove(self, id: str) -> str:
-        """Remove a run, named by its id or a unique beginning of it, and its ranking. Returns the whole id."""
+        """Remove a run, named by its id or a unique beginning of it, and its ranking. Returns the
+        whole id.
+        """
         with self.database.writing() as connection:
             whole = _whole_id(connection, id)
             # Its file may be imported anew.
             connection.execute(
-                "DELETE FROM imported WHERE path IN (SELECT resolved->>'file' FROM runs WHERE id = ?)", [whole]
+                "DELETE FROM imported WHERE path IN (SELECT resolved->>'file' FROM runs WHERE id"
+                " = ?)",
+                [whole],
             )
             # Its questions may be asked anew, unless another run shares the answers.
             connection.execute(
-                "DELETE FROM answers WHERE pipeline IN (SELECT resolved->>'pipeline' FROM runs GROUP BY ALL"
-                " HAVING count(*) FILTER (id = ?) = count(*))",
+                "DELETE FROM answers WHERE pipeline IN (SELECT resolved->>'pipeline' FROM runs"
+                " GROUP BY ALL HAVING count(*) FILTER (id = ?) = count(*))",
                 [whole],
             )
             _delete(connection, [whole])
@@ -123,8 +150,13 @@ class Store:
         Args:
             max_age: seconds after which a file that is still being written counts as abandoned.
         """
-        with self.database.writing() as connection:  # no other writer may be between its file and its row
-            ids = {id for (id,) in connection.execute("SELECT id FROM runs WHERE has_ranking").fetchall()}
+        with (
+            self.database.writing() as connection
+        ):  # no other writer may be between its file and its row
+            ids = {
+                id
+                for (id,) in connection.execute("SELECT id FROM runs WHERE has_ranking").fetchall()
+            }
             orphans = self.files.orphans(ids, time.time() - max_age)
             for path in orphans:
                 path.unlink(missing_ok=True)
@@ -133,7 +165,9 @@ class Store:
     # Reading
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """The answer to a SELECT over the tables of schema/1.sql and the view `results`, from one consistent state."""
+        """The answer to a SELECT over the tables of schema/1.sql and the view `results`, from one
+        consistent state.
+        """
         with self.database.reading() as connection:
             return connection.sql(sql, params=list(parameters)).to_arrow_table()
 
@@ -145,12 +179,14 @@ class Store:
         """
         condition, parameters = _condition(where)
         return self.query(
-            f"SELECT * EXCLUDE (asked, resolved, environment) FROM results WHERE {condition} ORDER BY created DESC, id",
+            f"SELECT * EXCLUDE (asked, resolved, environment) FROM results WHERE {condition} ORDER"
+            " BY created DESC, id",
             parameters,
         )
 
     def scores(self, metric: str = "main", **where: object) -> pa.Table:
-        """One score of each run: run_id, the columns of `FILTERS` without id, main_metric, created, metric, value.
+        """One score of each run: run_id, the columns of `FILTERS` without id, main_metric, created,
+        metric, value.
 
         Args:
             metric: a metric's name, as ndcg_at_10, or "main" for each task's main score.
@@ -161,7 +197,9 @@ class Store:
         select = f"SELECT r.id AS run_id, {columns}, r.main_metric, r.created"
         if metric == "main":
             return self.query(
-                f"{select}, r.main_metric AS metric, r.main_score AS value FROM results r WHERE {condition}", parameters
+                f"{select}, r.main_metric AS metric, r.main_score AS value FROM results r WHERE"
+                f" {condition}",
+                parameters,
             )
         return self.query(
             f"{select}, s.metric, s.value FROM results r JOIN scores s ON s.run_id = r.id"
@@ -172,28 +210,41 @@ class Store:
     def per_query(self, run_ids: Sequence[str], metric: str) -> pa.Table:
         """Scores of each query: run_id, query_id, value."""
         return self.query(
-            "SELECT run_id, query_id, value FROM per_query WHERE metric = ? AND run_id IN (SELECT unnest(?))",
+            "SELECT run_id, query_id, value FROM per_query WHERE metric = ? AND run_id IN (SELECT"
+            " unnest(?))",
             [metric, list(run_ids)],
         )
 
     def tables(self, **where: object) -> dict[str, pa.Table]:
-        """Every table of the runs that `where` chooses (as in `runs`), all from one consistent state."""
+        """Every table of the runs that `where` chooses (as in `runs`), all from one consistent
+        state.
+        """
         condition, parameters = _condition(where)
         chosen = f"(SELECT id FROM results WHERE {condition})"
         parts = {
             "runs": f"id IN {chosen}",
-            "models": f"(name, revision) IN (SELECT (model, model_revision) FROM runs WHERE id IN {chosen})",
-            "tasks": "(name, revision, split, subset) IN"
-            f" (SELECT (task, task_revision, split, subset) FROM runs WHERE id IN {chosen})",
+            "models": (
+                "(name, revision) IN (SELECT (model, model_revision) FROM runs WHERE id IN"
+                f" {chosen})"
+            ),
+            "tasks": (
+                "(name, revision, split, subset) IN"
+                f" (SELECT (task, task_revision, split, subset) FROM runs WHERE id IN {chosen})"
+            ),
         } | dict.fromkeys(RUN_TABLES[1:], f"run_id IN {chosen}")
         with self.database.reading() as connection:
             return {
-                name: connection.sql(f"SELECT * FROM {name} WHERE {part}", params=parameters).to_arrow_table()
+                name: (
+                    connection.sql(
+                        f"SELECT * FROM {name} WHERE {part}", params=parameters
+                    ).to_arrow_table()
+                )
                 for name, part in parts.items()
             }
 
     def run(self, id: str) -> Run:
-        """Everything about a run, named by its id or a unique beginning of it, but its ranking and texts.
+        """Everything about a run, named by its id or a unique beginning of it, but its ranking and
+        texts.
 
         Raises:
             LeaderboardError: no run, or more than one, has this id.
@@ -206,14 +257,22 @@ class Store:
 
             (row,) = fetch(
                 "SELECT r.*, m.details AS model_details, t.details AS task_details FROM results r"
-                " JOIN models m ON m.name = r.model AND m.revision = r.model_revision"
-                " JOIN tasks t ON t.name = r.task AND t.revision = r.task_revision AND t.split = r.split"
-                " AND t.subset = r.subset WHERE r.id = ?"
+                " JOIN models m ON m.name = r.model AND m.revision = r.model_revision JOIN tasks t"
+                " ON t.name = r.task AND t.revision = r.task_revision AND t.split = r.split AND"
+                " t.subset = r.subset WHERE r.id = ?"
             ).to_pylist()
-            scores = fetch("SELECT metric, value FROM scores WHERE run_id = ? ORDER BY rowid").to_pydict()
-            costs = fetch("SELECT name, value FROM costs WHERE run_id = ? ORDER BY rowid").to_pydict()
-            phases = fetch("SELECT name, seconds FROM phases WHERE run_id = ? ORDER BY position").to_pylist()
-            per_query = fetch("SELECT query_id, metric, value FROM per_query WHERE run_id = ? ORDER BY rowid")
+            scores = fetch(
+                "SELECT metric, value FROM scores WHERE run_id = ? ORDER BY rowid"
+            ).to_pydict()
+            costs = fetch(
+                "SELECT name, value FROM costs WHERE run_id = ? ORDER BY rowid"
+            ).to_pydict()
+            phases = fetch(
+                "SELECT name, seconds FROM phases WHERE run_id = ? ORDER BY position"
+            ).to_pylist()
+            per_query = fetch(
+                "SELECT query_id, metric, value FROM per_query WHERE run_id = ? ORDER BY rowid"
+            )
         return rows.run_record(
             row,
             dict(zip(*scores.values(), strict=True)),
@@ -230,7 +289,9 @@ class Store:
             return self.files.read_ranking(run_id, query_ids)
 
     def texts(self, task: Task) -> Texts | None:
-        """Queries, relevance judgements and shown documents of a task; None where none were kept."""
+        """Queries, relevance judgements and shown documents of a task; None where none were
+        kept.
+        """
         with self.database.explained("read"):
             return self.files.read_texts(task)
 
@@ -244,7 +305,9 @@ class Store:
         return self.query("SELECT * FROM failures ORDER BY created DESC")
 
     def kept(self, name: str, read: Callable[[], T]) -> T:
-        """What `read` answers, remembered under `name` until the store changes; every caller gets the same object."""
+        """What `read` answers, remembered under `name` until the store changes; every caller gets
+        the same object.
+        """
         stamp = self.stamp()
         if name not in self._kept or self._kept[name][0] != stamp:
             self._kept[name] = stamp, read()
@@ -252,7 +315,9 @@ class Store:
         return remembered
 
     def stamp(self) -> tuple[int, int]:
-        """A value that changes with every write and costs no connection: what a cache of readings depends on."""
+        """A value that changes with every write and costs no connection: what a cache of readings
+        depends on.
+        """
         try:
             state = self.path.stat()
         except FileNotFoundError:
@@ -261,11 +326,18 @@ class Store:
 
 
 def _stored(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> set[str]:
-    return {id for (id,) in connection.execute("SELECT id FROM runs WHERE id IN (SELECT unnest(?))", [ids]).fetchall()}
+    return {
+        id
+        for (id,) in connection.execute(
+            "SELECT id FROM runs WHERE id IN (SELECT unnest(?))", [ids]
+        ).fetchall()
+    }
 
 
 def insert_into(table: str, select: str) -> str:
-    """The statement that adds the rows of `select` to `table`, by `_KNOWN` where a row of the same key is there."""
+    """The statement that adds the rows of `select` to `table`, by `_KNOWN` where a row of the same
+    key is there.
+    """
     return f"INSERT INTO {table} BY NAME {select} {_KNOWN.get(table, '')}"
 
 
@@ -285,7 +357,9 @@ def _delete(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> None:
 
 
 def _whole_id(connection: duckdb.DuckDBPyConnection, id: str) -> str:
-    found = connection.execute("SELECT id FROM runs WHERE starts_with(id, ?) ORDER BY id LIMIT 4", [id]).fetchall()
+    found = connection.execute(
+        "SELECT id FROM runs WHERE starts_with(id, ?) ORDER BY id LIMIT 4", [id]
+    ).fetchall()
     ids = [whole for (whole,) in found]
     if id in ids:
         return id
@@ -293,7 +367,8 @@ def _whole_id(connection: duckdb.DuckDBPyConnection, id: str) -> str:
         raise LeaderboardError(f"No run has the id {id!r}.", "Type: embedlab runs list")
     if len(ids) > 1:
         raise LeaderboardError(
-            f"{id!r} is the beginning of several runs' ids.", f"Type more of it: {', '.join(ids[:3])}, ..."
+            f"{id!r} is the beginning of several runs' ids.",
+            f"Type more of it: {', '.join(ids[:3])}, ...",
         )
     return str(ids[0])
 
@@ -302,7 +377,9 @@ def _condition(where: Mapping[str, object]) -> tuple[str, list[object]]:
     parts, parameters = ["TRUE"], list[object]()
     for name, value in where.items():
         if name not in FILTERS:
-            raise LeaderboardError(f"Runs cannot be filtered by {name!r}.", f"Valid: {', '.join(FILTERS)}.")
+            raise LeaderboardError(
+                f"Runs cannot be filtered by {name!r}.", f"Valid: {', '.join(FILTERS)}."
+            )
         values = list(value) if isinstance(value, (list, tuple, set)) else [value]
         parts.append(f'list_contains(?, "{name}")' if None not in values else f'"{name}" IS NULL')
         if None not in values:

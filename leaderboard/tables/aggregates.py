@@ -1,7 +1,8 @@
 """Tasks made of other tasks: MTEB counts CQADupstackRetrieval once, not as its twelve members.
 
-The score of an aggregate is the mean of its members' scores (mteb's `AbsTaskAggregate.task_results_to_scores`), or the
-one that was published for the whole. Which tasks these are stands in aggregates.toml.
+The score of an aggregate is the mean of its members' scores (mteb's
+`AbsTaskAggregate.task_results_to_scores`), or the one that was published for the whole. Which tasks
+these are stands in aggregates.toml.
 """
 
 import tomllib
@@ -12,7 +13,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-WHOLE = "default"  # the subset of an aggregate that was published as one score; a member's score is the subset MEMBER
+WHOLE = (  # the subset of an aggregate that was published as one score; a member's score is the subset MEMBER
+    "default"
+)
 # Results of one of these may be published for the whole or by member; only one of the two counts.
 _OF_ONE_VIEW = ["model", "layer", "dim", "precision", "settings", "index"]
 
@@ -34,7 +37,14 @@ def aggregates() -> dict[str, Aggregate]:
 def known(tasks: Collection[str]) -> list[str]:
     """`tasks`, and the aggregates that any of them is a member of."""
     here = set(tasks)
-    return [*tasks, *(name for name, one in aggregates().items() if name not in here and here & set(one.members))]
+    return [
+        *tasks,
+        *(
+            name
+            for name, one in aggregates().items()
+            if name not in here and here & set(one.members)
+        ),
+    ]
 
 
 def of_task(name: str) -> list[str]:
@@ -43,7 +53,9 @@ def of_task(name: str) -> list[str]:
 
 
 def counted(tasks: Iterable[str]) -> list[str]:
-    """`tasks` as a ranking counts them: an aggregate in place of its members where it, or all of them, are there."""
+    """`tasks` as a ranking counts them: an aggregate in place of its members where it, or all of
+    them, are there.
+    """
     found = list(tasks)
     for name, one in aggregates().items():
         if name in found or set(one.members) <= set(found):
@@ -52,16 +64,22 @@ def counted(tasks: Iterable[str]) -> list[str]:
 
 
 def join(runs: pd.DataFrame, tasks: Collection[str], split: str = "") -> pd.DataFrame:
-    """Runs on members as runs on the aggregates among `tasks`; where a view's whole was published, that alone.
+    """Runs on members as runs on the aggregates among `tasks`; where a view's whole was published,
+    that alone.
 
     Args:
-        runs: columns model, source, layer, dim, precision, settings, index, task, split, subset, parts.
+        runs: columns model, source, layer, dim, precision, settings, index, task, split, subset,
+            parts.
         split: of the members; the aggregate's own by default.
     """
     joined = [runs[runs["task"].isin(tasks)]]
     for name in aggregates().keys() & set(tasks):
         own_split, members = aggregates()[name]
-        chosen = runs["task"].isin(members) & (runs["split"] == (split or own_split)) & (runs["subset"] == WHOLE)
+        chosen = (
+            runs["task"].isin(members)
+            & (runs["split"] == (split or own_split))
+            & (runs["subset"] == WHOLE)
+        )
         members_runs = runs[chosen]
         whole = runs.loc[runs["task"] == name, [*_OF_ONE_VIEW, "source"]]
         published = _keys(members_runs).isin(_keys(whole))
@@ -72,5 +90,8 @@ def join(runs: pd.DataFrame, tasks: Collection[str], split: str = "") -> pd.Data
 
 def _keys(runs: pd.DataFrame) -> pd.Series:
     """What tells whose score it is: the view, and whether it was computed here."""
-    columns = [*(runs[name].astype(str) for name in _OF_ONE_VIEW), (runs["source"] == "").astype(str)]
+    columns = [
+        *(runs[name].astype(str) for name in _OF_ONE_VIEW),
+        (runs["source"] == "").astype(str),
+    ]
     return pd.Series(list(zip(*columns, strict=True)), index=runs.index, dtype=object)

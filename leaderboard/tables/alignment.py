@@ -21,37 +21,56 @@ def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarr
         task: the task's name, for the error.
 
     Raises:
-        LeaderboardError: the runs were scored on different queries (says on which), or a query was scored twice.
+        LeaderboardError: the runs were scored on different queries (says on which), or a query was
+            scored twice.
     """
     first, reference = next(iter(runs.items()))
     for name, scores in runs.items():
         if scores.index.has_duplicates:
             query = scores.index[scores.index.duplicated()][0]
             raise LeaderboardError(
-                f"{name} has two scores for query {query!r} of {task}.", "Remove and repeat the run."
+                f"{name} has two scores for query {query!r} of {task}.",
+                "Remove and repeat the run.",
             )
-        lacks, adds = reference.index.difference(scores.index), scores.index.difference(reference.index)
+        lacks, adds = (
+            reference.index.difference(scores.index),
+            scores.index.difference(reference.index),
+        )
         if len(lacks) or len(adds):
             raise LeaderboardError(
                 f"{first} and {name} were scored on different queries of {task}: "
-                + "; ".join(_only(owner, ids) for owner, ids in ((first, lacks), (name, adds)) if len(ids))
+                + "; ".join(
+                    _only(owner, ids) for owner, ids in ((first, lacks), (name, adds)) if len(ids)
+                )
                 + ".",
-                "Evaluate both on the same revision and split: embedlab eval --model MODEL --task TASK",
+                "Evaluate both on the same revision and split: embedlab eval --model MODEL --task"
+                " TASK",
             )
     ids = reference.index
-    return list(ids), np.stack([scores.reindex(ids).to_numpy(np.float64) for scores in runs.values()])
+    return list(ids), np.stack(
+        [scores.reindex(ids).to_numpy(np.float64) for scores in runs.values()]
+    )
 
 
 def has_per_query(store: Store, views: Views) -> pd.Series:
     """Whether every run of a view was scored query by query: bool, by view."""
-    return views.runs["run_id"].isin(latest_runs.scored_by_query(store)).groupby(views.runs["view"]).all()
+    return (
+        views.runs["run_id"]
+        .isin(latest_runs.scored_by_query(store))
+        .groupby(views.runs["view"])
+        .all()
+    )
 
 
-def per_query(store: Store, views: Views, tasks: Collection[str]) -> dict[str, dict[tuple[str, str], np.ndarray]]:
-    """By task, then by part (split, subset): scores, float64 `[views, queries]`; without the parts that a view lacks.
+def per_query(
+    store: Store, views: Views, tasks: Collection[str]
+) -> dict[str, dict[tuple[str, str], np.ndarray]]:
+    """By task, then by part (split, subset): scores, float64 `[views, queries]`; without the parts
+    that a view lacks.
 
     Raises:
-        LeaderboardError: the views were scored on different queries or revisions of a task, or by different metrics.
+        LeaderboardError: the views were scored on different queries or revisions of a task, or by
+            different metrics.
     """
     runs = views.runs[views.runs["task"].isin(tasks)]
     metrics = runs.groupby("task")["metric"].unique()
@@ -62,7 +81,9 @@ def per_query(store: Store, views: Views, tasks: Collection[str]) -> dict[str, d
                 "Name one that all have, e.g. --metric nDCG@10.",
             )
     scored = runs[runs["run_id"].isin(latest_runs.scored_by_query(store))]
-    if other := mixed(scored):  # equal ids of queries would hide that they searched different documents
+    if other := mixed(
+        scored
+    ):  # equal ids of queries would hide that they searched different documents
         raise LeaderboardError(
             f"The models were scored on different revisions of {', '.join(other)}.",
             "Evaluate them on the same data: embedlab eval --model MODEL --task TASK; "
@@ -72,9 +93,16 @@ def per_query(store: Store, views: Views, tasks: Collection[str]) -> dict[str, d
     found: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
     for key, of_part in scored.groupby(["task", "split", "subset"]):
         task, split, subset = cast("tuple[str, str, str]", key)
-        run_of = dict(zip(of_part["view"], zip(of_part["run_id"], of_part["metric"], strict=True), strict=True))
+        run_of = dict(
+            zip(
+                of_part["view"], zip(of_part["run_id"], of_part["metric"], strict=True), strict=True
+            )
+        )
         if all(run_of.get(view) in by_run for view in views.table.index):
-            named = {str(views.table.at[view, "label"]): by_run[run_of[view]] for view in views.table.index}
+            named = {
+                str(views.table.at[view, "label"]): by_run[run_of[view]]
+                for view in views.table.index
+            }
             found[task][split, subset] = align(named, task)[1]
     return found
 
@@ -95,4 +123,7 @@ def _scores(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series
 
 
 def _only(owner: str, ids: pd.Index) -> str:
-    return f"{len(ids)} only in {owner} ({', '.join(map(str, ids[:3]))}{', ...' if len(ids) > 3 else ''})"
+    return (
+        f"{len(ids)} only in"
+        f" {owner} ({', '.join(map(str, ids[:3]))}{', ...' if len(ids) > 3 else ''})"
+    )

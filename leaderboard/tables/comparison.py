@@ -9,7 +9,14 @@ import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.statistics.intervals import interval, resampled_means
-from leaderboard.statistics.significance import CORRECTIONS, TESTS, choose, correct, effect_size, win_tie_loss
+from leaderboard.statistics.significance import (
+    CORRECTIONS,
+    TESTS,
+    choose,
+    correct,
+    effect_size,
+    win_tie_loss,
+)
 from leaderboard.storage.store import Store
 from leaderboard.tables.aggregates import WHOLE
 from leaderboard.tables.alignment import per_query
@@ -18,7 +25,9 @@ from leaderboard.tables.entrants import Tasks, Views, listed, read
 
 @dataclass(frozen=True)
 class Pair:
-    """First less second on one part of a task. What follows `difference` is None where there are no queries to test."""
+    """First less second on one part of a task. What follows `difference` is None where there are no
+    queries to test.
+    """
 
     task: str
     split: str
@@ -68,7 +77,8 @@ def compare(
     Args:
         store: a `leaderboard.storage.store.Store`.
         models: two or more names, as `Views.select` takes them.
-        tasks: as in `leaderboard.tables.entrants.read`; by default every task that all of them have.
+        tasks: as in `leaderboard.tables.entrants.read`; by default every task that all of them
+            have.
         metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
         test: "randomisation", "bootstrap" or "t".
         correction: "holm", "bh" or "none", over all p-values of the answer.
@@ -76,19 +86,22 @@ def compare(
         main_revisions, split: as in `leaderboard.tables.entrants.read`.
 
     Raises:
-        LeaderboardError: fewer than two models, an unknown name, no task in common, or different query sets or
-            revisions of a task that was scored query by query.
+        LeaderboardError: fewer than two models, an unknown name, no task in common, or different
+            query sets or revisions of a task that was scored query by query.
     """
     choose("test", test, TESTS)
     choose("correction", correction, CORRECTIONS)
     if len(models) < 2:
-        raise LeaderboardError("A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL")
+        raise LeaderboardError(
+            "A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL"
+        )
     everything = read(store, tasks, metric, main_revisions, split)
     views = everything.select(models)
     shared = views.scores.columns[views.scores.notna().all()]
     if not len(shared):
         raise LeaderboardError(
-            f"{', '.join(models)} have no task in common.", "Evaluate them on one: embedlab eval -m MODEL -t SciFact"
+            f"{', '.join(models)} have no task in common.",
+            "Evaluate them on one: embedlab eval -m MODEL -t SciFact",
         )
     scored = per_query(store, views, shared.tolist())
     pairs = [pair for task in scored for pair in _on_task(views, task, scored[task], test, level)]
@@ -99,7 +112,9 @@ def compare(
     ]
     notes = [*_left_out(views, shared), *_untested(pairs), *views.notes]
     if views.mixed:
-        notes.append(f"Scored on different revisions, whose data may differ: {listed(views.mixed)}.")
+        notes.append(
+            f"Scored on different revisions, whose data may differ: {listed(views.mixed)}."
+        )
     return Comparison(pairs, test, correction, level, notes)
 
 
@@ -108,8 +123,13 @@ def _left_out(views: Views, shared: pd.Index) -> list[str]:
     tasks: dict[str, list[str]] = {}
     for task in views.scores.columns.difference(shared):
         if views.scores[task].notna().any():
-            tasks.setdefault(", ".join(views.table["label"][views.scores[task].isna()]), []).append(task)
-    return [f"{_tasks(names)} left out, not evaluated with {who}: {listed(names)}." for who, names in tasks.items()]
+            tasks.setdefault(", ".join(views.table["label"][views.scores[task].isna()]), []).append(
+                task
+            )
+    return [
+        f"{_tasks(names)} left out, not evaluated with {who}: {listed(names)}."
+        for who, names in tasks.items()
+    ]
 
 
 def _untested(pairs: list[Pair]) -> list[str]:
@@ -124,7 +144,9 @@ def _tasks(names: list[str]) -> str:
 def _on_task(
     views: Views, task: str, scored: Mapping[tuple[str, str], np.ndarray], test: str, level: float
 ) -> list[Pair]:
-    """Pair by pair, part by part; whole by whole where one of the two has the task in other parts (an aggregate)."""
+    """Pair by pair, part by part; whole by whole where one of the two has the task in other parts
+    (an aggregate).
+    """
     of_task = views.runs[views.runs["task"] == task]
     metric = of_task["metric"].iloc[0]
     parts = {
@@ -138,10 +160,31 @@ def _on_task(
         if a.keys() != b.keys():
             one, other = (float(views.scores[task].to_numpy()[at]) for at in (first, second))
             split = of_task["split"].iloc[0]
-            pairs.append(Pair(task, split, WHOLE, metric, labels[first], labels[second], one, other, one - other))
+            pairs.append(
+                Pair(
+                    task,
+                    split,
+                    WHOLE,
+                    metric,
+                    labels[first],
+                    labels[second],
+                    one,
+                    other,
+                    one - other,
+                )
+            )
             continue
         for part in sorted(a):
-            pair = Pair(task, *part, metric, labels[first], labels[second], a[part], b[part], a[part] - b[part])
+            pair = Pair(
+                task,
+                *part,
+                metric,
+                labels[first],
+                labels[second],
+                a[part],
+                b[part],
+                a[part] - b[part],
+            )
             if part in scored and scored[part].shape[1] > 1:
                 pair = _tested(pair, scored[part][first], scored[part][second], test, level)
             pairs.append(pair)

@@ -11,10 +11,21 @@ from leaderboard.tables.entrants import Views
 
 _SUMMED = ("_seconds", "_texts", "index_bytes")
 _GREATEST = ("peak_", "parameters")
-_DERIVED = "encode_derived_share"  # the part of the encode seconds that was not measured but derived
-_ANYWHERE = ("parameters", _DERIVED)  # facts of a model, or of a measurement: no matter on which tasks
+_DERIVED = (  # the part of the encode seconds that was not measured but derived
+    "encode_derived_share"
+)
+_ANYWHERE = (
+    "parameters",
+    _DERIVED,
+)  # facts of a model, or of a measurement: no matter on which tasks
 # Costs of which the reader is told where a view has them on some of the tasks alone.
-_TOLD = ("encode_seconds", "texts_per_second", "search_seconds", "index_bytes", "evaluation_seconds")
+_TOLD = (
+    "encode_seconds",
+    "texts_per_second",
+    "search_seconds",
+    "index_bytes",
+    "evaluation_seconds",
+)
 _PART = ["task", "split", "subset"]
 
 
@@ -24,7 +35,9 @@ def lower_is_better(name: str) -> bool:
 
 
 def by_run(store: Store, views: Views) -> pd.DataFrame:
-    """What was measured of each run of `entrants.Views`: view, run_id, task, split, subset, name, value."""
+    """What was measured of each run of `entrants.Views`: view, run_id, task, split, subset, name,
+    value.
+    """
     runs: pd.DataFrame = views.runs[["view", "run_id", *_PART]]
     return runs.merge(latest_runs.costs(store), on="run_id")
 
@@ -32,23 +45,28 @@ def by_run(store: Store, views: Views) -> pd.DataFrame:
 def combine(costs: pd.DataFrame) -> dict[int, dict[str, float]]:
     """Costs of each view over the tasks, by view and name.
 
-    A view has a cost only where it was measured on every part of a task on which any view has it: the seconds of 21
-    tasks are not fewer than those of 38. Seconds, texts and index bytes add up, peaks and parameters take the greatest,
-    speeds are those over all the time spent (total texts by total seconds), and the rest (latencies, shares) is
-    averaged.
+    A view has a cost only where it was measured on every part of a task on which any view has it:
+    the seconds of 21 tasks are not fewer than those of 38. Seconds, texts and index bytes add up,
+    peaks and parameters take the greatest, speeds are those over all the time spent (total texts by
+    total seconds), and the rest (latencies, shares) is averaged.
 
     Args:
         costs: columns view, run_id, task, split, subset, name, value.
     """
     if costs.empty:
         return {}
-    wide = costs.pivot_table(index=["view", "run_id"], columns="name", values="value", aggfunc="last")
+    wide = costs.pivot_table(
+        index=["view", "run_id"], columns="name", values="value", aggfunc="last"
+    )
     combined = pd.DataFrame({name: _combined(wide, name) for name in wide.columns})
     for name, of_name in costs.groupby("name"):
         if name not in _ANYWHERE:
-            combined[name] = combined[name].where(_is_whole(of_name).reindex(combined.index, fill_value=False))
+            combined[name] = combined[name].where(
+                _is_whole(of_name).reindex(combined.index, fill_value=False)
+            )
     return {
-        cast("int", view): cast("dict[str, float]", of_view.dropna().to_dict()) for view, of_view in combined.iterrows()
+        cast("int", view): cast("dict[str, float]", of_view.dropna().to_dict())
+        for view, of_view in combined.iterrows()
     }
 
 
@@ -67,19 +85,22 @@ def notes(costs: pd.DataFrame, combined: dict[int, dict[str, float]]) -> list[st
     if names := [name for name in _TOLD if partly.get(name)]:
         most = max(partly.values())
         said.append(
-            f"{most} {'view was' if most == 1 else 'views were'} not measured on all tasks on which others were: what "
-            f"{'it' if most == 1 else 'they'} would show as {', '.join(names)} does not compare and is left out."
+            f"{most} {'view was' if most == 1 else 'views were'} not measured on all tasks on which"
+            f" others were: what {'it' if most == 1 else 'they'} would show as"
+            f" {', '.join(names)} does not compare and is left out."
         )
     if derived := len({view for view in costs["view"] if combined.get(view, {}).get(_DERIVED)}):
         said.append(
-            f"The encode seconds and speeds of {derived} {'view' if derived == 1 else 'views'} are derived, not "
-            "measured: several layers came of one pass."
+            f"The encode seconds and speeds of {derived} {'view' if derived == 1 else 'views'} are"
+            " derived, not measured: several layers came of one pass."
         )
     return said
 
 
 def _is_whole(costs: pd.DataFrame) -> pd.Series:
-    """Whether a view has the cost on every part of a task on which any view has it: bool, by view."""
+    """Whether a view has the cost on every part of a task on which any view has it: bool, by
+    view.
+    """
     parts = costs[["view", *_PART]].drop_duplicates()
     return parts.groupby("view").size() == len(parts[_PART].drop_duplicates())
 

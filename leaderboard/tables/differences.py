@@ -1,4 +1,6 @@
-"""What differs between two runs: every setting, asked or resolved, and the inputs as they reached the model."""
+"""What differs between two runs: every setting, asked or resolved, and the inputs as they reached
+the model.
+"""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -25,12 +27,17 @@ class Inputs(NamedTuple):
 
 
 def settings(run: Run) -> dict[str, object]:
-    """Every setting of a run by its dotted name, as `resolved.prompts.query`, without the rendered inputs."""
+    """Every setting of a run by its dotted name, as `resolved.prompts.query`, without the rendered
+    inputs.
+    """
     resolved = {key: value for key, value in run.resolved.items() if key not in _INPUTS}
     tree = {
         "model": {"name": run.model.name, "revision": run.model.revision, "kind": run.model.kind},
         "model details": run.model.details,
-        "task": {name: getattr(run.task, name) for name in ("name", "revision", "split", "subset", "main_metric")},
+        "task": {
+            name: getattr(run.task, name)
+            for name in ("name", "revision", "split", "subset", "main_metric")
+        },
         "index": run.index,
         "layer": run.layer,
         "dim": run.dim,
@@ -58,7 +65,9 @@ def differences(first: Run, second: Run) -> list[Difference]:
 
 def first_inputs(first: Run, second: Run) -> list[Inputs]:
     """The first rendered inputs of two runs side by side."""
-    texts = [[str(text) for text in run.resolved.get("first_inputs") or ()] for run in (first, second)]
+    texts = [
+        [str(text) for text in run.resolved.get("first_inputs") or ()] for run in (first, second)
+    ]
     return [Inputs(*pair) for pair in zip_longest(*texts, fillvalue="")]
 
 

@@ -1,4 +1,6 @@
-"""What the store knows of each view (a model as evaluated: layer, dim, precision, dtype, index), as frames to rank."""
+"""What the store knows of each view (a model as evaluated: layer, dim, precision, dtype, index), as
+frames to rank.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,8 +34,9 @@ class Views:
 
     table: one row per view: the columns of `VIEW`, kind, label.
     scores: views by tasks, the mean over a task's parts; NaN where the view lacks a part.
-    runs: one row per run: view (the row's index in `table`), run_id, task, type, split, subset, metric, score,
-        task_revision and what it is a revision of, data (the task, or an aggregate's member).
+    runs: one row per run: view (the row's index in `table`), run_id, task, type, split, subset,
+        metric, score, task_revision and what it is a revision of, data (the task, or an aggregate's
+        member).
     absent: tasks asked for on which the store has no run.
     notes: what the reader must know of the choice of runs.
     full: rows of `table` that show a model at its full depth, width and precision.
@@ -60,10 +63,13 @@ class Views:
     def only(self, views: Sequence[int]) -> "Views":
         """These views alone, in this order."""
         runs = self.runs[self.runs["view"].isin(views)]
-        return replace(self, table=self.table.loc[list(views)], scores=self.scores.loc[list(views)], runs=runs)
+        return replace(
+            self, table=self.table.loc[list(views)], scores=self.scores.loc[list(views)], runs=runs
+        )
 
     def select(self, names: Sequence[str]) -> "Views":
-        """The views that `names` stand for, in this order: a label, a model's name, or `model@dim=64,dtype=bfloat16`.
+        """The views that `names` stand for, in this order: a label, a model's name, or
+        `model@dim=64,dtype=bfloat16`.
 
         A bare name is the model seen in full, where the store has other views of it too.
 
@@ -72,7 +78,9 @@ class Views:
         """
         found = [self._find(name) for name in names]
         if len(set(found)) < len(found):
-            raise LeaderboardError(f"{', '.join(names)} name one view twice.", "Name every view once.")
+            raise LeaderboardError(
+                f"{', '.join(names)} name one view twice.", "Name every view once."
+            )
         return self.only(found)
 
     def _find(self, name: str) -> int:
@@ -84,20 +92,34 @@ class Views:
         shaping = sorted({key for text in found["settings"] for key in settings_of(text)})
         words = re.split(rf",?\b({'|'.join([*VIEW[1:], *shaping])})=", settings)
         for key, value in zip(words[1::2], words[2::2], strict=True):
-            values = [settings_of(text).get(key) for text in found["settings"]] if key in shaping else found[key]
+            values = (
+                [settings_of(text).get(key) for text in found["settings"]]
+                if key in shaping
+                else found[key]
+            )
             found = found[
-                [_text(has).startswith(value) if key == "revision" else _text(has) == value for has in values]
+                [
+                    _text(has).startswith(value) if key == "revision" else _text(has) == value
+                    for has in values
+                ]
             ]
         if len(found) > 1 and not settings:
-            found = found[[view in self.full for view in found.index]] if self.full & set(found.index) else found
+            found = (
+                found[[view in self.full for view in found.index]]
+                if self.full & set(found.index)
+                else found
+            )
         if len(found) == 1 and not words[0]:
             return int(found.index[0])
         if len(found) > 1 and not words[0]:
-            raise LeaderboardError(f"{name} stands for {len(found)} views.", f"Type one of: {listed(found['label'])}")
+            raise LeaderboardError(
+                f"{name} stands for {len(found)} views.", f"Type one of: {listed(found['label'])}"
+            )
         close = get_close_matches(name.lower(), labels.str.lower(), n=3, cutoff=0.4)
         likely = labels[labels.str.lower().isin(close) | (labels.str.partition("@")[0] == model)]
         raise LeaderboardError(
-            f"The results hold no {name} on these tasks.", f"They hold: {listed(likely if len(likely) else labels)}"
+            f"The results hold no {name} on these tasks.",
+            f"They hold: {listed(likely if len(likely) else labels)}",
         )
 
 
@@ -108,21 +130,24 @@ def read(
     main_revisions: Mapping[str, str] | None = None,
     split: str = "",
 ) -> Views:
-    """The views in `store` with a score on any of `tasks`; imported revisions of a model are joined (`join_imported`).
+    """The views in `store` with a score on any of `tasks`; imported revisions of a model are joined
+    (`join_imported`).
 
     Of a task with several revisions a view counts on one (`of_one_task_revision`).
 
     Args:
         store: a `leaderboard.storage.store.Store`.
-        tasks: names, in any case; or by name the (split, subset) pairs that make up the task; None for all that the
-            store has. An aggregate counts once, in place of its members (`aggregates.counted`). Without pairs, a task
-            is made up of the parts that any view has, of its own splits where there are any.
+        tasks: names, in any case; or by name the (split, subset) pairs that make up the task; None
+            for all that the store has. An aggregate counts once, in place of its members
+            (`aggregates.counted`). Without pairs, a task is made up of the parts that any view has,
+            of its own splits where there are any.
         metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
         main_revisions: of models with imported results, the revision that goes before others.
         split: this split instead of the tasks' own.
 
     Raises:
-        LeaderboardError: the store has no runs, none of them on a named task or on the split, or none with this metric.
+        LeaderboardError: the store has no runs, none of them on a named task or on the split, or
+            none with this metric.
     """
     known = latest_runs.tasks(store)
     if not known:
@@ -132,7 +157,9 @@ def read(
         )
     wanted, absent = _wanted(tasks, known)
     if not wanted:
-        raise LeaderboardError(f"The results hold none of the tasks {listed(absent)}.", f"They hold: {listed(known)}")
+        raise LeaderboardError(
+            f"The results hold none of the tasks {listed(absent)}.", f"They hold: {listed(known)}"
+        )
     metric = stored(metric)
     standing = latest_runs.runs(store, metric)
     runs = aggregates.join(standing.assign(parts=0, data=standing["task"]), wanted, split)
@@ -147,7 +174,8 @@ def read(
         sizes = _sizes(runs)
     if runs.empty:
         raise LeaderboardError(
-            f"No run on {listed(wanted)} has {'a main score' if metric == 'main' else shown(metric)}.",
+            f"No run on {listed(wanted)} has"
+            f" {'a main score' if metric == 'main' else shown(metric)}.",
             "Type `embedlab runs show ID` to see the metrics of a run.",
         )
     runs["parts"] = runs["parts"].where(runs["parts"] > 0, runs["task"].map(sizes))
@@ -165,7 +193,9 @@ def _full(table: pd.DataFrame, details: Mapping[tuple[str, str], dict[str, Any]]
         whole = pd.isna(view["dim"]) or (width is not None and view["dim"] >= width)
         return bool(pd.isna(view["layer"]) and whole and view["precision"] == "float32")
 
-    return frozenset(at for at, view in zip(table.index, _records(table), strict=True) if is_full(view))
+    return frozenset(
+        at for at, view in zip(table.index, _records(table), strict=True) if is_full(view)
+    )
 
 
 def _wanted(tasks: Tasks | None, known: list[str]) -> tuple[list[str], list[str]]:
@@ -174,16 +204,24 @@ def _wanted(tasks: Tasks | None, known: list[str]) -> tuple[list[str], list[str]
         return aggregates.counted(known), []
     known = aggregates.known(known)
     if isinstance(tasks, Mapping):
-        return [task for task in tasks if task in known], [task for task in tasks if task not in known]
+        return [task for task in tasks if task in known], [
+            task for task in tasks if task not in known
+        ]
     exact = {name.lower(): name for name in known}
     for task in tasks:
         if task.lower() not in exact:
-            raise LeaderboardError(f"The results hold no task {task!r}.", f"They hold: {listed(known)}")
+            raise LeaderboardError(
+                f"The results hold no task {task!r}.", f"They hold: {listed(known)}"
+            )
     return aggregates.counted(exact[task.lower()] for task in tasks), []
 
 
-def _of_split(runs: pd.DataFrame, split: str, own: Mapping[str, set[str]]) -> tuple[pd.DataFrame, list[str]]:
-    """The runs on `split`, or on each task's own splits where it has runs on any, and a note on those left out."""
+def _of_split(
+    runs: pd.DataFrame, split: str, own: Mapping[str, set[str]]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The runs on `split`, or on each task's own splits where it has runs on any, and a note on
+    those left out.
+    """
     if split:
         if split not in set(runs["split"]):
             raise LeaderboardError(
@@ -192,17 +230,27 @@ def _of_split(runs: pd.DataFrame, split: str, own: Mapping[str, set[str]]) -> tu
             )
         return runs[runs["split"] == split].copy(), []
     other = pd.Series(
-        [split not in own.get(task, {split}) for task, split in zip(runs["task"], runs["split"], strict=True)],
-        index=runs.index, dtype=bool,
-    )  # fmt: skip
+        [
+            split not in own.get(task, {split})
+            for task, split in zip(runs["task"], runs["split"], strict=True)
+        ],
+        index=runs.index,
+        dtype=bool,
+    )
     left = runs[other & runs["task"].isin(runs.loc[~other, "task"])]
-    names = sorted({f"{task} ({split})" for task, split in zip(left["task"], left["split"], strict=True)})
-    notes = [f"Runs on other splits than a task's own do not count: {listed(names)}."] if names else []
+    names = sorted(
+        {f"{task} ({split})" for task, split in zip(left["task"], left["split"], strict=True)}
+    )
+    notes = (
+        [f"Runs on other splits than a task's own do not count: {listed(names)}."] if names else []
+    )
     return runs.drop(left.index), notes
 
 
 def _sizes(runs: pd.DataFrame) -> dict[str, int]:
-    """Of how many parts each task is made up, by the parts that any view has; an aggregate as a whole is one."""
+    """Of how many parts each task is made up, by the parts that any view has; an aggregate as a
+    whole is one.
+    """
     sizes = runs.loc[runs["parts"] == 0, _PART].drop_duplicates().groupby("task").size()
     return {str(task): int(size) for task, size in sizes.items()}
 
@@ -212,15 +260,21 @@ def _views(runs: pd.DataFrame, wanted: list[str], absent: list[str], notes: list
     runs["view"] = runs.groupby(VIEW, dropna=False, sort=True).ngroup()
     table = runs.drop_duplicates("view").set_index("view").sort_index()[[*VIEW, "kind"]]
     table["label"] = _labels(table)
-    cells = runs.groupby(["view", "task"]).agg(mean=("score", "mean"), count=("score", "count"), parts=("parts", "max"))
+    cells = runs.groupby(["view", "task"]).agg(
+        mean=("score", "mean"), count=("score", "count"), parts=("parts", "max")
+    )
     scores = cells["mean"].where(cells["count"] >= cells["parts"]).unstack("task")
     return Views(table, scores[[task for task in wanted if task in scores]], runs, absent, notes)
 
 
 def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs on tasks without an index (STS, ...) belong to every index that the same vectors were searched with."""
+    """Runs on tasks without an index (STS, ...) belong to every index that the same vectors were
+    searched with.
+    """
     vectors = VIEW[:-1]
-    indexes = runs.loc[runs["index"] != "", VIEW].drop_duplicates().rename(columns={"index": "searched"})
+    indexes = (
+        runs.loc[runs["index"] != "", VIEW].drop_duplicates().rename(columns={"index": "searched"})
+    )
     plain = runs[runs["index"] == ""].merge(indexes, on=vectors, how="left")
     plain["index"] = plain.pop("searched").fillna("")
     return pd.concat([runs[runs["index"] != ""], plain], ignore_index=True)
@@ -235,7 +289,11 @@ def _labels(table: pd.DataFrame) -> pd.Series:
     }
 
     def label(view: dict[str, Any]) -> str:
-        named = [(str(key), _text(view[str(key)])) for key, differs in varies[view["model"]].items() if differs]
+        named = [
+            (str(key), _text(view[str(key)]))
+            for key, differs in varies[view["model"]].items()
+            if differs
+        ]
         at = next((at for at, (key, _) in enumerate(named) if key == "settings"), None)
         if at is not None:
             own = settings_of(view["settings"]).items()

@@ -23,5 +23,11 @@ def refuse_absent(store: Store, **where: list[str]) -> None:
         for value in values:
             if value not in there:
                 close = get_close_matches(value, there, n=3, cutoff=0.5) or sorted(there)[:_SHOWN]
-                held = f"They hold: {', '.join(close)}{' ...' if len(there) > len(close) else ''}" if there else ""
-                raise LeaderboardError(f"The results hold no {column} {value!r}.", held or "The store is empty.")
+                held = (
+                    f"They hold: {', '.join(close)}{' ...' if len(there) > len(close) else ''}"
+                    if there
+                    else ""
+                )
+                raise LeaderboardError(
+                    f"The results hold no {column} {value!r}.", held or "The store is empty."
+                )

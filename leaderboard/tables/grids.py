@@ -18,8 +18,10 @@ from leaderboard.tables.entrants import listed
 class Grid:
     """Scores of one model through one index at one precision, and computed alike.
 
-    view: index and precision, and of settings, revision and source those in which the model's grids differ.
-    scores, front: layers by dimensions (None stands for the full depth); NaN and False where no run exists.
+    view: index and precision, and of settings, revision and source those in which the model's grids
+    differ.
+    scores, front: layers by dimensions (None stands for the full depth); NaN and False where no run
+    exists.
     smallest: the cheapest view within 1 % of the best score, by layers times dimensions.
     notes: what the reader must know of them.
     """
@@ -41,7 +43,10 @@ class Grid:
         listed = [
             {"layer": layer, "dim": dim, "score": score, "pareto": pareto}
             for layer, scores, on_front in zip(
-                self.scores.index, self.scores.to_numpy(float).tolist(), self.front.to_numpy(bool).tolist(), strict=True
+                self.scores.index,
+                self.scores.to_numpy(float).tolist(),
+                self.front.to_numpy(bool).tolist(),
+                strict=True,
             )
             for dim, score, pareto in zip(self.scores.columns, scores, on_front, strict=True)
             if not np.isnan(score)
@@ -61,7 +66,8 @@ def grids(
     metric: str = "main",
     main_revisions: Mapping[str, str] | None = None,
 ) -> list[Grid]:
-    """One grid for each index, precision and way of computing of the model; the score is the mean over the tasks.
+    """One grid for each index, precision and way of computing of the model; the score is the mean
+    over the tasks.
 
     Args:
         store: a `leaderboard.storage.store.Store`.
@@ -85,23 +91,43 @@ def grids(
     names = found.runs.loc[found.runs["task"].isin(scores.columns), "metric"].unique()
     name = shown(names[0]) if len(names) == 1 else "the main scores"
     measure = (
-        f"{name} on {scores.columns[0]}" if scores.shape[1] == 1 else f"mean of {name} over {scores.shape[1]} tasks"
+        f"{name} on {scores.columns[0]}"
+        if scores.shape[1] == 1
+        else f"mean of {name} over {scores.shape[1]} tasks"
     )
     mixed = found.only(list(table.index)).mixed
-    notes = [f"The views were scored on different revisions of {listed(mixed)}: their data may differ."]
+    notes = [
+        f"The views were scored on different revisions of {listed(mixed)}: their data may differ."
+    ]
     told = [name for name in _ALIKE[2:] if table[name].nunique(dropna=False) > 1]
     return [
-        _grid(dict(zip(_ALIKE, map(str, alike), strict=True)), told, measure, part, notes * bool(mixed) + found.notes)
+        _grid(
+            dict(zip(_ALIKE, map(str, alike), strict=True)),
+            told,
+            measure,
+            part,
+            notes * bool(mixed) + found.notes,
+        )
         for alike, part in table.groupby(_ALIKE, dropna=False)
     ]
 
 
-def _grid(alike: dict[str, str], told: list[str], measure: str, part: pd.DataFrame, notes: list[str]) -> Grid:
-    view = [alike["index"] or "no index", alike["precision"], *(alike[name] or f"no {name}" for name in told)]
+def _grid(
+    alike: dict[str, str], told: list[str], measure: str, part: pd.DataFrame, notes: list[str]
+) -> Grid:
+    view = [
+        alike["index"] or "no index",
+        alike["precision"],
+        *(alike[name] or f"no {name}" for name in told),
+    ]
     layers = [None if pd.isna(layer) else int(layer) for layer in part["layer"]]
     depth = [np.inf if layer is None else layer for layer in layers]
     scores = pd.DataFrame(
-        {"layer": depth, "dim": part["dim"].astype("Int64").fillna(0).astype(int), "score": part["score"].to_numpy()}
+        {
+            "layer": depth,
+            "dim": part["dim"].astype("Int64").fillna(0).astype(int),
+            "score": part["score"].to_numpy(),
+        }
     )
     dominated = [
         bool(
@@ -117,13 +143,25 @@ def _grid(alike: dict[str, str], told: list[str], measure: str, part: pd.DataFra
     scores["front"] = ~np.array(dominated)
     good = scores[scores.score >= 0.99 * scores.score.max()]
     best = good.assign(size=good.layer.replace(np.inf, 1e9) * good.dim).nsmallest(1, "size").iloc[0]
-    name = f"{'full depth' if np.isinf(best.layer) else f'layer {int(best.layer)}'}, {int(best.dim)} dimensions"
+    name = (
+        f"{'full depth' if np.isinf(best.layer) else f'layer {int(best.layer)}'},"
+        f" {int(best.dim)} dimensions"
+    )
 
     def table(column: str) -> pd.DataFrame:
         frame = scores.pivot_table(index="layer", columns="dim", values=column, aggfunc="last")
-        frame.index = pd.Index([None if np.isinf(layer) else int(layer) for layer in frame.index], dtype=object)
+        frame.index = pd.Index(
+            [None if np.isinf(layer) else int(layer) for layer in frame.index], dtype=object
+        )
         return frame
 
     front = table("front").fillna(0).astype(bool)
-    return Grid(**alike, view=", ".join(view), measure=measure, scores=table("score"), front=front, smallest=name,
-                notes=notes)  # fmt: skip
+    return Grid(
+        **alike,
+        view=", ".join(view),
+        measure=measure,
+        scores=table("score"),
+        front=front,
+        smallest=name,
+        notes=notes,
+    )

@@ -24,16 +24,20 @@ SORTS = {"mean": False, "types": False, "borda": True}
 _FEWEST_TASKS = 6
 # Letters for the best views: beyond these every row would carry dozens.
 _LETTERED = 30
-# 25 replicates lie beyond either end of a 95 % interval, so that an end is known to about 5 % of the interval's width.
+# 25 replicates lie beyond either end of a 95 % interval, so that an end is known to about 5 % of
+# the interval's width.
 _RESAMPLES = 1_000
 _NO_QUERIES = (
-    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or tasks resampled and two."
+    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or"
+    " tasks resampled and two."
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One view of a model. None where a value is unknown or would compare different sets of tasks."""
+    """One view of a model. None where a value is unknown or would compare different sets of
+    tasks.
+    """
 
     label: str
     model: str
@@ -64,7 +68,8 @@ class Row:
 class Standings:
     """Rows best first, views that lack tasks last; `notes` say what the reader must know of them.
 
-    over: what the intervals and letters resample, "queries", "tasks" or "both"; empty where there are none.
+    over: what the intervals and letters resample, "queries", "tasks" or "both"; empty where there
+    are none.
     """
 
     rows: list[Row]
@@ -92,12 +97,15 @@ def rank(
 
     Args:
         store: a `leaderboard.storage.store.Store`.
-        tasks: as in `entrants.read`; None leaves out the questions of RAG runs, which no model answers alone.
+        tasks: as in `entrants.read`; None leaves out the questions of RAG runs, which no model
+            answers alone.
         sort: "mean" over tasks, "types" (mean over task types), or "borda".
         metric: "main", or one metric for all tasks.
-        incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's Borda count.
-        over: what intervals and letters resample: "queries", "tasks", "both"; "none" leaves them out; "auto" takes
-            queries where all views were scored query by query, else tasks where there are six or more.
+        incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's
+            Borda count.
+        over: what intervals and letters resample: "queries", "tasks", "both"; "none" leaves them
+            out; "auto" takes queries where all views were scored query by query, else tasks where
+            there are six or more.
         level: of the confidence intervals; letters separate views at `1 - level`.
         correction: of the letters' tests, as in `leaderboard.statistics.significance.correct`.
         main_revisions, split: as in `leaderboard.tables.entrants.read`.
@@ -105,8 +113,18 @@ def rank(
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
     """
-    views = read(store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split)
-    return rank_views(store, views, sort=sort, incomplete=incomplete, over=over, level=level, correction=correction)
+    views = read(
+        store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split
+    )
+    return rank_views(
+        store,
+        views,
+        sort=sort,
+        incomplete=incomplete,
+        over=over,
+        level=level,
+        correction=correction,
+    )
 
 
 def rank_views(
@@ -135,15 +153,23 @@ def rank_views(
     )
     table["place"] = table[sort].rank(ascending=fewer, method="min")
     table["tasks"] = views.scores.notna().sum(axis=1)
-    table = table.sort_values(["place", "tasks", "label"], ascending=[True, False, True], na_position="last")
+    table = table.sort_values(
+        ["place", "tasks", "label"], ascending=[True, False, True], na_position="last"
+    )
     views = views.only(list(table.index))
-    sure, used, note = _uncertainty(store, views.only([v for v in table.index if complete[v]]), over, level, correction)
-    if len(sure) < table["place"].count():  # a rank among some of the views would not be the place in the table
+    sure, used, note = _uncertainty(
+        store, views.only([v for v in table.index if complete[v]]), over, level, correction
+    )
+    if (
+        len(sure) < table["place"].count()
+    ):  # a rank among some of the views would not be the place in the table
         sure[["best_place", "worst_place"]] = None
     table = table.join(sure)
     names, known = views.scores.columns.tolist(), latest_runs.model_details(store)
     details = [known.get(key, {}) for key in zip(table["model"], table["revision"], strict=True)]
-    table["zero_shot"] = [aggregation.zero_shot(of_model.get("training_datasets"), names) for of_model in details]
+    table["zero_shot"] = [
+        aggregation.zero_shot(of_model.get("training_datasets"), names) for of_model in details
+    ]
     measured = costs.by_run(store, views)
     combined = costs.combine(measured)
     rows = _rows(table, views.scores, details, combined)
@@ -155,12 +181,15 @@ def rank_views(
 
 def _of_models(store: Store) -> list[str] | None:
     """The tasks that a model does by itself; None, for all, where there are no such."""
-    found = store.query("SELECT DISTINCT task FROM results WHERE type IS DISTINCT FROM 'RAG' ORDER BY task")
+    found = store.query(
+        "SELECT DISTINCT task FROM results WHERE type IS DISTINCT FROM 'RAG' ORDER BY task"
+    )
     return found["task"].to_pylist() or None
 
 
 def front(standings: Standings, cost: str) -> list[bool]:
-    """Which rows no other beats in both the mean score and `cost`; speeds count as better when higher.
+    """Which rows no other beats in both the mean score and `cost`; speeds count as better when
+    higher.
 
     Raises:
         LeaderboardError: no row has this cost.
@@ -169,29 +198,42 @@ def front(standings: Standings, cost: str) -> list[bool]:
     if cost not in measured:
         raise LeaderboardError(
             f"No model has {cost!r} on all of these tasks.",
-            f"Measured on all: {', '.join(measured) or 'nothing'}. Choose tasks on which it was measured: --task.",
+            f"Measured on all: {', '.join(measured) or 'nothing'}. Choose tasks on which it was"
+            " measured: --task.",
         )
     means = [float("nan") if row.mean is None else row.mean for row in standings.rows]
     spent = [row.costs.get(cost, float("nan")) for row in standings.rows]
-    best: list[bool] = aggregation.pareto(means, spent, lower_is_better=costs.lower_is_better(cost)).tolist()
+    best: list[bool] = aggregation.pareto(
+        means, spent, lower_is_better=costs.lower_is_better(cost)
+    ).tolist()
     return best
 
 
-def _uncertainty(store: Store, views: Views, over: str, level: float, correction: str) -> tuple[pd.DataFrame, str, str]:
+def _uncertainty(
+    store: Store, views: Views, over: str, level: float, correction: str
+) -> tuple[pd.DataFrame, str, str]:
     """Intervals and letters by view, what they resample, and why there are none."""
     nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
     if over == "none":
         return nothing, "", ""
     queries_known = has_per_query(store, views)
     if over == "auto":
-        over = "tasks" if not queries_known.all() and len(views.scores.columns) >= _FEWEST_TASKS else "queries"
+        over = (
+            "tasks"
+            if not queries_known.all() and len(views.scores.columns) >= _FEWEST_TASKS
+            else "queries"
+        )
     if over != "tasks":
         views = views.only([view for view in views.table.index if queries_known[view]])
     if views.table.empty:
         return nothing, "", _NO_QUERIES
     by_task = [views.scores.to_numpy()]
     try:
-        strata = [[scores[:, None]] for scores in by_task[0].T] if over == "tasks" else _by_query(store, views)
+        strata = (
+            [[scores[:, None]] for scores in by_task[0].T]
+            if over == "tasks"
+            else _by_query(store, views)
+        )
     except LeaderboardError as error:
         return nothing, "", f"No intervals: {error}"
     tested = strata if over == "queries" else [by_task]
@@ -199,20 +241,31 @@ def _uncertainty(store: Store, views: Views, over: str, level: float, correction
         return (
             nothing,
             "",
-            _NO_QUERIES if over == "queries" else "No intervals over tasks: they need two tasks or more.",
+            (
+                _NO_QUERIES
+                if over == "queries"
+                else "No intervals over tasks: they need two tasks or more."
+            ),
         )
     replicates = resampled_means(strata, over=over, resamples=_RESAMPLES)
     low, high = interval(replicates, level)
     best, worst = rank_interval(replicates, level)
     best_few = [[scores[:_LETTERED] for scores in parts] for parts in tested]
-    group = letters(pairwise_p_values(best_few, correction) <= 1 - level) if len(views.table) > 1 else [""]
+    group = (
+        letters(pairwise_p_values(best_few, correction) <= 1 - level)
+        if len(views.table) > 1
+        else [""]
+    )
     group += [""] * (len(views.table) - len(group))
     columns = {"low": low, "high": high, "best_place": best, "worst_place": worst, "group": group}
     return pd.DataFrame(columns, index=views.table.index), over, ""
 
 
 def _by_query(store: Store, views: Views) -> list[list[np.ndarray]]:
-    return [list(parts.values()) for parts in per_query(store, views, views.scores.columns.tolist()).values()]
+    return [
+        list(parts.values())
+        for parts in per_query(store, views, views.scores.columns.tolist()).values()
+    ]
 
 
 def _with_size(known: dict[str, Any], spent: dict[str, float]) -> dict[str, float]:
@@ -224,14 +277,23 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
     notes = []
     if views.absent:
         total = len(views.absent) + len(views.scores.columns)
-        notes.append(f"{len(views.absent)} of {total} tasks have no results and do not count: {listed(views.absent)}.")
+        notes.append(
+            f"{len(views.absent)} of {total} tasks have no results and do not count:"
+            f" {listed(views.absent)}."
+        )
     lacking = int((~complete).sum())
     if lacking and incomplete:
-        notes.append(f"{lacking} of {len(complete)} views lack tasks: their mean is over fewer tasks than the others'.")
+        notes.append(
+            f"{lacking} of {len(complete)} views lack tasks: their mean is over fewer tasks than"
+            " the others'."
+        )
     elif lacking:
         notes.append(f"{lacking} of {len(complete)} views lack tasks and have no place.")
     if views.mixed:
-        notes.append(f"The views were scored on different revisions of {listed(views.mixed)}: their data may differ.")
+        notes.append(
+            f"The views were scored on different revisions of {listed(views.mixed)}: their data may"
+            " differ."
+        )
     return [*notes, *views.notes]
 
 
@@ -239,23 +301,34 @@ _WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place"
 
 
 def _rows(
-    table: pd.DataFrame, scores: pd.DataFrame, details: list[dict[str, Any]], spent: dict[int, dict[str, Any]]
+    table: pd.DataFrame,
+    scores: pd.DataFrame,
+    details: list[dict[str, Any]],
+    spent: dict[int, dict[str, Any]],
 ) -> list[Row]:
     """Column by column: value by value would take longer than all statistics."""
     plain = {str(name): _values(table[name], int if name in _WHOLE else None) for name in table}
     plain["group"] = [group or "" for group in plain["group"]]
     tasks = scores.columns.tolist()
     plain["scores"] = [
-        {task: score for task, score in zip(tasks, values, strict=True) if score == score}  # not NaN
+        {
+            task: score for task, score in zip(tasks, values, strict=True) if score == score
+        }  # not NaN
         for values in scores.to_numpy().tolist()
     ]
-    plain["costs"] = [_with_size(known, spent.get(view, {})) for view, known in zip(table.index, details, strict=True)]
-    return [Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)]
+    plain["costs"] = [
+        _with_size(known, spent.get(view, {}))
+        for view, known in zip(table.index, details, strict=True)
+    ]
+    return [
+        Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)
+    ]
 
 
 def _values(column: pd.Series, kind: type[int] | None) -> list[Any]:
     """The values as plain Python ones, None where one is missing."""
     missing = column.isna().tolist()
     return [
-        None if lacks else kind(value) if kind else value for value, lacks in zip(column.tolist(), missing, strict=True)
+        None if lacks else kind(value) if kind else value
+        for value, lacks in zip(column.tolist(), missing, strict=True)
     ]

@@ -89,7 +89,9 @@ def latex(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
     ]
     sides = "".join("r" if column.figures else "l" for column in columns)
     top, end = [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join([*top, header, r"\midrule", *body, *end, *(f"% {_line(line)}" for line in legend)])
+    return "\n".join(
+        [*top, header, r"\midrule", *body, *end, *(f"% {_line(line)}" for line in legend)]
+    )
 
 
 def _line(text: str) -> str:

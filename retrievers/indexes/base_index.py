@@ -1,4 +1,6 @@
-"""What all indexes of one kind of vector or text share: ids, checks, memory of their making, the folder on disk."""
+"""What all indexes of one kind of vector or text share: ids, checks, memory of their making, the
+folder on disk.
+"""
 
 import json
 from abc import abstractmethod
@@ -23,9 +25,11 @@ _EMPTY = "Index documents first: retriever.index(ids, documents)."
 
 @dataclass(eq=False)
 class Index(Retriever):
-    """A retriever over one index. A kind of index says how to add, search, write and read; the fields are its settings.
+    """A retriever over one index. A kind of index says how to add, search, write and read; the
+    fields are its settings.
 
-    `encoder` identifies what made the vectors; `corpus` is a digest of the ids and documents, however chunked.
+    `encoder` identifies what made the vectors; `corpus` is a digest of the ids and documents,
+    however chunked.
     """
 
     family: ClassVar[str]  # the word before the colon in the factory string
@@ -43,7 +47,9 @@ class Index(Retriever):
 
     @property
     def codes(self) -> Mapping[str, str]:
-        """The index that holds the codes of a precision ("int8", "binary") in this one's place, where there is one."""
+        """The index that holds the codes of a precision ("int8", "binary") in this one's place,
+        where there is one.
+        """
         return {}
 
     def clear(self) -> None:
@@ -64,15 +70,20 @@ class Index(Retriever):
         """Index a further chunk. Kinds that are trained (IVF, PQ, SQ8) learn from the first chunk.
 
         Raises:
-            RetrieverError: ids are empty, not strings or duplicates, or documents do not fit; nothing is added then.
+            RetrieverError: ids are empty, not strings or duplicates, or documents do not fit;
+                nothing is added then.
         """
         if self._loaded_corpus:
-            raise RetrieverError("A loaded index takes no more documents.", "Index the whole corpus anew.")
+            raise RetrieverError(
+                "A loaded index takes no more documents.", "Index the whole corpus anew."
+            )
         ids = list(ids)
         content = self._checked(documents)
         count = content.shape[0] if hasattr(content, "shape") else len(content)
         if len(ids) != count:
-            raise RetrieverError(f"{len(ids)} ids were given for {count} documents.", "Give one id per document.")
+            raise RetrieverError(
+                f"{len(ids)} ids were given for {count} documents.", "Give one id per document."
+            )
         rows = self._new_rows(ids)
         self._add(content)
         self._rows.update(rows)
@@ -99,20 +110,26 @@ class Index(Retriever):
     @property
     def corpus(self) -> str:
         """Digest of ids and documents, the same for the same corpus in any chunks."""
-        parts = "".join(f"{part}:{digest.hexdigest()} " for part, digest in sorted(self._digests.items()))
+        parts = "".join(
+            f"{part}:{digest.hexdigest()} " for part, digest in sorted(self._digests.items())
+        )
         return self._loaded_corpus or xxhash.xxh3_128(parts.encode()).hexdigest()
 
     @property
     def settings(self) -> dict[str, Any]:
         """The fields that shape the index, as `retrievers.make` takes them."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "encoder"}
+        return {
+            f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "encoder"
+        }
 
     def save(self, path: Path) -> None:
         if not self.ids:
             raise RetrieverError("The index is empty.", _EMPTY)
 
         def fill(target: Path) -> None:
-            (target / "ids.json").write_text(json.dumps(list(self.ids), ensure_ascii=False), encoding="utf-8")
+            (target / "ids.json").write_text(
+                json.dumps(list(self.ids), ensure_ascii=False), encoding="utf-8"
+            )
             self._write(target)
 
         folder.write(path, self.manifest, fill)
@@ -134,7 +151,9 @@ class Index(Retriever):
         }
 
     @classmethod
-    def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: str | None = None) -> Self:
+    def opened(
+        cls, path: Path, manifest: dict[str, Any], data: Path, encoder: str | None = None
+    ) -> Self:
         check_encoder(path, manifest["encoder"], encoder)
         loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
         loaded.ids = _ids(path, json.loads((data / "ids.json").read_text(encoding="utf-8")))
@@ -152,9 +171,13 @@ class Index(Retriever):
         fresh = {}
         for row, name in enumerate(ids, start=len(self.ids)):
             if not isinstance(name, str) or not name:
-                raise RetrieverError(f"The document at row {row} has the id {name!r}.", "Ids are non-empty strings.")
+                raise RetrieverError(
+                    f"The document at row {row} has the id {name!r}.", "Ids are non-empty strings."
+                )
             if name in known or name in fresh:
-                raise RetrieverError(f"The id {name!r} occurs twice.", "Give each document an id of its own.")
+                raise RetrieverError(
+                    f"The id {name!r} occurs twice.", "Give each document an id of its own."
+                )
             fresh[name] = row
         return fresh
 
@@ -174,7 +197,9 @@ class Index(Retriever):
         A folder from elsewhere can be whole by its checksums and still not fit together.
         """
         if count != len(self.ids):
-            raise RetrieverError(f"The index has {len(self.ids)} ids and {count} {what}.", "Build the index again.")
+            raise RetrieverError(
+                f"The index has {len(self.ids)} ids and {count} {what}.", "Build the index again."
+            )
 
     # What a kind of index says.
 
@@ -197,7 +222,9 @@ class Index(Retriever):
 
     @abstractmethod
     def _search(self, queries: Content, k: int, rows: np.ndarray | None) -> Hits:
-        """The best `k` (at most the number of documents allowed) among all rows, or among `rows` (ascending)."""
+        """The best `k` (at most the number of documents allowed) among all rows, or among `rows`
+        (ascending).
+        """
 
     @abstractmethod
     def _write(self, target: Path) -> None: ...
@@ -207,18 +234,23 @@ class Index(Retriever):
 
     @abstractmethod
     def _read(self, path: Path) -> None:
-        """Open the files of the index in the folder `path`, all of them: they may be replaced afterwards."""
+        """Open the files of the index in the folder `path`, all of them: they may be replaced
+        afterwards.
+        """
 
 
 def make_index(spec: str, **settings: Any) -> Index:
-    """An empty index from a factory string, as `retrievers.make`, which also gives what an installed package adds.
+    """An empty index from a factory string, as `retrievers.make`, which also gives what an
+    installed package adds.
 
     Raises:
         RetrieverError: the string names a retriever that is no single index.
     """
     index = make(spec, **settings)
     if not isinstance(index, Index):
-        raise RetrieverError(f"{spec!r} is no index.", "Use one such as 'torch', 'faiss:flat' or 'lucene'.")
+        raise RetrieverError(
+            f"{spec!r} is no index.", "Use one such as 'torch', 'faiss:flat' or 'lucene'."
+        )
     return index
 
 
@@ -245,8 +277,14 @@ def check_filter(only: Collection[str], known: Container[str]) -> None:
 
 def _ids(path: Path, ids: object) -> list[str]:
     """What a saved index calls its ids."""
-    if not isinstance(ids, list) or not all(isinstance(id, str) and id for id in ids) or len(set(ids)) != len(ids):
-        raise RetrieverError(f"The ids of the index at {path} are not texts, each once.", "Build it again.")
+    if (
+        not isinstance(ids, list)
+        or not all(isinstance(id, str) and id for id in ids)
+        or len(set(ids)) != len(ids)
+    ):
+        raise RetrieverError(
+            f"The ids of the index at {path} are not texts, each once.", "Build it again."
+        )
     return ids
 
 

@@ -1,4 +1,6 @@
-"""Exact search over vectors that never lie in memory together: chunk by chunk, the best merged as arrays."""
+"""Exact search over vectors that never lie in memory together: chunk by chunk, the best merged as
+arrays.
+"""
 
 from collections.abc import Iterable
 
@@ -9,7 +11,9 @@ from retrievers.base import Hits
 from retrievers.registry import make
 
 
-def search_stream(spec: str, chunks: Iterable[np.ndarray], queries: np.ndarray, k: int, *, metric: str = "ip") -> Hits:
+def search_stream(
+    spec: str, chunks: Iterable[np.ndarray], queries: np.ndarray, k: int, *, metric: str = "ip"
+) -> Hits:
     """Search an exact index of each chunk in turn; the answer equals that of one index over all.
 
     Args:

@@ -12,7 +12,12 @@ from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import Index
 
 METRICS = ("ip", "cosine", "l2", "l1")
-SIMILARITIES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2", "manhattan": "l1"}  # sentence-transformers' words
+SIMILARITIES = {
+    "cosine": "cosine",
+    "dot": "ip",
+    "euclidean": "l2",
+    "manhattan": "l1",
+}  # sentence-transformers' words
 
 
 def metric_of(similarity: str) -> str:
@@ -22,7 +27,10 @@ def metric_of(similarity: str) -> str:
         RetrieverError: it is not one of sentence-transformers'.
     """
     if similarity not in SIMILARITIES:
-        raise RetrieverError(f"No index ranks by the similarity {similarity!r}.", f"Known: {', '.join(SIMILARITIES)}.")
+        raise RetrieverError(
+            f"No index ranks by the similarity {similarity!r}.",
+            f"Known: {', '.join(SIMILARITIES)}.",
+        )
     return SIMILARITIES[similarity]
 
 
@@ -30,8 +38,9 @@ def metric_of(similarity: str) -> str:
 class DenseIndex(Index):
     """An index of vectors `[n, d]`.
 
-    `metric`: "ip" (inner product), "cosine", "l2" or "l1", whose scores are minus the Euclidean and minus the
-    Manhattan distance, as sentence-transformers' similarities are: higher is better everywhere.
+    `metric`: "ip" (inner product), "cosine", "l2" or "l1", whose scores are minus the Euclidean and
+    minus the Manhattan distance, as sentence-transformers' similarities are: higher is better
+    everywhere.
     """
 
     takes: ClassVar[str] = "dense"
@@ -40,7 +49,9 @@ class DenseIndex(Index):
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
-            raise RetrieverError(f"Unknown metric {self.metric!r}.", f"Known: {', '.join(METRICS)}.")
+            raise RetrieverError(
+                f"Unknown metric {self.metric!r}.", f"Known: {', '.join(METRICS)}."
+            )
         super().__post_init__()
 
     @property
@@ -77,7 +88,9 @@ def normalised(vectors: np.ndarray) -> np.ndarray:
         unit: np.ndarray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
     if extreme.any():
         exact = vectors[extreme].astype(np.float64)
-        unit[extreme] = exact / np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        unit[extreme] = exact / np.maximum(
+            np.linalg.norm(exact, axis=1, keepdims=True), np.finfo(np.float64).tiny
+        )
     return unit
 
 
@@ -88,16 +101,22 @@ def check_vectors(vectors: Any) -> np.ndarray:
         RetrieverError: they are something else, or hold NaN or infinity.
     """
     if issparse(vectors):
-        raise RetrieverError("A dense index was given sparse vectors.", "Use 'sparse', 'seismic' or 'lucene:impact'.")
+        raise RetrieverError(
+            "A dense index was given sparse vectors.", "Use 'sparse', 'seismic' or 'lucene:impact'."
+        )
     if hasattr(vectors, "detach"):  # a torch tensor
         vectors = vectors.detach().float().cpu().numpy()
     array: np.ndarray = np.asarray(vectors)
     if array.ndim != 2 or array.dtype.kind != "f":
         raise RetrieverError(
-            f"Expected vectors as a float array [n, d], got {array.dtype} of shape {list(array.shape)}.",
-            "Encode texts first, or use a text retriever: 'lucene', or retrievers.pipelines.encoded(encoder, index).",
+            f"Expected vectors as a float array [n, d], got {array.dtype} of shape"
+            f" {list(array.shape)}.",
+            "Encode texts first, or use a text retriever: 'lucene', or"
+            " retrievers.pipelines.encoded(encoder, index).",
         )
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-        raise RetrieverError(f"The vector at row {row} holds NaN or infinity.", "Encode again, perhaps in float32.")
+        raise RetrieverError(
+            f"The vector at row {row} holds NaN or infinity.", "Encode again, perhaps in float32."
+        )
     return array

@@ -20,7 +20,8 @@ _DISTANCES = 4096  # rows per product where it is taken in float64
 
 @dataclass(eq=False)
 class TorchIndex(DenseIndex):
-    """Every document is scored. Vectors stay in the precision they came in; scores are computed in float32.
+    """Every document is scored. Vectors stay in the precision they came in; scores are computed in
+    float32.
 
     `device` is a torch device; by default a GPU where there is one.
     """
@@ -34,7 +35,9 @@ class TorchIndex(DenseIndex):
             torch.empty(0, device=self.on)
         except (RuntimeError, AssertionError, TypeError) as error:
             problem = str(error).partition("\n")[0]
-            raise RetrieverError(f"The device {self.device!r} is not there: {problem}", "Use cpu or cuda.") from error
+            raise RetrieverError(
+                f"The device {self.device!r} is not there: {problem}", "Use cpu or cuda."
+            ) from error
         super().__post_init__()
 
     @property
@@ -59,13 +62,18 @@ class TorchIndex(DenseIndex):
 
     def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
         wanted = torch.from_numpy(self._prepared(queries)).to(self.on)
-        # One buffer for the scores of all chunks: fresh memory for each takes a quarter of the time of a CPU's search.
+        # One buffer for the scores of all chunks: fresh memory for each takes a quarter of the time
+        # of a CPU's search.
         longest = max(len(chunk) for chunk in self._chunks)
         buffer = torch.empty(min(len(wanted), _QUERIES) * longest, device=self.on)
         parts = [self._search_batch(batch, k, rows, buffer) for batch in wanted.split(_QUERIES)]
-        return Hits(np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts]))
+        return Hits(
+            np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts])
+        )
 
-    def _search_batch(self, queries: torch.Tensor, k: int, rows: np.ndarray | None, buffer: torch.Tensor) -> Hits:
+    def _search_batch(
+        self, queries: torch.Tensor, k: int, rows: np.ndarray | None, buffer: torch.Tensor
+    ) -> Hits:
         found: Hits | None = None
         start = 0
         for chunk in self._chunks:
@@ -80,12 +88,16 @@ class TorchIndex(DenseIndex):
         assert found is not None  # an empty filter is answered by `search`
         return found
 
-    def _scores(self, queries: torch.Tensor, documents: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
+    def _scores(
+        self, queries: torch.Tensor, documents: torch.Tensor, buffer: torch.Tensor
+    ) -> torch.Tensor:
         shape = len(queries), len(documents)
         scores = buffer[: shape[0] * shape[1]].view(shape)
         if self.metric in ("ip", "cosine"):
             return torch.mm(queries, documents.T, out=scores)
-        for part, out in zip(documents.split(_DISTANCES), scores.split(_DISTANCES, dim=1), strict=True):
+        for part, out in zip(
+            documents.split(_DISTANCES), scores.split(_DISTANCES, dim=1), strict=True
+        ):
             out.copy_(_distances(queries, part, self.metric).neg_())
         return scores
 
@@ -102,14 +114,18 @@ class TorchIndex(DenseIndex):
         # Copy on write: the file is mapped, not read, and never written to.
         vectors = np.load(path / "vectors.npy", mmap_mode="c")
         if vectors.dtype not in (np.float16, np.float32):
-            raise RetrieverError(f"The index holds {vectors.dtype}, not floats.", "Build the index again.")
+            raise RetrieverError(
+                f"The index holds {vectors.dtype}, not floats.", "Build the index again."
+            )
         self._expect(len(vectors), "vectors")
         self._dim = vectors.shape[1]
         self._chunks = list(torch.from_numpy(vectors).to(self.on).split(_DOCUMENTS))
 
 
 def _distances(queries: torch.Tensor, documents: torch.Tensor, metric: str) -> torch.Tensor:
-    """Distances `[q, n]`. In float32, the products behind an L2 distance cancel each other far from the origin."""
+    """Distances `[q, n]`. In float32, the products behind an L2 distance cancel each other far from
+    the origin.
+    """
     if metric == "l1" or queries.device.type == "mps":  # which has no float64
         mode = "donot_use_mm_for_euclid_dist"
         return torch.cdist(queries, documents, p=1.0 if metric == "l1" else 2.0, compute_mode=mode)
@@ -120,7 +136,9 @@ def _distances(queries: torch.Tensor, documents: torch.Tensor, metric: str) -> t
 
 
 def _top(scores: torch.Tensor, k: int, rows: np.ndarray) -> Hits:
-    """As `ranking.top`; torch finds the candidates, and numpy settles the queries with a tie at the cut."""
+    """As `ranking.top`; torch finds the candidates, and numpy settles the queries with a tie at the
+    cut.
+    """
     k = min(k, scores.shape[1])
     values, columns = scores.topk(min(k + 1, scores.shape[1]), dim=1)
     tied = (

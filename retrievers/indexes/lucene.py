@@ -22,12 +22,16 @@ from retrievers.indexes._jvm import Java, detach, in_java, java
 from retrievers.indexes.base_index import Content, Index
 from retrievers.texts import Document, Texts, check_texts, joined, title_and_text
 
-_TEXT_FIELD = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
+_TEXT_FIELD = (
+    "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
+)
 KINDS = ("flat", "multifield")
 
 
 class LuceneStore:
-    """One Lucene index: written in row order, so that a Lucene document number is a row; searched by many threads."""
+    """One Lucene index: written in row order, so that a Lucene document number is a row; searched
+    by many threads.
+    """
 
     def __init__(self, analyzer: Java, similarity: Java = None) -> None:
         self.analyzer, self._similarity = analyzer, similarity
@@ -38,7 +42,9 @@ class LuceneStore:
         self._size = 0  # bytes of a loaded index
 
     def writer(self) -> Java:
-        """Lucene's IndexWriter. Adjacent segments alone are merged, one at a time: document numbers stay in order."""
+        """Lucene's IndexWriter. Adjacent segments alone are merged, one at a time: document numbers
+        stay in order.
+        """
         self._searcher = None
         if self._writer is None:
             config = java("index.IndexWriterConfig")(self.analyzer)
@@ -58,18 +64,27 @@ class LuceneStore:
             self._writer = None
         if self._searcher is None:
             reader = java("index.DirectoryReader").open(_directory(self.folder))
-            self._searcher = java("search.IndexSearcher")(reader, signature="(Lorg/apache/lucene/index/IndexReader;)V")
+            self._searcher = java("search.IndexSearcher")(
+                reader, signature="(Lorg/apache/lucene/index/IndexReader;)V"
+            )
             if self._similarity:
                 self._searcher.setSimilarity(self._similarity)
-            java("search.IndexSearcher").setMaxClauseCount(1 << 20)  # long queries have more than Lucene's 1,024 terms
+            java("search.IndexSearcher").setMaxClauseCount(
+                1 << 20
+            )  # long queries have more than Lucene's 1,024 terms
         return self._searcher
 
     def search(self, query: Java, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and scores of the best `k`; Lucene gives equal scores in the order of document numbers."""
+        """Rows and scores of the best `k`; Lucene gives equal scores in the order of document
+        numbers.
+        """
         found = self.searcher().search(query, k)
-        # All hits in one call, as JSON: a call into Java per hit would cost far more than the search.
+        # All hits in one call, as JSON: a call into Java per hit would cost far more than the
+        # search.
         hits = json.loads(_json_writer().writeValueAsString(found))["scoreDocs"]
-        return np.array([hit["doc"] for hit in hits], np.int32), np.array([hit["score"] for hit in hits], np.float32)
+        return np.array([hit["doc"] for hit in hits], np.int32), np.array(
+            [hit["score"] for hit in hits], np.float32
+        )
 
     def open(self, folder: Path) -> None:
         """Search the index in `folder` from now on, also when its files are removed meanwhile."""
@@ -79,7 +94,9 @@ class LuceneStore:
             self.searcher()
         except Exception as error:  # of Java
             problem = str(error).splitlines()[0]
-            raise RetrieverError(f"Lucene cannot read {folder}: {problem}", "Build the index again.") from error
+            raise RetrieverError(
+                f"Lucene cannot read {folder}: {problem}", "Build the index again."
+            ) from error
 
     def save(self, target: Path) -> None:
         self.searcher()
@@ -126,12 +143,16 @@ class LuceneBase(Index):
     def _found(
         self, queries: Content, count: int, k: int, rows: np.ndarray | None
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        allowed = None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
+        allowed = (
+            None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
+        )
         self._store.searcher()
         return self._answers([self._query(queries[q], k, allowed) for q in range(count)], k)
 
     def _answers(self, asked: list[Java], k: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows and scores for each Lucene query. The threads call one searcher and one writer, which is safe."""
+        """Rows and scores for each Lucene query. The threads call one searcher and one writer,
+        which is safe.
+        """
         workers = min(self.threads or os.cpu_count() or 1, len(asked))
         if workers <= 1:
             return [self._store.search(query, k) for query in asked]
@@ -169,19 +190,26 @@ class LuceneBase(Index):
 
     @abstractmethod
     def _write_documents(self, documents: Content) -> None:
-        """Write `documents` with the store's writer; their first row is the number of documents so far."""
+        """Write `documents` with the store's writer; their first row is the number of documents so
+        far.
+        """
 
     @abstractmethod
     def _query(self, query: Any, k: int, allowed: Java) -> Java:
-        """The Lucene query for one query, limited by the Lucene query `allowed` if that is not None."""
+        """The Lucene query for one query, limited by the Lucene query `allowed` if that is not
+        None.
+        """
 
 
 @dataclass(eq=False)
 class LuceneIndex(LuceneBase):
-    """BM25 (Robertson and Zaragoza 2009) with Anserini's analysers and defaults (k1 = 0.9, b = 0.4).
+    """BM25 (Robertson and Zaragoza 2009) with Anserini's analysers and defaults (k1 = 0.9, b =
+    0.4).
 
-    `kind`: "flat" puts title and text into one field; "multifield" gives each its own and adds their scores.
-    `language`: a two-letter code, English with Porter's stemmer by default; "whitespace" leaves words as they are.
+    `kind`: "flat" puts title and text into one field; "multifield" gives each its own and adds
+    their scores.
+    `language`: a two-letter code, English with Porter's stemmer by default; "whitespace" leaves
+    words as they are.
     """
 
     family: ClassVar[str] = "lucene"
@@ -194,7 +222,9 @@ class LuceneIndex(LuceneBase):
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise RetrieverError(f"Unknown Lucene index {self.kind!r}.", f"Known: {', '.join(KINDS)}, impact, hnsw.")
+            raise RetrieverError(
+                f"Unknown Lucene index {self.kind!r}.", f"Known: {', '.join(KINDS)}, impact, hnsw."
+            )
         super().__post_init__()
 
     @property
@@ -216,13 +246,20 @@ class LuceneIndex(LuceneBase):
         return check_texts(documents)
 
     def _content(self, documents: list[Document]) -> Iterator[tuple[str, bytes]]:
-        for part, texts in zip(("titles", "texts"), zip(*map(title_and_text, documents), strict=True), strict=False):
-            yield part, "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass")
+        for part, texts in zip(
+            ("titles", "texts"), zip(*map(title_and_text, documents), strict=True), strict=False
+        ):
+            yield (
+                part,
+                "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass"),
+            )
 
     def _write_documents(self, documents: list[Document]) -> None:
         writer = self._store.writer()
         if self._fields is None:
-            self._fields = Fields(*(("contents", "title") if self.kind == "multifield" else ("contents",)))
+            self._fields = Fields(
+                *(("contents", "title") if self.kind == "multifield" else ("contents",))
+            )
         for row, document in enumerate(documents, start=len(self.ids)):
             title, text = title_and_text(document)
             values = (text, title) if self.kind == "multifield" else (joined(document),)
@@ -237,13 +274,16 @@ class LuceneIndex(LuceneBase):
         analysers = java("io.anserini.analysis.AnalyzerMap")
         if not analysers.analyzerMap.containsKey(self.language):
             known = sorted(re.findall(r"(\w\w)=", analysers.analyzerMap.toString()))
-            raise RetrieverError(f"Lucene has no analyser for {self.language!r}.", f"Known: en, {', '.join(known)}.")
+            raise RetrieverError(
+                f"Lucene has no analyser for {self.language!r}.", f"Known: en, {', '.join(known)}."
+            )
         analyser = analysers.getLanguageSpecificAnalyzer(self.language)
         try:
             analyser.tokenStream("contents", "word").close()
         except Exception as error:  # of Java, such as Thai without the Java runtime's word lists
             raise RetrieverError(
-                f"Lucene's analyser for {self.language!r} does not work here: {str(error).splitlines()[0]}",
+                f"Lucene's analyser for {self.language!r} does not work here:"
+                f" {str(error).splitlines()[0]}",
                 "Use 'whitespace', and texts whose words are set apart.",
             ) from error
         return analyser
@@ -252,7 +292,10 @@ class LuceneIndex(LuceneBase):
         return java("search.similarities.BM25Similarity")(self.k1, self.b)
 
     def _query(self, query: Document, k: int, allowed: Java) -> Java:
-        words, text = java("io.anserini.search.query.BagOfWordsQueryGenerator")(), _encodable(joined(query))
+        words, text = (
+            java("io.anserini.search.query.BagOfWordsQueryGenerator")(),
+            _encodable(joined(query)),
+        )
         if self.kind == "flat":
             return filtered(words.buildQuery("contents", self._store.analyzer, text), allowed)
         weights = java("java.util.HashMap")()
@@ -271,13 +314,17 @@ class LuceneIndex(LuceneBase):
 
 
 class Fields:
-    """One Lucene document, filled again for each of ours: a new one each would be twenty calls into Java."""
+    """One Lucene document, filled again for each of ours: a new one each would be twenty calls into
+    Java.
+    """
 
     def __init__(self, *names: str):
         options = java("document.FieldType")()
         options.setIndexOptions(java("index.IndexOptions").DOCS_AND_FREQS)
         options.freeze()
-        self._fields = [java("document.Field")(name, "", options, signature=_TEXT_FIELD) for name in names]
+        self._fields = [
+            java("document.Field")(name, "", options, signature=_TEXT_FIELD) for name in names
+        ]
         self._row = java("document.IntPoint")("row", 0)
         self._document = java("document.Document")()
         for field in (*self._fields, self._row):
@@ -291,7 +338,9 @@ class Fields:
 
 
 def _encodable(text: str) -> str:
-    """The text with lone surrogates, which Java's strings cannot take from here, as question marks."""
+    """The text with lone surrogates, which Java's strings cannot take from here, as question
+    marks.
+    """
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -300,7 +349,12 @@ def filtered(query: Java, allowed: Java) -> Java:
     if allowed is None:
         return query
     occur = java("search.BooleanClause$Occur")
-    return java("search.BooleanQuery$Builder")().add(query, occur.MUST).add(allowed, occur.FILTER).build()
+    return (
+        java("search.BooleanQuery$Builder")()
+        .add(query, occur.MUST)
+        .add(allowed, occur.FILTER)
+        .build()
+    )
 
 
 def _directory(folder: Path) -> Java:

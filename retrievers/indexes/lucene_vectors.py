@@ -20,8 +20,9 @@ _MAX_DIM = 1024  # of Lucene's vector format
 class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
     """Learned sparse vectors in an inverted file whose term frequencies are the quantised weights.
 
-    Weights of documents and queries become whole numbers, round(weight x scale); a score is their sum of products
-    over scale squared. Below 2**24 in whole numbers it is exact, and the ranking that of `sparse,scale=...`.
+    Weights of documents and queries become whole numbers, round(weight x scale); a score is their
+    sum of products over scale squared. Below 2**24 in whole numbers it is exact, and the ranking
+    that of `sparse,scale=...`.
     """
 
     family: ClassVar[str] = "lucene:impact"
@@ -63,9 +64,14 @@ class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
         return java("io.anserini.search.similarity.ImpactSimilarity")()
 
     def _query(self, query: str, k: int, allowed: Java) -> Java:
-        # The parser reads all terms in one call; term by term, a query would be hundreds of calls into Java.
-        parser = java("queryparser.classic.QueryParser")("impacts", java("analysis.core.WhitespaceAnalyzer")())
-        return filtered(parser.parse(query) if query else java("search.MatchNoDocsQuery")(), allowed)
+        # The parser reads all terms in one call; term by term, a query would be hundreds of calls
+        # into Java.
+        parser = java("queryparser.classic.QueryParser")(
+            "impacts", java("analysis.core.WhitespaceAnalyzer")()
+        )
+        return filtered(
+            parser.parse(query) if query else java("search.MatchNoDocsQuery")(), allowed
+        )
 
 
 @dataclass(eq=False)
@@ -93,10 +99,13 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
     def _write_documents(self, vectors: np.ndarray) -> None:
         if vectors.shape[1] > _MAX_DIM:
             raise RetrieverError(
-                f"Lucene takes up to {_MAX_DIM} dimensions, not {vectors.shape[1]}.", "Use 'faiss:hnsw32'."
+                f"Lucene takes up to {_MAX_DIM} dimensions, not {vectors.shape[1]}.",
+                "Use 'faiss:hnsw32'.",
             )
         if self.metric == "l1":
-            raise RetrieverError("Lucene has no Manhattan distance.", "Use faiss:flat, faiss:hnsw32 or torch.")
+            raise RetrieverError(
+                "Lucene has no Manhattan distance.", "Use faiss:flat, faiss:hnsw32 or torch."
+            )
         functions = java("index.VectorSimilarityFunction")
         function = {
             "cosine": functions.DOT_PRODUCT,  # of vectors of length 1
@@ -116,17 +125,28 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
         return Hits(hits.rows, self._unscaled(hits.scores))
 
     def _query(self, query: np.ndarray, k: int, allowed: Java) -> Java:
-        arguments = ["vector", query.tolist(), max(k, self.ef_search), *([allowed] if allowed else [])]
+        arguments = [
+            "vector",
+            query.tolist(),
+            max(k, self.ef_search),
+            *([allowed] if allowed else []),
+        ]
         return java("search.KnnFloatVectorQuery")(*arguments)
 
     def _unscaled(self, scores: np.ndarray) -> np.ndarray:
-        """Lucene maps similarities to positive scores; these are the similarities again, to float32's precision."""
+        """Lucene maps similarities to positive scores; these are the similarities again, to
+        float32's precision.
+        """
         with np.errstate(divide="ignore"):
             if self.metric == "cosine":
                 return 2 * scores - 1
             if self.metric == "ip":
-                return np.where(scores >= 1, scores - 1, 1 - 1 / np.maximum(scores, 0)).astype(np.float32)
-            distances: np.ndarray = np.sqrt(np.maximum(1 / np.maximum(scores, 0) - 1, 0)).astype(np.float32)
+                return np.where(scores >= 1, scores - 1, 1 - 1 / np.maximum(scores, 0)).astype(
+                    np.float32
+                )
+            distances: np.ndarray = np.sqrt(np.maximum(1 / np.maximum(scores, 0) - 1, 0)).astype(
+                np.float32
+            )
             return -distances
 
     def _analyzer(self) -> Java:
@@ -136,5 +156,9 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
 def _terms(weights: sparse.csr_matrix, row: int, mark: str) -> str:
     """One vector as "t12|340 t97|25"."""
     begin, end = weights.indptr[row], weights.indptr[row + 1]
-    pairs = zip(weights.indices[begin:end].tolist(), weights.data[begin:end].astype(np.int64).tolist(), strict=True)
+    pairs = zip(
+        weights.indices[begin:end].tolist(),
+        weights.data[begin:end].astype(np.int64).tolist(),
+        strict=True,
+    )
     return " ".join(f"t{term}{mark}{weight}" for term, weight in pairs)

@@ -1,4 +1,6 @@
-"""Approximate search of learned sparse vectors with Seismic (Bruch et al., SIGIR 2024, arXiv:2404.18812)."""
+"""Approximate search of learned sparse vectors with Seismic (Bruch et al., SIGIR 2024,
+arXiv:2404.18812).
+"""
 
 import os
 import sys
@@ -20,16 +22,20 @@ from retrievers.indexes.sparse import SparseVectorIndex
 try:
     import seismic
 except ImportError as missing:
-    raise RetrieverError("Seismic is not installed.", "Type: pip install 'embedlab[cpu]'") from missing
+    raise RetrieverError(
+        "Seismic is not installed.", "Type: pip install 'embedlab[cpu]'"
+    ) from missing
 
 _SMALL_VOCABULARY = 1 << 16  # the larger one takes two more bytes per weight
 
 
 @dataclass(eq=False)
 class SeismicIndex(SparseVectorIndex):
-    """Inverted lists cut to the heaviest weights, in blocks with summaries. Weights are kept in float16.
+    """Inverted lists cut to the heaviest weights, in blocks with summaries. Weights are kept in
+    float16.
 
-    `n_postings`: entries kept per list on average; `summary_energy`: share of a block's weight that its summary keeps.
+    `n_postings`: entries kept per list on average; `summary_energy`: share of a block's weight that
+    its summary keeps.
     `query_cut`: heaviest query terms used; `heap_factor`: below 1, blocks are skipped less readily.
     A filtered search scores all allowed documents.
     """
@@ -45,7 +51,9 @@ class SeismicIndex(SparseVectorIndex):
         super()._clear()
         self._data: Any = None
         self._index: Any = None
-        self._stored: list[int] = []  # rows of the documents that have a weight; Seismic leaves the others out
+        self._stored: list[
+            int
+        ] = []  # rows of the documents that have a weight; Seismic leaves the others out
 
     def _restore(self, manifest: dict[str, Any]) -> None:
         self._dim = manifest["dim"]
@@ -58,14 +66,18 @@ class SeismicIndex(SparseVectorIndex):
         vectors = super()._checked(documents)
         if vectors.nnz and np.abs(vectors.data).max() > np.finfo(np.float16).max:
             raise RetrieverError(
-                f"A weight is {np.abs(vectors.data).max():,.0f}; Seismic keeps weights up to 65,504.", "Use 'sparse'."
+                f"A weight is {np.abs(vectors.data).max():,.0f}; Seismic keeps weights up to"
+                " 65,504.",
+                "Use 'sparse'.",
             )
         return vectors
 
     def _add(self, documents: sparse.csr_matrix) -> None:
         large = documents.shape[1] > _SMALL_VOCABULARY
         if self._data is None:
-            self._data = (seismic.SeismicDatasetLV if large else seismic.SeismicDataset)(dim=documents.shape[1])
+            self._data = (seismic.SeismicDatasetLV if large else seismic.SeismicDataset)(
+                dim=documents.shape[1]
+            )
         self._dim, self._index = documents.shape[1], None
         rows = range(len(self.ids), len(self.ids) + documents.shape[0])
         self._data.add_documents_by_id(
@@ -74,19 +86,26 @@ class SeismicIndex(SparseVectorIndex):
             documents.data.astype(np.float32),
             documents.indptr.astype(np.int64),
         )
-        self._stored += [row for row, count in zip(rows, np.diff(documents.indptr), strict=True) if count]
+        self._stored += [
+            row for row, count in zip(rows, np.diff(documents.indptr), strict=True) if count
+        ]
 
     def finish(self) -> None:
         if self._index is None and self._stored:
             large = self._dim > _SMALL_VOCABULARY
             with _stdout_to_stderr():
-                self._index = (seismic.SeismicIndexLV if large else seismic.SeismicIndex).build_from_dataset(
+                self._index = (
+                    seismic.SeismicIndexLV if large else seismic.SeismicIndex
+                ).build_from_dataset(
                     self._data, n_postings=self.n_postings, summary_energy=self.summary_energy
                 )
 
     def _search(self, queries: sparse.csr_matrix, k: int, rows: np.ndarray | None) -> Hits:
         self.finish()
-        hits = Hits(np.full((queries.shape[0], k), -1, np.int32), np.full((queries.shape[0], k), -np.inf, np.float32))
+        hits = Hits(
+            np.full((queries.shape[0], k), -1, np.int32),
+            np.full((queries.shape[0], k), -np.inf, np.float32),
+        )
         if self._index is None:
             return hits
         if rows is not None:
@@ -112,7 +131,11 @@ class SeismicIndex(SparseVectorIndex):
         """The stored vectors of `rows`, from the index's forward file."""
         places = np.searchsorted(self._stored, rows)
         vectors = [
-            self._index.get(place) if place < len(self._stored) and self._stored[place] == row else ([], [])
+            (
+                self._index.get(place)
+                if place < len(self._stored) and self._stored[place] == row
+                else ([], [])
+            )
             for row, place in zip(rows.tolist(), places.tolist(), strict=True)
         ]
         indptr = np.cumsum([0, *(len(terms) for terms, _ in vectors)])
@@ -141,7 +164,9 @@ class SeismicIndex(SparseVectorIndex):
             or stored.ndim != 1
             or (np.diff(stored, prepend=-1, append=len(self.ids)) < 1).any()
         ):
-            raise RetrieverError("The index does not say which documents are in it.", "Build the index again.")
+            raise RetrieverError(
+                "The index does not say which documents are in it.", "Build the index again."
+            )
         self._stored = stored.tolist()
         if self._stored:
             large = self._dim > _SMALL_VOCABULARY

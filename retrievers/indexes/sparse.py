@@ -48,7 +48,8 @@ class SparseVectorIndex(Index):
         vectors = check_sparse(documents)
         if self._dim and vectors.shape[1] != self._dim:
             raise RetrieverError(
-                f"The vectors have a vocabulary of {vectors.shape[1]}, those of the index {self._dim}.",
+                f"The vectors have a vocabulary of {vectors.shape[1]}, those of the index"
+                f" {self._dim}.",
                 "Encode with the model that the index was built with.",
             )
         return _of_length_one(vectors) if self.metric == "cosine" else vectors
@@ -63,8 +64,8 @@ class SparseVectorIndex(Index):
 class SparseIndex(SparseVectorIndex):
     """Exact: every document is scored.
 
-    `scale`: with a number above 0, weights of documents and queries are rounded to whole multiples of 1 / scale first,
-    as `lucene:impact` does, and the ranking is the same as there.
+    `scale`: with a number above 0, weights of documents and queries are rounded to whole multiples
+    of 1 / scale first, as `lucene:impact` does, and the ranking is the same as there.
     """
 
     family: ClassVar[str] = "sparse"
@@ -82,13 +83,22 @@ class SparseIndex(SparseVectorIndex):
     def _add(self, documents: sparse.csr_matrix) -> None:
         self._dim = documents.shape[1]
         documents = impacts(documents, self.scale) if self.scale else documents
-        self._chunks += [documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)]
+        self._chunks += [
+            documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)
+        ]
 
     def _search(self, queries: sparse.csr_matrix, k: int, rows: np.ndarray | None) -> Hits:
         queries = impacts(queries, self.scale) if self.scale else queries
         batch = max(1, _SCORES // min(_DOCUMENTS, len(self.ids)))
-        parts = [self._search_batch(queries[i : i + batch], k, rows) for i in range(0, queries.shape[0], batch)]
-        hits = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)] if parts else [np.empty((0, k))] * 2
+        parts = [
+            self._search_batch(queries[i : i + batch], k, rows)
+            for i in range(0, queries.shape[0], batch)
+        ]
+        hits = (
+            [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+            if parts
+            else [np.empty((0, k))] * 2
+        )
         return Hits(hits[0], hits[1] / np.float32(self.scale**2)) if self.scale else Hits(*hits)
 
     def _search_batch(self, queries: sparse.csr_matrix, k: int, rows: np.ndarray | None) -> Hits:
@@ -107,16 +117,22 @@ class SparseIndex(SparseVectorIndex):
         return found
 
     def memory_bytes(self) -> int:
-        return sum(chunk.data.nbytes + chunk.indices.nbytes + chunk.indptr.nbytes for chunk in self._chunks)
+        return sum(
+            chunk.data.nbytes + chunk.indices.nbytes + chunk.indptr.nbytes for chunk in self._chunks
+        )
 
     def _write(self, target: Path) -> None:
-        sparse.save_npz(target / "vectors.npz", sparse.vstack(self._chunks, format="csr"), compressed=False)
+        sparse.save_npz(
+            target / "vectors.npz", sparse.vstack(self._chunks, format="csr"), compressed=False
+        )
 
     def _read(self, path: Path) -> None:
         documents = sparse.csr_matrix(sparse.load_npz(path / "vectors.npz"))
         self._expect(documents.shape[0], "vectors")
         self._dim = documents.shape[1]
-        self._chunks = [documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)]
+        self._chunks = [
+            documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)
+        ]
 
 
 def _of_length_one(vectors: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -134,7 +150,9 @@ def impacts(vectors: sparse.csr_matrix, scale: float) -> sparse.csr_matrix:
         RetrieverError: a weight is negative.
     """
     if vectors.nnz and vectors.data.min() < 0:
-        raise RetrieverError("An impact index takes no negative weights.", "Use 'sparse' without a scale.")
+        raise RetrieverError(
+            "An impact index takes no negative weights.", "Use 'sparse' without a scale."
+        )
     rounded = vectors.astype(np.float32)
     rounded.data = np.rint(rounded.data * np.float32(scale))
     rounded.eliminate_zeros()
@@ -150,12 +168,24 @@ def check_sparse(vectors: Any) -> sparse.csr_matrix:
     if not sparse.issparse(vectors):
         raise RetrieverError(
             f"Expected sparse vectors as a CSR matrix [n, |V|], got {type(vectors).__name__}.",
-            "Encode texts with a sparse encoder first; for dense vectors use 'torch' or 'faiss:flat'.",
+            "Encode texts with a sparse encoder first; for dense vectors use 'torch' or"
+            " 'faiss:flat'.",
         )
-    matrix: sparse.csr_matrix = sparse.csr_matrix(cast("sparse.csr_matrix", vectors))  # a copy of no data
+    matrix: sparse.csr_matrix = sparse.csr_matrix(
+        cast("sparse.csr_matrix", vectors)
+    )  # a copy of no data
     if not np.isfinite(matrix.data).all():
-        row = int(np.searchsorted(matrix.indptr, np.flatnonzero(~np.isfinite(matrix.data))[0], side="right")) - 1
-        raise RetrieverError(f"The vector at row {row} holds NaN or infinity.", "Encode again, perhaps in float32.")
+        row = (
+            int(
+                np.searchsorted(
+                    matrix.indptr, np.flatnonzero(~np.isfinite(matrix.data))[0], side="right"
+                )
+            )
+            - 1
+        )
+        raise RetrieverError(
+            f"The vector at row {row} holds NaN or infinity.", "Encode again, perhaps in float32."
+        )
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()
     return matrix

@@ -1,4 +1,6 @@
-"""Vectors kept beside an index for rescoring: references to the caller's chunks, or a mapped file."""
+"""Vectors kept beside an index for rescoring: references to the caller's chunks, or a mapped
+file.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,9 +11,17 @@ from numpy.typing import DTypeLike
 _ROWS = 50_000  # written at a time
 
 
-def write_rows(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int], dtype: DTypeLike) -> None:
-    """Write chunks of rows as one .npy file; not through a mapping, which would end the process on a full disk."""
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+def write_rows(
+    path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int], dtype: DTypeLike
+) -> None:
+    """Write chunks of rows as one .npy file; not through a mapping, which would end the process on
+    a full disk.
+    """
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": shape,
+    }
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for chunk in chunks:
@@ -20,7 +30,9 @@ def write_rows(path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int],
 
 
 class Vectors:
-    """Rows of vectors in chunks, none of them copied; a chunk may be a memory-mapped file of a vector store."""
+    """Rows of vectors in chunks, none of them copied; a chunk may be a memory-mapped file of a
+    vector store.
+    """
 
     def __init__(self) -> None:
         self._chunks: list[np.ndarray] = []

@@ -11,16 +11,20 @@ from retrievers.registry import load
 try:
     from haystack import Document, component, default_from_dict, default_to_dict
 except ImportError as missing:
-    raise RetrieverError("Haystack is not installed.", "Type: pip install 'embedlab[rag]'") from missing
+    raise RetrieverError(
+        "Haystack is not installed.", "Type: pip install 'embedlab[rag]'"
+    ) from missing
 
 
 @component
 class HaystackRetriever:
-    """Haystack's `TextRetriever` protocol. Documents carry their id, score and title, all in `meta` too.
+    """Haystack's `TextRetriever` protocol. Documents carry their id, score and title, all in `meta`
+    too.
 
     Args:
-        retriever: a text retriever, or the folder of a saved index, which a pipeline in YAML names. Haystack reads
-            such a pipeline with `Pipeline.loads(text, allowed_modules=["retrievers.integrations.haystack"])`.
+        retriever: a text retriever, or the folder of a saved index, which a pipeline in YAML names.
+            Haystack reads such a pipeline with `Pipeline.loads(text,
+            allowed_modules=["retrievers.integrations.haystack"])`.
         top_k: documents for each query.
 
     Filters are by id alone: {"field": "id", "operator": "in", "value": [...]}.
@@ -50,7 +54,9 @@ class HaystackRetriever:
         return default_from_dict(cls, data)
 
     @component.output_types(documents=list[Document])
-    def run(self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None) -> dict[str, Any]:
+    def run(
+        self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
+    ) -> dict[str, Any]:
         """The best documents for one query: {"documents": [...]}."""
         documents = [
             Document(
@@ -59,7 +65,9 @@ class HaystackRetriever:
                 meta={**found.metadata, "id": found.id, "score": found.score},
                 score=found.score,
             )
-            for found in self.retriever.found(query, self.top_k if top_k is None else top_k, _ids(filters))
+            for found in self.retriever.found(
+                query, self.top_k if top_k is None else top_k, _ids(filters)
+            )
         ]
         return {"documents": documents}
 
@@ -78,5 +86,6 @@ def _ids(filters: dict[str, Any] | None) -> list[str] | None:
         case {"field": "id" | "meta.id", "operator": "in", "value": [*ids]}:
             return ids
     raise RetrieverError(
-        f"The filter {filters} is not by id.", 'Filter by {"field": "id", "operator": "in", "value": [ids]}.'
+        f"The filter {filters} is not by id.",
+        'Filter by {"field": "id", "operator": "in", "value": [ids]}.',
     )

@@ -14,13 +14,17 @@ try:
     from langchain_core.embeddings import Embeddings
     from langchain_core.retrievers import BaseRetriever
 except ImportError as missing:
-    raise RetrieverError("LangChain is not installed.", "Type: pip install 'embedlab[rag]'") from missing
+    raise RetrieverError(
+        "LangChain is not installed.", "Type: pip install 'embedlab[rag]'"
+    ) from missing
 
 
 class LangChainRetriever(BaseRetriever):
-    """`LangChainRetriever(retriever=r, k=5).invoke("a question")`: documents with `id`, `score`, title in the metadata.
+    """`LangChainRetriever(retriever=r, k=5).invoke("a question")`: documents with `id`, `score`,
+    title in the metadata.
 
-    `only`: ids that the search is limited to; None for all. Both can be given to one call too: `invoke(query, k=1)`.
+    `only`: ids that the search is limited to; None for all. Both can be given to one call too:
+    `invoke(query, k=1)`.
     """
 
     retriever: Any
@@ -41,7 +45,8 @@ class LangChainRetriever(BaseRetriever):
     ) -> list[Document]:
         if others:
             raise RetrieverError(
-                f"A search has no setting {', '.join(others)}.", "It has k and only: invoke(query, k=3)."
+                f"A search has no setting {', '.join(others)}.",
+                "It has k and only: invoke(query, k=3).",
             )
         return [
             Document(
@@ -49,15 +54,21 @@ class LangChainRetriever(BaseRetriever):
                 page_content=found.text,
                 metadata={**found.metadata, "id": found.id, "score": found.score},
             )
-            for found in self.retriever.found(query, self.k if k is None else k, self.only if only is None else only)
+            for found in self.retriever.found(
+                query, self.k if k is None else k, self.only if only is None else only
+            )
         ]
 
-    async def _aget_relevant_documents(self, query: str, *, run_manager: Any = None, **settings: Any) -> list[Document]:
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: Any = None, **settings: Any
+    ) -> list[Document]:
         return await asyncio.to_thread(partial(self._get_relevant_documents, query, **settings))
 
 
 class LangChainEmbeddings(Embeddings):
-    """A dense encoder for LangChain's vector stores; the async forms are LangChain's own, in a thread."""
+    """A dense encoder for LangChain's vector stores; the async forms are LangChain's own, in a
+    thread.
+    """
 
     def __init__(self, encoder: Encoder):
         self.encoder = encoder

@@ -13,16 +13,21 @@ try:
     from llama_index.core.retrievers import BaseRetriever
     from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 except ImportError as missing:
-    raise RetrieverError("LlamaIndex is not installed.", "Type: pip install 'embedlab[rag]'") from missing
+    raise RetrieverError(
+        "LlamaIndex is not installed.", "Type: pip install 'embedlab[rag]'"
+    ) from missing
 
 
 class LlamaIndexRetriever(BaseRetriever):
-    """Nodes carry the document ids (LlamaIndex's evaluators compare node ids), and `id`, `score`, title as metadata.
+    """Nodes carry the document ids (LlamaIndex's evaluators compare node ids), and `id`, `score`,
+    title as metadata.
 
     `options` are LlamaIndex's own, such as `callback_manager`.
     """
 
-    def __init__(self, retriever: Retriever, k: int = 10, only: Sequence[str] | None = None, **options: Any):
+    def __init__(
+        self, retriever: Retriever, k: int = 10, only: Sequence[str] | None = None, **options: Any
+    ):
         self.retriever, self.k, self.only = retriever, k, only
         super().__init__(**options)
 

@@ -19,11 +19,13 @@ from retrievers.texts import Document, Texts, check_texts, joined
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model with `encode_query` and `encode_document`, as sentence-transformers has them, and what identifies it.
+    """A model with `encode_query` and `encode_document`, as sentence-transformers has them, and
+    what identifies it.
 
     id: changes whenever the vectors would: the weights' revision or digest.
     name: what to load it by again; kept in a saved index.
-    query, document: keyword arguments of the two calls, such as {"prompt": "query: "}; kept in a saved index.
+    query, document: keyword arguments of the two calls, such as {"prompt": "query: "}; kept in a
+    saved index.
     """
 
     model: Any
@@ -38,22 +40,31 @@ class Encoder:
 
     def encode_documents(self, documents: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
         """Vectors `[n, d]`, or a CSR matrix `[n, |V|]` from a sparse model."""
-        return _vectors(self.model.encode_document([joined(document) for document in documents], **self.document))
+        return _vectors(
+            self.model.encode_document(
+                [joined(document) for document in documents], **self.document
+            )
+        )
 
 
 class Encoded(Retriever):
     """Texts in, ranked documents out: `Encoded(Encoder(model, id), "faiss:hnsw32")`.
 
-    `index` is a factory string or an empty index of vectors. In a string without a metric, the model's own
-    similarity is taken. Documents are encoded `batch` at a time, so that all vectors never lie beside the index.
+    `index` is a factory string or an empty index of vectors. In a string without a metric, the
+    model's own similarity is taken. Documents are encoded `batch` at a time, so that all vectors
+    never lie beside the index.
     """
 
     def __init__(self, encoder: Encoder, index: str | Index = "torch", batch: int = 16_384):
         self.encoder, self.batch = encoder, batch
-        self._index = index if isinstance(index, Index) else index_for(index, _similarity(encoder.model))
+        self._index = (
+            index if isinstance(index, Index) else index_for(index, _similarity(encoder.model))
+        )
         if self._index.takes == "text":
             name = self._index.family
-            raise RetrieverError(f"{name!r} ranks texts, not vectors.", f"Use retrievers.make({name!r}) by itself.")
+            raise RetrieverError(
+                f"{name!r} ranks texts, not vectors.", f"Use retrievers.make({name!r}) by itself."
+            )
         self._index.encoder = encoder.id
         self._texts = Texts()
 
@@ -73,11 +84,17 @@ class Encoded(Retriever):
         self._index.finish()
         return self
 
-    def add(self, ids: Sequence[str], documents: Documents, vectors: Documents | None = None) -> "Encoded":
-        """Encode and index a further chunk; `vectors` are those of the documents, where they are known already."""
+    def add(
+        self, ids: Sequence[str], documents: Documents, vectors: Documents | None = None
+    ) -> "Encoded":
+        """Encode and index a further chunk; `vectors` are those of the documents, where they are
+        known already.
+        """
         ids, texts = list(ids), check_texts(documents)
         if len(ids) != len(texts):
-            raise RetrieverError(f"{len(ids)} ids were given for {len(texts)} documents.", "Give one id for each.")
+            raise RetrieverError(
+                f"{len(ids)} ids were given for {len(texts)} documents.", "Give one id for each."
+            )
         if vectors is not None:
             self._index.add(ids, vectors)
             self._texts.extend(texts)
@@ -98,14 +115,16 @@ class Encoded(Retriever):
         return self._texts.metadata(row)
 
     def query_terms(self, query: str) -> list[tuple[str, float]]:
-        """The vocabulary terms of a sparse model's query and their weights, heaviest first; [] for dense models."""
+        """The vocabulary terms of a sparse model's query and their weights, heaviest first; [] for
+        dense models.
+        """
         vector = self.encoder.encode_queries([query])
         if not sparse.issparse(vector):
             return []
         order = np.argsort(-vector.data, kind="stable")
         tokenizer, ids = self.encoder.model.tokenizer, vector.indices[order].tolist()
-        # Decoded, since byte-level vocabularies spell a space and what is not ASCII in letters of their own;
-        # a part of a letter's bytes cannot be.
+        # Decoded, since byte-level vocabularies spell a space and what is not ASCII in letters of
+        # their own; a part of a letter's bytes cannot be.
         words = (tokenizer.decode([id]).strip() for id in ids)
         terms = [
             word if word and "\ufffd" not in word else tokenizer.convert_ids_to_tokens(id)
@@ -135,14 +154,18 @@ class Encoded(Retriever):
 
     @classmethod
     def opened(
-        cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Encoder | Callable[[str], Encoder] | None = None
+        cls,
+        path: Path,
+        manifest: dict[str, Any],
+        data: Path,
+        encoder: Encoder | Callable[[str], Encoder] | None = None,
     ) -> "Encoded":
         """Read an index and put its encoder back.
 
         Args:
             path, manifest, data: as `Retriever.opened` has them.
-            encoder: the `Encoder`, or a function from the recorded name to it. The arguments recorded for queries
-                and documents are used, whatever it brings.
+            encoder: the `Encoder`, or a function from the recorded name to it. The arguments
+                recorded for queries and documents are used, whatever it brings.
 
         Raises:
             RetrieverError: no encoder is given, or another than the one the vectors were made with.
@@ -160,7 +183,9 @@ class Encoded(Retriever):
         check_encoder(path, manifest["encoder"], encoder.id)
         index = load(data / "index", encoder.id)
         if not isinstance(index, Index):
-            raise RetrieverError(f"The index at {path} holds no index of vectors.", "Build it again.")
+            raise RetrieverError(
+                f"The index at {path} holds no index of vectors.", "Build it again."
+            )
         loaded = cls(Encoder(encoder.model, encoder.id, **model), index)
         loaded._texts = Texts.load(data)
         index._expect(len(loaded._texts), "texts")
@@ -170,14 +195,17 @@ class Encoded(Retriever):
 def index_for(spec: str, similarity: str = "") -> Index:
     """An empty index from a factory string, which ranks as a model does that names this similarity.
 
-    A metric in the string wins; without either, dense vectors are compared by cosine, sparse ones by inner product.
+    A metric in the string wins; without either, dense vectors are compared by cosine, sparse ones
+    by inner product.
 
     Raises:
         RetrieverError: the index cannot rank so.
     """
     index = make_index(spec)
     if index.takes != "text" and "metric=" not in spec:
-        return make_index(spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot")))
+        return make_index(
+            spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot"))
+        )
     return index
 
 
@@ -188,7 +216,9 @@ def as_lists(vectors: np.ndarray | sparse.csr_matrix) -> list[list[float]]:
         RetrieverError: they are sparse.
     """
     if not isinstance(vectors, np.ndarray):
-        raise RetrieverError("A sparse encoder has no dense vectors to give.", "Use a dense encoder.")
+        raise RetrieverError(
+            "A sparse encoder has no dense vectors to give.", "Use a dense encoder."
+        )
     lists: list[list[float]] = vectors.tolist()
     return lists
 
@@ -202,7 +232,9 @@ def _vectors(output: Any) -> np.ndarray | sparse.csr_matrix:
     if getattr(output, "is_sparse", False) or "sparse" in str(getattr(output, "layout", "")):
         output = output.detach().cpu().to_sparse_coo().coalesce()
         values = output.values().float().numpy()
-        return sparse.coo_matrix((values, output.indices().numpy()), shape=tuple(output.shape)).tocsr()
+        return sparse.coo_matrix(
+            (values, output.indices().numpy()), shape=tuple(output.shape)
+        ).tocsr()
     if hasattr(output, "detach"):
         output = output.detach().float().cpu().numpy()
     vectors: np.ndarray | sparse.csr_matrix = output

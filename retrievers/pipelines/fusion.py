@@ -14,24 +14,34 @@ from retrievers.indexes.base_index import check_filter
 METHODS = ("rrf", "min-max", "z-score")
 
 
-def rrf(*parts: Retriever, k: int = 60, depth: int = 1000, weights: Sequence[float] | None = None) -> "Fusion":
-    """Reciprocal rank fusion: the sum of weight / (k + rank) over the parts (Cormack et al., SIGIR 2009)."""
+def rrf(
+    *parts: Retriever, k: int = 60, depth: int = 1000, weights: Sequence[float] | None = None
+) -> "Fusion":
+    """Reciprocal rank fusion: the sum of weight / (k + rank) over the parts (Cormack et al., SIGIR
+    2009).
+    """
     return Fusion(parts, "rrf", weights, depth, k)
 
 
 def weighted(
-    *parts: Retriever, weights: Sequence[float] | None = None, normalise: str = "min-max", depth: int = 1000
+    *parts: Retriever,
+    weights: Sequence[float] | None = None,
+    normalise: str = "min-max",
+    depth: int = 1000,
 ) -> "Fusion":
-    """The weighted sum of the parts' scores, normalised within each query's list by "min-max" or "z-score"."""
+    """The weighted sum of the parts' scores, normalised within each query's list by "min-max" or
+    "z-score".
+    """
     return Fusion(parts, normalise, weights, depth)
 
 
 class Fusion(Retriever):
     """A retriever over several, which get the same documents and queries.
 
-    Each part is asked for its `depth` best (more where `k` is larger). A document that a part did not find counts
-    as that part's lowest score in the list; for "rrf" it counts nothing. Parts may hold their documents in
-    different orders, or different documents: ids decide what is the same, and how ties rank (see `ties`).
+    Each part is asked for its `depth` best (more where `k` is larger). A document that a part did
+    not find counts as that part's lowest score in the list; for "rrf" it counts nothing. Parts may
+    hold their documents in different orders, or different documents: ids decide what is the same,
+    and how ties rank (see `ties`).
     """
 
     settles_ties: ClassVar[bool] = True
@@ -45,22 +55,39 @@ class Fusion(Retriever):
         k: int = 60,
     ):
         if len(parts) < 2:
-            raise RetrieverError(f"A fusion of {len(parts)} retrievers.", "Give two or more: rrf(a, b).")
+            raise RetrieverError(
+                f"A fusion of {len(parts)} retrievers.", "Give two or more: rrf(a, b)."
+            )
         if method not in METHODS:
             raise RetrieverError(f"Unknown fusion {method!r}.", f"Known: {', '.join(METHODS)}.")
         if weights is not None and len(weights) != len(parts):
-            raise RetrieverError(f"{len(weights)} weights for {len(parts)} retrievers.", "Give one weight for each.")
-        if depth < 1 or k < 0:
-            raise RetrieverError(f"A fusion with depth {depth} and k {k}.", "The depth is 1 or more, k 0 or more.")
-        self.parts, self.method, self.depth, self.k = list(parts), method, depth, k
-        self.weights = [float(weight) for weight in (weights if weights is not None else [1.0] * len(parts))]
-        if not np.isfinite(self.weights).all():
-            raise RetrieverError(f"The weights {self.weights} are not all numbers.", "Weights are finite numbers.")
-        if max(self.weights) <= 0:  # every document would score alike, or the worst would come first
             raise RetrieverError(
-                f"None of the weights {self.weights} is above 0.", "Give one retriever or more a weight above 0."
+                f"{len(weights)} weights for {len(parts)} retrievers.", "Give one weight for each."
             )
-        self._merged: tuple[list[tuple[Sequence[str], int]], list[str], list[np.ndarray]] = ([], [], [])
+        if depth < 1 or k < 0:
+            raise RetrieverError(
+                f"A fusion with depth {depth} and k {k}.", "The depth is 1 or more, k 0 or more."
+            )
+        self.parts, self.method, self.depth, self.k = list(parts), method, depth, k
+        self.weights = [
+            float(weight) for weight in (weights if weights is not None else [1.0] * len(parts))
+        ]
+        if not np.isfinite(self.weights).all():
+            raise RetrieverError(
+                f"The weights {self.weights} are not all numbers.", "Weights are finite numbers."
+            )
+        if (
+            max(self.weights) <= 0
+        ):  # every document would score alike, or the worst would come first
+            raise RetrieverError(
+                f"None of the weights {self.weights} is above 0.",
+                "Give one retriever or more a weight above 0.",
+            )
+        self._merged: tuple[list[tuple[Sequence[str], int]], list[str], list[np.ndarray]] = (
+            [],
+            [],
+            [],
+        )
 
     @property
     def ids(self) -> list[str]:  # type: ignore[override]  # those of the parts, not to be set
@@ -77,7 +104,9 @@ class Fusion(Retriever):
             check_filter(only, set(ids))
         answers = []
         for part, rows in zip(self.parts, maps, strict=True):
-            here = only if only is None or len(rows) == len(ids) else set(only).intersection(part.ids)
+            here = (
+                only if only is None or len(rows) == len(ids) else set(only).intersection(part.ids)
+            )
             hits = ties.search(part, queries, max(k, self.depth), only=here)
             answers.append(Hits(np.where(hits.rows >= 0, rows[hits.rows], -1), hits.scores))
         everything = sum(hits.rows.shape[1] for hits in answers)
@@ -101,7 +130,12 @@ class Fusion(Retriever):
     def save(self, path: Path) -> None:
         manifest = {
             "retriever": "fusion",
-            "settings": {"method": self.method, "weights": self.weights, "depth": self.depth, "k": self.k},
+            "settings": {
+                "method": self.method,
+                "weights": self.weights,
+                "depth": self.depth,
+                "k": self.k,
+            },
             "parts": len(self.parts),
             "documents": len(self.ids),
         }
@@ -113,7 +147,9 @@ class Fusion(Retriever):
         folder.write(path, manifest, fill)
 
     @classmethod
-    def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None) -> "Fusion":
+    def opened(
+        cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None
+    ) -> "Fusion":
         from retrievers.registry import load
 
         parts = [load(data / f"part-{number}", encoder) for number in range(manifest["parts"])]
@@ -122,9 +158,12 @@ class Fusion(Retriever):
     def _table(self) -> tuple[list[str], list[np.ndarray]]:
         """All ids, and for each part the row of each of its documents among them."""
         lists = [(part.ids, len(part.ids)) for part in self.parts]
-        # The very lists that were merged, none longer by now: a part that is indexed anew has a new one.
+        # The very lists that were merged, none longer by now: a part that is indexed anew has a new
+        # one.
         known = zip(self._merged[0], lists, strict=False)
-        if not self._merged[0] or any(was is not now or size != length for (was, size), (now, length) in known):
+        if not self._merged[0] or any(
+            was is not now or size != length for (was, size), (now, length) in known
+        ):
             ids = list(self.parts[0].ids)
             place = {name: row for row, name in enumerate(ids)}
             for part in self.parts[1:]:
@@ -132,16 +171,23 @@ class Fusion(Retriever):
                     if name not in place:
                         place[name] = len(ids)
                         ids.append(name)
-            maps = [np.array([place[name] for name in part.ids], dtype=np.int64) for part in self.parts]
+            maps = [
+                np.array([place[name] for name in part.ids], dtype=np.int64) for part in self.parts
+            ]
             self._merged = (lists, ids, maps)
         return self._merged[1:]
 
 
-def fuse(answers: Sequence[Hits], method: str, weights: Sequence[float], k: int, constant: int = 60) -> Hits:
+def fuse(
+    answers: Sequence[Hits], method: str, weights: Sequence[float], k: int, constant: int = 60
+) -> Hits:
     """One answer from several about the same rows, the best `k` of each query."""
     rows = np.hstack([hits.rows for hits in answers])
-    gains = np.hstack([w * _gains(hits, method, constant) for hits, w in zip(answers, weights, strict=True)])
-    # Equal rows of a query stand together once sorted; their gains are summed into the first of each group.
+    gains = np.hstack(
+        [w * _gains(hits, method, constant) for hits, w in zip(answers, weights, strict=True)]
+    )
+    # Equal rows of a query stand together once sorted; their gains are summed into the first of
+    # each group.
     order = np.argsort(rows, axis=1, kind="stable")
     rows, gains = np.take_along_axis(rows, order, axis=1), np.take_along_axis(gains, order, axis=1)
     first = np.ones(rows.shape, dtype=bool)
@@ -159,7 +205,11 @@ def _gains(hits: Hits, method: str, constant: int) -> np.ndarray:
         return np.where(there, 1.0 / (constant + 1 + np.arange(hits.rows.shape[1])), 0.0)
     scores = hits.scores.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        above = np.where(there, scores - np.where(there, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf), 0)
+        above = np.where(
+            there,
+            scores - np.where(there, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf),
+            0,
+        )
     if method == "min-max":
         spread = above.max(axis=1, keepdims=True, initial=0)
     else:

@@ -1,4 +1,6 @@
-"""Second stages: `bm25 >> rerank(cross_encoder)`. Pairs, whole lists in one pass, and late interaction."""
+"""Second stages: `bm25 >> rerank(cross_encoder)`. Pairs, whole lists in one pass, and late
+interaction.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -21,10 +23,10 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
     """A stage that scores the first `depth` documents anew.
 
     Args:
-        model: a cross-encoder (`predict` on pairs of query and text); a late-interaction encoder (`encode_query` and
-            `encode_document` give one array of token vectors per text); or what sees a query's whole list in one
-            pass, as Uni-Encoder does (arXiv:2106.01263): a function `(query, texts) -> scores`, or a model with such
-            a method `score_list`.
+        model: a cross-encoder (`predict` on pairs of query and text); a late-interaction encoder
+            (`encode_query` and `encode_document` give one array of token vectors per text); or what
+            sees a query's whole list in one pass, as Uni-Encoder does (arXiv:2106.01263): a
+            function `(query, texts) -> scores`, or a model with such a method `score_list`.
         id: changes whenever the scores would: the weights' revision or digest.
         name: what to load the model by again. A stage with a name is saved with its index.
     """
@@ -39,7 +41,8 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
     if not callable(model):
         raise RetrieverError(
             f"A {type(model).__name__} cannot rerank.",
-            "Give a cross-encoder, a late-interaction encoder, or a function (query, texts) -> scores.",
+            "Give a cross-encoder, a late-interaction encoder, or a function (query, texts) ->"
+            " scores.",
         )
     return Rerank(model, depth, id, name)
 
@@ -58,7 +61,9 @@ class Rerank:
 
 
 class Reranked(Retriever):
-    """A retriever whose best documents another model has put in order; none beyond the stage's depth are returned."""
+    """A retriever whose best documents another model has put in order; none beyond the stage's
+    depth are returned.
+    """
 
     settles_ties: ClassVar[bool] = True
 
@@ -88,7 +93,10 @@ class Reranked(Retriever):
         kept = [self.first.text(int(row)) for row in rows]
         texts = [text for text in kept if text is not None]
         if len(texts) < len(kept):
-            raise RetrieverError("The first stage keeps no texts to rerank.", "Put the stage behind a text retriever.")
+            raise RetrieverError(
+                "The first stage keeps no texts to rerank.",
+                "Put the stage behind a text retriever.",
+            )
         return scored(self.stage.scorer, joined(query), texts)
 
     def text(self, row: int) -> str | None:
@@ -117,16 +125,19 @@ class Reranked(Retriever):
         folder.write(path, manifest, lambda target: self.first.save(target / "first"))
 
     @classmethod
-    def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None) -> "Reranked":
+    def opened(
+        cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None
+    ) -> "Reranked":
         """Read the first stage and put the reranker back.
 
         Args:
             path, manifest, data: as `Retriever.opened` has them.
-            encoder: a function from the recorded name of any model of the index to its `Encoder`, whose `model` is
-                here what `rerank` takes.
+            encoder: a function from the recorded name of any model of the index to its `Encoder`,
+                whose `model` is here what `rerank` takes.
 
         Raises:
-            RetrieverError: no such function is given, or it gives another model than the recorded one.
+            RetrieverError: no such function is given, or it gives another model than the recorded
+                one.
         """
         from retrievers.registry import load
 
@@ -134,11 +145,14 @@ class Reranked(Retriever):
         if not callable(encoder):
             raise RetrieverError(
                 f"The index at {path} needs its reranker, {name}.",
-                "Type: retrievers.load(path, encoder=function), which takes a name and gives Encoder(model, id).",
+                "Type: retrievers.load(path, encoder=function), which takes a name and gives"
+                " Encoder(model, id).",
             )
         found = encoder(name)
         check_encoder(path, id, found.id)
-        return cls(load(data / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name))
+        return cls(
+            load(data / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name)
+        )
 
 
 def scored(scorer: Listwise, query: str, texts: list[str]) -> np.ndarray:
@@ -150,7 +164,8 @@ def scored(scorer: Listwise, query: str, texts: list[str]) -> np.ndarray:
     scores = np.asarray(scorer(query, texts), dtype=np.float32)
     if scores.shape != (len(texts),) or not np.isfinite(scores).all():
         raise RetrieverError(
-            f"The reranker gave scores of shape {list(scores.shape)} for {len(texts)} documents, or NaN.",
+            f"The reranker gave scores of shape {list(scores.shape)} for {len(texts)} documents, or"
+            " NaN.",
             "A reranker gives one finite score per document: a cross-encoder with one label.",
         )
     return scores
@@ -163,13 +178,17 @@ class Pairwise:
     model: Any
 
     def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
-        scores: Sequence[float] = self.model.predict([(query, text) for text in texts], show_progress_bar=False)
+        scores: Sequence[float] = self.model.predict(
+            [(query, text) for text in texts], show_progress_bar=False
+        )
         return scores
 
 
 @dataclass(frozen=True)
 class MaxSim:
-    """Late interaction: for each query token its best document token, summed (ColBERT, arXiv:2004.12832)."""
+    """Late interaction: for each query token its best document token, summed (ColBERT,
+    arXiv:2004.12832).
+    """
 
     encoder: Any
 

@@ -26,11 +26,15 @@ def sample_db(tmp_path_factory) -> Path:
 def serve(monkeypatch):
     """A function that puts settings into the environment, as the command does."""
 
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest leaves its script there
+    monkeypatch.setitem(
+        sys.modules, "__main__", sys.modules["__main__"]
+    )  # AppTest leaves its script there
 
     def put(**settings) -> None:
         st.cache_resource.clear()
-        monkeypatch.setenv(VARIABLE, json.dumps(asdict(Settings(**{k: str(v) for k, v in settings.items()}))))
+        monkeypatch.setenv(
+            VARIABLE, json.dumps(asdict(Settings(**{k: str(v) for k, v in settings.items()})))
+        )
 
     return put
 
@@ -39,9 +43,13 @@ def serve(monkeypatch):
 def show(serve, sample_db):
     """A function that runs one page, with parameters in its address."""
 
-    def run(module: str, db: Path = sample_db, indexes: Path | str = "", encoders: str = "", **address) -> AppTest:
+    def run(
+        module: str, db: Path = sample_db, indexes: Path | str = "", encoders: str = "", **address
+    ) -> AppTest:
         serve(db=db, indexes=indexes, encoders=encoders)
-        page = AppTest.from_string(f"from app.screens import {module}\n{module}.page()", default_timeout=60)
+        page = AppTest.from_string(
+            f"from app.screens import {module}\n{module}.page()", default_timeout=60
+        )
         for name, value in address.items():
             page.query_params[name] = value
         return page.run()

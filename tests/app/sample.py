@@ -16,22 +16,54 @@ COMPOSED = "rrf(bm25, all-minilm-l6-v2)"
 ELASTIC = "starbucks"
 
 _QUERIES = 40
-_SUBJECTS = ["sorting", "hashing", "parsing", "searching", "caching", "threading", "logging", "testing"]
-_WORDS = ["list", "table", "stream", "index", "vector", "query", "document", "token", "layer", "prompt"]
+_SUBJECTS = [
+    "sorting",
+    "hashing",
+    "parsing",
+    "searching",
+    "caching",
+    "threading",
+    "logging",
+    "testing",
+]
+_WORDS = [
+    "list",
+    "table",
+    "stream",
+    "index",
+    "vector",
+    "query",
+    "document",
+    "token",
+    "layer",
+    "prompt",
+]
 _IDS = [f"d{i}" for i in range(80)]
 _TEXTS = {
-    id: f"{_SUBJECTS[i % 8].title()} a {_WORDS[i % 10]} of {_WORDS[i // 8]}s, part {i}." for i, id in enumerate(_IDS)
+    id: f"{_SUBJECTS[i % 8].title()} a {_WORDS[i % 10]} of {_WORDS[i // 8]}s, part {i}."
+    for i, id in enumerate(_IDS)
 }
-_ASKED = {f"q{i}": f"how does {_SUBJECTS[i % 8]} a {_WORDS[i % 10]} work {i}" for i in range(_QUERIES)}
+_ASKED = {
+    f"q{i}": f"how does {_SUBJECTS[i % 8]} a {_WORDS[i % 10]} work {i}" for i in range(_QUERIES)
+}
 _QRELS = {query: {f"d{i}": 1, f"d{i + 40}": 1} for i, query in enumerate(_ASKED)}
-MODELS = {"bm25": ("lexical", 0.55), "all-minilm-l6-v2": ("dense", 0.60), "nv-embed-mini": ("dense", 0.68),
-          "mistral-splade": ("sparse", 0.70), SCRIPT: ("dense", 0.40), DROP: ("dense", 0.35),
-          MARKDOWN: ("dense", 0.30), COMPOSED: ("dense", 0.72)}  # fmt: skip
+MODELS = {
+    "bm25": ("lexical", 0.55),
+    "all-minilm-l6-v2": ("dense", 0.60),
+    "nv-embed-mini": ("dense", 0.68),
+    "mistral-splade": ("sparse", 0.70),
+    SCRIPT: ("dense", 0.40),
+    DROP: ("dense", 0.35),
+    MARKDOWN: ("dense", 0.30),
+    COMPOSED: ("dense", 0.72),
+}
 TASKS = ["SciFact", "NFCorpus"]
 
 
 def whole_run(model: str, kind: str, skill: float, task: str, seed: int, **view) -> Run:
-    """A retrieval run whose scores agree with its ranking: the first relevant document stands at a random rank."""
+    """A retrieval run whose scores agree with its ranking: the first relevant document stands at a
+    random rank.
+    """
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.permutation(80)[:10] for _ in range(_QUERIES)]).astype(np.int32)
     ranks = np.where(rng.random(_QUERIES) < skill, rng.integers(0, 3, _QUERIES), 9)
@@ -43,16 +75,35 @@ def whole_run(model: str, kind: str, skill: float, task: str, seed: int, **view)
     means = {name: float(values.mean()) for name, values in per_query.items()}
     parameters = float(10 ** rng.uniform(7, 9))
     return Run(
-        Model(model, "0123456789abcdef", kind, {"parameters": parameters, "training_datasets": ["NFCorpus"]}),
+        Model(
+            model,
+            "0123456789abcdef",
+            kind,
+            {"parameters": parameters, "training_datasets": ["NFCorpus"]},
+        ),
         Task(task, "Retrieval", revision="1"),
         means["ndcg_at_10"],
         means,
-        **{"index": "lucene" if kind == "lexical" else "faiss:flat", "dim": None if kind == "lexical" else 384, **view},
-        costs={"encode_seconds": float(rng.uniform(1, 30)), "texts_per_second": float(rng.uniform(50, 2000)),
-               "latency_p50_ms": 1.5, "latency_p95_ms": 2.5 + skill, "latency_p99_ms": 4.0, "parameters": parameters},
+        **{
+            "index": "lucene" if kind == "lexical" else "faiss:flat",
+            "dim": None if kind == "lexical" else 384,
+            **view,
+        },
+        costs={
+            "encode_seconds": float(rng.uniform(1, 30)),
+            "texts_per_second": float(rng.uniform(50, 2000)),
+            "latency_p50_ms": 1.5,
+            "latency_p95_ms": 2.5 + skill,
+            "latency_p99_ms": 4.0,
+            "parameters": parameters,
+        },
         asked={"models": [model], "batch_tokens": None},
-        resolved={"prompts": {"query": "query: "}, "dtype": "float32", "dtype_reason": "no GPU",
-                  "first_inputs": [f"query: {_ASKED['q0']}"]},
+        resolved={
+            "prompts": {"query": "query: "},
+            "dtype": "float32",
+            "dtype_reason": "no GPU",
+            "first_inputs": [f"query: {_ASKED['q0']}"],
+        },
         environment={"packages": {"torch": "2.13.0"}, "cpu": "AMD EPYC", "cores": 2},
         phases=[Phase("load model", 0.7), Phase("encode", 3.25)],
         per_query=PerQuery(list(_ASKED), per_query),
@@ -60,14 +111,22 @@ def whole_run(model: str, kind: str, skill: float, task: str, seed: int, **view)
         texts=Texts(_ASKED, _QRELS, _TEXTS),
         id=f"run-{seed}",
         created=datetime(2026, 1, 1, tzinfo=UTC),
-    )  # fmt: skip
+    )
 
 
 def sts_run(model: str, kind: str, score: float, seed: int) -> Run:
     """An imported result: no costs, no queries."""
     task = Task("STSBenchmark", "STS", main_metric="cosine_spearman")
     scores = {"cosine_spearman": score}
-    return Run(Model(model, "0123456789abcdef", kind), task, score, scores, dim=384, source="mteb", id=f"sts-{seed}")
+    return Run(
+        Model(model, "0123456789abcdef", kind),
+        task,
+        score,
+        scores,
+        dim=384,
+        source="mteb",
+        id=f"sts-{seed}",
+    )
 
 
 def fill(path: Path) -> Store:
@@ -82,13 +141,34 @@ def fill(path: Path) -> Store:
             seed += 1
             skill = 0.45 + 0.04 * layer + 0.0005 * dim
             store.add(whole_run(ELASTIC, "dense", skill, "SciFact", seed, layer=layer, dim=dim))
-    for precision, index in (("int8", "faiss:flat"), ("float32", "faiss:hnsw32"), ("int8", "faiss:hnsw32")):
+    for precision, index in (
+        ("int8", "faiss:flat"),
+        ("float32", "faiss:hnsw32"),
+        ("int8", "faiss:hnsw32"),
+    ):
         seed += 1
-        store.add(whole_run(ELASTIC, "dense", 0.7, "SciFact", seed, layer=6, dim=128, precision=precision, index=index))
+        store.add(
+            whole_run(
+                ELASTIC,
+                "dense",
+                0.7,
+                "SciFact",
+                seed,
+                layer=6,
+                dim=128,
+                precision=precision,
+                index=index,
+            )
+        )
     for number, score in enumerate((0.82, 0.79)):
         store.add(sts_run(("org/imported-a", "org/imported-b")[number], "dense", score, number))
     store.add_failure(
-        Failure("gem", "SciFact", f"The weights hold NaN {SCRIPT}.", "Type: embedlab eval --dtype float32")
+        Failure(
+            "gem",
+            "SciFact",
+            f"The weights hold NaN {SCRIPT}.",
+            "Type: embedlab eval --dtype float32",
+        )
     )
     return store
 

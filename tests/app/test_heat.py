@@ -18,7 +18,9 @@ def test_colours_run_from_the_lowest_to_the_highest_figure():
 
 
 def test_colours_may_compare_within_each_column():
-    assert steps(render(["a", "b"], ["T1", "T2"], [[0.0, 0.5], [0.1, 1.0]], "", by_column=True)) == [0, 0, 23, 23]
+    assert steps(
+        render(["a", "b"], ["T1", "T2"], [[0.0, 0.5], [0.1, 1.0]], "", by_column=True)
+    ) == [0, 0, 23, 23]
 
 
 def test_with_many_columns_figures_show_when_pointed_at():

@@ -17,7 +17,12 @@ def _index(path):
 
 def test_indexes_are_found_inside_alone(tmp_path):
     inside, outside = tmp_path / "inside", tmp_path / "outside"
-    for path in (inside / "one", inside / "group" / "two", inside / ".partial" / "three", outside / "four"):
+    for path in (
+        inside / "one",
+        inside / "group" / "two",
+        inside / ".partial" / "three",
+        outside / "four",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         _index(path)
     (inside / "link").symlink_to(outside / "four")
@@ -34,7 +39,9 @@ def test_a_broken_index_is_an_error_with_a_hint(tmp_path):
     assert caught.value.hint
 
 
-def test_a_sparse_models_expansion_terms_come_with_the_results(tmp_path, tiny_folder, show, monkeypatch):
+def test_a_sparse_models_expansion_terms_come_with_the_results(
+    tmp_path, tiny_folder, show, monkeypatch
+):
     import torch
     from sentence_transformers import SparseEncoder
     from sentence_transformers.sparse_encoder.modules import MLMTransformer, SpladePooling
@@ -42,16 +49,35 @@ def test_a_sparse_models_expansion_terms_come_with_the_results(tmp_path, tiny_fo
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
-    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), initializer_range=0.3, **sizes)).save_pretrained(tmp_path)
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+    }
+    BertForMaskedLM(
+        BertConfig(vocab_size=len(tokenizer), initializer_range=0.3, **sizes)
+    ).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    model = SparseEncoder(modules=[MLMTransformer(str(tmp_path)), SpladePooling("max")], device="cpu")
+    model = SparseEncoder(
+        modules=[MLMTransformer(str(tmp_path)), SpladePooling("max")], device="cpu"
+    )
     encoder = retrievers.Encoder(model, "splade@1", "splade")
     documents = ["w1 w2 the cell", "w3 <b> gene"]
-    retrievers.Encoded(encoder, "sparse").index(["a", "b"], documents).save(tmp_path / "indexes" / "splade")
+    retrievers.Encoded(encoder, "sparse").index(["a", "b"], documents).save(
+        tmp_path / "indexes" / "splade"
+    )
     # What the command names in its settings: a function from an encoder's name to the encoder.
-    monkeypatch.setattr("tests.app.sample.encoder", lambda name: {"splade": encoder}[name], raising=False)
-    page = show("search", indexes=tmp_path / "indexes", encoders="tests.app.sample:encoder", q="w1 cell", right="none")
+    monkeypatch.setattr(
+        "tests.app.sample.encoder", lambda name: {"splade": encoder}[name], raising=False
+    )
+    page = show(
+        "search",
+        indexes=tmp_path / "indexes",
+        encoders="tests.app.sample:encoder",
+        q="w1 cell",
+        right="none",
+    )
     assert not page.exception and not page.error
     html = "".join(element.proto.body for element in page.get("html"))
     terms = retrievers.Encoded(encoder, "sparse").query_terms("w1 cell")

@@ -1,4 +1,6 @@
-"""The pages' logic without a browser: filters, orders, and every way in which there is nothing to show."""
+"""The pages' logic without a browser: filters, orders, and every way in which there is nothing to
+show.
+"""
 
 import re
 
@@ -20,11 +22,15 @@ def tables(page) -> str:
 
 def rows(page) -> list[str]:
     """What heads the rows of the first table."""
-    return re.findall(r'<th scope="row"[^>]*>(?:<a [^>]*>)?([^<]*)<', tables(page).partition("</table>")[0])
+    return re.findall(
+        r'<th scope="row"[^>]*>(?:<a [^>]*>)?([^<]*)<', tables(page).partition("</table>")[0]
+    )
 
 
 def said(page) -> str:
-    return " ".join(element.value for kind in ("info", "error", "caption", "code") for element in page.get(kind))
+    return " ".join(
+        element.value for kind in ("info", "error", "caption", "code") for element in page.get(kind)
+    )
 
 
 @pytest.mark.parametrize("module", PAGES)
@@ -42,7 +48,10 @@ def test_the_leaderboard_ranks_and_tells_who_cannot_be_told_apart(show, sample_d
 
     standings = rank(Store(sample_db), sample.TASKS)
     expected = [row.label for row in standings.rows]
-    shown = [label.replace("&lt;", "<").replace("&gt;", ">").replace("&#x27;", "'") for label in rows(page)]
+    shown = [
+        label.replace("&lt;", "<").replace("&gt;", ">").replace("&#x27;", "'")
+        for label in rows(page)
+    ]
     assert shown == expected
     assert f"<strong>{standings.rows[0].mean:.4f}</strong>" in tables(page)
     assert "share a letter cannot be told apart" in said(page)
@@ -70,7 +79,13 @@ def test_filters_hide_rows(show, address, expected):
 
 def test_an_address_that_makes_no_sense_falls_back(show):
     page = show(
-        "leaderboard", benchmark=sample.DROP, tasks=sample.SCRIPT, order="x", p="-7", size="many", since="never"
+        "leaderboard",
+        benchmark=sample.DROP,
+        tasks=sample.SCRIPT,
+        order="x",
+        p="-7",
+        size="many",
+        since="never",
     )
     assert not page.exception and len(rows(page)) > 5
 
@@ -80,7 +95,9 @@ def test_the_grid_names_the_smallest_view(show, sample_db):
 
     page = show("grids", model=sample.ELASTIC)
     assert not page.exception
-    wanted = {grid.smallest.capitalize() for grid in grids(Store(sample_db), sample.ELASTIC, ["SciFact"])}
+    wanted = {
+        grid.smallest.capitalize() for grid in grids(Store(sample_db), sample.ELASTIC, ["SciFact"])
+    }
     assert page.metric[0].value in wanted
     assert "faiss:hnsw32" in tables(page) and "int8" in tables(page)
 
@@ -101,7 +118,10 @@ def test_compare_agrees_with_the_leaderboards_statistics(show, sample_db):
 def test_a_run_is_shown_whole_by_its_id(show):
     page = show("run", id="run-3")
     assert not page.exception
-    assert page.metric[0].value == re.search(r'nDCG@10</th><td class="figure">([\d.]+)', tables(page))[1]
+    assert (
+        page.metric[0].value
+        == re.search(r'nDCG@10</th><td class="figure">([\d.]+)', tables(page))[1]
+    )
     assert "no GPU" in tables(page) and "2.13.0" in tables(page)
     assert any("query: how does" in code.value for code in page.code)
     assert "The weights hold NaN &lt;script&gt;" in tables(page)
@@ -125,7 +145,11 @@ def test_a_store_that_cannot_be_read_is_one_message(open_app, tmp_path):
     other = tmp_path / "other.duckdb"
     with duckdb.connect(str(other)) as connection:
         connection.execute("CREATE TABLE t (a INTEGER)")
-    for path, words in ((corrupt, "corrupt"), (newer, "newer embedlab"), (other, "no results store")):
+    for path, words in (
+        (corrupt, "corrupt"),
+        (newer, "newer embedlab"),
+        (other, "no results store"),
+    ):
         page = open_app(path)
         assert not page.exception
         assert len(page.error) == 1 and words in page.error[0].value.replace("\\", "")
@@ -139,7 +163,9 @@ def test_the_whole_app_runs(open_app, sample_db):
 
 
 def test_the_cost_of_a_task_is_shown_beside_its_score_and_none_of_fewer_tasks(show, tmp_path):
-    """A model that was timed on one task of two is on the front of that task, not on that of the mean."""
+    """A model that was timed on one task of two is on the front of that task, not on that of the
+    mean.
+    """
     runs = []
     for model, score, seconds in (
         ("small", 0.5, (10.0, 30.0)),

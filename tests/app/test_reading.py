@@ -30,7 +30,11 @@ def test_an_aggregate_is_offered_once_and_its_members_by_benchmark(tmp_path, ser
     from leaderboard.tables.aggregates import aggregates
 
     members = aggregates()["CQADupstackRetrieval"].members
-    runs = [Run(Model(model), Task(task, "Retrieval"), 0.5, {}) for task in members for model in ("a", "b")]
+    runs = [
+        Run(Model(model), Task(task, "Retrieval"), 0.5, {})
+        for task in members
+        for model in ("a", "b")
+    ]
     runs.append(Run(Model("c"), Task("CQADupstackRetrieval", "Retrieval"), 0.6, {}, source="mteb"))
     Store(tmp_path / "r.duckdb").add_tables(tables(runs))
     part = [("test", "default")]
@@ -41,6 +45,10 @@ def test_an_aggregate_is_offered_once_and_its_members_by_benchmark(tmp_path, ser
     assert set(reading.tasks()["task"]) == {"CQADupstackRetrieval", *members}
     assert reading.fullest_benchmark() == "whole"
     ranked = reading.ranked(reading.hashable(reading.counted_tasks()), "mean")
-    assert [(row.model, row.mean, row.tasks) for row in ranked.rows] == [("c", 0.6, 1), ("a", 0.5, 1), ("b", 0.5, 1)]
+    assert [(row.model, row.mean, row.tasks) for row in ranked.rows] == [
+        ("c", 0.6, 1),
+        ("a", 0.5, 1),
+        ("b", 0.5, 1),
+    ]
     ranked = reading.ranked(reading.hashable(parts["one"]), "mean")
     assert [row.model for row in ranked.rows] == ["a", "b"] and ranked.tasks == [members[0]]

@@ -1,4 +1,6 @@
-"""Tables as HTML: escaped, figures on the right with four decimals, the best in bold, headers for screen readers."""
+"""Tables as HTML: escaped, figures on the right with four decimals, the best in bold, headers for
+screen readers.
+"""
 
 from app.tables import Link, render
 from leaderboard.tables.table import Column
@@ -7,7 +9,9 @@ from tests.app.sample import SCRIPT
 
 def test_user_text_is_escaped_everywhere():
     hostile = f'"{SCRIPT}'
-    html = render([Column(hostile, [hostile, Link(hostile, f"run?view={hostile}")], help=hostile)], hostile)
+    html = render(
+        [Column(hostile, [hostile, Link(hostile, f"run?view={hostile}")], help=hostile)], hostile
+    )
     assert "<script>" not in html
     assert (
         html.replace("<wbr>", "").count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
@@ -16,7 +20,10 @@ def test_user_text_is_escaped_everywhere():
 
 
 def test_figures():
-    html = render([Column("Model", ["a", "b", "c"]), Column("Score", [0.25, 0.123456, None], best="max")], "scores")
+    html = render(
+        [Column("Model", ["a", "b", "c"]), Column("Score", [0.25, 0.123456, None], best="max")],
+        "scores",
+    )
     assert '<th scope="col" class="figure">Score</th>' in html
     assert '<td class="figure"><strong>0.2500</strong></td>' in html
     assert '<td class="figure">0.1235</td>' in html
@@ -26,12 +33,19 @@ def test_figures():
 
 
 def test_nan_is_unknown_and_never_the_best():
-    html = render([Column("Model", ["a", "b", "c"]), Column("AP", [float("nan"), 0.5, 0.25], best="max")], "scores")
-    assert "nan" not in html and "<strong>0.5000</strong>" in html and 'aria-label="unknown"' in html
+    html = render(
+        [Column("Model", ["a", "b", "c"]), Column("AP", [float("nan"), 0.5, 0.25], best="max")],
+        "scores",
+    )
+    assert (
+        "nan" not in html and "<strong>0.5000</strong>" in html and 'aria-label="unknown"' in html
+    )
 
 
 def test_the_lowest_may_be_the_best_and_ties_are_all_bold():
-    html = render([Column("Model", ["a", "b", "c"]), Column("Borda", [1, 1, 3], best="min")], "ranks")
+    html = render(
+        [Column("Model", ["a", "b", "c"]), Column("Borda", [1, 1, 3], best="min")], "ranks"
+    )
     assert html.count("<strong>1</strong>") == 2
 
 

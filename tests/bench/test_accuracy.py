@@ -1,4 +1,6 @@
-"""bfloat16 against float32 on SciFact and STSBenchmark: scores within 0.001, and float32 as published."""
+"""bfloat16 against float32 on SciFact and STSBenchmark: scores within 0.001, and float32 as
+published.
+"""
 
 from pathlib import Path
 
@@ -21,7 +23,12 @@ def test_bfloat16_scores_as_float32_does(task, where, tmp_path, monkeypatch, cap
     scores = {}
     for dtype in ("float32", "bfloat16"):
         request = Request.of(
-            ["all-minilm-l6-v2"], [task], device="cpu", dtype=dtype, data_dir=DATA / where, db=tmp_path / "r.duckdb"
+            ["all-minilm-l6-v2"],
+            [task],
+            device="cpu",
+            dtype=dtype,
+            data_dir=DATA / where,
+            db=tmp_path / "r.duckdb",
         )
         outcome = evaluate(request)
         assert not outcome.failures, outcome.failures

@@ -1,4 +1,6 @@
-"""The dashboard as its reader feels it: a million score rows, and clicking while others write. Seen in Chromium."""
+"""The dashboard as its reader feels it: a million score rows, and clicking while others write. Seen
+in Chromium.
+"""
 
 import os
 import time
@@ -12,10 +14,14 @@ from tests.bench import score_rows
 from tests.browser.clicking import PAGES, click_for, writers
 from tests.browser.tab import CHROMIUM, Tab, chromium_browser, served
 
-pytestmark = [pytest.mark.bench, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")]
+pytestmark = [
+    pytest.mark.bench,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}"),
+]
 
 SECONDS = float(os.environ.get("EMBEDLAB_CLICK_SECONDS", "300"))
-# Streamlit's mark on a page whose script has ended; what the page shows; and that one heat map is drawn.
+# Streamlit's mark on a page whose script has ended; what the page shows; and that one heat map is
+# drawn.
 _DONE = "!!document.querySelector('[data-test-script-state=\"notRunning\"]')"
 _SHOWN = """[...document.querySelectorAll('[data-testid=stMain] :is(h1, table, pre, [data-testid=stCaptionContainer])')]
     .map(e => e.textContent).join()"""
@@ -48,7 +54,10 @@ def test_a_million_score_rows(tmp_path, chromium, capsys):
         for what, seconds in times:
             print(f"  {what:42} {seconds:5.2f} s")
         print(f"  slowest filter or page change              {slowest:5.2f} s")
-        print(f"  memory of the app: {memory['VmRSS']:,.0f} MiB now, {memory['VmHWM']:,.0f} MiB at most")
+        print(
+            f"  memory of the app: {memory['VmRSS']:,.0f} MiB now, {memory['VmHWM']:,.0f} MiB at"
+            " most"
+        )
     assert times[0][1] <= 3 and slowest <= 1
 
 
@@ -64,15 +73,24 @@ def test_five_minutes_of_clicking_while_four_processes_write(tmp_path, chromium,
     seconds = sorted(taken for taken, _ in clicks)
     with capsys.disabled():
         print(
-            f"\n{len(clicks)} clicks in {SECONDS:.0f} s while 4 processes wrote {store.runs().num_rows - before} runs:"
-            f" 0 errors; a click took {seconds[len(seconds) // 2]:.2f} s (median), {seconds[-1]:.2f} s at most;"
-            f" memory of the app {memory:,.0f} MiB"
+            f"\n{len(clicks)} clicks in {SECONDS:.0f} s while 4 processes wrote"
+            f" {store.runs().num_rows - before} runs: 0 errors; a click took"
+            f" {seconds[len(seconds) // 2]:.2f} s (median), {seconds[-1]:.2f} s at most; memory of"
+            f" the app {memory:,.0f} MiB"
         )
-        print("  " + ", ".join(f"{what} {n}" for what, n in Counter(what.split(":")[0] for _, what in clicks).items()))
+        print(
+            "  "
+            + ", ".join(
+                f"{what} {n}"
+                for what, n in Counter(what.split(":")[0] for _, what in clicks).items()
+            )
+        )
 
 
 def _steps(tab: Tab):
-    """What is measured, in turn: its name, and a function that prepares the click and returns it."""
+    """What is measured, in turn: its name, and a function that prepares the click and returns
+    it.
+    """
     main, sidebar = (tab.page.get_by_test_id(part) for part in ("stMain", "stSidebar"))
 
     def pick(label: str, option: str):
@@ -112,12 +130,17 @@ def _steps(tab: Tab):
 
 
 def _timed(tab: Tab, what: str, prepare, title: str = PAGES[0]) -> tuple[str, float]:
-    """Seconds from the click until the page of that title shows something else and its script has ended."""
+    """Seconds from the click until the page of that title shows something else and its script has
+    ended.
+    """
     act = prepare()
     before = tab.page.evaluate(_SHOWN)
     began = time.perf_counter()
     act()
-    shown = f"([before, title]) => document.querySelector('h1')?.textContent == title && {_SHOWN} != before && {_DONE}"
+    shown = (
+        f"([before, title]) => document.querySelector('h1')?.textContent == title && {_SHOWN} !="
+        f" before && {_DONE}"
+    )
     tab.page.wait_for_function(shown, arg=[before, title])
     taken = time.perf_counter() - began
     tab.settle()

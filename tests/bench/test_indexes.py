@@ -1,7 +1,8 @@
 """SciFact through every index: quality, recall against exact search, and what each costs.
 
-Vectors are all-minilm-l6-v2's, from the vector store where they are there already. The sparse rows use its vectors
-with negative weights cut off: the costs of a sparse index, not the quality of a sparse model.
+Vectors are all-minilm-l6-v2's, from the vector store where they are there already. The sparse rows
+use its vectors with negative weights cut off: the costs of a sparse index, not the quality of a
+sparse model.
 """
 
 from pathlib import Path
@@ -17,9 +18,18 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 SCIFACT = Path(__file__).parents[2] / "../shared/data/beir/scifact"
 TEXT = ("lucene", "lucene:multifield")
 DENSE = (
-    "torch", "faiss:flat", "faiss:hnsw32", "faiss:ivf64,nprobe=8", "faiss:ivf64,pq48,nprobe=8", "faiss:sq8",
-    "faiss:pq48", "faiss:pq48,rescore=4", "faiss:binary", "faiss:binary,rescore=4", "lucene:hnsw",
-)  # fmt: skip
+    "torch",
+    "faiss:flat",
+    "faiss:hnsw32",
+    "faiss:ivf64,nprobe=8",
+    "faiss:ivf64,pq48,nprobe=8",
+    "faiss:sq8",
+    "faiss:pq48",
+    "faiss:pq48,rescore=4",
+    "faiss:binary",
+    "faiss:binary,rescore=4",
+    "lucene:hnsw",
+)
 SPARSE = ("sparse", "sparse,scale=100", "lucene:impact,scale=100", "seismic")
 EXACT = ("torch", "faiss:flat", "sparse")
 COLUMNS = {
@@ -44,7 +54,8 @@ def test_scifact_through_every_index(capsys):
     judgements = judge(data["relevant_docs"], query_ids, ids)
     encoder = Encoder(models.load("all-minilm-l6-v2", device="cpu", dtype="float32"))
     vectors, asked = (
-        encoder.encode(part, role=role)[0][None].read() for part, role in ((texts, "document"), (queries, "query"))
+        encoder.encode(part, role=role)[0][None].read()
+        for part, role in ((texts, "document"), (queries, "query"))
     )
     positive, positive_asked = (sparse.csr_matrix(np.maximum(part, 0)) for part in (vectors, asked))
 
@@ -68,7 +79,9 @@ def test_scifact_through_every_index(capsys):
             recall = f"{costs['recall_at_k']:.4f}" if "recall_at_k" in costs else "      "
             lines.append(f"{spec:28} {ndcg[spec]:.4f} {recall} {' '.join(figures)}")
     with capsys.disabled():
-        print(f"\n{'index':28} nDCG10 R@100  {' '.join(f'{title:>12}' for title in COLUMNS.values())}")
+        print(
+            f"\n{'index':28} nDCG10 R@100  {' '.join(f'{title:>12}' for title in COLUMNS.values())}"
+        )
         print("\n".join(lines))
     assert ndcg["lucene"] == pytest.approx(0.6789, abs=1e-3)
     assert ndcg["lucene:multifield"] == pytest.approx(0.6647, abs=1e-3)
@@ -78,11 +91,15 @@ def test_scifact_through_every_index(capsys):
 
 
 def agrees(hits: retrievers.Hits, documents, queries) -> bool:
-    """Whether the scores are those of numpy in float64, best first, to 1e-5; dense vectors are compared by cosine."""
+    """Whether the scores are those of numpy in float64, best first, to 1e-5; dense vectors are
+    compared by cosine.
+    """
     if sparse.issparse(documents):
         documents, queries = documents.toarray(), queries.toarray()
     else:
-        documents, queries = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (documents, queries))
+        documents, queries = (
+            part / np.linalg.norm(part, axis=1, keepdims=True) for part in (documents, queries)
+        )
     scores = queries.astype(np.float64) @ documents.astype(np.float64).T
     best = -np.sort(-scores, axis=1)[:, : hits.rows.shape[1]]
     of_rows = np.take_along_axis(scores, hits.rows.astype(int), axis=1)

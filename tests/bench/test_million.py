@@ -1,4 +1,6 @@
-"""One million vectors of 384 dimensions, written to the vector store and searched exactly in bounded memory."""
+"""One million vectors of 384 dimensions, written to the vector store and searched exactly in
+bounded memory.
+"""
 
 import subprocess
 import sys

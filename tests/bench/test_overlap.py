@@ -17,5 +17,10 @@ def test_no_training_text_equals_or_contains_a_benchmark_text(tmp_path, monkeypa
     pairs = packages.pairs(list(named))
     texts = set(benchmark_texts())
     with capsys.disabled():
-        print(f"\n{len(pairs):,} pairs of {len(named)} packages against {len(texts):,} texts of the benchmark")
-    assert list(repeated((row[side] for row in pairs for side in ("query", "positive")), texts)) == []
+        print(
+            f"\n{len(pairs):,} pairs of {len(named)} packages against {len(texts):,} texts of the"
+            " benchmark"
+        )
+    assert (
+        list(repeated((row[side] for row in pairs for side in ("query", "positive")), texts)) == []
+    )

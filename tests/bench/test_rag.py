@@ -1,7 +1,9 @@
-"""`embedlab rag` on 50 questions end to end, with a tiny local generator: whole, killed half-way, and gone on with.
+"""`embedlab rag` on 50 questions end to end, with a tiny local generator: whole, killed half-way,
+and gone on with.
 
-The questions are docstrings of the standard library, the answers the names of the functions that they describe. The
-generator's weights are random: what is measured is the pipeline, not the answers.
+The questions are docstrings of the standard library, the answers the names of the functions that
+they describe. The generator's weights are random: what is measured is the pipeline, not the
+answers.
 """
 
 import json
@@ -55,11 +57,20 @@ def generator(collection, tmp_path_factory):
 
     from embedlab.training.new_base import train_tokenizer, write_random
 
-    texts = [json.loads(line)["text"] for line in (collection / "corpus.jsonl").read_text().splitlines()]
+    texts = [
+        json.loads(line)["text"] for line in (collection / "corpus.jsonl").read_text().splitlines()
+    ]
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "talker"
-    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4}
-    write_random(folder, train_tokenizer(texts, 4_000), "llama", **sizes, max_position_embeddings=2_048)
+    sizes = {
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+    }
+    write_random(
+        folder, train_tokenizer(texts, 4_000), "llama", **sizes, max_position_embeddings=2_048
+    )
     return folder
 
 
@@ -78,16 +89,37 @@ def test_fifty_questions(retriever, collection, generator, tmp_path, capsys):
         )  # fmt: skip
 
     def answer(home: str):
-        options = ("--questions", collection / "questions.jsonl", "--generator", generator, "--json")
-        return command(home, "rag", "--retriever", index, *options, "--dtype", "float32", "--max-tokens", 32)
+        options = (
+            "--questions",
+            collection / "questions.jsonl",
+            "--generator",
+            generator,
+            "--json",
+        )
+        return command(
+            home, "rag", "--retriever", index, *options, "--dtype", "float32", "--max-tokens", 32
+        )
 
     def finished(process):
         out, err = process.communicate()
         assert process.returncode == 0, err
         return json.loads(out), err
 
-    finished(command("one", "index", "--model", retriever, "--corpus", collection, "--out", index, "--json",
-                     "--dtype", "float32"))  # fmt: skip
+    finished(
+        command(
+            "one",
+            "index",
+            "--model",
+            retriever,
+            "--corpus",
+            collection,
+            "--out",
+            index,
+            "--json",
+            "--dtype",
+            "float32",
+        )
+    )
     began = time.perf_counter()
     whole, _ = finished(answer("one"))
     seconds = time.perf_counter() - began
@@ -103,10 +135,11 @@ def test_fifty_questions(retriever, collection, generator, tmp_path, capsys):
     costs = whole["costs"]
     with capsys.disabled():
         print(
-            f"\n{retriever}: {QUESTIONS} questions in {seconds:.1f} s; retrieve p50 {costs['latency_p50_ms']:.1f} ms, "
-            f"p95 {costs['latency_p95_ms']:.1f} ms; generate p50 {costs['generate_p50_ms']:.0f} ms, "
-            f"p95 {costs['generate_p95_ms']:.0f} ms; {costs['prompt_tokens_per_question']:.0f} tokens read, "
-            f"{costs['answer_tokens_per_question']:.0f} written; "
+            f"\n{retriever}: {QUESTIONS} questions in {seconds:.1f} s; retrieve p50"
+            f" {costs['latency_p50_ms']:.1f} ms, p95 {costs['latency_p95_ms']:.1f} ms; generate p50"
+            f" {costs['generate_p50_ms']:.0f} ms, p95 {costs['generate_p95_ms']:.0f} ms;"
+            f" {costs['prompt_tokens_per_question']:.0f} tokens read,"
+            f" {costs['answer_tokens_per_question']:.0f} written; "
             + ", ".join(f"{name} {value:.3f}" for name, value in whole["scores"].items())
             + f"; killed after {done}"
         )

@@ -1,4 +1,6 @@
-"""SciFact with all-minilm-l6-v2: a cold run, a warm re-run, and a grid of 6 layers x 6 dimensions."""
+"""SciFact with all-minilm-l6-v2: a cold run, a warm re-run, and a grid of 6 layers x 6
+dimensions.
+"""
 
 import json
 import os
@@ -47,9 +49,9 @@ def test_cold_warm_grid(tmp_path, dtype, capsys):
     grid, views = run("two", "--layers", "1,2,3,4,5,6", "--dims", "32,64,128,192,256,384")
     with capsys.disabled():
         print(
-            f"\nSciFact, all-minilm-l6-v2, {dtype}: cold {cold:.1f} s, warm {warm:.1f} s, "
-            f"grid of {len(views)} views {grid:.1f} s ({grid / cold:.2f} x cold); "
-            f"nDCG@10 {first[0]['main_score']:.5f}, {first[0]['costs']['tokens_per_second']:,.0f} tokens/s"
+            f"\nSciFact, all-minilm-l6-v2, {dtype}: cold {cold:.1f} s, warm {warm:.1f} s, grid of"
+            f" {len(views)} views {grid:.1f} s ({grid / cold:.2f} x cold); nDCG@10"
+            f" {first[0]['main_score']:.5f}, {first[0]['costs']['tokens_per_second']:,.0f} tokens/s"
         )
     assert again[0]["scores"] == first[0]["scores"]
     assert len(views) == 36

@@ -1,6 +1,8 @@
-"""Published static vectors on STSBenchmark through the command line: WordLlama's, as its package carries them.
+"""Published static vectors on STSBenchmark through the command line: WordLlama's, as its package
+carries them.
 
-They are read from the package `wordllama` (MIT): `pip install --no-deps wordllama` somewhere on the path.
+They are read from the package `wordllama` (MIT): `pip install --no-deps wordllama` somewhere on the
+path.
 """
 
 import csv
@@ -22,7 +24,9 @@ PACKAGE = find_spec("wordllama")
 pytestmark = [
     pytest.mark.bench,
     pytest.mark.skipif(not STS.is_dir(), reason=f"needs {STS}"),
-    pytest.mark.skipif(PACKAGE is None, reason="needs the package wordllama: pip install --no-deps wordllama"),
+    pytest.mark.skipif(
+        PACKAGE is None, reason="needs the package wordllama: pip install --no-deps wordllama"
+    ),
 ]
 
 
@@ -43,5 +47,8 @@ def test_wordllama_on_stsbenchmark(home, cli, tmp_path, capfd):
     one, other = (model.encode([row[name] for row in rows]) for name in ("sentence1", "sentence2"))
     own = spearmanr(pairwise_cos_sim(one, other), [float(row["score"]) for row in rows]).statistic
     with capfd.disabled():
-        print(f"\nWordLlama, 256 dimensions, STSBenchmark: {score:.5f} over {len(rows):,} pairs (by hand {own:.5f})")
+        print(
+            f"\nWordLlama, 256 dimensions, STSBenchmark: {score:.5f} over {len(rows):,} pairs (by"
+            f" hand {own:.5f})"
+        )
     assert score == pytest.approx(own, abs=1e-6)

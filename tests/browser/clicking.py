@@ -1,6 +1,7 @@
 """Clicking through the dashboard while other processes write runs into its store.
 
-As a program it is one of those processes: `python clicking.py STORE NUMBER PAUSE` writes until it is ended.
+As a program it is one of those processes: `python clicking.py STORE NUMBER PAUSE` writes until it
+is ended.
 """
 
 import random
@@ -18,9 +19,16 @@ from tests.browser.tab import Tab
 
 PAGES = ["Leaderboard", "Cost and quality", "Grids", "Compare", "Run", "Search", "Live"]
 _SELECTIONS = {
-    "Leaderboard": [("Order by", "Borda count"), ("Order by", "Mean over tasks"), ("Task types", "Retrieval")],
+    "Leaderboard": [
+        ("Order by", "Borda count"),
+        ("Order by", "Mean over tasks"),
+        ("Task types", "Retrieval"),
+    ],
     "Cost and quality": [("Cost", "latency p95 (ms)"), ("Cost", "texts / s")],
-    "Grids": [("Index and precision", "faiss:hnsw32, int8"), ("Index and precision", "faiss:flat, float32")],
+    "Grids": [
+        ("Index and precision", "faiss:hnsw32, int8"),
+        ("Index and precision", "faiss:flat, float32"),
+    ],
     "Compare": [("Test", "t"), ("Correction", "Benjamini-Hochberg")],
     "Run": [("Model", "bm25"), ("Model", "mistral-splade")],
 }
@@ -29,7 +37,9 @@ _WRONG = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 
 @contextmanager
 def writers(path: Path, processes: int, pause: float) -> Iterator[None]:
-    """So many processes that write runs into the store at `path`, each one every `pause` seconds or more."""
+    """So many processes that write runs into the store at `path`, each one every `pause` seconds or
+    more.
+    """
     command = [sys.executable, str(Path(__file__)), str(path)]
     running = [subprocess.Popen([*command, str(number), str(pause)], cwd=Path(__file__).parents[2],
                                 env={"PYTHONPATH": str(Path(__file__).parents[2])})
@@ -44,7 +54,9 @@ def writers(path: Path, processes: int, pause: float) -> Iterator[None]:
 
 
 def click_for(tab: Tab, seconds: float, seed: int = 0) -> list[tuple[float, str]]:
-    """Click at random for so long; fails at the first error on the page. Returns (seconds, what) of each click."""
+    """Click at random for so long; fails at the first error on the page. Returns (seconds, what) of
+    each click.
+    """
     choice = random.Random(seed)
     clicks = []
     end = time.monotonic() + seconds
@@ -56,13 +68,20 @@ def click_for(tab: Tab, seconds: float, seed: int = 0) -> list[tuple[float, str]
             tab.toggle(label, option)
             what = f"{page}: {label} = {option}"
         else:
-            page = PAGES[len(clicks) % len(PAGES)] if len(clicks) < len(PAGES) else choice.choice(PAGES)
+            page = (
+                PAGES[len(clicks) % len(PAGES)]
+                if len(clicks) < len(PAGES)
+                else choice.choice(PAGES)
+            )
             tab.page.get_by_test_id("stSidebar").get_by_role("link", name=page, exact=True).click()
             tab.page.wait_for_selector(f"h1:has-text('{page}')")
             tab.settle()
             what = page
         clicks.append((time.monotonic() - began, what))
-        assert tab.page.locator(_WRONG).count() == 0, (what, tab.page.locator(_WRONG).all_inner_texts())
+        assert tab.page.locator(_WRONG).count() == 0, (
+            what,
+            tab.page.locator(_WRONG).all_inner_texts(),
+        )
     assert tab.problems == []
     return clicks
 

@@ -12,7 +12,9 @@ def pytest_collection_modifyitems(items):
     if not CHROMIUM.exists():
         for item in items:
             if Path(__file__).parent in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason=f"needs {CHROMIUM}: apt-get install chromium"))
+                item.add_marker(
+                    pytest.mark.skip(reason=f"needs {CHROMIUM}: apt-get install chromium")
+                )
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +27,9 @@ def site(tmp_path_factory):
         yield address, store
 
 
-@pytest.fixture(scope="module")  # its event loop must be gone before the next module's tests start theirs
+@pytest.fixture(
+    scope="module"
+)  # its event loop must be gone before the next module's tests start theirs
 def chromium():
     with chromium_browser() as browser:
         yield browser

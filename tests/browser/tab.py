@@ -37,10 +37,22 @@ def served(folder: Path, **settings: Path) -> Iterator[tuple[str, int]]:
         port = probe.getsockname()[1]
     given = json.dumps({name: str(value) for name, value in settings.items()})
     environment = {**os.environ, VARIABLE: given, "PYTHONPATH": str(Path(__file__).parents[2])}
-    (folder / "app.py").write_text("raise SystemExit('another app than ours')")  # a name that many folders have
+    (folder / "app.py").write_text(
+        "raise SystemExit('another app than ours')"
+    )  # a name that many folders have
     page = Path(__file__).parents[2] / "app" / "__main__.py"
-    command = [sys.executable, "-P", str(page), "--server.port", str(port), "--server.address", "127.0.0.1"]
-    with subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.DEVNULL) as server:
+    command = [
+        sys.executable,
+        "-P",
+        str(page),
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+    ]
+    with subprocess.Popen(
+        command, env=environment, cwd=folder, stderr=subprocess.DEVNULL
+    ) as server:
         address = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(f"{address}/_stcore/health")
         try:
@@ -65,13 +77,21 @@ class Tab:
 
     def __init__(self, chromium, address: str, **options):
         self.address = address
-        self.context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        self.context = chromium.new_context(
+            **{"viewport": {"width": 1280, "height": 800}, **options}
+        )
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
         self.problems: list[str] = []
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
-        self.page.on("dialog", lambda dialog: (self.problems.append("a script of a user's text ran"), dialog.dismiss()))
+        self.page.on(
+            "dialog",
+            lambda dialog: (
+                self.problems.append("a script of a user's text ran"),
+                dialog.dismiss(),
+            ),
+        )
         self.page.on("response", self._response)
         self.page.on("request", self._request)
 
@@ -81,7 +101,8 @@ class Tab:
             self.problems.append(f"console: {message.text}")
 
     def _response(self, response) -> None:
-        # Streamlit looks for its own endpoints below a page's address before it finds them at the root.
+        # Streamlit looks for its own endpoints below a page's address before it finds them at the
+        # root.
         if response.status >= 400 and "/_stcore/" not in response.url:
             self.problems.append(f"{response.status}: {response.url}")
 
@@ -102,10 +123,13 @@ class Tab:
         return self
 
     def sees(self, *texts: str) -> None:
-        """Wait until the page shows all of these; parts of it are drawn after its script has ended."""
+        """Wait until the page shows all of these; parts of it are drawn after its script has
+        ended.
+        """
         for text in texts:
             self.page.wait_for_function(
-                "text => document.querySelector('[data-testid=stMain]').innerText.includes(text)", arg=text
+                "text => document.querySelector('[data-testid=stMain]').innerText.includes(text)",
+                arg=text,
             )
 
     def offered(self, label: str, option: str):
@@ -127,7 +151,9 @@ class Tab:
         self.settle()
 
     def toggle(self, label: str, option: str) -> None:
-        """Pick an option, or take it back where a multiselect has it already and offers it no more."""
+        """Pick an option, or take it back where a multiselect has it already and offers it no
+        more.
+        """
         chosen = self.page.get_by_role("button", name=f"Remove {option}", exact=True)
         if not chosen.count():
             return self.choose(label, option)

@@ -1,4 +1,6 @@
-"""Every page of the dashboard in a real browser: content, an interaction, no error in the console or on the page."""
+"""Every page of the dashboard in a real browser: content, an interaction, no error in the console
+or on the page.
+"""
 
 from dataclasses import replace
 from urllib.parse import quote, unquote_plus
@@ -14,16 +16,26 @@ TASKS = "&".join(f"tasks={task}" for task in sample.TASKS)
 
 def test_leaderboard(tab):
     tab.open(f"?{TASKS}")
-    tab.sees("mistral-splade", "share a letter cannot be told apart", sample.SCRIPT, sample.DROP, sample.MARKDOWN)
+    tab.sees(
+        "mistral-splade",
+        "share a letter cannot be told apart",
+        sample.SCRIPT,
+        sample.DROP,
+        sample.MARKDOWN,
+    )
     head = tab.page.locator("table thead th.figure").first
     assert head.evaluate("e => getComputedStyle(e).textAlign") == "right"
-    assert tab.page.locator("td strong").first.evaluate("e => getComputedStyle(e).fontWeight") == "700"
+    assert (
+        tab.page.locator("td strong").first.evaluate("e => getComputedStyle(e).fontWeight") == "700"
+    )
     first = tab.page.locator("tbody tr").first.inner_text()
     tab.choose("Order by", "Borda count")
     assert "order=Borda+count" in tab.page.url
     tab.page.get_by_text("Filters").click()
     tab.choose("Kind", "lexical")
-    tab.page.wait_for_function("document.querySelectorAll('.lab-table:not(.lab-heat) tbody tr').length == 1")
+    tab.page.wait_for_function(
+        "document.querySelectorAll('.lab-table:not(.lab-heat) tbody tr').length == 1"
+    )
     assert tab.page.locator("tbody tr").first.inner_text() != first
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="CSV").click()
@@ -36,12 +48,17 @@ def test_an_address_brings_the_view_back(tab, another_tab):
     tab.page.get_by_text("Filters").click()
     tab.choose("Kind", "sparse")
     copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
-    assert copy.page.locator("tbody").first.inner_text() == tab.page.locator("tbody").first.inner_text()
+    assert (
+        copy.page.locator("tbody").first.inner_text()
+        == tab.page.locator("tbody").first.inner_text()
+    )
 
 
 def test_cost_and_quality(tab):
     tab.open(f"costs?{TASKS}")
-    tab.page.wait_for_function("document.querySelectorAll('.vega-embed canvas, .vega-embed svg').length >= 3")
+    tab.page.wait_for_function(
+        "document.querySelectorAll('.vega-embed canvas, .vega-embed svg').length >= 3"
+    )
     tab.sees("The Pareto front", "Query latency")
     tab.choose("Cost", "latency p95 (ms)")
     assert tab.page.get_by_role("columnheader", name="latency p95 (ms)").is_visible()
@@ -59,7 +76,12 @@ def test_compare(tab):
     tab.open(f"compare?models=mistral-splade&models={quote(sample.DROP)}&{TASKS}")
     tab.sees(sample.DROP, "Corrected p", "Relevant documents")
     first = tab.page.locator("article").first.inner_text()
-    fourth = tab.page.get_by_role("region", name="The queries that differ most").locator("tbody th").nth(3).inner_text()
+    fourth = (
+        tab.page.get_by_role("region", name="The queries that differ most")
+        .locator("tbody th")
+        .nth(3)
+        .inner_text()
+    )
     tab.choose("Query", f"{fourth} [q{fourth.split()[-1]}]")
     assert tab.page.locator("article").first.inner_text() != first
 
@@ -73,7 +95,10 @@ def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_
     copy.sees(sample.COMPOSED, sample.MARKDOWN, "Corrected p")
     tab.settle()
     copy.settle()
-    assert copy.page.locator("tbody").first.inner_text() == tab.page.locator("tbody").first.inner_text()
+    assert (
+        copy.page.locator("tbody").first.inner_text()
+        == tab.page.locator("tbody").first.inner_text()
+    )
     tab.open(f"leaderboard?{TASKS}")
     tab.page.get_by_role("link", name=sample.COMPOSED).click()
     tab.sees(f"{sample.COMPOSED} on")
@@ -110,7 +135,10 @@ def test_search(tab):
 def test_a_query_of_ten_megabytes(tab):
     tab.open("search")
     field = tab.page.get_by_role("textbox", name="Query")
-    field.evaluate("(e, text) => { e.focus(); document.execCommand('insertText', false, text); }", "word " * 2_000_000)
+    field.evaluate(
+        "(e, text) => { e.focus(); document.execCommand('insertText', false, text); }",
+        "word " * 2_000_000,
+    )
     field.press("Enter")
     tab.settle()
     assert len(tab.page.url) < 10_000 and len(field.input_value()) <= 2_000
@@ -137,7 +165,9 @@ def test_live_shows_progress_and_results_without_reload(tab, site):
     tab.sees("just-finished")
 
 
-@pytest.mark.parametrize("path", ["", "costs", "grids", "compare", "run", "search?q=sorting", "live"])
+@pytest.mark.parametrize(
+    "path", ["", "costs", "grids", "compare", "run", "search?q=sorting", "live"]
+)
 def test_every_page_fits_a_phone(another_tab, path):
     phone = another_tab(viewport={"width": 390, "height": 844}, color_scheme="dark").open(path)
     width = phone.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
@@ -147,20 +177,27 @@ def test_every_page_fits_a_phone(another_tab, path):
 
 
 def test_every_page_is_sent_with_a_policy_and_keeps_it(tab, site):
-    """No page breaks its own policy (the tab's problems would name it), and a script from elsewhere is refused."""
+    """No page breaks its own policy (the tab's problems would name it), and a script from elsewhere
+    is refused.
+    """
     import urllib.request
 
     with urllib.request.urlopen(site[0]) as answer:
         policy = answer.headers["Content-Security-Policy"]
-    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe-inline'" in policy
+    assert (
+        "default-src 'self'" in policy
+        and "frame-ancestors 'none'" in policy
+        and "unsafe-inline'" in policy
+    )
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
     for page in ("", "costs", "grids", "compare", "run", "search", "live"):
         tab.open(page)
     assert tab.problems == []
     refused = tab.page.evaluate(
-        "() => new Promise(done => { addEventListener('securitypolicyviolation', event => done(event.blockedURI));"
-        " const script = document.createElement('script'); script.textContent = 'window.ran = 1';"
-        " document.head.append(script); setTimeout(() => done('ran'), 2000); })"
+        "() => new Promise(done => { addEventListener('securitypolicyviolation', event =>"
+        " done(event.blockedURI)); const script = document.createElement('script');"
+        " script.textContent = 'window.ran = 1'; document.head.append(script); setTimeout(() =>"
+        " done('ran'), 2000); })"
     )
     assert refused == "inline" and not tab.page.evaluate("() => window.ran")
     tab.problems.clear()  # the browser reports the refused script

@@ -1,4 +1,6 @@
-"""A few seconds of clicking while four processes write; tests/bench/test_dashboard.py does it for five minutes."""
+"""A few seconds of clicking while four processes write; tests/bench/test_dashboard.py does it for
+five minutes.
+"""
 
 from tests.app import sample
 from tests.browser.clicking import click_for, writers

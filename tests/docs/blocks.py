@@ -1,4 +1,5 @@
-"""The fenced blocks of README.md, CONTRIBUTING.md, docs/ and examples/: what they are, and which of them run.
+"""The fenced blocks of README.md, CONTRIBUTING.md, docs/ and examples/: what they are, and which of
+them run.
 
 A comment before a block says what is not run with the rest, and why:
 
@@ -52,13 +53,19 @@ class Block:
         if self.language not in SHELL:
             return []
         joined = self.body.replace("\\\n", " ")
-        return [line.strip() for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        return [
+            line.strip()
+            for line in joined.splitlines()
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
 
 
 def pages() -> dict[str, Path]:
     """The pages by their path from the repository's root; generated ones are not among them."""
     found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-    found += [path for folder in ("docs", "examples") for path in sorted((ROOT / folder).rglob("*.md"))]
+    found += [
+        path for folder in ("docs", "examples") for path in sorted((ROOT / folder).rglob("*.md"))
+    ]
     return {str(path.relative_to(ROOT)): path for path in found}
 
 
@@ -71,22 +78,43 @@ def blocks(text: str) -> list[Block]:
         line = text.count("\n", 0, match.start("head")) + 1
         language = head.split(" ")[0] if head else ""
         found.append(
-            Block(language, match["body"], title[1] if title else "", match["mark"] or "", match["reason"] or "", line)
+            Block(
+                language,
+                match["body"],
+                title[1] if title else "",
+                match["mark"] or "",
+                match["reason"] or "",
+                line,
+            )
         )
     return found
 
 
 def words(command: str) -> list[str]:
-    """The words of a command line, as a shell would split them; a comment at its end is none of them."""
+    """The words of a command line, as a shell would split them; a comment at its end is none of
+    them.
+    """
     return shlex.split(command, comments=True)
 
 
 def runs_here(command: str) -> bool:
-    """Whether a command line is run; installing, `make` and pytest are looked up in their files instead."""
+    """Whether a command line is run; installing, `make` and pytest are looked up in their files
+    instead.
+    """
     return next(word for word in words(command) if not ASSIGNED.match(word)) not in LOOKED_UP
 
 
-LOOKED_UP = ("make", "pip", ".venv/bin/pip", "python", ".venv/bin/python", "source", "git", "pre-commit", ".ci/run")
+LOOKED_UP = (
+    "make",
+    "pip",
+    ".venv/bin/pip",
+    "python",
+    ".venv/bin/python",
+    "source",
+    "git",
+    "pre-commit",
+    ".ci/run",
+)
 
 
 def count() -> list[tuple[str, Counter]]:
@@ -116,7 +144,10 @@ if __name__ == "__main__":
     for page, kinds in count():
         total += kinds
         if kinds:
-            print(f"{page:32}", ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())))
+            print(
+                f"{page:32}",
+                ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())),
+            )
     print(f"{'all':32}", ", ".join(f"{kind} {number}" for kind, number in sorted(total.items())))
     for page, path in pages().items():
         for block in blocks(path.read_text(encoding="utf-8")):

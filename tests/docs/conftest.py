@@ -27,7 +27,9 @@ RELEVANT = {"q1": "d2", "q2": "d1"}
 
 @pytest.fixture(scope="session")
 def caches(tmp_path_factory):
-    """What may be shared between pages: texts encoded once, the built-in benchmark, facts of models."""
+    """What may be shared between pages: texts encoded once, the built-in benchmark, facts of
+    models.
+    """
     folder = tmp_path_factory.mktemp("caches")
     for name in ("vectors", "stdlib", "models"):
         (folder / name).mkdir()
@@ -76,7 +78,9 @@ class Reader:
         self.names: dict = {"__name__": "__main__"}
 
     def follow(self, block: Block, *, slow: bool = False) -> None:
-        """Do what a block says; what is marked is parsed only (with `slow`, what is slow is run)."""
+        """Do what a block says; what is marked is parsed only (with `slow`, what is slow is
+        run).
+        """
         run = not block.mark or (slow and block.mark == "slow")
         if block.title:
             Path(block.title).parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +121,9 @@ class Reader:
             target = Path(arguments[-1])
             arguments = arguments[: arguments.index(">")]
         code, out, err = self.cli(*arguments)
-        assert code == 0, f"embedlab {' '.join(arguments)} ends with {code}:\n{out[-1500:]}\n{err[-1500:]}"
+        assert code == 0, (
+            f"embedlab {' '.join(arguments)} ends with {code}:\n{out[-1500:]}\n{err[-1500:]}"
+        )
         assert "Traceback" not in err, err
         if target:
             target.write_text(out, encoding="utf-8")
@@ -136,17 +142,26 @@ def parse(arguments: list[str]) -> None:
     cli.app.registered_commands.clear()
     cli.app.registered_groups.clear()
     cli._register()
-    command, arguments = typer.main.get_command(cli.app), [each for each in arguments if each != ">"]
+    command, arguments = (
+        typer.main.get_command(cli.app),
+        [each for each in arguments if each != ">"],
+    )
     context = command.make_context("embedlab", arguments, resilient_parsing=False)
     while hasattr(command, "resolve_command"):
-        left = [*context._protected_args, *context.args] if hasattr(context, "_protected_args") else context.args
+        left = (
+            [*context._protected_args, *context.args]
+            if hasattr(context, "_protected_args")
+            else context.args
+        )
         name, command, rest = command.resolve_command(context, left)
         context = command.make_context(name, rest, parent=context)
 
 
 def look_up_target(name: str) -> bool:
     """Whether the Makefile has a target; its commands of embedlab are parsed."""
-    answer = subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ["make", "-n", name], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     for line in answer.stdout.splitlines():
         if line.startswith(".venv/bin/embedlab "):
             parse(words(line)[1:])
@@ -155,7 +170,9 @@ def look_up_target(name: str) -> bool:
 
 def assert_extras_exist(arguments: list[str]) -> None:
     """`pip install 'embedlab[a,b]'` and '.[a]' name extras that pyproject.toml has."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     for word in arguments:
         if "[" in word:
             assert set(word.partition("[")[2].rstrip("]").split(",")) <= set(extras), word
@@ -167,4 +184,10 @@ def assert_files_exist(arguments: list[str]) -> None:
         if word.startswith(("tests", "docs")):
             assert (ROOT / word.partition("::")[0]).exists(), word
     if arguments[:1] == ["-m"]:
-        assert arguments[1] in (*sys.stdlib_module_names, "pytest", "pip", "embedlab", "tests.docs.blocks"), arguments
+        assert arguments[1] in (
+            *sys.stdlib_module_names,
+            "pytest",
+            "pip",
+            "embedlab",
+            "tests.docs.blocks",
+        ), arguments

@@ -1,4 +1,6 @@
-"""What README, CONTRIBUTING and docs say to type is typed: page by page, as somebody does who reads along."""
+"""What README, CONTRIBUTING and docs say to type is typed: page by page, as somebody does who reads
+along.
+"""
 
 import re
 
@@ -6,8 +8,14 @@ import pytest
 
 from tests.docs.blocks import DATA, SHELL, SHOWN, blocks, pages
 
-WITH_BLOCKS = {name: path for name, path in pages().items() if blocks(path.read_text(encoding="utf-8"))}
-SLOW = {name: path for name, path in WITH_BLOCKS.items() if "<!-- slow:" in path.read_text(encoding="utf-8")}
+WITH_BLOCKS = {
+    name: path for name, path in pages().items() if blocks(path.read_text(encoding="utf-8"))
+}
+SLOW = {
+    name: path
+    for name, path in WITH_BLOCKS.items()
+    if "<!-- slow:" in path.read_text(encoding="utf-8")
+}
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS)
@@ -29,7 +37,9 @@ def test_slow_blocks(page, reader):
 
 @pytest.mark.parametrize("page", pages())
 def test_nothing_is_left_out(page):
-    """Each block has a language that is looked at, and no command hides in an indented block or behind a bare mark."""
+    """Each block has a language that is looked at, and no command hides in an indented block or
+    behind a bare mark.
+    """
     text = pages()[page].read_text(encoding="utf-8")
     found = blocks(text)
     assert text.count("\n```") == 2 * len(found), "a fence is not closed, or is indented"
@@ -41,7 +51,11 @@ def test_nothing_is_left_out(page):
 
 def test_the_readme_runs():
     """Blocks of the front page are run, not only parsed."""
-    assert not [block for block in blocks(pages()["README.md"].read_text(encoding="utf-8")) if block.mark == "not run"]
+    assert not [
+        block
+        for block in blocks(pages()["README.md"].read_text(encoding="utf-8"))
+        if block.mark == "not run"
+    ]
 
 
 @pytest.mark.parametrize(

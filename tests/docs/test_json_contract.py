@@ -22,22 +22,30 @@ def documented() -> dict[str, dict[str, str]]:
 
 
 def paths(value: object, page: dict[str, str], at: str = "") -> set[str]:
-    """The paths of all keys below a value, such as runs[].model; what the page says to be open ends there."""
+    """The paths of all keys below a value, such as runs[].model; what the page says to be open ends
+    there.
+    """
     if isinstance(value, dict) and f"{at}.*" in page:
         return {f"{at}.*"}
     if page.get(at) == "any" or not isinstance(value, dict | list):
         return {at}
     if isinstance(value, list):
         return set().union(*(paths(each, page, f"{at}[]") for each in value))
-    return set().union(*(paths(each, page, f"{at}.{key}" if at else key) for key, each in value.items()))
+    return set().union(
+        *(paths(each, page, f"{at}.{key}" if at else key) for key, each in value.items())
+    )
 
 
 def empty(value: object, at: str = "") -> set[str]:
     """The paths of lists without any items."""
     if isinstance(value, list):
-        return {f"{at}[]"} if not value else set().union(*(empty(each, f"{at}[]") for each in value))
+        return (
+            {f"{at}[]"} if not value else set().union(*(empty(each, f"{at}[]") for each in value))
+        )
     if isinstance(value, dict):
-        return set().union(*(empty(each, f"{at}.{key}" if at else key) for key, each in value.items()))
+        return set().union(
+            *(empty(each, f"{at}.{key}" if at else key) for key, each in value.items())
+        )
     return set()
 
 
@@ -78,7 +86,9 @@ batch_size = 1
 @pytest.fixture
 def answers(reader):
     """command -> what it wrote, all over one small store."""
-    Path("questions.jsonl").write_text('{"id": "1", "question": "cholesterol", "answers": ["x"], "relevant": ["d2"]}\n')
+    Path("questions.jsonl").write_text(
+        '{"id": "1", "question": "cholesterol", "answers": ["x"], "relevant": ["d2"]}\n'
+    )
     Path("other.run").write_text("q1 Q0 d2 1 3.5 other\nq2 Q0 d1 1 2.0 other\n")
     Path("path/to/qrels.txt").write_text("q1 0 d2 1\nq2 0 d1 1\n")
     Path("tiny.toml").write_text(RECIPE)
@@ -87,7 +97,11 @@ def answers(reader):
     reader.type("embedlab eval --model bm25 --task path/to/beir-folder --db other.duckdb", run=True)
     found = {}
     for command, line in COMMANDS.items():
-        ids = [run["id"] for run in found["embedlab runs list"]["runs"]] if "embedlab runs list" in found else ["", ""]
+        ids = (
+            [run["id"] for run in found["embedlab runs list"]["runs"]]
+            if "embedlab runs list" in found
+            else ["", ""]
+        )
         code, out, err = reader.cli(*words(line.format(first=ids[0], second=ids[1])), "--json")
         assert code == 0, f"{command}: {err}"
         found[command] = json.loads(out)

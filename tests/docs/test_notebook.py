@@ -13,7 +13,10 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 def test_notebook(path, home, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -1,4 +1,6 @@
-"""`make docs`: the site is built without a broken link, and its generated pages say what the code says."""
+"""`make docs`: the site is built without a broken link, and its generated pages say what the code
+says.
+"""
 
 import subprocess
 import sys
@@ -17,7 +19,16 @@ pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
 def site(tmp_path_factory):
     """The folder of the built site."""
     target = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(target),
+    ]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     return target
@@ -63,7 +74,10 @@ def test_the_reference_has_every_command_and_option(site):
     assert not [name for name in COMMANDS if f"embedlab {name}" not in page]
     page = text(site / "reference" / "options.html")
     assert not [
-        each.name for group in GROUPS.values() for each in fields(group) if f"<code>{each.name}</code>" not in page
+        each.name
+        for group in GROUPS.values()
+        for each in fields(group)
+        if f"<code>{each.name}</code>" not in page
     ]
 
 
@@ -85,15 +99,23 @@ def test_the_glossary_has_every_kind():
 
 
 def test_the_store_page(generators, reader):
-    """Its tables are those of a store that an evaluation has written, each with a meaning; its example runs."""
+    """Its tables are those of a store that an evaluation has written, each with a meaning; its
+    example runs.
+    """
     import duckdb
     from generators import store
 
-    reader.type("embedlab eval --model bm25 --task path/to/beir-folder --db results.duckdb", run=True)
+    reader.type(
+        "embedlab eval --model bm25 --task path/to/beir-folder --db results.duckdb", run=True
+    )
     with duckdb.connect("results.duckdb", read_only=True) as written:
-        found = written.sql("SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal")
+        found = written.sql(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+        )
         real = {(name, column, kind) for name, column, kind in found.fetchall()}
-    assert {(name, *column) for name, columns in store.columns().items() for column in columns} == real
+    assert {
+        (name, *column) for name, columns in store.columns().items() for column in columns
+    } == real
     assert {name for name, *_ in real} == set(store.MEANINGS)
     assert Path("results.files").is_dir()
     for block in blocks(store.page()):
@@ -106,10 +128,13 @@ def test_the_picture_has_every_room(generators):
     picture = architecture.picture()
     for package in architecture.rules().PACKAGES:
         assert f">{package}</text>" in picture
-        assert all(f">{room}</text>" in picture for floor in architecture.floors(package) for room in floor)
+        assert all(
+            f">{room}</text>" in picture for floor in architecture.floors(package) for room in floor
+        )
     upward = [
         arrow
         for arrow in architecture.arrows()
-        if (arrow[0], arrow[2]) in {("retrievers", "leaderboard"), ("leaderboard", "retrievers"), ("app", "embedlab")}
+        if (arrow[0], arrow[2])
+        in {("retrievers", "leaderboard"), ("leaderboard", "retrievers"), ("app", "embedlab")}
     ]
     assert not upward

@@ -21,11 +21,15 @@ def test_a_hint_alone_makes_no_error_ours():
 
     assert explained(Foreign("gone")) is None
     for ours in (UserError, RetrieverError, LeaderboardError, Plugin):
-        assert explained(ours("What is wrong.", "What to type.")) == ("What is wrong.", "What to type.")
+        assert explained(ours("What is wrong.", "What to type.")) == (
+            "What is wrong.",
+            "What to type.",
+        )
 
 
 _MACHINE = [
-    getattr(errno, name) for name in ("ENOSPC", "EROFS", "EACCES", "ENAMETOOLONG", "ELOOP", "ENOTDIR", "EISDIR")
+    getattr(errno, name)
+    for name in ("ENOSPC", "EROFS", "EACCES", "ENAMETOOLONG", "ELOOP", "ENOTDIR", "EISDIR")
 ]
 
 
@@ -33,13 +37,19 @@ _MACHINE = [
 def test_what_a_machine_refuses_is_named_with_the_file(number):
     problem, hint = explained(OSError(number, os.strerror(number), "/data/results.duckdb"))
     assert problem == f"/data/results.duckdb cannot be used: {os.strerror(number)}." and hint
-    assert explained(FileNotFoundError(errno.ENOENT, "No such file")) is None  # a fault of ours where nobody named one
+    assert (
+        explained(FileNotFoundError(errno.ENOENT, "No such file")) is None
+    )  # a fault of ours where nobody named one
 
 
 @pytest.mark.parametrize(
     ("raises", "code", "words"),
     [
-        ("OSError(28, 'No space left on device', 'x')", 2, "x cannot be used: No space left on device."),
+        (
+            "OSError(28, 'No space left on device', 'x')",
+            2,
+            "x cannot be used: No space left on device.",
+        ),
         ("KeyError('k')", 1, "fault of the program"),
         ("MemoryError()", 2, "memory of this machine"),
     ],
@@ -55,15 +65,22 @@ def test_no_traceback_reaches_the_user(raises, code, words):
 
 
 def test_a_reader_that_stops_reading_is_no_error():
-    program = "import sys\nfrom embedlab import cli\nsys.argv = ['embedlab', 'models', '--json']\ncli.run()"
-    writer = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program = (
+        "import sys\nfrom embedlab import cli\nsys.argv = ['embedlab', 'models',"
+        " '--json']\ncli.run()"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     writer.stdout.read(10)
     writer.stdout.close()
     writer.wait(60)
     assert not writer.stderr.read()
 
 
-@pytest.mark.parametrize("command", [("leaderboard", "--db"), ("dashboard", "--db"), ("merge", "x", "--db")])
+@pytest.mark.parametrize(
+    "command", [("leaderboard", "--db"), ("dashboard", "--db"), ("merge", "x", "--db")]
+)
 def test_links_that_lead_in_a_circle(command, tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")

@@ -1,4 +1,6 @@
-"""The checkpoints that ship: small, whole, as their cards say, and better than words at code search."""
+"""The checkpoints that ship: small, whole, as their cards say, and better than words at code
+search.
+"""
 
 import json
 
@@ -14,15 +16,32 @@ CHECKPOINTS = DATA / "checkpoints"
 MINIS = expand(["minis"])
 PAIRS = {
     "Return the current working directory.": "def getcwd():\n    return os.path.abspath(os.curdir)",
-    "Close the file and release the lock.": "def close(self):\n    self.file.close()\n    self.lock.release()",
-    "Sort the list in descending order.": "def sort_descending(values):\n    return sorted(values, reverse=True)",
-    "Parse the date from a string.": "def parse_date(text):\n    return datetime.strptime(text, DATE_FORMAT).date()",
-    "Send an email over SMTP.": "def send(message):\n    with smtplib.SMTP(host) as smtp:\n        smtp.send(message)",
+    "Close the file and release the lock.": (
+        "def close(self):\n    self.file.close()\n    self.lock.release()"
+    ),
+    "Sort the list in descending order.": (
+        "def sort_descending(values):\n    return sorted(values, reverse=True)"
+    ),
+    "Parse the date from a string.": (
+        "def parse_date(text):\n    return datetime.strptime(text, DATE_FORMAT).date()"
+    ),
+    "Send an email over SMTP.": (
+        "def send(message):\n    with smtplib.SMTP(host) as smtp:\n        smtp.send(message)"
+    ),
 }
 
 
 def test_there_are_ten_methods_and_controls():
-    wanted = {"causal2vec", "nv-embed-mini", "gem", "mrl", "2dmse", "starbucks", "mistral-splade", "llm2vec-mini"}
+    wanted = {
+        "causal2vec",
+        "nv-embed-mini",
+        "gem",
+        "mrl",
+        "2dmse",
+        "starbucks",
+        "mistral-splade",
+        "llm2vec-mini",
+    }
     assert {*MINIS} >= wanted | {"base-mean", "base-last"}
 
 
@@ -41,7 +60,10 @@ def test_a_mini_is_what_its_card_says(name):
     model = load(name, device="cpu", dtype="float32")
     queries, documents = (
         np.asarray(encode(list(texts), convert_to_tensor=True, show_progress_bar=False).to_dense())
-        for encode, texts in ((model.encoder.encode_query, PAIRS), (model.encoder.encode_document, PAIRS.values()))
+        for encode, texts in (
+            (model.encoder.encode_query, PAIRS),
+            (model.encoder.encode_document, PAIRS.values()),
+        )
     )
     assert queries.shape == (len(PAIRS), card.dim)
     assert model.encoder.max_seq_length == card.max_length

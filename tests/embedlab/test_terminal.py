@@ -24,7 +24,9 @@ def test_every_control_character_becomes_its_escape():
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--compare"]])
 def test_a_search_shows_a_hostile_document_letter_by_letter(form, tmp_path, cli):
-    index = retrievers.make("lucene").index([HOSTILE.replace("\udc80", ""), "b"], [f"gene {HOSTILE}", "cell"])
+    index = retrievers.make("lucene").index(
+        [HOSTILE.replace("\udc80", ""), "b"], [f"gene {HOSTILE}", "cell"]
+    )
     index.save(tmp_path / "index")
     code, out, err = cli("search", tmp_path / "index", "gene", *form)
     assert code == 0 and "Traceback" not in err, err
@@ -50,7 +52,11 @@ def test_a_hostile_name_stays_in_its_cell(form, tmp_path, cli):
         if form == "markdown":
             table = [line for line in out.splitlines() if line.startswith("|")]
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
-            assert len(table) == (4 if command == ("leaderboard",) else 3) and "\\<i>" in out and "\\[x]" in out
+            assert (
+                len(table) == (4 if command == ("leaderboard",) else 3)
+                and "\\<i>" in out
+                and "\\[x]" in out
+            )
         if form == "latex":
             assert out.count(r"\end{tabular}") == 1 and r"\textbar{}" in out
 

@@ -1,7 +1,7 @@
 """What may crash or hang in native code, or eat the memory: each call in a process of its own.
 
-A fork of the test's process would inherit the locks of its threads, but none of the threads. So a process that has
-imported everything and started nothing (`python children.py`) forks for each call.
+A fork of the test's process would inherit the locks of its threads, but none of the threads. So a
+process that has imported everything and started nothing (`python children.py`) forks for each call.
 """
 
 import os
@@ -19,11 +19,15 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 SECONDS = 60
-_MEMORY = 3 << 30  # so many bytes more than it has: what asks for more is refused, and others keep theirs
+_MEMORY = (
+    3 << 30
+)  # so many bytes more than it has: what asks for more is refused, and others keep theirs
 
 
 def apart(work: Callable, *arguments):
-    """What a function of this module gives in a child process; its crash, hang or exception is an AssertionError."""
+    """What a function of this module gives in a child process; its crash, hang or exception is an
+    AssertionError.
+    """
     server = _server()
     pickle.dump((work.__name__, arguments), server.stdin)
     server.stdin.flush()
@@ -35,7 +39,9 @@ def apart(work: Callable, *arguments):
 
 @cache
 def _server() -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
 
 
 def _serve() -> None:
@@ -97,15 +103,29 @@ def search(path: Path, queries, depth: int = 5):
 
 
 def told(folder: Path, command: tuple[str, ...]) -> tuple[int, str, str]:
-    """What a command says of the store in `folder`, with what it wrote: exit code, output, messages."""
+    """What a command says of the store in `folder`, with what it wrote: exit code, output,
+    messages.
+    """
     from door import call
 
     shutil.rmtree(folder / "out", ignore_errors=True)
-    places = {"OUT": folder / "out", "DB": folder / "results.duckdb", "NEW": folder / "out/new.duckdb"}
+    places = {
+        "OUT": folder / "out",
+        "DB": folder / "results.duckdb",
+        "NEW": folder / "out/new.duckdb",
+    }
     db = () if command[0] == "merge" else ("--db", folder / "results.duckdb")
     code, out, err = call(*(places.get(word, word) for word in command), *db)
     if command[0] == "merge" and code == 0:
-        out += call("export", folder / "out/trec", "--format", "trec", "--db", folder / "out/new.duckdb", "--json").out
+        out += call(
+            "export",
+            folder / "out/trec",
+            "--format",
+            "trec",
+            "--db",
+            folder / "out/new.duckdb",
+            "--json",
+        ).out
     written = sorted(file for file in (folder / "out").rglob("*.txt") if file.is_file())
     return code, out.replace(str(folder), "") + "".join(file.read_text() for file in written), err
 

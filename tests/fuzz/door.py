@@ -1,4 +1,6 @@
-"""The front door under hostile input: a command line ends with 0 or 2 and a message, in time, or it is a fault."""
+"""The front door under hostile input: a command line ends with 0 or 2 and a message, in time, or it
+is a fault.
+"""
 
 import io
 import json
@@ -30,7 +32,9 @@ def _no_json(word: str):
 
 
 def run(*arguments: object) -> Outcome:
-    """Run a command line in this process; a traceback, an exit code of 1, or no end in time is an AssertionError."""
+    """Run a command line in this process; a traceback, an exit code of 1, or no end in time is an
+    AssertionError.
+    """
     outcome = call(*arguments)
     check(arguments, outcome)
     return outcome

@@ -1,4 +1,6 @@
-"""BEIR folders, files of questions and results to import, with one thing in them other than it should be."""
+"""BEIR folders, files of questions and results to import, with one thing in them other than it
+should be.
+"""
 
 import json
 import shutil
@@ -9,7 +11,10 @@ from hostile import damaged, examples, with_another_value, words
 from hypothesis import given
 from hypothesis import strategies as st
 
-CORPUS = [{"_id": f"d{n}", "title": f"w{n}", "text": f"w{n} w{n + 1} w{2 * n} w{40 - n}"} for n in range(12)]
+CORPUS = [
+    {"_id": f"d{n}", "title": f"w{n}", "text": f"w{n} w{n + 1} w{2 * n} w{40 - n}"}
+    for n in range(12)
+]
 QUERIES = [{"_id": f"q{n}", "text": f"w{n + 1} w{2 * n}"} for n in range(5)]
 QRELS = [f"q{n}\td{n}\t1" for n in range(5)]
 
@@ -22,7 +27,9 @@ def files() -> dict[str, bytes]:
     return {
         "corpus.jsonl": lines(CORPUS).encode(),
         "queries.jsonl": lines(QUERIES).encode(),
-        "qrels/test.tsv": ("query-id\tcorpus-id\tscore\n" + "".join(f"{line}\n" for line in QRELS)).encode(),
+        "qrels/test.tsv": (
+            ("query-id\tcorpus-id\tscore\n" + "".join(f"{line}\n" for line in QRELS)).encode()
+        ),
     }
 
 
@@ -36,7 +43,9 @@ def write(folder, content: dict[str, bytes]):
 
 @st.composite
 def harmed(draw):
-    """The folder's files, one of them harmed: in its bytes, in a value of a line, in the order or number of lines."""
+    """The folder's files, one of them harmed: in its bytes, in a value of a line, in the order or
+    number of lines.
+    """
     content = files()
     name = draw(st.sampled_from(sorted(content)))
     rows = content[name].decode().splitlines()
@@ -46,7 +55,10 @@ def harmed(draw):
         content[name] = draw(damaged(content[name]))
         return content
     if kind == "line":
-        rows.insert(draw(st.integers(0, len(rows))), draw(st.sampled_from([rows[place], "", "\t\t", "x", "\ufeff"])))
+        rows.insert(
+            draw(st.integers(0, len(rows))),
+            draw(st.sampled_from([rows[place], "", "\t\t", "x", "\ufeff"])),
+        )
     elif name.endswith("jsonl"):
         rows[place] = draw(with_another_value(json.loads(rows[place])))
     else:
@@ -65,7 +77,17 @@ def measured(tiny_folder, tmp_path_factory):
     def measure(content, *more):
         folder = write(place / "corner", content)
         outcome = run(
-            "eval", "--model", tiny_folder, "--task", folder, "--index", "torch", "--device", "cpu", "--json", *more
+            "eval",
+            "--model",
+            tiny_folder,
+            "--task",
+            folder,
+            "--index",
+            "torch",
+            "--device",
+            "cpu",
+            "--json",
+            *more,
         )
         return outcome, outcome.json["runs"][0] if outcome.code == 0 else None
 
@@ -88,9 +110,19 @@ def test_a_harmed_folder_is_refused_or_another_task(measured, content):
 @st.composite
 def rewritten(draw):
     """The folder's files in another form that says the same."""
-    corpus, queries, qrels = draw(st.permutations(CORPUS)), draw(st.permutations(QUERIES)), draw(st.permutations(QRELS))
-    form = {"ensure_ascii": draw(st.booleans()), "separators": draw(st.sampled_from([(",", ":"), (" , ", " : ")]))}
-    end, head = draw(st.sampled_from(["\n", "\r\n", "\n\n"])), draw(st.sampled_from(["query-id\tcorpus-id\tscore", ""]))
+    corpus, queries, qrels = (
+        draw(st.permutations(CORPUS)),
+        draw(st.permutations(QUERIES)),
+        draw(st.permutations(QRELS)),
+    )
+    form = {
+        "ensure_ascii": draw(st.booleans()),
+        "separators": draw(st.sampled_from([(",", ":"), (" , ", " : ")])),
+    }
+    end, head = (
+        draw(st.sampled_from(["\n", "\r\n", "\n\n"])),
+        draw(st.sampled_from(["query-id\tcorpus-id\tscore", ""])),
+    )
     grade = draw(st.sampled_from(["1", "1.0", " 1"]))
 
     def text(rows):
@@ -111,7 +143,9 @@ def rewritten(draw):
 def test_the_same_content_in_another_form_has_the_same_scores(measured, content):
     clean, (outcome, found) = measured.clean, measured(content)
     assert outcome.code == 0, outcome.err
-    known = {name: value for name, value in clean["scores"].items() if value is not None}  # nauc has none at times
+    known = {
+        name: value for name, value in clean["scores"].items() if value is not None
+    }  # nauc has none at times
     assert {name: found["scores"][name] for name in known} == pytest.approx(known, rel=1e-12)
     assert found["scores"].keys() == clean["scores"].keys()
 
@@ -131,10 +165,28 @@ def test_a_harmed_corpus_is_indexed_or_refused(tmp_path_factory, data):
 
 
 RESULT = {
-    "dataset_revision": "abc", "task_name": "SciFact", "mteb_version": "1.2", "evaluation_time": 3.0,
-    "scores": {"test": [{"hf_subset": "default", "languages": ["eng-Latn"], "main_score": 0.5, "ndcg_at_10": 0.5}]},
-}  # fmt: skip
-META = {"name": "a/b", "revision": "r1", "embed_dim": 8, "n_parameters": 100, "training_datasets": ["x"]}
+    "dataset_revision": "abc",
+    "task_name": "SciFact",
+    "mteb_version": "1.2",
+    "evaluation_time": 3.0,
+    "scores": {
+        "test": [
+            {
+                "hf_subset": "default",
+                "languages": ["eng-Latn"],
+                "main_score": 0.5,
+                "ndcg_at_10": 0.5,
+            }
+        ]
+    },
+}
+META = {
+    "name": "a/b",
+    "revision": "r1",
+    "embed_dim": 8,
+    "n_parameters": 100,
+    "training_datasets": ["x"],
+}
 
 
 @examples(6)
@@ -148,7 +200,13 @@ def test_harmed_results_are_imported_or_named(tmp_path_factory, data):
         meta = data.draw(st.one_of(with_another_value(META), damaged(meta.encode())))
     folder = place / "results" / "a__b" / "r1"
     texts = {"SciFact.json": result, "model_meta.json": meta}
-    write(folder, {n: t if isinstance(t, bytes) else t.encode("utf-8", "surrogatepass") for n, t in texts.items()})
+    write(
+        folder,
+        {
+            n: t if isinstance(t, bytes) else t.encode("utf-8", "surrogatepass")
+            for n, t in texts.items()
+        },
+    )
     db = place / "results.duckdb"
     done = run("import", place / "results", "--db", db, "--json")
     said = done.json
@@ -163,7 +221,11 @@ def test_harmed_results_are_imported_or_named(tmp_path_factory, data):
 def test_a_harmed_trec_run_is_imported_or_refused(tmp_path_factory, data):
     place = tmp_path_factory.mktemp("trec")
     texts = {
-        "run": "".join(f"q{n} Q0 d{m} {m + 1} {9 - m} t\n" for n in range(4) for m in range(5)).encode(),
+        "run": (
+            "".join(
+                f"q{n} Q0 d{m} {m + 1} {9 - m} t\n" for n in range(4) for m in range(5)
+            ).encode()
+        ),
         "qrels": "".join(f"q{n} 0 d{n} 1\n" for n in range(4)).encode(),
     }
     name = data.draw(st.sampled_from(sorted(texts)))
@@ -194,5 +256,13 @@ def test_harmed_questions_are_asked_or_refused(tmp_path_factory, data):
     row = data.draw(st.one_of(with_another_value(QUESTION), damaged(json.dumps(QUESTION).encode())))
     row = row if isinstance(row, bytes) else row.encode("utf-8", "surrogatepass")
     write(place / "asked", {"q.jsonl": lines([{**QUESTION, "id": "0"}]).encode() + row + b"\n"})
-    typed = ("rag", "--retriever", "bm25", "--corpus", place / "corner", "--questions", place / "asked/q.jsonl")
+    typed = (
+        "rag",
+        "--retriever",
+        "bm25",
+        "--corpus",
+        place / "corner",
+        "--questions",
+        place / "asked/q.jsonl",
+    )
     run(*typed, "-k", 2, "--db", place / "results.duckdb", "--json")

@@ -24,7 +24,9 @@ VECTORS = np.random.default_rng(0).standard_normal((40, 16)).astype(np.float32)
 def sparse_vectors():
     from scipy.sparse import random
 
-    return random(40, 30, 0.3, format="csr", dtype=np.float32, random_state=np.random.default_rng(0))
+    return random(
+        40, 30, 0.3, format="csr", dtype=np.float32, random_state=np.random.default_rng(0)
+    )
 
 
 SPECS = {"torch": VECTORS, "faiss:flat": VECTORS, "faiss:hnsw8": VECTORS, "faiss:ivf4,sq8": VECTORS,
@@ -84,9 +86,13 @@ def signed(index: Path) -> None:
 @examples(12)
 @given(data=st.data())
 def test_files_made_on_purpose_are_searched_or_refused(saved, data):
-    number, spec = data.draw(st.sampled_from([pair for pair in enumerate(SPECS) if pair[1] != "seismic"]))
+    number, spec = data.draw(
+        st.sampled_from([pair for pair in enumerate(SPECS) if pair[1] != "seismic"])
+    )
     index = copied(saved, number)
-    file = data.draw(st.sampled_from([file for file in data_files(index) if file.name != "index.json"]))
+    file = data.draw(
+        st.sampled_from([file for file in data_files(index) if file.name != "index.json"])
+    )
     file.write_bytes(data.draw(damages).to(file.read_bytes()))
     signed(index)
     asked(index, spec)
@@ -138,7 +144,12 @@ def test_text_indexes_on_the_command_line(indexed, data, on_purpose):
         file.write_bytes(data.draw(damages).to(file.read_bytes()))
     if on_purpose:
         for manifest in sorted(index.rglob("index.json"), key=lambda path: -len(path.parts)):
-            with suppress(ValueError, RecursionError, TypeError, LookupError, AttributeError, OSError):
+            with suppress(
+                ValueError, RecursionError, TypeError, LookupError, AttributeError, OSError
+            ):
                 signed(manifest.parent)
-    clean, found = run("search", indexed / name, "w3 w4", "--json"), run("search", index, "w3 w4", "--json")
+    clean, found = (
+        run("search", indexed / name, "w3 w4", "--json"),
+        run("search", index, "w3 w4", "--json"),
+    )
     assert on_purpose or found.code == 2 or found.json == clean.json

@@ -15,13 +15,23 @@ from embedlab.errors import UserError
 from embedlab.rag import generators
 
 COMPLETION = {
-    "id": "1", "object": "chat.completion", "created": 0, "model": "m",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "w4"}}],
+    "id": "1",
+    "object": "chat.completion",
+    "created": 0,
+    "model": "m",
+    "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "w4"}}
+    ],
     "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6},
-}  # fmt: skip
+}
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}]}
 ERROR = {
-    "error": {"message": "no", "type": "invalid_request_error", "param": "max_tokens", "code": "unsupported_value"}
+    "error": {
+        "message": "no",
+        "type": "invalid_request_error",
+        "param": "max_tokens",
+        "code": "unsupported_value",
+    }
 }
 
 
@@ -48,7 +58,10 @@ class Anything(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Anything)
-    server.models, server.completion = (200, json.dumps(MODELS).encode()), (200, json.dumps(COMPLETION).encode())
+    server.models, server.completion = (
+        (200, json.dumps(MODELS).encode()),
+        (200, json.dumps(COMPLETION).encode()),
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("embedlab.rag.server._PAUSE", 0.001)
@@ -64,9 +77,14 @@ def encoded(text: str | bytes) -> bytes:
 
 statuses = st.sampled_from([200, 200, 200, 200, 204, 301, 400, 401, 404, 418, 429, 500, 599])
 answers = st.one_of(
-    with_another_value(COMPLETION), json_texts, damaged(json.dumps(COMPLETION).encode()), with_another_value(ERROR)
+    with_another_value(COMPLETION),
+    json_texts,
+    damaged(json.dumps(COMPLETION).encode()),
+    with_another_value(ERROR),
 ).map(encoded)
-lists = st.one_of(with_another_value(MODELS), json_texts, damaged(json.dumps(MODELS).encode())).map(encoded)
+lists = st.one_of(with_another_value(MODELS), json_texts, damaged(json.dumps(MODELS).encode())).map(
+    encoded
+)
 
 
 @examples(40)
@@ -105,7 +123,19 @@ def test_a_rag_run_with_such_a_server(server, answer, tmp_path_factory):
     (place / "q.jsonl").write_text('{"id": "1", "question": "w3 w4", "answers": ["w4"]}\n')
     server.models, server.completion = (200, json.dumps(MODELS).encode()), (200, answer)
     url = f"http://127.0.0.1:{server.server_port}/v1"
-    done = run("rag", "--retriever", "bm25", "--corpus", place / "corner", "--questions", place / "q.jsonl",
-               "--generator", url, "-k", 2, "--json")  # fmt: skip
+    done = run(
+        "rag",
+        "--retriever",
+        "bm25",
+        "--corpus",
+        place / "corner",
+        "--questions",
+        place / "q.jsonl",
+        "--generator",
+        url,
+        "-k",
+        2,
+        "--json",
+    )
     if done.code == 0:
         assert all(value is None or 0 <= value <= 1 for value in done.json["scores"].values())

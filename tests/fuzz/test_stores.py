@@ -1,4 +1,6 @@
-"""Results stores with a bit flipped, cut short, or replaced; and the vector store's and the dashboard's own files."""
+"""Results stores with a bit flipped, cut short, or replaced; and the vector store's and the
+dashboard's own files.
+"""
 
 import json
 import shutil
@@ -12,10 +14,14 @@ from hypothesis import strategies as st
 from test_folders import files, write
 
 COMMANDS = (
-    ("runs", "list", "--json"), ("leaderboard", "--json"), ("compare", "bm25", "other", "--json"),
-    ("export", "OUT", "--format", "trec", "--json"), ("export", "OUT", "--format", "parquet", "--json"),
-    ("merge", "DB", "--db", "NEW", "--json"), ("runs", "prune"),
-)  # fmt: skip
+    ("runs", "list", "--json"),
+    ("leaderboard", "--json"),
+    ("compare", "bm25", "other", "--json"),
+    ("export", "OUT", "--format", "trec", "--json"),
+    ("export", "OUT", "--format", "parquet", "--json"),
+    ("merge", "DB", "--db", "NEW", "--json"),
+    ("runs", "prune"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +30,21 @@ def store(tmp_path_factory):
     place = tmp_path_factory.mktemp("store")
     for model, best in (("bm25", 0), ("other", 1)):
         (place / "run").write_text(
-            "".join(f"q{n} Q0 d{n + m - 1 + best} {m} {9 - m} t\n" for n in range(9) for m in (1, 2))
+            "".join(
+                f"q{n} Q0 d{n + m - 1 + best} {m} {9 - m} t\n" for n in range(9) for m in (1, 2)
+            )
         )
         (place / "qrels").write_text("".join(f"q{n} 0 d{n} 1\n" for n in range(9)))
-        typed = ("--qrels", place / "qrels", "--task", "T", "--model", model, "--db", place / "kept/results.duckdb")
+        typed = (
+            "--qrels",
+            place / "qrels",
+            "--task",
+            "T",
+            "--model",
+            model,
+            "--db",
+            place / "kept/results.duckdb",
+        )
         assert run("import", place / "run", *typed).code == 0
     return place
 
@@ -41,7 +58,9 @@ def test_a_damaged_store_is_refused_or_says_the_same(store, data):
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(store / "kept", target)
     file = data.draw(
-        st.sampled_from(sorted(file for file in harmed.rglob("*") if file.suffix in (".duckdb", ".parquet")))
+        st.sampled_from(
+            sorted(file for file in harmed.rglob("*") if file.suffix in (".duckdb", ".parquet"))
+        )
     )
     file.write_bytes(data.draw(damages).to(file.read_bytes()))
     clean, found = (Outcome(*apart(told, folder, command)) for folder in (store / "whole", harmed))
@@ -54,7 +73,18 @@ def evaluated(tiny_folder, tmp_path_factory):
     """A home with the vectors of one evaluation, the command line, and its scores."""
     place = tmp_path_factory.mktemp("evaluated")
     folder = write(place / "corner", files())
-    typed = ("eval", "--model", tiny_folder, "--task", folder, "--index", "torch", "--device", "cpu", "--json")
+    typed = (
+        "eval",
+        "--model",
+        tiny_folder,
+        "--task",
+        folder,
+        "--index",
+        "torch",
+        "--device",
+        "cpu",
+        "--json",
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBEDLAB_HOME", str(place / "home"))
         clean = run(*typed)
@@ -67,11 +97,17 @@ def test_a_damaged_cache_changes_nothing(evaluated, tmp_path_factory, data):
     kept, typed, clean = evaluated
     home = tmp_path_factory.mktemp("home") / "home"
     shutil.copytree(kept, home)
-    cached = sorted(file for file in home.rglob("*") if file.suffix in (".json", ".npy") and file.is_file())
+    cached = sorted(
+        file for file in home.rglob("*") if file.suffix in (".json", ".npy") and file.is_file()
+    )
     file = data.draw(st.sampled_from(cached))
     content = file.read_bytes()
     if file.suffix == ".json" and data.draw(st.booleans()):
-        file.write_text(data.draw(with_another_value(json.loads(content))), encoding="utf-8", errors="surrogatepass")
+        file.write_text(
+            data.draw(with_another_value(json.loads(content))),
+            encoding="utf-8",
+            errors="surrogatepass",
+        )
     else:
         file.write_bytes(data.draw(damages).to(content))
     with pytest.MonkeyPatch.context() as patch:

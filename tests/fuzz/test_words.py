@@ -1,4 +1,6 @@
-"""Words that people type and files that they write by hand: expressions, settings, TOML, command lines."""
+"""Words that people type and files that they write by hand: expressions, settings, TOML, command
+lines.
+"""
 
 import contextlib
 import json
@@ -18,13 +20,49 @@ from embedlab.tasks import catalogue
 from embedlab.training import recipe
 
 OURS = (UserError, retrievers.RetrieverError)
-PIECES = ["bm25", "rrf", "weighted", "rerank", "(", ")", "((", "))", ",", ";", " ", ">>", "=", "@", "/", "k=", "depth=",
-          "weights=", "normalise=", "faiss:flat", "faiss:hnsw32", "efSearch=", "torch", "60", "-1", "0", "1e999", "nan",
-          "0.3/0.7", "z-score", "?", "&", "a=b", ".", "~", "９", "x.py:X"]  # fmt: skip
+PIECES = [
+    "bm25",
+    "rrf",
+    "weighted",
+    "rerank",
+    "(",
+    ")",
+    "((",
+    "))",
+    ",",
+    ";",
+    " ",
+    ">>",
+    "=",
+    "@",
+    "/",
+    "k=",
+    "depth=",
+    "weights=",
+    "normalise=",
+    "faiss:flat",
+    "faiss:hnsw32",
+    "efSearch=",
+    "torch",
+    "60",
+    "-1",
+    "0",
+    "1e999",
+    "nan",
+    "0.3/0.7",
+    "z-score",
+    "?",
+    "&",
+    "a=b",
+    ".",
+    "~",
+    "９",
+    "x.py:X",
+]
 texts = st.one_of(words, st.lists(st.sampled_from(PIECES), max_size=24).map("".join))
-nested = st.tuples(st.sampled_from(["(", "rrf(bm25, ", "rrf(", "[", "{", "a >> "]), st.sampled_from([5, 40, 3000])).map(
-    lambda part: part[0] * part[1] + "bm25" + ")" * part[1]
-)
+nested = st.tuples(
+    st.sampled_from(["(", "rrf(bm25, ", "rrf(", "[", "{", "a >> "]), st.sampled_from([5, 40, 3000])
+).map(lambda part: part[0] * part[1] + "bm25" + ")" * part[1])
 
 
 @contextlib.contextmanager
@@ -74,12 +112,39 @@ scale = 20.0
 rank = 4
 """
 CARD = (
-    'method = "sentence-transformers"\nsource = "a/b"\ndim = 8\nprompts = {query = "q: "}\n[[published]]\ntask = "T"\n'
+    'method = "sentence-transformers"\nsource = "a/b"\ndim = 8\nprompts = {query = "q:'
+    ' "}\n[[published]]\ntask = "T"\n'
 )
 BENCHMARK = 'description = "x"\ntasks = ["SciFact"]\n'
-VALUES = ["0", "-1", "1e999", "nan", "inf", "-inf", "true", '""', '"x"', '"nowhere/x"', "[]", "{}", "[[]]",
-          "1979-05-27", "9" * 5000, "[" * 3000 + "]" * 3000, '"\\u0000"', '"../x"', "''", "{a = {b = 1}}", '["x", 1]',
-          "99999999999", '"float99"', '"(" ', "1.5", '"auto"', "'''\n'''"]  # fmt: skip
+VALUES = [
+    "0",
+    "-1",
+    "1e999",
+    "nan",
+    "inf",
+    "-inf",
+    "true",
+    '""',
+    '"x"',
+    '"nowhere/x"',
+    "[]",
+    "{}",
+    "[[]]",
+    "1979-05-27",
+    "9" * 5000,
+    "[" * 3000 + "]" * 3000,
+    '"\\u0000"',
+    '"../x"',
+    "''",
+    "{a = {b = 1}}",
+    '["x", 1]',
+    "99999999999",
+    '"float99"',
+    '"(" ',
+    "1.5",
+    '"auto"',
+    "'''\n'''",
+]
 
 
 @st.composite
@@ -95,7 +160,14 @@ def other_toml(draw, text: str) -> bytes:
     elif kind == "twice":
         lines.insert(at, lines[at])
     elif kind == "line":
-        lines.insert(at, draw(st.sampled_from(["[[", "a.b.c = 1", "[data]", "[stages]", "x", "\x00", "[[stages]]"])))
+        lines.insert(
+            at,
+            draw(
+                st.sampled_from(
+                    ["[[", "a.b.c = 1", "[data]", "[stages]", "x", "\x00", "[[stages]]"]
+                )
+            ),
+        )
     content = "\n".join(lines).encode()
     return content[: draw(st.integers(0, len(content)))] + b"\xff" if kind == "cut" else content
 
@@ -117,14 +189,19 @@ def test_recipes_on_the_command_line(small_base, tmp_path_factory, content):
     rows = [{"query": f"w{n} w{n + 1}", "positive": f"w{n} w{n + 2}"} for n in range(8)]
     (place / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     content = content.replace(b"base-decoder", str(small_base).encode())
-    (place / "r.toml").write_bytes(content.replace(b"pairs.jsonl", str(place / "pairs.jsonl").encode()))
+    (place / "r.toml").write_bytes(
+        content.replace(b"pairs.jsonl", str(place / "pairs.jsonl").encode())
+    )
     run("train", place / "r.toml", "--out", place / "out", "--device", "cpu")
     assert (place / "out/modules.json").exists() == (place / "out/training.json").exists()
 
 
 @pytest.mark.parametrize(
     ("kind", "folder", "read", "text"),
-    [("card", "models", cards.cards, CARD), ("benchmark", "benchmarks", catalogue.benchmarks, BENCHMARK)],
+    [
+        ("card", "models", cards.cards, CARD),
+        ("benchmark", "benchmarks", catalogue.benchmarks, BENCHMARK),
+    ],
 )
 def test_cards_and_benchmarks(kind, folder, read, text, tmp_path_factory, monkeypatch):
     @examples(80)
@@ -146,7 +223,9 @@ def test_cards_and_benchmarks(kind, folder, read, text, tmp_path_factory, monkey
 
 
 def commands():
-    """Every command of the program as (words, click command), but the one that serves until it is stopped."""
+    """Every command of the program as (words, click command), but the one that serves until it is
+    stopped.
+    """
     cli.app.registered_commands.clear()
     cli.app.registered_groups.clear()
     cli._register()
@@ -158,7 +237,11 @@ def commands():
         for word, part in (below or {}).items():
             yield from walk(part, (*name, word))
 
-    return [(name, command) for name, command in walk(typer.main.get_command(cli.app), ()) if name != ("dashboard",)]
+    return [
+        (name, command)
+        for name, command in walk(typer.main.get_command(cli.app), ())
+        if name != ("dashboard",)
+    ]
 
 
 COMMANDS = commands()
@@ -189,7 +272,10 @@ def test_command_lines(data, tmp_path_factory, monkeypatch):
     (place / "there").mkdir()
     (place / "file").write_text("text\n")
     some = st.one_of(
-        words, st.sampled_from(["there", "file", "there/new", "bm25", "base-mean", "SciFact", "stdlib", "5"])
+        words,
+        st.sampled_from(
+            ["there", "file", "there/new", "bm25", "base-mean", "SciFact", "stdlib", "5"]
+        ),
     )
     line = [word for word in data.draw(command_lines(some)) if "\x00" not in word]
     run(*line)

@@ -40,18 +40,33 @@ def bert(tmp_path_factory):
     """The BERT of dupmae.npz with its own head, as a folder."""
     folder = tmp_path_factory.mktemp("bert")
     config = BertConfig(
-        vocab_size=400, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+        vocab_size=400,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
         max_position_embeddings=16,
-    )  # fmt: skip
+    )
     model = BertForMaskedLM(config)
-    state = {key.removeprefix("state.lm."): value for key, value in read("dupmae").items() if ".lm." in key}
+    state = {
+        key.removeprefix("state.lm."): value
+        for key, value in read("dupmae").items()
+        if ".lm." in key
+    }
     assert model.load_state_dict(state, strict=False).unexpected_keys == []
     model.save_pretrained(folder)
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    special = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+    }
     words = [*special.values(), "[MASK]", *(f"w{i}" for i in range(5, 400))]
     words[1:4] = "[UNK]", "[CLS]", "[SEP]"
     inside = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
-    PreTrainedTokenizerFast(tokenizer_object=inside, **special, mask_token="[MASK]").save_pretrained(folder)
+    PreTrainedTokenizerFast(
+        tokenizer_object=inside, **special, mask_token="[MASK]"
+    ).save_pretrained(folder)
     return folder
 
 
@@ -76,7 +91,9 @@ def test_starbucks_for_retrieval(model):
     found = starbucks(model, "retrieval").compute_loss_from_embeddings(columns)
     equals("starbucks_retrieval", sum(found.values()))
     found["distillation"].backward()
-    assert all(not column.grad[-1].any() and column.grad[:-1].any() for column in columns)  # the full size teaches
+    assert all(
+        not column.grad[-1].any() and column.grad[:-1].any() for column in columns
+    )  # the full size teaches
 
 
 def test_starbucks_for_similarity(model):
@@ -103,12 +120,18 @@ def test_2dmse(model, layer, dim):
 def test_dupmae(model, kernel):
     given = read("dupmae")
     loss = objectives.build("dupmae", model, {})
-    decoder = {key.removeprefix("state.c_head."): value for key, value in given.items() if ".c_head." in key}
+    decoder = {
+        key.removeprefix("state.c_head."): value
+        for key, value in given.items()
+        if ".c_head." in key
+    }
     loss.decoder.load_state_dict(decoder)
     loss.encoder.set_attn_implementation(kernel)
     loss.decoder.attention.self.config._attn_implementation = kernel
     features = {"input_ids": given["ids"], "attention_mask": given["attention"]}
-    found = loss.eval().terms(features, given["encoder_ids"], given["encoder_labels"], given["unseen"])
+    found = loss.eval().terms(
+        features, given["encoder_ids"], given["encoder_labels"], given["unseen"]
+    )
     for name, key in (("dup_enc", "encoder"), ("dup_dec", "decoder"), ("dup_bow", "bag_of_words")):
         equals(name, found[key])
     equals("dup_total", sum(found.values()))
@@ -127,7 +150,9 @@ def test_smae(bert):
     equals("smae_total", sum(found.values()))
     first = model[0].model.encoder.layer[0]
     assert all(map(torch.equal, loss.decoder.state_dict().values(), first.state_dict().values()))
-    assert not {id(one) for one in loss.decoder.parameters()} & {id(one) for one in first.parameters()}
+    assert not {id(one) for one in loss.decoder.parameters()} & {
+        id(one) for one in first.parameters()
+    }
 
 
 def grl(miner="none"):
@@ -146,7 +171,9 @@ def test_grl_agreement_and_preference():
     agreement = grl().agreement(cosines, likely)
     equals("grl_kl", agreement)
     agreement.backward()
-    assert cosines.grad.any() and likely.grad is None  # how likely a text is generated is the target, and stays
+    assert (
+        cosines.grad.any() and likely.grad is None
+    )  # how likely a text is generated is the target, and stays
     preference = grl().preference(likely)
     equals("grl_pref", preference)
     preference.backward()
@@ -157,7 +184,11 @@ def test_grl_agreement_and_preference():
 def test_grl_contrast(miner):
     given = read("grl")
     columns = [given["query"], given["positive"][:, 0], *given["negatives"].unbind(1)]
-    equals(f"grl_contrastive, {miner}", grl(miner).contrastive(columns), EXPECTED["grl_contrastive"][miner])
+    equals(
+        f"grl_contrastive, {miner}",
+        grl(miner).contrastive(columns),
+        EXPECTED["grl_contrastive"][miner],
+    )
 
 
 @pytest.mark.parametrize("miner", ["none", "pair-margin", "multi-similarity"])
@@ -169,7 +200,10 @@ def test_grl_contrast_on_close_vectors(miner):
     )
     found = grl(miner).contrastive([query, positive, *negatives.unbind(1)])
     equals(f"nt_xent, {miner}", found, given[miner]["loss"])
-    norms = [gradient.norm().item() for gradient in torch.autograd.grad(found, [query, positive, negatives])]
+    norms = [
+        gradient.norm().item()
+        for gradient in torch.autograd.grad(found, [query, positive, negatives])
+    ]
     assert norms == pytest.approx(given[miner]["gradient_norms"], abs=2e-6)
 
 

@@ -1,4 +1,6 @@
-"""Shares of what the GPU can do: a decoder of 7B shape while encoding, and exact search of a million vectors."""
+"""Shares of what the GPU can do: a decoder of 7B shape while encoding, and exact search of a
+million vectors.
+"""
 
 import copy
 import time
@@ -36,7 +38,9 @@ def best_of(times: int, call) -> float:
     return min(taken[1:])
 
 
-def test_a_7b_decoder_reaches_half_of_the_matrix_peak(tmp_path, word_tokenizer, monkeypatch, capsys):
+def test_a_7b_decoder_reaches_half_of_the_matrix_peak(
+    tmp_path, word_tokenizer, monkeypatch, capsys
+):
     import transformers as tf
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Transformer
@@ -51,29 +55,35 @@ def test_a_7b_decoder_reaches_half_of_the_matrix_peak(tmp_path, word_tokenizer, 
     tokenizer = copy.deepcopy(word_tokenizer)
     tokenizer.model_max_length = 512
     tokenizer.save_pretrained(tmp_path / "model")
-    tf.MistralModel(tf.MistralConfig(num_hidden_layers=1, **shape)).to(torch.bfloat16).save_pretrained(
-        tmp_path / "model"
+    tf.MistralModel(tf.MistralConfig(num_hidden_layers=1, **shape)).to(
+        torch.bfloat16
+    ).save_pretrained(tmp_path / "model")
+    transformer = Transformer(
+        str(tmp_path / "model"), max_seq_length=512, model_kwargs={"dtype": torch.bfloat16}
     )
-    transformer = Transformer(str(tmp_path / "model"), max_seq_length=512, model_kwargs={"dtype": torch.bfloat16})
     torch.set_default_dtype(torch.bfloat16)
     try:
         with torch.device("cuda"):
             transformer.model = tf.MistralModel(tf.MistralConfig(num_hidden_layers=32, **shape))
     finally:
         torch.set_default_dtype(torch.float32)
-    model = SentenceTransformer(modules=[transformer, Pooling(4096, "lasttoken"), Normalize()], device="cuda").eval()
+    model = SentenceTransformer(
+        modules=[transformer, Pooling(4096, "lasttoken"), Normalize()], device="cuda"
+    ).eval()
     loaded = LoadedModel(Card("7b", "test", dim=4096), lambda: model, "1", "cuda:0", "bfloat16")
     texts = [" ".join(f"w{(3 * n + k) % 200}" for k in range(510)) for n in range(512)]
     encoder, taken = Encoder(loaded), []
     for attempt in range(3):
         monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path / str(attempt)))
         taken.append(encoder.encode(texts, role="document")[1].seconds)
-    per_token = 2 * 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336) + 2 * 32 * 4096 * 512  # causal: half
+    per_token = (
+        2 * 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336) + 2 * 32 * 4096 * 512
+    )  # causal: half
     rate, peak = len(texts) * 512 * per_token / min(taken), matrix_rate(torch.bfloat16)
     with capsys.disabled():
         print(
-            f"\n7B decoder, 512 tokens: {len(texts) * 512 / min(taken):,.0f} tokens/s, {rate / 1e12:.0f} TFLOP/s, "
-            f"{rate / peak:.0%} of the measured {peak / 1e12:.0f}"
+            f"\n7B decoder, 512 tokens: {len(texts) * 512 / min(taken):,.0f} tokens/s,"
+            f" {rate / 1e12:.0f} TFLOP/s, {rate / peak:.0%} of the measured {peak / 1e12:.0f}"
         )
     assert rate >= 0.5 * peak
 

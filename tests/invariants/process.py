@@ -1,6 +1,7 @@
 """`embedlab` in a process of its own: process.py KILL < a JSON list of command lines.
 
-KILL is how many shards of vectors are written before the process kills itself with SIGKILL; 0 lets it end.
+KILL is how many shards of vectors are written before the process kills itself with SIGKILL; 0 lets
+it end.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""Sizes for tiny tasks: several shards and few repetitions, so that what happens at scale happens here, and soon."""
+"""Sizes for tiny tasks: several shards and few repetitions, so that what happens at scale happens
+here, and soon.
+"""
 
 from collections.abc import Callable
 

@@ -1,7 +1,8 @@
 """No score depends on what else was asked, on order, neighbours, names, workers, warmth or a kill.
 
-Each (model shape, task type) is evaluated plainly once, then in every other way (`variations.VARIATIONS`), through the
-command line and out of the store: all scores and rankings are the same.
+Each (model shape, task type) is evaluated plainly once, then in every other way
+(`variations.VARIATIONS`), through the command line and out of the store: all scores and rankings
+are the same.
 """
 
 import math
@@ -18,7 +19,9 @@ from tests.invariants.worlds import Groups, Results
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory, word_tokenizer):
-    """Gives the results of a way of asking, which is done once; without any, those of asking plainly."""
+    """Gives the results of a way of asking, which is done once; without any, those of asking
+    plainly.
+    """
     with pytest.MonkeyPatch.context() as patch:
         shrink(patch.setattr)
         world = worlds.make(tmp_path_factory.mktemp("world"), word_tokenizer)
@@ -40,13 +43,20 @@ def asked(tmp_path_factory, word_tokenizer):
         yield results
 
 
-CASES = [(name, *cell) for name, variation in VARIATIONS.items() for cell in worlds.CELLS if variation.cells(*cell)]
+CASES = [
+    (name, *cell)
+    for name, variation in VARIATIONS.items()
+    for cell in worlds.CELLS
+    if variation.cells(*cell)
+]
 
 
 @pytest.mark.parametrize(("name", "shape", "kind"), CASES)
 def test_scores_are_the_same(asked, name, shape, kind):
     variation = VARIATIONS[name]
-    plain, found = (asked(ask, variation.groups)[shape, kind] for ask in (variation.plainly, variation.ask))
+    plain, found = (
+        asked(ask, variation.groups)[shape, kind] for ask in (variation.plainly, variation.ask)
+    )
     assert found and found.keys() <= plain.keys()
     assert variation.plainly or found.keys() == plain.keys()
     for part, scored in found.items():
@@ -55,7 +65,10 @@ def test_scores_are_the_same(asked, name, shape, kind):
         assert scored.ranking.keys() == plain[part].ranking.keys()
         for query, ranked in scored.ranking.items():
             expected = plain[part].ranking[query]
-            assert [document for document, _ in ranked] == [document for document, _ in expected], (part, query)
+            assert [document for document, _ in ranked] == [document for document, _ in expected], (
+                part,
+                query,
+            )
             for (document, score), (_, right) in zip(ranked, expected, strict=True):
                 assert same(score, right, variation.tolerance), (part, query, document)
 
@@ -69,7 +82,10 @@ def test_there_is_something_to_compare(asked):
         for scored in parts.values()
     )
     assert all(
-        scored.ranking for (_, kind), parts in plain.items() if kind in worlds.RANKING for scored in parts.values()
+        scored.ranking
+        for (_, kind), parts in plain.items()
+        if kind in worlds.RANKING
+        for scored in parts.values()
     )
 
 

@@ -13,11 +13,33 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.invariants.worlds import FOLDER, GROUPS, PAIRS, RANKING, SHARED, Groups, Results, World, moved
+from tests.invariants.worlds import (
+    FOLDER,
+    GROUPS,
+    PAIRS,
+    RANKING,
+    SHARED,
+    Groups,
+    Results,
+    World,
+    moved,
+)
 
 ROOT = Path(__file__).parents[2]
-ADDED = ("", "   ", "unknown words alone", "w1 " * 300)  # no token, none either, none known, more than the model reads
-VIEWED = ("retrieval", "STS", "classification", "multilabel classification", "clustering", "clustering, legacy")
+ADDED = (
+    "",
+    "   ",
+    "unknown words alone",
+    "w1 " * 300,
+)  # no token, none either, none known, more than the model reads
+VIEWED = (
+    "retrieval",
+    "STS",
+    "classification",
+    "multilabel classification",
+    "clustering",
+    "clustering, legacy",
+)
 
 
 class Variation(NamedTuple):
@@ -40,7 +62,14 @@ class Variation(NamedTuple):
         asked = []
         for shapes, kinds in GROUPS:
             few = tuple(kind for kind in kinds if any(self.cells(shape, kind) for shape in shapes))
-            asked.append((tuple(shape for shape in shapes if any(self.cells(shape, kind) for kind in few)), few))
+            asked.append(
+                (
+                    tuple(
+                        shape for shape in shapes if any(self.cells(shape, kind) for kind in few)
+                    ),
+                    few,
+                )
+            )
         return tuple(group for group in asked if all(group))
 
 
@@ -62,7 +91,9 @@ def in_pieces(world: World, groups: Groups) -> Results:
 
 
 def killed(world: World, groups: Groups) -> Results:
-    """Killed amid its shards, and typed again: two processes besides this one, whose hashes of strings differ."""
+    """Killed amid its shards, and typed again: two processes besides this one, whose hashes of
+    strings differ.
+    """
     there = world.cold("killed")
     lines = [there.command(shapes, kinds) for shapes, kinds in groups]
     assert _process(there.home, 30, lines) == -signal.SIGKILL
@@ -74,10 +105,20 @@ def killed(world: World, groups: Groups) -> Results:
 
 
 def _process(home: Path, kill: int, lines: list[list[str]]) -> int:
-    environment = {**os.environ, "EMBEDLAB_HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": str(kill)}
+    environment = {
+        **os.environ,
+        "EMBEDLAB_HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONHASHSEED": str(kill),
+    }
     script = [sys.executable, str(Path(__file__).with_name("process.py")), str(kill)]
     ended = subprocess.run(
-        script, input=json.dumps(lines), env=environment, text=True, capture_output=True, check=False
+        script,
+        input=json.dumps(lines),
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
     )
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr[-2000:]
     return ended.returncode
@@ -93,7 +134,9 @@ def permuted(world: World, groups: Groups) -> Results:
 
 
 def with_texts_added(world: World, groups: Groups) -> Results:
-    """Without what was added, the ranking is the one that was; no score is comparable where it could be retrieved."""
+    """Without what was added, the ranking is the one that was; no score is comparable where it
+    could be retrieved.
+    """
     found = _changed(world, "added", _add).evaluate(groups)
     for (_, kind), parts in found.items():
         for part, scored in parts.items():
@@ -101,7 +144,9 @@ def with_texts_added(world: World, groups: Groups) -> Results:
                 query: [pair for pair in ranked if not pair[0].startswith("added")]
                 for query, ranked in scored.ranking.items()
             }
-            parts[part] = scored._replace(ranking=ranking, scores=scored.scores if "reranking" in kind else {})
+            parts[part] = scored._replace(
+                ranking=ranking, scores=scored.scores if "reranking" in kind else {}
+            )
     return found
 
 
@@ -117,7 +162,9 @@ def _changed(world: World, name: str, change: Callable[[Path, random.Random], No
     shutil.copytree(world.tasks[FOLDER], own)
     for path in sorted(folder.rglob("*.*")):
         change(path, rng)
-    return replace(world.cold(name), data_dir=folder / "mirror", tasks={**world.tasks, FOLDER: str(own)})
+    return replace(
+        world.cold(name), data_dir=folder / "mirror", tasks={**world.tasks, FOLDER: str(own)}
+    )
 
 
 def _shuffle(path: Path, rng: random.Random) -> None:
@@ -128,7 +175,10 @@ def _shuffle(path: Path, rng: random.Random) -> None:
     header, rows = (lines[:1], lines[1:]) if path.suffix == ".tsv" else ([], lines)
     if path.name == "top_ranked.jsonl":
         records = [json.loads(row) for row in rows]
-        rows = [json.dumps(r | {"corpus-ids": rng.sample(r["corpus-ids"], len(r["corpus-ids"]))}) for r in records]
+        rows = [
+            json.dumps(r | {"corpus-ids": rng.sample(r["corpus-ids"], len(r["corpus-ids"]))})
+            for r in records
+        ]
     rng.shuffle(rows)
     path.write_text("\n".join([*header, *rows]) + "\n")
 
@@ -150,7 +200,13 @@ def ranked_by_itself(shape: str, kind: str) -> bool:
 
 
 def encoded(shape: str, kind: str) -> bool:
-    return shape not in PAIRS and kind in ("retrieval", "STS", "classification", "clustering", FOLDER)
+    return shape not in PAIRS and kind in (
+        "retrieval",
+        "STS",
+        "classification",
+        "clustering",
+        FOLDER,
+    )
 
 
 def few(shape: str, kind: str) -> bool:
@@ -173,5 +229,7 @@ VARIATIONS = {
     "lines of the files permuted": Variation(permuted, 1e-5, ranked),
     "texts added that nobody retrieves": Variation(with_texts_added, 1e-5, ranked_by_itself),
     "a view alone": Variation(partial(views, "1", "view"), 0.0, viewed, together),
-    "views in the opposite order": Variation(partial(views, "1,2", "views opposite"), 0.0, viewed, together),
+    "views in the opposite order": Variation(
+        partial(views, "1,2", "views opposite"), 0.0, viewed, together
+    ),
 }

@@ -1,4 +1,6 @@
-"""Tiny models and tasks, and what `embedlab eval` leaves of them in the store, asked for in whichever way."""
+"""Tiny models and tasks, and what `embedlab eval` leaves of them in the store, asked for in
+whichever way.
+"""
 
 import contextlib
 import io
@@ -19,12 +21,28 @@ from tests.oracles import shapes, task_types
 
 FOLDER = "own folder"  # beside mteb's task types: a BEIR folder that is given by its path
 KINDS = (*task_types.kinds(), FOLDER)
-RANKING = (*(name for name, kind in task_types.kinds().items() if kind.write.__qualname__.startswith("beir.")), FOLDER)
+RANKING = (
+    *(
+        name
+        for name, kind in task_types.kinds().items()
+        if kind.write.__qualname__.startswith("beir.")
+    ),
+    FOLDER,
+)
 PAIRS = ("cross", "multi-vector")  # they score pairs, one by one, and keep no vectors
 # Kinds for two models at once: those whose evaluation keeps state, and one of each that does not.
-SHARED = ("retrieval", "STS", "classification", "multilabel classification", "clustering", "clustering, legacy", FOLDER)
+SHARED = (
+    "retrieval",
+    "STS",
+    "classification",
+    "multilabel classification",
+    "clustering",
+    "clustering, legacy",
+    FOLDER,
+)
 Groups = Sequence[tuple[Sequence[str], Sequence[str]]]
-# Which shapes are asked on which kinds of task, by one command for each line: a new shape or kind joins by one word.
+# Which shapes are asked on which kinds of task, by one command for each line: a new shape or kind
+# joins by one word.
 GROUPS: Groups = (
     (("cosine, not normalised", "sparse"), SHARED),
     (("cosine, not normalised",), [kind for kind in KINDS if kind not in SHARED]),
@@ -78,11 +96,23 @@ class World:
         return replace(self, home=self.home.parent / name, _number=count())
 
     def command(self, models: Sequence[str], tasks: Sequence[str], *options: object) -> list[str]:
-        """The arguments of `embedlab` that evaluate these shapes on these kinds; their order is that of the options."""
+        """The arguments of `embedlab` that evaluate these shapes on these kinds; their order is
+        that of the options.
+        """
         chosen = [part for name in models for part in ("--model", self.models[name])]
         chosen += [part for kind in tasks for part in ("--task", self.tasks[kind])]
-        dtype = () if set(models) == {"bm25"} else ("--dtype", "float32")  # which counts words, and takes none
-        return ["eval", *chosen, *map(str, options), "--data-dir", str(self.data_dir), *dtype, "--json"]
+        dtype = (
+            () if set(models) == {"bm25"} else ("--dtype", "float32")
+        )  # which counts words, and takes none
+        return [
+            "eval",
+            *chosen,
+            *map(str, options),
+            "--data-dir",
+            str(self.data_dir),
+            *dtype,
+            "--json",
+        ]
 
     def evaluate(self, groups: Groups = GROUPS, *options: object) -> Results:
         """Evaluate each group by one command with these further options, and read the store."""
@@ -102,11 +132,16 @@ class World:
         for row in store.query("SELECT run_id, metric, value FROM scores").to_pylist():
             scores.setdefault(row["run_id"], {})[row["metric"]] = row["value"]
         for row in store.runs().to_pylist():
-            cell = shape_of[row["model"]], kind_of[row["task"].partition("@")[0]]  # an own folder's digest follows it
+            cell = (
+                shape_of[row["model"]],
+                kind_of[row["task"].partition("@")[0]],
+            )  # an own folder's digest follows it
             part = Part(*(row[name] for name in Part._fields))
             assert part not in found.setdefault(cell, {}), f"{cell} has two runs of {part}"
             own = scores[row["id"]] | {"main": row["main_score"]}
-            found[cell][part] = Scored(own, _ranking(store, row["id"]) if cell[1] in RANKING else {})
+            found[cell][part] = Scored(
+                own, _ranking(store, row["id"]) if cell[1] in RANKING else {}
+            )
         return found
 
 
@@ -134,12 +169,18 @@ def make(folder: Path, tokenizer) -> World:
     bare.backend_tokenizer.post_processor = None  # so that an empty text has no token at all
     made = {name: shape.typed for name, shape in shapes.make(folder / "models", tokenizer).items()}
     made |= {
-        "left padding": shapes.dense(folder / "models/left", shapes.backbones(folder / "left", left)).typed,
-        "no special tokens": shapes.dense(folder / "models/bare", shapes.backbones(folder / "bare", bare)).typed,
+        "left padding": (
+            shapes.dense(folder / "models/left", shapes.backbones(folder / "left", left)).typed
+        ),
+        "no special tokens": (
+            shapes.dense(folder / "models/bare", shapes.backbones(folder / "bare", bare)).typed
+        ),
         "bm25": "bm25",
     }
     made["fusion"] = f"rrf(bm25, {made['cosine, not normalised']})"
-    kinds = {name: kind._replace(subsets=kind.subsets[:1]) for name, kind in task_types.kinds().items()}
+    kinds = {
+        name: kind._replace(subsets=kind.subsets[:1]) for name, kind in task_types.kinds().items()
+    }
     for kind in kinds.values():
         rng = random.Random(kind.task)
         for subset in kind.subsets or ("",):
@@ -149,11 +190,15 @@ def make(folder: Path, tokenizer) -> World:
     task_types.beir(("test",))(folder / "corner", random.Random(0))
     tasks = {name: kind.task for name, kind in kinds.items()} | {FOLDER: str(folder / "corner")}
     asked = dict.fromkeys(shape for shape, _ in CELLS)
-    return World({shape: made[shape] for shape in asked}, tasks, folder / "mirror", folder / "homes" / "base")
+    return World(
+        {shape: made[shape] for shape in asked}, tasks, folder / "mirror", folder / "homes" / "base"
+    )
 
 
 def moved(world: World, folder: Path) -> World:
-    """Everything elsewhere and under other names: models, mirror, the own folder, EMBEDLAB_HOME with its vectors."""
+    """Everything elsewhere and under other names: models, mirror, the own folder, EMBEDLAB_HOME
+    with its vectors.
+    """
     old = Path(world.models["cosine, not normalised"]).parent
     shutil.copytree(old, folder / "elsewhere")
     for path in list((folder / "elsewhere").iterdir()):
@@ -162,10 +207,18 @@ def moved(world: World, folder: Path) -> World:
     shutil.copytree(world.data_dir, folder / "another mirror")
     shutil.copytree(world.tasks[FOLDER], folder / "the edge")
     shutil.copytree(world.home / "vectors", folder / "home" / "vectors")
-    models = {shape: typed.replace(str(old), str(folder / "elsewhere")) for shape, typed in world.models.items()}
+    models = {
+        shape: typed.replace(str(old), str(folder / "elsewhere"))
+        for shape, typed in world.models.items()
+    }
     for shape in ("sparse", "euclidean", "cross"):
         models[shape] = str(Path(models[shape]).rename(folder / "elsewhere" / f"renamed-{shape}"))
-    return World(models, {**world.tasks, FOLDER: str(folder / "the edge")}, folder / "another mirror", folder / "home")
+    return World(
+        models,
+        {**world.tasks, FOLDER: str(folder / "the edge")},
+        folder / "another mirror",
+        folder / "home",
+    )
 
 
 def in_process(home: Path | None, arguments: Sequence[str]) -> None:

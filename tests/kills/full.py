@@ -1,9 +1,10 @@
-"""A disk that is full, read-only, or somebody else's, under a command line: python full.py JOB PLACE CASE...
+"""A disk that is full, read-only, or somebody else's, under a command line: python full.py JOB
+PLACE CASE...
 
-A case is a number of bytes that are left, `read-only` or `forbidden`, each on a disk of its own (which takes root on
-Linux), or `limit=BYTES`, beyond which no file may grow. The command ends with exit code 2 and one message or with 0;
-what was there is there, no file is half made, and without the hindrance the same command goes through and makes what
-it makes undisturbed. Prints a JSON list.
+A case is a number of bytes that are left, `read-only` or `forbidden`, each on a disk of its own
+(which takes root on Linux), or `limit=BYTES`, beyond which no file may grow. The command ends with
+exit code 2 and one message or with 0; what was there is there, no file is half made, and without
+the hindrance the same command goes through and makes what it makes undisturbed. Prints a JSON list.
 """
 
 import ctypes
@@ -36,7 +37,9 @@ def _own_mounts() -> None:
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None) -> None:
-    words = [word.encode() if word is not None else None for word in (source, target, kind, options)]
+    words = [
+        word.encode() if word is not None else None for word in (source, target, kind, options)
+    ]
     _must(_LIBC.mount(words[0], words[1], words[2], flags, words[3]))
 
 
@@ -83,7 +86,9 @@ def _override(*, on: bool) -> int:
 
 
 def _case(undisturbed: Undisturbed, how: str) -> tuple[int, str, str]:
-    """Exit code and message under the hindrance, and what is wrong with them or afterwards, if anything."""
+    """Exit code and message under the hindrance, and what is wrong with them or afterwards, if
+    anything.
+    """
     place = undisturbed.place
     if not how.startswith("limit="):
         _own_mounts()

@@ -1,4 +1,6 @@
-"""Every command that writes: what is there before it, what it is, and what it makes. Each function runs in a fork."""
+"""Every command that writes: what is there before it, what it is, and what it makes. Each function
+runs in a fork.
+"""
 
 import hashlib
 import json
@@ -14,10 +16,12 @@ WORDS = [f"w{n}" for n in range(200)]
 
 @dataclass(frozen=True)
 class Job:
-    """words: the command line, run in the folder `work`; or a function. before: prepares the folder. kept: what has to
-    be there before and after, as a value. made: what the command makes. imports: modules to import once.
+    """words: the command line, run in the folder `work`; or a function. before: prepares the
+    folder. kept: what has to be there before and after, as a value. made: what the command makes.
+    imports: modules to import once.
 
-    native: much of what it writes, Python does not write itself. replaces: `kept` may be what was made.
+    native: much of what it writes, Python does not write itself. replaces: `kept` may be what was
+    made.
     once: done twice it is refused.
     """
 
@@ -50,7 +54,10 @@ def folder(place: Path, seed: int = 0, count: int = 60) -> None:
     texts = [" ".join(random.choice(WORDS, 12)) for _ in range(count)]
     rows = {"corpus": texts, "queries": [" ".join(text.split()[:5]) for text in texts[:8]]}
     for name, lines in rows.items():
-        content = "".join(json.dumps({"_id": f"{name[0]}{n}", "text": text}) + "\n" for n, text in enumerate(lines))
+        content = "".join(
+            json.dumps({"_id": f"{name[0]}{n}", "text": text}) + "\n"
+            for n, text in enumerate(lines)
+        )
         (place / f"{name}.jsonl").write_text(content)
     judged = "".join(f"q{n}\tc{n}\t1\n" for n in range(8))
     (place / "qrels/test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
@@ -59,7 +66,9 @@ def folder(place: Path, seed: int = 0, count: int = 60) -> None:
 def trec(place: Path, number: int) -> tuple[str, ...]:
     """A TREC run, and the command line that imports it."""
     place.mkdir(exist_ok=True)
-    ranked = (f"q{n} Q0 c{(n + m * number) % 60} {m} {9 - m} t\n" for n in range(8) for m in range(1, 6))
+    ranked = (
+        f"q{n} Q0 c{(n + m * number) % 60} {m} {9 - m} t\n" for n in range(8) for m in range(1, 6)
+    )
     (place / f"run{number}").write_text("".join(ranked))
     (place / "qrels").write_text("".join(f"q{n} 0 c{n} 1\n" for n in range(8)))
     typed = ("--qrels", f"{place.name}/qrels", "--task", "T", "--model", f"m{number}")
@@ -67,7 +76,9 @@ def trec(place: Path, number: int) -> tuple[str, ...]:
 
 
 def runs(work: Path, db: str = "home/results.duckdb") -> dict:
-    """What a store holds, by model and task: how many different runs, and a digest of their scores and rankings."""
+    """What a store holds, by model and task: how many different runs, and a digest of their scores
+    and rankings.
+    """
     from leaderboard.storage.store import Store
 
     store, found = Store(work / db), {}
@@ -78,8 +89,12 @@ def runs(work: Path, db: str = "home/results.duckdb") -> dict:
             (query, [ranking.document_ids[r] for r in rows if r >= 0])
             for query, rows in zip(ranking.query_ids, ranking.rows.tolist(), strict=True)
         ]  # fmt: skip
-        found.setdefault(f"{run.model.name} {run.task.name}", []).append([sorted(run.scores.items()), ranked])
-    return {name: sorted({digest(value) for value in values}) for name, values in sorted(found.items())}
+        found.setdefault(f"{run.model.name} {run.task.name}", []).append(
+            [sorted(run.scores.items()), ranked]
+        )
+    return {
+        name: sorted({digest(value) for value in values}) for name, values in sorted(found.items())
+    }
 
 
 def digest(value: object) -> str:
@@ -91,7 +106,8 @@ def files(place: Path, *leave_out: str) -> dict[str, str]:
     return {
         file.relative_to(place).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:12]
         for file in sorted(place.rglob("*"))
-        if file.is_file() and not any(part in file.relative_to(place).as_posix() for part in leave_out)
+        if file.is_file()
+        and not any(part in file.relative_to(place).as_posix() for part in leave_out)
     }
 
 
@@ -149,8 +165,14 @@ def _mteb_results(work: Path) -> None:
         place = work / f"results/a__m{model}/r1"
         place.mkdir(parents=True)
         for task in ("SciFact", "NFCorpus", "ArguAna"):
-            scores = {"test": [{"hf_subset": "default", "languages": ["eng-Latn"], "main_score": 0.1 * model}]}
-            (place / f"{task}.json").write_text(json.dumps({"task_name": task, "scores": scores, "mteb_version": "2"}))
+            scores = {
+                "test": [
+                    {"hf_subset": "default", "languages": ["eng-Latn"], "main_score": 0.1 * model}
+                ]
+            }
+            (place / f"{task}.json").write_text(
+                json.dumps({"task_name": task, "scores": scores, "mteb_version": "2"})
+            )
 
 
 def _another_store(work: Path) -> None:
@@ -251,7 +273,9 @@ precision = "float32"
 def _recipe(base: str) -> Callable[[Path], None]:
     def before(work: Path) -> None:
         _one_run(work)
-        rows = ({"query": f"w{n} w{n + 1}", "positive": f"w{n} w{n + 2} w{n + 3}"} for n in range(16))
+        rows = (
+            {"query": f"w{n} w{n + 1}", "positive": f"w{n} w{n + 2} w{n + 3}"} for n in range(16)
+        )
         (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (work / "tiny.toml").write_text(RECIPE.format(base=base))
 
@@ -278,7 +302,13 @@ def _benchmarks(work: Path) -> object:
 
 def jobs(model: str, base: str) -> dict[str, Job]:
     """All of them: `model` is a small model's folder, `base` a small decoder's."""
-    torch = ("torch", "sentence_transformers", "embedlab.models", "embedlab.encoders.plain", "faiss")
+    torch = (
+        "torch",
+        "sentence_transformers",
+        "embedlab.models",
+        "embedlab.encoders.plain",
+        "faiss",
+    )
     lab = (
         *torch,
         "mteb",
@@ -289,32 +319,84 @@ def jobs(model: str, base: str) -> dict[str, Job]:
         "embedlab.rag.experiment",
     )
     store = ("duckdb", "pyarrow.parquet", "leaderboard.storage.store", "embedlab.evaluation.trec")
-    evaluation = ("eval", "--model", model, "--task", "corner", "--index", "torch", "--device", "cpu")
-    rag = ("rag", "--retriever", model, "--corpus", "corner", "--questions", "q.jsonl", "-k", "3", "--device", "cpu")
+    evaluation = (
+        "eval",
+        "--model",
+        model,
+        "--task",
+        "corner",
+        "--index",
+        "torch",
+        "--device",
+        "cpu",
+    )
+    rag = (
+        "rag",
+        "--retriever",
+        model,
+        "--corpus",
+        "corner",
+        "--questions",
+        "q.jsonl",
+        "-k",
+        "3",
+        "--device",
+        "cpu",
+    )
     train = ("train", "tiny.toml", "--out", "model", "--device", "cpu")
     return {
         "index": index(model, *torch),
         "index bm25": index("bm25", native=True),
         "import trec": Job(_typed(2), _one_run, _kept_run, runs, store, native=True),
-        "import mteb": Job(("import", "results"), _mteb_results, _kept_run, runs, (*store, "mteb"), native=True),
-        "merge": Job(("merge", "other.duckdb"), _another_store, _kept_run, runs, store, native=True),
-        "runs rm": Job(_remove, _two_runs_and_an_id, _kept_run, runs, store, native=True, once=True),
-        "export parquet": Job(("export", "out"), _two_runs, runs, _exported, store, final=_under_final_names),
+        "import mteb": Job(
+            ("import", "results"), _mteb_results, _kept_run, runs, (*store, "mteb"), native=True
+        ),
+        "merge": Job(
+            ("merge", "other.duckdb"), _another_store, _kept_run, runs, store, native=True
+        ),
+        "runs rm": Job(
+            _remove, _two_runs_and_an_id, _kept_run, runs, store, native=True, once=True
+        ),
+        "export parquet": Job(
+            ("export", "out"), _two_runs, runs, _exported, store, final=_under_final_names
+        ),
         "export trec": Job(
-            ("export", "out", "--format", "trec"), _two_runs, runs, _exported, store, final=_under_final_names
+            ("export", "out", "--format", "trec"),
+            _two_runs,
+            runs,
+            _exported,
+            store,
+            final=_under_final_names,
         ),
         "eval": Job(evaluation, _folder_and_run, _kept_run, runs, lab, native=True),
         "rag": Job(rag, _questions, _kept_run, runs, lab, native=True),
         "export csv": Job(
-            ("export", "out", "--format", "csv"), _two_runs, runs, _exported, store, final=_under_final_names
+            ("export", "out", "--format", "csv"),
+            _two_runs,
+            runs,
+            _exported,
+            store,
+            final=_under_final_names,
         ),
         "export mteb": Job(
-            ("export", "out", "--format", "mteb"), _two_runs, runs, _exported, store, final=_under_final_names
+            ("export", "out", "--format", "mteb"),
+            _two_runs,
+            runs,
+            _exported,
+            store,
+            final=_under_final_names,
         ),
         "cache prune --model": Job(
-            ("cache", "prune", "--model", "tiny"), _evaluated(model), _scores(model), _scores(model), lab, once=True
+            ("cache", "prune", "--model", "tiny"),
+            _evaluated(model),
+            _scores(model),
+            _scores(model),
+            lab,
+            once=True,
         ),
-        "cache prune": Job(("cache", "prune"), _evaluated(model), _scores(model), _scores(model), lab),
+        "cache prune": Job(
+            ("cache", "prune"), _evaluated(model), _scores(model), _scores(model), lab
+        ),
         "dashboard": Job(_write_benchmarks, _one_run, _kept_run, _benchmarks, lab),
         "train": Job(
             train,
@@ -339,4 +421,13 @@ def jobs(model: str, base: str) -> dict[str, Job]:
 
 
 def _typed(number: int) -> tuple[str, ...]:
-    return "import", f"trec/run{number}", "--qrels", "trec/qrels", "--task", "T", "--model", f"m{number}"
+    return (
+        "import",
+        f"trec/run{number}",
+        "--qrels",
+        "trec/qrels",
+        "--task",
+        "T",
+        "--model",
+        f"m{number}",
+    )

@@ -1,11 +1,14 @@
-"""Kill or interrupt a command line at many points, and see what is left: python killing.py JOB PLACE POINTS SIGNAL
+"""Kill or interrupt a command line at many points, and see what is left: python killing.py JOB
+PLACE POINTS SIGNAL
 
-A job (jobs.py) is a command line, what is there before it, and what it makes. A point is a write to the disk, before
-which the process gets the signal, or a moment; what Python writes has points of the first kind, what DuckDB, Lucene
-and torch write of the second. After each kill (SIGKILL) or Ctrl-C (SIGINT) what was there before is there, the same
-command goes through, and what it makes is what an undisturbed run makes. After Ctrl-C, the exit code is 130, one line
-says what is kept, and no file is half made. Every command runs in a fork of this process, which imports everything
-once and starts nothing itself. Prints a JSON list of points: what became of it, and what was wrong afterwards.
+A job (jobs.py) is a command line, what is there before it, and what it makes. A point is a write to
+the disk, before which the process gets the signal, or a moment; what Python writes has points of
+the first kind, what DuckDB, Lucene and torch write of the second. After each kill (SIGKILL) or
+Ctrl-C (SIGINT) what was there before is there, the same command goes through, and what it makes is
+what an undisturbed run makes. After Ctrl-C, the exit code is 130, one line says what is kept, and
+no file is half made. Every command runs in a fork of this process, which imports everything once
+and starts nothing itself. Prints a JSON list of points: what became of it, and what was wrong
+afterwards.
 """
 
 import io
@@ -24,14 +27,28 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 _WRITES = {
-    "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "os.link", "os.symlink", "os.utime",
-    "shutil.rmtree", "shutil.copyfile", "shutil.move", "tempfile.mkdtemp", "tempfile.mkstemp",
-}  # fmt: skip
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.chmod",
+    "os.truncate",
+    "os.link",
+    "os.symlink",
+    "os.utime",
+    "shutil.rmtree",
+    "shutil.copyfile",
+    "shutil.move",
+    "tempfile.mkdtemp",
+    "tempfile.mkstemp",
+}
 _FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Counter:
-    """Counts this process's writes below `place`; before the one numbered `last` the process gets a signal."""
+    """Counts this process's writes below `place`; before the one numbered `last` the process gets a
+    signal.
+    """
 
     def __init__(self, place: Path, last: int | None, number: int):
         self.place, self.last, self.number, self.count = place, last, number, 0
@@ -40,10 +57,18 @@ class Counter:
     def __call__(self, event: str, arguments: tuple) -> None:
         if event == "open":
             path, mode, flags = arguments
-            writes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool((flags or 0) & _FLAGS)
+            writes = (
+                bool(set(mode) & set("wax+"))
+                if isinstance(mode, str)
+                else bool((flags or 0) & _FLAGS)
+            )
         else:
             path, writes = (arguments or ("",))[0], event in _WRITES
-        if not writes or isinstance(path, int) or not Path(os.fsdecode(path)).absolute().is_relative_to(self.place):
+        if (
+            not writes
+            or isinstance(path, int)
+            or not Path(os.fsdecode(path)).absolute().is_relative_to(self.place)
+        ):
             return
         self.count += 1
         if self.count == self.last:
@@ -51,7 +76,9 @@ class Counter:
 
 
 def forked(work, seconds: float | None = None, number: int = signal.SIGKILL):
-    """(what `work` gave in a child process, None) or (None, what it died of); after so many seconds, the signal."""
+    """(what `work` gave in a child process, None) or (None, what it died of); after so many
+    seconds, the signal.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -111,7 +138,9 @@ def called(*arguments: object) -> tuple[int, str, str]:
 
 
 class Place:
-    """Where one job is done again and again: always at the same path, since what a run records may name it."""
+    """Where one job is done again and again: always at the same path, since what a run records may
+    name it.
+    """
 
     def __init__(self, folder: Path):
         self.prepared, self.work = folder / "prepared", folder / "work"
@@ -122,7 +151,9 @@ class Place:
         shutil.copytree(self.prepared, self.work, symlinks=True, dirs_exist_ok=True)
 
     def at_work(self, task, last: int | None = None, number: int = signal.SIGKILL):
-        """The task with its count of writes and its seconds, the signal before the `last` of the writes."""
+        """The task with its count of writes and its seconds, the signal before the `last` of the
+        writes.
+        """
 
         def run():
             os.environ["EMBEDLAB_HOME"] = str(self.work / "home")
@@ -145,20 +176,33 @@ class Place:
 
 
 def points_of(writes: int, seconds: float, points: int, native: bool) -> list[tuple[str, float]]:
-    """Where to kill: at writes, spread evenly over all; where there are too few or they are not all, at moments."""
+    """Where to kill: at writes, spread evenly over all; where there are too few or they are not
+    all, at moments.
+    """
     by_write = min(writes, (points + 1) // 2 if native else points)
-    chosen = sorted({1 + number * (writes - 1) // max(by_write - 1, 1) for number in range(by_write)})
+    chosen = sorted(
+        {1 + number * (writes - 1) // max(by_write - 1, 1) for number in range(by_write)}
+    )
     left = points - len(chosen)
-    return [*(("write", at) for at in chosen), *(("moment", seconds * (n + 0.5) / left) for n in range(left))]
+    return [
+        *(("write", at) for at in chosen),
+        *(("moment", seconds * (n + 0.5) / left) for n in range(left)),
+    ]
 
 
 def interrupted(job, work: Path) -> tuple[int, str]:
-    """Run the job, which Ctrl-C stops: its exit code, and what is wrong with its end, if anything."""
+    """Run the job, which Ctrl-C stops: its exit code, and what is wrong with its end, if
+    anything.
+    """
     try:
         job.run(work)
     except Refused as refused:
         code, err = refused.code, refused.err
-        fine = code == 130 and err.count("Stopping. ") == 1 and not re.search("Traceback|Error|Exception", err)
+        fine = (
+            code == 130
+            and err.count("Stopping. ") == 1
+            and not re.search("Traceback|Error|Exception", err)
+        )
         return code, "" if fine else f"exit code {code}: {err}"
     return 0, ""  # it was done before
 
@@ -181,13 +225,17 @@ class Undisturbed:
         self.final, self.made = place.fine(job.final)[0], place.fine(job.made)[0]
 
     def wrong_afterwards(self) -> str:
-        """What the job, stopped at this place, has lost, left half made, or makes other than it did undisturbed."""
+        """What the job, stopped at this place, has lost, left half made, or makes other than it did
+        undisturbed.
+        """
         job, fine = self.job, self.place.fine
         try:
             left = fine(job.kept)[0]
             if left != self.there and not (job.replaces and left == job.replaced(self.made)):
                 return f"what was there before is not: {left} instead of {self.there}"
-            if half := {name: it for name, it in fine(job.final)[0].items() if self.final.get(name) != it}:
+            if half := {
+                name: it for name, it in fine(job.final)[0].items() if self.final.get(name) != it
+            }:
                 return f"half made: {half}"
             if not (job.once and fine(job.made)[0] == self.made):
                 fine(job.run)

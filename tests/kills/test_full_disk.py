@@ -1,4 +1,6 @@
-"""A full, a read-only and a forbidden disk under every command that writes; most of them by name (test_kills.py)."""
+"""A full, a read-only and a forbidden disk under every command that writes; most of them by name
+(test_kills.py).
+"""
 
 import json
 import subprocess
@@ -9,8 +11,17 @@ import pytest
 from full import may_mount
 from test_kills import POINTS, jobs
 
-LIMITS = ("limit=0", "limit=3000", *(("limit=100000", "limit=600000") if POINTS else ()))  # bytes of a file
-LEFT = ("20000", *(("0", "200000", "1000000") if POINTS else ()), "read-only", "forbidden")  # bytes that are left
+LIMITS = (
+    "limit=0",
+    "limit=3000",
+    *(("limit=100000", "limit=600000") if POINTS else ()),
+)  # bytes of a file
+LEFT = (
+    "20000",
+    *(("0", "200000", "1000000") if POINTS else ()),
+    "read-only",
+    "forbidden",
+)  # bytes that are left
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of the size of files")
@@ -23,4 +34,6 @@ def test_what_a_disk_refuses_is_one_message_and_no_loss(name, environment, tmp_p
     found = json.loads(ended.stdout.splitlines()[-1])
     print(f"{name}: {len(found)} cases, {sum(case['code'] == 2 for case in found)} refused")
     assert not [case for case in found if case["wrong"]]
-    assert not [case for case in found if case["case"] in ("read-only", "forbidden") and case["code"] != 2]
+    assert not [
+        case for case in found if case["case"] in ("read-only", "forbidden") and case["code"] != 2
+    ]

@@ -1,4 +1,5 @@
-"""kill -9 and Ctrl-C at many points of every command that writes: a few points here, 20 of each by name:
+"""kill -9 and Ctrl-C at many points of every command that writes: a few points here, 20 of each by
+name:
 
 KILLS=20 python -m pytest -m "bench or not bench" tests/kills
 """
@@ -13,25 +14,56 @@ import pytest
 
 POINTS = int(os.environ.get("KILLS", "0"))
 ALL = (
-    "import trec", "import mteb", "merge", "runs rm", "export parquet", "export csv", "export mteb", "export trec",
-    "index", "index bm25", "eval", "rag", "cache prune", "cache prune --model", "train", "train untrained", "dashboard",
-)  # fmt: skip
+    "import trec",
+    "import mteb",
+    "merge",
+    "runs rm",
+    "export parquet",
+    "export csv",
+    "export mteb",
+    "export trec",
+    "index",
+    "index bm25",
+    "eval",
+    "rag",
+    "cache prune",
+    "cache prune --model",
+    "train",
+    "train untrained",
+    "dashboard",
+)
 
 
 def jobs(*quick: str, without: str = "") -> list:
-    """All jobs, those but `quick` by name only: each takes a process of some seconds, and time for each point."""
+    """All jobs, those but `quick` by name only: each takes a process of some seconds, and time for
+    each point.
+    """
     bench = () if POINTS else pytest.mark.bench
-    return [name if name in quick else pytest.param(name, marks=bench) for name in ALL if name != without]
+    return [
+        name if name in quick else pytest.param(name, marks=bench)
+        for name in ALL
+        if name != without
+    ]
 
 
 def stopped(name: str, number: str, environment: dict, place: Path) -> list[dict]:
     """What killing.py tells of each point."""
     points = POINTS or 3
-    program = [sys.executable, Path(__file__).with_name("killing.py"), name, place, str(points), number]
+    program = [
+        sys.executable,
+        Path(__file__).with_name("killing.py"),
+        name,
+        place,
+        str(points),
+        number,
+    ]
     ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=550)
     assert ended.returncode == 0, ended.stderr[-3000:]
     found = json.loads(ended.stdout.splitlines()[-1])
-    print(f"{name}: {number} at {len(found)} points, {sum(bool(point['stopped']) for point in found)} before the end")
+    print(
+        f"{name}: {number} at {len(found)} points,"
+        f" {sum(bool(point['stopped']) for point in found)} before the end"
+    )
     return found
 
 

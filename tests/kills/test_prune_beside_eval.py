@@ -1,4 +1,6 @@
-"""`embedlab cache prune` beside an evaluation that runs: for real, with two processes, again and again."""
+"""`embedlab cache prune` beside an evaluation that runs: for real, with two processes, again and
+again.
+"""
 
 import json
 import os
@@ -28,7 +30,16 @@ cli.run()
 
 def test_pruning_beside_an_evaluation_does_no_harm(tiny_folder, tmp_path, home, cli):
     folder(tmp_path / "corner", count=300)
-    typed = ["eval", "--model", str(tiny_folder), "--task", str(tmp_path / "corner"), "--index", "torch", "--json"]
+    typed = [
+        "eval",
+        "--model",
+        str(tiny_folder),
+        "--task",
+        str(tmp_path / "corner"),
+        "--index",
+        "torch",
+        "--json",
+    ]
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(
         [sys.executable, "-c", EVAL, *typed], env=environment, text=True,
@@ -49,5 +60,6 @@ def test_pruning_beside_an_evaluation_does_no_harm(tiny_folder, tmp_path, home, 
     assert code == 0 and "in use" not in err and not list(home.glob("vectors/*/*.npy"))
     alone = json.loads(cli(*typed)[1])["runs"][0]
     assert (
-        alone["scores"] == beside["scores"] and len(next(iter(runs(home.parent, "home/results.duckdb").values()))) == 1
+        alone["scores"] == beside["scores"]
+        and len(next(iter(runs(home.parent, "home/results.duckdb").values()))) == 1
     )

@@ -25,7 +25,10 @@ def _run(seed: int = 0, *, queries: int = 5, depth: int = 3, **fields) -> Run:
         "dim": 384,
         "costs": {"encode_seconds": 1.5},
         "asked": {"batch": 8},
-        "resolved": {"prompts": {"query": "query: "}, "first_inputs": {"query": "query: is it so?"}},
+        "resolved": {
+            "prompts": {"query": "query: "},
+            "first_inputs": {"query": "query: is it so?"},
+        },
         "environment": {"torch": "2"},
         "phases": [Phase("load", 0.5), Phase("encode", 1.0)],
         "per_query": PerQuery(query_ids, per_query),

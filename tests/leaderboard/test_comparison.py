@@ -18,14 +18,17 @@ SCORES = {"a": BASE + 0.1, "b": BASE + RNG.normal(0, 0.1, 80), "c": BASE + RNG.n
 
 def run(model: str, values: np.ndarray, task: str = "SciFact", **fields) -> Run:
     ids = [f"q{i}" for i in range(len(values))]
-    order = np.random.default_rng(len(model)).permutation(len(values))  # stored order must not matter
+    order = np.random.default_rng(len(model)).permutation(
+        len(values)
+    )  # stored order must not matter
     return Run(
         Model(model),
         Task(task, "Retrieval"),
         float(values.mean()),
         {"ndcg_at_10": float(values.mean()), "recall_at_100": 1.0},
         per_query=PerQuery(
-            [ids[i] for i in order], {"ndcg_at_10": values[order], "recall_at_100": np.ones(len(values))}
+            [ids[i] for i in order],
+            {"ndcg_at_10": values[order], "recall_at_100": np.ones(len(values))},
         ),
         **fields,
     )
@@ -36,8 +39,22 @@ def store(tmp_path) -> Store:
     store = Store(tmp_path / "results.duckdb")
     for model, values in SCORES.items():
         store.add(run(model, values))
-    store.add(Run(Model("a"), Task("STS12", "STS", main_metric="cosine_spearman"), 0.8, {"cosine_spearman": 0.8}))
-    store.add(Run(Model("b"), Task("STS12", "STS", main_metric="cosine_spearman"), 0.7, {"cosine_spearman": 0.7}))
+    store.add(
+        Run(
+            Model("a"),
+            Task("STS12", "STS", main_metric="cosine_spearman"),
+            0.8,
+            {"cosine_spearman": 0.8},
+        )
+    )
+    store.add(
+        Run(
+            Model("b"),
+            Task("STS12", "STS", main_metric="cosine_spearman"),
+            0.7,
+            {"cosine_spearman": 0.7},
+        )
+    )
     return store
 
 
@@ -46,9 +63,17 @@ def test_pairs_hold_what_numpy_and_scipy_say(store):
     differences = SCORES["a"] - SCORES["b"]
     assert (first.first, first.second, first.queries) == ("a", "b", 80)
     assert first.difference == pytest.approx(differences.mean())
-    assert first.p == first.corrected_p == pytest.approx(stats.ttest_rel(SCORES["a"], SCORES["b"]).pvalue)
+    assert (
+        first.p
+        == first.corrected_p
+        == pytest.approx(stats.ttest_rel(SCORES["a"], SCORES["b"]).pvalue)
+    )
     assert first.effect_size == pytest.approx(differences.mean() / differences.std(ddof=1))
-    assert (first.wins, first.ties, first.losses) == ((differences > 0).sum(), 0, (differences < 0).sum())
+    assert (first.wins, first.ties, first.losses) == (
+        (differences > 0).sum(),
+        0,
+        (differences < 0).sum(),
+    )
     assert first.low < first.difference < first.high
 
 
@@ -84,7 +109,10 @@ def test_one_of_several_views_is_named_by_its_settings(store):
     with pytest.raises(LeaderboardError, match="d stands for 2 views") as caught:
         compare(store, ["a", "d"])
     assert "d@dim=64,index=torch" in caught.value.hint
-    for name, values in (("d@dim=64", SCORES["b"]), ("D@index=faiss:HNSW32,efSearch=16", SCORES["c"])):
+    for name, values in (
+        ("d@dim=64", SCORES["b"]),
+        ("D@index=faiss:HNSW32,efSearch=16", SCORES["c"]),
+    ):
         (pair,) = compare(store, ["a", name]).pairs
         assert pair.second_score == pytest.approx(values.mean())
 
@@ -92,8 +120,11 @@ def test_one_of_several_views_is_named_by_its_settings(store):
 def test_a_bare_name_is_the_model_in_full(store):
     details = {"dim": 128}
     for scores, layer, dim, precision in (
-        ("a", None, 128, "float32"), ("b", 2, 128, "float32"), ("b", None, 64, "float32"), ("b", None, 128, "binary"),
-    ):  # fmt: skip
+        ("a", None, 128, "float32"),
+        ("b", 2, 128, "float32"),
+        ("b", None, 64, "float32"),
+        ("b", None, 128, "binary"),
+    ):
         grid = run("g", SCORES[scores], layer=layer, dim=dim, precision=precision, index="torch")
         store.add(replace(grid, model=replace(grid.model, details=details)))
     (pair,) = compare(store, ["g", "b"]).pairs
@@ -120,12 +151,16 @@ def test_unknown_names_are_one_clear_error(store):
 
 def test_different_query_sets_are_named(store):
     store.add(run("short", SCORES["a"][:78]))
-    with pytest.raises(LeaderboardError, match=r"different queries of SciFact: 2 only in a \(q78, q79\)"):
+    with pytest.raises(
+        LeaderboardError, match=r"different queries of SciFact: 2 only in a \(q78, q79\)"
+    ):
         compare(store, ["a", "short"])
 
 
 def test_alignment_is_by_id_and_not_by_place():
-    ids, scores = align({"x": pd.Series({"q1": 0.1, "q2": 0.2}), "y": pd.Series({"q2": 0.4, "q1": 0.3})}, "T")
+    ids, scores = align(
+        {"x": pd.Series({"q1": 0.1, "q2": 0.2}), "y": pd.Series({"q2": 0.4, "q1": 0.3})}, "T"
+    )
     assert ids == ["q1", "q2"]
     np.testing.assert_array_equal(scores, [[0.1, 0.2], [0.3, 0.4]])
     with pytest.raises(LeaderboardError, match="two scores for query 'q1'"):

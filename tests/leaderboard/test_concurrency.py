@@ -35,7 +35,10 @@ def _crowd(tmp_path: Path, writers: int, runs: int, readers: int) -> None:
     answers = [process.communicate() for process in polling]
     assert [*errors, *(error for _, error in answers)] == [""] * (writers + readers)
     assert all(int(polls) > 0 for polls, _ in answers)
-    print(f"{writers} writers x {runs} runs: {seconds:.1f} s; polls {[int(polls) for polls, _ in answers]}")
+    print(
+        f"{writers} writers x {runs} runs: {seconds:.1f} s; polls"
+        f" {[int(polls) for polls, _ in answers]}"
+    )
     store = Store(path)
     expected = sorted(f"run-{1000 * n + i}" for n in range(writers) for i in range(runs))
     assert sorted(store.runs()["id"].to_pylist()) == expected
@@ -94,8 +97,13 @@ def test_eight_writers_of_which_random_ones_are_killed(tmp_path):
 def test_another_program_that_keeps_the_file_is_named_after_the_time_limit(tmp_path, make_run):
     store = Store(tmp_path / "results.duckdb", timeout=0.3)
     store.add(make_run(1))
-    script = f"import duckdb; c = duckdb.connect({str(store.path)!r}); print('open', flush=True); input()"
-    other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    script = (
+        f"import duckdb; c = duckdb.connect({str(store.path)!r}); print('open', flush=True);"
+        " input()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert other.stdout.readline() == "open\n"
         for action in (lambda: store.add(make_run(2)), store.runs):

@@ -6,7 +6,9 @@ from leaderboard.tables.costs import combine, notes
 
 def on_tasks(costs: pd.DataFrame) -> pd.DataFrame:
     """The runs r1 and r3 are on one task, r2 on another."""
-    return costs.assign(task=costs["run_id"].map({"r1": "A", "r3": "A", "r2": "B"}), split="test", subset="default")
+    return costs.assign(
+        task=costs["run_id"].map({"r1": "A", "r3": "A", "r2": "B"}), split="test", subset="default"
+    )
 
 
 def test_costs_of_several_tasks_as_those_of_one_row():
@@ -48,15 +50,22 @@ def test_a_cost_of_fewer_tasks_is_none():
     ]
     costs = on_tasks(pd.DataFrame(rows, columns=["view", "run_id", "name", "value"]))
     combined = combine(costs)
-    assert combined == {0: {"encode_seconds": 40.0}, 1: {"parameters": 7e9, "peak_memory_bytes": 5.0}}
+    assert combined == {
+        0: {"encode_seconds": 40.0},
+        1: {"parameters": 7e9, "peak_memory_bytes": 5.0},
+    }
     assert notes(costs, combined) == [
-        "1 view was not measured on all tasks on which others were: what it would show as encode_seconds does not "
-        "compare and is left out."
+        "1 view was not measured on all tasks on which others were: what it would show as"
+        " encode_seconds does not compare and is left out."
     ]
 
 
 def test_what_was_derived_is_said():
-    rows = [(0, "r1", "encode_seconds", 10.0), (0, "r1", "encode_derived_share", 1.0), (1, "r3", "encode_seconds", 5.0)]
+    rows = [
+        (0, "r1", "encode_seconds", 10.0),
+        (0, "r1", "encode_derived_share", 1.0),
+        (1, "r3", "encode_seconds", 5.0),
+    ]
     costs = on_tasks(pd.DataFrame(rows, columns=["view", "run_id", "name", "value"]))
     (said,) = notes(costs, combine(costs))
     assert said.startswith("The encode seconds and speeds of 1 view are derived, not measured")

@@ -13,11 +13,16 @@ from leaderboard.storage.parquet_files import Files
 def files(tmp_path):
     random = np.random.default_rng(0)
     kept = Files(tmp_path)
-    rows, scores = random.integers(0, 9, (8, 3)).astype(np.int32), random.random((8, 3)).astype(np.float32)
+    rows, scores = (
+        random.integers(0, 9, (8, 3)).astype(np.int32),
+        random.random((8, 3)).astype(np.float32),
+    )
     rows[7] = -1  # a query that found nothing is in the file's head alone
     ranking = Ranking([f"q{n}" for n in range(8)], [f"d{n}" for n in range(9)], rows, scores)
     kept.write_ranking("run", ranking).replace(kept.ranking_path("run"))
-    kept.add_texts(Task("T", "Retrieval"), Texts({"q0": "a question"}, {"q0": {"d0": 1}}, {"d0": "a text"}))
+    kept.add_texts(
+        Task("T", "Retrieval"), Texts({"q0": "a question"}, {"q0": {"d0": 1}}, {"d0": "a text"})
+    )
     return kept
 
 
@@ -26,9 +31,9 @@ def test_no_flipped_bit_of_a_ranking_or_a_text_goes_unseen(files):
 
     def all_of_it():
         found = files.read_ranking("run")
-        return repr((found.query_ids, found.document_ids, found.rows.tolist(), found.scores.tolist())), repr(
-            files.read_texts(Task("T", "Retrieval"))
-        )
+        return repr(
+            (found.query_ids, found.document_ids, found.rows.tolist(), found.scores.tolist())
+        ), repr(files.read_texts(Task("T", "Retrieval")))
 
     clean = all_of_it()
     for file in sorted(files.root.rglob("*.parquet")):

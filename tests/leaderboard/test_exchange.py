@@ -55,7 +55,9 @@ def test_merge_names_what_is_wrong(tmp_path, store, make_run):
     assert store.runs().num_rows == 1
 
 
-@pytest.mark.parametrize(("format", "read"), [("parquet", pyarrow.parquet.read_table), ("csv", pyarrow.csv.read_csv)])
+@pytest.mark.parametrize(
+    ("format", "read"), [("parquet", pyarrow.parquet.read_table), ("csv", pyarrow.csv.read_csv)]
+)
 def test_tables_keep_every_figure(tmp_path, store, make_run, format, read):
     kept, left = make_run(1), make_run(2, model=Model("another"))
     store.add(kept)
@@ -63,7 +65,10 @@ def test_tables_keep_every_figure(tmp_path, store, make_run, format, read):
     paths = export(store, tmp_path / "out", format, model="org/model")
     tables = {path.stem: read(path) for path in paths}
     assert tables["runs"]["id"].to_pylist() == [kept.id]
-    assert dict(zip(*tables["scores"].select(["metric", "value"]).to_pydict().values(), strict=True)) == kept.scores
+    assert (
+        dict(zip(*tables["scores"].select(["metric", "value"]).to_pydict().values(), strict=True))
+        == kept.scores
+    )
     assert tables["per_query"].num_rows == 10
     assert tables["models"]["name"].to_pylist() == ["org/model"]
 
@@ -73,14 +78,19 @@ def test_mteb_loads_our_export_with_the_same_scores(tmp_path, store, make_run):
     from mteb.results import TaskResult
 
     task = Task(
-        "SciFact", "Retrieval", revision="0228b52cf27578f30900b9e5271d331663a030d7", details={"languages": ["eng-Latn"]}
+        "SciFact",
+        "Retrieval",
+        revision="0228b52cf27578f30900b9e5271d331663a030d7",
+        details={"languages": ["eng-Latn"]},
     )
     full = make_run(1, task=task)
     older = make_run(2, task=task, created=full.created.replace(year=2020))
     cut = make_run(3, task=task, dim=128, precision="int8")
     for run in (full, older, cut):
         store.add(run)
-    paths = {path.relative_to(tmp_path).as_posix(): path for path in export(store, tmp_path, "mteb")}
+    paths = {
+        path.relative_to(tmp_path).as_posix(): path for path in export(store, tmp_path, "mteb")
+    }
     plain = paths["results/org__model/abc/SciFact.json"]
     view = paths["results/org__model/abc/experiments/dim_128__precision_int8/SciFact.json"]
     for path, run in ((plain, full), (view, cut)):
@@ -100,19 +110,29 @@ def test_mteb_loads_our_export_with_the_same_scores(tmp_path, store, make_run):
 
 
 def test_a_result_file_holds_one_revision_and_all_its_parts(tmp_path, store, make_run):
-    """In whatever order the parts came: the revision with the most of them, and of equals the newest."""
+    """In whatever order the parts came: the revision with the most of them, and of equals the
+    newest.
+    """
     first = make_run(1).created
-    for n, (revision, subset) in enumerate([("r1", "en"), ("r1", "de"), ("r2", "en"), ("r1", "fr"), ("r2", "de")]):
+    for n, (revision, subset) in enumerate(
+        [("r1", "en"), ("r1", "de"), ("r2", "en"), ("r1", "fr"), ("r2", "de")]
+    ):
         task = Task("Many", "Retrieval", "test", subset, revision)
         store.add(make_run(n, task=task, created=first.replace(year=2020 + n)))
 
     def parts() -> tuple[str, list[str]]:
         export(store, tmp_path, "mteb")
         result = json.loads((tmp_path / "results/org__model/abc/Many.json").read_text())
-        return result["dataset_revision"], [entry["hf_subset"] for entry in result["scores"]["test"]]
+        return result["dataset_revision"], [
+            entry["hf_subset"] for entry in result["scores"]["test"]
+        ]
 
     assert parts() == ("r1", ["en", "de", "fr"])
-    store.add(make_run(9, task=Task("Many", "Retrieval", "test", "fr", "r2"), created=first.replace(year=2030)))
+    store.add(
+        make_run(
+            9, task=Task("Many", "Retrieval", "test", "fr", "r2"), created=first.replace(year=2030)
+        )
+    )
     assert parts() == ("r2", ["en", "de", "fr"])
 
 
@@ -143,9 +163,15 @@ def test_a_store_without_its_folder_of_files_is_named(store, make_run, tmp_path)
     alone = tmp_path / "alone.duckdb"
     shutil.copyfile(store.path, alone)
     before, mine = alone.read_bytes(), Store(tmp_path / "mine.duckdb")
-    with pytest.raises(LeaderboardError, match=r"alone.duckdb lacks the rankings of 1 of its runs") as caught:
+    with pytest.raises(
+        LeaderboardError, match=r"alone.duckdb lacks the rankings of 1 of its runs"
+    ) as caught:
         merge(mine, alone)
-    assert "alone.files" in caught.value.hint and alone.read_bytes() == before and not mine.path.exists()
+    assert (
+        "alone.files" in caught.value.hint
+        and alone.read_bytes() == before
+        and not mine.path.exists()
+    )
     assert Store(alone).ranking(run.id) is None
     store.files.ranking_path(run.id).write_bytes(b"PAR1 cut")
     with pytest.raises(LeaderboardError, match="is damaged"):
@@ -157,4 +183,6 @@ def test_no_text_of_an_exported_csv_is_a_formula(store, make_run, tmp_path):
     store.add(replace(run, model=replace(run.model, name="=HYPERLINK(1)")))
     export(store, tmp_path / "out", "csv")
     table = pyarrow.csv.read_csv(tmp_path / "out/runs.csv")
-    assert table["model"].to_pylist() == ["'=HYPERLINK(1)"] and pa.types.is_floating(table["main_score"].type)
+    assert table["model"].to_pylist() == ["'=HYPERLINK(1)"] and pa.types.is_floating(
+        table["main_score"].type
+    )

@@ -27,7 +27,10 @@ def test_alike_models_are_rarely_told_apart():
     rng = np.random.default_rng(2)
     false = 0
     for _ in range(1_000):
-        tasks = [[rng.beta(1, 1, (5, 40)) + rng.normal(0, 0.3, 40), rng.random((5, 90))], [rng.beta(2, 1, (5, 120))]]
+        tasks = [
+            [rng.beta(1, 1, (5, 40)) + rng.normal(0, 0.3, 40), rng.random((5, 90))],
+            [rng.beta(2, 1, (5, 120))],
+        ]
         false += (pairwise_p_values(tasks) <= 0.05).any()
     assert false / 1_000 <= 0.06
 

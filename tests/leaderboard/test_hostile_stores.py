@@ -1,4 +1,6 @@
-"""Stores that come from anybody: refused where they are not ours letter by letter, and closed to all but themselves."""
+"""Stores that come from anybody: refused where they are not ours letter by letter, and closed to
+all but themselves.
+"""
 
 import duckdb
 import pytest
@@ -13,8 +15,12 @@ def store(tmp_path):
 
 
 HOSTILE = {
-    "a view over another file": "DROP VIEW results; CREATE VIEW results AS SELECT content FROM read_text('{secret}')",
-    "a view posing as a table": "DROP TABLE failures; CREATE VIEW failures AS FROM read_text('{secret}')",
+    "a view over another file": (
+        "DROP VIEW results; CREATE VIEW results AS SELECT content FROM read_text('{secret}')"
+    ),
+    "a view posing as a table": (
+        "DROP TABLE failures; CREATE VIEW failures AS FROM read_text('{secret}')"
+    ),
     "a table beside ours": "CREATE TABLE more (x VARCHAR)",
     "a macro": "CREATE MACRO count_them(x) AS (SELECT content FROM read_text('{secret}'))",
     "a table of another name space": "CREATE SCHEMA s; CREATE TABLE s.runs AS FROM runs",
@@ -35,7 +41,11 @@ def test_a_store_with_anything_but_our_tables_is_refused(trick, store, make_run,
     with duckdb.connect(str(store.path)) as connection:
         connection.execute(HOSTILE[trick].format(secret=tmp_path / "secret"))
     mine = Store(tmp_path / "mine.duckdb")
-    for action in (Store(store.path).runs, lambda: Store(store.path).add(make_run(2)), lambda: merge(mine, store.path)):
+    for action in (
+        Store(store.path).runs,
+        lambda: Store(store.path).add(make_run(2)),
+        lambda: merge(mine, store.path),
+    ):
         with pytest.raises(LeaderboardError, match="is no results store of ours"):
             action()
     assert not mine.path.exists() or b"secret" not in mine.path.read_bytes()
@@ -60,9 +70,12 @@ def test_a_store_is_closed_to_everything_but_itself(store, make_run, tmp_path):
     store.add(make_run(1))
     (tmp_path / "secret").write_text("the user's secret")
     for statement in (
-        f"SELECT * FROM read_text('{tmp_path / 'secret'}')", f"SELECT * FROM '{tmp_path / 'secret'}'",
-        f"ATTACH '{tmp_path / 'other.duckdb'}'", "INSTALL httpfs", "SET enable_external_access = true",
-    ):  # fmt: skip
+        f"SELECT * FROM read_text('{tmp_path / 'secret'}')",
+        f"SELECT * FROM '{tmp_path / 'secret'}'",
+        f"ATTACH '{tmp_path / 'other.duckdb'}'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+    ):
         with pytest.raises((duckdb.Error, LeaderboardError)):
             store.query(statement)
 

@@ -29,8 +29,13 @@ def _entry(score: float, subset: str = "default", **more) -> dict:
 
 
 def _result(task: str, entries: list[dict], version: str | None = "1.18.0") -> dict:
-    return {"task_name": task, "dataset_revision": "r1", "mteb_version": version, "evaluation_time": 2.5,
-            "scores": {"test": entries}}  # fmt: skip
+    return {
+        "task_name": task,
+        "dataset_revision": "r1",
+        "mteb_version": version,
+        "evaluation_time": 2.5,
+        "scores": {"test": entries},
+    }
 
 
 @pytest.fixture
@@ -40,29 +45,44 @@ def store(tmp_path):
 
 @pytest.fixture
 def results(tmp_path):
-    """A results folder: two models, one of them with self-reported scores, three formats, four broken files."""
+    """A results folder: two models, one of them with self-reported scores, three formats, four
+    broken files.
+    """
     files = {
-        "org__one/abc/SciFact.json": _result("SciFact", [_entry(0.5, ndcg_at_10=0.5, map_at_10=0.4)]),
+        "org__one/abc/SciFact.json": _result(
+            "SciFact", [_entry(0.5, ndcg_at_10=0.5, map_at_10=0.4)]
+        ),
         "org__one/external/SciFact.json": _result("SciFact", [_entry(0.6)], version=None),
         "org__two/def/STS22.json": {
-            "mteb_dataset_name": "STS22", "dataset_revision": "r0", "mteb_version": "1.0.2",
-            "test": {"en": {"cos_sim": {"spearman": 0.7, "pearson": 0.6}}, "de": {"cos_sim": {"spearman": 0.3}},
-                     "evaluation_time": 3.5},
+            "mteb_dataset_name": "STS22",
+            "dataset_revision": "r0",
+            "mteb_version": "1.0.2",
+            "test": {
+                "en": {"cos_sim": {"spearman": 0.7, "pearson": 0.6}},
+                "de": {"cos_sim": {"spearman": 0.3}},
+                "evaluation_time": 3.5,
+            },
         },
-        "org__two/def/PPC.json": _result("PPC", [_entry(0.9, max={"ap": 0.9}, scores_per_experiment=[1.0])], "1.12.20"),
+        "org__two/def/PPC.json": _result(
+            "PPC", [_entry(0.9, max={"ap": 0.9}, scores_per_experiment=[1.0])], "1.12.20"
+        ),
         "org__two/def/experiments/dim_2/SciFact.json": _result("SciFact", [_entry(0.1)]),
         "org__two/def/empty.json": "",
         "org__two/def/list.json": [1, 2],
-        "org__two/def/scoreless.json": _result("SciFact", [{"hf_subset": "default", "languages": []}]),
+        "org__two/def/scoreless.json": _result(
+            "SciFact", [{"hf_subset": "default", "languages": []}]
+        ),
         "org__two/def/half.json": '{"task_name": "SciFact", "scores": {"test": [{"main_sc',
-    }  # fmt: skip
+    }
     folder = tmp_path / "results"
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content))
     (folder / "org__two/def/model_meta.json").write_text(
-        json.dumps({"name": "org/two-by-name", "revision": "def", "embed_dim": 384, "n_parameters": 1000})
+        json.dumps(
+            {"name": "org/two-by-name", "revision": "def", "embed_dim": 384, "n_parameters": 1000}
+        )
     )
     return folder
 
@@ -83,27 +103,46 @@ def test_files_of_several_versions(store, results):
         ("org/two-by-name", "PpcPC", "default"): 0.9,
     }
     (external,) = store.runs(source="mteb-external").to_pylist()
-    assert (external["model"], external["model_revision"], external["main_score"]) == ("org/one", "external", 0.6)
+    assert (external["model"], external["model_revision"], external["main_score"]) == (
+        "org/one",
+        "external",
+        0.6,
+    )
     run = store.run(found["org/two-by-name", "STS22", "en"]["id"])
     assert run.scores == {"cosine_spearman": 0.7, "cosine_pearson": 0.6}
     assert (run.task.type, run.task.main_metric) == ("STS", "cosine_spearman")
     assert run.model.details == {"dim": 384, "parameters": 1000}
-    assert store.run(found["org/one", "SciFact", "default"]["id"]).costs == {"evaluation_seconds": 2.5}
+    assert store.run(found["org/one", "SciFact", "default"]["id"]).costs == {
+        "evaluation_seconds": 2.5
+    }
 
 
 def test_what_one_subset_lacks_costs_the_others_nothing(store, tmp_path):
     path = tmp_path / "results/lab__nan/r1/STS22.json"
     path.parent.mkdir(parents=True)
-    entries = [_entry(0.6, "en"), _entry(float("nan"), "pl"), _entry(0.5, "de"), {"hf_subset": "fr"}]
+    entries = [
+        _entry(0.6, "en"),
+        _entry(float("nan"), "pl"),
+        _entry(0.5, "de"),
+        {"hf_subset": "fr"},
+    ]
     path.write_text(json.dumps(_result("STS22", entries)))
     report = import_files(store, result_files(tmp_path / "results"), reader)
-    problem = "no main score for split 'test', subset 'pl'; no main score for split 'test', subset 'fr'"
+    problem = (
+        "no main score for split 'test', subset 'pl'; no main score for split 'test', subset 'fr'"
+    )
     assert (report.files, report.runs, report.malformed) == (1, 2, [(path, problem)])
-    assert {run["subset"]: run["main_score"] for run in store.runs().to_pylist()} == {"en": 0.6, "de": 0.5}
+    assert {run["subset"]: run["main_score"] for run in store.runs().to_pylist()} == {
+        "en": 0.6,
+        "de": 0.5,
+    }
     table = tmp_path / "anserini.csv"
     table.write_text(ANSERINI.replace("nDCG@10,0.5", "nDCG@10,nan"))
     report = import_files(store, [table], read_table)
-    assert (report.runs, report.malformed) == (1, [(table, "no nDCG@10 of splade-v3-onnx on robust04")])
+    assert (report.runs, report.malformed) == (
+        1,
+        [(table, "no nDCG@10 of splade-v3-onnx on robust04")],
+    )
 
 
 def test_a_repeated_import_does_nothing_and_a_changed_file_replaces_its_runs(store, results):
@@ -157,7 +196,10 @@ def test_scores_equal_what_mteb_reads_from_the_same_files(results):
             for split, entries in TaskResult.from_disk(path).scores.items()
             for entry in entries
         }
-        assert {(run.task.split, run.task.subset): run.main_score for run in reader(path, path.read_bytes())} == theirs
+        assert {
+            (run.task.split, run.task.subset): run.main_score
+            for run in reader(path, path.read_bytes())
+        } == theirs
 
 
 ANSERINI = """dataset,config,model,topic_set,metric,value,total_terms
@@ -165,7 +207,9 @@ scifact,flat,bm25,test,nDCG@10,0.6789,
 scifact,flat,bm25,test,R@100,0.9253,
 robust04,splade-v3.onnx,splade-v3-onnx,test,nDCG@10,0.5,
 """
-PYSERINI = "condition,dataset,nDCG@10,R@100\nbm25-flat,scifact,0.6789,0.9253\ncontriever,nq,0.2536,0.5\n"
+PYSERINI = (
+    "condition,dataset,nDCG@10,R@100\nbm25-flat,scifact,0.6789,0.9253\ncontriever,nq,0.2536,0.5\n"
+)
 
 
 def test_tables_of_anserini_and_pyserini(store, tmp_path):
@@ -174,17 +218,25 @@ def test_tables_of_anserini_and_pyserini(store, tmp_path):
         path.write_text(content)
         assert is_table(path)
         assert import_files(store, [path], read_table).runs == 2
-    found = {(r["model"], r["model_revision"], r["task"], r["kind"]): r["main_score"] for r in store.runs().to_pylist()}
+    found = {
+        (r["model"], r["model_revision"], r["task"], r["kind"]): r["main_score"]
+        for r in store.runs().to_pylist()
+    }
     assert found == {
         ("anserini/bm25", "flat", "SciFact", "lexical"): 0.6789,
         ("anserini/splade-v3-onnx", "splade-v3.onnx", "robust04", "sparse"): 0.5,
         ("pyserini/bm25-flat", "", "SciFact", "lexical"): 0.6789,
         ("pyserini/contriever", "", "NQ", "dense"): 0.2536,
     }
-    assert sorted(store.scores("recall_at_100", task="SciFact")["value"].to_pylist()) == [0.9253, 0.9253]
+    assert sorted(store.scores("recall_at_100", task="SciFact")["value"].to_pylist()) == [
+        0.9253,
+        0.9253,
+    ]
 
 
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"condition,dataset,nDCG@10\nx,y,high\n", b"\xff\xfe", b""])
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,2\n", b"condition,dataset,nDCG@10\nx,y,high\n", b"\xff\xfe", b""]
+)
 def test_other_tables_are_malformed(content):
     with pytest.raises(Malformed):
         read_table(Path("some.csv"), content)
@@ -215,16 +267,26 @@ def test_a_malformed_trec_run_names_the_line(tmp_path, line, problem):
         read_trec_run(tmp_path / "run")
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs the published results in ../shared/data/reference")
+@pytest.mark.skipif(
+    not REFERENCE.is_dir(), reason="needs the published results in ../shared/data/reference"
+)
 def test_main_scores_equal_the_published_ones(store):
     report = import_files(store, result_files(REFERENCE / "mteb-results"), partial(read, facts={}))
     assert (report.files, report.malformed) == (905, [])
     names = ("model", "model_revision", "task", "split", "subset")
-    ours = {tuple(run[name] for name in names): run["main_score"] for run in store.runs().to_pylist()}
+    ours = {
+        tuple(run[name] for name in names): run["main_score"] for run in store.runs().to_pylist()
+    }
     compared = 0
     with (REFERENCE / "mteb_main_scores.csv").open() as file:
         for row in csv.DictReader(file):
-            key = (row["model"].replace("__", "/"), row["revision"], row["task"], row["split"], row["hf_subset"])
+            key = (
+                row["model"].replace("__", "/"),
+                row["revision"],
+                row["task"],
+                row["split"],
+                row["hf_subset"],
+            )
             if key in ours:
                 assert ours[key] == float(row["main_score"]), key
                 compared += 1

@@ -16,7 +16,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
 
 def test_the_interval_agrees_with_scipy():
     scores = np.random.default_rng(1).random(100)
-    theirs = stats.bootstrap((scores,), np.mean, method="percentile", n_resamples=20_000, rng=2).confidence_interval
+    theirs = stats.bootstrap(
+        (scores,), np.mean, method="percentile", n_resamples=20_000, rng=2
+    ).confidence_interval
     ours = interval(resampled_means([[scores[None]]], resamples=20_000))
     np.testing.assert_allclose([ours.low[0], ours.high[0]], [theirs.low, theirs.high], atol=0.002)
 
@@ -47,7 +49,9 @@ def test_the_mean_weighs_tasks_and_not_queries():
 def test_rank_intervals_tell_sure_ranks_from_unsure_ones():
     rng = np.random.default_rng(4)
     base = rng.random(300)
-    scores = np.stack([base + 0.5, base + rng.normal(0, 0.2, 300), base + rng.normal(0, 0.2, 300), base - 0.5])
+    scores = np.stack(
+        [base + 0.5, base + rng.normal(0, 0.2, 300), base + rng.normal(0, 0.2, 300), base - 0.5]
+    )
     low, high = rank_interval(resampled_means([[scores]]))
     assert low.tolist() == [1, 2, 2, 4]
     assert high.tolist() == [1, 3, 3, 4]

@@ -20,6 +20,8 @@ def test_names_as_typed_and_as_stored(typed, kept):
     assert stored(typed) == kept
 
 
-@pytest.mark.parametrize("name", ["ndcg_at_10", "recall_at_100", "map_at_5", "mrr_at_10", "hit_rate_at_3", "accuracy"])
+@pytest.mark.parametrize(
+    "name", ["ndcg_at_10", "recall_at_100", "map_at_5", "mrr_at_10", "hit_rate_at_3", "accuracy"]
+)
 def test_what_is_shown_can_be_typed(name):
     assert stored(shown(name)) == name

@@ -2,17 +2,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from leaderboard.statistics.aggregation import borda, mean_over_tasks, mean_over_types, pareto, zero_shot
+from leaderboard.statistics.aggregation import (
+    borda,
+    mean_over_tasks,
+    mean_over_types,
+    pareto,
+    zero_shot,
+)
 
 SCORES = pd.DataFrame(
-    {"SciFact": [0.9, 0.5, 0.5], "NFCorpus": [0.2, 0.4, 0.3], "STS12": [0.8, 0.9, np.nan]}, index=["a", "b", "c"]
+    {"SciFact": [0.9, 0.5, 0.5], "NFCorpus": [0.2, 0.4, 0.3], "STS12": [0.8, 0.9, np.nan]},
+    index=["a", "b", "c"],
 )
 TYPES = {"SciFact": "Retrieval", "NFCorpus": "Retrieval", "STS12": "STS"}
 
 
 def test_means_do_not_mix_task_sets():
     np.testing.assert_allclose(mean_over_tasks(SCORES), [1.9 / 3, 0.6, np.nan])
-    np.testing.assert_allclose(mean_over_types(SCORES, TYPES), [(0.55 + 0.8) / 2, (0.45 + 0.9) / 2, np.nan])
+    np.testing.assert_allclose(
+        mean_over_types(SCORES, TYPES), [(0.55 + 0.8) / 2, (0.45 + 0.9) / 2, np.nan]
+    )
 
 
 def test_borda_counts_places():
@@ -36,7 +45,13 @@ def test_zero_shot_share():
 def test_pareto_front():
     scores, seconds = [0.9, 0.8, 0.8, 0.7, np.nan], [10, 5, 6, 5, 1]
     assert pareto(scores, seconds).tolist() == [True, True, False, False, False]
-    assert pareto(scores, seconds, lower_is_better=False).tolist() == [True, False, False, False, False]
+    assert pareto(scores, seconds, lower_is_better=False).tolist() == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_equal_points_are_both_on_the_front():

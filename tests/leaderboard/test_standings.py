@@ -35,14 +35,23 @@ def store(tmp_path) -> Store:
         for model, shift in (("good", 0.2), ("fair", 0.1), ("like", 0.1))
         for task in ("SciFact", "NFCorpus")
     ]
-    runs.append(Run(Model("good", details={"training_datasets": ["SciFact"]}), STS, 0.8, {"cosine_spearman": 0.8}))
+    runs.append(
+        Run(
+            Model("good", details={"training_datasets": ["SciFact"]}),
+            STS,
+            0.8,
+            {"cosine_spearman": 0.8},
+        )
+    )
     store.add_tables(tables(runs))
     return store
 
 
 def test_questions_of_rag_runs_stand_apart(store):
     before = rank(store)
-    answered = Run(Model("index + reader", kind="rag"), Task("quiz", "RAG", main_metric="f1"), 0.5, {"f1": 0.5})
+    answered = Run(
+        Model("index + reader", kind="rag"), Task("quiz", "RAG", main_metric="f1"), 0.5, {"f1": 0.5}
+    )
     store.add(answered)
     assert rank(store).tasks == before.tasks and [row.place for row in rank(store).rows] == [
         row.place for row in before.rows
@@ -132,12 +141,20 @@ def test_without_per_query_scores_tasks_are_resampled(tmp_path):
     for model, shift in (("good", 0.2), ("fair", 0.0)):
         for number, hard in enumerate(hardness):
             store.add(
-                Run(Model(model), Task(f"T{number}", "STS"), hard + shift + rng.normal(0, 0.02), {}, source="mteb")
+                Run(
+                    Model(model),
+                    Task(f"T{number}", "STS"),
+                    hard + shift + rng.normal(0, 0.02),
+                    {},
+                    source="mteb",
+                )
             )
     standings = rank(store)
     assert standings.over == "tasks"
     assert [row.group for row in standings.rows] == ["a", "b"]
-    assert standings.rows[0].high - standings.rows[0].low > 0.1, "another choice of tasks would move the mean"
+    assert standings.rows[0].high - standings.rows[0].low > 0.1, (
+        "another choice of tasks would move the mean"
+    )
 
 
 def test_among_imported_results_tasks_are_resampled_so_that_all_have_intervals(store):
@@ -156,13 +173,19 @@ def test_among_imported_results_tasks_are_resampled_so_that_all_have_intervals(s
 def test_intervals_may_be_left_out(store):
     standings = rank(store, ["SciFact"], over="none")
     assert (standings.over, standings.notes) == ("", [])
-    assert [row.model for row in standings.rows] == [row.model for row in rank(store, ["SciFact"]).rows]
+    assert [row.model for row in standings.rows] == [
+        row.model for row in rank(store, ["SciFact"]).rows
+    ]
     assert all(row.low is None and row.group == "" for row in standings.rows)
 
 
 def test_imported_revisions_of_a_model_are_one_row_and_marked(tmp_path):
     store = Store(tmp_path / "results.duckdb")
-    for revision, task, score in (("abc", "STS12", 0.5), ("external", "STS12", 0.9), ("external", "STS13", 0.7)):
+    for revision, task, score in (
+        ("abc", "STS12", 0.5),
+        ("external", "STS12", 0.9),
+        ("external", "STS13", 0.7),
+    ):
         source = "mteb-external" if revision == "external" else "mteb"
         store.add(Run(Model("m", revision), Task(task, "STS"), score, {}, source=source))
     store.add(Run(Model("m", "abc"), Task("STS12", "STS"), 0.4, {}))
@@ -173,9 +196,15 @@ def test_imported_revisions_of_a_model_are_one_row_and_marked(tmp_path):
 
 
 def test_pareto_front_of_measured_costs(store):
-    store.add(retrieval("good", "SciFact", 0.2, costs={"texts_per_second": 10.0, "encode_seconds": 1.0}))
+    store.add(
+        retrieval("good", "SciFact", 0.2, costs={"texts_per_second": 10.0, "encode_seconds": 1.0})
+    )
     standings = rank(store, ["SciFact"])
-    assert dict(zip([row.model for row in standings.rows], front(standings, "texts_per_second"), strict=True))["good"]
+    assert dict(
+        zip(
+            [row.model for row in standings.rows], front(standings, "texts_per_second"), strict=True
+        )
+    )["good"]
     with pytest.raises(LeaderboardError, match="No model has 'watts'") as caught:
         front(standings, "watts")
     assert "texts_per_second" in caught.value.hint
@@ -190,7 +219,8 @@ def test_intervals_that_cannot_be_had_say_why(store):
 
 def test_resampling_tasks_as_well_widens_the_intervals(store):
     widths = [
-        (row := rank(store, ["SciFact", "NFCorpus"], over=over).rows[0]).high - row.low for over in ("queries", "both")
+        (row := rank(store, ["SciFact", "NFCorpus"], over=over).rows[0]).high - row.low
+        for over in ("queries", "both")
     ]
     assert widths[1] > widths[0]
 

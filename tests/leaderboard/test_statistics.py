@@ -18,7 +18,9 @@ TRIALS = 2_000
 
 
 def shuffled_labels(trials: int, queries: int) -> np.ndarray:
-    """Differences of two real-looking score series whose labels were shuffled per query: the null holds."""
+    """Differences of two real-looking score series whose labels were shuffled per query: the null
+    holds.
+    """
     rng = np.random.default_rng(11)
     first = rng.beta(0.6, 0.4, (trials, queries)).round(2)
     second = np.clip(first + rng.normal(0.05, 0.3, first.shape), 0, 1).round(2)
@@ -52,21 +54,31 @@ def test_exact_randomisation_equals_scipy():
     differences = np.random.default_rng(1).normal(0.1, 0.3, (5, 11)).round(1)
     ours = randomisation_test(differences)
     for row, p in zip(differences, ours, strict=True):
-        theirs = stats.permutation_test((row,), np.mean, permutation_type="samples", n_resamples=np.inf)
+        theirs = stats.permutation_test(
+            (row,), np.mean, permutation_type="samples", n_resamples=np.inf
+        )
         assert p == pytest.approx(theirs.pvalue, abs=1e-12)
 
 
 def test_sampled_randomisation_agrees_with_scipy():
     differences = np.random.default_rng(2).normal(0.03, 0.2, 150)
     theirs = stats.permutation_test(
-        (differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", n_resamples=20_000, rng=3
+        (differences,),
+        lambda x, axis: x.mean(axis=axis),
+        permutation_type="samples",
+        n_resamples=20_000,
+        rng=3,
     )
-    assert randomisation_test(differences, resamples=20_000) == pytest.approx(theirs.pvalue, abs=0.01)
+    assert randomisation_test(differences, resamples=20_000) == pytest.approx(
+        theirs.pvalue, abs=0.01
+    )
 
 
 def test_t_test_equals_scipy():
     first, second = np.random.default_rng(4).random((2, 7, 30))
-    np.testing.assert_allclose(t_test(first - second), stats.ttest_rel(first, second, axis=1).pvalue)
+    np.testing.assert_allclose(
+        t_test(first - second), stats.ttest_rel(first, second, axis=1).pvalue
+    )
 
 
 @pytest.mark.parametrize("method", ["holm", "bh"])
@@ -132,7 +144,9 @@ def test_a_difference_that_is_the_same_on_every_query_is_no_chance(name, scores)
     first, second = (np.full(50, score) for score in scores)
     least = {"t": 0.0}.get(name, 1 / 10_001)
     assert TESTS[name](first - second) == pytest.approx(least, abs=1e-12)
-    assert TESTS[name](np.stack([first - second, second - first])) == pytest.approx(least, abs=1e-12)
+    assert TESTS[name](np.stack([first - second, second - first])) == pytest.approx(
+        least, abs=1e-12
+    )
     assert np.isinf(effect_size(first - second))
 
 

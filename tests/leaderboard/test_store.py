@@ -33,8 +33,24 @@ def test_a_run_comes_back_as_it_went_in(store, make_run):
     run = make_run(1, layer=6, precision="int8", created=datetime(2026, 5, 1, 12, 30, tzinfo=UTC))
     assert store.add(run) == run.id
     found = store.run(run.id[:6])
-    for name in ("id", "model", "task", "main_score", "scores", "index", "layer", "dim", "precision", "costs", "asked",
-                 "resolved", "environment", "phases", "source", "created"):  # fmt: skip
+    for name in (
+        "id",
+        "model",
+        "task",
+        "main_score",
+        "scores",
+        "index",
+        "layer",
+        "dim",
+        "precision",
+        "costs",
+        "asked",
+        "resolved",
+        "environment",
+        "phases",
+        "source",
+        "created",
+    ):
         assert getattr(found, name) == getattr(run, name), name
     assert found.per_query.query_ids == run.per_query.query_ids
     for name, values in run.per_query.metrics.items():
@@ -47,7 +63,9 @@ def test_a_ranking_and_texts_come_back(store, make_run):
     ranking = store.ranking(run.id)
     assert ranking.query_ids == run.ranking.query_ids
     ids = np.array([*run.ranking.document_ids, ""])
-    np.testing.assert_array_equal(np.array([*ranking.document_ids, ""])[ranking.rows], ids[run.ranking.rows])
+    np.testing.assert_array_equal(
+        np.array([*ranking.document_ids, ""])[ranking.rows], ids[run.ranking.rows]
+    )
     np.testing.assert_array_equal(ranking.scores, run.ranking.scores)
     part = store.ranking(run.id, ["q4", "q1"])
     assert part.query_ids == ["q1", "q4"]
@@ -65,11 +83,33 @@ def test_texts_of_a_task_grow_with_its_runs(store, make_run):
 
 
 def test_answers_are_kept_one_by_one_and_go_with_their_last_run(store, make_run):
-    first = Answer("p", "why?", ["d1", "d2"], [2.5, 1.0], "because", {"retrieve_seconds": 0.5, "prompt_tokens": 7})
-    for answer in (first, replace(first, answer="again"), Answer("p", "who?", [], []), replace(first, pipeline="q")):
+    first = Answer(
+        "p",
+        "why?",
+        ["d1", "d2"],
+        [2.5, 1.0],
+        "because",
+        {"retrieve_seconds": 0.5, "prompt_tokens": 7},
+    )
+    for answer in (
+        first,
+        replace(first, answer="again"),
+        Answer("p", "who?", [], []),
+        replace(first, pipeline="q"),
+    ):
         store.add_answer(answer)
-    assert store.answers("p") == {"why?": first, "who?": replace(first, question="who?", documents=[], scores=[],
-                                  answer=None, costs={}, created=store.answers("p")["who?"].created)}  # fmt: skip
+    assert store.answers("p") == {
+        "why?": first,
+        "who?": replace(
+            first,
+            question="who?",
+            documents=[],
+            scores=[],
+            answer=None,
+            costs={},
+            created=store.answers("p")["who?"].created,
+        ),
+    }
     assert store.answers("absent") == {}
     runs = [make_run(n, resolved={"pipeline": "p"} if n < 3 else {}) for n in (1, 2, 3)]
     for run in runs:
@@ -102,7 +142,12 @@ def test_adding_the_same_run_again_changes_nothing(store, make_run):
 
 
 def test_numbers_that_json_lacks_are_stored(store, make_run):
-    asked = {"rate": float("nan"), "array": np.arange(2), "scalar": np.float32(0.5), "path": Path("a/b")}
+    asked = {
+        "rate": float("nan"),
+        "array": np.arange(2),
+        "scalar": np.float32(0.5),
+        "path": Path("a/b"),
+    }
     scores = {"ndcg_at_10": 0.5, "nauc_ndcg_at_10_max": float("nan")}
     run = make_run(1, scores=scores, asked=asked, ranking=None, per_query=None, texts=None)
     found = store.run(store.add(run))
@@ -137,7 +182,9 @@ def test_per_query_scores_of_several_runs(store, make_run):
     assert found == {
         (run.id, query): value
         for run in runs
-        for query, value in zip(run.per_query.query_ids, run.per_query.metrics["ndcg_at_10"], strict=True)
+        for query, value in zip(
+            run.per_query.query_ids, run.per_query.metrics["ndcg_at_10"], strict=True
+        )
     }
 
 
@@ -147,8 +194,12 @@ def test_removing_a_run_takes_its_rows_and_its_ranking(store, make_run):
     store.add(gone)
     assert store.remove(gone.id[:8]) == gone.id
     for table in ("scores", "per_query", "phases", "costs"):
-        assert store.query(f"SELECT DISTINCT run_id FROM {table}")["run_id"].to_pylist() == [kept.id]
-    assert [path.stem for path in (store.path.parent / "results.files/rankings").iterdir()] == [kept.id]
+        assert store.query(f"SELECT DISTINCT run_id FROM {table}")["run_id"].to_pylist() == [
+            kept.id
+        ]
+    assert [path.stem for path in (store.path.parent / "results.files/rankings").iterdir()] == [
+        kept.id
+    ]
 
 
 def test_ids_that_name_no_run_or_several(store, make_run):
@@ -168,7 +219,11 @@ def test_ids_that_name_no_run_or_several(store, make_run):
 def test_failures_are_kept(store):
     store.add_failure(Failure("m", "t", "out of memory", "Type less.", {"batch": 8}))
     (row,) = store.failures().to_pylist()
-    assert (row["problem"], row["hint"], row["asked"]) == ("out of memory", "Type less.", '{"batch": 8}')
+    assert (row["problem"], row["hint"], row["asked"]) == (
+        "out of memory",
+        "Type less.",
+        '{"batch": 8}',
+    )
 
 
 def test_an_absent_store_is_empty_and_is_not_made_by_reading(store):
@@ -190,7 +245,9 @@ def test_prune_deletes_what_has_no_row(store, make_run):
 
 
 def test_a_ranking_without_any_hit(store, make_run):
-    empty = Ranking(["q0"], ["d0"], np.full((1, 2), -1, np.int32), np.full((1, 2), -np.inf, np.float32))
+    empty = Ranking(
+        ["q0"], ["d0"], np.full((1, 2), -1, np.int32), np.full((1, 2), -np.inf, np.float32)
+    )
     ranking = store.ranking(store.add(make_run(1, ranking=empty)))
     assert ranking.rows.tolist() == [[-1, -1]]
 
@@ -216,7 +273,9 @@ def test_an_older_schema_is_brought_up_to_date(store, make_run, tmp_path, monkey
     (newer / f"{number}.sql").write_text("ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT 'none';")
     monkeypatch.setattr(database, "SCHEMA", newer)
     before = store.path.read_bytes()
-    for _ in range(2):  # read from a copy that is brought up to date; the store itself stays as it is
+    for _ in range(
+        2
+    ):  # read from a copy that is brought up to date; the store itself stays as it is
         assert store.query("SELECT note FROM runs")["note"].to_pylist() == ["none"]
         assert store.query("SELECT schema_version AS v FROM meta")["v"].to_pylist() == [number]
     assert store.path.read_bytes() == before
@@ -234,12 +293,16 @@ def test_an_older_schema_is_brought_up_to_date(store, make_run, tmp_path, monkey
         assert "more" not in connection.execute("SELECT * FROM runs").fetchdf().columns
 
 
-def test_an_older_store_is_read_where_nothing_can_be_written(store, make_run, tmp_path, monkeypatch):
+def test_an_older_store_is_read_where_nothing_can_be_written(
+    store, make_run, tmp_path, monkeypatch
+):
     store.add(make_run(1))
     Path(f"{store.path}.lock").unlink()
     newer = tmp_path / "schema"
     shutil.copytree(database.SCHEMA, newer)
-    (newer / f"{database.schema_version() + 1}.sql").write_text("ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT 'x';")
+    (newer / f"{database.schema_version() + 1}.sql").write_text(
+        "ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT 'x';"
+    )
     monkeypatch.setattr(database, "SCHEMA", newer)
     there = sorted(store.path.parent.iterdir())
     assert Store(store.path).query("SELECT note FROM runs")["note"].to_pylist() == ["x"]
@@ -260,7 +323,9 @@ def test_a_damaged_store_is_refused(store, make_run):
     content = bytearray(store.path.read_bytes())
     content[12288:20000] = bytes(20000 - 12288)
     store.path.write_bytes(content)
-    with pytest.raises(LeaderboardError, match="is damaged: a DuckDB file that was cut short or changed"):
+    with pytest.raises(
+        LeaderboardError, match="is damaged: a DuckDB file that was cut short or changed"
+    ):
         store.runs()
     assert store.path.read_bytes() == content
 
@@ -296,7 +361,10 @@ def test_a_folder_without_write_permission(unprivileged, make_run):
     (folder / "results.duckdb.lock").unlink(missing_ok=True)
     enter()
     assert store.runs().num_rows == 1
-    for action in (lambda: store.add(make_run(2)), lambda: Store(folder / "new/other.duckdb").add(make_run(2))):
+    for action in (
+        lambda: store.add(make_run(2)),
+        lambda: Store(folder / "new/other.duckdb").add(make_run(2)),
+    ):
         with pytest.raises(LeaderboardError, match=r"cannot be written.*[Pp]ermission") as caught:
             action()
         assert "--db" in caught.value.hint
@@ -324,7 +392,9 @@ except LeaderboardError as error:
 def test_a_full_disk_stores_nothing_and_loses_nothing(store, make_run):
     store.add(make_run(1))
     root = Path(__file__).parents[2]
-    limit = store.path.stat().st_size + 500_000  # a limit on the size of files stands for the end of the disk
+    limit = (
+        store.path.stat().st_size + 500_000
+    )  # a limit on the size of files stands for the end of the disk
     command = [sys.executable, "-c", FULL, store.path, root, str(limit)]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert "cannot be written" in ended.stdout, (ended.stdout, ended.stderr)

@@ -23,17 +23,29 @@ def test_the_order_of_equal_scores_stays(store, make_run, tmp_path):
     scores = np.array([[2.5, 2.5, 2.5, 1.25], [0.1, 0.1, 0.1, -np.inf]], np.float32)
     qrels = {"q0": {"d1": 1, "absent": 2}, "q1": {"d2": 1, "d10": 0}}
     run = make_run(
-        1, ranking=Ranking(["q0", "q1"], ids, rows, scores), texts=Texts({"q0": "?", "q1": "?"}, qrels, {}), id="abc"
+        1,
+        ranking=Ranking(["q0", "q1"], ids, rows, scores),
+        texts=Texts({"q0": "?", "q1": "?"}, qrels, {}),
+        id="abc",
     )
     store.add(run)
     store.add(make_run(2, model=Model("no ranking"), ranking=None, texts=None))
-    paths = [path.relative_to(tmp_path / "out").as_posix() for path in export(store, tmp_path / "out", "trec")]
-    assert paths == ["runs/SciFact.test.default.r1/org_model.abc.txt", "qrels/SciFact.test.default.r1.txt"]
+    paths = [
+        path.relative_to(tmp_path / "out").as_posix()
+        for path in export(store, tmp_path / "out", "trec")
+    ]
+    assert paths == [
+        "runs/SciFact.test.default.r1/org_model.abc.txt",
+        "qrels/SciFact.test.default.r1.txt",
+    ]
     run_file, qrels_file = (tmp_path / "out" / path for path in paths)
     assert read_qrels(qrels_file) == qrels
     back = read_trec_run(run_file)
     for query, (kept, row) in enumerate(zip(back.rows, rows, strict=True)):
-        hits = [(score, back.document_ids[at].encode()) for at, score in zip(kept, back.scores[query], strict=True)]
+        hits = [
+            (score, back.document_ids[at].encode())
+            for at, score in zip(kept, back.scores[query], strict=True)
+        ]
         read = [id.decode() for score, id in sorted(hits, reverse=True) if score > -np.inf]
         assert read == [ids[at] for at in row if at >= 0]
     np.testing.assert_allclose(back.scores, scores, rtol=1e-6)
@@ -48,17 +60,24 @@ def test_other_tools_score_it_alike(store, make_run, tmp_path):
     rows = np.stack([rng.permutation(50)[:30] for _ in range(20)]).astype(np.int32)
     scores = -np.sort(-rng.integers(0, 8, rows.shape)).astype(np.float32)  # many ties
     queries = [f"q{n}" for n in range(20)]
-    qrels = {query: {ids[d]: int(rng.integers(0, 3)) for d in rng.permutation(50)[:6]} for query in queries}
+    qrels = {
+        query: {ids[d]: int(rng.integers(0, 3)) for d in rng.permutation(50)[:6]}
+        for query in queries
+    }
     store.add(make_run(1, ranking=Ranking(queries, ids, rows, scores), texts=Texts({}, qrels, {})))
     run_file, qrels_file = export(store, tmp_path / "out", "trec")
     with qrels_file.open() as judged, run_file.open() as run:
-        evaluator = pytrec_eval.RelevanceEvaluator(pytrec_eval.parse_qrel(judged), {"ndcg_cut_10", "recip_rank"})
+        evaluator = pytrec_eval.RelevanceEvaluator(
+            pytrec_eval.parse_qrel(judged), {"ndcg_cut_10", "recip_rank"}
+        )
         found = evaluator.evaluate(pytrec_eval.parse_run(run))
     for query, ranked in zip(queries, rows, strict=True):
         gains = np.array([qrels[query].get(ids[row], 0) for row in ranked])
         ideal = np.sort([gain for gain in qrels[query].values() if gain > 0])[::-1][:10]
         discount = 1 / np.log2(np.arange(2, 12))
-        expected = (gains[:10] * discount).sum() / max((ideal * discount[: len(ideal)]).sum(), 1e-12)
+        expected = (gains[:10] * discount).sum() / max(
+            (ideal * discount[: len(ideal)]).sum(), 1e-12
+        )
         assert found[query]["ndcg_cut_10"] == pytest.approx(expected, abs=1e-9)
 
 

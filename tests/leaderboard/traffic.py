@@ -1,4 +1,6 @@
-"""One process of the concurrency tests: `traffic.py write STORE COUNT SEED` or `traffic.py poll STORE UNTIL_FILE`."""
+"""One process of the concurrency tests: `traffic.py write STORE COUNT SEED` or `traffic.py poll
+STORE UNTIL_FILE`.
+"""
 
 import sys
 import time
@@ -26,7 +28,9 @@ def whole_run(seed: int) -> Run:
         scores={"ndcg_at_10": float(seed), "map": float(seed)},
         costs={"seconds": float(seed)},
         per_query=PerQuery(_IDS, {"ndcg_at_10": values}),
-        ranking=Ranking(_IDS, [f"d{i}" for i in range(10)], rows, np.full(rows.shape, seed, np.float32)),
+        ranking=Ranking(
+            _IDS, [f"d{i}" for i in range(10)], rows, np.full(rows.shape, seed, np.float32)
+        ),
         texts=Texts({"q0": "text"}, {"q0": {"d0": 1}}, {f"d{seed % 3}": "text"}),
         id=f"run-{seed}",
     )
@@ -38,7 +42,9 @@ def write(store: Store, count: int, seed: int) -> None:
 
 
 def poll(store: Store, until: Path) -> None:
-    """Read until the file `until` exists; every state seen must consist of whole runs and never lose one."""
+    """Read until the file `until` exists; every state seen must consist of whole runs and never
+    lose one.
+    """
     polls, seen = 0, 0
     while not until.exists():
         broken = store.query(PARTIAL)

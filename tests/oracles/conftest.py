@@ -1,4 +1,6 @@
-"""What the oracles share: tiny models, a mirror of tiny tasks, what the store holds of them, and the coverage table."""
+"""What the oracles share: tiny models, a mirror of tiny tasks, what the store holds of them, and
+the coverage table.
+"""
 
 import contextlib
 import io
@@ -23,8 +25,9 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def sizes():
-    """What both sides see alike: fewer repetitions than mteb has, for time's sake, means not rounded, and what one
-    task fetches from the hub while it scores."""
+    """What both sides see alike: fewer repetitions than mteb has, for time's sake, means not
+    rounded, and what one task fetches from the hub while it scores.
+    """
     from mteb._evaluators import retrieval_metrics
     from mteb.abstasks import AbsTaskClassification, AbsTaskClustering, AbsTaskRegression
     from mteb.tasks.instruction_reranking.eng import core17_instruction_retrieval
@@ -36,24 +39,47 @@ def sizes():
         patch.setattr(AbsTaskRegression, "n_experiments", 3)
         whole = lambda number, digits=0: number if digits else round(number)  # noqa: E731
         patch.setattr(retrieval_metrics, "round", whole, raising=False)
-        patch.setattr(core17_instruction_retrieval, "load_dataset", lambda *_, **__: task_types.changed())
+        patch.setattr(
+            core17_instruction_retrieval, "load_dataset", lambda *_, **__: task_types.changed()
+        )
         yield
 
 
 @pytest.fixture(scope="package")
 def stored(request, sizes, models, data_dir, tmp_path_factory):
-    """(shape, task type) -> (split, subset) -> scores in the store, after one command for many models and tasks; and
-    (shape, task type) -> why there are none. Only what the tests that were chosen ask for."""
-    cells = [item.callspec.params for item in request.session.items if "stored" in getattr(item, "fixturenames", ())]
-    kinds = {name: kind for name, kind in task_types.kinds().items() if name in {cell["kind"] for cell in cells}}
-    shapes = {name: shape for name, shape in models.items() if name in {cell["shape"] for cell in cells}}
+    """(shape, task type) -> (split, subset) -> scores in the store, after one command for many
+    models and tasks; and (shape, task type) -> why there are none. Only what the tests that were
+    chosen ask for.
+    """
+    cells = [
+        item.callspec.params
+        for item in request.session.items
+        if "stored" in getattr(item, "fixturenames", ())
+    ]
+    kinds = {
+        name: kind
+        for name, kind in task_types.kinds().items()
+        if name in {cell["kind"] for cell in cells}
+    }
+    shapes = {
+        name: shape for name, shape in models.items() if name in {cell["shape"] for cell in cells}
+    }
     home = tmp_path_factory.mktemp("home")
     found, refused = {}, {}
     for number, options in enumerate(dict.fromkeys(shape.options for shape in shapes.values())):
         asked = {name: shape.typed for name, shape in shapes.items() if shape.options == options}
         db = home / f"{number}.duckdb"
-        said = evaluate([*asked.values()], [kind.task for kind in kinds.values()], options, data_dir, home, db)
-        read(db, said, {recorded(typed): name for name, typed in asked.items()}, kinds, found, refused)
+        said = evaluate(
+            [*asked.values()], [kind.task for kind in kinds.values()], options, data_dir, home, db
+        )
+        read(
+            db,
+            said,
+            {recorded(typed): name for name, typed in asked.items()},
+            kinds,
+            found,
+            refused,
+        )
     return found, refused
 
 
@@ -65,13 +91,17 @@ def evaluate(models, tasks, options, data_dir, home, db) -> str:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBEDLAB_HOME", str(home))
-        code, said = embedlab("eval", *chosen, *options, "--data-dir", data_dir, "--db", db, "--dtype", "float32")
+        code, said = embedlab(
+            "eval", *chosen, *options, "--data-dir", data_dir, "--db", db, "--dtype", "float32"
+        )
     assert code in (0, 2), said
     return said
 
 
 def read(db, said: str, shape_of: dict, kinds: dict, found: dict, refused: dict) -> None:
-    """Fill `found` from the store, `refused` from what was said; a task on other data than MTEB's is NAME@HASH."""
+    """Fill `found` from the store, `refused` from what was said; a task on other data than MTEB's
+    is NAME@HASH.
+    """
     from leaderboard.storage.store import Store
 
     kind_of = {kind.task: name for name, kind in kinds.items()}
@@ -79,7 +109,9 @@ def read(db, said: str, shape_of: dict, kinds: dict, found: dict, refused: dict)
     for id in store.runs()["id"].to_pylist():
         run = store.run(id)
         cell = shape_of[run.model.name], kind_of[run.task.name.partition("@")[0]]
-        found.setdefault(cell, {})[run.task.split, run.task.subset] = run.scores | {"main": run.main_score}
+        found.setdefault(cell, {})[run.task.split, run.task.subset] = run.scores | {
+            "main": run.main_score
+        }
     for model, task, reason in re.findall(
         r"^(\S+) (?:skips|on) ([^\s@:]+)\S*(?:: | failed: )(.*)$", said, re.MULTILINE
     ):
@@ -93,7 +125,11 @@ def embedlab(*arguments) -> tuple[int, str]:
     cli.app.registered_commands.clear()
     cli.app.registered_groups.clear()
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         patch.setattr(sys, "argv", ["embedlab", *map(str, arguments)])
         try:
             cli.run()
@@ -119,7 +155,9 @@ def pytest_terminal_summary(terminalreporter):
     if not cells:
         return
     rows, columns = (list(dict.fromkeys(cell[axis] for cell in cells)) for axis in (0, 1))
-    terminalreporter.section("embedlab eval against mteb.evaluate on a fresh task: number of scores compared")
+    terminalreporter.section(
+        "embedlab eval against mteb.evaluate on a fresh task: number of scores compared"
+    )
     width = max(map(len, rows)) + 1
     terminalreporter.write_line(" " * width + " ".join(f"{column:>12.12}" for column in columns))
     for row in rows:

@@ -1,11 +1,18 @@
-"""Tiny models of every shape: what a user types after --model, and how sentence-transformers itself loads the same."""
+"""Tiny models of every shape: what a user types after --model, and how sentence-transformers itself
+loads the same.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SIZE = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 64}
+SIZE = {
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
 RANDOM = {"initializer_range": 0.5}  # wide enough that texts differ
 
 
@@ -33,7 +40,11 @@ def make(folder: Path, tokenizer) -> dict[str, Shape]:
         "dot": dense(folder / "dot", raw, similarity="dot"),
         "euclidean": dense(folder / "euclidean", raw, similarity="euclidean"),
         "manhattan": dense(folder / "manhattan", raw, similarity="manhattan"),
-        "prompts": dense(folder / "prompts", raw, prompts={"query": "q : ", "document": "w1 w2 : ", "STS": "w3 : "}),
+        "prompts": dense(
+            folder / "prompts",
+            raw,
+            prompts={"query": "q : ", "document": "w1 w2 : ", "STS": "w3 : "},
+        ),
         "truncated": truncated(folder / "truncated", raw, 8),
         "--dims 8": viewed(folder / "cut", raw, 8),
         "sparse": sparse(folder / "sparse", raw),
@@ -49,10 +60,16 @@ def backbones(folder: Path, tokenizer) -> dict[str, Path]:
 
     torch.set_num_threads(1)  # models this small lose more to threads than they win
     made = {}
-    for kind, layers, labels in ((BertModel, 2, 2), (BertForMaskedLM, 1, 2), (BertForSequenceClassification, 2, 1)):
+    for kind, layers, labels in (
+        (BertModel, 2, 2),
+        (BertForMaskedLM, 1, 2),
+        (BertForSequenceClassification, 2, 1),
+    ):
         torch.manual_seed(0)
         made[kind.__name__] = folder / kind.__name__
-        config = BertConfig(vocab_size=len(tokenizer), num_hidden_layers=layers, num_labels=labels, **SIZE, **RANDOM)
+        config = BertConfig(
+            vocab_size=len(tokenizer), num_hidden_layers=layers, num_labels=labels, **SIZE, **RANDOM
+        )
         model = kind(config)
         if kind is BertForMaskedLM:  # most terms inactive, as in a trained sparse model
             torch.nn.init.constant_(model.cls.predictions.bias, -4.0)
@@ -70,14 +87,18 @@ def dense(folder: Path, raw, *, normalise=False, similarity="cosine", prompts=No
     modules = [Transformer(str(raw["BertModel"]), max_seq_length=64), Pooling(32, "mean")]
     modules += [projection(modules)]
     modules += [Normalize()] if normalise else []
-    model = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name=similarity, prompts=prompts)
+    model = SentenceTransformer(
+        modules=modules, device="cpu", similarity_fn_name=similarity, prompts=prompts
+    )
     model.save(str(folder))
     return Shape(str(folder), lambda: SentenceTransformer(str(folder), device="cpu"))
 
 
 def projection(modules: list):
-    """32 -> 24 dimensions around the origin. All texts of a random BERT point the same way, and layer norms leave its
-    last dimension a sum of the others: near ties and least squares would then depend on the last bit of a vector."""
+    """32 -> 24 dimensions around the origin. All texts of a random BERT point the same way, and
+    layer norms leave its last dimension a sum of the others: near ties and least squares would then
+    depend on the last bit of a vector.
+    """
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Dense
@@ -93,7 +114,9 @@ def projection(modules: list):
 
 
 def truncated(folder: Path, raw, width: int) -> Shape:
-    """Cut by a setting of sentence-transformers' constructor, which no folder keeps: a plug-in's file."""
+    """Cut by a setting of sentence-transformers' constructor, which no folder keeps: a plug-in's
+    file.
+    """
     from sentence_transformers import SentenceTransformer
 
     whole = dense(folder, raw).typed
@@ -104,7 +127,9 @@ def truncated(folder: Path, raw, width: int) -> Shape:
         "    def __new__(cls, device=None, dtype=None):\n"
         f"        return SentenceTransformer({whole!r}, device=device, truncate_dim={width})\n"
     )
-    return Shape(f"{file}:Truncated", lambda: SentenceTransformer(whole, device="cpu", truncate_dim=width))
+    return Shape(
+        f"{file}:Truncated", lambda: SentenceTransformer(whole, device="cpu", truncate_dim=width)
+    )
 
 
 def viewed(folder: Path, raw, width: int) -> Shape:
@@ -121,7 +146,10 @@ def sparse(folder: Path, raw) -> Shape:
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sparse_encoder.modules import SpladePooling
 
-    modules = [Transformer(str(raw["BertForMaskedLM"]), transformer_task="fill-mask"), SpladePooling("max")]
+    modules = [
+        Transformer(str(raw["BertForMaskedLM"]), transformer_task="fill-mask"),
+        SpladePooling("max"),
+    ]
     SparseEncoder(modules=modules, device="cpu").save(str(folder))
     return Shape(str(folder), lambda: SparseEncoder(str(folder), device="cpu"))
 

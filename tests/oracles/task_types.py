@@ -1,6 +1,7 @@
 """A task of every type that mteb has for text, as a tiny local mirror of its data: `--data-dir`.
 
-Tasks with several splits and subsets are chosen where there are some, for what runs on from one to the next.
+Tasks with several splits and subsets are chosen where there are some, for what runs on from one to
+the next.
 """
 
 import json
@@ -13,7 +14,9 @@ TOPICS = 3
 
 
 class Kind(NamedTuple):
-    """A task of mteb, and `write(folder, rng)`: what its mirror holds of each subset, or of a task without subsets."""
+    """A task of mteb, and `write(folder, rng)`: what its mirror holds of each subset, or of a task
+    without subsets.
+    """
 
     task: str
     write: Callable[[Path, random.Random], None]
@@ -28,14 +31,24 @@ def kinds() -> dict[str, Kind]:
         "reranking": Kind("XGlueWPRReranking", beir(dev_and_test, candidates=True), ("en",)),
         "instruction retrieval": Kind("InstructIR", beir(one, instructions=True)),
         "instruction levels": Kind("IFIRScifact", beir(one, instructions=True)),
-        "instruction reranking": Kind("Core17InstructionRetrieval", beir(one, candidates=True, instructions=True)),
+        "instruction reranking": Kind(
+            "Core17InstructionRetrieval", beir(one, candidates=True, instructions=True)
+        ),
         "STS": Kind("STSBenchmarkMultilingualSTS", graded(("dev", "test")), ("de", "en")),
-        "pair classification": Kind("OpusparcusPC", pairs(("test.full", "validation.full")), ("fi",)),
-        "classification": Kind("MTOPDomainClassification", labelled(("train", *dev_and_test)), ("en", "de")),
-        "multilabel classification": Kind("MultiEURLEXMultilabelClassification", multilabel, ("en", "de")),
+        "pair classification": Kind(
+            "OpusparcusPC", pairs(("test.full", "validation.full")), ("fi",)
+        ),
+        "classification": Kind(
+            "MTOPDomainClassification", labelled(("train", *dev_and_test)), ("en", "de")
+        ),
+        "multilabel classification": Kind(
+            "MultiEURLEXMultilabelClassification", multilabel, ("en", "de")
+        ),
         "clustering": Kind("MLSUMClusteringS2S.v2", labelled(dev_and_test), ("de", "fr")),
         "clustering, legacy": Kind("MLSUMClusteringS2S", labelled(dev_and_test), ("fr",)),
-        "bitext mining": Kind("IndicGenBenchFloresBitextMining", bitext(dev_and_test), ("eng-ben",)),
+        "bitext mining": Kind(
+            "IndicGenBenchFloresBitextMining", bitext(dev_and_test), ("eng-ben",)
+        ),
         "summarisation": Kind("SummEvalSummarization.v2", summaries),
         "regression": Kind("RuSciBenchYearPublRegression", valued, ("yearpubl_ru", "yearpubl_en")),
     }
@@ -53,7 +66,9 @@ def mirror(folder: Path) -> Path:
 
 
 def changed() -> list[dict]:
-    """The documents whose relevance the changed instructions change: what FollowIR's tasks read while they score."""
+    """The documents whose relevance the changed instructions change: what FollowIR's tasks read
+    while they score.
+    """
     return [{"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 20}"]} for n in range(4)]
 
 
@@ -64,14 +79,18 @@ def sentence(rng: random.Random, topic: int | None = None) -> str:
 
 
 def beir(splits: tuple[str, ...], *, candidates=False, instructions=False) -> Callable:
-    # Ids as the instruction tasks have them: three levels of a query, or its original and its changed instruction.
+    # Ids as the instruction tasks have them: three levels of a query, or its original and its
+    # changed instruction.
     name = (
-        (lambda n: f"q{n // 2}-{'changed' if n % 2 else 'og'}") if candidates else lambda n: f"q{n // 3}_v{n % 3 + 1}"
+        (lambda n: f"q{n // 2}-{'changed' if n % 2 else 'og'}")
+        if candidates
+        else lambda n: f"q{n // 3}_v{n % 3 + 1}"
     )
 
     def write(folder: Path, rng: random.Random) -> None:
         corpus = [
-            {"_id": f"d{n}", "title": f"w{n}" if n % 3 else "", "text": sentence(rng, n % TOPICS)} for n in range(40)
+            {"_id": f"d{n}", "title": f"w{n}" if n % 3 else "", "text": sentence(rng, n % TOPICS)}
+            for n in range(40)
         ]
         queries = [
             {"_id": name(n), "text": sentence(rng, n % TOPICS)}
@@ -87,10 +106,13 @@ def beir(splits: tuple[str, ...], *, candidates=False, instructions=False) -> Ca
                 for query in queries[part :: len(splits)]
                 for document in rng.sample(range(40), 4)
             ]
-            (folder / "qrels" / f"{split}.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
+            (folder / "qrels" / f"{split}.tsv").write_text(
+                "\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n"
+            )
         if candidates:
             ranked = (
-                {"query-id": q["_id"], "corpus-ids": [f"d{n}" for n in rng.sample(range(40), 15)]} for q in queries
+                {"query-id": q["_id"], "corpus-ids": [f"d{n}" for n in rng.sample(range(40), 15)]}
+                for q in queries
             )
             lines(folder / "top_ranked.jsonl", ranked)
 
@@ -126,7 +148,9 @@ def labelled(splits: tuple[str, ...]) -> Callable:
 def multilabel(folder: Path, rng: random.Random) -> None:
     for split in ("train", "test"):
         rows = ((text, int(topic)) for text, topic in topical(rng, 40))
-        labels = ({"text": text, "label": sorted({topic, rng.randrange(TOPICS)})} for text, topic in rows)
+        labels = (
+            {"text": text, "label": sorted({topic, rng.randrange(TOPICS)})} for text, topic in rows
+        )
         lines(folder / f"{split}.jsonl", labels)
 
 
@@ -139,7 +163,11 @@ def valued(folder: Path, rng: random.Random) -> None:
 def bitext(splits: tuple[str, ...]) -> Callable:
     def write(folder: Path, rng: random.Random) -> None:
         for split in splits:
-            table(folder / f"{split}.tsv", ("sentence1", "sentence2"), (couple(rng) for _ in range(30)))
+            table(
+                folder / f"{split}.tsv",
+                ("sentence1", "sentence2"),
+                (couple(rng) for _ in range(30)),
+            )
 
     return write
 
@@ -163,7 +191,9 @@ def couple(rng: random.Random) -> tuple[str, str]:
     """A text and another that shares words with it, some more and some less."""
     first = sentence(rng).split()
     second = [word if rng.random() < 0.6 else f"w{rng.randrange(200)}" for word in first]
-    return " ".join(first), " ".join([*second, f"w{rng.randrange(200)}"])  # never the same: ties depend on the last bit
+    return " ".join(first), " ".join(
+        [*second, f"w{rng.randrange(200)}"]
+    )  # never the same: ties depend on the last bit
 
 
 def topical(rng: random.Random, number: int) -> Iterator[tuple[str, str]]:

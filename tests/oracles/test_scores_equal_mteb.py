@@ -1,4 +1,6 @@
-"""`embedlab eval` gives what `mteb.evaluate` gives on a fresh task: model shapes x task types, splits and subsets."""
+"""`embedlab eval` gives what `mteb.evaluate` gives on a fresh task: model shapes x task types,
+splits and subsets.
+"""
 
 import math
 
@@ -7,23 +9,33 @@ import pytest
 from tests.oracles import task_types
 
 SHAPES = (
-    "normalised", "cosine, not normalised", "dot", "euclidean", "manhattan", "prompts", "truncated", "--dims 8",
-    "sparse", "multi-vector", "cross",
-)  # fmt: skip
+    "normalised",
+    "cosine, not normalised",
+    "dot",
+    "euclidean",
+    "manhattan",
+    "prompts",
+    "truncated",
+    "--dims 8",
+    "sparse",
+    "multi-vector",
+    "cross",
+)
 RERANKING = ("reranking", "instruction reranking")
 RANKING = ("retrieval", "instruction retrieval", "instruction levels", *RERANKING)
 
-# Where there must be no score but a reason, in these words. mteb evaluates no pair scorer where a vector per text is
-# needed ("does not support CrossEncoders", "... Search"), nor a cross-encoder without candidates; late interaction over
-# a whole corpus it can, while embedlab wants a first stage.
+# Where there must be no score but a reason, in these words. mteb evaluates no pair scorer where a
+# vector per text is needed ("does not support CrossEncoders", "... Search"), nor a cross-encoder
+# without candidates; late interaction over a whole corpus it can, while embedlab wants a first
+# stage.
 NONE = {
     (shape, kind): "reorders candidates" if kind in RANKING else "needs a vector per text"
     for shape in ("multi-vector", "cross")
     for kind in task_types.kinds()
     if kind not in RERANKING
 }
-# mteb's own scores move by up to 1e-6 with its batch size, since the last bits of vectors do; least squares of a
-# regression make more of them, and most of all where there are more terms than texts.
+# mteb's own scores move by up to 1e-6 with its batch size, since the last bits of vectors do; least
+# squares of a regression make more of them, and most of all where there are more terms than texts.
 TOLERANCE = {"abs": 2e-6}
 ILL_CONDITIONED = {"regression": {"rel": 1e-5}, ("sparse", "regression"): {"abs": 0.02}}
 
@@ -52,7 +64,9 @@ def test_scores(shape, kind, models, data_dir, stored, record_property):
     tolerance = TOLERANCE | ILL_CONDITIONED.get(kind, {}) | ILL_CONDITIONED.get((shape, kind), {})
     compared = 0
     for part, scores in official.items():
-        scores = {name: score for name, score in scores.items() if not math.isnan(score)}  # no number is not recorded
+        scores = {
+            name: score for name, score in scores.items() if not math.isnan(score)
+        }  # no number is not recorded
         assert ours[part] == pytest.approx(scores, **tolerance), part
         compared += len(scores)
     record_property("oracle", (kind, shape, str(compared)))
@@ -66,7 +80,9 @@ def by_mteb(model, name: str, data_dir) -> dict[tuple[str, str], dict[str, float
 
     (task,) = tasks.resolve([name], data_dir=data_dir)
     tasks.load(task)
-    (result,) = mteb.evaluate(own_pairwise(model), task, cache=None, show_progress_bar=False).task_results
+    (result,) = mteb.evaluate(
+        own_pairwise(model), task, cache=None, show_progress_bar=False
+    ).task_results
     return {
         (split, scores["hf_subset"]): {
             name.replace("main_score", "main"): value
@@ -79,11 +95,17 @@ def by_mteb(model, name: str, data_dir) -> dict[tuple[str, str], dict[str, float
 
 
 def own_pairwise(model):
-    """mteb knows no distances for aligned pairs ("Similarity function not specified."): sentence-transformers' own."""
+    """mteb knows no distances for aligned pairs ("Similarity function not specified."):
+    sentence-transformers' own.
+    """
     from mteb.models import SentenceTransformerEncoderWrapper
 
     class Own(SentenceTransformerEncoderWrapper):
         def similarity_pairwise(self, embeddings1, embeddings2):
             return self.model.similarity_pairwise(embeddings1, embeddings2)
 
-    return Own(model) if getattr(model, "similarity_fn_name", "") in ("euclidean", "manhattan") else model
+    return (
+        Own(model)
+        if getattr(model, "similarity_fn_name", "") in ("euclidean", "manhattan")
+        else model
+    )

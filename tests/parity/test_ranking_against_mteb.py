@@ -16,7 +16,13 @@ from leaderboard.tables.standings import rank
 
 pl = pytest.importorskip("polars")
 RESULTS = Path(__file__).parents[2] / "../shared/data/reference/mteb-results"
-TASKS = {"SciFact": "Retrieval", "NFCorpus": "Retrieval", "STSBenchmark": "STS", "SICK-R": "STS", "BIOSSES": "STS"}
+TASKS = {
+    "SciFact": "Retrieval",
+    "NFCorpus": "Retrieval",
+    "STSBenchmark": "STS",
+    "SICK-R": "STS",
+    "BIOSSES": "STS",
+}
 
 
 def random_scores(seed: int) -> pd.DataFrame:
@@ -30,7 +36,13 @@ def random_scores(seed: int) -> pd.DataFrame:
 
 def long(scores: pd.DataFrame) -> pl.DataFrame:
     """One row per cell that has a score, as mteb keeps them."""
-    cells = scores.rename_axis(index="model_name", columns="task_name").stack().dropna().rename("score").reset_index()
+    cells = (
+        scores.rename_axis(index="model_name", columns="task_name")
+        .stack()
+        .dropna()
+        .rename("score")
+        .reset_index()
+    )
     return pl.from_pandas(cells.assign(split="test", subset="default"))
 
 
@@ -49,7 +61,9 @@ def test_borda_equals_the_one_over_wide_frames(seed):
     if scores.empty:
         pytest.skip("no model has a score")
     wide = pl.from_pandas(scores.reset_index(drop=True), nan_to_null=True)
-    assert borda(scores).tolist() == wide.select(_get_borda_rank(list(scores))).to_series().to_list()
+    assert (
+        borda(scores).tolist() == wide.select(_get_borda_rank(list(scores))).to_series().to_list()
+    )
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -67,7 +81,9 @@ def test_means_equal_those_of_the_summary_table(seed):
 
     scores = random_scores(seed).dropna(how="all")
     scores = scores.dropna(axis=1, how="all")
-    scores.index = sorted(MODEL_REGISTRY)[: len(scores)]  # mteb's table keeps the models that it knows
+    scores.index = sorted(MODEL_REGISTRY)[
+        : len(scores)
+    ]  # mteb's table keeps the models that it knows
     theirs = summary(long(scores)).loc[scores.index]
     ours = pd.DataFrame({"task": mean_over_tasks(scores), "type": mean_over_types(scores, TASKS)})
     np.testing.assert_allclose(ours["task"], theirs["Mean (Task)"].astype(float), rtol=1e-12)
@@ -88,7 +104,9 @@ def test_published_results_rank_as_mteb_ranks_them(tmp_path, benchmark, least):
     runs, theirs = [], []
     for folder in sorted(path for path in RESULTS.glob("*/*") if path.is_dir()):
         name = folder.parent.name.replace("__", "/")
-        found = [TaskResult.from_disk(path) for path in folder.glob("*.json") if path.stem in wanted]
+        found = [
+            TaskResult.from_disk(path) for path in folder.glob("*.json") if path.stem in wanted
+        ]
         theirs.append(ModelResult(model_name=name, model_revision=folder.name, task_results=found))
         runs += [
             Run(
@@ -139,7 +157,9 @@ def test_aggregates_are_those_of_mteb():
         theirs[name] = (split, tuple(member.metadata.name for member in members))
     assert ours.aggregates() == theirs
     for benchmark in ("MTEB(eng, v1)", "BEIR", "BEIR-NL", "MTEB(fas, v1)", "MTEB(fas, v2)"):
-        assert list(parts(benchmark)) == [task.metadata.name for task in mteb.get_benchmark(benchmark).tasks]
+        assert list(parts(benchmark)) == [
+            task.metadata.name for task in mteb.get_benchmark(benchmark).tasks
+        ]
 
 
 @pytest.mark.parametrize("name", list(ours.aggregates()))
@@ -150,10 +170,19 @@ def test_an_aggregate_scores_as_mteb_combines_its_members(tmp_path, name):
     store, theirs = Store(tmp_path / "results.duckdb"), []
     for member in task.metadata.tasks:
         metric, score = member.metadata.main_score, float(rng.random())
-        entry = {"main_score": score, metric: score, "hf_subset": "default", "languages": member.metadata.languages}
+        entry = {
+            "main_score": score,
+            metric: score,
+            "hf_subset": "default",
+            "languages": member.metadata.languages,
+        }
         languages = {"languages": member.metadata.bcp47_codes}
-        theirs.append(TaskResult.from_task_results(member, {"test": {"default": entry}}, evaluation_time=1.0))
-        kept = Task(member.metadata.name, member.metadata.type, main_metric=metric, details=languages)
+        theirs.append(
+            TaskResult.from_task_results(member, {"test": {"default": entry}}, evaluation_time=1.0)
+        )
+        kept = Task(
+            member.metadata.name, member.metadata.type, main_metric=metric, details=languages
+        )
         store.add(Run(Model("lab/one"), kept, score, {metric: score}))
     combined = task.combine_task_results(theirs).get_score()
     (row,) = rank(store).rows

@@ -22,8 +22,19 @@ def forget() -> None:
 def example_package(tmp_path_factory) -> Path:
     """A folder into which pip has built and installed examples/plugin."""
     target = tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, "--target", target, EXAMPLE], check=True, capture_output=True, timeout=120)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
+    subprocess.run(
+        [*pip, "--target", target, EXAMPLE], check=True, capture_output=True, timeout=120
+    )
     return target
 
 
@@ -59,7 +70,10 @@ def package(tmp_path, installed):
         lines = [
             line
             for group, points in groups.items()
-            for line in (f"[embedlab.{group}]", *(f"{point} = {target}" for point, target in points.items()))
+            for line in (
+                f"[embedlab.{group}]",
+                *(f"{point} = {target}" for point, target in points.items()),
+            )
         ]
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
         installed(site)

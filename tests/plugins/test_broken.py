@@ -1,4 +1,6 @@
-"""Packages that are broken, or take a name of ours: one message that names them, only where they are used."""
+"""Packages that are broken, or take a name of ours: one message that names them, only where they
+are used.
+"""
 
 import json
 
@@ -51,7 +53,9 @@ def mixed(package):
     """A package whose every kind of plug-in is broken in every way, beside sound ones."""
     names = {"absent": "absent:it", "missing": "sound:nothing", "number": "sound:NUMBER"}
     indexes = dict.fromkeys(("faiss", "faiss:flat", "flat", "other-name", "fusion"), "sound:Torch")
-    scores = dict.fromkeys(("ndcg", "ap", "main", "one", "a_at_1"), "sound:one") | {"deep": "sound:deep"}
+    scores = dict.fromkeys(("ndcg", "ap", "main", "one", "a_at_1"), "sound:one") | {
+        "deep": "sound:deep"
+    }
     return package(
         "strange-things",
         {"sound": SOUND, "absent": ABSENT},
@@ -63,7 +67,11 @@ def mixed(package):
 
 
 def test_none_replaces_one_of_ours(mixed):
-    assert registered()["plain"].plugin is None and "bm25" not in registered() and set(METHODS) < set(registered())
+    assert (
+        registered()["plain"].plugin is None
+        and "bm25" not in registered()
+        and set(METHODS) < set(registered())
+    )
     assert type(registry.make("faiss:flat")).__module__.startswith("retrievers.")
     assert type(registry.make("flat")).__module__ == "sound"
     assert "fusion" not in registry.families() and "faiss:flat" not in registry.families()
@@ -73,7 +81,11 @@ def test_none_replaces_one_of_ours(mixed):
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("absent", "a_package_that_nobody_has"), ("missing", "nothing"), ("number", "is a int, not a function")],
+    [
+        ("absent", "a_package_that_nobody_has"),
+        ("missing", "nothing"),
+        ("number", "is a int, not a function"),
+    ],
 )
 def test_a_broken_encoder_is_one_message(mixed, cli, home, name, problem):
     code, _, said = cli("eval", "--model", name, "--task", "StdlibMiniCodeSearch")
@@ -89,18 +101,25 @@ def test_a_method_that_loads_files_says_so(mixed, cli, home):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("absent", "a_package_that_nobody_has"), ("missing", "nothing"), ("number", "is no class below"),
+        ("absent", "a_package_that_nobody_has"),
+        ("missing", "nothing"),
+        ("number", "is no class below"),
         ("other-name", "calls its family 'flat'"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_index_is_one_message(mixed, name, problem):
     with pytest.raises(RetrieverError, match=problem) as error:
         registry.make(name)
-    assert "strange-things 1.0" in str(error.value) and "pip uninstall strange-things" in error.value.hint
+    assert (
+        "strange-things 1.0" in str(error.value)
+        and "pip uninstall strange-things" in error.value.hint
+    )
     assert registry.make("torch") and registry.make("flat")
 
 
-@pytest.mark.parametrize(("name", "problem"), [("absent", "a_package_that"), ("missing", "nothing"), ("number", "int")])
+@pytest.mark.parametrize(
+    ("name", "problem"), [("absent", "a_package_that"), ("missing", "nothing"), ("number", "int")]
+)
 def test_a_broken_metric_is_said_and_left_out(mixed, name, problem):
     assert name not in measures.registered() and measures.stored("ndcg@10") == "ndcg_at_10"
     with pytest.raises(plugins.LeaderboardError, match=problem) as error:
@@ -111,7 +130,9 @@ def test_a_broken_metric_is_said_and_left_out(mixed, name, problem):
 JUDGED = metrics.judge({"q": {"a": 1}, "r": {"b": 1}}, ["q", "r"], ["a", "b"])
 
 
-@pytest.mark.parametrize(("which", "problem"), [("wrong", "no 2 finite"), ("nan", "no 2 finite"), ("failing", "divid")])
+@pytest.mark.parametrize(
+    ("which", "problem"), [("wrong", "no 2 finite"), ("nan", "no 2 finite"), ("failing", "divid")]
+)
 def test_a_metric_that_gives_no_scores_is_one_message(package, which, problem):
     package("strange-things", {"sound": SOUND}, metrics={"odd": f"sound:{which}"})
     with pytest.raises(UserError, match=problem) as error:
@@ -124,7 +145,9 @@ def test_a_metric_without_a_cutoff_needs_the_whole_ranking(package):
     rows = np.array([[0, 1], [0, -1]], np.int32)
     assert metrics.evaluate(rows, JUDGED, [1])["deep"].tolist() == [0.5, 0.0]
     assert "deep" not in metrics.evaluate(rows, JUDGED, [1], whole=False)
-    assert is_within("ndcg_at_5", 5) and not is_within("ndcg_at_5", 4) and not is_within("deep", 1000)
+    assert (
+        is_within("ndcg_at_5", 5) and not is_within("ndcg_at_5", 4) and not is_within("deep", 1000)
+    )
     assert measures.stored("Deep") == "deep" and measures.shown("deep") == "deep"
 
 
@@ -134,7 +157,9 @@ def test_doctor_says_which_load(mixed, example_package, installed, cli, home):
     found = {line["subject"]: line for line in json.loads(out)["findings"]}
     assert code == 0
     for name in ("encoder trigrams", "index numpy", "metric rbp", "page hardest"):
-        assert found[name]["state"] == "ok" and "embedlab-example 0.1.0" in found[name]["detail"], name
+        assert found[name]["state"] == "ok" and "embedlab-example 0.1.0" in found[name]["detail"], (
+            name
+        )
     for name in ("index flat", "metric one", "metric deep", "page fails"):
         assert found[name]["state"] == "ok" and "strange-things 1.0" in found[name]["detail"], name
     for kind, names in {
@@ -158,7 +183,9 @@ for page in plugin_pages.pages({{"costs"}}):
 """
 
 
-@pytest.mark.parametrize(("name", "problem"), [("absent", "nobody_has"), ("fails", "ZeroDivisionError: divided")])
+@pytest.mark.parametrize(
+    ("name", "problem"), [("absent", "nobody_has"), ("fails", "ZeroDivisionError: divided")]
+)
 def test_a_broken_page_is_one_message(mixed, name, problem):
     page = AppTest.from_string(PAGE.format(name=name), default_timeout=60).run()
     [error] = page.exception

@@ -1,4 +1,6 @@
-"""CONTRIBUTING.md, followed: an encoder, an index and a metric are added to a copy of the tree, file by file."""
+"""CONTRIBUTING.md, followed: an encoder, an index and a metric are added to a copy of the tree,
+file by file.
+"""
 
 import json
 import os
@@ -92,16 +94,28 @@ class Tree:
         self.touched.append(file)
 
     def change(self, file: str, old: str, new: str) -> None:
-        """What stands behind `name = ` begins with something more; the section says which file and which name."""
+        """What stands behind `name = ` begins with something more; the section says which file and
+        which name.
+        """
         text = (self.root / file).read_text(encoding="utf-8")
-        assert f"`{file}`" in self.named and f"`{old.split(' ')[0]}`" in self.named and text.count(f"\n{old}\n") == 1
+        assert (
+            f"`{file}`" in self.named
+            and f"`{old.split(' ')[0]}`" in self.named
+            and text.count(f"\n{old}\n") == 1
+        )
         (self.root / file).write_text(text.replace(f"\n{old}\n", f"\n{new}\n"), encoding="utf-8")
         self.touched.append(file)
 
     def run(self, *arguments: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(self.root), "EMBEDLAB_HOME": str(self.root / "home")}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.root),
+            "EMBEDLAB_HOME": str(self.root / "home"),
+        }
         command = [sys.executable, "-m", "embedlab", *arguments]
-        done = subprocess.run(command, env=environment, cwd=self.root, capture_output=True, text=True, timeout=500)
+        done = subprocess.run(
+            command, env=environment, cwd=self.root, capture_output=True, text=True, timeout=500
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
@@ -112,20 +126,36 @@ def tree(tmp_path_factory):
     tree.follow("Add a method")
     tree.write("embedlab/encoders/my_method.py", ENCODER)
     tree.change(
-        "embedlab/encoders/methods.py", "METHODS = {", 'METHODS = {\n    "my-method": "embedlab.encoders.my_method",'
+        "embedlab/encoders/methods.py",
+        "METHODS = {",
+        'METHODS = {\n    "my-method": "embedlab.encoders.my_method",',
     )
     tree.write("data/models/my-model.toml", CARD)
     tree.follow("Add an index")
     example = ROOT / "examples" / "plugin" / "src" / "embedlab_example" / "index.py"
     assert str(example.relative_to(ROOT)) in tree.named
-    index = example.read_text(encoding="utf-8").replace('"numpy"', '"my-index"').replace("NumpyIndex", "MyIndex")
+    index = (
+        example.read_text(encoding="utf-8")
+        .replace('"numpy"', '"my-index"')
+        .replace("NumpyIndex", "MyIndex")
+    )
     tree.write("retrievers/indexes/my_index.py", index)
     family = '    "my-index": "retrievers.indexes.my_index:MyIndex",'
     tree.change("retrievers/registry.py", "FAMILIES = {", f"FAMILIES = {{\n{family}")
     tree.change("retrievers/registry.py", "SPECS = (", 'SPECS = (\n    "my-index",')
     tree.follow("Add a metric")
     tree.change("leaderboard/ranking_metrics.py", "METRICS = {", METRIC.strip("\n"))
-    tree.run("eval", "--model", "my-model", "--index", "my-index,faiss:flat", "--task", TASK, "--dtype", "float32")
+    tree.run(
+        "eval",
+        "--model",
+        "my-model",
+        "--index",
+        "my-index,faiss:flat",
+        "--task",
+        TASK,
+        "--dtype",
+        "float32",
+    )
     return tree
 
 
@@ -137,7 +167,9 @@ def test_what_was_added_is_measured(tree):
         assert set(rows[metric]) == {("my-model", "my-index"), ("my-model", "faiss:flat")}
         assert len(set(rows[metric].values())) == 1  # both indexes are exact
     assert 0.3 < rows["ndcg@10"]["my-model", "my-index"] < 0.6
-    assert 0 < rows["First2@10"]["my-model", "my-index"] <= 0.5  # one document is relevant to a query
+    assert (
+        0 < rows["First2@10"]["my-model", "my-index"] <= 0.5
+    )  # one document is relevant to a query
 
 
 def test_few_files_were_touched(tree):

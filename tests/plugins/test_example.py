@@ -1,4 +1,6 @@
-"""examples/plugin, built and installed by pip: its encoder, index and metric from the command line to the store."""
+"""examples/plugin, built and installed by pip: its encoder, index and metric from the command line
+to the store.
+"""
 
 import json
 import os
@@ -26,7 +28,9 @@ MODELS = ("--model", "trigrams", "--model", "trigrams?dim=32")
 
 @pytest.fixture(scope="module")
 def evaluated(example_package, tmp_path_factory):
-    """A home in which another process, which has the package, evaluated; and a function that runs commands there."""
+    """A home in which another process, which has the package, evaluated; and a function that runs
+    commands there.
+    """
     home = tmp_path_factory.mktemp("home")
     path = os.pathsep.join(filter(None, (str(example_package), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "EMBEDLAB_HOME": str(home)}
@@ -48,7 +52,9 @@ def runs(evaluated):
     store = Store(evaluated[0] / "results.duckdb")
     found = [store.run(id) for id in store.runs()["id"].to_pylist()]
     return {
-        (run.model.name, run.index): replace(run, ranking=store.ranking(run.id), texts=store.texts(run.task))
+        (run.model.name, run.index): replace(
+            run, ranking=store.ranking(run.id), texts=store.texts(run.task)
+        )
         for run in found
     }
 
@@ -57,7 +63,9 @@ def runs(evaluated):
 def per_query(evaluated, runs):
     from leaderboard.storage.store import Store
 
-    table = Store(evaluated[0] / "results.duckdb").per_query([runs["trigrams", "numpy"].id], "rbp_at_10")
+    table = Store(evaluated[0] / "results.duckdb").per_query(
+        [runs["trigrams", "numpy"].id], "rbp_at_10"
+    )
     return dict(zip(table["query_id"].to_pylist(), table["value"].to_pylist(), strict=True))
 
 
@@ -67,7 +75,10 @@ def test_the_metric_is_that_of_the_paper(runs, per_query):
     assert len(per_query) == len(ranking.query_ids) == 250
     for query, row in zip(ranking.query_ids, ranking.rows, strict=True):
         found = [qrels[query].get(ranking.document_ids[document], 0) > 0 for document in row[:10]]
-        assert np.isclose(per_query[query], sum(0.2 * 0.8**rank for rank, relevant in enumerate(found) if relevant))
+        assert np.isclose(
+            per_query[query],
+            sum(0.2 * 0.8**rank for rank, relevant in enumerate(found) if relevant),
+        )
     assert run.scores["rbp_at_10"] == pytest.approx(np.mean(list(per_query.values())))
     assert 0 < run.scores["rbp_at_10"] < 0.2
     assert "nauc_rbp_at_10_max" not in run.scores and "nauc_ndcg_at_10_max" in run.scores
@@ -78,7 +89,10 @@ def test_the_index_finds_what_faiss_finds(runs):
         ours, faiss = runs[model, "numpy"], runs[model, "faiss:flat"]
         assert (ours.ranking.rows == faiss.ranking.rows).mean() > 0.999
         np.testing.assert_allclose(ours.ranking.scores, faiss.ranking.scores, atol=1e-6)
-    assert runs["trigrams", "numpy,bits=16"].costs["index_bytes"] == runs["trigrams", "numpy"].costs["index_bytes"] / 2
+    assert (
+        runs["trigrams", "numpy,bits=16"].costs["index_bytes"]
+        == runs["trigrams", "numpy"].costs["index_bytes"] / 2
+    )
 
 
 def test_the_settings_are_another_model(runs):
@@ -91,14 +105,18 @@ def test_the_settings_are_another_model(runs):
 def test_the_leaderboard_by_the_metric(evaluated, runs):
     table = json.loads(evaluated[1]("leaderboard", "--metric", "RBP@10", "--json"))
     means = {(row["model"], row["index"]): row["mean"] for row in table["rows"]}
-    assert means["trigrams", "numpy"] == pytest.approx(runs["trigrams", "numpy"].scores["rbp_at_10"])
+    assert means["trigrams", "numpy"] == pytest.approx(
+        runs["trigrams", "numpy"].scores["rbp_at_10"]
+    )
 
 
 def test_the_page_shows_the_results(evaluated, example_package, installed, monkeypatch):
     installed(example_package)
     db = str(evaluated[0] / "results.duckdb")
     monkeypatch.setenv(VARIABLE, json.dumps(asdict(Settings(db=db, indexes="", encoders=""))))
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # AppTest leaves its script there
+    monkeypatch.setitem(
+        sys.modules, "__main__", sys.modules["__main__"]
+    )  # AppTest leaves its script there
     assert not AppTest.from_file(MAIN, default_timeout=60).run().exception
     shown = AppTest.from_string(PAGE, default_timeout=60).run()
     assert not shown.exception
@@ -115,14 +133,33 @@ def corpus(tmp_path):
 
 def test_an_index_is_built_and_searched(example_package, installed, cli, home, corpus):
     installed(example_package)
-    code, _, said = cli("index", "--corpus", corpus, "--model", "trigrams", "--index", "numpy", "--out", corpus / "ix")
+    code, _, said = cli(
+        "index",
+        "--corpus",
+        corpus,
+        "--model",
+        "trigrams",
+        "--index",
+        "numpy",
+        "--out",
+        corpus / "ix",
+    )
     assert code == 0, said
     code, out, said = cli("search", corpus / "ix", "the cats sat on the mat", "--json")
     assert code == 0, said
     assert '"a"' in out and out.index('"a"') < out.index('"b"')
-    (corpus / "q.jsonl").write_text(json.dumps({"id": "1", "question": "cats on mats", "relevant": ["a"]}))
-    code, out, said = cli("rag", "--retriever", "rrf(trigrams@numpy, trigrams?dim=64)", "--corpus", corpus,
-                          "--questions", corpus / "q.jsonl")  # fmt: skip
+    (corpus / "q.jsonl").write_text(
+        json.dumps({"id": "1", "question": "cats on mats", "relevant": ["a"]})
+    )
+    code, out, said = cli(
+        "rag",
+        "--retriever",
+        "rrf(trigrams@numpy, trigrams?dim=64)",
+        "--corpus",
+        corpus,
+        "--questions",
+        corpus / "q.jsonl",
+    )
     assert code == 0, said
 
 

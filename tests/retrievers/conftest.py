@@ -1,4 +1,6 @@
-"""A small collection as texts, dense and sparse vectors, and SciFact where it is beside the repository."""
+"""A small collection as texts, dense and sparse vectors, and SciFact where it is beside the
+repository.
+"""
 
 import csv
 import json
@@ -44,7 +46,9 @@ def texts():
     rng = np.random.default_rng(3)
     words = np.array([f"w{n}" for n in range(200)])
     bodies = [" ".join(rng.choice(words, size=rng.integers(5, 25))) for _ in range(600)]
-    return [{"title": body.split()[0], "text": body} if i % 2 else body for i, body in enumerate(bodies)]
+    return [
+        {"title": body.split()[0], "text": body} if i % 2 else body for i, body in enumerate(bodies)
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +57,10 @@ def scifact():
     if not SCIFACT.is_dir():
         pytest.skip("SciFact is not in ../shared/data/beir")
     documents = [json.loads(line) for line in (SCIFACT / "corpus.jsonl").open(encoding="utf-8")]
-    asked = {q["_id"]: q["text"] for q in map(json.loads, (SCIFACT / "queries.jsonl").open(encoding="utf-8"))}
+    asked = {
+        q["_id"]: q["text"]
+        for q in map(json.loads, (SCIFACT / "queries.jsonl").open(encoding="utf-8"))
+    }
     qrels = {}
     with (SCIFACT / "qrels/test.tsv").open() as file:
         for line in csv.DictReader(file, delimiter="\t"):

@@ -43,7 +43,9 @@ def test_ids_that_do_not_fit(ids, vectors):
     ]:
         with pytest.raises(RetrieverError, match=words):
             index.add(bad, documents[: min(len(bad), 2)])
-    assert index.ids == ids[:3] and index.search(documents[:1], 5).rows.max() == 2, "a refused chunk adds nothing"
+    assert index.ids == ids[:3] and index.search(documents[:1], 5).rows.max() == 2, (
+        "a refused chunk adds nothing"
+    )
 
 
 def test_searches_that_make_no_sense(ids, vectors, tmp_path):
@@ -85,7 +87,11 @@ def test_every_string_in_the_list_is_known(spec):
 
 def test_faiss_kinds_that_the_vectors_do_not_allow(vectors):
     documents, _ = vectors
-    for spec, words in [("faiss:ivf64", "64 vectors"), ("faiss:pq24", "256 vectors"), ("faiss:pq7", "7 divides")]:
+    for spec, words in [
+        ("faiss:ivf64", "64 vectors"),
+        ("faiss:pq24", "256 vectors"),
+        ("faiss:pq7", "7 divides"),
+    ]:
         with pytest.raises(RetrieverError, match=words):
             retrievers.make(spec).index(["a", "b"], documents[:2])
     with pytest.raises(RetrieverError, match="8 divides"):
@@ -94,17 +100,23 @@ def test_faiss_kinds_that_the_vectors_do_not_allow(vectors):
         retrievers.make("lucene:hnsw").index(["a"], np.ones((1, 1025), np.float32))
 
 
-@pytest.mark.parametrize(("module", "spec", "extra"), [("faiss", "faiss:flat", "cpu"), ("seismic", "seismic", "cpu")])
+@pytest.mark.parametrize(
+    ("module", "spec", "extra"), [("faiss", "faiss:flat", "cpu"), ("seismic", "seismic", "cpu")]
+)
 def test_a_missing_package_says_what_to_type(module, spec, extra):
     code = (
-        f"import sys\nsys.modules[{module!r}] = None\nimport retrievers\n"
-        f"try:\n    retrievers.make({spec!r})\nexcept retrievers.RetrieverError as e:\n    print(e, e.hint)"
+        f"import sys\nsys.modules[{module!r}] = None\nimport retrievers\ntry:\n   "
+        f" retrievers.make({spec!r})\nexcept retrievers.RetrieverError as e:\n    print(e, e.hint)"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert f"pip install 'embedlab[{extra}]'" in answer.stdout
 
 
-@pytest.mark.parametrize("kind", ["hnsw0", "hnsw1", "hnsw99999999", "ivf0", "ivf0,sq8", "pq0", "ivf4,pq0"])
+@pytest.mark.parametrize(
+    "kind", ["hnsw0", "hnsw1", "hnsw99999999", "ivf0", "ivf0,sq8", "pq0", "ivf4,pq0"]
+)
 def test_numbers_that_would_end_the_process_are_refused(kind):
     with pytest.raises(RetrieverError, match="is no index"):
         retrievers.make(f"faiss:{kind}")
@@ -121,8 +133,12 @@ def test_cosine_of_very_short_and_very_long_vectors(spec, size):
 
 
 def test_weights_beyond_half_precision_are_refused_by_seismic():
-    with pytest.raises(RetrieverError, match=r"A weight is 70,000; Seismic keeps weights up to 65,504"):
-        retrievers.make("seismic").index(["a"], sparse.csr_matrix(np.array([[70_000.0, 1.0]], np.float32)))
+    with pytest.raises(
+        RetrieverError, match=r"A weight is 70,000; Seismic keeps weights up to 65,504"
+    ):
+        retrievers.make("seismic").index(
+            ["a"], sparse.csr_matrix(np.array([[70_000.0, 1.0]], np.float32))
+        )
 
 
 def test_a_language_whose_analyser_java_lacks_is_refused_before_documents_are_read():

@@ -23,7 +23,9 @@ def test_rrf_by_hand():
     a, b = hits([(4, 9.0), (2, 8.0), (7, 1.0)], []), hits([(7, 0.3), (4, 0.2)], [(1, 0.5)])
     fused = fuse([a, b], "rrf", [1, 1], 4)
     assert fused.rows.tolist() == [[4, 7, 2, -1], [1, -1, -1, -1]]
-    np.testing.assert_allclose(fused.scores[0, :3], [1 / 61 + 1 / 62, 1 / 63 + 1 / 61, 1 / 62], rtol=1e-6)
+    np.testing.assert_allclose(
+        fused.scores[0, :3], [1 / 61 + 1 / 62, 1 / 63 + 1 / 61, 1 / 62], rtol=1e-6
+    )
     assert fuse([a, b], "rrf", [0.1, 1], 1).rows[0, 0] == 7
 
 
@@ -45,7 +47,9 @@ def test_parts_may_hold_their_documents_in_any_order(ids, texts):
     same = retrievers.make("lucene,b=0.8").index(ids, texts)
     turned = retrievers.make("lucene,b=0.8").index(ids[::-1], texts[::-1])
     wanted = rrf(first, first).search(queries, 10)
-    assert (wanted.rows == ties.search(first, queries, 10).rows).all(), "fused with itself, a ranking stays"
+    assert (wanted.rows == ties.search(first, queries, 10).rows).all(), (
+        "fused with itself, a ranking stays"
+    )
     answers = [rrf(first, other, depth=600).search(queries, 600) for other in (same, turned)]
     assert (answers[0].rows == answers[1].rows).all()
     np.testing.assert_array_equal(answers[0].scores, answers[1].scores)
@@ -58,7 +62,10 @@ def test_parts_may_hold_their_documents_in_any_order(ids, texts):
 
 def test_a_fusion_is_saved_and_loaded(tmp_path, ids, texts):
     fused = weighted(
-        retrievers.make("lucene"), retrievers.make("lucene,b=0.9"), weights=[0.3, 0.7], normalise="z-score"
+        retrievers.make("lucene"),
+        retrievers.make("lucene,b=0.9"),
+        weights=[0.3, 0.7],
+        normalise="z-score",
     ).index(ids, texts)
     fused.save(tmp_path / "index")
     loaded = retrievers.load(tmp_path / "index")
@@ -66,8 +73,12 @@ def test_a_fusion_is_saved_and_loaded(tmp_path, ids, texts):
 
 
 def test_a_reranker_is_saved_by_its_name(monkeypatch, tmp_path, ids, texts):
-    stage = rerank(lambda query, found: [len(text) for text in found], 7, id="long@1", name="longest")
-    chain = rrf(retrievers.make("lucene"), retrievers.make("lucene,b=0.9")).index(ids, texts) >> stage
+    stage = rerank(
+        lambda query, found: [len(text) for text in found], 7, id="long@1", name="longest"
+    )
+    chain = (
+        rrf(retrievers.make("lucene"), retrievers.make("lucene,b=0.9")).index(ids, texts) >> stage
+    )
     chain.save(tmp_path / "index")
     asked = []
 
@@ -81,7 +92,10 @@ def test_a_reranker_is_saved_by_its_name(monkeypatch, tmp_path, ids, texts):
         np.testing.assert_array_equal(got, wanted)
     loaded.save(tmp_path / "again")
     monkeypatch.setattr("retrievers.registry._installed_finder", lambda: None)
-    for encoder, words in [(None, "needs its reranker, longest"), (lambda name: known(name, "long@2"), "not 'long@2'")]:
+    for encoder, words in [
+        (None, "needs its reranker, longest"),
+        (lambda name: known(name, "long@2"), "not 'long@2'"),
+    ]:
         with pytest.raises(RetrieverError, match=words):
             retrievers.load(tmp_path / "again", encoder)
 
@@ -105,7 +119,9 @@ def test_pipelines_compose(ids, texts):
     rows = whole.index(ids, texts).search(["w3 w5", "w8"], 5).rows
     fifty = rrf(first, second).search(["w3 w5", "w8"], 50).rows
     for found, candidates in zip(rows, fifty, strict=True):
-        longest = sorted((len(first.text(row)) for row in candidates[candidates >= 0]), reverse=True)[:5]
+        longest = sorted(
+            (len(first.text(row)) for row in candidates[candidates >= 0]), reverse=True
+        )[:5]
         assert [len(first.text(row)) for row in found] == longest[::-1]
 
 
@@ -116,9 +132,18 @@ def test_a_cross_encoder_reranks(tiny_folder, tmp_path):
 
     torch.manual_seed(1)
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     config = BertConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=64, num_labels=1, initializer_range=0.5, **sizes
+        vocab_size=len(tokenizer),
+        max_position_embeddings=64,
+        num_labels=1,
+        initializer_range=0.5,
+        **sizes,
     )
     BertForSequenceClassification(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -135,7 +160,9 @@ class Letters:
     """Token vectors by hand: one axis per letter."""
 
     def encode_query(self, texts):
-        return [np.eye(26, dtype=np.float32)[[ord(letter) - 97 for letter in text]] for text in texts]
+        return [
+            np.eye(26, dtype=np.float32)[[ord(letter) - 97 for letter in text]] for text in texts
+        ]
 
     encode_document = encode_query
 
@@ -158,11 +185,17 @@ def test_bad_compositions(ids, texts, vectors, tmp_path):
         (lambda: rrf(first, first, weights=[0, 0]), "above 0"),
         (lambda: weighted(first, first, weights=[0, -1]), "above 0"),
         (lambda: rrf(first, first).search(["w3"], 0), "1 document"),
-        (lambda: rrf(first, first).search(["w3"], 3, only=["d1", "nobody"]), "ids that were indexed"),
+        (
+            lambda: rrf(first, first).search(["w3"], 3, only=["d1", "nobody"]),
+            "ids that were indexed",
+        ),
         (lambda: (first >> rerank(lambda q, t: [1.0])).search(["w3"], 0), "1 document"),
         (lambda: (first >> rerank(lambda q, t: [1.0])).save(tmp_path / "index"), "name=..."),
         (lambda: (first >> rerank(lambda q, t: [1.0])).search(["w3 w5"], 5), "one finite score"),
-        (lambda: (first >> rerank(lambda q, t: [np.nan] * len(t))).search(["w3 w5"], 5), "one finite score"),
+        (
+            lambda: (first >> rerank(lambda q, t: [np.nan] * len(t))).search(["w3 w5"], 5),
+            "one finite score",
+        ),
     ]:
         with pytest.raises(RetrieverError) as error:
             wrong()
@@ -177,6 +210,10 @@ def test_a_fusion_that_is_indexed_anew_answers_with_the_new_ids():
     both.index(["a1", "a2"], ["apples are red", "bananas are yellow"])
     assert both.search_one("apples", 1)[0][0] == "a1"
     both.index(["z1", "z2"], ["violins sing", "apples fall"])
-    assert both.ids == ["z1", "z2"] and both.search_one("apples", 1)[0][0] == "z2" and both.text(1) == "apples fall"
+    assert (
+        both.ids == ["z1", "z2"]
+        and both.search_one("apples", 1)[0][0] == "z2"
+        and both.text(1) == "apples fall"
+    )
     both.parts[0].add(["z3"], ["apples apples apples"])  # one part alone grows
     assert both.ids == ["z1", "z2", "z3"]

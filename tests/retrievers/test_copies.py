@@ -10,7 +10,14 @@ import pytest
 import retrievers
 from retrievers.pipelines.rerank import rerank
 
-DENSE = ("torch", "faiss:flat", "faiss:hnsw32", "faiss:ivf8,nprobe=3", "faiss:binary,rescore=4", "lucene:hnsw")
+DENSE = (
+    "torch",
+    "faiss:flat",
+    "faiss:hnsw32",
+    "faiss:ivf8,nprobe=3",
+    "faiss:binary,rescore=4",
+    "lucene:hnsw",
+)
 SPARSE = ("sparse", "seismic", "lucene:impact")
 TEXT = ("lucene", "lucene:multifield,k1=1.2")
 WAYS = {"pickle": lambda index: pickle.loads(pickle.dumps(index)), "deepcopy": copy.deepcopy}
@@ -26,7 +33,13 @@ class Lengths:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("spec", [*DENSE, *SPARSE, *TEXT])
 def test_a_copy_answers_as_the_original(spec, way, tmp_path, ids, vectors, sparse_vectors, texts):
-    documents, queries = vectors if spec in DENSE else sparse_vectors if spec in SPARSE else (texts, ["w3 w5", "w100"])
+    documents, queries = (
+        vectors
+        if spec in DENSE
+        else sparse_vectors
+        if spec in SPARSE
+        else (texts, ["w3 w5", "w100"])
+    )
     index = retrievers.make(spec, encoder="model@1")
     assert WAYS[way](index).index(ids, documents).ids == ids  # an empty one takes documents
     index.index(ids, documents).save(tmp_path / "index")
@@ -41,7 +54,9 @@ def test_a_copy_answers_as_the_original(spec, way, tmp_path, ids, vectors, spars
 
 @pytest.mark.parametrize("way", WAYS)
 def test_copies_of_composed_retrievers(way, ids, texts):
-    first = retrievers.rrf(retrievers.make("lucene"), retrievers.make("lucene:multifield")) >> rerank(Lengths(), 20)
+    first = retrievers.rrf(
+        retrievers.make("lucene"), retrievers.make("lucene:multifield")
+    ) >> rerank(Lengths(), 20)
     first.index(ids, texts)
     assert WAYS[way](first).search_one("w3 w5", 5) == first.search_one("w3 w5", 5)
 

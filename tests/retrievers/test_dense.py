@@ -56,11 +56,16 @@ def test_approximate_search_finds_most(spec, metric, ids, vectors):
     assert (np.diff(hits.scores, axis=1) <= 0).all()
 
 
-@pytest.mark.parametrize("spec", ["faiss:hnsw32", "faiss:ivf16,nprobe=16", "faiss:binary,rescore=60"])
+@pytest.mark.parametrize(
+    "spec", ["faiss:hnsw32", "faiss:ivf16,nprobe=16", "faiss:binary,rescore=60"]
+)
 def test_the_manhattan_distance_where_faiss_has_it(spec, ids, vectors):
     documents, queries = vectors
     exact = retrievers.make("torch", metric="l1").index(ids, documents).search(queries, 10)
-    assert recall(retrievers.make(spec, metric="l1").index(ids, documents).search(queries, 10), exact) >= 0.95
+    assert (
+        recall(retrievers.make(spec, metric="l1").index(ids, documents).search(queries, 10), exact)
+        >= 0.95
+    )
 
 
 @pytest.mark.parametrize("spec", ["faiss:sq8", "faiss:pq24", "faiss:ivf8,sq8", "lucene:hnsw"])
@@ -71,9 +76,13 @@ def test_the_manhattan_distance_is_refused_where_there_is_none(spec, ids, vector
 
 
 @pytest.mark.parametrize("metric", ["l2", "l1"])
-@pytest.mark.parametrize("spec", [*EXACT, "faiss:hnsw32,efSearch=600", "faiss:ivf4,nprobe=4", "lucene:hnsw"])
+@pytest.mark.parametrize(
+    "spec", [*EXACT, "faiss:hnsw32,efSearch=600", "faiss:ivf4,nprobe=4", "lucene:hnsw"]
+)
 def test_distances_are_right_far_from_the_origin(spec, metric, ids, vectors):
-    """Differences of 1 beside coordinates of 1,000: from float32 products, 3 of 10 neighbours are the right ones."""
+    """Differences of 1 beside coordinates of 1,000: from float32 products, 3 of 10 neighbours are
+    the right ones.
+    """
     if (spec, metric) == ("lucene:hnsw", "l1"):
         pytest.skip("Lucene has no Manhattan distance")
     documents, queries = (1000 + part for part in vectors)
@@ -83,22 +92,37 @@ def test_distances_are_right_far_from_the_origin(spec, metric, ids, vectors):
         (index.search(queries, 10), np.argsort(-scores, axis=1)[:, :10]),
         (index.search(queries, 10, only=ids[:300]), np.argsort(-scores[:, :300], axis=1)[:, :10]),
     ):
-        found = np.mean([len({*a} & {*b}) / 10 for a, b in zip(hits.rows.tolist(), wanted.tolist(), strict=True)])
+        found = np.mean(
+            [
+                len({*a} & {*b}) / 10
+                for a, b in zip(hits.rows.tolist(), wanted.tolist(), strict=True)
+            ]
+        )
         assert found == 1.0 if spec in EXACT else found > 0.9
-        np.testing.assert_allclose(hits.scores, np.take_along_axis(scores, hits.rows, axis=1), rtol=1e-4)
+        np.testing.assert_allclose(
+            hits.scores, np.take_along_axis(scores, hits.rows, axis=1), rtol=1e-4
+        )
 
 
 def test_a_vector_is_at_distance_0_from_itself(ids, vectors):
     documents = 1000 + vectors[0]
     for spec in EXACT:
         hits = retrievers.make(spec, metric="l2").index(ids, documents).search(documents, 1)
-        assert (hits.rows[:, 0] == np.arange(600)).all() and hits.scores.max() < 1e-3 and hits.scores.min() > -1e-3
+        assert (
+            (hits.rows[:, 0] == np.arange(600)).all()
+            and hits.scores.max() < 1e-3
+            and hits.scores.min() > -1e-3
+        )
 
 
 def test_rescoring_every_document_is_exact(ids, vectors):
     documents, queries = vectors
     exact = retrievers.make("torch", metric="cosine").index(ids, documents).search(queries, 10)
-    hits = retrievers.make("faiss:binary,rescore=60", metric="cosine").index(ids, documents).search(queries, 10)
+    hits = (
+        retrievers.make("faiss:binary,rescore=60", metric="cosine")
+        .index(ids, documents)
+        .search(queries, 10)
+    )
     assert (hits.rows == exact.rows).all()
     np.testing.assert_allclose(hits.scores, exact.scores, atol=1e-6)
 
@@ -121,7 +145,9 @@ def test_ties_go_to_the_lower_row_even_at_the_cut(spec):
     assert index.search(np.eye(1, 4, dtype=np.float32), 3).rows[0].tolist() == [1000, 1001, 1002]
 
 
-@pytest.mark.parametrize("spec", [*EXACT, "faiss:hnsw32", "faiss:sq8", "faiss:binary,rescore=2", "faiss:pq24"])
+@pytest.mark.parametrize(
+    "spec", [*EXACT, "faiss:hnsw32", "faiss:sq8", "faiss:binary,rescore=2", "faiss:pq24"]
+)
 def test_filter_limits_the_search_and_fills_the_answer(spec, ids, vectors):
     documents, queries = vectors
     index = retrievers.make(spec, metric="cosine").index(ids, documents)
@@ -164,7 +190,9 @@ def test_single_queries_answer_as_batches(ids, vectors):
     index = retrievers.make("torch").index(ids, documents)
     hits = index.search(queries, 5)
     name, score = index.search_one(queries[4], 5)[0]
-    assert name == ids[hits.rows[4, 0]] and score == pytest.approx(float(hits.scores[4, 0]), rel=1e-6)
+    assert name == ids[hits.rows[4, 0]] and score == pytest.approx(
+        float(hits.scores[4, 0]), rel=1e-6
+    )
 
 
 def test_float16_vectors_are_kept_as_they_are(ids, vectors):
@@ -183,7 +211,9 @@ def test_torch_shares_the_callers_memory(ids, vectors):
 
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 def test_more_results_than_a_gpu_returns(metric, ids, vectors, monkeypatch):
-    """A GPU of FAISS with a limit of 20 results, played by the CPU: what lies beyond is merged from chunks of 64."""
+    """A GPU of FAISS with a limit of 20 results, played by the CPU: what lies beyond is merged from
+    chunks of 64.
+    """
     from retrievers.indexes import _faiss, exact
 
     class Limited:
@@ -203,11 +233,18 @@ def test_more_results_than_a_gpu_returns(metric, ids, vectors, monkeypatch):
     monkeypatch.setattr(_faiss.faiss, "get_num_gpus", lambda: 1)
     monkeypatch.setattr(_faiss.faiss, "index_cpu_to_all_gpus", Limited)
     index = retrievers.make("faiss:flat", metric=metric).index(ids, documents)
-    expected = {k: wanted._index.search(wanted._prepared(queries), k)[0] for k in (1, 19, 20, 21, 100, 599, 600)}
+    expected = {
+        k: wanted._index.search(wanted._prepared(queries), k)[0]
+        for k in (1, 19, 20, 21, 100, 599, 600)
+    }
     for k, values in expected.items():
         hits = index.search(queries, k)
-        np.testing.assert_allclose(hits.scores, -np.sqrt(values) if metric == "l2" else values, rtol=1e-4, atol=1e-3)
-        assert (np.sort(hits.rows, axis=1)[:, 1:] > np.sort(hits.rows, axis=1)[:, :-1]).all(), "no row twice"
+        np.testing.assert_allclose(
+            hits.scores, -np.sqrt(values) if metric == "l2" else values, rtol=1e-4, atol=1e-3
+        )
+        assert (np.sort(hits.rows, axis=1)[:, 1:] > np.sort(hits.rows, axis=1)[:, :-1]).all(), (
+            "no row twice"
+        )
     assert index._on_gpu is None if metric == "l2" else max(index._on_gpu.asked) == 20
     index.add(["new"], queries[:1] * 3)
     assert index.search(queries[:1], 100).rows[0, 0] == 600 or metric == "l2"
@@ -217,4 +254,7 @@ def test_the_size_of_an_index_has_the_vectors_that_it_rescores_with():
     vectors = np.random.default_rng(0).standard_normal((100, 64)).astype(np.float32)
     ids = [str(row) for row in range(100)]
     codes = retrievers.make("faiss:binary").index(ids, vectors).memory_bytes()
-    assert retrievers.make("faiss:binary,rescore=4").index(ids, vectors).memory_bytes() == codes + vectors.nbytes
+    assert (
+        retrievers.make("faiss:binary,rescore=4").index(ids, vectors).memory_bytes()
+        == codes + vectors.nbytes
+    )

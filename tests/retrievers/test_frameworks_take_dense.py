@@ -21,7 +21,9 @@ class Fixed:
 
 
 def adapters(encoder: Encoder):
-    langchain = pytest.importorskip("retrievers.integrations.langchain").LangChainEmbeddings(encoder)
+    langchain = pytest.importorskip("retrievers.integrations.langchain").LangChainEmbeddings(
+        encoder
+    )
     llama = pytest.importorskip("retrievers.integrations.llama_index").LlamaIndexEmbedding(encoder)
     return [langchain.embed_query, llama.get_query_embedding]
 

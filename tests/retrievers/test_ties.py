@@ -44,7 +44,9 @@ def test_the_order_of_documents_is_nothing(made):
     for order in range(3):
         ids, texts = corpus(order)
         retriever = made().index(ids, texts)
-        answers.append([retriever.search_one(query, k) for query in ("apple", "fig plum") for k in (3, 20)])
+        answers.append(
+            [retriever.search_one(query, k) for query in ("apple", "fig plum") for k in (3, 20)]
+        )
     assert answers[0] == answers[1] == answers[2]
 
 
@@ -52,7 +54,9 @@ def test_ties_at_the_cut_are_settled_by_id():
     ids, texts = corpus(0)
     index = lucene().index(ids, texts)
     found = ties.search(index, ["apple"], 10)
-    alike = sorted((id for id, text in zip(ids, texts, strict=True) if text == "apple"), reverse=True)
+    alike = sorted(
+        (id for id, text in zip(ids, texts, strict=True) if text == "apple"), reverse=True
+    )
     assert [ids[row] for row in found.rows[0]] == alike[:10]
     few = ties.search(index, ["apple", "nothing"], 300)
     assert few.rows.shape == (2, 300) and (few.rows[1] == -1).all()
@@ -63,7 +67,10 @@ def test_ties_at_the_cut_are_settled_by_id():
 
 def test_by_id_moves_nothing_but_ties():
     ids = ["b", "a", "d", "c"]
-    hits = Hits(np.array([[0, 1, 2, 3], [3, 2, -1, -1]], np.int32), np.array([[2, 1, 1, 0], [1, 1, -np.inf, -np.inf]]))
+    hits = Hits(
+        np.array([[0, 1, 2, 3], [3, 2, -1, -1]], np.int32),
+        np.array([[2, 1, 1, 0], [1, 1, -np.inf, -np.inf]]),
+    )
     settled = ties.by_id(hits, ids)
     assert settled.rows.tolist() == [[0, 2, 1, 3], [2, 3, -1, -1]]
     assert settled.scores.tolist() == hits.scores.tolist()

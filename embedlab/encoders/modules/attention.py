@@ -1,8 +1,8 @@
 """Who sees whom in a decoder backbone: set explicitly, and measured at load.
 
-transformers changed the meaning of `config.is_causal` between versions, keeps a sliding window that is easily
-overlooked, and leaves the choice to the kernel where no token is padded. None of these raises; the scores just drop.
-So every load measures what each layer does.
+transformers changed the meaning of `config.is_causal` between versions, keeps a sliding window that
+is easily overlooked, and leaves the choice to the kernel where no token is padded. None of these
+raises; the scores just drop. So every load measures what each layer does.
 """
 
 import torch
@@ -21,7 +21,8 @@ Attention = str | list[str]
 def configure(config: PretrainedConfig, attention: Attention) -> PretrainedConfig:
     """Put `attention` into a configuration, before the model is built from it.
 
-    Bidirectional attention is unlimited: a sliding window would silently cut it to the neighbourhood of each token.
+    Bidirectional attention is unlimited: a sliding window would silently cut it to the
+    neighbourhood of each token.
 
     Raises:
         UserError: an unknown kind, or a list that does not fit the number of layers.
@@ -75,7 +76,9 @@ class _ChooseMask:
     def __call__(self, layer, args, kwargs):
         mask = kwargs.pop("layer_masks")[self.kind]
         if _adds_its_mask(layer):
-            mask = torch.zeros_like(mask, dtype=args[0].dtype).masked_fill(~mask, torch.finfo(args[0].dtype).min)
+            mask = torch.zeros_like(mask, dtype=args[0].dtype).masked_fill(
+                ~mask, torch.finfo(args[0].dtype).min
+            )
         return args, kwargs | {"attention_mask": mask}
 
 
@@ -93,9 +96,15 @@ def per_layer(attention: Attention, layers: int) -> list[str]:
     """
     kinds = [attention] * layers if isinstance(attention, str) else list(attention)
     if unknown := set(kinds) - set(KINDS):
-        raise UserError(f"Unknown attention {', '.join(sorted(map(repr, unknown)))}.", f"Valid: {', '.join(KINDS)}.")
+        raise UserError(
+            f"Unknown attention {', '.join(sorted(map(repr, unknown)))}.",
+            f"Valid: {', '.join(KINDS)}.",
+        )
     if len(kinds) != layers:
-        raise UserError(f"The attention names {len(kinds)} layers, the model has {layers}.", "Name one kind per layer.")
+        raise UserError(
+            f"The attention names {len(kinds)} layers, the model has {layers}.",
+            "Name one kind per layer.",
+        )
     return kinds
 
 
@@ -108,12 +117,13 @@ def layers_of(model: nn.Module) -> nn.ModuleList:
 def measure(model: PreTrainedModel, forward) -> list[str]:
     """What each layer really does.
 
-    Within one pass, each layer is run a second time on an input that differs at the last position alone; the layer
-    is bidirectional if its output at the first position changes.
+    Within one pass, each layer is run a second time on an input that differs at the last position
+    alone; the layer is bidirectional if its output at the first position changes.
 
     Args:
         model: the backbone.
-        forward: `(input_ids [B, L], attention_mask [B, L])` -> runs the backbone as the method does.
+        forward: `(input_ids [B, L], attention_mask [B, L])` -> runs the backbone as the method
+            does.
 
     Returns:
         one of `KINDS` per layer, or "depends on padding".
@@ -122,19 +132,31 @@ def measure(model: PreTrainedModel, forward) -> list[str]:
 
     def look(layer, args, kwargs, output):
         changed = args[0].clone()
-        changed[:, -1] = -changed[:, -1]  # layer norms are odd functions, so this passes through each of them
+        changed[:, -1] = -changed[
+            :, -1
+        ]  # layer norms are odd functions, so this passes through each of them
         again = layer.forward(changed, *args[1:], **kwargs)
         before, after = (out[0] if isinstance(out, tuple) else out for out in (output, again))
-        found.append({"bidirectional" if _moved(b, a) else "causal" for b, a in zip(before, after, strict=True)})
+        found.append(
+            {
+                "bidirectional" if _moved(b, a) else "causal"
+                for b, a in zip(before, after, strict=True)
+            }
+        )
 
     was_training = model.training
     model.eval()
     hooks = [layer.register_forward_hook(look, with_kwargs=True) for layer in layers_of(model)]
     try:
-        ids = torch.randint(3, model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(0))
+        ids = torch.randint(
+            3, model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(0)
+        )
         ids = ids.to(model.device)
         # With and without padding: kernels take another path where nothing is padded.
-        for mask in (torch.ones_like(ids), torch.ones_like(ids).index_fill_(1, torch.tensor([5]).to(ids.device), 0)):
+        for mask in (
+            torch.ones_like(ids),
+            torch.ones_like(ids).index_fill_(1, torch.tensor([5]).to(ids.device), 0),
+        ):
             forward(ids, mask)
     finally:
         for hook in hooks:
@@ -162,8 +184,8 @@ def check(model: PreTrainedModel, forward, attention: Attention, name: str) -> N
     if found != asked:
         raise UserError(
             f"The attention of {name} is {_words(found)}, but {_words(asked)} was asked.",
-            f"{type(model).__name__} does not follow the setting `attention`; its scores would be wrong. "
-            f"Type attention={_words(found)!r} if that is what you want.",
+            f"{type(model).__name__} does not follow the setting `attention`; its scores would be"
+            f" wrong. Type attention={_words(found)!r} if that is what you want.",
         )
 
 

@@ -18,9 +18,9 @@ from embedlab.encoders.modules.weights import read_backbone, read_tokenizer
 class Decoder(InputModule):
     """Token ids by a `Template`, states by a transformer with a set attention.
 
-    `preprocess` gives input_ids, attention_mask and pooling_mask, int64 `[B, L]`; `forward` adds token_embeddings
-    `[B, L, d]`, the states after the final norm, and, with `all_layers`, all_layer_embeddings, one such tensor after
-    each layer (before the final norm, save the last).
+    `preprocess` gives input_ids, attention_mask and pooling_mask, int64 `[B, L]`; `forward` adds
+    token_embeddings `[B, L, d]`, the states after the final norm, and, with `all_layers`,
+    all_layer_embeddings, one such tensor after each layer (before the final norm, save the last).
 
     Args:
         model: the backbone, or a causal language model around it.
@@ -86,7 +86,9 @@ class Decoder(InputModule):
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
         """Never more than the positions that the backbone was built for."""
-        self.template.max_length = min(value, getattr(self.model.config, "max_position_embeddings", value))
+        self.template.max_length = min(
+            value, getattr(self.model.config, "max_position_embeddings", value)
+        )
 
     def get_embedding_dimension(self) -> int:
         return self.model.config.hidden_size
@@ -95,7 +97,9 @@ class Decoder(InputModule):
         """The unpadded inputs; see `Template.rows`."""
         return self.template.rows(self.tokenizer, texts, prompt)
 
-    def preprocess(self, inputs: list[str], prompt: str | None = None, **_) -> dict[str, torch.Tensor]:
+    def preprocess(
+        self, inputs: list[str], prompt: str | None = None, **_
+    ) -> dict[str, torch.Tensor]:
         return self.pad(self.rows(inputs, prompt))
 
     def pad(self, rows: list[Row]) -> dict[str, torch.Tensor]:
@@ -125,7 +129,9 @@ class Decoder(InputModule):
         return features
 
     def states(self, attention_mask: torch.Tensor, **inputs):
-        """Run the backbone on `input_ids` or `inputs_embeds`; returns transformers' output object."""
+        """Run the backbone on `input_ids` or `inputs_embeds`; returns transformers' output
+        object.
+        """
         position_ids = self.positions(attention_mask)
         if not isinstance(self.attention, str) and len(set(self.attention)) > 1:
             inputs["layer_masks"] = attentions.layer_masks(attention_mask)
@@ -138,7 +144,9 @@ class Decoder(InputModule):
         )
 
     def positions(self, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Position ids `[B, L]`: they count tokens, so padding on the left leaves a text where it was."""
+        """Position ids `[B, L]`: they count tokens, so padding on the left leaves a text where it
+        was.
+        """
         return (attention_mask.cumsum(-1) - 1).clamp(min=0)
 
     def on_model_ready(self, model) -> None:
@@ -165,11 +173,17 @@ class Decoder(InputModule):
     def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
         self.model.save_pretrained(output_path)
         self.tokenizer.save_pretrained(output_path)
-        (Path(output_path) / self.config_file_name).write_text(json.dumps(self.get_config_dict(), indent=2))
+        (Path(output_path) / self.config_file_name).write_text(
+            json.dumps(self.get_config_dict(), indent=2)
+        )
 
     @classmethod
     def load(
-        cls, model_name_or_path: str, subfolder: str = "", model_kwargs: dict[str, Any] | None = None, **kwargs
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        model_kwargs: dict[str, Any] | None = None,
+        **kwargs,
     ) -> "Decoder":
         where = {key: kwargs.get(key) for key in ("token", "cache_folder", "revision")}
         where["local_files_only"] = kwargs.get("local_files_only", False)

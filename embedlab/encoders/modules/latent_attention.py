@@ -1,8 +1,10 @@
-"""The cross-attention block that NV-Embed and multi-layer pooling share, under the names of their checkpoints.
+"""The cross-attention block that NV-Embed and multi-layer pooling share, under the names of their
+checkpoints.
 
-In both `norm` belongs to the backbone's states and `norm_context` to the trained latents; who asks whom differs.
-NV-Embed (arXiv:2405.17428, section 3.1): the tokens are the queries, the latents keys and values.
-Multi-layer trainable pooling (arXiv:2409.02727): the latents are the queries, the states keys and values.
+In both `norm` belongs to the backbone's states and `norm_context` to the trained latents; who asks
+whom differs. NV-Embed (arXiv:2405.17428, section 3.1): the tokens are the queries, the latents keys
+and values. Multi-layer trainable pooling (arXiv:2409.02727): the latents are the queries, the
+states keys and values.
 """
 
 import torch
@@ -17,20 +19,30 @@ class CrossAttentionBlocks(nn.ModuleList):
         size: width of states, latents and output.
         heads: number of heads.
         head_size: width of each head.
-        latents_ask: the latents are the queries, the states keys and values; else the other way round.
+        latents_ask: the latents are the queries, the states keys and values; else the other way
+            round.
     """
 
     def __init__(self, size: int, heads: int, head_size: int, *, latents_ask: bool = False):
         super().__init__(
-            [_Normed(CrossAttention(size, heads, head_size), size, context=True), _Normed(_FeedForward(size), size)]
+            [
+                _Normed(CrossAttention(size, heads, head_size), size, context=True),
+                _Normed(_FeedForward(size), size),
+            ]
         )
         self.latents_ask = latents_ask
 
     def forward(self, states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        """states `[B, S, d]`, latents `[B, L, d]` -> `[B, L, d]` where the latents ask, else `[B, S, d]`."""
+        """states `[B, S, d]`, latents `[B, L, d]` -> `[B, L, d]` where the latents ask, else `[B,
+        S, d]`.
+        """
         attend, feed = self
         hiddens, asked = attend.norm(states), attend.norm_context(latents)
-        answer = latents + attend.fn(asked, hiddens) if self.latents_ask else states + attend.fn(hiddens, asked)
+        answer = (
+            latents + attend.fn(asked, hiddens)
+            if self.latents_ask
+            else states + attend.fn(hiddens, asked)
+        )
         return answer + feed.fn(feed.norm(answer))
 
 
@@ -54,9 +66,12 @@ class CrossAttention(nn.Module):
     def forward(self, queries: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         keys, values = self.to_kv(context).chunk(2, dim=-1)
         queries, keys, values = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.to_q(queries), keys, values)
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in (self.to_q(queries), keys, values)
         )
-        return self.to_out(F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2))
+        return self.to_out(
+            F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
+        )
 
 
 class _FeedForward(nn.Module):
@@ -64,7 +79,9 @@ class _FeedForward(nn.Module):
 
     def __init__(self, size: int):
         super().__init__()
-        self.net = nn.ModuleList([nn.Linear(size, 8 * size), nn.Identity(), nn.Linear(4 * size, size)])
+        self.net = nn.ModuleList(
+            [nn.Linear(size, 8 * size), nn.Identity(), nn.Linear(4 * size, size)]
+        )
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         values, gates = self.net[0](states).chunk(2, dim=-1)

@@ -1,8 +1,9 @@
 """Layers and dimensions as views of one forward pass.
 
-The embedding "after layer n" is what the model gives when its backbone is cut after n layers. BERT-like encoders
-normalise inside every layer, so that is the state after layer n itself. Pre-norm models (decoders, ModernBERT, T5)
-keep their final norm when cut, so it is the final norm of that state.
+The embedding "after layer n" is what the model gives when its backbone is cut after n layers.
+BERT-like encoders normalise inside every layer, so that is the state after layer n itself. Pre-norm
+models (decoders, ModernBERT, T5) keep their final norm when cut, so it is the final norm of that
+state.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,12 @@ from torch import nn
 from embedlab.errors import UserError
 
 _STACKS = ("layer", "layers", "block", "h")  # what backbones call their list of layers
-_FINAL_NORMS = ("norm", "final_norm", "final_layer_norm", "ln_f")  # beside the list, in pre-norm models
+_FINAL_NORMS = (
+    "norm",
+    "final_norm",
+    "final_layer_norm",
+    "ln_f",
+)  # beside the list, in pre-norm models
 
 
 class _Backbone(NamedTuple):
@@ -79,15 +85,24 @@ def layer_outputs(
 
     if "all_layer_embeddings" in features:
         raise _undefined("its pooling reads several layers")
-    if not torch.equal(backbone.norm(states[len(backbone.layers)]), features.get("token_embeddings", torch.empty(0))):
+    if not torch.equal(
+        backbone.norm(states[len(backbone.layers)]),
+        features.get("token_embeddings", torch.empty(0)),
+    ):
         raise _undefined("it changes the states after its last layer")
     if after_backbone:
         after_backbone()
-    return torch.stack([_pool(modules[backbone.position + 1 :], features, backbone.norm(states[n])) for n in layers])
+    return torch.stack(
+        [
+            _pool(modules[backbone.position + 1 :], features, backbone.norm(states[n]))
+            for n in layers
+        ]
+    )
 
 
 def truncate(model: SentenceTransformer, n: int) -> SentenceTransformer:
-    """Drop every layer after the n-th from `model` itself, so that only n layers run; returns the model.
+    """Drop every layer after the n-th from `model` itself, so that only n layers run; returns the
+    model.
 
     Raises:
         UserError: the model has no layer `n`, or no single list of layers.
@@ -102,7 +117,8 @@ def truncate(model: SentenceTransformer, n: int) -> SentenceTransformer:
 
 
 def slice_and_normalise(vectors, dim: int, normalise: bool):
-    """The first `dim` dimensions of `vectors` (array or tensor `[..., d]`), then L2-normalised if asked.
+    """The first `dim` dimensions of `vectors` (array or tensor `[..., d]`), then L2-normalised if
+    asked.
 
     The order matters: Matryoshka losses slice first and normalise the slice.
 
@@ -123,7 +139,9 @@ def _backbone(model: SentenceTransformer) -> _Backbone:
     transformer = model.transformers_model
     if transformer is None:
         raise _undefined("it has no transformers backbone")
-    asking = [getattr(module, "forward_kwargs", ()) for module in model] + [*(model.module_kwargs or {}).values()]
+    asking = [getattr(module, "forward_kwargs", ()) for module in model] + [
+        *(model.module_kwargs or {}).values()
+    ]
     if any(asking):
         raise _undefined("its modules ask for the role of a text")
     config = transformer.config.get_text_config()
@@ -140,8 +158,12 @@ def _backbone(model: SentenceTransformer) -> _Backbone:
     )
     if owner is None:
         raise _undefined(f"its backbone {type(transformer).__name__} has no list of layers")
-    norm = next((getattr(owner, norm) for norm in _FINAL_NORMS if hasattr(owner, norm)), nn.Identity())
-    position = next(i for i, module in enumerate(model) if any(part is transformer for part in module.modules()))
+    norm = next(
+        (getattr(owner, norm) for norm in _FINAL_NORMS if hasattr(owner, norm)), nn.Identity()
+    )
+    position = next(
+        i for i, module in enumerate(model) if any(part is transformer for part in module.modules())
+    )
     return _Backbone(config, owner, name, getattr(owner, name), norm, position)
 
 
@@ -154,7 +176,9 @@ def _keep(states: dict[int, torch.Tensor], n: int):
 
 def _pool(modules: list[nn.Module], features: dict[str, Any], states: torch.Tensor) -> torch.Tensor:
     if not any(True for module in modules for _ in module.parameters()):
-        states = states.float()  # as the evaluation's own pass does: pooling without weights runs in float32
+        states = (
+            states.float()
+        )  # as the evaluation's own pass does: pooling without weights runs in float32
     features = {**features, "token_embeddings": states}
     for module in modules:
         features = module(features)
@@ -168,5 +192,6 @@ def _check(layers: Sequence[int], depth: int) -> None:
 
 def _undefined(why: str) -> UserError:
     return UserError(
-        f"Views of single layers are not defined for this model: {why}.", "Use its full depth: no --layers."
+        f"Views of single layers are not defined for this model: {why}.",
+        "Use its full depth: no --layers.",
     )

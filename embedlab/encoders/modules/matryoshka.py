@@ -1,7 +1,8 @@
 """Matryoshka views: any (layer, dimension) of a model, all from one forward pass.
 
-MRL (arXiv:2205.13147) trains prefixes of the vector, 2DMSE (arXiv:2402.14776) prefixes of the vector at every layer.
-Their inference is one: cut the layers, take the pooled state, slice it. Nothing is normalised in between.
+MRL (arXiv:2205.13147) trains prefixes of the vector, 2DMSE (arXiv:2402.14776) prefixes of the
+vector at every layer. Their inference is one: cut the layers, take the pooled state, slice it.
+Nothing is normalised in between.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ _KEY = "matryoshka_views"  # in config.json
 
 
 def declare_views(model: SentenceTransformer, pairs: Sequence[View]) -> None:
-    """Note in the model's configuration, which is saved with it, the (layer, dimension) pairs it is trained for.
+    """Note in the model's configuration, which is saved with it, the (layer, dimension) pairs it is
+    trained for.
 
     Not in a module of its own: such a model would no longer load where embedlab is not installed.
     """
@@ -39,7 +41,8 @@ def check_views(model: SentenceTransformer, views: Sequence[View], *, force: boo
     """Refuse views the model was not trained for.
 
     Args:
-        force: let pairs off the model's list pass; layers and dimensions it does not have are still refused.
+        force: let pairs off the model's list pass; layers and dimensions it does not have are still
+            refused.
 
     Raises:
         UserError: names the first such view and the valid ones.
@@ -56,7 +59,8 @@ def check_views(model: SentenceTransformer, views: Sequence[View], *, force: boo
     if off := [view for view in views if tuple(view) not in pairs]:
         raise UserError(
             f"The model was not trained for {off[0][1]} dimensions after layer {off[0][0]}.",
-            f"Valid (layer, dimension) pairs: {', '.join(f'{n}/{d}' for n, d in pairs)}. Force it to see it anyway.",
+            f"Valid (layer, dimension) pairs: {', '.join(f'{n}/{d}' for n, d in pairs)}. Force it"
+            " to see it anyway.",
         )
 
 
@@ -82,7 +86,8 @@ def encode_views(
         force: also views that the model was not trained for.
 
     Returns:
-        per view float32 `[len(texts), dimension]`, equal to `truncate(model, layer)`'s output sliced.
+        per view float32 `[len(texts), dimension]`, equal to `truncate(model, layer)`'s output
+        sliced.
 
     Raises:
         UserError: a view the model does not have, or was not trained for.
@@ -92,9 +97,14 @@ def encode_views(
     model.eval()
     batches = []
     for start in range(0, len(texts), batch_size):
-        features = model.preprocess(list(texts[start : start + batch_size]), prompt=prompt, task=task)
-        batches.append(layer_outputs(model, batch_to_device(features, model.device), layers).float().cpu())
+        features = model.preprocess(
+            list(texts[start : start + batch_size]), prompt=prompt, task=task
+        )
+        batches.append(
+            layer_outputs(model, batch_to_device(features, model.device), layers).float().cpu()
+        )
     states = torch.cat(batches, dim=1).numpy()
     return {
-        (layer, dim): slice_and_normalise(states[layers.index(layer)], dim, normalise=normalise) for layer, dim in views
+        (layer, dim): slice_and_normalise(states[layers.index(layer)], dim, normalise=normalise)
+        for layer, dim in views
     }

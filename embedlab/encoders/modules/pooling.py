@@ -1,4 +1,6 @@
-"""Pooling over the positions that a template marks, where the attention mask is not the whole story."""
+"""Pooling over the positions that a template marks, where the attention mask is not the whole
+story.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -72,12 +74,20 @@ class TrainedPooling(Module):
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "TrainedPooling":
-        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
+        where = {
+            key: kwargs[key]
+            for key in ("token", "cache_folder", "revision", "local_files_only")
+            if key in kwargs
+        }
         module = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
-        return cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=module, **where)
+        return cls.load_torch_weights(
+            model_name_or_path, subfolder=subfolder, model=module, **where
+        )
 
 
 def masked_mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of `[B, L, d]` over the positions where mask `[B, L]` is 1; summed in float32, `[B, d]` in their dtype."""
+    """Mean of `[B, L, d]` over the positions where mask `[B, L]` is 1; summed in float32, `[B, d]`
+    in their dtype.
+    """
     mask = mask[..., None].float()
     return ((states.float() * mask).sum(1) / mask.sum(1).clamp(min=1)).to(states.dtype)

@@ -1,10 +1,13 @@
-"""The SPLADE convention for LLMs: a vector over the vocabulary, from the largest logit that any token gives a word.
+"""The SPLADE convention for LLMs: a vector over the vocabulary, from the largest logit that any
+token gives a word.
 
-    w_v = log(1 + relu(scale * max_t logit[t, v]))        t over the pooled positions, v over the vocabulary
+    w_v = log(1 + relu(scale * max_t logit[t, v]))        t over the pooled positions, v over the
+    vocabulary
 
-SPLADE (arXiv:2107.05720, arXiv:2109.10086) with masked language models is stock sentence-transformers. Of the decoders,
-Lion (arXiv:2502.15526) scales the logits, LENS (arXiv:2501.09749) reads each token's logits one position earlier and
-has clusters of words in place of words, and Echo-Mistral-SPLADE (arXiv:2408.11119) pools an echo.
+SPLADE (arXiv:2107.05720, arXiv:2109.10086) with masked language models is stock
+sentence-transformers. Of the decoders, Lion (arXiv:2502.15526) scales the logits, LENS
+(arXiv:2501.09749) reads each token's logits one position earlier and has clusters of words in place
+of words, and Echo-Mistral-SPLADE (arXiv:2408.11119) pools an echo.
 """
 
 import torch
@@ -14,25 +17,34 @@ from torch import nn
 
 from embedlab.encoders import trust  # noqa: F401 - saved models load by SparseEncoder(path)
 
-# Logits at once, in numbers: 2^27 of them take 512 MB in float32, where a whole batch would take many times that.
+# Logits at once, in numbers: 2^27 of them take 512 MB in float32, where a whole batch would take
+# many times that.
 _LOGITS = 2**27
 
 
 class LexicalHead(Module):
-    """token_embeddings `[B, L, d]` and pooling_mask `[B, L]` to a sentence_embedding `[B, |V|]`, in float32.
+    """token_embeddings `[B, L, d]` and pooling_mask `[B, L]` to a sentence_embedding `[B, |V|]`, in
+    float32.
 
     Args:
         hidden_size: d.
         vocabulary: |V|.
         bias: whether the head has one.
         scale: factor on the logits.
-        shift: position t predicts token t + 1, so the mask moves one to the left; the last pooled token (the end
-            token) is left out first.
+        shift: position t predicts token t + 1, so the mask moves one to the left; the last pooled
+            token (the end token) is left out first.
     """
 
     config_keys = ["hidden_size", "vocabulary", "bias", "scale", "shift"]  # noqa: RUF012
 
-    def __init__(self, hidden_size: int, vocabulary: int, bias: bool = False, scale: float = 1.0, shift: bool = False):
+    def __init__(
+        self,
+        hidden_size: int,
+        vocabulary: int,
+        bias: bool = False,
+        scale: float = 1.0,
+        shift: bool = False,
+    ):
         super().__init__()
         self.hidden_size = hidden_size
         self.vocabulary = vocabulary
@@ -54,7 +66,8 @@ class LexicalHead(Module):
         if self.shift:
             following = torch.nn.functional.pad(mask[:, 1:], (0, 1))
             mask = torch.nn.functional.pad((mask & following)[:, 1:], (0, 1))
-        # The logarithm grows with its argument, so the maximum may come first: one logarithm per word, not per token.
+        # The logarithm grows with its argument, so the maximum may come first: one logarithm per
+        # word, not per token.
         largest = states.new_full((len(states), self.vocabulary), -torch.inf)
         step = max(1, _LOGITS // (len(states) * self.vocabulary))
         for start in range(0, states.shape[1], step):
@@ -73,18 +86,26 @@ class LexicalHead(Module):
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "LexicalHead":
-        where = {key: kwargs[key] for key in ("token", "cache_folder", "revision", "local_files_only") if key in kwargs}
+        where = {
+            key: kwargs[key]
+            for key in ("token", "cache_folder", "revision", "local_files_only")
+            if key in kwargs
+        }
         head = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
         return cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=head, **where)
 
 
 def to_csr(vectors: torch.Tensor) -> csr_matrix:
-    """What a SparseEncoder gives, a dense or sparse tensor `[n, |V|]` on any device, as a float32 CSR matrix."""
+    """What a SparseEncoder gives, a dense or sparse tensor `[n, |V|]` on any device, as a float32
+    CSR matrix.
+    """
     vectors = vectors.detach()
     if vectors.layout is torch.strided:
         vectors = vectors.to_sparse_coo()
     vectors = vectors.to_sparse_coo().coalesce().cpu()
     rows, columns = vectors.indices().numpy()
-    matrix = csr_matrix((vectors.values().float().numpy(), (rows, columns)), shape=tuple(vectors.shape))
+    matrix = csr_matrix(
+        (vectors.values().float().numpy(), (rows, columns)), shape=tuple(vectors.shape)
+    )
     matrix.eliminate_zeros()
     return matrix

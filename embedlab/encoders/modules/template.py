@@ -1,8 +1,9 @@
 """From a text and its instruction to token ids, built by us.
 
-Tokenizers of one and the same model put BOS and EOS in or leave them out by version and by switch, and cut EOS off
-long texts. Here start and end tokens are placed by id, and the pooled positions follow from the ids. A long text loses
-its own end and nothing else; with `keep_end=False` the whole input is cut, as most of the published code does.
+Tokenizers of one and the same model put BOS and EOS in or leave them out by version and by switch,
+and cut EOS off long texts. Here start and end tokens are placed by id, and the pooled positions
+follow from the ids. A long text loses its own end and nothing else; with `keep_end=False` the whole
+input is cut, as most of the published code does.
 """
 
 from collections.abc import Sequence
@@ -15,19 +16,25 @@ from embedlab.errors import UserError, unknown
 
 POOLED = {
     "all": "every token",
-    "after_prompt": "without the first n tokens, n = pieces of the prompt alone; every token where there is no prompt",
+    "after_prompt": (
+        "without the first n tokens, n = pieces of the prompt alone; every token where there is no"
+        " prompt"
+    ),
     "content": "everything after start tokens and prompt",
     "text": "the last n tokens, n = pieces of the text with what follows it",
     "end": "the end tokens",
 }
 
 
-# Longer than any piece of a vocabulary (128 in the longest), so a text cut here still fills its limit.
+# Longer than any piece of a vocabulary (128 in the longest), so a text cut here still fills its
+# limit.
 CHARACTERS_PER_TOKEN = 256
 
 
 class Row(NamedTuple):
-    """One input: its token ids, and the first of the pooled ones; those behind it are pooled too."""
+    """One input: its token ids, and the first of the pooled ones; those behind it are pooled
+    too.
+    """
 
     ids: list[int]
     first: int
@@ -38,8 +45,8 @@ class Row(NamedTuple):
 class Template:
     """How one method lays out its input.
 
-    The ids are `start` + pieces(`text` or `bare`) + `end`. With a prompt (the rendered instruction) `text` is used,
-    without one `bare`.
+    The ids are `start` + pieces(`text` or `bare`) + `end`. With a prompt (the rendered instruction)
+    `text` is used, without one `bare`.
     """
 
     text: str = "{prompt}{text}"
@@ -48,12 +55,18 @@ class Template:
     end: list[str] = field(default_factory=list)  # tokens at the end, e.g. ["</s>"]
     pooled: str = "all"  # one of POOLED
     prefix: str = ""  # in front of every prompt, e.g. examples for in-context learning
-    lead: str = ""  # in front of every text, and counted as text; not where the prompt ends in it already
-    strip: str = ""  # white space that goes: around the "prompt", also at the "end" of the text, or on "both" sides
+    lead: str = (
+        ""  # in front of every text, and counted as text; not where the prompt ends in it already
+    )
+    strip: str = (  # white space that goes: around the "prompt", also at the "end" of the text, or on "both" sides
+        ""
+    )
     apart: bool = False  # prompt and text are cut into pieces separately
     max_length: int = 512  # tokens in all
     text_max_length: int | None = None  # tokens of the text alone, cut at words (LLM2Vec)
-    keep_end: bool = True  # a text beyond max_length loses its own end; False: the input loses what stands last
+    keep_end: bool = (
+        True  # a text beyond max_length loses its own end; False: the input loses what stands last
+    )
 
     def __post_init__(self) -> None:
         if self.pooled not in POOLED:
@@ -61,22 +74,28 @@ class Template:
         if self.strip is True:  # as models were saved that stripped the text on both sides
             self.strip = "both"
 
-    def rows(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None) -> list[Row]:
+    def rows(
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None
+    ) -> list[Row]:
         """One row per text; never longer than `max_length`, start and end tokens always present.
 
         Raises:
-            UserError: an input is no string, a start or end token is unknown, or the prompt leaves no room.
+            UserError: an input is no string, a start or end token is unknown, or the prompt leaves
+                no room.
         """
         for text in texts:
             if not isinstance(text, str):
-                raise UserError(f"A text to encode is of type {type(text).__name__}.", "Give strings.")
+                raise UserError(
+                    f"A text to encode is of type {type(text).__name__}.", "Give strings."
+                )
         start, end = token_ids(tokenizer, self.start), token_ids(tokenizer, self.end)
         room = self.max_length - len(start) - len(end)
         head, tail = self._around(prompt)
         head_ids = pieces(tokenizer, [head])[0]
         if len(head_ids) + len(pieces(tokenizer, [tail])[0]) >= room:
             raise UserError(
-                f"The instruction takes {len(head_ids)} tokens of {self.max_length}: no room for a text.",
+                f"The instruction takes {len(head_ids)} tokens of {self.max_length}: no room for a"
+                " text.",
                 "Shorten the instruction, or raise the maximal length.",
             )
         # What can never be read is not cut into pieces either.
@@ -84,9 +103,15 @@ class Template:
         texts = [self._text(tokenizer, text, limit) for text in texts]
         lead = "" if head.endswith(self.lead) else self.lead
         texts = [lead + text for text in texts]
-        own = pieces(tokenizer, [text + tail for text in texts]) if self.apart or self.pooled == "text" else None
+        own = (
+            pieces(tokenizer, [text + tail for text in texts])
+            if self.apart or self.pooled == "text"
+            else None
+        )
         bodies = (
-            [head_ids + ids for ids in own] if self.apart else pieces(tokenizer, [head + text + tail for text in texts])
+            [head_ids + ids for ids in own]
+            if self.apart
+            else pieces(tokenizer, [head + text + tail for text in texts])
         )
         rows = []
         for i, body in enumerate(bodies):
@@ -108,11 +133,15 @@ class Template:
         return rows
 
     def _text(self, tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> str:
-        """A text as it is put in: without the white space that goes, and cut where the method cuts by words."""
+        """A text as it is put in: without the white space that goes, and cut where the method cuts
+        by words.
+        """
         if self.strip == "both":
             text = text.strip()
         if self.text_max_length:
-            text = cut_at_words(tokenizer, text, self.text_max_length, self.max_length, rescue=self.keep_end)
+            text = cut_at_words(
+                tokenizer, text, self.text_max_length, self.max_length, rescue=self.keep_end
+            )
         return (text.rstrip() if self.strip == "end" else text)[:limit]
 
     def _around(self, prompt: str | None) -> tuple[str, str]:
@@ -120,7 +149,10 @@ class Template:
         head, _, tail = (self.text if prompt else self.bare).partition("{text}")
         if not prompt:
             return head, tail
-        return head.replace("{prompt}", self.prefix + (prompt.strip() if self.strip else prompt)), tail
+        return (
+            head.replace("{prompt}", self.prefix + (prompt.strip() if self.strip else prompt)),
+            tail,
+        )
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
@@ -129,7 +161,9 @@ def pieces(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[in
 
 
 def default_marks(tokenizer: PreTrainedTokenizerBase) -> dict[str, list[str]]:
-    """The start and end tokens that the tokenizer would put around a text by itself, as settings of a template."""
+    """The start and end tokens that the tokenizer would put around a text by itself, as settings of
+    a template.
+    """
     ids, body = tokenizer("a")["input_ids"], pieces(tokenizer, ["a"])[0]
     begin = next(i for i in range(len(ids)) if ids[i : i + len(body)] == body)
     around = {"start": ids[:begin], "end": ids[begin + len(body) :]}
@@ -144,7 +178,9 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int
     """
     ids = tokenizer.convert_tokens_to_ids(tokens)
     unknown_ids = {None, tokenizer.unk_token_id}
-    if missing := [t for t, i in zip(tokens, ids, strict=True) if i in unknown_ids and t != tokenizer.unk_token]:
+    if missing := [
+        t for t, i in zip(tokens, ids, strict=True) if i in unknown_ids and t != tokenizer.unk_token
+    ]:
         raise UserError(
             f"The tokenizer has no token {', '.join(map(repr, missing))}.",
             "Give the model's own tokens as start and end of the template.",
@@ -153,12 +189,19 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int
 
 
 def cut_at_words(
-    tokenizer: PreTrainedTokenizerBase, text: str, max_length: int, measured: int, *, rescue: bool = True
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    max_length: int,
+    measured: int,
+    *,
+    rescue: bool = True,
 ) -> str:
-    """LLM2Vec's rule: keep the share of the words that the tokens exceed the limit by, until the text fits.
+    """LLM2Vec's rule: keep the share of the words that the tokens exceed the limit by, until the
+    text fits.
 
-    As published, lengths are measured on what the model would read, so none is above `measured` tokens. A text without
-    white space becomes empty by this rule; with `rescue` it is left to the cut by tokens instead.
+    As published, lengths are measured on what the model would read, so none is above `measured`
+    tokens. A text without white space becomes empty by this rule; with `rescue` it is left to the
+    cut by tokens instead.
     """
     limit = CHARACTERS_PER_TOKEN * measured
     while (length := min(measured, len(pieces(tokenizer, [text[:limit]])[0]))) > max_length:
@@ -170,12 +213,16 @@ def cut_at_words(
     return text
 
 
-def _fit(tokenizer: PreTrainedTokenizerBase, head: str, text: str, tail: str, room: int) -> list[int]:
+def _fit(
+    tokenizer: PreTrainedTokenizerBase, head: str, text: str, tail: str, room: int
+) -> list[int]:
     """The ids of head + text + tail, with the end of the text cut until they fit."""
     while len(ids := pieces(tokenizer, [head + text + tail])[0]) > room:
         if not text:
             return ids[:room]
-        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
         kept = len(offsets) - (len(ids) - room)
         text = text[: min(offsets[kept - 1][1], len(text) - 1)] if kept > 0 else ""
     return ids

@@ -1,7 +1,7 @@
 """What stands between a text and a model's first layer, put right before anything is encoded.
 
-A tokenizer that is not what its tokenizer.json says, padding that moves a text's positions, a limit beyond the
-positions there are: none of them raises, or only deep in the model.
+A tokenizer that is not what its tokenizer.json says, padding that moves a text's positions, a limit
+beyond the positions there are: none of them raises, or only deep in the model.
 """
 
 from functools import partial
@@ -17,19 +17,41 @@ from embedlab.compat.sentence_transformers_internals import first_of_route
 from embedlab.compat.transformers_internals import backend_of, replace_backend
 from embedlab.errors import UserError
 
-# Blanks and line breaks where rebuilt tokenizers were seen to differ, and scripts that normalisers touch.
-_PROBES = (" x y", "  a", "a  b ", "\n a\n\nb", "\ta", "Don't 1,234 a_b", "Ünï ﬁ 日本語 😀", "x</s> y", "[SEP] z")
-PER_TOKEN = {"input_ids", "attention_mask", "token_type_ids", "pooling_mask"}  # features with one entry per token
-_READ_LAST = ("text-generation", "any-to-any")  # transformer tasks whose head reads the last position, so padding left
+# Blanks and line breaks where rebuilt tokenizers were seen to differ, and scripts that normalisers
+# touch.
+_PROBES = (
+    " x y",
+    "  a",
+    "a  b ",
+    "\n a\n\nb",
+    "\ta",
+    "Don't 1,234 a_b",
+    "Ünï ﬁ 日本語 😀",
+    "x</s> y",
+    "[SEP] z",
+)
+PER_TOKEN = {
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "pooling_mask",
+}  # features with one entry per token
+_READ_LAST = (
+    "text-generation",
+    "any-to-any",
+)  # transformer tasks whose head reads the last position, so padding left
 
 
 def settle(model) -> None:
-    """Put right the inputs of every transformer in a sentence-transformers model, so that no vector depends on others.
+    """Put right the inputs of every transformer in a sentence-transformers model, so that no vector
+    depends on others.
 
     * The tokenizer splits as its tokenizer.json does (`as_published`).
     * One without a padding token gets one: padding is masked, so which does not matter.
-    * Padding goes to the right: on the left it moves a text's absolute positions by the length of its neighbours.
-    * No text is longer than the table of positions; a token id beyond that of the embeddings is refused.
+    * Padding goes to the right: on the left it moves a text's absolute positions by the length of
+      its neighbours.
+    * No text is longer than the table of positions; a token id beyond that of the embeddings is
+      refused.
     * A batch of texts without any token goes through the model as one of masked padding.
     """
     for module in model.modules():
@@ -47,19 +69,28 @@ def settle(model) -> None:
             module.register_forward_pre_hook(_padded)
 
 
-def _padded(module, inputs: tuple) -> tuple:  # by name: a model with a nameless function cannot be pickled
+def _padded(
+    module, inputs: tuple
+) -> tuple:  # by name: a model with a nameless function cannot be pickled
     return with_a_column(inputs[0]), *inputs[1:]
 
 
 def with_a_column(features: dict[str, Any]) -> dict[str, Any]:
-    """The features; texts that all have no token get one column, masked, where a tokenizer gave none."""
+    """The features; texts that all have no token get one column, masked, where a tokenizer gave
+    none.
+    """
     if "attention_mask" not in features or features["input_ids"].shape[1]:
         return features
-    return {name: value.new_zeros(len(value), 1) if name in PER_TOKEN else value for name, value in features.items()}
+    return {
+        name: value.new_zeros(len(value), 1) if name in PER_TOKEN else value
+        for name, value in features.items()
+    }
 
 
 def _watch_ids(module) -> None:
-    """Look at every batch's ids where the tokenizer has some that the embeddings lack: a GPU would not survive them."""
+    """Look at every batch's ids where the tokenizer has some that the embeddings lack: a GPU would
+    not survive them.
+    """
     tokenizer, backbone = getattr(module, "tokenizer", None), getattr(module, "model", None)
     if isinstance(tokenizer, PreTrainedTokenizerBase) and isinstance(backbone, PreTrainedModel):
         try:
@@ -67,15 +98,20 @@ def _watch_ids(module) -> None:
         except (NotImplementedError, AttributeError):  # it has none
             return
         if max(tokenizer.get_vocab().values(), default=0) >= known:
-            module.register_forward_pre_hook(partial(_refuse_beyond, known, str(tokenizer.name_or_path)))
+            module.register_forward_pre_hook(
+                partial(_refuse_beyond, known, str(tokenizer.name_or_path))
+            )
 
 
 def _refuse_beyond(known: int, name: str, module, inputs: tuple) -> None:
-    """Raises a UserError where a batch has a token id that the embeddings, `known` of them, do not have."""
+    """Raises a UserError where a batch has a token id that the embeddings, `known` of them, do not
+    have.
+    """
     ids = inputs[0].get("input_ids")
     if ids is not None and ids.numel() and int(ids.max()) >= known:
         raise UserError(
-            f"The tokenizer of {name} gives token {int(ids.max())}, and the model has embeddings for {known}.",
+            f"The tokenizer of {name} gives token {int(ids.max())}, and the model has embeddings"
+            f" for {known}.",
             "The tokenizer is not this model's: get the model again.",
         )
 
@@ -83,18 +119,20 @@ def _refuse_beyond(known: int, name: str, module, inputs: tuple) -> None:
 def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer itself, splitting as the tokenizer.json that it came with does.
 
-    transformers 5 builds most tokenizers anew from vocabulary and class, and not all come out the same: a
-    LlamaTokenizer loses a text's leading blank. Start and end tokens are those of tokenizer.json too, save where
-    somebody switched them on (`add_bos_token`, `add_eos_token`).
+    transformers 5 builds most tokenizers anew from vocabulary and class, and not all come out the
+    same: a LlamaTokenizer loses a text's leading blank. Start and end tokens are those of
+    tokenizer.json too, save where somebody switched them on (`add_bos_token`, `add_eos_token`).
 
     Raises:
-        UserError: the folder holds no vocabulary; transformers 5 makes a tokenizer of special tokens alone then.
+        UserError: the folder holds no vocabulary; transformers 5 makes a tokenizer of special
+            tokens alone then.
     """
     backend = backend_of(tokenizer)
     if backend is not None and _knows_nothing(tokenizer, backend, folder):
         raise UserError(
             f"The folder {folder} holds no vocabulary: every word would be unknown.",
-            "Put the files of the model's tokenizer (tokenizer.json) beside its weights, or get the model again.",
+            "Put the files of the model's tokenizer (tokenizer.json) beside its weights, or get the"
+            " model again.",
         )
     published = _published(backend, folder) if backend is not None else None
     if backend is None or published is None:
@@ -106,17 +144,23 @@ def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrained
         published.encode_special_tokens = backend.encode_special_tokens
         replace_backend(tokenizer, published)
         backend = published
-    switched = getattr(tokenizer, "add_bos_token", False) or getattr(tokenizer, "add_eos_token", False)
+    switched = getattr(tokenizer, "add_bos_token", False) or getattr(
+        tokenizer, "add_eos_token", False
+    )
     if not switched and not _agree(backend, published, special=True):
         backend.post_processor = published.post_processor
     return tokenizer
 
 
 def positions(model: PreTrainedModel) -> int | None:
-    """The most tokens that the model's tables of absolute positions take; None where it has none."""
+    """The most tokens that the model's tables of absolute positions take; None where it has
+    none.
+    """
     limits = [
-        # RoBERTa and its kin count from behind the padding token's place, OPT and BART from an offset.
-        table.num_embeddings - getattr(table, "offset", 0 if table.padding_idx is None else table.padding_idx + 1)
+        # RoBERTa and its kin count from behind the padding token's place, OPT and BART from an
+        # offset.
+        table.num_embeddings
+        - getattr(table, "offset", 0 if table.padding_idx is None else table.padding_idx + 1)
         for name, table in model.named_modules()
         if isinstance(table, nn.Embedding)
         and ("position" in name.rpartition(".")[2] or name.rpartition(".")[2] == "wpe")
@@ -126,7 +170,9 @@ def positions(model: PreTrainedModel) -> int | None:
 
 
 def tokens_of(model, ids: list[int], role: str) -> list[str]:
-    """What token ids stand for in a model; `role` chooses among the tokenizers of one with several towers."""
+    """What token ids stand for in a model; `role` chooses among the tokenizers of one with several
+    towers.
+    """
     first = model[0]
     if isinstance(first, Router):
         task = role if role in ("query", "document") else None
@@ -143,11 +189,21 @@ def tokens_of(model, ids: list[int], role: str) -> list[str]:
 
 
 def _knows_nothing(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, folder: Path) -> bool:
-    """Whether the folder has none of the files of such a tokenizer, and all words are the same to it."""
+    """Whether the folder has none of the files of such a tokenizer, and all words are the same to
+    it.
+    """
     names = {"tokenizer.json", *getattr(tokenizer, "vocab_files_names", {}).values()}
     if not folder.is_dir() or any(next(folder.rglob(name), None) for name in names):
         return False
-    return len({tuple(backend.encode(word, add_special_tokens=False).ids) for word in ("water", "house", "ice")}) == 1
+    return (
+        len(
+            {
+                tuple(backend.encode(word, add_special_tokens=False).ids)
+                for word in ("water", "house", "ice")
+            }
+        )
+        == 1
+    )
 
 
 def _published(backend: Tokenizer, folder: Path) -> Tokenizer | None:
@@ -175,15 +231,27 @@ def _agree(one: Tokenizer, other: Tokenizer, *, special: bool = False) -> bool:
 
 def _give_padding_token(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
     if tokenizer.pad_token is None:
-        known = (tokenizer.eos_token, tokenizer.unk_token, tokenizer.bos_token, tokenizer.convert_ids_to_tokens(0))
+        known = (
+            tokenizer.eos_token,
+            tokenizer.unk_token,
+            tokenizer.bos_token,
+            tokenizer.convert_ids_to_tokens(0),
+        )
         tokenizer.pad_token = next(token for token in known if token is not None)
-    if getattr(model.config, "pad_token_id", None) is None:  # by which heads of classifiers find the last token
+    if (
+        getattr(model.config, "pad_token_id", None) is None
+    ):  # by which heads of classifiers find the last token
         model.config.pad_token_id = tokenizer.pad_token_id
 
 
 def _all_known(model: nn.Module) -> bool:
-    """Whether every module is sentence-transformers' or ours: those find a text's tokens by the mask on either side."""
-    return all(type(module).__module__.startswith(("sentence_transformers.", "embedlab.")) for module in model)
+    """Whether every module is sentence-transformers' or ours: those find a text's tokens by the
+    mask on either side.
+    """
+    return all(
+        type(module).__module__.startswith(("sentence_transformers.", "embedlab."))
+        for module in model
+    )
 
 
 def _shorten(module: Transformer, limit: int) -> None:

@@ -1,4 +1,6 @@
-"""Reading published checkpoints: every missing or misshapen key is named, nothing is quietly initialised."""
+"""Reading published checkpoints: every missing or misshapen key is named, nothing is quietly
+initialised.
+"""
 
 import json
 import re
@@ -26,8 +28,8 @@ def read_tokenizer(folder: Path):
     """The tokenizer in `folder`, as its tokenizer.json has it.
 
     Raises:
-        UserError: it holds a SentencePiece model without tokenizer.json, from which transformers 5 builds a tokenizer
-            that loses the mark of the leading space.
+        UserError: it holds a SentencePiece model without tokenizer.json, from which transformers 5
+            builds a tokenizer that loses the mark of the leading space.
     """
     if (folder / "tokenizer.model").exists() and not (folder / "tokenizer.json").exists():
         raise UserError(
@@ -54,7 +56,11 @@ def read_backbone(
     """
     config = attentions.configure(AutoConfig.from_pretrained(folder), attention)
     model, report = (AutoModelForCausalLM if language_model else AutoModel).from_pretrained(
-        folder, config=config, dtype=dtype or torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+        folder,
+        config=config,
+        dtype=dtype or torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
     )
     missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
     misshapen = {key: (found, wanted) for key, found, wanted in report["mismatched_keys"]}
@@ -69,8 +75,8 @@ def read_layout(
     """The tensors `wanted` (key -> shape) from the safetensors in `folder`, sharded or not.
 
     Raises:
-        UserError: no safetensors, keys are missing or misshapen, or there are more layers than wanted: one error that
-            names each.
+        UserError: no safetensors, keys are missing or misshapen, or there are more layers than
+            wanted: one error that names each.
     """
     files = _files(folder)
     shapes, tensors = {}, {}
@@ -83,7 +89,8 @@ def read_layout(
     layers = {_NUMBER.sub("*", key) for key in wanted}
     if deeper := [key for key in files if key not in wanted and _NUMBER.sub("*", key) in layers]:
         raise UserError(
-            f"The checkpoint {folder} has layers that its config.json does not; unexpected: {', '.join(deeper[:6])}"
+            f"The checkpoint {folder} has layers that its config.json does not; unexpected:"
+            f" {', '.join(deeper[:6])}"
             + (f" and {len(deeper) - 6} more." if len(deeper) > 6 else "."),
             "Check config.json, or get the model again.",
         )
@@ -94,10 +101,14 @@ def _files(folder: Path) -> dict[str, Path]:
     """Key -> the file that holds it."""
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        return {key: folder / name for key, name in json.loads(index.read_text())["weight_map"].items()}
+        return {
+            key: folder / name for key, name in json.loads(index.read_text())["weight_map"].items()
+        }
     file = folder / "model.safetensors"
     if not file.exists():
-        raise UserError(f"The folder {folder} holds no model.safetensors.", "Download the model again.")
+        raise UserError(
+            f"The folder {folder} holds no model.safetensors.", "Download the model again."
+        )
     with safe_open(file, framework="pt") as opened:
         return dict.fromkeys(opened.keys(), file)
 
@@ -109,7 +120,9 @@ def refuse(where: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
         UserError: keys are missing or misshapen: one error that names each.
     """
     misshapen = {
-        key: (found[key], shape) for key, shape in wanted.items() if key in found and list(found[key]) != list(shape)
+        key: (found[key], shape)
+        for key, shape in wanted.items()
+        if key in found and list(found[key]) != list(shape)
     }
     _complain(where, [key for key in wanted if key not in found], misshapen)
 
@@ -119,7 +132,10 @@ def _complain(where: Path, missing: list[str], misshapen: dict[str, tuple]) -> N
     if missing:
         problems.append(f"missing: {', '.join(sorted(missing))}")
     if misshapen:
-        named = (f"{key} {list(found)} instead of {list(shape)}" for key, (found, shape) in sorted(misshapen.items()))
+        named = (
+            f"{key} {list(found)} instead of {list(shape)}"
+            for key, (found, shape) in sorted(misshapen.items())
+        )
         problems.append(f"misshapen: {', '.join(named)}")
     if problems:
         raise UserError(

@@ -14,10 +14,12 @@ ENCODING = 3
 def space_address(ingredients: Mapping[str, Any]) -> str:
     """The name of the space that holds all vectors made under the same ingredients.
 
-    Ingredients are the model's identity, the method's settings, role, prompt, maximum length, layer, dtype, device
-    kind and attention kernel: any difference gives another name.
+    Ingredients are the model's identity, the method's settings, role, prompt, maximum length,
+    layer, dtype, device kind and attention kernel: any difference gives another name.
     """
-    canonical = json.dumps({**ingredients, "encoding": ENCODING}, sort_keys=True, default=str, ensure_ascii=False)
+    canonical = json.dumps(
+        {**ingredients, "encoding": ENCODING}, sort_keys=True, default=str, ensure_ascii=False
+    )
     return blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 

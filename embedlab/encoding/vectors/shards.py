@@ -1,4 +1,6 @@
-"""Shard files: a block of vectors with its keys, written once, read by memory map, checked by checksum."""
+"""Shard files: a block of vectors with its keys, written once, read by memory map, checked by
+checksum.
+"""
 
 import os
 import uuid
@@ -11,8 +13,9 @@ from scipy.sparse import csr_matrix
 
 
 class Shard(NamedTuple):
-    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum), `seconds` is what it took, or
-    what was `derived` of a pass through several layers."""
+    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum), `seconds` is
+    what it took, or what was `derived` of a pass through several layers.
+    """
 
     name: str
     rows: int
@@ -76,7 +79,9 @@ def fault(folder: Path, shard: Shard) -> str:
 
 def read(folder: Path, shard: Shard, part: str) -> np.ndarray:
     """One part of a shard as a read-only memory map."""
-    rows: np.ndarray = np.load(folder / f"{shard.name}.{part}.npy", mmap_mode="r", allow_pickle=False)
+    rows: np.ndarray = np.load(
+        folder / f"{shard.name}.{part}.npy", mmap_mode="r", allow_pickle=False
+    )
     return rows
 
 

@@ -1,4 +1,6 @@
-"""Which processes use a space of the vector store: a file `<pid>.user` each, so that nobody removes it under them."""
+"""Which processes use a space of the vector store: a file `<pid>.user` each, so that nobody removes
+it under them.
+"""
 
 import atexit
 import os
@@ -31,8 +33,9 @@ def _leave(pid: int) -> None:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether another process that still runs uses the space, whose lock the caller holds; marks that killed processes
-    left are removed."""
+    """Whether another process that still runs uses the space, whose lock the caller holds; marks
+    that killed processes left are removed.
+    """
     users = False
     for mark in folder.glob("*.user"):
         pid = int(mark.stem) if mark.stem.isdecimal() else 0

@@ -2,11 +2,12 @@
 
     EMBEDLAB_HOME/vectors/<space>/manifest.json      what made the vectors, and the list of shards
                                  /<shard>.keys.npy   16-byte keys of the rendered texts
-                                 /<shard>.dense.npy  vectors [n, d] (or .data/.indices/.indptr of a CSR matrix)
-                                 /<shard>.tokens.npy tokens per text
+                                 /<shard>.dense.npy  vectors [n, d] (or .data/.indices/.indptr of a
+                                 CSR matrix) /<shard>.tokens.npy tokens per text
 
-Shards are never changed. The manifest is replaced atomically under a lock, so a reader sees the list before or after
-an addition, and a killed writer leaves at most files that no manifest names (`embedlab cache prune` removes them).
+Shards are never changed. The manifest is replaced atomically under a lock, so a reader sees the
+list before or after an addition, and a killed writer leaves at most files that no manifest names
+(`embedlab cache prune` removes them).
 """
 
 import shutil
@@ -48,7 +49,10 @@ class Space:
     def refresh(self) -> None:
         """Read the manifest again; shards that fail their check are named on stderr and dropped."""
         if self.folder.is_dir():
-            with suppress(OSError), FileLock(self.folder / "lock"):  # a disk that cannot be written keeps what it has
+            with (
+                suppress(OSError),
+                FileLock(self.folder / "lock"),
+            ):  # a disk that cannot be written keeps what it has
                 space_users.enter(self.folder)
         known = {shard.name for shard in self._shards}
         for shard in _manifest(self.folder)["shards"]:
@@ -56,7 +60,10 @@ class Space:
                 continue
             problem = shards.fault(self.folder, shard)
             if problem:
-                echo(f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.", err=True)
+                echo(
+                    f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.",
+                    err=True,
+                )
                 self._drop(shard)
             else:
                 self._adopt(shard)
@@ -74,17 +81,20 @@ class Space:
         *,
         derived: bool = False,
     ) -> None:
-        """Append a shard, all of it or nothing: keys V16 `[n]`, tokens per text `[n]`, vectors `[n, d]`.
+        """Append a shard, all of it or nothing: keys V16 `[n]`, tokens per text `[n]`, vectors `[n,
+        d]`.
 
-        `seconds` is what encoding it took; it stays with the vectors, so that a later run can state their cost, and
-        whether it was `derived` of a pass through several layers.
+        `seconds` is what encoding it took; it stays with the vectors, so that a later run can state
+        their cost, and whether it was `derived` of a pass through several layers.
 
         Raises:
             UserError: the disk is full or the folder cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / "lock"):  # around the files too: prune must not take them for orphans
+            with FileLock(
+                self.folder / "lock"
+            ):  # around the files too: prune must not take them for orphans
                 space_users.enter(self.folder)
                 shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
                 manifest = _manifest(self.folder)
@@ -120,13 +130,17 @@ class Space:
         self._unsorted += 1
 
     def _sort(self) -> None:
-        """Take in the keys of new shards: when somebody looks, not at every addition, which would be quadratic."""
+        """Take in the keys of new shards: when somebody looks, not at every addition, which would
+        be quadratic.
+        """
         if not self._unsorted:
             return
         keys, places = [self._keys], [self._place]
         for number in range(len(self._shards) - self._unsorted, len(self._shards)):
             keys.append(shards.keys_of(self.folder, self._shards[number]))
-            places.append(np.stack([np.full(len(keys[-1]), number), np.arange(len(keys[-1]))], axis=1))
+            places.append(
+                np.stack([np.full(len(keys[-1]), number), np.arange(len(keys[-1]))], axis=1)
+            )
         self._keys, self._place = np.concatenate(keys), np.concatenate(places)
         order = np.argsort(self._keys, kind="stable")
         self._keys, self._place = self._keys[order], self._place[order]
@@ -140,7 +154,9 @@ class Space:
 
 
 class Seconds(NamedTuple):
-    """All that was spent, and the part of it that was not measured but derived of a pass through several layers."""
+    """All that was spent, and the part of it that was not measured but derived of a pass through
+    several layers.
+    """
 
     all: float
     derived: float
@@ -177,10 +193,15 @@ class Vectors:
         numbers, first = np.unique(place[order, 0], return_index=True)
         groups = np.split(order, first[1:])
         if self.sparse:
-            blocks = [self._csr(number)[place[group, 1]] for number, group in zip(numbers, groups, strict=True)]
+            blocks = [
+                self._csr(number)[place[group, 1]]
+                for number, group in zip(numbers, groups, strict=True)
+            ]
             if not blocks:
                 return csr_matrix(np.empty((0, self.dim), dtype=np.float32))
-            return csr_matrix(vstack(blocks, format="csr")[np.argsort(np.concatenate(groups), kind="stable")])
+            return csr_matrix(
+                vstack(blocks, format="csr")[np.argsort(np.concatenate(groups), kind="stable")]
+            )
         found = np.empty((len(place), self.dim), dtype=np.float32)
         for number, group in zip(numbers, groups, strict=True):
             block = shards.read(self._folder, self._shards[number], "dense")
@@ -197,16 +218,24 @@ class Vectors:
         counts = np.empty(len(self), dtype=np.int32)
         for number in np.unique(self._place[:, 0]):
             rows = self._place[:, 0] == number
-            counts[rows] = shards.read(self._folder, self._shards[number], "tokens")[self._place[rows, 1]]
+            counts[rows] = shards.read(self._folder, self._shards[number], "tokens")[
+                self._place[rows, 1]
+            ]
         return counts
 
     def seconds(self) -> "Seconds":
-        """What encoding these texts took when it was done: each shard's time, shared out by tokens."""
+        """What encoding these texts took when it was done: each shard's time, shared out by
+        tokens.
+        """
         total, derived, counts = 0.0, 0.0, self.tokens()
         for number in np.unique(self._place[:, 0]):
             rows = self._place[:, 0] == number
-            _, distinct = np.unique(self._place[rows, 1], return_index=True)  # a text that comes twice was encoded once
-            of_shard = int(np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64))
+            _, distinct = np.unique(
+                self._place[rows, 1], return_index=True
+            )  # a text that comes twice was encoded once
+            of_shard = int(
+                np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64)
+            )
             shard = self._shards[number]
             spent = float(shard.seconds * counts[rows][distinct].sum() / max(of_shard, 1))
             total, derived = total + spent, derived + spent * shard.derived
@@ -214,9 +243,12 @@ class Vectors:
 
     def _csr(self, number: int) -> csr_matrix:
         data, indices, indptr = (
-            np.asarray(shards.read(self._folder, self._shards[number], part)) for part in ("data", "indices", "indptr")
+            np.asarray(shards.read(self._folder, self._shards[number], part))
+            for part in ("data", "indices", "indptr")
         )
-        return csr_matrix((data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, self.dim))
+        return csr_matrix(
+            (data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, self.dim)
+        )
 
 
 def spaces(root: Path | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -238,7 +270,8 @@ def verify(root: Path | None = None) -> list[str]:
 
 
 def prune(root: Path | None = None, *, matching: str = "") -> int:
-    """Remove files that no manifest names and, where `matching` is given, whole spaces whose model contains it.
+    """Remove files that no manifest names and, where `matching` is given, whole spaces whose model
+    contains it.
 
     A space that another process uses right now stays, and is named on stderr.
 
@@ -260,10 +293,15 @@ def prune(root: Path | None = None, *, matching: str = "") -> int:
 
 
 def _remove(folder: Path) -> int:
-    """Remove a space that nobody uses, its manifest first: what is left of a removal that is stopped is no space."""
+    """Remove a space that nobody uses, its manifest first: what is left of a removal that is
+    stopped is no space.
+    """
     with FileLock(folder / "lock"):
         if space_users.in_use(folder):
-            echo(f"Vector store: {folder.name} is in use by an evaluation that runs, and stays.", err=True)
+            echo(
+                f"Vector store: {folder.name} is in use by an evaluation that runs, and stays.",
+                err=True,
+            )
             return 0
         size = sum(path.stat().st_size for path in folder.iterdir())
         (folder / "manifest.json").unlink(missing_ok=True)
@@ -280,7 +318,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
             for name, rows, files, *spent in manifest["shards"]
         ]
     except (ValueError, TypeError, AttributeError):
-        echo(f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded again.", err=True)
+        echo(
+            f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded"
+            " again.",
+            err=True,
+        )
         return nothing
     return manifest
 

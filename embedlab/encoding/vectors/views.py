@@ -13,7 +13,9 @@ PRECISIONS = ("float32", "float16", "int8", "binary")
 
 
 class View(NamedTuple):
-    """One way to look at the vectors of a pass; None stands for the model's full depth or full width."""
+    """One way to look at the vectors of a pass; None stands for the model's full depth or full
+    width.
+    """
 
     layer: int | None = None
     dim: int | None = None
@@ -39,12 +41,14 @@ def cross(
             raise unknown("precision", precision, PRECISIONS, f"Valid: {', '.join(PRECISIONS)}.")
     shapes: list[tuple[int | None, int | None]] = list(pairs) or list(product(layers, dims))
     return [
-        View(layer, dim, precision, index) for (layer, dim), precision, index in product(shapes, precisions, indexes)
+        View(layer, dim, precision, index)
+        for (layer, dim), precision, index in product(shapes, precisions, indexes)
     ]
 
 
 def shape(vectors: np.ndarray, view: View, *, normalise: bool) -> np.ndarray:
-    """The view's dimensions of float32 vectors `[n, d]`, normalised after the cut where the similarity is cosine.
+    """The view's dimensions of float32 vectors `[n, d]`, normalised after the cut where the
+    similarity is cosine.
 
     Precision float16 is applied here; int8 and binary are the index's codes (see `coded`).
     """
@@ -57,10 +61,11 @@ def shape(vectors: np.ndarray, view: View, *, normalise: bool) -> np.ndarray:
 
 
 class Quantiser:
-    """int8 and binary codes for uses without an index of their own: per-dimension ranges come from one sample.
+    """int8 and binary codes for uses without an index of their own: per-dimension ranges come from
+    one sample.
 
-    int8: 255 equal steps between each dimension's least and greatest value in the sample. binary: the sign.
-    Codes are returned as the float32 numbers that they stand for.
+    int8: 255 equal steps between each dimension's least and greatest value in the sample. binary:
+    the sign. Codes are returned as the float32 numbers that they stand for.
     """
 
     def __init__(self, sample: np.ndarray, precision: str) -> None:
@@ -86,7 +91,9 @@ def coded(index: str, precision: str) -> str:
     """
     if precision in ("float32", "float16"):
         return index
-    codes: Mapping[str, str] = {} if "," in index else make_index(index).codes  # settings of the index would be lost
+    codes: Mapping[str, str] = (
+        {} if "," in index else make_index(index).codes
+    )  # settings of the index would be lost
     if precision not in codes:
         raise UserError(
             f"--precision {precision} goes with --index faiss:flat, not {index}.",

@@ -1,4 +1,6 @@
-"""Models that give a vector for each text: encoded once, into the vector store, and seen through every view."""
+"""Models that give a vector for each text: encoded once, into the vector store, and seen through
+every view.
+"""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 
 
 CHUNK_BYTES = 1 << 27  # vectors read from the store at a time
-STREAM_BYTES = 1 << 30  # an exact index larger than this is searched chunk by chunk instead of being built
+STREAM_BYTES = (
+    1 << 30
+)  # an exact index larger than this is searched chunk by chunk instead of being built
 
 
 class _EncodedModels(Protocol):
@@ -60,9 +64,13 @@ class _EncodedModels(Protocol):
             self.encoder = Encoder(model, request.encoding, reporter=reporter)
 
     def views(self) -> list[View]:
-        return [View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)]
+        return [
+            View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)
+        ]
 
-    def prepare(self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]) -> Prepared:
+    def prepare(
+        self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]
+    ) -> Prepared:
         """Vectors of queries and documents by layer: layer -> (queries, documents)."""
         from mteb.types import PromptType
 
@@ -71,20 +79,31 @@ class _EncodedModels(Protocol):
         cost = Cost()
         prompts: dict[str, str] = {}
         vectors: dict[PromptType, Mapping[int | None, Vectors | MemoryVectors]] = {}
-        for role, texts in ((PromptType.query, data.queries), (PromptType.document, data.documents)):
-            prompts[role.value] = prompt_for(self.model.card, self.model.fact("prompts"), task.metadata, role)
+        for role, texts in (
+            (PromptType.query, data.queries),
+            (PromptType.document, data.documents),
+        ):
+            prompts[role.value] = prompt_for(
+                self.model.card, self.model.fact("prompts"), task.metadata, role
+            )
             vectors[role], spent = self.encoder.encode(
                 texts, role=role.value, prompt=prompts[role.value], layers=layers
             )
             cost.add(spent)
         queries, documents = vectors[PromptType.query], vectors[PromptType.document]
-        return Prepared({layer: (queries[layer], documents[layer]) for layer in layers}, prompts, cost)
+        return Prepared(
+            {layer: (queries[layer], documents[layer]) for layer in layers}, prompts, cost
+        )
 
-    def score(self, tasks: Mapping[View, Any], split: str, subsets: list[str]) -> Iterator[TaskResult]:
+    def score(
+        self, tasks: Mapping[View, Any], split: str, subsets: list[str]
+    ) -> Iterator[TaskResult]:
         layers = list(dict.fromkeys(view.layer for view in tasks))
         for view, task in tasks.items():
             seen = MtebEncoder(self.encoder, view, layers)
-            set_seed(task.seed)  # as a task does when it is made, for whatever draws from the global generators
+            set_seed(
+                task.seed
+            )  # as a task does when it is made, for whatever draws from the global generators
             started = time.perf_counter()
             found = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
             seconds = time.perf_counter() - started
@@ -92,12 +111,24 @@ class _EncodedModels(Protocol):
             phases = {"encode": cost.seconds, "score": seconds - seen.cost.seconds}
             for subset in subsets:
                 yield TaskResult(
-                    split, subset, view, numbers(found[subset]), cost.named(), phases, cost=cost, prompts=seen.prompts
+                    split,
+                    subset,
+                    view,
+                    numbers(found[subset]),
+                    cost.named(),
+                    phases,
+                    cost=cost,
+                    prompts=seen.prompts,
                 )
 
-    def retriever(self, spec: str, data: RetrievalData, prepared: Prepared) -> tuple[Retriever, float]:
+    def retriever(
+        self, spec: str, data: RetrievalData, prepared: Prepared
+    ) -> tuple[Retriever, float]:
         queries, documents = prepared.vectors[None]
-        index, view = make_index(spec, metric=metric_of(self.model.card.similarity)), View(index=spec)
+        index, view = (
+            make_index(spec, metric=metric_of(self.model.card.similarity)),
+            View(index=spec),
+        )
         row_of = {text: row for row, text in enumerate(data.queries)}
         known = _Known(None, self.model.identity, row_of=row_of, vectors=self._asked(queries, view))
         encoded = Encoded(known, index)
@@ -128,7 +159,15 @@ class _EncodedModels(Protocol):
 class SparseModels(_EncodedModels):
     """A weight for each term of a vocabulary: CSR matrices `[n, |V|]`."""
 
-    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> Found:
         queries, documents = prepared.vectors[view.layer]
         index = make_index(view.index, metric=metric_of(self.model.card.similarity))
         chunks, asked = self._chunks(documents, view), self._asked(queries, view)
@@ -145,7 +184,9 @@ class SparseModels(_EncodedModels):
 
 
 class DenseModels(_EncodedModels):
-    """A vector for each text, float32 `[n, d]`; layers, dimensions, precisions and indexes are views of it."""
+    """A vector for each text, float32 `[n, d]`; layers, dimensions, precisions and indexes are
+    views of it.
+    """
 
     sees_views = True
 
@@ -163,9 +204,12 @@ class DenseModels(_EncodedModels):
             return cross((), (), request.views.precisions, indexes, pairs=pairs)
         asked = cross(request.views.layers, request.views.dims, request.views.precisions, indexes)
         if pairs == "any" and not any(view.layer for view in asked):
-            if wrong := [view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim]:
+            if wrong := [
+                view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim
+            ]:
                 raise UserError(
-                    f"{model.name} has no {wrong[0]} dimensions.", f"Valid are dimensions 1 to {model.card.dim}."
+                    f"{model.name} has no {wrong[0]} dimensions.",
+                    f"Valid are dimensions 1 to {model.card.dim}.",
                 )
         elif any(view[:2] != (None, None) for view in asked):
             wanted = list(dict.fromkeys((view.layer or 0, view.dim or 0) for view in asked))
@@ -174,13 +218,27 @@ class DenseModels(_EncodedModels):
             model.remembered.get(f"has views {wanted} {request.views.force}", check)
         return asked
 
-    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> Found:
         queries, documents = prepared.vectors[view.layer]
         metric, spec = metric_of(self.model.card.similarity), coded(view.index, view.precision)
         retriever, asked = make_index(spec, metric=metric), self._asked(queries, view)
         chunks = partial(self._chunks, documents, view)
-        if retriever.exact and data.candidates is None and len(documents) * asked.shape[1] * 4 > STREAM_BYTES:
-            return searching.stream(spec, chunks(), asked, data, k=k, metric=metric, reporter=self.reporter)
+        if (
+            retriever.exact
+            and data.candidates is None
+            and len(documents) * asked.shape[1] * 4 > STREAM_BYTES
+        ):
+            return searching.stream(
+                spec, chunks(), asked, data, k=k, metric=metric, reporter=self.reporter
+            )
         found = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
         if not retriever.exact and data.candidates is None:
             exact = search_stream("torch", chunks(), asked, min(k, 10), metric=metric)
@@ -213,25 +271,39 @@ def _dense(vectors: np.ndarray | csr_matrix) -> np.ndarray:
 
 def numbers(scores: Mapping[str, Any]) -> dict[str, float]:
     """The numbers among an evaluator's scores by their own names."""
-    return {name: float(value) for name, value in scores.items() if isinstance(value, Real) and name != "main_score"}
+    return {
+        name: float(value)
+        for name, value in scores.items()
+        if isinstance(value, Real) and name != "main_score"
+    }
 
 
 def _refuse_missing(model: LoadedModel, pairs: list[tuple[int, int]], force: bool) -> None:
-    """Refuse (layer, dimension) pairs that the model does not have or was not trained for; 0 stands for all."""
+    """Refuse (layer, dimension) pairs that the model does not have or was not trained for; 0 stands
+    for all.
+    """
     from embedlab.encoders.modules.layers import number_of_layers
     from embedlab.encoders.modules.matryoshka import check_views
 
     depth = number_of_layers(model.encoder)
-    check_views(model.encoder, [(layer or depth, dim or model.card.dim) for layer, dim in pairs], force=force)
+    check_views(
+        model.encoder,
+        [(layer or depth, dim or model.card.dim) for layer, dim in pairs],
+        force=force,
+    )
 
 
 @dataclass(frozen=True)
 class _Known(TextEncoder):
-    """An encoder of queries whose vectors are known: latency is then that of the search, as for a single model."""
+    """An encoder of queries whose vectors are known: latency is then that of the search, as for a
+    single model.
+    """
 
     row_of: Mapping[str, int] = field(default_factory=dict)
     vectors: Any = None
 
     def encode_queries(self, texts: Sequence[Document]) -> np.ndarray | csr_matrix:
-        chosen: np.ndarray | csr_matrix = self.vectors[np.array([self.row_of[joined(text)] for text in texts])]
+        chosen: np.ndarray | csr_matrix = self.vectors[
+            np.array([self.row_of[joined(text)] for text in texts])
+        ]
         return chosen

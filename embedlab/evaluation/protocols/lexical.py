@@ -22,15 +22,26 @@ _CHUNK = 10_000  # documents handed to Lucene at a time
 class LexicalModels(Protocol):
     """Models that count words: an index of texts is all that they are.
 
-    Lucene ranks equal scores in the order in which documents were written: by ascending ids here, as Anserini does.
+    Lucene ranks equal scores in the order in which documents were written: by ascending ids here,
+    as Anserini does.
     """
 
     smaller_id_first = True
 
     def views(self) -> list[View]:
-        return [View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)]
+        return [
+            View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)
+        ]
 
-    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> Found:
         last = len(data.document_ids) - 1
         ascending = data._replace(
             document_ids=data.document_ids[::-1],
@@ -38,20 +49,32 @@ class LexicalModels(Protocol):
             corpus=data.corpus.select(range(last, -1, -1)),
         )
         index, chunks = self._index(view.index), _texts(view.index, ascending)
-        found = searching.search(index, chunks, data.queries, ascending, k=k, reporter=self.reporter)
+        found = searching.search(
+            index, chunks, data.queries, ascending, k=k, reporter=self.reporter
+        )
         return found._replace(rows=np.where(found.rows >= 0, last - found.rows, -1))
 
-    def retriever(self, spec: str, data: RetrievalData, prepared: Prepared) -> tuple[Retriever, float]:
+    def retriever(
+        self, spec: str, data: RetrievalData, prepared: Prepared
+    ) -> tuple[Retriever, float]:
         index = self._index(spec)
         seconds = searching.fill(
-            lambda rows, chunk: index.add(data.document_ids[rows], chunk), _texts(spec, data), data, self.reporter
+            lambda rows, chunk: index.add(data.document_ids[rows], chunk),
+            _texts(spec, data),
+            data,
+            self.reporter,
         )
         return index, seconds
 
     def _index(self, spec: str) -> Any:
         """An empty index of texts; settings in `spec` win over the card's k1 and b."""
         named = {option.partition("=")[0] for option in spec.split(",")[1:]}
-        return make(spec, **{name: value for name, value in self.model.card.settings.items() if name not in named})
+        return make(
+            spec,
+            **{
+                name: value for name, value in self.model.card.settings.items() if name not in named
+            },
+        )
 
 
 def _texts(spec: str, data: RetrievalData) -> Iterator[list[Any]]:
@@ -69,4 +92,7 @@ def _fields(data: RetrievalData) -> Iterator[list[dict[str, str]]]:
     for start in range(0, len(data.documents), _CHUNK):
         columns = data.corpus[start : start + _CHUNK]
         titles = columns.get("title") or [""] * len(columns["text"])
-        yield [{"title": title, "text": text} for title, text in zip(titles, columns["text"], strict=True)]
+        yield [
+            {"title": title, "text": text}
+            for title, text in zip(titles, columns["text"], strict=True)
+        ]

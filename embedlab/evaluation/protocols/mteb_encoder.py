@@ -1,4 +1,6 @@
-"""A loaded model as mteb's EncoderProtocol, with the vector store behind it: for every task that is not retrieval."""
+"""A loaded model as mteb's EncoderProtocol, with the vector store behind it: for every task that is
+not retrieval.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,9 @@ class MtebEncoder:
         layers: all layers of the grid, encoded together in the first pass.
     """
 
-    def __init__(self, encoder: Encoder | ObjectEncoder, view: View, layers: Sequence[int | None] = (None,)) -> None:
+    def __init__(
+        self, encoder: Encoder | ObjectEncoder, view: View, layers: Sequence[int | None] = (None,)
+    ) -> None:
         from mteb.models.model_meta import ModelMeta
 
         card = encoder.model.card
@@ -38,7 +42,9 @@ class MtebEncoder:
         self.cost = Cost()
         self.prompts: dict[str, str] = {}
         name = card.source if card.source.count("/") == 1 else f"embedlab/{card.name}"
-        self.mteb_model_meta = ModelMeta.create_empty({"name": name, "revision": encoder.model.revision})
+        self.mteb_model_meta = ModelMeta.create_empty(
+            {"name": name, "revision": encoder.model.revision}
+        )
 
     def encode(
         self,
@@ -53,7 +59,8 @@ class MtebEncoder:
         """Vectors of all texts of a DataLoader: float32 `[n, d]`.
 
         Raises:
-            UserError: one holds NaN or infinity: not every evaluator would say so, and some would give a score.
+            UserError: one holds NaN or infinity: not every evaluator would say so, and some would
+                give a score.
         """
         model = self._encoder.model
         texts = [text for batch in inputs for text in batch["text"]]
@@ -66,30 +73,39 @@ class MtebEncoder:
         rows = found.read()
         if not isinstance(rows, np.ndarray):
             return finite(np.asarray(rows.toarray()), texts, model.name)
-        # Classifiers and clusters see lengths: only a model's own module normalises, as sentence-transformers has it.
+        # Classifiers and clusters see lengths: only a model's own module normalises, as
+        # sentence-transformers has it.
         dense = finite(shape(rows, self._view, normalise=False), texts, model.name)
         if self._view.precision in ("int8", "binary"):
             self._quantiser = self._quantiser or Quantiser(dense, self._view.precision)
             dense = self._quantiser(dense)
         return dense
 
-    def similarity(self, embeddings1: "torch.Tensor", embeddings2: "torch.Tensor") -> "torch.Tensor":
-        """Similarity of all pairs, `[n, m]`, by the model's own measure; single vectors `[d]` count as one row."""
+    def similarity(
+        self, embeddings1: "torch.Tensor", embeddings2: "torch.Tensor"
+    ) -> "torch.Tensor":
+        """Similarity of all pairs, `[n, m]`, by the model's own measure; single vectors `[d]` count
+        as one row.
+        """
         rows = (np.atleast_2d(np.asarray(embeddings)) for embeddings in (embeddings1, embeddings2))
         similarities: torch.Tensor = _measure(self._encoder.model.card.similarity)[0](*rows)
         return similarities
 
-    def similarity_pairwise(self, embeddings1: "torch.Tensor", embeddings2: "torch.Tensor") -> "torch.Tensor":
+    def similarity_pairwise(
+        self, embeddings1: "torch.Tensor", embeddings2: "torch.Tensor"
+    ) -> "torch.Tensor":
         """Similarity of aligned pairs, `[n]`, by the model's own measure."""
-        similarities: torch.Tensor = _measure(self._encoder.model.card.similarity)[1](embeddings1, embeddings2)
+        similarities: torch.Tensor = _measure(self._encoder.model.card.similarity)[1](
+            embeddings1, embeddings2
+        )
         return similarities
 
 
 def _measure(name: str) -> "tuple[_Similarity, _Similarity]":
     """A measure of similarity for all pairs and for aligned pairs; distances are negated.
 
-    mteb's own, and beside them Manhattan's, which mteb leaves to sentence-transformers: to import that takes seconds,
-    which a run with nothing to encode does not have.
+    mteb's own, and beside them Manhattan's, which mteb leaves to sentence-transformers: to import
+    that takes seconds, which a run with nothing to encode does not have.
     """
     import torch
     from mteb import similarity_functions as mteb

@@ -1,4 +1,6 @@
-"""Objects that implement mteb's protocols: mteb searches and evaluates with them; rankings are scored here."""
+"""Objects that implement mteb's protocols: mteb searches and evaluates with them; rankings are
+scored here.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,12 +22,22 @@ if TYPE_CHECKING:
 
 
 class MtebProtocols(Protocol):
-    """An object that implements `EncoderProtocol`, `CrossEncoderProtocol` or `SearchProtocol`: seen as it is."""
+    """An object that implements `EncoderProtocol`, `CrossEncoderProtocol` or `SearchProtocol`: seen
+    as it is.
+    """
 
     def views(self) -> list[View]:
         return [View(index="")]
 
-    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> Found:
         """The object's own search.
 
         Raises:
@@ -34,34 +46,53 @@ class MtebProtocols(Protocol):
         assert task.dataset is not None  # it is loaded
         parts = task.dataset[data.subset][data.split]
         known = set(data.query_ids)
-        asked = parts["queries"].select([row for row, id in enumerate(parts["queries"][:]["id"]) if id in known])
+        asked = parts["queries"].select(
+            [row for row, id in enumerate(parts["queries"][:]["id"]) if id in known]
+        )
         found, clock, spent = mteb_objects.searched(
-            self.model.encoder, parts["corpus"], asked, data.candidates, k, task.metadata, data.split, data.subset
+            self.model.encoder,
+            parts["corpus"],
+            asked,
+            data.candidates,
+            k,
+            task.metadata,
+            data.split,
+            data.subset,
         )
         row_of = {document: row for row, document in enumerate(data.document_ids)}
         rows = np.full((len(data.query_ids), k), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         for place, query in enumerate(data.query_ids):
-            best = sorted(found.get(query, {}).items(), key=lambda pair: (pair[1], pair[0]), reverse=True)[:k]
+            best = sorted(
+                found.get(query, {}).items(), key=lambda pair: (pair[1], pair[0]), reverse=True
+            )[:k]
             if strange := [document for document, _ in best if document not in row_of]:
                 raise UserError(
-                    f"The search found a document {strange[0]!r}, which {task.metadata.name} does not have."
+                    f"The search found a document {strange[0]!r}, which {task.metadata.name} does"
+                    " not have."
                 )
             rows[place, : len(best)] = [row_of[document] for document, _ in best]
             scores[place, : len(best)] = [score for _, score in best]
         if clock.texts:
-            spent |= {"encode_seconds": clock.seconds, "texts_per_second": clock.texts / max(clock.seconds, 1e-9)}
+            spent |= {
+                "encode_seconds": clock.seconds,
+                "texts_per_second": clock.texts / max(clock.seconds, 1e-9),
+            }
             spent["search_seconds"] -= clock.seconds
         return Found(rows, scores, spent)
 
-    def score(self, tasks: Mapping[View, Any], split: str, subsets: list[str]) -> Iterator[TaskResult]:
+    def score(
+        self, tasks: Mapping[View, Any], split: str, subsets: list[str]
+    ) -> Iterator[TaskResult]:
         if not self.model.card.kind.gives_vectors:
             yield from super().score(tasks, split, subsets)
         for view, task in tasks.items():
             set_seed(task.seed)
             began = time.perf_counter()
             how = dict(mteb_objects.HOW)
-            found = task.evaluate(self.model.encoder, split, subsets_to_run=subsets, encode_kwargs=how)
+            found = task.evaluate(
+                self.model.encoder, split, subsets_to_run=subsets, encode_kwargs=how
+            )
             phases = {"score": time.perf_counter() - began}
             for subset in subsets:
                 yield TaskResult(split, subset, view, numbers(found[subset]), {}, phases)

@@ -1,4 +1,6 @@
-"""Compositions on a retrieval task: the very retrievers that are searched elsewhere, over vectors from the store."""
+"""Compositions on a retrieval task: the very retrievers that are searched elsewhere, over vectors
+from the store.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -35,12 +37,16 @@ class Compositions(Protocol):
 
     model: ComposedModel
 
-    def __init__(self, request: Request, model: ComposedModel, reporter: Reporter, parts: dict[str, Protocol]) -> None:
+    def __init__(
+        self, request: Request, model: ComposedModel, reporter: Reporter, parts: dict[str, Protocol]
+    ) -> None:
         super().__init__(request, model, reporter)
         self.parts = parts
 
     def views(self) -> list[View]:
-        """One view for each way in which the indexes asked for fit the leaves; leaves are seen in full."""
+        """One view for each way in which the indexes asked for fit the leaves; leaves are seen in
+        full.
+        """
         parts, leaves = self.model.parts, self.model.tree.leaves()
         named = [
             _BETWEEN.join(index_of(leaf, parts[leaf.name].card.kind, asked) for leaf in leaves)
@@ -48,21 +54,37 @@ class Compositions(Protocol):
         ]
         return [View(index=index) for index in dict.fromkeys(named)]
 
-    def prepare(self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]) -> Prepared:
+    def prepare(
+        self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]
+    ) -> Prepared:
         """What each part prepares, by its name; prompts by part, and the summed cost of all."""
         prepared = {name: part.prepare(task, data, [View()]) for name, part in self.parts.items()}
         prompts = {name: each.prompts for name, each in prepared.items() if each.cost}
-        return Prepared(prepared, prompts, _sum([each.cost for each in prepared.values() if each.cost]))
+        return Prepared(
+            prepared, prompts, _sum([each.cost for each in prepared.values() if each.cost])
+        )
 
-    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> Found:
         """Build the index of every leaf, and search the composition."""
         spent = {"index_seconds": 0.0, "index_bytes": 0.0}
         specs, stages = iter(view.index.split(_BETWEEN)), list[_Timed]()
 
         def leaf(leaf: Leaf) -> Retriever:
-            retriever, seconds = self.parts[leaf.name].retriever(next(specs), data, prepared.vectors[leaf.name])
+            retriever, seconds = self.parts[leaf.name].retriever(
+                next(specs), data, prepared.vectors[leaf.name]
+            )
             spent["index_seconds"] += seconds
-            spent["index_bytes"] += float(retriever.memory_bytes()) if isinstance(retriever, Index | Encoded) else 0.0
+            spent["index_bytes"] += (
+                float(retriever.memory_bytes()) if isinstance(retriever, Index | Encoded) else 0.0
+            )
             return retriever
 
         def stage(name: str, depth: int) -> Rerank:
@@ -73,10 +95,14 @@ class Compositions(Protocol):
         with _watched(stages, len(data.queries), self.reporter):
             rows, scores, asked = searching.ask(retriever, data.queries, data, k=k)
         if stages:
-            seconds, pairs = (sum(getattr(stage, name) for stage in stages) for name in ("seconds", "pairs"))
+            seconds, pairs = (
+                sum(getattr(stage, name) for stage in stages) for name in ("seconds", "pairs")
+            )
             spent |= {"rerank_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
         singles = _SINGLES if stages else 50
-        spent |= index_costs.latency(retriever, data.queries, min(k, 10, len(data.document_ids)), singles=singles)
+        spent |= index_costs.latency(
+            retriever, data.queries, min(k, 10, len(data.document_ids)), singles=singles
+        )
         return Found(rows, scores, {**spent, **asked})
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """What a model made of a task's texts before it searches them: its vectors, their prompts, what they cost."""
+    """What a model made of a task's texts before it searches them: its vectors, their prompts, what
+    they cost.
+    """
 
     vectors: Any = None
     prompts: Mapping[str, Any] = field(default_factory=dict)
@@ -34,7 +36,8 @@ class Prepared:
 class Found(NamedTuple):
     """The answer to all queries of a task.
 
-    rows: int32 `[queries, k]` into the documents, -1 for none; scores: float32 `[queries, k]`; costs: by name.
+    rows: int32 `[queries, k]` into the documents, -1 for none; scores: float32 `[queries, k]`;
+    costs: by name.
     """
 
     rows: np.ndarray
@@ -68,19 +71,31 @@ class Protocol(ABC):
             UserError: the model has no such layer or dimension.
         """
 
-    def prepare(self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]) -> Prepared:
+    def prepare(
+        self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]
+    ) -> Prepared:
         """What all views of a searching task share."""
         return Prepared()
 
     @abstractmethod
-    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> Found:
         """The `k` best documents for each query of a searching task.
 
         Args:
             task: mteb's, for this view alone.
         """
 
-    def score(self, tasks: Mapping[View, Any], split: str, subsets: list[str]) -> Iterator[TaskResult]:
+    def score(
+        self, tasks: Mapping[View, Any], split: str, subsets: list[str]
+    ) -> Iterator[TaskResult]:
         """Evaluate a task of another type, through mteb's evaluators.
 
         Args:
@@ -92,10 +107,15 @@ class Protocol(ABC):
         """
         task = next(iter(tasks.values()))
         raise UserError(
-            f"{self.model.name} is a {self.model.card.kind} model: {task.metadata.type} needs a vector per text.",
+            f"{self.model.name} is a {self.model.card.kind} model: {task.metadata.type} needs a"
+            " vector per text.",
             "Choose retrieval or reranking tasks for it.",
         )
 
-    def retriever(self, spec: str, data: RetrievalData, prepared: Prepared) -> tuple[Retriever, float]:
-        """A text retriever over the documents, as a leaf of a composition, and the seconds that building it took."""
+    def retriever(
+        self, spec: str, data: RetrievalData, prepared: Prepared
+    ) -> tuple[Retriever, float]:
+        """A text retriever over the documents, as a leaf of a composition, and the seconds that
+        building it took.
+        """
         raise NotImplementedError(f"{self.model.card.kind} models are no leaves of a composition")

@@ -1,4 +1,6 @@
-"""Cross-encoders and late interaction: they score pairs, so they rank the candidates that a reranking task gives."""
+"""Cross-encoders and late interaction: they score pairs, so they rank the candidates that a
+reranking task gives.
+"""
 
 import time
 from typing import TYPE_CHECKING
@@ -17,12 +19,22 @@ if TYPE_CHECKING:
 
 
 class RerankingModels(Protocol):
-    """Models that score a query with a document: cross-encoders, and late interaction by its largest similarities."""
+    """Models that score a query with a document: cross-encoders, and late interaction by its
+    largest similarities.
+    """
 
     def views(self) -> list[View]:
         return [View(index="")]
 
-    def search(self, task: "AbsTaskRetrieval", data: RetrievalData, prepared: Prepared, view: View, *, k: int) -> Found:
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> Found:
         """Every candidate scored.
 
         Raises:
@@ -32,11 +44,16 @@ class RerankingModels(Protocol):
         model, reporter = self.model, self.reporter
         if data.candidates is None:
             raise UserError(
-                f"{model.name} is a {model.card.kind}-encoder: it reorders candidates, and this task has none.",
-                f'Put it behind a retriever, --model "bm25 >> {model.name}", or choose a reranking task.',
+                f"{model.name} is a {model.card.kind}-encoder: it reorders candidates, and this"
+                " task has none.",
+                f'Put it behind a retriever, --model "bm25 >> {model.name}", or choose a reranking'
+                " task.",
             )
         row_of = {document: row for row, document in enumerate(data.document_ids)}
-        lists = [[row_of[document] for document in data.candidates.get(query, ())] for query in data.query_ids]
+        lists = [
+            [row_of[document] for document in data.candidates.get(query, ())]
+            for query in data.query_ids
+        ]
         rows = np.full((len(lists), max(map(len, lists), default=0)), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         pairs, scorer = sum(map(len, lists)), rerank(model.encoder).scorer

@@ -1,8 +1,10 @@
-"""Masked auto-encoding from a bottleneck: the encoder's CLS state must let a weak decoder restore the text.
+"""Masked auto-encoding from a bottleneck: the encoder's CLS state must let a weak decoder restore
+the text.
 
-DupMAE, i.e. RetroMAE v2 (arXiv:2211.08769, github.com/staoxiao/RetroMAE), and Starbucks' SMAE (arXiv:2410.13230,
-github.com/ielab/Starbucks). Both read one column, mask whole words, and train sentence-transformers' `Transformer`
-around a BERT. The head is BERT's own where the base's folder holds one, as bert-base-uncased does, else a new one.
+DupMAE, i.e. RetroMAE v2 (arXiv:2211.08769, github.com/staoxiao/RetroMAE), and Starbucks' SMAE
+(arXiv:2410.13230, github.com/ielab/Starbucks). Both read one column, mask whole words, and train
+sentence-transformers' `Transformer` around a BERT. The head is BERT's own where the base's folder
+holds one, as bert-base-uncased does, else a new one.
 """
 
 from copy import deepcopy
@@ -17,11 +19,20 @@ from embedlab.compat.transformers_internals import initialise
 from embedlab.encoders.modules.matryoshka import View, trained_views
 from embedlab.errors import UserError
 from embedlab.training.losses.language import MaskedHead, bert_head, token_loss
-from embedlab.training.losses.masking import IGNORED, budget, corrupt, number_words, whole_words, word_starts
+from embedlab.training.losses.masking import (
+    IGNORED,
+    budget,
+    corrupt,
+    number_words,
+    whole_words,
+    word_starts,
+)
 
 
 class DecoderLayer(nn.Module):
-    """A new BERT layer whose keys and values are another sequence's: queries, context `[B, L, d]` -> `[B, L, d]`."""
+    """A new BERT layer whose keys and values are another sequence's: queries, context `[B, L, d]`
+    -> `[B, L, d]`.
+    """
 
     def __init__(self, encoder):
         super().__init__()
@@ -30,10 +41,14 @@ class DecoderLayer(nn.Module):
         self.output = BertOutput(encoder.config)
         initialise(self, encoder)
 
-    def forward(self, queries: torch.Tensor, context: torch.Tensor, unseen: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, queries: torch.Tensor, context: torch.Tensor, unseen: torch.Tensor
+    ) -> torch.Tensor:
         """`unseen` bool `[B, L, L]`: True where the row's token must not see the column's."""
         states, _ = self.attention(
-            queries, encoder_hidden_states=context, encoder_attention_mask=_additive(unseen, queries.dtype)
+            queries,
+            encoder_hidden_states=context,
+            encoder_attention_mask=_additive(unseen, queries.dtype),
         )
         return self.output(self.intermediate(states), states)
 
@@ -45,7 +60,8 @@ class _AutoEncoding(nn.Module):
         self.encoder = model[0].model
         if self.encoder.config.model_type != "bert":
             raise UserError(
-                f"This pre-training needs a BERT, and the base is of type {self.encoder.config.model_type}.",
+                "This pre-training needs a BERT, and the base is of type"
+                f" {self.encoder.config.model_type}.",
                 "Give a base such as google-bert/bert-base-uncased.",
             )
         self.encoder_share = encoder_share
@@ -53,20 +69,25 @@ class _AutoEncoding(nn.Module):
         self.head: MaskedHead = bert_head(self.encoder)
         tokenizer = model.tokenizer
         self.register_buffer("starts", word_starts(tokenizer), persistent=False)
-        self.register_buffer("special", torch.tensor(sorted(set(tokenizer.all_special_ids))), persistent=False)
+        self.register_buffer(
+            "special", torch.tensor(sorted(set(tokenizer.all_special_ids))), persistent=False
+        )
 
     def _restore(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         weight, head = self.encoder.get_input_embeddings().weight, self.head
         return token_loss(head.factor * head(states), targets, weight, head.vocabulary_bias)
 
-    def _corrupt(self, ids: torch.Tensor, predicted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _corrupt(
+        self, ids: torch.Tensor, predicted: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         tokenizer = self.model.tokenizer
         predicted = predicted & ~torch.isin(ids, self.special)
         return corrupt(ids, predicted, tokenizer.mask_token_id, len(tokenizer))
 
 
 class DupMAE(_AutoEncoding):
-    """MLM in the encoder, a one-layer enhanced decoder on CLS, and a bag of words from the other tokens.
+    """MLM in the encoder, a one-layer enhanced decoder on CLS, and a bag of words from the other
+    tokens.
 
     Args:
         model: its first module is a `Transformer` around a BERT.
@@ -95,7 +116,9 @@ class DupMAE(_AutoEncoding):
         hidden_ids, targets = self._corrupt(ids, predicted)
         return self.terms(sentence_features[0], hidden_ids, targets, self._unseen(words, mask))
 
-    def terms(self, features: dict[str, Any], hidden_ids, targets, unseen) -> dict[str, torch.Tensor]:
+    def terms(
+        self, features: dict[str, Any], hidden_ids, targets, unseen
+    ) -> dict[str, torch.Tensor]:
         """The three terms, given what the draws decided.
 
         Args:
@@ -107,7 +130,9 @@ class DupMAE(_AutoEncoding):
         states = self.model[0](features | {"input_ids": hidden_ids})["token_embeddings"]
         cls = states[:, :1]
         context = torch.cat([cls, self.encoder.embeddings(input_ids=ids)[:, 1:]], dim=1)
-        queries = self.encoder.embeddings(inputs_embeds=cls.expand_as(context))  # with position and type, and normed
+        queries = self.encoder.embeddings(
+            inputs_embeds=cls.expand_as(context)
+        )  # with position and type, and normed
         decoded = self.decoder(queries, context, unseen)
         return {
             "encoder": self._restore(states, targets),
@@ -116,7 +141,9 @@ class DupMAE(_AutoEncoding):
         }
 
     def _unseen(self, words: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Each position sees CLS, [SEP] and its own random part of the words; never itself or padding."""
+        """Each position sees CLS, [SEP] and its own random part of the words; never itself or
+        padding.
+        """
         batch, length = words.shape
         draws = min(length, self.MASKS)
         budgets = budget(mask.sum(-1), self.decoder_share).repeat_interleave(draws)
@@ -128,9 +155,11 @@ class DupMAE(_AutoEncoding):
         return unseen
 
     def _bag_of_words(self, states, ids, mask) -> torch.Tensor:
-        """Cross-entropy of the maximal logits over the tokens, CLS aside, to the set of the text's tokens.
+        """Cross-entropy of the maximal logits over the tokens, CLS aside, to the set of the text's
+        tokens.
 
-        Each token of the set weighs 1 / number of tokens: repeats lower the sum, as in the authors' code.
+        Each token of the set weighs 1 / number of tokens: repeats lower the sum, as in the authors'
+            code.
         """
         weight = self.encoder.get_input_embeddings().weight
         transformed = self.head.factor * self.head(states[:, 1:])
@@ -142,11 +171,13 @@ class DupMAE(_AutoEncoding):
 
 
 class SMAE(_AutoEncoding):
-    """Starbucks' pre-training: for each size, MLM at its layer and width, and a decoder from its CLS.
+    """Starbucks' pre-training: for each size, MLM at its layer and width, and a decoder from its
+    CLS.
 
-    The mean over the sizes of (MLM + MAE) / 2. The heads are shared; a narrower state uses the first columns of the
-    dense layer, and that transform also widens the narrow CLS for the decoder. The decoder is one layer that starts as
-    the base's first. Both masks of a text are nested: what the encoder must predict the decoder must too.
+    The mean over the sizes of (MLM + MAE) / 2. The heads are shared; a narrower state uses the
+    first columns of the dense layer, and that transform also widens the narrow CLS for the decoder.
+    The decoder is one layer that starts as the base's first. Both masks of a text are nested: what
+    the encoder must predict the decoder must too.
 
     Args:
         model: of `embedlab.encoders.starbucks`.
@@ -170,11 +201,19 @@ class SMAE(_AutoEncoding):
         ids, mask = sentence_features[0]["input_ids"], sentence_features[0]["attention_mask"].bool()
         words = number_words(ids, mask & ~torch.isin(ids, self.special), self.starts)
         lengths = mask.sum(-1)
-        masks = whole_words(words, budget(lengths, self.encoder_share), budget(lengths, self.decoder_share))
-        return self.terms(sentence_features[0], *(self._corrupt(ids, predicted) for predicted in masks))
+        masks = whole_words(
+            words, budget(lengths, self.encoder_share), budget(lengths, self.decoder_share)
+        )
+        return self.terms(
+            sentence_features[0], *(self._corrupt(ids, predicted) for predicted in masks)
+        )
 
-    def terms(self, features: dict[str, Any], encoder: tuple, decoder: tuple) -> dict[str, torch.Tensor]:
-        """The two terms, given what the draws decided: ids with masks, and targets, of encoder and decoder."""
+    def terms(
+        self, features: dict[str, Any], encoder: tuple, decoder: tuple
+    ) -> dict[str, torch.Tensor]:
+        """The two terms, given what the draws decided: ids with masks, and targets, of encoder and
+        decoder.
+        """
         mask = features["attention_mask"]
         hidden_ids, targets = encoder
         more_hidden, wanted = decoder
@@ -199,5 +238,9 @@ def _inner(mask: torch.Tensor) -> torch.Tensor:
 
 
 def _additive(unseen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """`[B, L, L]` bool -> `[B, 1, L, L]`: what attention adds to its scores, whichever kernel runs it."""
-    return torch.zeros_like(unseen, dtype=dtype).masked_fill(unseen, torch.finfo(dtype).min)[:, None]
+    """`[B, L, L]` bool -> `[B, 1, L, L]`: what attention adds to its scores, whichever kernel runs
+    it.
+    """
+    return torch.zeros_like(unseen, dtype=dtype).masked_fill(unseen, torch.finfo(dtype).min)[
+        :, None
+    ]

@@ -1,4 +1,6 @@
-"""GEM's training (arXiv:2506.04344, section 3): first compress the text into special tokens, then tell texts apart."""
+"""GEM's training (arXiv:2506.04344, section 3): first compress the text into special tokens, then
+tell texts apart.
+"""
 
 import math
 from typing import Any
@@ -19,17 +21,19 @@ MAX_SCALE = 100.0
 class GEM(nn.Module):
     """(1 - a) L_ntp + a L_cl, with a = 0 in the first steps and 1 after them.
 
-    L_ntp, mixed next-token prediction: in a share of the texts the special tokens are inserted at a random place with
-    the mask of `training_mask`, so what follows can only learn of what stands before through them. In some of these
-    the suffix repeats the prefix (reconstruction). Special tokens are no targets.
-    L_cl: a text and itself with tokens dropped at random are positives, InfoNCE on cosine, learned temperature.
+    L_ntp, mixed next-token prediction: in a share of the texts the special tokens are inserted at a
+    random place with the mask of `training_mask`, so what follows can only learn of what stands
+    before through them. In some of these the suffix repeats the prefix (reconstruction). Special
+    tokens are no targets. L_cl: a text and itself with tokens dropped at random are positives,
+    InfoNCE on cosine, learned temperature.
 
     Args:
         model: of `embedlab.encoders.gem.create`.
         ntp_steps: steps with a = 0.
         ramp: steps over which a then rises to 1; the paper only says that it is moved there.
         raw: share of texts without special tokens.
-        reconstruction: share of the others in which the suffix repeats the prefix (the paper gives none).
+        reconstruction: share of the others in which the suffix repeats the prefix (the paper gives
+            none).
         token_dropout: share of tokens dropped (the paper gives none).
     """
 
@@ -84,7 +88,9 @@ class GEM(nn.Module):
         length = max(map(len, rows))
         ids = features["input_ids"].new_full((len(rows), length), decoder.tokenizer.eos_token_id)
         wanted = torch.full_like(ids, IGNORED)
-        mask = torch.eye(length, dtype=torch.bool, device=ids.device).repeat(len(rows), 1, 1)  # padding sees itself
+        mask = torch.eye(length, dtype=torch.bool, device=ids.device).repeat(
+            len(rows), 1, 1
+        )  # padding sees itself
         for i, (row, seen, target) in enumerate(zip(rows, masks, targets, strict=True)):
             ids[i, : len(row)], wanted[i, : len(row)] = row, target
             mask[i, : len(row), : len(row)] = seen
@@ -129,5 +135,6 @@ class GEM(nn.Module):
 def _texts(features: dict[str, Any], special: int) -> list[torch.Tensor]:
     """The ids of each row without padding and without the special tokens at its end."""
     return [
-        ids[mask.bool()][:-special] for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)
+        ids[mask.bool()][:-special]
+        for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)
     ]

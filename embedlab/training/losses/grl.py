@@ -1,4 +1,6 @@
-"""GRL, the training of ULLME's GenC models (arXiv:2408.03402): embedding and generation teach each other."""
+"""GRL, the training of ULLME's GenC models (arXiv:2408.03402): embedding and generation teach each
+other.
+"""
 
 from typing import Any
 
@@ -17,29 +19,35 @@ MINERS = ("pair-margin", "multi-similarity", "none")
 
 
 class GRL(nn.Module):
-    """Sum of three terms over columns query, positive, and negatives (without negatives, the next row's positive):
+    """Sum of three terms over columns query, positive, and negatives (without negatives, the next
+    row's positive):
 
-    * NT-Xent on projected embeddings, the projection being for training only. Every vector of the batch that has a
-      positive is an anchor; the logits are minus the Euclidean distances of the normalised vectors, temperature 0.05;
-      only hard pairs count;
+    * NT-Xent on projected embeddings, the projection being for training only. Every vector of the
+      batch that has a positive is an anchor; the logits are minus the Euclidean distances of the
+      normalised vectors, temperature 0.05; only hard pairs count;
     * reference-free DPO: given the query, the positive is generated rather than the first negative;
-    * KL between how likely each candidate is generated and how similar its embedding is. The likelihood is the target
-      and is not moved by this term.
+    * KL between how likely each candidate is generated and how similar its embedding is. The
+      likelihood is the target and is not moved by this term.
 
-    As in github.com/nlp-uoregon/ullme at e8c9332, the last commit with the released models' template. That commit's
-    configurations switch the last two terms off, and its trainer never backpropagates them; the paper has all three.
-    Generation runs the same weights with a causal mask; the embedding keeps the model's own attention.
+    As in github.com/nlp-uoregon/ullme at e8c9332, the last commit with the released models'
+    template. That commit's configurations switch the last two terms off, and its trainer never
+    backpropagates them; the paper has all three. Generation runs the same weights with a causal
+    mask; the embedding keeps the model's own attention.
 
     Args:
         model: its first module is a `Decoder` with a language-model head.
         temperature: of the distances and cosines.
         beta: of DPO.
-        miner: "pair-margin" (negatives nearer than 0.5, positives not identical), "multi-similarity" (as in later
-            versions of the code) or "none".
+        miner: "pair-margin" (negatives nearer than 0.5, positives not identical),
+            "multi-similarity" (as in later versions of the code) or "none".
     """
 
     def __init__(
-        self, model: SentenceTransformer, temperature: float = 0.05, beta: float = 0.1, miner: str = "pair-margin"
+        self,
+        model: SentenceTransformer,
+        temperature: float = 0.05,
+        beta: float = 0.1,
+        miner: str = "pair-margin",
     ):
         super().__init__()
         if miner not in MINERS:
@@ -53,16 +61,22 @@ class GRL(nn.Module):
 
     def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
         query, *documents = sentence_features
-        vectors = [self.model(dict(features))["sentence_embedding"] for features in sentence_features]
+        vectors = [
+            self.model(dict(features))["sentence_embedding"] for features in sentence_features
+        ]
         contrastive = self.contrastive([self.projector(vector) for vector in vectors])
         candidates = list(zip(documents, vectors[1:], strict=True))
         if len(candidates) == 1:
             features, vector = candidates[0]
-            rolled = {key: value.roll(1, 0) for key, value in features.items() if torch.is_tensor(value)}
+            rolled = {
+                key: value.roll(1, 0) for key, value in features.items() if torch.is_tensor(value)
+            }
             candidates.append((rolled, vector.roll(1, 0)))
         likely = [self.log_likelihood(query, features) for features, _ in candidates]
         sums, means = (torch.stack(one, dim=1) for one in zip(*likely, strict=True))
-        cosines = torch.stack([cos_sim(vectors[0], vector).diagonal() for _, vector in candidates], dim=1)
+        cosines = torch.stack(
+            [cos_sim(vectors[0], vector).diagonal() for _, vector in candidates], dim=1
+        )
         return {
             "contrastive": contrastive,
             "preference": self.preference(sums),
@@ -70,7 +84,9 @@ class GRL(nn.Module):
         }
 
     def contrastive(self, columns: list[torch.Tensor]) -> torch.Tensor:
-        """NT-Xent over columns `[B, d]`: queries, positives, then negatives that are nobody's positive."""
+        """NT-Xent over columns `[B, d]`: queries, positives, then negatives that are nobody's
+        positive.
+        """
         rows, negatives = len(columns[0]), len(columns) - 2
         vectors = F.normalize(torch.cat(columns).float(), dim=-1)
         texts = torch.arange(rows, device=vectors.device)
@@ -81,7 +97,9 @@ class GRL(nn.Module):
         mined = self._mined(cosines, distances.detach(), labels)
         return nt_xent(-distances / self.temperature, labels, mined)
 
-    def _mined(self, cosines: torch.Tensor, distances: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+    def _mined(
+        self, cosines: torch.Tensor, distances: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor | None:
         same = labels[:, None] == labels
         if self.miner == "none":
             return None
@@ -89,24 +107,32 @@ class GRL(nn.Module):
             return torch.where(same, distances > 0, distances < 0.5)
         positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
         nearest = cosines.masked_fill(same, -torch.inf).amax(-1, keepdim=True)  # of the negatives
-        farthest = cosines.masked_fill(~positive, torch.inf).amin(-1, keepdim=True)  # of the positives
+        farthest = cosines.masked_fill(~positive, torch.inf).amin(
+            -1, keepdim=True
+        )  # of the positives
         return torch.where(same, cosines - 0.25 < nearest, cosines + 0.25 > farthest)
 
     def preference(self, sums: torch.Tensor) -> torch.Tensor:
-        """DPO without a reference: the positive before the first negative, from log-likelihoods `[B, candidates]`."""
+        """DPO without a reference: the positive before the first negative, from log-likelihoods
+        `[B, candidates]`.
+        """
         return -F.logsigmoid(self.beta * (sums[:, 0] - sums[:, 1])).mean()
 
     def agreement(self, cosines: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
-        """KL(softmax(means) || softmax(cosines / temperature)), both `[B, candidates]`; the means only teach."""
+        """KL(softmax(means) || softmax(cosines / temperature)), both `[B, candidates]`; the means
+        only teach.
+        """
         student = (cosines.float() / self.temperature).log_softmax(-1)
         return F.kl_div(student, means.detach().softmax(-1), reduction="batchmean")
 
-    def log_likelihood(self, query: dict[str, Any], document: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_likelihood(
+        self, query: dict[str, Any], document: dict[str, Any]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """How likely the document is generated after the query; both `[B]`.
 
         Returns:
-            log p(document | query), and the mean log-probability per token of query and document (as in the authors'
-            code, whose labels hold the query too), the first token excepted.
+            log p(document | query), and the mean log-probability per token of query and document
+            (as in the authors' code, whose labels hold the query too), the first token excepted.
         """
         decoder: Decoder = self.model[0]
         ids = torch.cat([query["input_ids"], document["input_ids"]], dim=1)

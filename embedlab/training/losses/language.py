@@ -1,4 +1,6 @@
-"""Language modelling on the backbone inside an embedder: next token, masked token, masked next token."""
+"""Language modelling on the backbone inside an embedder: next token, masked token, masked next
+token.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -33,17 +35,24 @@ class NextToken(nn.Module):
 
 
 class MaskedNextToken(nn.Module):
-    """LLM2Vec's MNTP (arXiv:2404.05961, section 2.2): a masked token is predicted from the state before it.
+    """LLM2Vec's MNTP (arXiv:2404.05961, section 2.2): a masked token is predicted from the state
+    before it.
 
     Args:
         model: its first module is a bidirectional `Decoder`.
         mask_token: what stands for a masked token; the paper takes "_".
         share: of the tokens that are predicted.
-        all_masked: put the mask in the place of all of them, as for the authors' Mistral (share 0.8). Else BERT's
-            80/10/10 rule holds, as for their Llamas (share 0.2).
+        all_masked: put the mask in the place of all of them, as for the authors' Mistral (share
+            0.8). Else BERT's 80/10/10 rule holds, as for their Llamas (share 0.2).
     """
 
-    def __init__(self, model: SentenceTransformer, mask_token: str = "_", share: float = 0.2, all_masked: bool = False):
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        mask_token: str = "_",
+        share: float = 0.2,
+        all_masked: bool = False,
+    ):
         super().__init__()
         self.model = model
         self.mask_id = mask_id(model.tokenizer, mask_token)
@@ -54,7 +63,9 @@ class MaskedNextToken(nn.Module):
         features = sentence_features[0]
         decoder: Decoder = self.model[0]
         ids, mask = features["input_ids"], features["attention_mask"]
-        hidden, targets = mask_tokens(ids, mask, self.share, self.mask_id, decoder.tokenizer, self.keep)
+        hidden, targets = mask_tokens(
+            ids, mask, self.share, self.mask_id, decoder.tokenizer, self.keep
+        )
         states = decoder.states(mask, input_ids=hidden).last_hidden_state
         return token_loss(states[:, :-1], targets[:, 1:], output_weight(decoder.model))
 
@@ -77,10 +88,17 @@ class MaskedToken(nn.Module):
         features = dict(sentence_features[0])
         tokenizer = self.model.tokenizer
         features["input_ids"], targets = mask_tokens(
-            features["input_ids"], features["attention_mask"], self.share, tokenizer.mask_token_id, tokenizer, keep=0.2
+            features["input_ids"],
+            features["attention_mask"],
+            self.share,
+            tokenizer.mask_token_id,
+            tokenizer,
+            keep=0.2,
         )
         states = self.model[0](features)["token_embeddings"]
-        return token_loss(self.head(states), targets, self.model[0].model.get_input_embeddings().weight)
+        return token_loss(
+            self.head(states), targets, self.model[0].model.get_input_embeddings().weight
+        )
 
 
 class MaskedHead(nn.Module):
@@ -89,7 +107,8 @@ class MaskedHead(nn.Module):
     Args:
         embeddings: the tied output embeddings `[V, width]`.
 
-    `forward` takes states `[..., width]` of the full width or, for Starbucks, of its first dimensions.
+    `forward` takes states `[..., width]` of the full width or, for Starbucks, of its first
+    dimensions.
     """
 
     def __init__(self, embeddings: torch.Tensor):
@@ -98,7 +117,9 @@ class MaskedHead(nn.Module):
         self.dense = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         # Logits start with unit variance, whatever the scale of the embeddings.
-        nn.init.constant_(self.norm.weight, 1 / (embeddings.detach().float().std() * width**0.5).item())
+        nn.init.constant_(
+            self.norm.weight, 1 / (embeddings.detach().float().std() * width**0.5).item()
+        )
         self.vocabulary_bias: nn.Parameter | None = None
         self.factor = 1.0
 
@@ -108,10 +129,11 @@ class MaskedHead(nn.Module):
 
 
 def bert_head(encoder: BertModel) -> MaskedHead:
-    """The masked-language-modelling head that the folder of a BERT holds, or a new one where it holds none.
+    """The masked-language-modelling head that the folder of a BERT holds, or a new one where it
+    holds none.
 
-    What a head gives may be read by a decoder too, beside embeddings. So a new one has a norm of 1, and its logits
-    start with unit variance by a constant `factor`.
+    What a head gives may be read by a decoder too, beside embeddings. So a new one has a norm of 1,
+    and its logits start with unit variance by a constant `factor`.
     """
     head = MaskedHead(encoder.get_input_embeddings().weight)
     head.vocabulary_bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
@@ -130,9 +152,13 @@ def bert_head(encoder: BertModel) -> MaskedHead:
 
 
 def token_loss(
-    states: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+    states: torch.Tensor,
+    targets: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean cross-entropy of states `[B, L, d]` against targets `[B, L]` where these are not `IGNORED`; 0 if nowhere.
+    """Mean cross-entropy of states `[B, L, d]` against targets `[B, L]` where these are not
+    `IGNORED`; 0 if nowhere.
 
     Only the states that are asked get logits: the vocabulary is the widest thing here.
     """
@@ -142,10 +168,12 @@ def token_loss(
 
 
 def output_weight(model) -> torch.Tensor:
-    """The output embeddings `[V, d]`; a backbone without a head uses its input embeddings, as tied models do.
+    """The output embeddings `[V, d]`; a backbone without a head uses its input embeddings, as tied
+    models do.
 
     Raises:
-        UserError: it has no head, and its configuration says that its output embeddings are others than the input's.
+        UserError: it has no head, and its configuration says that its output embeddings are others
+            than the input's.
     """
     head = model.get_output_embeddings()
     if head is None and not model.config.tie_word_embeddings:

@@ -19,7 +19,9 @@ def mask_tokens(ids, attention_mask, share, mask_id, tokenizer, keep: float = 0.
     """
     special = torch.tensor(sorted({*tokenizer.all_special_ids, mask_id}), device=ids.device)
     may = attention_mask.bool() & ~torch.isin(ids, special)
-    return corrupt(ids, may & (torch.rand(ids.shape, device=ids.device) < share), mask_id, len(tokenizer), keep)
+    return corrupt(
+        ids, may & (torch.rand(ids.shape, device=ids.device) < share), mask_id, len(tokenizer), keep
+    )
 
 
 def corrupt(ids, predicted, mask_id: int, vocabulary: int, keep: float = 0.2):
@@ -29,8 +31,8 @@ def corrupt(ids, predicted, mask_id: int, vocabulary: int, keep: float = 0.2):
         ids: `[B, L]`.
         predicted: bool, alike.
         vocabulary: random tokens are drawn below this id.
-        keep: of the predicted tokens, half of this share stay as they are and half become random ones. BERT's 80/10/10
-            rule (arXiv:1810.04805) is 0.2.
+        keep: of the predicted tokens, half of this share stay as they are and half become random
+            ones. BERT's 80/10/10 rule (arXiv:1810.04805) is 0.2.
 
     Returns:
         ids with masks, and targets that are `IGNORED` where nothing is predicted; both `[B, L]`.
@@ -38,17 +40,23 @@ def corrupt(ids, predicted, mask_id: int, vocabulary: int, keep: float = 0.2):
     draw = torch.rand(ids.shape, device=ids.device)
     hidden = ids.masked_fill(predicted & (draw >= keep), mask_id)
     random = torch.randint_like(ids, vocabulary)
-    return torch.where(predicted & (draw < keep / 2), random, hidden), ids.masked_fill(~predicted, IGNORED)
+    return torch.where(predicted & (draw < keep / 2), random, hidden), ids.masked_fill(
+        ~predicted, IGNORED
+    )
 
 
 def mask_id(tokenizer, token: str) -> int:
-    """The id of the token that stands for a masked one; where the vocabulary lacks it, the tokenizer's own mask."""
+    """The id of the token that stands for a masked one; where the vocabulary lacks it, the
+    tokenizer's own mask.
+    """
     found = tokenizer.get_vocab().get(token, tokenizer.mask_token_id)
     return tokenizer.unk_token_id if found is None else found
 
 
 def word_starts(tokenizer) -> torch.Tensor:
-    """bool `[V]`: whether a token begins a word, by the vocabulary's mark (BERT's ##, GPT-2's and Llama's blank)."""
+    """bool `[V]`: whether a token begins a word, by the vocabulary's mark (BERT's ##, GPT-2's and
+    Llama's blank).
+    """
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     if any(token.startswith("##") for token in tokens):
         return torch.tensor([not token.startswith("##") for token in tokens])
@@ -57,7 +65,8 @@ def word_starts(tokenizer) -> torch.Tensor:
 
 
 def number_words(ids: torch.Tensor, may: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
-    """The number of each token's word within its text, from 0, and -1 where a token must not be masked.
+    """The number of each token's word within its text, from 0, and -1 where a token must not be
+    masked.
 
     Args:
         ids: `[B, L]`.
@@ -70,10 +79,12 @@ def number_words(ids: torch.Tensor, may: torch.Tensor, starts: torch.Tensor) -> 
 
 
 def whole_words(words: torch.Tensor, *budgets: torch.Tensor) -> list[torch.Tensor]:
-    """Draw whole words until each budget of tokens is spent; a word that does not fit in is passed over.
+    """Draw whole words until each budget of tokens is spent; a word that does not fit in is passed
+    over.
 
-    As transformers' `DataCollatorForWholeWordMask` draws them. With several budgets the draws are nested, as in
-    Starbucks' pre-training: a word can only be in an earlier one if it is in the last.
+    As transformers' `DataCollatorForWholeWordMask` draws them. With several budgets the draws are
+    nested, as in Starbucks' pre-training: a word can only be in an earlier one if it is in the
+    last.
 
     Args:
         words: `[N, L]`, of `number_words`.

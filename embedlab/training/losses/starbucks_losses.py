@@ -1,4 +1,6 @@
-"""Starbucks' representation learning (arXiv:2410.13230): a fixed list of sizes, each taught by the full one."""
+"""Starbucks' representation learning (arXiv:2410.13230): a fixed list of sizes, each taught by the
+full one.
+"""
 
 from collections.abc import Sequence
 
@@ -12,20 +14,24 @@ from embedlab.encoders.modules.layers import layer_outputs
 from embedlab.encoders.modules.matryoshka import View, trained_views
 from embedlab.errors import unknown
 
-# The authors train their two models by two programs: retrieval/modeling.py and sts/starbucks_loss.py.
+# The authors train their two models by two programs: retrieval/modeling.py and
+# sts/starbucks_loss.py.
 TASKS = {"retrieval": (dot_score, 1.0, 1.0), "sts": (cos_sim, 20.0, 0.3)}
 
 
 class Starbucks(nn.Module):
-    """Sum over the sizes of InfoNCE and, the full size apart, of the KL divergence to the full size.
+    """Sum over the sizes of InfoNCE and, the full size apart, of the KL divergence to the full
+    size.
 
-    For retrieval the divergence compares the scores of the documents in the batch, and the full size only teaches. For
-    STS it compares the softmax over the components of the vectors, the full vector cut to the same dimensions; it is
-    not detached, so that the full size learns from the small ones too.
+    For retrieval the divergence compares the scores of the documents in the batch, and the full
+    size only teaches. For STS it compares the softmax over the components of the vectors, the full
+    vector cut to the same dimensions; it is not detached, so that the full size learns from the
+    small ones too.
 
     Args:
         model: of `embedlab.encoders.starbucks`.
-        pairs: (layer, dimension), smallest first, the last one the full size; None takes the model's own.
+        pairs: (layer, dimension), smallest first, the last one the full size; None takes the
+            model's own.
         task: "retrieval" (dot product, scale 1, weight 1) or "sts" (cosine, scale 20, weight 0.3).
         scale: factor on the similarity, 1 / temperature; None takes the task's.
         kl_weight: of the divergence; None takes the task's.
@@ -58,8 +64,12 @@ class Starbucks(nn.Module):
             [layer_outputs(self.model, features, layers) for features in sentence_features]
         )
 
-    def compute_loss_from_embeddings(self, embeddings: list[torch.Tensor], labels=None) -> dict[str, torch.Tensor]:
-        """The two terms, from one tensor `[sizes, B, width]` per column; columns are query, positive, negatives."""
+    def compute_loss_from_embeddings(
+        self, embeddings: list[torch.Tensor], labels=None
+    ) -> dict[str, torch.Tensor]:
+        """The two terms, from one tensor `[sizes, B, width]` per column; columns are query,
+        positive, negatives.
+        """
         query, documents = embeddings[0], torch.cat(embeddings[1:], dim=1)
         scores = [
             self.scale * self.similarity(query[i, :, :dim], documents[i, :, :dim]).float()
@@ -71,7 +81,8 @@ class Starbucks(nn.Module):
         else:
             vectors = torch.cat(embeddings, dim=1).float()
             divergences = [
-                _divergence(vectors[i, :, :dim], vectors[-1, :, :dim]) for i, (_, dim) in enumerate(self.pairs[:-1])
+                _divergence(vectors[i, :, :dim], vectors[-1, :, :dim])
+                for i, (_, dim) in enumerate(self.pairs[:-1])
             ]
         return {
             "ranking": sum(F.cross_entropy(size, targets) for size in scores),

@@ -1,6 +1,8 @@
-"""2DMSE (arXiv:2402.14776): in each step one inner layer and one prefix of the vector learn beside the full model.
+"""2DMSE (arXiv:2402.14776): in each step one inner layer and one prefix of the vector learn beside
+the full model.
 
-sentence-transformers' `Matryoshka2dLoss` differs: it also draws the token embeddings as a layer, and weights otherwise.
+sentence-transformers' `Matryoshka2dLoss` differs: it also draws the token embeddings as a layer,
+and weights otherwise.
 """
 
 import math
@@ -15,13 +17,15 @@ from embedlab.training.losses.contrastive import info_nce
 
 
 class TwoDimensional(nn.Module):
-    """The loss of the authors' trainer, with layer m of M drawn from 1 to M - 1 and dimension d from `dims`:
+    """The loss of the authors' trainer, with layer m of M drawn from 1 to M - 1 and dimension d
+    from `dims`:
 
         L(full) + L(m) / m + T log(2 + m) KL(m || full)  +  L(full[:d]) + L(m[:d]) / m
 
-    L is InfoNCE on cosine, which is the authors' loss for pairs; for triples they add terms on cosines and angles, left
-    out here. The divergence compares the softmax over each vector's components, T = 1. Its teacher is not detached: the
-    full model moves towards its inner layer too (github.com/SeanLee97/AnglE at 347bbb6, `AngleTDMSETrainer`).
+    L is InfoNCE on cosine, which is the authors' loss for pairs; for triples they add terms on
+    cosines and angles, left out here. The divergence compares the softmax over each vector's
+    components, T = 1. Its teacher is not detached: the full model moves towards its inner layer too
+    (github.com/SeanLee97/AnglE at 347bbb6, `AngleTDMSETrainer`).
 
     Args:
         model: any model of which layers are defined.
@@ -48,13 +52,18 @@ class TwoDimensional(nn.Module):
     def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
         layer = int(torch.randint(1, self.layers, ()))
         dim = self.dims[int(torch.randint(len(self.dims), ()))]
-        outputs = [layer_outputs(self.model, features, [layer, self.layers]) for features in sentence_features]
+        outputs = [
+            layer_outputs(self.model, features, [layer, self.layers])
+            for features in sentence_features
+        ]
         return self.compute_loss_from_embeddings(outputs, layer=layer, dim=dim)
 
     def compute_loss_from_embeddings(
         self, embeddings: list[torch.Tensor], labels=None, *, layer: int, dim: int
     ) -> dict[str, torch.Tensor]:
-        """The terms, from one tensor `[2, B, width]` per column: the inner layer's vectors, and the full model's."""
+        """The terms, from one tensor `[2, B, width]` per column: the inner layer's vectors, and the
+        full model's.
+        """
         inner, full = ([column[i] for column in embeddings] for i in (0, 1))
         return {
             "full": self._ranking(full) + self._ranking(full, dim),

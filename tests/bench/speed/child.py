@@ -1,7 +1,8 @@
-"""One system, loaded once, that encodes what it is told: `child.py SYSTEM`, commands and answers as JSON lines.
+"""One system, loaded once, that encodes what it is told: `child.py SYSTEM`, commands and answers as
+JSON lines.
 
-Systems: "embedlab", "embedlab float32", "embedlab compiled", "sentence-transformers float32", "... bfloat16".
-A command is {"texts": [...], "max_length": n or null}.
+Systems: "embedlab", "embedlab float32", "embedlab compiled", "sentence-transformers float32", "...
+bfloat16". A command is {"texts": [...], "max_length": n or null}.
 """
 
 import json
@@ -28,11 +29,17 @@ def encode_with_embedlab(system: str):
 
     def encode(texts: list[str], max_length: int | None) -> dict:
         loaded.encoder.max_seq_length = max_length or plain
-        with tempfile.TemporaryDirectory() as home:  # nothing was encoded before; what is written counts
+        with (
+            tempfile.TemporaryDirectory() as home
+        ):  # nothing was encoded before; what is written counts
             os.environ["EMBEDLAB_HOME"] = home
             vectors, cost = encoder.encode(texts, role="document")
             lengths = vectors[None].tokens().tolist()
-        return {"lengths": lengths, "padding": 1 - cost.encoded_tokens / cost.padded_tokens, "dtype": loaded.dtype}
+        return {
+            "lengths": lengths,
+            "padding": 1 - cost.encoded_tokens / cost.padded_tokens,
+            "dtype": loaded.dtype,
+        }
 
     return encode
 
@@ -55,7 +62,9 @@ def main(system: str) -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     os.environ["EMBEDLAB_HOME"] = tempfile.mkdtemp()
     cores = len(os.sched_getaffinity(0))
-    encode = (encode_with_embedlab if system.startswith("embedlab") else encode_with_sentence_transformers)(system)
+    encode = (
+        encode_with_embedlab if system.startswith("embedlab") else encode_with_sentence_transformers
+    )(system)
     encode(["warm up"] * 8, None)
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
@@ -64,7 +73,12 @@ def main(system: str) -> None:
         began, worked = time.perf_counter(), time.process_time()
         facts = encode(command["texts"], command.get("max_length"))
         seconds, worked = time.perf_counter() - began, time.process_time() - worked
-        answer = {"seconds": seconds, "busy": worked / seconds / cores, "peak": peak_memory(), "facts": facts}
+        answer = {
+            "seconds": seconds,
+            "busy": worked / seconds / cores,
+            "peak": peak_memory(),
+            "facts": facts,
+        }
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -1,4 +1,6 @@
-"""Encoding beside SentenceTransformer.encode: long and short texts, and the cost curve over sequence lengths."""
+"""Encoding beside SentenceTransformer.encode: long and short texts, and the cost curve over
+sequence lengths.
+"""
 
 from measuring import Child, alternate, best, ratio, table
 from peak import model_flop
@@ -25,9 +27,13 @@ def compare(peaks: dict[str, float], *, tiny: bool, compiled: bool) -> tuple[str
             if compiled:
                 first = children[COMPILED](texts=texts)
                 out.append(
-                    f"\n{label}: the first pass with --compile, compilation included, took {first.seconds:.1f} s."
+                    f"\n{label}: the first pass with --compile, compilation included, took"
+                    f" {first.seconds:.1f} s."
                 )
-            taken = alternate({n: (lambda c=c, t=texts: c(texts=t)) for n, c in children.items()}, 1 if tiny else 3)
+            taken = alternate(
+                {n: lambda c=c, t=texts: c(texts=t) for n, c in children.items()},
+                1 if tiny else 3,
+            )
             lengths = best(taken[OURS]).facts["lengths"]
             flop, tokens = model_flop(lengths), sum(lengths)
             rows = []
@@ -35,18 +41,45 @@ def compare(peaks: dict[str, float], *, tiny: bool, compiled: bool) -> tuple[str
                 one = best(each)
                 rate, peak = flop / one.seconds, peaks[one.facts["dtype"]]
                 rows.append(
-                    [name, one.facts["dtype"], f"{one.seconds:.2f}", f"{tokens / one.seconds:,.0f}",
-                     f"{one.facts['padding']:.1%}" if "padding" in one.facts else "",
-                     f"{rate / 1e9:,.0f}", f"{rate / peak:.0%}", f"{one.busy:.0%}", f"{one.peak / 1e9:.2f}",
-                     ratio(taken[THEIRS], each)]
-                )  # fmt: skip
-            columns = ["system", "dtype", "s", "tokens/s", "padding", "GFLOP/s", "of peak", "CPU busy", "peak GB",
-                       f"x {THEIRS}"]  # fmt: skip
+                    [
+                        name,
+                        one.facts["dtype"],
+                        f"{one.seconds:.2f}",
+                        f"{tokens / one.seconds:,.0f}",
+                        f"{one.facts['padding']:.1%}" if "padding" in one.facts else "",
+                        f"{rate / 1e9:,.0f}",
+                        f"{rate / peak:.0%}",
+                        f"{one.busy:.0%}",
+                        f"{one.peak / 1e9:.2f}",
+                        ratio(taken[THEIRS], each),
+                    ]
+                )
+            columns = [
+                "system",
+                "dtype",
+                "s",
+                "tokens/s",
+                "padding",
+                "GFLOP/s",
+                "of peak",
+                "CPU busy",
+                "peak GB",
+                f"x {THEIRS}",
+            ]
             out.append(table(f"Encoding {len(texts):,} {label}, {tokens:,} tokens", columns, rows))
             share = flop / best(taken[OURS]).seconds / peaks[best(taken[OURS]).facts["dtype"]]
             summary += [
-                [f"encode {label}", f"{ratio(taken[THEIRS], taken[OURS])} x {THEIRS}; {share:.0%} of the matrix peak"],
-                [f"encode {label}, float32", f"{ratio(taken[THEIRS], taken[OURS_FLOAT])} x {THEIRS}"],
+                [
+                    f"encode {label}",
+                    (
+                        f"{ratio(taken[THEIRS], taken[OURS])} x {THEIRS}; {share:.0%} of the matrix"
+                        " peak"
+                    ),
+                ],
+                [
+                    f"encode {label}, float32",
+                    f"{ratio(taken[THEIRS], taken[OURS_FLOAT])} x {THEIRS}",
+                ],
             ]
     finally:
         for child in children.values():
@@ -62,7 +95,8 @@ def curve(*, tiny: bool) -> str:
         for tokens in (16, 64) if tiny else (16, 32, 64, 128, 256, 512):
             texts = of_length(tokens, max(8, (500 if tiny else 20_000) // tokens))
             taken = alternate(
-                {n: (lambda c=c, t=texts: c(texts=t, max_length=512)) for n, c in children.items()}, 1 if tiny else 2
+                {n: lambda c=c, t=texts: c(texts=t, max_length=512) for n, c in children.items()},
+                1 if tiny else 2,
             )
             total = tokens * len(texts)
             rows.append(
@@ -72,5 +106,10 @@ def curve(*, tiny: bool) -> str:
     finally:
         for child in children.values():
             child.close()
-    columns = ["tokens per text", *(f"{name}, tokens/s" for name in children), "x float32", "x bfloat16"]
+    columns = [
+        "tokens per text",
+        *(f"{name}, tokens/s" for name in children),
+        "x float32",
+        "x bfloat16",
+    ]
     return table("Cost curve: sequence length", columns, rows)

@@ -1,4 +1,6 @@
-"""Alternating measurements: what one took in wall and processor time, and ratios with their spread."""
+"""Alternating measurements: what one took in wall and processor time, and ratios with their
+spread.
+"""
 
 import json
 import os
@@ -18,7 +20,9 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 class Taken(NamedTuple):
-    """One measurement; `busy` is the share of all cores, `peak` the greatest resident memory in bytes."""
+    """One measurement; `busy` is the share of all cores, `peak` the greatest resident memory in
+    bytes.
+    """
 
     seconds: float
     busy: float
@@ -77,7 +81,9 @@ def of_process(command: list, **environment: str) -> tuple[Taken, str]:
         for file in (out, problems):
             file.seek(0)
         if process.returncode:
-            raise RuntimeError(f"{command[:4]} failed:\n{problems.read().decode(errors='replace')[-1500:]}")
+            raise RuntimeError(
+                f"{command[:4]} failed:\n{problems.read().decode(errors='replace')[-1500:]}"
+            )
         busy = (used.ru_utime + used.ru_stime) / seconds / CORES
         return Taken(seconds, busy, peak, {}), out.read().decode()
 
@@ -93,7 +99,9 @@ def peak_memory(pid: int | str = "self") -> int:
 
 
 def alternate(systems: Mapping[str, Callable[[], Taken]], repeats: int) -> dict[str, list[Taken]]:
-    """Every system in turn, `repeats` times over, so that a slow minute of the machine befalls all."""
+    """Every system in turn, `repeats` times over, so that a slow minute of the machine befalls
+    all.
+    """
     taken: dict[str, list[Taken]] = {name: [] for name in systems}
     for _ in range(repeats):
         for name, measure in systems.items():

@@ -18,7 +18,9 @@ TOKENS = 2_048  # of a batch, as the encoder fills it
 
 
 def shares(*, tiny: bool) -> str:
-    """Long and short texts in both dtypes: shares of the time within torch's operations, and tokens/s of one core."""
+    """Long and short texts in both dtypes: shares of the time within torch's operations, and
+    tokens/s of one core.
+    """
     import torch
 
     threads = torch.get_num_threads()
@@ -32,7 +34,9 @@ def shares(*, tiny: bool) -> str:
     finally:
         torch.set_num_threads(threads)
     rows = [[kind, *(column[kind] for column in columns.values())] for kind in [*KINDS, *BESIDE]]
-    return table("Where the time goes (one core, embedlab's packed layers)", ["operations", *columns], rows)
+    return table(
+        "Where the time goes (one core, embedlab's packed layers)", ["operations", *columns], rows
+    )
 
 
 def _of(dtype: str, length: int, batches: int) -> dict[str, str]:
@@ -42,13 +46,17 @@ def _of(dtype: str, length: int, batches: int) -> dict[str, str]:
     from embedlab.encoding import kernels
     from embedlab.encoding.forward import vectors_of
 
-    encoder = kernels.replica(models.load("all-minilm-l6-v2", device="cpu", dtype=dtype).encoder, "cpu")
+    encoder = kernels.replica(
+        models.load("all-minilm-l6-v2", device="cpu", dtype=dtype).encoder, "cpu"
+    )
     kernels.pack(encoder)
     each = TOKENS // length
     texts = of_length(length, each * batches)
     encoder.preprocess(texts[:each])
     began = time.perf_counter()
-    features = [encoder.preprocess(texts[start : start + each]) for start in range(0, len(texts), each)]
+    features = [
+        encoder.preprocess(texts[start : start + each]) for start in range(0, len(texts), each)
+    ]
     tokenising = time.perf_counter() - began
     vectors_of(encoder, features[0], [None])
     began = time.perf_counter()
@@ -60,8 +68,12 @@ def _of(dtype: str, length: int, batches: int) -> dict[str, str]:
             vectors_of(encoder, batch, [None])
     spent = dict.fromkeys(KINDS, 0.0)
     for operation in taken.key_averages():
-        kind = next(kind for kind, parts in KINDS.items() if any(part in operation.key for part in parts))
+        kind = next(
+            kind for kind, parts in KINDS.items() if any(part in operation.key for part in parts)
+        )
         spent[kind] += operation.self_cpu_time_total
     total = sum(spent.values())
     beside = (f"{tokenising / seconds:.1%}", f"{len(texts) * length / seconds:,.0f}")
-    return {kind: f"{part / total:.0%}" for kind, part in spent.items()} | dict(zip(BESIDE, beside, strict=True))
+    return {kind: f"{part / total:.0%}" for kind, part in spent.items()} | dict(
+        zip(BESIDE, beside, strict=True)
+    )

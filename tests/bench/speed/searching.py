@@ -9,21 +9,36 @@ DIM, K = 384, 100
 
 
 def curves(*, tiny: bool) -> tuple[str, list[list[str]]]:
-    """Documents 1k to 100k at 1,000 queries, queries 100 to 10k at 10k documents. The tables, and summary rows."""
+    """Documents 1k to 100k at 1,000 queries, queries 100 to 10k at 10k documents. The tables, and
+    summary rows.
+    """
     documents = (1_000, 2_000) if tiny else (1_000, 10_000, 100_000)
     queries = (10, 100) if tiny else (100, 1_000, 10_000)
     middle, asked = (1_000, 100) if tiny else (10_000, 1_000)
     rows = [_row(number, asked, repeats=1 if tiny else 3) for number in documents]
-    columns = ["documents", "queries", "embedlab faiss:flat, s", "embedlab torch, s", "beir, s", "GFLOP/s", "x beir"]
+    columns = [
+        "documents",
+        "queries",
+        "embedlab faiss:flat, s",
+        "embedlab torch, s",
+        "beir, s",
+        "GFLOP/s",
+        "x beir",
+    ]
     out = table(f"Cost curve: documents ({DIM} dimensions, best {K})", columns, rows)
-    last = [f"exact search, {rows[-1][0]} documents x {rows[-1][1]} queries", f"{rows[-1][-1]} x beir"]
+    last = [
+        f"exact search, {rows[-1][0]} documents x {rows[-1][1]} queries",
+        f"{rows[-1][-1]} x beir",
+    ]
     rows = [_row(middle, number, repeats=1 if tiny else 2) for number in queries]
     return out + "\n" + table("Cost curve: queries", columns, rows), [last]
 
 
 def _row(documents: int, queries: int, repeats: int) -> list[str]:
     rng = np.random.default_rng(0)
-    vectors, asked = (_unit(rng.standard_normal((n, DIM), dtype=np.float32)) for n in (documents, queries))
+    vectors, asked = (
+        _unit(rng.standard_normal((n, DIM), dtype=np.float32)) for n in (documents, queries)
+    )
     ids = [f"d{n}" for n in range(documents)]
     systems = {
         "faiss": lambda: _ours("faiss:flat", ids, vectors, asked),
@@ -36,10 +51,14 @@ def _row(documents: int, queries: int, repeats: int) -> list[str]:
     flop = 2 * documents * queries * DIM / best(taken[ours]).seconds
     theirs = taken.get("beir")
     return [
-        f"{documents:,}", f"{queries:,}", f"{best(taken['faiss']).seconds:.3f}", f"{best(taken['torch']).seconds:.3f}",
-        f"{best(theirs).seconds:.3f}" if theirs else "beir is not installed", f"{flop / 1e9:,.0f}",
+        f"{documents:,}",
+        f"{queries:,}",
+        f"{best(taken['faiss']).seconds:.3f}",
+        f"{best(taken['torch']).seconds:.3f}",
+        f"{best(theirs).seconds:.3f}" if theirs else "beir is not installed",
+        f"{flop / 1e9:,.0f}",
         ratio(theirs, taken[ours]) if theirs else "",
-    ]  # fmt: skip
+    ]
 
 
 def _ours(spec: str, ids, vectors, asked) -> Taken:
@@ -69,7 +88,9 @@ def _beir(ids, vectors, asked) -> Taken:
     corpus = {name: {"title": "", "text": str(number)} for number, name in enumerate(ids)}
     queries = {f"q{n}": "" for n in range(len(asked))}
     began = time.perf_counter()
-    found = DenseRetrievalExactSearch(Encoded(), show_progress_bar=False).search(corpus, queries, K, "cos_sim")
+    found = DenseRetrievalExactSearch(Encoded(), show_progress_bar=False).search(
+        corpus, queries, K, "cos_sim"
+    )
     seconds = time.perf_counter() - began
     assert len(found) == len(asked)
     return Taken(seconds, 0.0, 0.0, {})

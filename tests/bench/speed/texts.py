@@ -1,4 +1,6 @@
-"""The texts to measure with: real ones where the data lie beside the checkout, else the built-in benchmark's."""
+"""The texts to measure with: real ones where the data lie beside the checkout, else the built-in
+benchmark's.
+"""
 
 import csv
 import json
@@ -6,7 +8,21 @@ import random
 
 from measuring import DATA
 
-WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state")
+WORDS = (
+    "time",
+    "year",
+    "people",
+    "way",
+    "day",
+    "man",
+    "thing",
+    "woman",
+    "life",
+    "child",
+    "world",
+    "school",
+    "state",
+)
 SCIFACT, BANKING = DATA / "beir/scifact", DATA / "classification/banking77/banking_data/test.csv"
 
 

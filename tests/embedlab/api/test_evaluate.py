@@ -1,4 +1,6 @@
-"""`embedlab.evaluate`: the same numbers as the command line's and mteb's, whatever a model is given as."""
+"""`embedlab.evaluate`: the same numbers as the command line's and mteb's, whatever a model is given
+as.
+"""
 
 import inspect
 import json
@@ -26,7 +28,9 @@ def only(frame: pd.DataFrame) -> float:
 
 
 @pytest.mark.parametrize(
-    "each", [each for group in GROUPS.values() for each in fields(group)], ids=lambda each: each.name
+    "each",
+    [each for group in GROUPS.values() for each in fields(group)],
+    ids=lambda each: each.name,
 )
 def test_every_option_is_in_python_on_the_command_line_and_in_the_record(each):
     parameter = inspect.signature(embedlab.evaluate).parameters[each.name]
@@ -41,7 +45,12 @@ def test_every_option_is_in_python_on_the_command_line_and_in_the_record(each):
 
 def test_it_takes_nothing_else():
     known = {each.name for group in GROUPS.values() for each in fields(group)}
-    assert set(inspect.signature(embedlab.evaluate).parameters) == known | {"models", "tasks", "db", "progress"}
+    assert set(inspect.signature(embedlab.evaluate).parameters) == known | {
+        "models",
+        "tasks",
+        "db",
+        "progress",
+    }
 
 
 def cli_app():
@@ -52,7 +61,9 @@ def cli_app():
 
 
 def test_by_name_it_is_the_command_line(cli, home, corner, tiny_folder, tmp_path):
-    code, out, err = cli("eval", "-m", tiny_folder, "-t", corner, "--dims", "8,32", "--json", "--db", tmp_path / "a")
+    code, out, err = cli(
+        "eval", "-m", tiny_folder, "-t", corner, "--dims", "8,32", "--json", "--db", tmp_path / "a"
+    )
     assert code == 0, err
     found = evaluate(str(tiny_folder), corner, dims=[8, 32], db=tmp_path / "b")
     typed = {run["dim"]: run["main_score"] for run in json.loads(out)["runs"]}
@@ -63,7 +74,9 @@ def test_by_name_it_is_the_command_line(cli, home, corner, tiny_folder, tmp_path
     )  # nothing else is in this store
 
 
-def test_a_model_of_sentence_transformers_has_all_its_views(home, corner, sentence_model, tiny_folder):
+def test_a_model_of_sentence_transformers_has_all_its_views(
+    home, corner, sentence_model, tiny_folder
+):
     sentence_model.tokenizer.padding_side = "left"
     views = {"layers": [None, 1], "dims": [None, 8], "precisions": ["float32", "int8"]}
     of_object = evaluate({"mine": sentence_model}, corner, **views).scores()
@@ -85,7 +98,9 @@ def test_changed_weights_are_another_model(home, corner, sentence_model):
     assert first["model_revision"].tolist() != second["model_revision"].tolist()
 
 
-def test_a_function_is_a_model_and_its_vectors_are_never_kept(home, corner, sentence_model, tiny_folder):
+def test_a_function_is_a_model_and_its_vectors_are_never_kept(
+    home, corner, sentence_model, tiny_folder
+):
     def mine(texts):
         return scale * sentence_model.encode(texts) + shift
 
@@ -101,10 +116,16 @@ def test_a_function_is_a_model_and_its_vectors_are_never_kept(home, corner, sent
     assert set(changed.scores()["model_revision"]).isdisjoint(found.scores()["model_revision"])
     assert sorted(home.glob("vectors/*")) == there
     run = changed.store.run(changed.scores()["run_id"][0])
-    assert run.model.name == "mine" and "tokens_per_second" not in run.costs and run.costs["encode_seconds"] > 0
+    assert (
+        run.model.name == "mine"
+        and "tokens_per_second" not in run.costs
+        and run.costs["encode_seconds"] > 0
+    )
 
 
-def test_an_object_encodes_queries_and_documents_by_their_own_methods(home, corner, mirror, sentence_model):
+def test_an_object_encodes_queries_and_documents_by_their_own_methods(
+    home, corner, mirror, sentence_model
+):
     class Asymmetric:
         def encode_query(self, texts):
             return -sentence_model.encode(texts, convert_to_tensor=True)
@@ -117,7 +138,9 @@ def test_an_object_encodes_queries_and_documents_by_their_own_methods(home, corn
 
     upside_down = evaluate([Asymmetric(), Asked()], corner)
     assert set(upside_down.scores()["model"]) == {"Asymmetric", "Asked"}
-    assert upside_down.scores()["value"].max() < only(evaluate(sentence_model.encode_query, corner).scores())
+    assert upside_down.scores()["value"].max() < only(
+        evaluate(sentence_model.encode_query, corner).scores()
+    )
     failed = evaluate_failing(Asymmetric(), task_types.kinds()["STS"].task, data_dir=mirror)
     assert "has no method `encode`" in str(failed)
 
@@ -125,7 +148,9 @@ def test_an_object_encodes_queries_and_documents_by_their_own_methods(home, corn
 def test_a_sparse_object(home, corner):
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    found = evaluate({"hashed": HashingVectorizer(norm=None, alternate_sign=False).transform}, corner)
+    found = evaluate(
+        {"hashed": HashingVectorizer(norm=None, alternate_sign=False).transform}, corner
+    )
     assert only(found.scores()) == 1.0 and found.scores()["kind"].tolist() == ["sparse"]
 
 
@@ -172,7 +197,9 @@ class Searching:
         for row in queries:
             among = top_ranked[row["id"]] if top_ranked else self.corpus
             # Scores without ties, so that any order of documents is the same ranking.
-            scored = {d: len(self.corpus[d] & set(row["text"].split())) + int(d[1:]) / 1e3 for d in among}
+            scored = {
+                d: len(self.corpus[d] & set(row["text"].split())) + int(d[1:]) / 1e3 for d in among
+            }
             found[row["id"]] = dict(sorted(scored.items(), key=lambda pair: -pair[1])[:top_k])
         return found
 
@@ -205,11 +232,17 @@ def by_mteb(model, name: str, data_dir) -> dict[tuple[str, str], dict[str, float
     (task,) = tasks.resolve([name], data_dir=data_dir)
     tasks.load(task)
     (result,) = mteb.evaluate(model, task, cache=None, show_progress_bar=False).task_results
-    return {(split, part["hf_subset"]): part for split, parts in result.scores.items() for part in parts}
+    return {
+        (split, part["hf_subset"]): part for split, parts in result.scores.items() for part in parts
+    }
 
 
 def test_what_only_searches_skips_what_needs_vectors(home, mirror):
-    found = evaluate([Searching()], [task_types.kinds()[kind].task for kind in ("reranking", "STS")], data_dir=mirror)
+    found = evaluate(
+        [Searching()],
+        [task_types.kinds()[kind].task for kind in ("reranking", "STS")],
+        data_dir=mirror,
+    )
     assert set(found.scores()["type"]) == {"Reranking"} and found.failures.empty
 
 
@@ -260,7 +293,9 @@ def test_two_models_of_one_name(home, corner, sentence_model):
     assert "Two models are named" in str(evaluate_failing([sentence_model, sentence_model], corner))
 
 
-def test_a_failed_evaluation_does_not_cost_the_others_and_is_said(home, corner, tmp_path, tiny_folder):
+def test_a_failed_evaluation_does_not_cost_the_others_and_is_said(
+    home, corner, tmp_path, tiny_folder
+):
     with pytest.warns(UserWarning, match=r"1 of 2 evaluations failed, .* on SciFact"):
         found = evaluate(str(tiny_folder), [str(corner), "SciFact"], data_dir=corner.parent)
     assert len(found.scores()) == 1

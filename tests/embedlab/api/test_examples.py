@@ -1,4 +1,6 @@
-"""The examples of docstrings run as they stand, and give what they say. Those of README and docs: tests/docs."""
+"""The examples of docstrings run as they stand, and give what they say. Those of README and docs:
+tests/docs.
+"""
 
 import doctest
 from importlib import import_module
@@ -8,7 +10,13 @@ import pytest
 import embedlab
 
 # In this order: what the first records in the store, later ones read.
-MODULES = ("embedlab", "embedlab.api.results", "embedlab.api.index", "embedlab.api.load", "embedlab.api.evaluate")
+MODULES = (
+    "embedlab",
+    "embedlab.api.results",
+    "embedlab.api.index",
+    "embedlab.api.load",
+    "embedlab.api.evaluate",
+)
 
 
 @pytest.fixture

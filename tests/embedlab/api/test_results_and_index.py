@@ -28,8 +28,14 @@ def found(home, corner):
 
 def test_an_evaluation_shows_its_own_and_a_store_all(found, corner, cli):
     everything = embedlab.results()
-    assert repr(found).startswith("Results(3 runs in ") and repr(everything).startswith("Results(4 runs in ")
-    assert set(found.leaderboard()["model"]) == set(found.scores()["model"]) == {"ones", "words", "bm25"}
+    assert repr(found).startswith("Results(3 runs in ") and repr(everything).startswith(
+        "Results(4 runs in "
+    )
+    assert (
+        set(found.leaderboard()["model"])
+        == set(found.scores()["model"])
+        == {"ones", "words", "bm25"}
+    )
     ranked = everything.leaderboard()
     assert set(ranked["model"]) == {"ones", "words", "bm25", "later"}
     task = found.scores()["task"][0]
@@ -46,14 +52,18 @@ def test_scores_and_single_queries(found):
     assert found.scores("R@5", model=["words", "ones"])["metric"].tolist() == ["recall_at_5"] * 2
     queries = found.per_query("nDCG@10", model="ones")
     assert len(queries) == 8 and queries["value"].mean() == pytest.approx(scores["ones"])
-    assert found.per_query(model="nobody").empty and {"query_id", "value"} <= set(found.per_query(model="nobody"))
+    assert found.per_query(model="nobody").empty and {"query_id", "value"} <= set(
+        found.per_query(model="nobody")
+    )
 
 
 def test_comparisons(found, cli):
     pairs = found.compare()
     assert len(pairs) == 3 and "later" not in {*pairs["first"], *pairs["second"]}
     (pair,) = found.compare("words", "ones", test="t", correction="none").to_dict("records")
-    typed = json.loads(cli("compare", "words", "ones", "--test", "t", "--correction", "none", "--json")[1])["pairs"]
+    typed = json.loads(
+        cli("compare", "words", "ones", "--test", "t", "--correction", "none", "--json")[1]
+    )["pairs"]
     assert pair == typed[0]
 
 
@@ -72,7 +82,9 @@ def test_an_empty_store_says_what_to_do(home):
 
 def test_a_loaded_model_gives_the_measured_vectors(home, tiny_folder, tmp_path, sentence_model):
     texts = ["w1 w2", "w3"]
-    assert np.allclose(embedlab.load(str(tiny_folder), dtype="float32").encode(texts), sentence_model.encode(texts))
+    assert np.allclose(
+        embedlab.load(str(tiny_folder), dtype="float32").encode(texts), sentence_model.encode(texts)
+    )
     sentence_model.prompts = {"query": "q : ", "document": ""}
     sentence_model.save(str(tmp_path / "prompted"))
     loaded = embedlab.load(str(tmp_path / "prompted"), device="cpu", dtype="float32")
@@ -100,16 +112,24 @@ def test_an_index_belongs_to_its_model(home, tmp_path, tiny_folder, sentence_mod
     embedlab.Index.build(DOCUMENTS, words).save(tmp_path / "index")
     with pytest.raises(RetrieverError, match=r"another|made with"):
         embedlab.Index.load(tmp_path / "index", ones)
-    by_name, by_object = (embedlab.Index.build(DOCUMENTS, model, **how) for model, how in
-                          ((str(tiny_folder), {"dtype": "float32"}), (sentence_model, {})))  # fmt: skip
-    one, other = ([(hit.id, hit.score) for hit in index.search("w8", k=3)] for index in (by_name, by_object))
+    by_name, by_object = (
+        embedlab.Index.build(DOCUMENTS, model, **how)
+        for model, how in ((str(tiny_folder), {"dtype": "float32"}), (sentence_model, {}))
+    )
+    one, other = (
+        [(hit.id, hit.score) for hit in index.search("w8", k=3)] for index in (by_name, by_object)
+    )
     assert [id for id, _ in one] == [id for id, _ in other]
     assert np.allclose([score for _, score in one], [score for _, score in other], atol=1e-5)
 
 
 def test_documents_come_in_several_forms(home, corner):
     assert embedlab.Index.build(["w1", "w2 w3"]).search("w3")[0].id == "1"
-    assert len(embedlab.Index.build(corner)) == len(embedlab.Index.build(str(corner / "corpus.jsonl"))) == 30
+    assert (
+        len(embedlab.Index.build(corner))
+        == len(embedlab.Index.build(str(corner / "corpus.jsonl")))
+        == 30
+    )
     for nothing in ([], {}):
         with pytest.raises(embedlab.UserError, match="no documents"):
             embedlab.Index.build(nothing)
@@ -121,7 +141,12 @@ def test_the_door_is_light(tmp_path):
     import subprocess
     import sys
 
-    code = "import sys, embedlab; print(sorted({'torch', 'pandas', 'numpy', 'mteb', 'typer'} & set(sys.modules)))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import sys, embedlab; print(sorted({'torch', 'pandas', 'numpy', 'mteb', 'typer'} &"
+        " set(sys.modules)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert answer.stdout == "[]\n" and set(embedlab.__all__) <= set(dir(embedlab))
     assert not hasattr(embedlab, "nothing_of_this_name")

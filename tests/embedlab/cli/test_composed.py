@@ -1,4 +1,6 @@
-"""Composed retrievers as models of `embedlab eval`, `index` and `search`: the same numbers as by hand, saved whole."""
+"""Composed retrievers as models of `embedlab eval`, `index` and `search`: the same numbers as by
+hand, saved whole.
+"""
 
 import json
 
@@ -20,7 +22,13 @@ def folder(tmp_path_factory):
     texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(60)]
     for name, rows in (
         ("corpus", [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)]),
-        ("queries", [{"_id": f"q{n}", "text": " ".join(rng.permutation(texts[n].split())[:3])} for n in range(10)]),
+        (
+            "queries",
+            [
+                {"_id": f"q{n}", "text": " ".join(rng.permutation(texts[n].split())[:3])}
+                for n in range(10)
+            ],
+        ),
     ):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     judged = "".join(f"q{n}\td{n}\t1\n" for n in range(10))
@@ -30,15 +38,24 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ranker(tmp_path_factory, word_tokenizer):
-    """A random cross-encoder as most public ones are laid out: a classifier without files of sentence-transformers."""
+    """A random cross-encoder as most public ones are laid out: a classifier without files of
+    sentence-transformers.
+    """
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
     folder = tmp_path_factory.mktemp("models") / "ranker"
     word_tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
-    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = BertConfig(vocab_size=len(word_tokenizer), num_labels=1, initializer_range=0.5, **shape)
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    config = BertConfig(
+        vocab_size=len(word_tokenizer), num_labels=1, initializer_range=0.5, **shape
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
@@ -63,15 +80,20 @@ def by_hand(folder, model):
 
     documents = lines(folder / "corpus.jsonl")
     encoder = retrievers.Encoder(SentenceTransformer(str(model), device="cpu"), "tiny")
-    return retrievers.make("lucene"), retrievers.Encoded(encoder, "faiss:flat"), [d["_id"] for d in documents], [
-        d["text"] for d in documents
-    ]  # fmt: skip
+    return (
+        retrievers.make("lucene"),
+        retrievers.Encoded(encoder, "faiss:flat"),
+        [d["_id"] for d in documents],
+        [d["text"] for d in documents],
+    )
 
 
 def test_a_fusion_is_evaluated(cli, home, folder, tiny_folder):
     expression = f"weighted(bm25, {tiny_folder}; weights=0.3/0.7)"
     models = ("--model", tiny_folder, "--model", expression)
-    code, out, err = cli("eval", *models, "--task", folder, "--dtype", "float32", "--json", "--top-k", 60)
+    code, out, err = cli(
+        "eval", *models, "--task", folder, "--dtype", "float32", "--json", "--top-k", 60
+    )
     assert code == 0, err
     alone, fused = json.loads(out)["runs"]
     assert fused["model"] == "weighted(bm25, tiny, weights=0.3/0.7)"
@@ -93,14 +115,16 @@ def test_a_fusion_is_evaluated(cli, home, folder, tiny_folder):
             ranking.document_ids[row]: score
             for row, score in zip(ranking.rows[place], ranking.scores[place], strict=True)
         }
-        expected = {ids[row]: score for row, score in zip(hits.rows[place], hits.scores[place], strict=True)}
+        expected = {
+            ids[row]: score for row, score in zip(hits.rows[place], hits.scores[place], strict=True)
+        }
         assert found == pytest.approx(expected, abs=1e-5)
     run = store.run(fused["run_id"])
     assert run.model.kind == "hybrid"
     parts = run.resolved["parts"]
-    assert parts[str(tiny_folder)]["dtype"] == "float32" and parts[str(tiny_folder)]["model"].startswith(
-        str(tiny_folder)
-    )
+    assert parts[str(tiny_folder)]["dtype"] == "float32" and parts[str(tiny_folder)][
+        "model"
+    ].startswith(str(tiny_folder))
     assert parts["bm25"]["settings"] == {"k1": 0.9, "b": 0.4}
 
     code, out, err = cli("compare", "tiny", fused["model"], "--json")
@@ -144,7 +168,9 @@ def test_candidates_are_reranked_by_a_composition(cli, home, folder, late, tmp_p
 
     target = tmp_path / "ranked"
     shutil.copytree(folder, target)
-    rows = [{"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 1}", f"d{n + 2}"]} for n in range(10)]
+    rows = [
+        {"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 1}", f"d{n + 2}"]} for n in range(10)
+    ]
     (target / "top_ranked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     models = ("--model", f"bm25 >> {late}", "--model", late)
     code, out, err = cli("eval", *models, "--task", target, "--dtype", "float32", "--json")
@@ -157,14 +183,15 @@ def test_candidates_are_reranked_by_a_composition(cli, home, folder, late, tmp_p
 
 def test_a_reranker_of_ones_own_sees_the_whole_list(cli, home, folder, ranker, tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from sentence_transformers import CrossEncoder\n"
-        "class Listwise(CrossEncoder):\n"
-        f"    def __init__(self, device, dtype):\n        super().__init__({str(ranker)!r}, device=device)\n"
-        "    def score_list(self, query, texts):\n"
-        "        assert len(texts) == 6\n        return [float(place) for place in range(len(texts))]\n"
+        "from sentence_transformers import CrossEncoder\nclass Listwise(CrossEncoder):\n    def"
+        f" __init__(self, device, dtype):\n        super().__init__({str(ranker)!r},"
+        " device=device)\n    def score_list(self, query, texts):\n        assert len(texts) =="
+        " 6\n        return [float(place) for place in range(len(texts))]\n"
     )
     expression = f"bm25 >> rerank({tmp_path}/mine.py:Listwise, depth=6)"
-    code, out, err = cli("eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json")
+    code, out, err = cli(
+        "eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json"
+    )
     assert code == 0, err
     (run,) = json.loads(out)["runs"]
     assert run["model"] == "bm25 >> rerank(Listwise, depth=6)"
@@ -186,9 +213,14 @@ def test_a_reranker_of_ones_own_sees_the_whole_list(cli, home, folder, ranker, t
         ("rrf(bm25; {tiny}", "do not match", "rrf(bm25"),
     ],
 )
-def test_a_typo_names_the_wrong_part(cli, home, folder, tiny_folder, ranker, tmp_path, expression, problem, hint):
+def test_a_typo_names_the_wrong_part(
+    cli, home, folder, tiny_folder, ranker, tmp_path, expression, problem, hint
+):
     names = {"tiny": tiny_folder, "ranker": ranker}
-    for command in (("eval", "--task", folder), ("index", "--corpus", folder, "--out", tmp_path / "out")):
+    for command in (
+        ("eval", "--task", folder),
+        ("index", "--corpus", folder, "--out", tmp_path / "out"),
+    ):
         code, _, err = cli(*command, "--model", expression.format(**names))
         assert code == 2
         assert problem in err and hint.format(**names) in err and "Traceback" not in err
@@ -199,7 +231,17 @@ def test_a_typo_names_the_wrong_part(cli, home, folder, tiny_folder, ranker, tmp
 def test_an_index_of_a_composition_is_saved_whole(cli, home, folder, tiny_folder, ranker, tmp_path):
     expression = f"rrf(bm25, {tiny_folder}@faiss:hnsw32) >> rerank({ranker}, depth=9)"
     model = ("--dtype", "float32", "--device", "cpu")
-    command = ("index", "--model", expression, "--corpus", folder, "--out", tmp_path / "index", *model, "--json")
+    command = (
+        "index",
+        "--model",
+        expression,
+        "--corpus",
+        folder,
+        "--out",
+        tmp_path / "index",
+        *model,
+        "--json",
+    )
     code, out, err = cli(*command)
     assert code == 0, err
     assert json.loads(out)["documents"] == 60
@@ -215,8 +257,12 @@ def test_an_index_of_a_composition_is_saved_whole(cli, home, folder, tiny_folder
     wanted = (retrievers.rrf(bm25, dense) >> retrievers.rerank(scorer, 9)).index(ids, texts)
     expected = wanted.search_one("w3 w5 w9 w17", 9)
     assert [result["id"] for result in found] == [id for id, _ in expected]
-    assert [result["score"] for result in found] == pytest.approx([score for _, score in expected], abs=1e-5)
+    assert [result["score"] for result in found] == pytest.approx(
+        [score for _, score in expected], abs=1e-5
+    )
 
-    (ranker / "config.json").write_text((ranker / "config.json").read_text() + "\n")  # other bytes, another digest
+    (ranker / "config.json").write_text(
+        (ranker / "config.json").read_text() + "\n"
+    )  # other bytes, another digest
     code, _, err = cli("search", tmp_path / "index", "w3", *model)
     assert code == 2 and "was made with the encoder" in err

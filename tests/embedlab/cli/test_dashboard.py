@@ -1,4 +1,6 @@
-"""`embedlab dashboard`: served on this machine alone, from any folder; what is wrong is said before anything starts."""
+"""`embedlab dashboard`: served on this machine alone, from any folder; what is wrong is said before
+anything starts.
+"""
 
 import http.client
 import json
@@ -30,15 +32,26 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     (home / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json").write_text(
         json.dumps({"parts": {}, "main_revisions": {}})
     )
-    (tmp_path / ".streamlit").mkdir()  # a folder from elsewhere, which would open the server to other sites
+    (
+        tmp_path / ".streamlit"
+    ).mkdir()  # a folder from elsewhere, which would open the server to other sites
     (tmp_path / ".streamlit/config.toml").write_text(
-        '[server]\naddress = "0.0.0.0"\nenableCORS = false\ncorsAllowedOrigins = ["http://evil.example"]\n'
-        'enableAgentApi = true\n[browser]\nserverAddress = "evil.example"\n'
+        '[server]\naddress = "0.0.0.0"\nenableCORS = false\ncorsAllowedOrigins ='
+        ' ["http://evil.example"]\nenableAgentApi = true\n[browser]\nserverAddress ='
+        ' "evil.example"\n'
     )
     for name in ("app", "streamlit", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text(f"open('ran-{name}', 'w').close()")
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-P", "-c", "from embedlab.cli import run; run()", "dashboard", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from embedlab.cli import run; run()",
+        "dashboard",
+        "--port",
+        str(port),
+    ]
     command += ["--db", str(home / "other.duckdb"), "--indexes", str(home / "saved")]
     with subprocess.Popen(
         command,
@@ -50,9 +63,14 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     ) as process:
         try:
             assert _answer(f"http://127.0.0.1:{port}/_stcore/health") == b"ok"
-            assert _socket(port, f"http://127.0.0.1:{port}") == 101 and _socket(port, "http://evil.example") == 403
+            assert (
+                _socket(port, f"http://127.0.0.1:{port}") == 101
+                and _socket(port, "http://evil.example") == 403
+            )
             settings = _settings(process.pid)  # what the pages read
-            assert settings["db"] == str(home / "other.duckdb") and settings["indexes"] == str(home / "saved")
+            assert settings["db"] == str(home / "other.duckdb") and settings["indexes"] == str(
+                home / "saved"
+            )
             with socket.socket() as outside:
                 outside.settimeout(2)
                 assert outside.connect_ex((_outer_address(), port)) != 0
@@ -80,7 +98,9 @@ def test_a_folder_of_indexes_that_is_not_there(cli, home, tmp_path):
 def _settings(parent: int) -> dict:
     (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     variables = Path(f"/proc/{child}/environ").read_text().split("\0")
-    return json.loads(next(v for v in variables if v.startswith("EMBEDLAB_DASHBOARD=")).partition("=")[2])
+    return json.loads(
+        next(v for v in variables if v.startswith("EMBEDLAB_DASHBOARD=")).partition("=")[2]
+    )
 
 
 def _answer(address: str) -> bytes:
@@ -106,7 +126,9 @@ def _socket(port: int, origin: str) -> int:
 
 
 def _outer_address() -> str:
-    """This machine's address on its network; where it has none, another loopback address will do."""
+    """This machine's address on its network; where it has none, another loopback address will
+    do.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # sends nothing

@@ -1,4 +1,6 @@
-"""`embedlab eval` as a user meets it: results, the JSON contract, one clear error for each thing that goes wrong."""
+"""`embedlab eval` as a user meets it: results, the JSON contract, one clear error for each thing
+that goes wrong.
+"""
 
 import json
 import re
@@ -16,8 +18,14 @@ def folder(tmp_path):
     folder = tmp_path / "corner"
     (folder / "qrels").mkdir(parents=True)
     texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(30)]
-    write(folder / "corpus.jsonl", [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)])
-    write(folder / "queries.jsonl", [{"_id": f"q{n}", "text": " ".join(texts[n].split()[:6])} for n in range(8)])
+    write(
+        folder / "corpus.jsonl",
+        [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)],
+    )
+    write(
+        folder / "queries.jsonl",
+        [{"_id": f"q{n}", "text": " ".join(texts[n].split()[:6])} for n in range(8)],
+    )
     judged = "".join(f"q{n}\td{n}\t1\n" for n in range(8))
     (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
     return folder
@@ -28,7 +36,9 @@ def write(path, rows):
 
 
 def test_the_json_contract(cli, home, folder, tiny_folder):
-    code, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--dtype", "float32")
+    code, out, _ = cli(
+        "eval", "--model", tiny_folder, "--task", folder, "--json", "--dtype", "float32"
+    )
     assert code == 0
     (run,) = json.loads(out)["runs"]
     assert (run["model"], run["split"], run["index"]) == ("tiny", "test", "faiss:flat")
@@ -36,7 +46,9 @@ def test_the_json_contract(cli, home, folder, tiny_folder):
     assert (run["layer"], run["dim"], run["precision"]) == (None, 32, "float32")
     assert run["main_score"] == run["scores"]["ndcg_at_10"] > 0
     assert run["costs"]["tokens_per_text"] == pytest.approx((30 * 14 + 8 * 8) / 38)
-    assert {"encode_seconds", "texts_per_second", "latency_p50_ms", "peak_memory_bytes"} <= run["costs"].keys()
+    assert {"encode_seconds", "texts_per_second", "latency_p50_ms", "peak_memory_bytes"} <= run[
+        "costs"
+    ].keys()
 
     from leaderboard.storage.store import Store
 
@@ -55,15 +67,25 @@ def test_equals_mteb(cli, home, folder, tiny, tiny_folder):
 
     from embedlab import tasks
 
-    _, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--dtype", "float32")
+    _, out, _ = cli(
+        "eval", "--model", tiny_folder, "--task", folder, "--json", "--dtype", "float32"
+    )
     ours = json.loads(out)["runs"][0]["scores"]
     (task,) = tasks.resolve([str(folder)])
     tasks.load(task)
-    theirs = mteb.evaluate(tiny.encoder, task, cache=None, show_progress_bar=False)[0].scores["test"][0]
-    numbers = {name: value for name, value in theirs.items() if isinstance(value, float) and name != "main_score"}
+    theirs = mteb.evaluate(tiny.encoder, task, cache=None, show_progress_bar=False)[0].scores[
+        "test"
+    ][0]
+    numbers = {
+        name: value
+        for name, value in theirs.items()
+        if isinstance(value, float) and name != "main_score"
+    }
     assert len(numbers) > 100
     for name, value in numbers.items():
-        assert ours[name] is None if np.isnan(value) else ours[name] == pytest.approx(value, abs=6e-6), name
+        assert (
+            ours[name] is None if np.isnan(value) else ours[name] == pytest.approx(value, abs=6e-6)
+        ), name
 
 
 def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
@@ -86,10 +108,15 @@ def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
     runs = json.loads(out)["runs"]
     assert code == 0
     assert {(run["layer"], run["dim"], run["precision"]) for run in runs} == {
-        (layer, dim, precision) for layer in (1, 3) for dim in (8, 32) for precision in ("float32", "int8", "binary")
+        (layer, dim, precision)
+        for layer in (1, 3)
+        for dim in (8, 32)
+        for precision in ("float32", "int8", "binary")
     }
     assert all(run["costs"]["encoded_now_texts"] == 38 for run in runs)
-    code, out, _ = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--layers", "1", "--dims", "16")
+    code, out, _ = cli(
+        "eval", "--model", tiny_folder, "--task", folder, "--json", "--layers", "1", "--dims", "16"
+    )
     assert json.loads(out)["runs"][0]["costs"]["encoded_now_texts"] == 0
     code, out, _ = cli("grid", "--model", "tiny", "--json")
     cells = {table["precision"]: table["cells"] for table in json.loads(out)["grids"]}
@@ -98,9 +125,15 @@ def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
 
 def test_an_index_keeps_its_own_commas(cli, home, folder, tiny_folder):
     indexes = "torch,faiss:ivf4,sq8,nprobe=4,faiss:hnsw8"
-    code, out, err = cli("eval", "--model", tiny_folder, "--task", folder, "--json", "--index", indexes)
+    code, out, err = cli(
+        "eval", "--model", tiny_folder, "--task", folder, "--json", "--index", indexes
+    )
     assert code == 0, err
-    assert [run["index"] for run in json.loads(out)["runs"]] == ["torch", "faiss:ivf4,sq8,nprobe=4", "faiss:hnsw8"]
+    assert [run["index"] for run in json.loads(out)["runs"]] == [
+        "torch",
+        "faiss:ivf4,sq8,nprobe=4",
+        "faiss:hnsw8",
+    ]
 
 
 def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, tmp_path):
@@ -109,7 +142,9 @@ def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, 
     (broken / "corpus.jsonl").write_text('{"_id": "d0", "text": "x"}\n{"_id": 1\n')
     write(broken / "queries.jsonl", [{"_id": "q0", "text": "x"}])
     (broken / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
-    code, out, err = cli("eval", "--model", tiny_folder, "--task", broken, "--task", folder, "--json")
+    code, out, err = cli(
+        "eval", "--model", tiny_folder, "--task", broken, "--task", folder, "--json"
+    )
     assert code == 2
     assert [run["task"].split("@")[0] for run in json.loads(out)["runs"]] == ["corner"]
     assert "1 of 2 evaluations failed" in err
@@ -138,7 +173,9 @@ def test_a_failed_task_does_not_cost_the_others(cli, home, folder, tiny_folder, 
         (["--views", "diagonal"], "declares no pairs", "--layers and --dims"),
     ],
 )
-def test_wrong_names_are_answered_with_right_ones(cli, home, folder, tiny_folder, options, problem, hint):
+def test_wrong_names_are_answered_with_right_ones(
+    cli, home, folder, tiny_folder, options, problem, hint
+):
     defaults = {"--model": tiny_folder, "--task": folder}
     given = dict(zip(options[::2], options[1::2], strict=True))
     code, _, err = cli("eval", *(word for pair in {**defaults, **given}.items() for word in pair))
@@ -174,14 +211,21 @@ def test_weights_that_are_not_the_hubs_are_refused(cli, home, folder, monkeypatc
 def test_bm25_and_compositions_rank_and_leave_the_rest(cli, home, folder, tiny_folder):
     pytest.importorskip("pyserini", reason="needs the extra lucene")
     models = ("--model", "bm25", "--model", f"rrf(bm25, {tiny_folder})")
-    code, out, err = cli("eval", *models, "--task", folder, "--task", "StdlibMiniPackageClassification", "--json")
+    code, out, err = cli(
+        "eval", *models, "--task", folder, "--task", "StdlibMiniPackageClassification", "--json"
+    )
     assert code == 0
     run, fused = json.loads(out)["runs"]
     assert run["index"] == "lucene"
     assert run["main_score"] > 0.9
-    assert "bm25 skips StdlibMiniPackageClassification: Classification needs a vector per text" in err
+    assert (
+        "bm25 skips StdlibMiniPackageClassification: Classification needs a vector per text" in err
+    )
     assert fused["task"].startswith("corner@")
-    assert "rrf(bm25, tiny) skips StdlibMiniPackageClassification: Classification needs a vector per text" in err
+    assert (
+        "rrf(bm25, tiny) skips StdlibMiniPackageClassification: Classification needs a vector per"
+        " text" in err
+    )
 
 
 def test_sparse_models_search_their_own_indexes(cli, home, folder, tmp_path, word_tokenizer):
@@ -194,19 +238,31 @@ def test_sparse_models_search_their_own_indexes(cli, home, folder, tmp_path, wor
     raw = tmp_path / "raw"
     word_tokenizer.save_pretrained(raw)
     torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    shape = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     BertForMaskedLM(BertConfig(vocab_size=len(word_tokenizer), **shape)).save_pretrained(raw)
     model = SparseEncoder(
-        modules=[Transformer(str(raw), transformer_task="fill-mask"), SpladePooling("max")], device="cpu"
+        modules=[Transformer(str(raw), transformer_task="fill-mask"), SpladePooling("max")],
+        device="cpu",
     )
     model.save(str(tmp_path / "splade"))
-    code, out, err = cli("eval", "--model", tmp_path / "splade", "--task", folder, "--json", "--dtype", "float32")
+    code, out, err = cli(
+        "eval", "--model", tmp_path / "splade", "--task", folder, "--json", "--dtype", "float32"
+    )
     assert code == 0, err
     (run,) = json.loads(out)["runs"]
     assert run["index"] == "sparse"
     assert f"sparse vectors of {len(word_tokenizer):,} terms" in err
-    corpus = [json.loads(line)["text"] for line in (folder / "corpus.jsonl").read_text().splitlines()]
-    queries = [json.loads(line)["text"] for line in (folder / "queries.jsonl").read_text().splitlines()]
+    corpus = [
+        json.loads(line)["text"] for line in (folder / "corpus.jsonl").read_text().splitlines()
+    ]
+    queries = [
+        json.loads(line)["text"] for line in (folder / "queries.jsonl").read_text().splitlines()
+    ]
     scores = (model.encode(queries).to_dense() @ model.encode(corpus).to_dense().T).numpy()
     found = (-scores).argsort(axis=1)[:, 0] == np.arange(8)
     assert run["scores"]["recall_at_1"] == pytest.approx(found.mean())
@@ -220,14 +276,22 @@ def test_cross_encoders_reorder_candidates(cli, home, folder, tmp_path, word_tok
     raw = tmp_path / "cross"
     word_tokenizer.save_pretrained(raw)
     torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    shape = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     config = BertConfig(vocab_size=len(word_tokenizer), num_labels=1, **shape)
     BertForSequenceClassification(config).save_pretrained(raw)
     CrossEncoder(str(raw), device="cpu").save(str(tmp_path / "ranker"))
     code, _, err = cli("eval", "--model", tmp_path / "ranker", "--task", folder)
     assert code == 2
     assert "is a cross-encoder: it reorders candidates" in err
-    write(folder / "top_ranked.jsonl", [{"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 1}"]} for n in range(8)])
+    write(
+        folder / "top_ranked.jsonl",
+        [{"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 1}"]} for n in range(8)],
+    )
     code, out, err = cli("eval", "--model", tmp_path / "ranker", "--task", folder, "--json")
     assert code == 0, err
     (run,) = json.loads(out)["runs"]

@@ -14,27 +14,44 @@ AGGREGATE = "CQADupstackRetrieval"
 
 
 @pytest.mark.parametrize("model", ["tiny", "bm25"])
-def test_a_ranking_leaves_the_store_and_comes_back_with_its_scores(cli, home, folder, tiny_folder, tmp_path, model):  # noqa: F811
+def test_a_ranking_leaves_the_store_and_comes_back_with_its_scores(
+    cli,
+    home,
+    folder,  # noqa: F811
+    tiny_folder,
+    tmp_path,
+    model,
+):
     model = tiny_folder if model == "tiny" else model
     _, out, _ = cli("eval", "-m", model, "-t", folder, "--json")
     (run,) = json.loads(out)["runs"]
     code, out, err = cli("export", tmp_path / "out", "--format", "trec", "--json")
     assert code == 0, err
     run_file, qrels_file = json.loads(out)["files"]
-    code, _, err = cli("import", run_file, "--qrels", qrels_file, "--task", "back", "--model", "again")
+    code, _, err = cli(
+        "import", run_file, "--qrels", qrels_file, "--task", "back", "--model", "again"
+    )
     assert code == 0, err
     store = Store(home / "results.duckdb")
     (again,) = store.runs(model="again").to_pylist()
     again = store.run(again["id"])
     shared = again.scores.keys() & run["scores"].keys()
     assert len(shared) > 30
-    assert {name: again.scores[name] for name in shared} == {name: run["scores"][name] for name in shared}
+    assert {name: again.scores[name] for name in shared} == {
+        name: run["scores"][name] for name in shared
+    }
 
 
 def members(model: str, score: float, **fields) -> list[Run]:
     details = {"languages": ["eng-Latn"]}
     return [
-        Run(Model(model, "r1"), Task(name, "Retrieval", revision="1", details=details), score + n / 100, {}, **fields)
+        Run(
+            Model(model, "r1"),
+            Task(name, "Retrieval", revision="1", details=details),
+            score + n / 100,
+            {},
+            **fields,
+        )
         for n, name in enumerate(aggregates()[AGGREGATE].members)
     ]
 
@@ -44,7 +61,9 @@ def test_an_aggregate_goes_out_whole_and_comes_back_once(cli, home, tmp_path):
 
     store = Store(home / "results.duckdb")
     store.add_tables(tables([*members("lab/one", 0.5), *members("lab/part", 0.5)[:5]]))
-    code, out, err = cli("export", tmp_path / "out", "--format", "mteb", "--task", AGGREGATE, "--json")
+    code, out, err = cli(
+        "export", tmp_path / "out", "--format", "mteb", "--task", AGGREGATE, "--json"
+    )
     assert code == 0, err
     written = [path for path in json.loads(out)["files"] if path.endswith(f"{AGGREGATE}.json")]
     assert len(written) == 1 and "lab__one" in written[0]
@@ -61,11 +80,16 @@ def test_an_aggregate_goes_out_whole_and_comes_back_once(cli, home, tmp_path):
             ("lab/part", None),
         ]
     answer = json.loads(cli("leaderboard", "-t", "CQADupstackGamingRetrieval", "--json")[1])
-    assert [row["mean"] for row in answer["rows"]] == [0.52, 0.52], "a member asked for by name is itself"
+    assert [row["mean"] for row in answer["rows"]] == [
+        0.52,
+        0.52,
+    ], "a member asked for by name is itself"
 
 
 def test_a_published_aggregate_compares_with_members(cli, home):
-    published = Run(Model("pub/two", "r2"), Task(AGGREGATE, "Retrieval", revision="1"), 0.6, {}, source="mteb")
+    published = Run(
+        Model("pub/two", "r2"), Task(AGGREGATE, "Retrieval", revision="1"), 0.6, {}, source="mteb"
+    )
     Store(home / "results.duckdb").add_tables(tables([*members("lab/one", 0.5), published]))
     answer = json.loads(cli("leaderboard", "--json")[1])
     assert [(row["model"], row["mean"]) for row in answer["rows"]] == [

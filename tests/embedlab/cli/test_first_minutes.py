@@ -61,7 +61,9 @@ def test_the_version(cli):
 
 
 def test_it_runs_as_a_module():
-    answer = subprocess.run([sys.executable, "-m", "embedlab", "-h"], capture_output=True, text=True, cwd=ROOT)
+    answer = subprocess.run(
+        [sys.executable, "-m", "embedlab", "-h"], capture_output=True, text=True, cwd=ROOT
+    )
     assert answer.returncode == 0 and answer.stdout.startswith("Usage: embedlab [OPTIONS] COMMAND")
 
 
@@ -73,13 +75,21 @@ def test_h_is_help(cli, command):
 @pytest.mark.parametrize(
     ("words", "problem", "next_step"),
     [
-        (("index", "--corpus", "c", "--out", "o"), "not given: --model.", "embedlab index --model bm25"),
+        (
+            ("index", "--corpus", "c", "--out", "o"),
+            "not given: --model.",
+            "embedlab index --model bm25",
+        ),
         (("index",), "not given: --model, --corpus, --out.", "embedlab index --model bm25"),
         (("search",), "there is neither", 'embedlab search INDEX "a query"'),
         (("search", "my-index"), "there is only my-index", 'embedlab search INDEX "a query"'),
         (("search", str(ROOT)), f"there is only {ROOT}", 'embedlab search INDEX "a query"'),
         (("search", "my-index", "two", "words"), "not 3 words", "in quotes"),
-        (("eval", "-m", "rrf(bm25 a)", "-t", "stdlib-mini"), "needs two models or more", "rrf(bm25, a)"),
+        (
+            ("eval", "-m", "rrf(bm25 a)", "-t", "stdlib-mini"),
+            "needs two models or more",
+            "rrf(bm25, a)",
+        ),
     ],
 )
 def test_what_is_missing_is_named(cli, home, words, problem, next_step):
@@ -88,19 +98,28 @@ def test_what_is_missing_is_named(cli, home, words, problem, next_step):
 
 
 def test_make_and_the_command_use_one_store():
-    """`make eval` and `make dashboard` leave the store to the program; tests have one of their own."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("EMBEDLAB_HOME", "MAKEFLAGS")}
+    """`make eval` and `make dashboard` leave the store to the program; tests have one of their
+    own.
+    """
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("EMBEDLAB_HOME", "MAKEFLAGS")
+    }
 
     def home_in(target: str) -> str:
         shown = ["make", "--no-print-directory", "-o", ".venv/ready", target, "BIN=/bin/env #"]
-        return subprocess.run(shown, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            shown, cwd=ROOT, env=clean, capture_output=True, text=True, check=True
+        ).stdout
 
     assert "EMBEDLAB_HOME=" not in home_in("eval") + home_in("dashboard")
     assert f"EMBEDLAB_HOME={ROOT}/.embedlab" in home_in("test")
 
 
 @pytest.mark.parametrize(
-    ("command", "said"), [("eval", "type the same command again"), ("index", "Nothing half done is left")]
+    ("command", "said"),
+    [("eval", "type the same command again"), ("index", "Nothing half done is left")],
 )
 def test_ctrl_c_is_answered_at_once(command, said):
     """Before the command has come to its end, which takes two seconds here."""
@@ -111,7 +130,9 @@ def test_ctrl_c_is_answered_at_once(command, said):
         f"cli._register = lambda: cli.app.command({command!r})(slow)\n"
         f"sys.argv = ['embedlab', {command!r}]\ncli.run()"
     )
-    program = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, stdout=-1, stderr=-1)
+    program = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=-1, stderr=-1
+    )
     assert program.stdout.readline() == "ready\n"
     program.send_signal(signal.SIGINT)
     assert program.stderr.readline() == "\n" and said in program.stderr.readline()
@@ -120,26 +141,39 @@ def test_ctrl_c_is_answered_at_once(command, said):
     assert program.returncode == 130 and err == ""
 
 
-def test_a_benchmark_without_the_hub_says_once_what_is_left_out(cli, home, offline, sts, tiny_folder):
+def test_a_benchmark_without_the_hub_says_once_what_is_left_out(
+    cli, home, offline, sts, tiny_folder
+):
     benchmark = ("--benchmark", "MTEB(eng, v2)")
     code, out, err = cli("eval", "-m", tiny_folder, *benchmark, "--data-dir", sts)
     assert code == 2 and "STS12" in out
-    assert err.count("40 of 41 tasks of MTEB(eng, v2) are left out") == err.count("cannot be reached") == 1
+    assert (
+        err.count("40 of 41 tasks of MTEB(eng, v2) are left out")
+        == err.count("cannot be reached")
+        == 1
+    )
     assert "1 of 2 evaluations failed; the others are recorded" in err and len(err.splitlines()) < 9
     code, out, err = cli("eval", "-m", tiny_folder, "-m", "bm25", *benchmark)
     assert (code, out) == (2, "") and len(err.splitlines()) == 2
-    assert "None of the 41 tasks of MTEB(eng, v2) is on this machine" in err and "stdlib-mini" in err
+    assert (
+        "None of the 41 tasks of MTEB(eng, v2) is on this machine" in err and "stdlib-mini" in err
+    )
 
 
 def test_a_mirror_that_lacks_the_task_says_where_it_looked(cli, home, offline, sts, tiny_folder):
     code, _, err = cli("eval", "-m", tiny_folder, "-t", "SciFact", "--data-dir", sts)
-    assert code == 2 and f"{sts} has no entry for SciFact: no folder or table there is named scifact" in err
+    assert (
+        code == 2
+        and f"{sts} has no entry for SciFact: no folder or table there is named scifact" in err
+    )
     assert "DIR/SciFact/ holding corpus.jsonl" in err
 
 
 @pytest.mark.parametrize("tasks", [("SciFact",), ("SciFact", "NFCorpus")])
 def test_a_failure_is_printed_once(cli, home, offline, tiny_folder, tasks):
-    code, _, err = cli("eval", "-m", tiny_folder, *(part for task in tasks for part in ("-t", task)))
+    code, _, err = cli(
+        "eval", "-m", tiny_folder, *(part for task in tasks for part in ("-t", task))
+    )
     assert code == 2
     for name in ("scifact", "nfcorpus"):
         assert err.count(f"The data set mteb/{name}") == (name in map(str.lower, tasks))
@@ -171,12 +205,22 @@ def test_names_are_completed(typed, names, cli, home, corner, tiny_folder):
     model = tiny_folder.name
     words = f"embedlab {typed}".format(model=model)
     names = {name.format(model=model) for name in names} if isinstance(names, set) else names
-    named = {"_EMBEDLAB_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    named = {
+        "_EMBEDLAB_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
     answer = subprocess.run(
-        [sys.executable, "-m", "embedlab"], env={**os.environ, **named}, capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-m", "embedlab"],
+        env={**os.environ, **named},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     found = answer.stdout.split()
-    assert set(found) == names if isinstance(names, set) else found[0].startswith(names), answer.stderr
+    assert set(found) == names if isinstance(names, set) else found[0].startswith(names), (
+        answer.stderr
+    )
 
 
 def test_a_table_in_a_pipe_has_every_name_whole(cli, home, corner, tiny_folder, tmp_path):
@@ -188,7 +232,9 @@ def test_a_table_in_a_pipe_has_every_name_whole(cli, home, corner, tiny_folder, 
         assert long.name in out, out
 
 
-def test_runs_of_two_folders_of_one_name_can_be_told_apart(cli, home, corner, tiny_folder, tmp_path):
+def test_runs_of_two_folders_of_one_name_can_be_told_apart(
+    cli, home, corner, tiny_folder, tmp_path
+):
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -198,7 +244,10 @@ def test_runs_of_two_folders_of_one_name_can_be_told_apart(cli, home, corner, ti
     twin = tmp_path / "elsewhere" / tiny_folder.name
     other.save(str(twin))
     cli("eval", "-m", tiny_folder, "-t", corner)
-    assert "revision" not in cli("runs", "list")[1].splitlines()[1].split("model", 1)[1].split("task")[0]
+    assert (
+        "revision"
+        not in cli("runs", "list")[1].splitlines()[1].split("model", 1)[1].split("task")[0]
+    )
     cli("eval", "-m", twin, "-t", corner)
     _, out, _ = cli("runs", "list", "--json")
     revisions = {run["model_revision"] for run in json.loads(out)["runs"]}

@@ -33,7 +33,9 @@ def test_scores_by_other_judgements_do_not_compare(cli, trec):
     assert code == 2 and "different revisions of T" in err
     answer = json.loads(cli("leaderboard", "--json")[1])
     assert any("different revisions of T" in note for note in answer["notes"])
-    trec(RUN, "".join(reversed(QRELS["a"].splitlines(keepends=True))), "three")  # the same judgements
+    trec(
+        RUN, "".join(reversed(QRELS["a"].splitlines(keepends=True))), "three"
+    )  # the same judgements
     assert cli("compare", "one", "three", "--task", "T")[0] == 0
 
 
@@ -45,7 +47,9 @@ def test_judgements_leave_the_store_with_their_runs(cli, trec, tmp_path):
     assert len(files) == 4
     for name, expected in scores.items():
         (run_file,) = (path for path in files if f"/{name}." in path)
-        (judged,) = (path for path in files if "/qrels/" in path and run_file.split("/")[-2] in path)
+        (judged,) = (
+            path for path in files if "/qrels/" in path and run_file.split("/")[-2] in path
+        )
         again = ("--qrels", judged, "--task", "T", "--model", f"again {name}", "--json")
         assert cli("import", run_file, *again)[0] == 0
         (row,) = json.loads(cli("runs", "list", "--model", f"again {name}", "--json")[1])["runs"]
@@ -66,10 +70,19 @@ def test_a_run_of_an_evaluated_task_compares_with_it(cli, home, folder, tmp_path
 
 def test_scores_that_float32_does_not_hold_rank_as_in_trec_eval(trec):
     pytrec_eval = pytest.importorskip("pytrec_eval")
-    scores = {"q1": {"d1": -1e39, "d2": 1e39, "d3": 2e39, "d4": 0.0}, "q2": {"d1": 1e-60, "d5": 0.0, "d2": -1e-60}}
+    scores = {
+        "q1": {"d1": -1e39, "d2": 1e39, "d3": 2e39, "d4": 0.0},
+        "q2": {"d1": 1e-60, "d5": 0.0, "d2": -1e-60},
+    }
     qrels = {"q1": {"d1": 1, "d2": 2}, "q2": {"d2": 1}}
-    lines = "".join(f"{query} Q0 {d} 1 {score!r} t\n" for query, among in scores.items() for d, score in among.items())
-    judged = "".join(f"{query} 0 {d} {grade}\n" for query, among in qrels.items() for d, grade in among.items())
+    lines = "".join(
+        f"{query} Q0 {d} 1 {score!r} t\n"
+        for query, among in scores.items()
+        for d, score in among.items()
+    )
+    judged = "".join(
+        f"{query} 0 {d} {grade}\n" for query, among in qrels.items() for d, grade in among.items()
+    )
     found = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(scores)
     expected = sum(of_query["ndcg_cut_10"] for of_query in found.values()) / 2
     assert trec(lines, judged, "m")["main_score"] == pytest.approx(expected, abs=1e-9)

@@ -29,7 +29,10 @@ def embedlab(capsys, monkeypatch, home):
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
-    lines = [json.dumps({"_id": name, "title": title, "text": text}) for name, (title, text) in DOCUMENTS.items()]
+    lines = [
+        json.dumps({"_id": name, "title": title, "text": text})
+        for name, (title, text) in DOCUMENTS.items()
+    ]
     (folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -37,13 +40,19 @@ def corpus(tmp_path_factory):
 def test_an_index_is_built_and_searched(corpus, tiny_folder, tmp_path, embedlab):
     dense, bm25 = tmp_path / "dense", tmp_path / "bm25"
     model = ["--dtype", "float32", "--device", "cpu"]
-    code, out, _ = embedlab("index", "--model", tiny_folder, "--corpus", corpus, "--out", dense, *model, "--json")
+    code, out, _ = embedlab(
+        "index", "--model", tiny_folder, "--corpus", corpus, "--out", dense, *model, "--json"
+    )
     assert code == 0 and json.loads(out)["documents"] == 3
     assert embedlab("index", "--model", "bm25", "--corpus", corpus, "--out", bm25)[0] == 0
 
     _, out, _ = embedlab("search", dense, "gene w2 w3 of the cell", "-k", 2, *model, "--json")
     best, second = json.loads(out)["results"]
-    assert best["id"] == "b" and best["score"] == pytest.approx(1, abs=1e-5) and second["score"] < 0.999
+    assert (
+        best["id"] == "b"
+        and best["score"] == pytest.approx(1, abs=1e-5)
+        and second["score"] < 0.999
+    )
     assert [best["text"][start:end] for start, end in best["highlights"]] == ["gene", "the", "cell"]
 
     code, out, _ = embedlab("search", bm25, "gene cell")
@@ -52,7 +61,9 @@ def test_an_index_is_built_and_searched(corpus, tiny_folder, tmp_path, embedlab)
     assert code == 0 and "there: " in out
     _, out, _ = embedlab("search", "--compare", bm25, dense, "gene cell", *model, "--json")
     found = json.loads(out)["indexes"]
-    assert all({result["id"] for result in found[str(path)]} == {"a", "b", "c"} for path in (bm25, dense))
+    assert all(
+        {result["id"] for result in found[str(path)]} == {"a", "b", "c"} for path in (bm25, dense)
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,9 +73,22 @@ def test_an_index_is_built_and_searched(corpus, tiny_folder, tmp_path, embedlab)
         (["search", "query"], "--compare"),
         (["search", "{corpus}", ""], "The query is empty"),
         (["index", "--model", "bm25", "--corpus", "nowhere", "--out", "x"], "no corpus at nowhere"),
-        (["index", "--model", "bm25", "--corpus", "{corpus}", "--out", "{corpus}"], "is not an index"),
         (
-            ["index", "--model", "bm25", "--corpus", "{corpus}", "--out", "x", "--index", "faiss:flat"],
+            ["index", "--model", "bm25", "--corpus", "{corpus}", "--out", "{corpus}"],
+            "is not an index",
+        ),
+        (
+            [
+                "index",
+                "--model",
+                "bm25",
+                "--corpus",
+                "{corpus}",
+                "--out",
+                "x",
+                "--index",
+                "faiss:flat",
+            ],
             "takes no texts of bm25",
         ),
         (["index", "--model", "bm52", "--corpus", "{corpus}", "--out", "x"], "bm25"),
@@ -89,19 +113,29 @@ def test_errors_are_one_message(arguments, words, corpus, tmp_path, embedlab, mo
 )
 def test_bad_documents_are_named(line, words, corpus, tmp_path, embedlab):
     (tmp_path / "corpus.jsonl").write_text((corpus / "corpus.jsonl").read_text() + line + "\n")
-    code, _, err = embedlab("index", "--model", "bm25", "--corpus", tmp_path, "--out", tmp_path / "x")
+    code, _, err = embedlab(
+        "index", "--model", "bm25", "--corpus", tmp_path, "--out", tmp_path / "x"
+    )
     assert code == 2 and words in err and not (tmp_path / "x").exists()
 
 
 def test_indexes_that_cannot_be_searched(corpus, tmp_path, embedlab, tiny_folder):
     path = tmp_path / "index"
     model = ["--dtype", "float32", "--device", "cpu"]
-    assert embedlab("index", "--model", tiny_folder, "--corpus", corpus, "--out", path, *model)[0] == 0
-    for k, words in ((4, "-k is 4, and the index holds 3 documents"), (0, "greater than or equal to 1")):
+    assert (
+        embedlab("index", "--model", tiny_folder, "--corpus", corpus, "--out", path, *model)[0] == 0
+    )
+    for k, words in (
+        (4, "-k is 4, and the index holds 3 documents"),
+        (0, "greater than or equal to 1"),
+    ):
         code, out, err = embedlab("search", path, "gene", "-k", k, *model)
         assert code == 2 and words in err and not out
     next(path.glob("data-*/texts.bin")).write_bytes(b"cut")
-    for command in (("search", path, "gene"), ("rag", "--retriever", path, "--questions", corpus / "questions.jsonl")):
+    for command in (
+        ("search", path, "gene"),
+        ("rag", "--retriever", path, "--questions", corpus / "questions.jsonl"),
+    ):
         (corpus / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
         code, _, err = embedlab(*command, *model)
         assert code == 2 and "half-written: texts.bin" in err and "Traceback" not in err
@@ -116,7 +150,9 @@ def test_a_model_that_gives_no_numbers(corpus, tmp_path, embedlab, tiny_folder):
     model.save(str(tmp_path / "broken"))
     out = tmp_path / "index"
     options = ["--dtype", "float32", "--device", "cpu"]
-    code, _, err = embedlab("index", "--model", tmp_path / "broken", "--corpus", corpus, "--out", out, *options)
+    code, _, err = embedlab(
+        "index", "--model", tmp_path / "broken", "--corpus", corpus, "--out", out, *options
+    )
     assert code == 2 and "holds NaN" in err and not out.exists()
 
 
@@ -124,14 +160,26 @@ def test_a_killed_index_is_none(tmp_path, tiny_folder):
     """Killed while it writes, in the middle of a save: no index, and the next one sweeps up."""
     lines = [json.dumps({"_id": f"d{n}", "text": f"w{n % 200} w{n % 7}"}) for n in range(300)]
     (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
-    command = ["index", "--model", tiny_folder, "--corpus", tmp_path, "--out", tmp_path / "index", "--dtype", "float32"]
+    command = [
+        "index",
+        "--model",
+        tiny_folder,
+        "--corpus",
+        tmp_path,
+        "--out",
+        tmp_path / "index",
+        "--dtype",
+        "float32",
+    ]
     code = (
-        "import numpy, sys, time\nfrom retrievers.texts import Texts\nsave = Texts.save\n"
-        "def slow(self, folder):\n    save(self, folder)\n    print('half', flush=True)\n    time.sleep(60)\n"
-        "Texts.save = slow\nfrom embedlab.cli import run\nrun()"
+        "import numpy, sys, time\nfrom retrievers.texts import Texts\nsave = Texts.save\ndef"
+        " slow(self, folder):\n    save(self, folder)\n    print('half', flush=True)\n   "
+        " time.sleep(60)\nTexts.save = slow\nfrom embedlab.cli import run\nrun()"
     )
     arguments = [sys.executable, "-c", code, *map(str, command)]
-    victim = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    victim = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert victim.stdout.readline() == "half\n"
     victim.kill()
     victim.wait()
@@ -141,7 +189,9 @@ def test_a_killed_index_is_none(tmp_path, tiny_folder):
     assert len(list(tmp_path.glob("index/data-*"))) == 1
 
 
-def test_another_model_under_the_name_of_an_index_is_refused(corpus, tmp_path, embedlab, tiny_folder):
+def test_another_model_under_the_name_of_an_index_is_refused(
+    corpus, tmp_path, embedlab, tiny_folder
+):
     import shutil
 
     from safetensors.torch import load_file, save_file
@@ -149,7 +199,12 @@ def test_another_model_under_the_name_of_an_index_is_refused(corpus, tmp_path, e
     shutil.copytree(tiny_folder, tmp_path / "model")
     options = ["--dtype", "float32", "--device", "cpu"]
     path = tmp_path / "index"
-    assert embedlab("index", "--model", tmp_path / "model", "--corpus", corpus, "--out", path, *options)[0] == 0
+    assert (
+        embedlab(
+            "index", "--model", tmp_path / "model", "--corpus", corpus, "--out", path, *options
+        )[0]
+        == 0
+    )
     weights = load_file(tmp_path / "model/model.safetensors")
     weights["embeddings.word_embeddings.weight"] *= 2
     save_file(weights, tmp_path / "model/model.safetensors", metadata={"format": "pt"})
@@ -158,15 +213,23 @@ def test_another_model_under_the_name_of_an_index_is_refused(corpus, tmp_path, e
 
 
 @pytest.mark.effect("search --model", "rag --model")
-def test_an_index_never_runs_code_that_the_user_did_not_name(corpus, tmp_path, embedlab, tiny_folder, monkeypatch):
-    """A model that is a file of code is written into the index; only the user's own word lets it run again."""
+def test_an_index_never_runs_code_that_the_user_did_not_name(
+    corpus, tmp_path, embedlab, tiny_folder, monkeypatch
+):
+    """A model that is a file of code is written into the index; only the user's own word lets it
+    run again.
+    """
     plugin = tmp_path / "mine.py"
     plugin.write_text(
-        "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
-        "from sentence_transformers import SentenceTransformer\n"
-        f"def Mine(device, dtype):\n    return SentenceTransformer({str(tiny_folder)!r}, device='cpu')\n"
+        "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nfrom"
+        " sentence_transformers import SentenceTransformer\ndef Mine(device, dtype):\n    return"
+        f" SentenceTransformer({str(tiny_folder)!r}, device='cpu')\n"
     )
-    name, path, options = f"{plugin}:Mine", tmp_path / "index", ["--dtype", "float32", "--device", "cpu"]
+    name, path, options = (
+        f"{plugin}:Mine",
+        tmp_path / "index",
+        ["--dtype", "float32", "--device", "cpu"],
+    )
     assert embedlab("index", "--model", name, "--corpus", corpus, "--out", path, *options)[0] == 0
     monkeypatch.chdir(tmp_path)
     (corpus / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
@@ -185,7 +248,10 @@ def test_an_index_never_runs_code_that_the_user_did_not_name(corpus, tmp_path, e
         (tmp_path / "ran").unlink()
         code, _, err = embedlab(*command, *options)
         assert code == 2 and f"--model {name}" in err and not (tmp_path / "ran").exists()
-        assert embedlab(*command, "--model", "other.py:Mine", *options)[0] == 2 and not (tmp_path / "ran").exists()
+        assert (
+            embedlab(*command, "--model", "other.py:Mine", *options)[0] == 2
+            and not (tmp_path / "ran").exists()
+        )
         code, _, err = embedlab(*command, "--model", name, *options)
         assert code == 0 and (tmp_path / "ran").exists(), err
     with pytest.raises(UserError, match="asks to run a file of code"):  # what the dashboard calls

@@ -1,4 +1,6 @@
-"""A model whose vectors say nothing: what is no number is recorded as no score, and printed as no JSON."""
+"""A model whose vectors say nothing: what is no number is recorded as no score, and printed as no
+JSON.
+"""
 
 import json
 
@@ -36,13 +38,27 @@ def strict(text: str):
     return json.loads(text, parse_constant=refuse)
 
 
-def test_a_correlation_that_does_not_exist_is_a_failure_beside_what_was_scored(cli, home, tiny_folder, tmp_path):
+def test_a_correlation_that_does_not_exist_is_a_failure_beside_what_was_scored(
+    cli, home, tiny_folder, tmp_path
+):
     (tmp_path / "const.py").write_text(MODULE.format(folder=str(tiny_folder)))
     pairs = [f"{n % 5}.0\tw{n} w{n + 1}\tw{n + 2} w{n + 3}" for n in range(20)]
     (tmp_path / "mirror").mkdir()
-    (tmp_path / "mirror" / "STSBenchmark.tsv").write_text("\n".join(["score\tsentence1\tsentence2", *pairs]) + "\n")
-    arguments = ["--task", "STSBenchmark", "--data-dir", tmp_path / "mirror", "--dtype", "float32", "--json"]
-    code, out, err = cli("eval", "-m", f"{tmp_path / 'const.py'}:Const", "-m", tiny_folder, *arguments)
+    (tmp_path / "mirror" / "STSBenchmark.tsv").write_text(
+        "\n".join(["score\tsentence1\tsentence2", *pairs]) + "\n"
+    )
+    arguments = [
+        "--task",
+        "STSBenchmark",
+        "--data-dir",
+        tmp_path / "mirror",
+        "--dtype",
+        "float32",
+        "--json",
+    ]
+    code, out, err = cli(
+        "eval", "-m", f"{tmp_path / 'const.py'}:Const", "-m", tiny_folder, *arguments
+    )
     assert code == 2
     assert "cosine_spearman of" in err and "is no number" in err
     (run,) = strict(out)["runs"]
@@ -50,7 +66,9 @@ def test_a_correlation_that_does_not_exist_is_a_failure_beside_what_was_scored(c
     store = Store(home / "results.duckdb")
     assert store.runs().num_rows == 1
     assert store.failures().num_rows == 1
-    assert store.query("SELECT count(*) AS n FROM scores WHERE isnan(value)")["n"].to_pylist() == [0]
+    assert store.query("SELECT count(*) AS n FROM scores WHERE isnan(value)")["n"].to_pylist() == [
+        0
+    ]
 
 
 def test_every_answer_of_a_store_is_json(cli, home):
@@ -60,7 +78,17 @@ def test_every_answer_of_a_store_is_json(cli, home):
         values = PerQuery([f"q{n}" for n in range(20)], {"ndcg_at_10": np.full(20, score)})
         scores = {"ndcg_at_10": score, "nauc_ndcg_at_10_max": float("nan")}
         costs = {"encode_seconds": 1.0, "texts_per_second": float("inf")}
-        store.add(Run(Model(model), Task("T", "Retrieval"), score, scores, per_query=values, costs=costs, id=model))
+        store.add(
+            Run(
+                Model(model),
+                Task("T", "Retrieval"),
+                score,
+                scores,
+                per_query=values,
+                costs=costs,
+                id=model,
+            )
+        )
     for command in (
         ["leaderboard"],
         ["compare", "a", "b"],

@@ -39,7 +39,17 @@ def store(tmp_path):
         ranking = Ranking(["q"], ["d"], np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32))
         task = Task("SciFact", "Retrieval", details={"languages": ["eng-Latn"]})
         scores = {"ndcg_at_10": len(prompt) / 10}
-        store.add(Run(Model("org/m"), task, scores["ndcg_at_10"], scores, resolved=resolved, ranking=ranking, id=id))
+        store.add(
+            Run(
+                Model("org/m"),
+                task,
+                scores["ndcg_at_10"],
+                scores,
+                resolved=resolved,
+                ranking=ranking,
+                id=id,
+            )
+        )
     return store
 
 
@@ -60,8 +70,12 @@ def test_diff_shows_what_differs_and_nothing_else(embedlab, store):
     code, out, _ = embedlab("runs", "diff", "aaa", "bbb", "--json")
     answer = json.loads(out)
     assert code == 0
-    assert answer["differences"] == [{"name": "resolved.prompts.query", "first": "query: ", "second": ""}]
-    assert answer["first_inputs"] == [{"first": "query: is [bold]it[/bold] so?", "second": "is [bold]it[/bold] so?"}]
+    assert answer["differences"] == [
+        {"name": "resolved.prompts.query", "first": "query: ", "second": ""}
+    ]
+    assert answer["first_inputs"] == [
+        {"first": "query: is [bold]it[/bold] so?", "second": "is [bold]it[/bold] so?"}
+    ]
     assert "resolved.prompts.query" in embedlab("runs", "diff", "aaa", "bbb")[1]
     assert "No setting differs." in embedlab("runs", "diff", "aaa", "aaa")[1]
 
@@ -88,14 +102,28 @@ def test_export_import_and_merge(embedlab, store, tmp_path):
 def test_a_trec_run_is_scored_by_its_qrels(embedlab, tmp_path):
     (tmp_path / "run").write_text("1 Q0 d1 1 3.0 x\n1 Q0 d2 2 2.0 x\n9 Q0 d2 1 2.0 x\n")
     (tmp_path / "qrels").write_text("1 0 d2 1\n2 0 d1 2\n3 0 d1 0\n")
-    command = ("import", tmp_path / "run", "--qrels", tmp_path / "qrels", "--task", "T", "--model", "m")
+    command = (
+        "import",
+        tmp_path / "run",
+        "--qrels",
+        tmp_path / "qrels",
+        "--task",
+        "T",
+        "--model",
+        "m",
+    )
     assert embedlab(*command)[0] == embedlab(*command)[0] == 0
     store = Store(tmp_path / "results.duckdb")
     (row,) = store.runs().to_pylist()
-    assert row["main_score"] == pytest.approx(1 / np.log2(3) / 3)  # query 2 has no result, 3 nothing relevant: 0
+    assert row["main_score"] == pytest.approx(
+        1 / np.log2(3) / 3
+    )  # query 2 has no result, 3 nothing relevant: 0
     assert store.ranking(row["id"]).query_ids == ["1", "2", "3"]
     _, _, told = embedlab(*command)
-    assert "ranks 1 of the 3 judged queries; the others score 0; 1 of its queries are not judged." in told
+    assert (
+        "ranks 1 of the 3 judged queries; the others score 0; 1 of its queries are not judged."
+        in told
+    )
     (tmp_path / "run").write_text("1 Q0 d1 1 high x\n")
     code, _, error = embedlab(*command)
     assert code == 2 and "run:1: the score 'high' is not a number" in error
@@ -108,13 +136,21 @@ def test_a_trec_run_is_scored_by_its_qrels(embedlab, tmp_path):
 @pytest.mark.parametrize(
     ("run", "qrels", "problem"),
     [
-        ("1 Q0 d1 1 3 x\n", "1 0 d1 1\n1 0 d1 0\n", r"qrels:2 gives document 'd1' the grade 0 for query '1', an ear"),
+        (
+            "1 Q0 d1 1 3 x\n",
+            "1 0 d1 1\n1 0 d1 0\n",
+            r"qrels:2 gives document 'd1' the grade 0 for query '1', an ear",
+        ),
         (
             "7 Q0 d1 1 3 x\n",
             "1 0 d1 1\n",
             r"run ranks none of the queries that .*qrels judges: it has '7', the q",
         ),
-        ("1 Q0 D1 1 3 x\n", "1 0 d1 1\n", r"run ranks none of the documents that .*qrels judges: it has 'D1', the q"),
+        (
+            "1 Q0 D1 1 3 x\n",
+            "1 0 d1 1\n",
+            r"run ranks none of the documents that .*qrels judges: it has 'D1', the q",
+        ),
         ("\n", "1 0 d1 1\n", "run ranks nothing"),
         ("1 Q0 d1 1 3 x\n", "1 0 d1 0\n", "has no positive judgement"),
     ],
@@ -122,7 +158,9 @@ def test_a_trec_run_is_scored_by_its_qrels(embedlab, tmp_path):
 def test_a_trec_run_that_would_score_wrongly_is_refused(embedlab, tmp_path, run, qrels, problem):
     (tmp_path / "run").write_text(run)
     (tmp_path / "qrels").write_text(qrels)
-    code, _, error = embedlab("import", tmp_path / "run", "--qrels", tmp_path / "qrels", "--task", "T", "--model", "m")
+    code, _, error = embedlab(
+        "import", tmp_path / "run", "--qrels", tmp_path / "qrels", "--task", "T", "--model", "m"
+    )
     assert code == 2 and re.search(problem, error)
     assert not Store(tmp_path / "results.duckdb").runs().num_rows
 
@@ -130,23 +168,38 @@ def test_a_trec_run_that_would_score_wrongly_is_refused(embedlab, tmp_path, run,
 def test_a_byte_order_mark_is_no_part_of_an_id(embedlab, tmp_path):
     (tmp_path / "run").write_text("\ufeff1 Q0 d1 1 3 x\n2 Q0 d2 1 3 x\n")
     (tmp_path / "qrels").write_text("\ufeff1 0 d1 1\n2 0 d2 1\n")
-    assert embedlab("import", tmp_path / "run", "--qrels", tmp_path / "qrels", "--task", "T", "--model", "m")[0] == 0
+    assert (
+        embedlab(
+            "import", tmp_path / "run", "--qrels", tmp_path / "qrels", "--task", "T", "--model", "m"
+        )[0]
+        == 0
+    )
     (row,) = Store(tmp_path / "results.duckdb").runs().to_pylist()
     assert row["main_score"] == 1
 
 
 def test_import_and_eval_agree_with_trec_eval(embedlab, tmp_path):
-    """One ranking and its qrels through both doors: a query judged 0 only, one without result, a document not there."""
+    """One ranking and its qrels through both doors: a query judged 0 only, one without result, a
+    document not there.
+    """
     qrels = {"q0": {"d0": 1}, "q1": {"d1": 0}, "q2": {"d2": 2, "gone": 1, "d0": 1}, "q3": {"d3": 1}}
     folder = tmp_path / "zoo"
     (folder / "qrels").mkdir(parents=True)
     words = ["apple", "banana", "cherry", "damson"]
-    corpus = [{"_id": f"d{n}", "text": f"{word} {word} {words[n - 1]}"} for n, word in enumerate(words)]
+    corpus = [
+        {"_id": f"d{n}", "text": f"{word} {word} {words[n - 1]}"} for n, word in enumerate(words)
+    ]
     queries = [{"_id": f"q{n}", "text": word} for n, word in enumerate([*words[:3], "elsewhere"])]
     for name, rows in (("corpus", corpus), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    judged = [(query, document, grade) for query, among in qrels.items() for document, grade in among.items()]
-    (folder / "qrels/test.tsv").write_text("".join(f"{q}\t{d}\t{grade}\n" for q, d, grade in judged))
+    judged = [
+        (query, document, grade)
+        for query, among in qrels.items()
+        for document, grade in among.items()
+    ]
+    (folder / "qrels/test.tsv").write_text(
+        "".join(f"{q}\t{d}\t{grade}\n" for q, d, grade in judged)
+    )
     code, out, told = embedlab("eval", "--model", "bm25", "--task", folder, "--json")
     assert code == 0
     assert "1 judged document is not in the corpus" in told
@@ -155,12 +208,27 @@ def test_import_and_eval_agree_with_trec_eval(embedlab, tmp_path):
     assert store.run(run["run_id"]).resolved["missing"] == {"judged documents": 1}
     ranking = store.ranking(run["run_id"])
     found = {
-        query: {ranking.document_ids[row]: float(score) for row, score in zip(rows, scores, strict=True) if row >= 0}
+        query: {
+            ranking.document_ids[row]: float(score)
+            for row, score in zip(rows, scores, strict=True)
+            if row >= 0
+        }
         for query, rows, scores in zip(ranking.query_ids, ranking.rows, ranking.scores, strict=True)
     }
-    lines = [f"{q} Q0 {d} 1 {score} x\n" for q, among in found.items() for d, score in among.items()]
+    lines = [
+        f"{q} Q0 {d} 1 {score} x\n" for q, among in found.items() for d, score in among.items()
+    ]
     (tmp_path / "run").write_text("".join(lines))
-    arguments = ("import", tmp_path / "run", "--qrels", folder / "qrels/test.tsv", "--task", "T", "--model", "m")
+    arguments = (
+        "import",
+        tmp_path / "run",
+        "--qrels",
+        folder / "qrels/test.tsv",
+        "--task",
+        "T",
+        "--model",
+        "m",
+    )
     assert embedlab(*arguments)[0] == 0
     (imported,) = store.runs(model="m").to_pylist()
     by_query = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(found)

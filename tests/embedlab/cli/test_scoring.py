@@ -1,4 +1,6 @@
-"""`embedlab eval` on folders as the world has them: scores follow from the content, by trec_eval's and mteb's rules."""
+"""`embedlab eval` on folders as the world has them: scores follow from the content, by trec_eval's
+and mteb's rules.
+"""
 
 import json
 import re
@@ -16,7 +18,9 @@ def write(path, rows):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Writes a BEIR folder of 90 documents and 9 queries, its corpus in an order given by a seed."""
+    """Writes a BEIR folder of 90 documents and 9 queries, its corpus in an order given by a
+    seed.
+    """
 
     def made(name="zoo", order=0, *, candidates=None, self_ids=False):
         rng = np.random.default_rng(7)
@@ -25,13 +29,21 @@ def folder(tmp_path):
         corpus = [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)]
         query = (lambda n: f"d{n}") if self_ids else (lambda n: f"q{n}")
         where = tmp_path / name
-        write(where / "corpus.jsonl", [corpus[n] for n in np.random.default_rng(order).permutation(90)])
+        write(
+            where / "corpus.jsonl",
+            [corpus[n] for n in np.random.default_rng(order).permutation(90)],
+        )
         write(where / "queries.jsonl", [{"_id": query(n), "text": texts[n]} for n in range(9)])
-        qrels = "".join(f"{query(n)}\td{d}\t{1 + d % 3}\n" for n in range(9) for d in judged[n] if d != n)
+        qrels = "".join(
+            f"{query(n)}\td{d}\t{1 + d % 3}\n" for n in range(9) for d in judged[n] if d != n
+        )
         (where / "qrels").mkdir(exist_ok=True)
         (where / "qrels/test.tsv").write_text(qrels)
         if candidates:
-            rows = [{"query-id": query(n), "corpus-ids": candidates([f"d{d}" for d in judged[n]])} for n in range(9)]
+            rows = [
+                {"query-id": query(n), "corpus-ids": candidates([f"d{d}" for d in judged[n]])}
+                for n in range(9)
+            ]
             write(where / "top_ranked.jsonl", rows)
         return where
 
@@ -49,8 +61,15 @@ def crosses(tmp_path_factory, word_tokenizer):
         folders[labels] = folder = tmp_path_factory.mktemp("models") / f"cross{labels}"
         word_tokenizer.save_pretrained(folder)
         torch.manual_seed(0)
-        shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-        config = BertConfig(vocab_size=len(word_tokenizer), num_labels=labels, initializer_range=0.5, **shape)
+        shape = {
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        }
+        config = BertConfig(
+            vocab_size=len(word_tokenizer), num_labels=labels, initializer_range=0.5, **shape
+        )
         BertForSequenceClassification(config).save_pretrained(folder)
     return folders
 
@@ -65,12 +84,24 @@ def test_scores_do_not_depend_on_the_order_of_the_corpus_nor_on_the_folders_name
     cli, home, folder, tiny_folder, crosses
 ):
     pytest.importorskip("pyserini", reason="needs the extra lucene")
-    models = ["bm25", f"rrf(bm25, {tiny_folder})", f"bm25 >> rerank({crosses[1]}, depth=5)", tiny_folder]
+    models = [
+        "bm25",
+        f"rrf(bm25, {tiny_folder})",
+        f"bm25 >> rerank({crosses[1]}, depth=5)",
+        tiny_folder,
+    ]
     asked = [part for model in models for part in ("--model", model)]
     found = []
     for name, order in (("zoo", 0), ("zoo", 1), ("arguana", 2)):
         runs_here, _ = runs(
-            cli, *asked, "--task", folder(name, order), "--index", "faiss:flat,faiss:hnsw4", "--top-k", 20
+            cli,
+            *asked,
+            "--task",
+            folder(name, order),
+            "--index",
+            "faiss:flat,faiss:hnsw4",
+            "--top-k",
+            20,
         )
         found.append({(run["model"], run["index"]): run["scores"] for run in runs_here})
         names = {run["task"] for run in runs_here}
@@ -81,7 +112,16 @@ def test_scores_do_not_depend_on_the_order_of_the_corpus_nor_on_the_folders_name
 
 def test_a_cut_takes_nothing_from_the_metrics_above_it(cli, home, folder, tiny_folder):
     """Ties at the cut are cut as they rank."""
-    models = ("--model", "bm25", "--model", tiny_folder, "--task", folder(), "--precision", "float32,binary")
+    models = (
+        "--model",
+        "bm25",
+        "--model",
+        tiny_folder,
+        "--task",
+        folder(),
+        "--precision",
+        "float32,binary",
+    )
     whole, cut = runs(cli, *models)[0], runs(cli, *models, "--top-k", 10)[0]
     assert [run["main_score"] for run in whole] == [run["main_score"] for run in cut]
 
@@ -90,12 +130,20 @@ def test_a_cut_takes_nothing_from_the_metrics_above_it(cli, home, folder, tiny_f
 def test_a_candidate_named_twice_counts_once(cli, home, folder, tiny_folder, crosses, kind):
     model = {"cross": crosses[1], "dense": tiny_folder, "bm25": "bm25"}[kind]
     others = ["d80", "d81", "d82"]
-    (once,), _ = runs(cli, "--model", model, "--task", folder("once", candidates=lambda judged: judged + others))
+    (once,), _ = runs(
+        cli, "--model", model, "--task", folder("once", candidates=lambda judged: judged + others)
+    )
     twice, _ = runs(
-        cli, "--model", model, "--task", folder("twice", candidates=lambda judged: judged + others + judged + others)
+        cli,
+        "--model",
+        model,
+        "--task",
+        folder("twice", candidates=lambda judged: judged + others + judged + others),
     )
     assert once["scores"] == twice[0]["scores"]
-    assert once["scores"]["recall_at_10"] == 1 or kind == "bm25"  # which finds only what shares a word
+    assert (
+        once["scores"]["recall_at_10"] == 1 or kind == "bm25"
+    )  # which finds only what shares a word
 
 
 def test_a_cross_encoder_cuts_after_it_ranked(home, folder, crosses):
@@ -106,7 +154,9 @@ def test_a_cross_encoder_cuts_after_it_ranked(home, folder, crosses):
     from embedlab.evaluation.retrieval_data import retrieval_data
     from embedlab.progress import Reporter
 
-    (task,) = tasks.resolve([str(folder(candidates=lambda judged: ["d80", "d81", "d82", "d83", *judged]))])
+    (task,) = tasks.resolve(
+        [str(folder(candidates=lambda judged: ["d80", "d81", "d82", "d83", *judged]))]
+    )
     data = retrieval_data(tasks.load(task), "test", "default")
     model = models.load(str(crosses[1]), device="cpu", dtype="float32")
     protocol = protocol_for(Request([], []), model, Reporter())
@@ -121,20 +171,27 @@ def test_a_cross_encoder_of_three_labels_is_refused(cli, home, folder, crosses):
     for model in (crosses[3], f"bm25 >> rerank({crosses[3]}, depth=5)"):
         code, _, err = cli("eval", "--model", model, "--task", task)
         assert code == 2
-        assert "one finite score per document: a cross-encoder with one label" in " ".join(err.split())
+        assert "one finite score per document: a cross-encoder with one label" in " ".join(
+            err.split()
+        )
         assert "Traceback" not in err
 
 
 @pytest.mark.effect("eval --ignore-identical-ids")
 def test_queries_that_are_documents(cli, home, folder, tiny_folder):
-    """Without the option the query itself stands first, and the run says so; with it scores are beir's and mteb's."""
+    """Without the option the query itself stands first, and the run says so; with it scores are
+    beir's and mteb's.
+    """
     import mteb
 
     from embedlab import tasks
 
     task = folder(self_ids=True)
     (plain,), told = runs(cli, "--model", tiny_folder, "--task", task)
-    assert "queries find the document of their own id first" in told and "--ignore-identical-ids" in told
+    assert (
+        "queries find the document of their own id first" in told
+        and "--ignore-identical-ids" in told
+    )
     (dropped,), told = runs(cli, "--model", tiny_folder, "--task", task, "--ignore-identical-ids")
     assert "of their own id first" not in told
     assert dropped["main_score"] > plain["main_score"]
@@ -144,11 +201,15 @@ def test_queries_that_are_documents(cli, home, folder, tiny_folder):
 
     (again,) = tasks.resolve([str(task)], ignore_identical_ids=True)
     encoder = SentenceTransformer(str(tiny_folder), device="cpu")
-    theirs = mteb.evaluate(encoder, tasks.load(again), cache=None, show_progress_bar=False)[0].scores["test"][0]
+    theirs = mteb.evaluate(encoder, tasks.load(again), cache=None, show_progress_bar=False)[
+        0
+    ].scores["test"][0]
     assert dropped["main_score"] == pytest.approx(theirs["ndcg_at_10"], abs=6e-6)
 
 
-def test_judgements_of_documents_that_are_not_there_count_as_not_found(cli, home, folder, tiny_folder):
+def test_judgements_of_documents_that_are_not_there_count_as_not_found(
+    cli, home, folder, tiny_folder
+):
     """As five of ArguAna's are."""
     import mteb
     from sentence_transformers import SentenceTransformer
@@ -163,11 +224,15 @@ def test_judgements_of_documents_that_are_not_there_count_as_not_found(cli, home
         qrels.write("".join(f"q{n}\tgone{n}\t2\n" for n in range(5)))
     (run,), told = runs(cli, "--model", tiny_folder, "--task", task)
     assert "5 judged documents are not in the corpus" in told
-    assert Store(home / "results.duckdb").run(run["run_id"]).resolved["missing"] == {"judged documents": 5}
+    assert Store(home / "results.duckdb").run(run["run_id"]).resolved["missing"] == {
+        "judged documents": 5
+    }
     assert run["main_score"] < whole["main_score"]
     (again,) = tasks.resolve([str(task)])
     encoder = SentenceTransformer(str(tiny_folder), device="cpu")
-    theirs = mteb.evaluate(encoder, tasks.load(again), cache=None, show_progress_bar=False)[0].scores["test"][0]
+    theirs = mteb.evaluate(encoder, tasks.load(again), cache=None, show_progress_bar=False)[
+        0
+    ].scores["test"][0]
     for name in ("ndcg_at_10", "recall_at_100", "map_at_1000"):
         assert run["scores"][name] == pytest.approx(theirs[name], abs=6e-6)
 
@@ -184,6 +249,8 @@ def test_a_mirror_with_other_data_is_no_mteb_task(cli, home, tmp_path, tiny_fold
     assert code == 2 and run["task"] in err
     assert cli("leaderboard", "--task", run["task"])[0] == 0
     assert cli("export", tmp_path / "out", "--format", "mteb")[0] == 0
-    (file,) = (path for path in (tmp_path / "out").rglob("*.json") if path.name != "model_meta.json")
+    (file,) = (
+        path for path in (tmp_path / "out").rglob("*.json") if path.name != "model_meta.json"
+    )
     assert json.loads(file.read_text())["task_name"] == run["task"]
     assert len(json.loads(file.read_text())["dataset_revision"]) == 64

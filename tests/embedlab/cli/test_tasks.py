@@ -25,8 +25,12 @@ def listed(*arguments) -> dict[str, dict]:
 
 
 def test_without_a_pattern_our_own_come_alone_and_without_mteb():
-    code = "import sys; from embedlab.tasks.listing import rows; rows(); print('mteb' in sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    code = (
+        "import sys; from embedlab.tasks.listing import rows; rows(); print('mteb' in sys.modules)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert out.strip() == "False"
     rows = listed()
     assert {"stdlib", "stdlib-mini", "StdlibCodeSearch"} <= rows.keys()
@@ -43,7 +47,9 @@ def test_type_and_benchmark():
     rows = listed("--type", "sts", "--benchmark", "MTEB(eng, v2)")
     assert len(rows) == 9
     assert {row["type"] for row in rows.values()} == {"STS"}
-    assert list(listed("--benchmark", "stdlib-mini", "--type", "Clustering")) == ["StdlibMiniPackageClustering"]
+    assert list(listed("--benchmark", "stdlib-mini", "--type", "Clustering")) == [
+        "StdlibMiniPackageClustering"
+    ]
 
 
 def test_a_mirror_makes_tasks_available(tmp_path):
@@ -53,7 +59,8 @@ def test_a_mirror_makes_tasks_available(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(["--type", "STSS"], "task type"), (["--benchmark", "x"], "benchmark")]
+    ("arguments", "message"),
+    [(["--type", "STSS"], "task type"), (["--benchmark", "x"], "benchmark")],
 )
 def test_unknown_conditions(arguments, message):
     with pytest.raises(UserError, match=f"Unknown {message}"):

@@ -32,20 +32,26 @@ class Ones(Module):
 
 
 def test_a_declared_module_is_loaded_without_remote_code(tmp_path, monkeypatch):
-    SentenceTransformer(modules=[Ones()], device="cpu").save(str(tmp_path / "model"), create_model_card=False)
+    SentenceTransformer(modules=[Ones()], device="cpu").save(
+        str(tmp_path / "model"), create_model_card=False
+    )
     listed = json.loads((tmp_path / "model" / "modules.json").read_text())
     listed[0]["type"] = "a_package_that_is_not.Ones"
     (tmp_path / "model" / "modules.json").write_text(json.dumps(listed))
     with pytest.raises(Exception, match=r"a_package_that_is_not|trust_remote_code"):
         SentenceTransformer(str(tmp_path / "model"), device="cpu")
-    monkeypatch.setattr(BaseModel, "_module_classes", BaseModel._module_classes)  # put back afterwards
+    monkeypatch.setattr(
+        BaseModel, "_module_classes", BaseModel._module_classes
+    )  # put back afterwards
     sentence_transformers_internals.declare_modules({"a_package_that_is_not.Ones": Ones})
     assert isinstance(SentenceTransformer(str(tmp_path / "model"), device="cpu")[0], Ones)
 
 
 def test_the_first_module_of_a_route_is_the_tasks_own():
     query, document = Ones(), Ones()
-    router = Router.for_query_document(query_modules=[query, Normalize()], document_modules=[document])
+    router = Router.for_query_document(
+        query_modules=[query, Normalize()], document_modules=[document]
+    )
     assert sentence_transformers_internals.first_of_route(router, "query") is query
     assert sentence_transformers_internals.first_of_route(router, "document") is document
 
@@ -54,7 +60,12 @@ def test_roberta_counts_positions_from_behind_its_padding(tmp_path):
     from sentence_transformers.base.modules import Transformer
     from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    sizes = {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+    }
     for config, model, offset in ((BertConfig, BertModel, 0), (RobertaConfig, RobertaModel, 2)):
         module = Transformer.__new__(Transformer)
         torch.nn.Module.__init__(module)

@@ -13,7 +13,9 @@ from embedlab.compat import transformers_internals
 
 
 def words(*known: str) -> Tokenizer:
-    tokenizer = Tokenizer(WordLevel({word: at for at, word in enumerate(("[UNK]", *known))}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        WordLevel({word: at for at, word in enumerate(("[UNK]", *known))}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = Whitespace()
     return tokenizer
 
@@ -28,7 +30,12 @@ def test_the_backend_of_a_tokenizer_can_be_read_and_replaced():
 
 
 def tiny(attention: str) -> BertModel:
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    sizes = {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+    }
     return BertModel._from_config(BertConfig(vocab_size=11, **sizes), attn_implementation=attention)
 
 
@@ -73,7 +80,13 @@ class Squared(nn.Module):
 
 def test_a_trainers_own_checkpoints_are_written_and_read(tmp_path):
     rows = [{"x": torch.tensor([1.0])} for _ in range(4)]
-    settings = {"save_steps": 1, "max_steps": 2, "report_to": [], "use_cpu": True, "disable_tqdm": True}
+    settings = {
+        "save_steps": 1,
+        "max_steps": 2,
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
     arguments = TrainingArguments(output_dir=str(tmp_path), remove_unused_columns=False, **settings)
     trainer = Kept(Squared(0.0), arguments, train_dataset=rows)
     trainer.train()
@@ -82,5 +95,7 @@ def test_a_trainers_own_checkpoints_are_written_and_read(tmp_path):
     weight = torch.load(tmp_path / "checkpoint-2" / "own.pt")
     assert weight == trainer.model.weight.detach()
     again = Kept(Squared(9.0), arguments, train_dataset=rows)
-    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))  # no step is left: what is read is what is there
+    again.train(
+        resume_from_checkpoint=str(tmp_path / "checkpoint-2")
+    )  # no step is left: what is read is what is there
     assert again.model.weight.detach() == weight

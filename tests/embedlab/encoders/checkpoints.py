@@ -1,6 +1,7 @@
 """Tiny random checkpoints in the layouts of the published models, written where a test wants them.
 
-Run as a program it writes one NV-Embed checkpoint: `python tests/embedlab/encoders/checkpoints.py FOLDER`.
+Run as a program it writes one NV-Embed checkpoint: `python tests/embedlab/encoders/checkpoints.py
+FOLDER`.
 """
 
 import json
@@ -11,7 +12,16 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -23,12 +33,21 @@ from transformers import (
 )
 
 TEXTS = [
-    "Instruct: Given a question, retrieve passages that answer the question\nQuery: are judo throws allowed?",
+    (
+        "Instruct: Given a question, retrieve passages that answer the question\nQuery: are judo"
+        " throws allowed?"
+    ),
     "how to become a radiology technician in michigan?",
     "Since you're reading this, you are probably someone from a judo background or wrestling.",
-    "Below are the basic steps to becoming a radiologic technologist in Michigan: earn a high school diploma.",
+    (
+        "Below are the basic steps to becoming a radiologic technologist in Michigan: earn a high"
+        " school diploma."
+    ),
     "The weather is lovely today, and 42 cats sat on the mat. Candidate: [INST] a passage [/INST]",
-    "Represent the query for searching relevant passages; the answer follows the example of the task.",
+    (
+        "Represent the query for searching relevant passages; the answer follows the example of the"
+        " task."
+    ),
 ]
 SIZES = {
     "hidden_size": 64,
@@ -42,7 +61,9 @@ SIZES = {
 
 @cache
 def _trained(kind: str, specials: tuple[str, ...]) -> str:
-    """A tokenizer trained on TEXTS, as JSON: "llama" (metaspace, byte fallback), "qwen" (byte level) or "bert"."""
+    """A tokenizer trained on TEXTS, as JSON: "llama" (metaspace, byte fallback), "qwen" (byte
+    level) or "bert".
+    """
     if kind == "bert":
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -52,7 +73,9 @@ def _trained(kind: str, specials: tuple[str, ...]) -> str:
         )
         tokenizer.train_from_iterator(TEXTS, trainer)
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B [SEP]",
+            special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
         )
         return tokenizer.to_str()
     if kind == "qwen":
@@ -60,25 +83,38 @@ def _trained(kind: str, specials: tuple[str, ...]) -> str:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=500, special_tokens=list(specials), initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+            vocab_size=500,
+            special_tokens=list(specials),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         )
         tokenizer.train_from_iterator(TEXTS, trainer)
         return tokenizer.to_str()
-    # As Llama and Mistral: spaces become U+2581, one is put in front, and unknown characters fall back to bytes.
+    # As Llama and Mistral: spaces become U+2581, one is put in front, and unknown characters fall
+    # back to bytes.
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
     # Split for the training alone: without it, whole sentences would become pieces.
     tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=["<unk>", "<s>", "</s>", *[f"<0x{byte:02X}>" for byte in range(256)]]
+        vocab_size=600,
+        special_tokens=["<unk>", "<s>", "</s>", *[f"<0x{byte:02X}>" for byte in range(256)]],
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
     trained = json.loads(tokenizer.to_str())
     trained["pre_tokenizer"] = None
-    trained["added_tokens"] = [t for t in trained["added_tokens"] if not t["content"].startswith("<0x")]
+    trained["added_tokens"] = [
+        t for t in trained["added_tokens"] if not t["content"].startswith("<0x")
+    ]
     tokenizer = Tokenizer.from_str(json.dumps(trained))
     tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
     )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
@@ -90,7 +126,12 @@ def _trained(kind: str, specials: tuple[str, ...]) -> str:
 def tokenizer(kind: str = "llama", specials: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
     """A small tokenizer of one of the three families; `specials` are further special tokens."""
     names = {
-        "llama": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>"},
+        "llama": {
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+            "pad_token": "</s>",
+        },
         "qwen": {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"},
         "bert": {
             "cls_token": "[CLS]",
@@ -102,14 +143,27 @@ def tokenizer(kind: str = "llama", specials: tuple[str, ...] = ()) -> PreTrained
     }[kind]
     if kind == "qwen":
         specials = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *specials)
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(_trained(kind, specials)), **names)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_trained(kind, specials)), **names
+    )
 
 
 def config(kind: str, vocabulary: int, **changes):
     """The tiny configuration of a backbone: "mistral", "llama", "qwen2" or "bert"."""
-    classes = {"mistral": MistralConfig, "llama": LlamaConfig, "qwen2": Qwen2Config, "bert": BertConfig}
-    sizes = {key: value for key, value in SIZES.items() if kind != "bert" or key != "num_key_value_heads"}
-    marks = {} if kind in ("bert", "qwen2") else {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+    classes = {
+        "mistral": MistralConfig,
+        "llama": LlamaConfig,
+        "qwen2": Qwen2Config,
+        "bert": BertConfig,
+    }
+    sizes = {
+        key: value for key, value in SIZES.items() if kind != "bert" or key != "num_key_value_heads"
+    }
+    marks = (
+        {}
+        if kind in ("bert", "qwen2")
+        else {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+    )
     return classes[kind](vocab_size=vocabulary, **{**sizes, **marks, **changes})
 
 
@@ -125,7 +179,9 @@ def write_backbone(
     """A tiny model with its tokenizer, as `save_pretrained` lays it out."""
     words = tokenizer({"bert": "bert", "qwen2": "qwen"}.get(kind, "llama"), specials)
     torch.manual_seed(seed)
-    model = (AutoModelForCausalLM if language_model else AutoModel).from_config(config(kind, len(words), **changes))
+    model = (AutoModelForCausalLM if language_model else AutoModel).from_config(
+        config(kind, len(words), **changes)
+    )
     _spread(model)
     model.save_pretrained(folder)
     words.save_pretrained(folder)
@@ -133,9 +189,16 @@ def write_backbone(
 
 
 def write_nv_embed(
-    folder: Path, *, shards: int = 1, latents: int = 4, heads: int = 2, width: int = 32, seed: int = 0
+    folder: Path,
+    *,
+    shards: int = 1,
+    latents: int = 4,
+    heads: int = 2,
+    width: int = 32,
+    seed: int = 0,
 ) -> Path:
-    """A tiny NV-Embed in its published layout: one or more safetensors shards, model_type "nvembed".
+    """A tiny NV-Embed in its published layout: one or more safetensors shards, model_type
+    "nvembed".
 
     The sizes of the real head (512 latents, 8 heads of 4096) stand in `latent_attention_config`.
     """
@@ -185,16 +248,23 @@ def write_adapter(folder: Path, base: Path, *, seed: int = 0, language_model: bo
     model = (AutoModelForCausalLM if language_model else AutoModel).from_pretrained(base)
     torch.manual_seed(seed)
     layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=layers, init_lora_weights=False))
+    adapted = get_peft_model(
+        model, LoraConfig(r=4, lora_alpha=8, target_modules=layers, init_lora_weights=False)
+    )
     adapted.save_pretrained(folder)
     return Path(folder)
 
 
-def write_attn_pool(folder: Path, *, layers: bool = True, latents: int = 4, heads: int = 2, width: int = 32) -> None:
+def write_attn_pool(
+    folder: Path, *, layers: bool = True, latents: int = 4, heads: int = 2, width: int = 32
+) -> None:
     """The head of multi-layer trainable pooling, attn_pool.pt, with random weights."""
     torch.manual_seed(4)
     size = SIZES["hidden_size"]
-    weights = {"latents": torch.randn(latents, size), **_cross_attention("cross_attend_blocks", size, heads, width)}
+    weights = {
+        "latents": torch.randn(latents, size),
+        **_cross_attention("cross_attend_blocks", size, heads, width),
+    }
     if layers:
         weights["pos_emb.weight"] = torch.randn(SIZES["num_hidden_layers"], size)
     torch.save(weights, Path(folder) / "attn_pool.pt")
@@ -231,11 +301,15 @@ def write_shards(folder: Path, weights: dict[str, torch.Tensor], shards: int = 1
         part = {key: weights[key] for key in sorted(weights)[shard::shards]}
         save_file(part, folder / name)
         index |= dict.fromkeys(part, name)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": index})
+    )
 
 
 def _spread(model: torch.nn.Module) -> None:
-    """Larger weights than at initialisation, so that every token and every layer shows in the output."""
+    """Larger weights than at initialisation, so that every token and every layer shows in the
+    output.
+    """
     for name, weight in model.named_parameters():
         if weight.dim() > 1:
             torch.nn.init.normal_(weight, std=1.0 if "embed" in name else 0.15)

@@ -6,18 +6,37 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # checkpoints.py and naive.py, for the tests beside them
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # checkpoints.py and naive.py, for the tests beside them
 
 import checkpoints
 from transformers.utils import logging
 
-from embedlab.encoders import causal2vec, gem, genc, in_context, kalm, llm2vec, nv_embed, pooling_and_attn
+from embedlab.encoders import (
+    causal2vec,
+    gem,
+    genc,
+    in_context,
+    kalm,
+    llm2vec,
+    nv_embed,
+    pooling_and_attn,
+)
 
 logging.disable_progress_bar()
 torch.set_num_threads(1)  # on models this small, more threads only wait for each other
 
-EXAMPLES = [{"instruction": "Find the answer", "query": "what is judo", "response": "a martial art"}]
-LLAMA_3 = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+EXAMPLES = [
+    {"instruction": "Find the answer", "query": "what is judo", "response": "a martial art"}
+]
+LLAMA_3 = (
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+)
 
 
 def _nv_embed(folder):
@@ -40,7 +59,13 @@ def _llm2vec(folder):
     mntp = checkpoints.write_adapter(folder / "mntp", base, seed=1)
     supervised = checkpoints.write_adapter(folder / "supervised", base, seed=2)
     return llm2vec.load(
-        supervised, base=base, adapters=[str(mntp)], chat="llama-3", device="cpu", max_length=64, text_max_length=40
+        supervised,
+        base=base,
+        adapters=[str(mntp)],
+        chat="llama-3",
+        device="cpu",
+        max_length=64,
+        text_max_length=40,
     )
 
 
@@ -50,7 +75,9 @@ def _genc(folder):
 
 
 def _kalm(folder):
-    return kalm.load(checkpoints.write_backbone(folder, "qwen2", sliding_window=4), device="cpu", max_length=64)
+    return kalm.load(
+        checkpoints.write_backbone(folder, "qwen2", sliding_window=4), device="cpu", max_length=64
+    )
 
 
 def _in_context(folder):
@@ -62,7 +89,9 @@ def _pooling_and_attn(folder, variant=5):
     base = checkpoints.write_backbone(folder / "base", "mistral")
     adapter = checkpoints.write_adapter(folder / "adapter", base, seed=3)
     checkpoints.write_attn_pool(adapter, layers="layers" in pooling_and_attn.VARIANTS[variant][0])
-    return pooling_and_attn.load(adapter, base=base, variant=variant, heads=2, device="cpu", max_length=64)
+    return pooling_and_attn.load(
+        adapter, base=base, variant=variant, heads=2, device="cpu", max_length=64
+    )
 
 
 BUILDERS = {
@@ -74,7 +103,10 @@ BUILDERS = {
     "genc": _genc,
     "kalm": _kalm,
     "in-context": _in_context,
-    **{f"pooling-and-attn-{v}": (lambda folder, v=v: _pooling_and_attn(folder, v)) for v in (1, 2, 3, 4, 5)},
+    **{
+        f"pooling-and-attn-{v}": lambda folder, v=v: _pooling_and_attn(folder, v)
+        for v in (1, 2, 3, 4, 5)
+    },
 }
 
 

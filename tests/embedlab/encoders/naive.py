@@ -1,4 +1,6 @@
-"""The methods once more, one text at a time and one number after the other, sharing no code with embedlab."""
+"""The methods once more, one text at a time and one number after the other, sharing no code with
+embedlab.
+"""
 
 import math
 
@@ -6,11 +8,17 @@ import torch
 
 
 def rms_norm(states, norm):
-    return norm.weight * states / torch.sqrt((states**2).mean(-1, keepdim=True) + norm.variance_epsilon)
+    return (
+        norm.weight
+        * states
+        / torch.sqrt((states**2).mean(-1, keepdim=True) + norm.variance_epsilon)
+    )
 
 
 def rotated(states, theta):
-    """Rotary position embedding of one head `[L, w]`: dimensions i and i + w/2 are one complex number that turns."""
+    """Rotary position embedding of one head `[L, w]`: dimensions i and i + w/2 are one complex
+    number that turns.
+    """
     half = states.shape[1] // 2
     numbers = torch.complex(states[:, :half], states[:, half:])
     for position in range(len(states)):
@@ -22,7 +30,8 @@ def rotated(states, theta):
 
 @torch.no_grad()
 def decoder_states(model, embeddings, sees):
-    """Every layer's states of one text in a Llama, Mistral or Qwen2 of transformers, from its weights alone.
+    """Every layer's states of one text in a Llama, Mistral or Qwen2 of transformers, from its
+    weights alone.
 
     Args:
         model: the backbone.
@@ -46,17 +55,23 @@ def decoder_states(model, embeddings, sees):
             for column in range(len(states)):
                 if not sees(row, column, number):
                     hidden[row, column] = -torch.inf
-        rotated_keys = [rotated(k[:, group * width : (group + 1) * width], theta) for group in range(groups)]
+        rotated_keys = [
+            rotated(k[:, group * width : (group + 1) * width], theta) for group in range(groups)
+        ]
         out = []
         for head in range(heads):
             group = head // (heads // groups)
             query = rotated(q[:, head * width : (head + 1) * width], theta)
-            shares = (torch.einsum("rw,cw->rc", query, rotated_keys[group]) / math.sqrt(width) + hidden).softmax(-1)
+            shares = (
+                torch.einsum("rw,cw->rc", query, rotated_keys[group]) / math.sqrt(width) + hidden
+            ).softmax(-1)
             out.append(torch.einsum("rc,cw->rw", shares, v[:, group * width : (group + 1) * width]))
         states = states + attention.o_proj(torch.cat(out, dim=1))
         normed = rms_norm(states, layer.post_attention_layernorm)
         mlp = layer.mlp
-        states = states + mlp.down_proj(torch.nn.functional.silu(mlp.gate_proj(normed)) * mlp.up_proj(normed))
+        states = states + mlp.down_proj(
+            torch.nn.functional.silu(mlp.gate_proj(normed)) * mlp.up_proj(normed)
+        )
         found.append(states)
     return [*found, rms_norm(states, model.norm)]
 
@@ -80,12 +95,19 @@ def layer_norm(states, weight, bias):
     return centred / torch.sqrt((centred**2).mean(-1, keepdim=True) + 1e-5) * weight + bias
 
 
-def cross_attention(queries, context, weights, heads, block="cross_attend_blocks", names=("norm", "norm_context")):
+def cross_attention(
+    queries, context, weights, heads, block="cross_attend_blocks", names=("norm", "norm_context")
+):
     """The block on `queries [Q, d]` and `context [C, d]`, from the stored tensors by their names.
 
-    `names` are the norms of queries and context: NV-Embed's, or the other way round in Pooling and Attention.
+    `names` are the norms of queries and context: NV-Embed's, or the other way round in Pooling and
+    Attention.
     """
-    w = {key.removeprefix(f"{block}."): value for key, value in weights.items() if key.startswith(block)}
+    w = {
+        key.removeprefix(f"{block}."): value
+        for key, value in weights.items()
+        if key.startswith(block)
+    }
     normed = layer_norm(queries, w[f"0.{names[0]}.weight"], w[f"0.{names[0]}.bias"])
     seen = layer_norm(context, w[f"0.{names[1]}.weight"], w[f"0.{names[1]}.bias"])
     inner = len(w["0.fn.to_q.weight"])

@@ -1,4 +1,6 @@
-"""Each method against the naive one in naive.py: from the written checkpoint to the vector, one text at a time."""
+"""Each method against the naive one in naive.py: from the written checkpoint to the vector, one
+text at a time.
+"""
 
 import numpy as np
 import pytest
@@ -11,7 +13,11 @@ TOLERANCE = 1e-5
 
 
 def ids_of(model, *strings):
-    return [i for string in strings for i in model.tokenizer(string, add_special_tokens=False)["input_ids"]]
+    return [
+        i
+        for string in strings
+        for i in model.tokenizer(string, add_special_tokens=False)["input_ids"]
+    ]
 
 
 def nv_embed(model, text, prompt):
@@ -48,7 +54,10 @@ def gem(pool):
 
 def llm2vec(model, text, prompt):
     around = "<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>"
-    ids = [1, *ids_of(model, around[0] + (f"{prompt.strip()} " if prompt else "") + text + around[1])]
+    ids = [
+        1,
+        *ids_of(model, around[0] + (f"{prompt.strip()} " if prompt else "") + text + around[1]),
+    ]
     states = last_states(model[0].model, ids, everyone)
     pooled = len(ids_of(model, text + around[1]))
     return sum(states[len(ids) - 1 - i] for i in range(pooled)) / pooled
@@ -78,13 +87,18 @@ def pooling_and_attn(variant):
     def reference(model, text, prompt):
         decoder = model[0]
         ids = [1, *ids_of(model, prompt + text), 2]
-        padding = -len(ids) % 8 if variant == 4 else 0  # tokens that nobody sees, and that are pooled
+        padding = (
+            -len(ids) % 8 if variant == 4 else 0
+        )  # tokens that nobody sees, and that are pooled
         ids = [decoder.pad_id] * padding + ids
         sees = causal if variant < 4 else lambda row, column, layer: column >= padding
         layers = decoder_states(decoder.model, decoder.model.embed_tokens.weight[ids], sees)
         if variant == 1:
             return unit(layers[-1][-1])
-        head, normed = model[1], layers[-1]  # the last layer's states are those after the final norm
+        head, normed = (
+            model[1],
+            layers[-1],
+        )  # the last layer's states are those after the final norm
         each = [*layers[:-2], normed]
         context = {
             2: lambda: normed[-1:],
@@ -93,7 +107,9 @@ def pooling_and_attn(variant):
             5: lambda: torch.stack([layer.mean(0) for layer in each]) + head.pos_emb.weight,
         }[variant]()
         names = "norm_context", "norm"
-        return unit(cross_attention(head.latents, context, head.state_dict(), heads=2, names=names).mean(0))
+        return unit(
+            cross_attention(head.latents, context, head.state_dict(), heads=2, names=names).mean(0)
+        )
 
     return reference
 

@@ -19,7 +19,9 @@ def test_a_card_fits_its_loader(name):
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         assert set(card.settings) <= set(parameters)
     assert card.description and card.max_length and card.attention in ("bidirectional", "causal")
-    assert card.kind == "cross" or (card.dim and card.pooling and card.similarity in ("cosine", "dot"))
+    assert card.kind == "cross" or (
+        card.dim and card.pooling and card.similarity in ("cosine", "dot")
+    )
     assert card.public == bool(card.source or card.checkpoint)
     for published in card.published:
         assert set(published) == {"task", "metric", "score", "source"}
@@ -41,5 +43,9 @@ def test_settings_say_the_same_as_the_card(name):
 def test_a_group_stands_for_its_cards():
     minis = expand(["minis"])
     assert "causal2vec" in minis and "all-minilm-l6-v2" not in minis
-    assert expand(["gem", "minis", "bm25", "bm25"]) == ["gem", *(name for name in minis if name != "gem"), "bm25"]
+    assert expand(["gem", "minis", "bm25", "bm25"]) == [
+        "gem",
+        *(name for name in minis if name != "gem"),
+        "bm25",
+    ]
     assert expand([""]) == [""]

@@ -21,9 +21,13 @@ def create(tmp_path_factory):
     return build
 
 
-@pytest.mark.parametrize(("choice", "place"), [("first", 0), ("after_bos", 1), ("after_instruction", 4)])
+@pytest.mark.parametrize(
+    ("choice", "place"), [("first", 0), ("after_bos", 1), ("after_instruction", 4)]
+)
 def test_where_the_contextual_token_stands(create, choice, place):
-    features = create(context_position=choice).preprocess(["judo", "judo throws"], prompt="are judo throws")
+    features = create(context_position=choice).preprocess(
+        ["judo", "judo throws"], prompt="are judo throws"
+    )
     assert features["context_mask"].argmax(-1).tolist() == [place, place]
     assert features["attention_mask"].sum(-1).tolist() == [7, 8]
 
@@ -40,7 +44,9 @@ def test_the_embedding_joins_the_context_and_eos(create):
 
 def test_whether_the_context_holds_the_instruction(create):
     lengths = [
-        create(encode_instruction_in_context=choice).preprocess(["judo"], prompt="are ")["context_input_ids"].shape[1]
+        create(encode_instruction_in_context=choice)
+        .preprocess(["judo"], prompt="are ")["context_input_ids"]
+        .shape[1]
         for choice in (False, True)
     ]
     assert lengths == [3, 4]

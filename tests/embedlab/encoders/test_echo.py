@@ -36,8 +36,15 @@ def by_hand(folder, pieces, limit=300):
 
 
 def query(text, prompt=""):
-    return [("<s>Instruct:", 0), (prompt + ",", 0), ("\nQuery:", 0), (text, 0), ("\nQuery again:", 0), (text, 1),
-            ("</s>", 1)]  # fmt: skip
+    return [
+        ("<s>Instruct:", 0),
+        (prompt + ",", 0),
+        ("\nQuery:", 0),
+        (text, 0),
+        ("\nQuery again:", 0),
+        (text, 1),
+        ("</s>", 1),
+    ]
 
 
 def document(text):
@@ -67,7 +74,9 @@ def test_a_template_that_cannot_be_read(template, problem):
     assert "%%text%%" in error.value.hint
 
 
-@pytest.mark.parametrize("text", ["are judo throws allowed in wrestling?", "", " 42", "%%prompt%% {braces} </s>"])
+@pytest.mark.parametrize(
+    "text", ["are judo throws allowed in wrestling?", "", " 42", "%%prompt%% {braces} </s>"]
+)
 def test_ids_and_pooled_span(model, mistral, text):
     for features, pieces in (
         (model.preprocess([text], prompt=PROMPT), query(text, PROMPT)),
@@ -99,8 +108,12 @@ def test_padding_is_unk_on_the_right(mistral, tmp_path):
     words.save_pretrained(tmp_path)
     features = echo.load(tmp_path, device="cpu").preprocess(["a", "a b c d e f"])
     short = int(features["attention_mask"][0].sum())
-    assert features["input_ids"][0, short:].tolist() == [words.unk_token_id] * (features["input_ids"].shape[1] - short)
-    assert features["attention_mask"][0].tolist() == [1] * short + [0] * (features["input_ids"].shape[1] - short)
+    assert features["input_ids"][0, short:].tolist() == [words.unk_token_id] * (
+        features["input_ids"].shape[1] - short
+    )
+    assert features["attention_mask"][0].tolist() == [1] * short + [0] * (
+        features["input_ids"].shape[1] - short
+    )
     assert features["pooling_mask"][0].sum() == 2 and not features["pooling_mask"][0, short:].any()
 
 
@@ -116,7 +129,10 @@ def test_vectors_equal_the_naive_reference(mistral, pooling):
                 states = backbone(torch.tensor([ids])).last_hidden_state[0]
             pooled = [t for t, mark in enumerate(marks) if mark]
             pooled = pooled[-1:] if pooling == "last" else pooled
-            expected = [sum(float(states[t, d]) for t in pooled) / len(pooled) for d in range(states.shape[1])]
+            expected = [
+                sum(float(states[t, d]) for t in pooled) / len(pooled)
+                for d in range(states.shape[1])
+            ]
             assert np.abs(vector - expected).max() < 1e-5
 
 
@@ -134,7 +150,8 @@ def test_only_the_second_copy_sees_the_whole_text(model, mistral):
 
 def test_batch_size_order_and_padding_do_not_matter(model):
     one, all_, turned = (
-        model.encode(texts, batch_size=size) for texts, size in ((TEXTS, 1), (TEXTS, 6), (TEXTS[::-1], 4))
+        model.encode(texts, batch_size=size)
+        for texts, size in ((TEXTS, 1), (TEXTS, 6), (TEXTS[::-1], 4))
     )
     assert np.abs(one - all_).max() < 1e-5
     assert np.abs(one - turned[::-1]).max() < 1e-5

@@ -36,7 +36,9 @@ def test_the_vectors_do_not_depend_on_batch_size_or_order(every):
     for prompt in (None, PROMPT):
         alone = np.stack([model.encode(text, prompt=prompt) for text in TEXTS])
         assert difference(alone, model.encode(TEXTS, prompt=prompt, batch_size=3)) <= 1e-5
-        assert difference(alone[::-1], model.encode(TEXTS[::-1], prompt=prompt, batch_size=2)) <= 1e-5
+        assert (
+            difference(alone[::-1], model.encode(TEXTS[::-1], prompt=prompt, batch_size=2)) <= 1e-5
+        )
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -45,7 +47,10 @@ def test_the_vectors_do_not_depend_on_the_side_of_the_padding(every, side):
     if name == DEPENDS_ON_BATCH:
         pytest.skip("pools padding too, as published")
     decoder = decoder_of(model)
-    before, alone = decoder.padding_side, np.stack([model.encode(text, prompt=PROMPT) for text in TEXTS])
+    before, alone = (
+        decoder.padding_side,
+        np.stack([model.encode(text, prompt=PROMPT) for text in TEXTS]),
+    )
     try:
         decoder.padding_side = side
         assert difference(alone, model.encode(TEXTS, prompt=PROMPT)) <= 1e-5
@@ -57,8 +62,12 @@ def test_saved_and_loaded_it_is_the_same_model(every, tmp_path):
     _, model = every
     model.save(str(tmp_path))
     again = SentenceTransformer(str(tmp_path), device="cpu", model_kwargs={"dtype": torch.float32})
-    assert difference(model.encode(TEXTS, prompt=PROMPT), again.encode(TEXTS, prompt=PROMPT)) <= 1e-6
-    assert again.get_embedding_dimension() == model.get_embedding_dimension() == len(model.encode("a"))
+    assert (
+        difference(model.encode(TEXTS, prompt=PROMPT), again.encode(TEXTS, prompt=PROMPT)) <= 1e-6
+    )
+    assert (
+        again.get_embedding_dimension() == model.get_embedding_dimension() == len(model.encode("a"))
+    )
     assert again.max_seq_length == model.max_seq_length
 
 
@@ -72,8 +81,13 @@ def test_a_long_text_keeps_start_and_end(every):
     name, model = every
     decoder = decoder_of(model)
     whole = decoder.rows(["judo"], PROMPT)[0].ids
-    # bge-en-icl's examples come on top of the limit, and up to 16 tokens for what its way through text adds.
-    examples = len(decoder.tokenizer(decoder.template.prefix)["input_ids"]) + 32 if name == "in-context" else 0
+    # bge-en-icl's examples come on top of the limit, and up to 16 tokens for what its way through
+    # text adds.
+    examples = (
+        len(decoder.tokenizer(decoder.template.prefix)["input_ids"]) + 32
+        if name == "in-context"
+        else 0
+    )
     for text in ("wrestling " * 500, "wrestling" * 2000, "☃" * 3000):
         row = decoder.rows([text], PROMPT)[0]
         assert decoder.max_seq_length - 12 <= len(row.ids) <= decoder.max_seq_length + examples
@@ -117,6 +131,13 @@ def test_queries_and_documents_take_the_model_s_prompts(every):
 
 
 def test_each_method_is_registered():
-    assert {"nv-embed", "causal2vec", "gem", "llm2vec", "genc", "kalm", "in-context", "pooling-and-attn"} <= set(
-        METHODS
-    )
+    assert {
+        "nv-embed",
+        "causal2vec",
+        "gem",
+        "llm2vec",
+        "genc",
+        "kalm",
+        "in-context",
+        "pooling-and-attn",
+    } <= set(METHODS)

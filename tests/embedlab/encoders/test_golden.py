@@ -1,4 +1,5 @@
-"""Values that the authors published, on the real weights: `EMBEDLAB_GOLDEN=1 pytest tests/embedlab/encoders`.
+"""Values that the authors published, on the real weights: `EMBEDLAB_GOLDEN=1 pytest
+tests/embedlab/encoders`.
 
 The weights come from the hub's cache or the hub; each model needs 1 to 32 GB of memory in float32.
 """
@@ -12,11 +13,15 @@ from embedlab import hub
 from embedlab.encoders import kalm, llm2vec, nv_embed
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("EMBEDLAB_GOLDEN") != "1", reason="needs the published weights: set EMBEDLAB_GOLDEN=1"
+    os.environ.get("EMBEDLAB_GOLDEN") != "1",
+    reason="needs the published weights: set EMBEDLAB_GOLDEN=1",
 )
 
 TASK = "Given a question, retrieve passages that answer the question"
-QUERIES = ["are judo throws allowed in wrestling?", "how to become a radiology technician in michigan?"]
+QUERIES = [
+    "are judo throws allowed in wrestling?",
+    "how to become a radiology technician in michigan?",
+]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +42,9 @@ def card_passages(source: str) -> list[str]:
     """The two passages of the model card's example, from its README."""
     readme = (hub.snapshot(source) / "README.md").read_text(encoding="utf-8")
     block = readme.partition("passages = [")[2].partition("]\n")[0]
-    return [line.strip().rstrip(",").strip("\"'") for line in block.strip().splitlines() if line.strip()][:2]
+    return [
+        line.strip().rstrip(",").strip("\"'") for line in block.strip().splitlines() if line.strip()
+    ][:2]
 
 
 def test_kalm_v2_5():
@@ -64,4 +71,6 @@ def readme_documents(source: str) -> list[str]:
     """The two documents of the README's example."""
     readme = (hub.snapshot(source) / "README.md").read_text(encoding="utf-8")
     block = readme.partition("documents = [")[2].partition("]\n")[0]
-    return [line.strip().rstrip(",").strip("\"'") for line in block.strip().splitlines() if line.strip()][:2]
+    return [
+        line.strip().rstrip(",").strip("\"'") for line in block.strip().splitlines() if line.strip()
+    ][:2]

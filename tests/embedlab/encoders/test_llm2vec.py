@@ -18,7 +18,9 @@ def test_merging_adds_both_adapters_to_the_base(tmp_path):
     wanted = AutoModel.from_pretrained(base).state_dict()[weight].clone()
     for folder in folders:
         lora = load_file(folder / "adapter_model.safetensors")
-        a, b = (lora[f"base_model.model.layers.1.self_attn.q_proj.lora_{side}.weight"] for side in "AB")
+        a, b = (
+            lora[f"base_model.model.layers.1.self_attn.q_proj.lora_{side}.weight"] for side in "AB"
+        )
         wanted += 8 / 4 * b @ a
     model = llm2vec.load(folders[1], base=base, adapters=[str(folders[0])], device="cpu")
     assert torch.allclose(model[0].model.state_dict()[weight], wanted, atol=1e-6)
@@ -28,7 +30,10 @@ def test_merging_adds_both_adapters_to_the_base(tmp_path):
 def test_the_base_is_the_one_that_the_adapter_names(tmp_path):
     base = checkpoints.write_backbone(tmp_path / "base", "llama")
     adapter = checkpoints.write_adapter(tmp_path / "adapter", base)
-    named, given = llm2vec.load(adapter, device="cpu"), llm2vec.load(adapter, base=base, device="cpu")
+    named, given = (
+        llm2vec.load(adapter, device="cpu"),
+        llm2vec.load(adapter, base=base, device="cpu"),
+    )
     assert (named.encode("judo") == given.encode("judo")).all()
 
 
@@ -54,5 +59,7 @@ def test_a_checkpoint_with_missing_keys_names_them(tmp_path):
     del weights["layers.2.mlp.up_proj.weight"]
     weights["norm.weight"] = torch.ones(3)
     save_file(weights, base / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match=r"missing: layers\.2\.mlp\.up_proj\.weight; misshapen: norm\.weight \[3\]"):
+    with pytest.raises(
+        UserError, match=r"missing: layers\.2\.mlp\.up_proj\.weight; misshapen: norm\.weight \[3\]"
+    ):
         llm2vec.load(base, device="cpu")

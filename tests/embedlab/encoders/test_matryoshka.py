@@ -1,4 +1,6 @@
-"""Matryoshka views, Starbucks, and the plain encoders, against truncated models and double loops."""
+"""Matryoshka views, Starbucks, and the plain encoders, against truncated models and double
+loops.
+"""
 
 import numpy as np
 import pytest
@@ -63,7 +65,10 @@ def test_lengths_of_queries_and_documents(full_size):
     for task, length in (("query", 32), ("document", 196)):
         features = model.preprocess(long, task=task)
         assert features["input_ids"].shape == (1, length)
-        assert features["input_ids"][0, [0, -1]].tolist() == [2, 3]  # [CLS] and [SEP] survive the cut
+        assert features["input_ids"][0, [0, -1]].tolist() == [
+            2,
+            3,
+        ]  # [CLS] and [SEP] survive the cut
 
 
 def test_semantic_similarity_is_mean_and_cosine(bert):
@@ -74,7 +79,9 @@ def test_semantic_similarity_is_mean_and_cosine(bert):
         hidden = (
             model[0]
             .model(
-                input_ids=features["input_ids"], attention_mask=features["attention_mask"], output_hidden_states=True
+                input_ids=features["input_ids"],
+                attention_mask=features["attention_mask"],
+                output_hidden_states=True,
             )
             .hidden_states[2]
         )
@@ -131,7 +138,8 @@ def test_any_layer_by_any_dimension(bert):
 def test_views_do_not_depend_on_the_batch(bert):
     model = starbucks.load(bert, pairs=PAIRS, device="cpu")
     one, all_, turned = (
-        encode_views(model, texts, PAIRS, batch_size=size) for texts, size in ((TEXTS, 1), (TEXTS, 6), (TEXTS[::-1], 4))
+        encode_views(model, texts, PAIRS, batch_size=size)
+        for texts, size in ((TEXTS, 1), (TEXTS, 6), (TEXTS[::-1], 4))
     )
     for pair in PAIRS:
         assert np.abs(one[pair] - all_[pair]).max() < 1e-5
@@ -148,9 +156,13 @@ def test_mirror_bert_averages_over_the_padding(bert, tmp_path):
     vectors = model.encode(TEXTS, batch_size=3)
     for row in range(len(TEXTS)):
         for d in range(64):
-            assert abs(vectors[row, d] - sum(float(states[row, t, d]) for t in range(40)) / 40) < 1e-5
+            assert (
+                abs(vectors[row, d] - sum(float(states[row, t, d]) for t in range(40)) / 40) < 1e-5
+            )
     model.save(str(tmp_path))
-    assert np.array_equal(SentenceTransformer(str(tmp_path), device="cpu").encode(TEXTS, batch_size=3), vectors)
+    assert np.array_equal(
+        SentenceTransformer(str(tmp_path), device="cpu").encode(TEXTS, batch_size=3), vectors
+    )
     with pytest.raises(UserError, match="Padding needs a length"):
         plain.load(bert, pad=True, device="cpu")
     masked = plain.load(bert, pooling="mean", max_length=40, device="cpu").encode(TEXTS)

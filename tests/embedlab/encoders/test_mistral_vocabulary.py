@@ -1,4 +1,6 @@
-"""The golden tokens of NV-Embed's prompt, on Mistral's own vocabulary where the package mistral-common is installed."""
+"""The golden tokens of NV-Embed's prompt, on Mistral's own vocabulary where the package
+mistral-common is installed.
+"""
 
 from pathlib import Path
 
@@ -10,28 +12,39 @@ from embedlab.encoders.modules.template import Template
 from embedlab.encoders.nv_embed import TEMPLATE
 
 sentencepiece = pytest.importorskip("sentencepiece")
-package = pytest.importorskip("mistral_common", reason="the vocabulary comes with: pip install mistral-common")
+package = pytest.importorskip(
+    "mistral_common", reason="the vocabulary comes with: pip install mistral-common"
+)
 PROMPT = "Instruct: Given a question, retrieve passages that answer the question\nQuery: "
 
 
 @pytest.fixture(scope="module")
 def vocabulary():
-    return sentencepiece.SentencePieceProcessor(str(Path(package.__file__).parent / "data" / "tokenizer.model.v1"))
+    return sentencepiece.SentencePieceProcessor(
+        str(Path(package.__file__).parent / "data" / "tokenizer.model.v1")
+    )
 
 
 @pytest.fixture(scope="module")
 def tokenizer(vocabulary):
     pieces = {vocabulary.id_to_piece(i): i for i in range(vocabulary.vocab_size())}
-    # A pair of pieces merges where it is a piece itself; SentencePiece numbers pieces in the order of merging.
+    # A pair of pieces merges where it is a piece itself; SentencePiece numbers pieces in the order
+    # of merging.
     merges = [
         (piece[:cut], piece[cut:])
         for piece in sorted(pieces, key=lambda piece: -vocabulary.get_score(pieces[piece]))
         for cut in range(1, len(piece))
         if piece[:cut] in pieces and piece[cut:] in pieces
     ]
-    made = Tokenizer(models.BPE(pieces, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    made = Tokenizer(
+        models.BPE(pieces, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    made.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 def test_the_prompt_has_18_pieces_and_ends_in_the_space(vocabulary):
@@ -39,7 +52,9 @@ def test_the_prompt_has_18_pieces_and_ends_in_the_space(vocabulary):
     assert vocabulary.encode(PROMPT, out_type=str)[-1] == "▁"
 
 
-@pytest.mark.parametrize(("query", "pooled"), [("are judo throws", "▁are"), ("42 cats", "▁"), (" x", "▁")])
+@pytest.mark.parametrize(
+    ("query", "pooled"), [("are judo throws", "▁are"), ("42 cats", "▁"), (" x", "▁")]
+)
 def test_pooling_begins_at_the_first_word_of_the_query(vocabulary, tokenizer, query, pooled):
     row = Template(**TEMPLATE, max_length=4096).rows(tokenizer, [query], PROMPT)[0]
     assert row.ids == [1, *vocabulary.encode(PROMPT + query), 2]

@@ -16,19 +16,33 @@ from embedlab.errors import UserError
 
 def test_keys_and_shapes_of_the_published_model():
     with torch.device("meta"):
-        config = MistralConfig(vocab_size=32000, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32,
-                               num_attention_heads=32, num_key_value_heads=8)  # fmt: skip
-        shapes = {f"embedding_model.{k}": list(v.shape) for k, v in MistralModel(config).state_dict().items()}
+        config = MistralConfig(
+            vocab_size=32000,
+            hidden_size=4096,
+            intermediate_size=14336,
+            num_hidden_layers=32,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+        )
+        shapes = {
+            f"embedding_model.{k}": list(v.shape)
+            for k, v in MistralModel(config).state_dict().items()
+        }
         head = nv_embed.LatentAttentionPooling().state_dict()
     shapes |= {f"latent_attention_model.{key}": list(value.shape) for key, value in head.items()}
-    wanted = {"embedding_model.embed_tokens.weight": [32000, 4096], "embedding_model.norm.weight": [4096]}
+    wanted = {
+        "embedding_model.embed_tokens.weight": [32000, 4096],
+        "embedding_model.norm.weight": [4096],
+    }
     for n in range(32):
         layer = f"embedding_model.layers.{n}"
         wanted |= {f"{layer}.self_attn.{name}_proj.weight": [4096, 4096] for name in "qo"}
         wanted |= {f"{layer}.self_attn.{name}_proj.weight": [1024, 4096] for name in "kv"}
         wanted |= {f"{layer}.mlp.{name}_proj.weight": [14336, 4096] for name in ("gate", "up")}
         wanted |= {f"{layer}.mlp.down_proj.weight": [4096, 14336]}
-        wanted |= {f"{layer}.{name}_layernorm.weight": [4096] for name in ("input", "post_attention")}
+        wanted |= {
+            f"{layer}.{name}_layernorm.weight": [4096] for name in ("input", "post_attention")
+        }
     block = "latent_attention_model.cross_attend_blocks"
     wanted |= {f"{block}.{name}.{part}": [4096] for name in ("0.norm", "0.norm_context", "1.norm")
                for part in ("weight", "bias")}  # fmt: skip
@@ -47,7 +61,9 @@ def test_keys_and_shapes_of_the_published_model():
 
 def test_sharded_and_whole_are_the_same_model(tmp_path):
     vectors = [
-        nv_embed.load(checkpoints.write_nv_embed(tmp_path / str(n), shards=n), device="cpu").encode(["judo throws"])
+        nv_embed.load(checkpoints.write_nv_embed(tmp_path / str(n), shards=n), device="cpu").encode(
+            ["judo throws"]
+        )
         for n in (1, 3)
     ]
     assert np.array_equal(*vectors)

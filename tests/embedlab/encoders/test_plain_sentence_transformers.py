@@ -1,4 +1,6 @@
-"""Saved models in plain sentence-transformers: stock ones load without embedlab, ours say what to install."""
+"""Saved models in plain sentence-transformers: stock ones load without embedlab, ours say what to
+install.
+"""
 
 import json
 import subprocess
@@ -12,7 +14,9 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 from embedlab.resources import DATA
 
 CHECKPOINTS = sorted(path.parent for path in (DATA / "checkpoints").glob("*/modules.json"))
-STOCK = [folder for folder in CHECKPOINTS if "embedlab" not in (folder / "modules.json").read_text()]
+STOCK = [
+    folder for folder in CHECKPOINTS if "embedlab" not in (folder / "modules.json").read_text()
+]
 
 # An environment without embedlab: whatever asks for it finds nothing.
 HIDDEN = """
@@ -46,7 +50,9 @@ def note(folder, way, trust):
 
 def run(code: str) -> dict:
     """What a fresh process prints as JSON in its last line."""
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
     assert answer.returncode == 0, answer.stderr[-2000:]
     return json.loads(answer.stdout.splitlines()[-1])
 
@@ -59,10 +65,9 @@ def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_
     from embedlab.encoders.modules.matryoshka import trained_views
 
     found = run(
-        f"{HIDDEN}{LOAD}\nfor folder in {list(map(str, CHECKPOINTS))!r}:\n"
-        "    note(folder, 'plain', False); note(folder, 'trusted', True)\n"
-        f"load({str(DATA / 'checkpoints' / 'starbucks')!r}, False).save({str(tmp_path / 'again')!r})\n"
-        "print(json.dumps(found))"
+        f"{HIDDEN}{LOAD}\nfor folder in {list(map(str, CHECKPOINTS))!r}:\n    note(folder, 'plain',"
+        f" False); note(folder, 'trusted', True)\nload({str(DATA / 'checkpoints' / 'starbucks')!r},"
+        f" False).save({str(tmp_path / 'again')!r})\nprint(json.dumps(found))"
     )
     for folder in CHECKPOINTS:
         for way, words in (("plain", "pip_install_embedlab"), ("trusted", "pip install embedlab")):
@@ -72,8 +77,12 @@ def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_
                 assert np.allclose(answer, here, atol=1e-5)
             else:
                 assert words in answer, (folder, answer)
-    views = trained_views(SentenceTransformer(str(tmp_path / "again"), device="cpu"))  # they survive where we are not
-    assert views == trained_views(SentenceTransformer(str(DATA / "checkpoints" / "starbucks"), device="cpu"))
+    views = trained_views(
+        SentenceTransformer(str(tmp_path / "again"), device="cpu")
+    )  # they survive where we are not
+    assert views == trained_views(
+        SentenceTransformer(str(DATA / "checkpoints" / "starbucks"), device="cpu")
+    )
     assert len(views) > 1
 
 
@@ -95,7 +104,11 @@ def test_every_module_of_ours_is_known_by_its_class():
     from embedlab.encoders import trust
 
     room = Path(trust.__file__).parent
-    places = [path.relative_to(room).with_suffix("") for path in room.rglob("*.py") if path.stem != "__init__"]
+    places = [
+        path.relative_to(room).with_suffix("")
+        for path in room.rglob("*.py")
+        if path.stem != "__init__"
+    ]
     files = [".".join(place.parts) for place in places]
     named = {}
     for file in files:
@@ -113,14 +126,23 @@ def test_what_we_save_says_what_it_needs(tmp_path):
     splade = SparseEncoder(str(DATA / "checkpoints" / "mistral-splade"), device="cpu")
     before = splade.encode(["return the sum"]).to_dense().numpy()
     save_model(splade, tmp_path / "splade")
-    assert {module["type"] for module in json.loads((tmp_path / "splade/modules.json").read_text())} == {
+    assert {
+        module["type"] for module in json.loads((tmp_path / "splade/modules.json").read_text())
+    } == {
         "pip_install_embedlab.EchoDecoder",
         "pip_install_embedlab.LexicalHead",
     }
     assert "SparseEncoder(" in (tmp_path / "splade/pip_install_embedlab.py").read_text()
-    again = SparseEncoder(str(tmp_path / "splade"), device="cpu").encode(["return the sum"]).to_dense().numpy()
+    again = (
+        SparseEncoder(str(tmp_path / "splade"), device="cpu")
+        .encode(["return the sum"])
+        .to_dense()
+        .numpy()
+    )
     assert np.allclose(before, again, atol=1e-6)
-    save_model(SentenceTransformer(str(DATA / "checkpoints" / "mrl"), device="cpu"), tmp_path / "mrl")
+    save_model(
+        SentenceTransformer(str(DATA / "checkpoints" / "mrl"), device="cpu"), tmp_path / "mrl"
+    )
     assert not (tmp_path / "mrl/pip_install_embedlab.py").exists()
     splade.save(str(tmp_path / "as it is"))  # without our help it still loads
     SparseEncoder(str(tmp_path / "as it is"), device="cpu")

@@ -1,4 +1,6 @@
-"""Methods from outside: an installed package's entry point, and a file named on the command line."""
+"""Methods from outside: an installed package's entry point, and a file named on the command
+line.
+"""
 
 import numpy as np
 import pytest
@@ -72,7 +74,10 @@ def test_an_installed_plugin_is_a_method(package, bert):
     model = method("max-of-bert").load(bert, device="cpu")
     features = model.preprocess(["are judo throws allowed"])
     tokens = model[0](dict(features))["token_embeddings"][0].tolist()
-    assert np.allclose(model.encode("are judo throws allowed"), [max(column) for column in zip(*tokens, strict=True)])
+    assert np.allclose(
+        model.encode("are judo throws allowed"),
+        [max(column) for column in zip(*tokens, strict=True)],
+    )
     assert method("max-of-bert").load(bert, device="cpu", pooling="cls")[1].pooling_mode == "cls"
 
 
@@ -89,7 +94,9 @@ def test_plugins_are_named_among_the_known_methods(package):
 def test_a_broken_plugin_gives_one_message_and_spoils_nothing(package, bert, name, problem):
     with pytest.raises(UserError, match=problem) as error:
         method(name).load(bert, device="cpu")
-    assert f"plug-in '{name}' of the package our-plugin 1.0" in str(error.value) and "our_" in str(error.value)
+    assert f"plug-in '{name}' of the package our-plugin 1.0" in str(error.value) and "our_" in str(
+        error.value
+    )
     assert method("plain").load(bert, device="cpu").encode("a").shape == (64,)
     assert method("max-of-bert").load(bert, device="cpu").encode("a").shape == (64,)
 

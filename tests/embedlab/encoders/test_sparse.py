@@ -23,7 +23,9 @@ INSTRUCTIONS = ("<instruct>", "<query>", "<response>")
 
 
 def by_formula(logits, pooled, scale=1.0):
-    """log(1 + relu(scale * max logit)) per word over the pooled positions, one by one; `[L, |V|]` to `[|V|]`."""
+    """log(1 + relu(scale * max logit)) per word over the pooled positions, one by one; `[L, |V|]`
+    to `[|V|]`.
+    """
     return [
         max([math.log1p(max(0.0, scale * float(logits[t, v]))) for t in pooled], default=0.0)
         for v in range(logits.shape[1])
@@ -45,7 +47,9 @@ def llama(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lens_folder(tmp_path_factory):
-    folder = write_backbone(tmp_path_factory.mktemp("lens"), "mistral", specials=INSTRUCTIONS, sliding_window=4)
+    folder = write_backbone(
+        tmp_path_factory.mktemp("lens"), "mistral", specials=INSTRUCTIONS, sliding_window=4
+    )
     torch.manual_seed(1)
     head = torch.nn.Linear(64, 40, bias=False)
     torch.nn.init.normal_(head.weight)
@@ -79,10 +83,17 @@ def test_the_head_in_steps_equals_the_head_at_once(monkeypatch):
 
 
 def test_a_published_splade_is_stock(tmp_path):
-    """naver/splade-*: a BertForMaskedLM, which sentence-transformers itself pools as SPLADE does."""
+    """naver/splade-*: a BertForMaskedLM, which sentence-transformers itself pools as SPLADE
+    does.
+    """
     words = tokenizer("bert")
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    sizes = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
     masked = BertForMaskedLM(BertConfig(vocab_size=len(words), **sizes)).eval()
     torch.nn.init.normal_(masked.bert.embeddings.word_embeddings.weight)
     masked.save_pretrained(tmp_path)
@@ -132,7 +143,9 @@ def test_dense_lion_averages_normalised_states(llama):
 
 @pytest.mark.parametrize("prompt", [PROMPT, None])
 def test_lens_pools_one_position_early(lens_folder, prompt):
-    """Queries from <query> to the last but one of the text, documents from BOS; the prediction of EOS is left out."""
+    """Queries from <query> to the last but one of the text, documents from BOS; the prediction of
+    EOS is left out.
+    """
     model = lens.load(lens_folder, device="cpu")
     backbone = AutoModel.from_pretrained(lens_folder, sliding_window=None).eval()
     head = torch.load(lens_folder / "lm_head.pth", weights_only=False)
@@ -141,7 +154,9 @@ def test_lens_pools_one_position_early(lens_folder, prompt):
     for text, vector in zip(TEXTS, vectors, strict=True):
         ids = [1, *words((prompt or "") + text, add_special_tokens=False)["input_ids"], 2]
         start = ids.index(words.convert_tokens_to_ids("<query>")) if prompt else 0
-        raw = np.array(by_formula(bidirectional_logits(backbone, head, ids), range(start, len(ids) - 2)))
+        raw = np.array(
+            by_formula(bidirectional_logits(backbone, head, ids), range(start, len(ids) - 2))
+        )
         assert np.abs(vector - raw / math.sqrt(sum(raw**2))).max() < 1e-5
 
 
@@ -201,9 +216,13 @@ def test_a_retied_head_starts_from_the_words(llama):
     assert head.bias.unique().tolist() == [-3.0] and plain[1].linear.bias is None
     centred = words - words.mean(dim=0)
     size = tied[0].model.norm.weight.square().mean().sqrt()
-    torch.testing.assert_close(head.weight, centred / (centred.std() * words.shape[1] ** 0.5 * size))
+    torch.testing.assert_close(
+        head.weight, centred / (centred.std() * words.shape[1] ** 0.5 * size)
+    )
     with torch.inference_mode():
-        few, many = ((model.encode(["one two three"]).to_dense() > 0).sum() for model in (tied, plain))
+        few, many = (
+            (model.encode(["one two three"]).to_dense() > 0).sum() for model in (tied, plain)
+        )
     assert few < many
 
 
@@ -220,7 +239,8 @@ def every(llama, lens_folder):
 def test_batches_and_the_round_trip(every, name, tmp_path):
     model = every[name]
     one, all_, turned = (
-        to_csr(model.encode(texts, batch_size=size)) for texts, size in ((TEXTS, 1), (TEXTS, 6), (TEXTS[::-1], 4))
+        to_csr(model.encode(texts, batch_size=size))
+        for texts, size in ((TEXTS, 1), (TEXTS, 6), (TEXTS[::-1], 4))
     )
     assert abs(one - all_).max() < 1e-5
     assert abs(one - turned[::-1]).max() < 1e-5
@@ -233,7 +253,13 @@ def test_batches_and_the_round_trip(every, name, tmp_path):
 
 def test_csr_from_every_form():
     dense = torch.tensor([[0.0, 1.5, 0.0], [0.0, 0.0, 0.0], [2.0, 0.0, -1.0]])
-    for form in (dense, dense.to_sparse_coo(), dense.to_sparse_csr(), dense.half(), dense.to_sparse_coo().bfloat16()):
+    for form in (
+        dense,
+        dense.to_sparse_coo(),
+        dense.to_sparse_csr(),
+        dense.half(),
+        dense.to_sparse_coo().bfloat16(),
+    ):
         matrix = to_csr(form)
         assert isinstance(matrix, csr_matrix) and matrix.dtype == np.float32
         assert matrix.nnz == 3 and np.array_equal(matrix.toarray(), dense.numpy())

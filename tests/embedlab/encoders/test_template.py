@@ -13,7 +13,9 @@ def shown(model, text, prompt=None):
     """(tokens, pooled tokens) of one input."""
     features = model.preprocess([text], prompt=prompt)
     ids, pooled = features["input_ids"][0], features["pooling_mask"][0].bool()
-    return model.tokenizer.convert_ids_to_tokens(ids), model.tokenizer.convert_ids_to_tokens(ids[pooled])
+    return model.tokenizer.convert_ids_to_tokens(ids), model.tokenizer.convert_ids_to_tokens(
+        ids[pooled]
+    )
 
 
 def test_nv_embed_pools_from_the_first_word_of_the_query(tiny):
@@ -66,7 +68,10 @@ def test_llm2vec_never_pools_the_instruction_of_a_text_that_was_cut(tiny):
 def test_genc_pools_what_follows_the_instruction(tiny):
     tokens, pooled = shown(tiny("genc"), "are judo", "the question.")
     assert tokens[:2] == ["<|begin_of_text|>", "<|start_header_id|>"]
-    assert "".join(tokens[2:]) == "▁user<|end_header_id|>▁\n\nthe▁question.\nare▁judo<|eot_id|>▁\n<|end_of_text|>"
+    assert (
+        "".join(tokens[2:])
+        == "▁user<|end_header_id|>▁\n\nthe▁question.\nare▁judo<|eot_id|>▁\n<|end_of_text|>"
+    )
     assert "".join(pooled) == "\nare▁judo<|eot_id|>▁\n<|end_of_text|>"
 
 
@@ -104,7 +109,9 @@ def test_padding_is_masked_and_never_pooled(tiny, side):
     finally:
         decoder.padding_side = before
     padded = features["attention_mask"][1] == 0
-    assert padded.tolist() == ([True] * 2 + [False] * 13 if side == "left" else [False] * 13 + [True] * 2)
+    assert padded.tolist() == (
+        [True] * 2 + [False] * 13 if side == "left" else [False] * 13 + [True] * 2
+    )
     assert not features["pooling_mask"][1][padded].any()
     assert (features["input_ids"][1][padded] == 2).all()
 
@@ -122,7 +129,9 @@ def test_words_are_cut_by_llm2vec_s_rule():
     text = " ".join(["judo throws"] * 30)  # 60 words, 60 tokens
     assert cut_at_words(tokenizer, text, 40, 512) == " ".join(["judo throws"] * 20)
     assert cut_at_words(tokenizer, text, 60, 512) == text
-    assert cut_at_words(tokenizer, "x" * 900, 40, 512) == "x" * 900  # one word: nothing would be left
+    assert (
+        cut_at_words(tokenizer, "x" * 900, 40, 512) == "x" * 900
+    )  # one word: nothing would be left
     assert cut_at_words(tokenizer, "x" * 900, 40, 512, rescue=False) == ""
 
 

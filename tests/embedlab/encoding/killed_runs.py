@@ -1,7 +1,8 @@
 """Evaluate a BEIR folder again and again, killed with SIGKILL at random moments, then to the end.
 
-Run as a program (it forks, which wants a process of its own): killed_runs.py MODEL BEIR_FOLDER HOME KILLS
-Prints how many runs were killed and every digest that rankings and scores had at the end: one, if all is well.
+Run as a program (it forks, which wants a process of its own): killed_runs.py MODEL BEIR_FOLDER HOME
+KILLS Prints how many runs were killed and every digest that rankings and scores had at the end:
+one, if all is well.
 """
 
 import hashlib

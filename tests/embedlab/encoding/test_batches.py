@@ -1,4 +1,6 @@
-"""What goes through a model at once: budgets kept, little padding, flat batches as sentence-transformers has them."""
+"""What goes through a model at once: budgets kept, little padding, flat batches as
+sentence-transformers has them.
+"""
 
 import numpy as np
 import pytest
@@ -28,16 +30,23 @@ def test_texts_of_like_length_come_together_so_little_is_padded():
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_rows_are_cut_on_the_padded_side(side):
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])
-    features = {"input_ids": torch.arange(12).view(3, 4), "attention_mask": mask if side == "right" else mask.flip(1)}
+    features = {
+        "input_ids": torch.arange(12).view(3, 4),
+        "attention_mask": mask if side == "right" else mask.flip(1),
+    }
     rows = select(features, np.array([1, 2]))
-    assert rows["input_ids"].tolist() == ([[4, 5], [8, 9]] if side == "right" else [[6, 7], [10, 11]])
+    assert rows["input_ids"].tolist() == (
+        [[4, 5], [8, 9]] if side == "right" else [[6, 7], [10, 11]]
+    )
     assert select({**features, "prompt_length": 3}, np.array([0]))["prompt_length"] == 3
     assert select({**features, "what": 3}, np.array([0])) is None
 
 
 @pytest.mark.parametrize("offset", [0, 2])
 def test_flat_batches_are_those_of_sentence_transformers(offset):
-    """The same names and values as transformers' collator, which sentence-transformers flattens with."""
+    """The same names and values as transformers' collator, which sentence-transformers flattens
+    with.
+    """
     from transformers import DataCollatorWithFlattening
 
     texts = [[2, 7, 8, 3], [2, 9, 3], [2, 3]]
@@ -47,7 +56,9 @@ def test_flat_batches_are_those_of_sentence_transformers(offset):
         "attention_mask": mask,
         "modality": "text",
     }
-    collate = DataCollatorWithFlattening(return_seq_idx=True, return_flash_attn_kwargs=True, return_position_ids=True)
+    collate = DataCollatorWithFlattening(
+        return_seq_idx=True, return_flash_attn_kwargs=True, return_position_ids=True
+    )
     expected = collate([{"input_ids": ids} for ids in texts])
     expected.pop("labels")
     found = flatten(padded, offset)
@@ -56,5 +67,6 @@ def test_flat_batches_are_those_of_sentence_transformers(offset):
     for name, value in expected.items():
         value = value + offset if name == "position_ids" else value
         assert torch.equal(
-            torch.as_tensor(found[name]), torch.as_tensor(value).to(torch.as_tensor(found[name]).dtype)
+            torch.as_tensor(found[name]),
+            torch.as_tensor(value).to(torch.as_tensor(found[name]).dtype),
         ), name

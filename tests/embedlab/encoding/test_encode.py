@@ -1,4 +1,6 @@
-"""The encode loop: the same vectors as sentence-transformers gives, each text once, out-of-memory survived."""
+"""The encode loop: the same vectors as sentence-transformers gives, each text once, out-of-memory
+survived.
+"""
 
 import numpy as np
 import pytest
@@ -30,7 +32,9 @@ def test_equals_sentence_transformers(encoder, tiny):
 
 def test_the_prompt_goes_in_front(encoder, tiny):
     vectors, cost = encoder.encode(TEXTS[:3], role="query", prompt="q : ")
-    np.testing.assert_allclose(vectors[None].read(), tiny.encoder.encode(TEXTS[:3], prompt="q : "), atol=2e-6)
+    np.testing.assert_allclose(
+        vectors[None].read(), tiny.encoder.encode(TEXTS[:3], prompt="q : "), atol=2e-6
+    )
     assert cost.first_inputs == ["q : " + TEXTS[0]]
 
 
@@ -45,7 +49,9 @@ def test_nothing_is_encoded_twice(encoder, tiny):
     for different in ({"role": "query"}, {"role": "document", "prompt": "q : "}):
         _, cost = encoder.encode(TEXTS[:2], **different)
         assert cost.encoded_texts == 2
-    _, cost = Encoder(tiny, EncodingOptions(store_dtype="float16")).encode(TEXTS[:2], role="document")
+    _, cost = Encoder(tiny, EncodingOptions(store_dtype="float16")).encode(
+        TEXTS[:2], role="document"
+    )
     assert cost.encoded_texts == 2
 
 

@@ -1,4 +1,6 @@
-"""Copies of a model: the same vectors, packed or not, the model itself unchanged, only the layers that are needed."""
+"""Copies of a model: the same vectors, packed or not, the model itself unchanged, only the layers
+that are needed.
+"""
 
 import copy
 
@@ -32,7 +34,9 @@ def decoder(tmp_path, word_tokenizer):
         num_attention_heads=4, num_key_value_heads=2,
     )  # fmt: skip
     tf.LlamaModel(config).save_pretrained(tmp_path)
-    model = SentenceTransformer(modules=[Transformer(str(tmp_path), max_seq_length=64), Pooling(32)], device="cpu")
+    model = SentenceTransformer(
+        modules=[Transformer(str(tmp_path), max_seq_length=64), Pooling(32)], device="cpu"
+    )
     return LoadedModel(Card("decoder", "test", dim=32), lambda: model.eval(), "1", "cpu", "float32")
 
 
@@ -49,7 +53,9 @@ def test_packed_layers_give_the_same_vectors(tiny_folder, dtype):
     kernels.pack(packed)
     linear = [module for module in packed.modules() if type(module) is nn.Linear]
     assert len(packed_layers(packed)) == len(linear) > 12
-    assert sum(type(module) is nn.Identity for module in packed.modules()) == 3  # one GELU per layer is in the product
+    assert (
+        sum(type(module) is nn.Identity for module in packed.modules()) == 3
+    )  # one GELU per layer is in the product
     tolerance = 1e-6 if dtype == "float32" else 2e-2
     np.testing.assert_allclose(packed.encode(TEXTS), model.encode(TEXTS), atol=tolerance)
 
@@ -123,7 +129,9 @@ def test_a_model_that_cannot_be_copied_works_as_it_is(tiny_folder, home):
 
     model = load(str(tiny_folder), device="cpu", dtype="float32")
     model.encoder.lock = threading.Lock()  # TypeError: cannot pickle
-    vectors, cost = Encoder(model, EncodingOptions(workers=2)).encode(TEXTS, role="document", layers=[1])
+    vectors, cost = Encoder(model, EncodingOptions(workers=2)).encode(
+        TEXTS, role="document", layers=[1]
+    )
     assert cost.kernels == "plain"
     assert len(vectors[1]) == len(TEXTS)
 

@@ -19,10 +19,15 @@ def folder(tmp_path_factory):
     (folder / "qrels").mkdir(parents=True)
 
     def texts(count):
-        return [" ".join(f"w{n}" for n in rng.integers(0, 200, rng.integers(1, 60))) for _ in range(count)]
+        return [
+            " ".join(f"w{n}" for n in rng.integers(0, 200, rng.integers(1, 60)))
+            for _ in range(count)
+        ]
 
     def lines(prefix, count):
-        return "\n".join(json.dumps({"_id": f"{prefix}{n}", "text": text}) for n, text in enumerate(texts(count)))
+        return "\n".join(
+            json.dumps({"_id": f"{prefix}{n}", "text": text}) for n, text in enumerate(texts(count))
+        )
 
     (folder / "corpus.jsonl").write_text(lines("d", 1500))
     (folder / "queries.jsonl").write_text(lines("q", 40))

@@ -13,11 +13,21 @@ from embedlab.encoding.vectors.keys import space_address, text_keys
 from embedlab.encoding.vectors.vector_store import Space
 
 INGREDIENTS = {
-    "model": "owner/name@abc", "method": "stock", "settings": {"kind": "dense"}, "role": "query", "prompt": "q: ",
-    "max_length": 256, "layer": None, "modules": ["Pooling{'mode': 'mean'}"], "cuts": {}, "dtype": "float32",
+    "model": "owner/name@abc",
+    "method": "stock",
+    "settings": {"kind": "dense"},
+    "role": "query",
+    "prompt": "q: ",
+    "max_length": 256,
+    "layer": None,
+    "modules": ["Pooling{'mode': 'mean'}"],
+    "cuts": {},
+    "dtype": "float32",
     "device": "cpu",
-    "attention_kernel": "sdpa", "kernels": "plain", "store_dtype": "float32",
-}  # fmt: skip
+    "attention_kernel": "sdpa",
+    "kernels": "plain",
+    "store_dtype": "float32",
+}
 
 
 def fill(space: Space, texts: list[str], seed: int = 0) -> np.ndarray:
@@ -28,11 +38,21 @@ def fill(space: Space, texts: list[str], seed: int = 0) -> np.ndarray:
 
 def test_any_changed_ingredient_is_another_space():
     changed = {
-        "model": "owner/name@abd", "method": "gem", "settings": {"kind": "sparse"}, "role": "document", "prompt": "q:",
-        "max_length": 255, "layer": 3, "modules": ["Pooling{'mode': 'cls'}"], "cuts": {"truncate_dim": 8},
-        "dtype": "bfloat16", "device": "cuda",
-        "attention_kernel": "eager", "kernels": "packed", "store_dtype": "float16",
-    }  # fmt: skip
+        "model": "owner/name@abd",
+        "method": "gem",
+        "settings": {"kind": "sparse"},
+        "role": "document",
+        "prompt": "q:",
+        "max_length": 255,
+        "layer": 3,
+        "modules": ["Pooling{'mode': 'cls'}"],
+        "cuts": {"truncate_dim": 8},
+        "dtype": "bfloat16",
+        "device": "cuda",
+        "attention_kernel": "eager",
+        "kernels": "packed",
+        "store_dtype": "float16",
+    }
     assert changed.keys() == INGREDIENTS.keys()
     addresses = {space_address({**INGREDIENTS, name: value}) for name, value in changed.items()}
     assert len(addresses | {space_address(INGREDIENTS)}) == len(changed) + 1
@@ -47,7 +67,12 @@ def test_the_encoder_names_every_ingredient(tiny):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(("", "ab"), ("a", "b")), (("a", ""), ("", "a")), (("", "x"), ("", "x ")), (("", "\ud800"), ("", "?"))],
+    [
+        (("", "ab"), ("a", "b")),
+        (("a", ""), ("", "a")),
+        (("", "x"), ("", "x ")),
+        (("", "\ud800"), ("", "?")),
+    ],
 )
 def test_keys_tell_prompt_and_text_apart(one, other):
     assert text_keys(one[0], [one[1]]) != text_keys(other[0], [other[1]])
@@ -59,17 +84,24 @@ def test_what_was_added_is_found_in_any_order(tmp_path):
     again = Space(INGREDIENTS, tmp_path)
     assert again.has(text_keys("", ["c", "z", "a"])).tolist() == [True, False, True]
     vectors = again.vectors(text_keys("", ["c", "a", "b", "a"]))
-    np.testing.assert_array_equal(vectors.read(), np.stack([second[0], first[0], first[1], first[0]]))
+    np.testing.assert_array_equal(
+        vectors.read(), np.stack([second[0], first[0], first[1], first[0]])
+    )
     np.testing.assert_array_equal(np.concatenate(list(vectors.chunks(2))), vectors.read())
     assert vectors.tokens().tolist() == [3, 3, 3, 3]
-    assert vectors.seconds() == (pytest.approx(3.0), 0.0)  # both shards whole, the doubled text counted once
+    assert vectors.seconds() == (
+        pytest.approx(3.0),
+        0.0,
+    )  # both shards whole, the doubled text counted once
     with pytest.raises(KeyError):
         again.vectors(text_keys("", ["z"]))
 
 
 def test_sparse_vectors_keep_their_rows(tmp_path):
     space = Space(INGREDIENTS, tmp_path)
-    matrix = csr_matrix(random_array((5, 30), density=0.2, rng=np.random.default_rng(0), dtype=np.float32))
+    matrix = csr_matrix(
+        random_array((5, 30), density=0.2, rng=np.random.default_rng(0), dtype=np.float32)
+    )
     texts = list("abcde")
     space.add(text_keys("", texts[:3]), np.ones(3), matrix[:3], 0.0)
     space.add(text_keys("", texts[3:]), np.ones(2), matrix[3:], 0.0)
@@ -136,7 +168,9 @@ for part in range(20):
 
 def test_several_processes_write_and_read_at_once(tmp_path):
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(n)], cwd=Path(__file__).parents[3])
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(n)], cwd=Path(__file__).parents[3]
+        )
         for n in range(4)
     ]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0, 0]

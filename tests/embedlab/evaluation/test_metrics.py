@@ -1,4 +1,6 @@
-"""The scorer against pytrec_eval and mteb, on random runs with ties, graded labels and missing queries."""
+"""The scorer against pytrec_eval and mteb, on random runs with ties, graded labels and missing
+queries.
+"""
 
 import numpy as np
 import pytest
@@ -9,13 +11,23 @@ from hypothesis import strategies as st
 from embedlab.evaluation import metrics
 
 CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
-TREC = {"ndcg": "ndcg_cut", "map": "map_cut", "recall": "recall", "precision": "P", "hit_rate": "success"}
+TREC = {
+    "ndcg": "ndcg_cut",
+    "map": "map_cut",
+    "recall": "recall",
+    "precision": "P",
+    "hit_rate": "success",
+}
 
 
 def random_case(seed: int, *, levels: int, queries: int = 8, documents: int = 40, depth: int = 25):
-    """A run whose scores take `levels` values (few values: many ties), and qrels that it only partly finds."""
+    """A run whose scores take `levels` values (few values: many ties), and qrels that it only
+    partly finds.
+    """
     rng = np.random.default_rng(seed)
-    document_ids = [f"doc{n}" for n in rng.permutation(documents)]  # rows do not follow the order of ids
+    document_ids = [
+        f"doc{n}" for n in rng.permutation(documents)
+    ]  # rows do not follow the order of ids
     query_ids = [f"q{n}" for n in range(queries)]
     rows = np.stack([rng.permutation(documents)[:depth] for _ in query_ids]).astype(np.int32)
     scores = rng.integers(-levels, levels, rows.shape).astype(np.float32) / 7
@@ -25,14 +37,20 @@ def random_case(seed: int, *, levels: int, queries: int = 8, documents: int = 40
     for query in query_ids:
         judged = rng.choice(documents, size=rng.integers(1, 12), replace=False)
         qrels[query] = {document_ids[row]: int(rng.integers(-1, 4)) for row in judged}
-        qrels[query][document_ids[judged[0]]] = 2  # mteb keeps only queries with a positive judgement
+        qrels[query][document_ids[judged[0]]] = (
+            2  # mteb keeps only queries with a positive judgement
+        )
         qrels[query]["not in the corpus"] = int(rng.integers(0, 2))
     return rows, scores, document_ids, query_ids, qrels
 
 
 def as_dicts(rows, scores, document_ids, query_ids):
     return {
-        query: {document_ids[row]: float(score) for row, score in zip(rows[q], scores[q], strict=True) if row >= 0}
+        query: {
+            document_ids[row]: float(score)
+            for row, score in zip(rows[q], scores[q], strict=True)
+            if row >= 0
+        }
         for q, query in enumerate(query_ids)
     }
 
@@ -57,7 +75,9 @@ def test_equals_trec_eval_and_mteb(seed, levels):
     for k in CUTOFFS:
         for name, trec in TREC.items():
             expected = [theirs.get(query, {}).get(f"{trec}_{k}", 0.0) for query in query_ids]
-            np.testing.assert_allclose(ours[f"{name}_at_{k}"], expected, atol=1e-9, err_msg=f"{name}@{k}")
+            np.testing.assert_allclose(
+                ours[f"{name}_at_{k}"], expected, atol=1e-9, err_msg=f"{name}@{k}"
+            )
         np.testing.assert_allclose(ours[f"mrr_at_{k}"], reciprocal[f"MRR@{k}"], atol=1e-9)
 
 
@@ -78,31 +98,49 @@ def test_self_matches_are_removed(seed):
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 1000]))
 def test_a_document_counts_once_at_its_best_score(seed, levels):
-    rows, scores, document_ids, query_ids, qrels = random_case(seed, levels=levels, documents=15, depth=15)
+    rows, scores, document_ids, query_ids, qrels = random_case(
+        seed, levels=levels, documents=15, depth=15
+    )
     rng = np.random.default_rng(seed)
     rows = np.concatenate([rows, rows[:, rng.permutation(15)[:9]]], axis=1)
-    scores = np.concatenate([scores, rng.integers(-levels, levels, (8, 9)).astype(np.float32) / 7], axis=1)
+    scores = np.concatenate(
+        [scores, rng.integers(-levels, levels, (8, 9)).astype(np.float32) / 7], axis=1
+    )
     run = {
-        query: {document_ids[row]: float(scores[q][rows[q] == row].max()) for row in np.unique(rows[q][rows[q] >= 0])}
+        query: {
+            document_ids[row]: float(scores[q][rows[q] == row].max())
+            for row in np.unique(rows[q][rows[q] >= 0])
+        }
         for q, query in enumerate(query_ids)
     }
     ranked, ordered = metrics.rank(rows, scores, document_ids, query_ids)
     for q, query in enumerate(query_ids):
         kept = ranked[q][ranked[q] >= 0]
         assert len(set(kept)) == len(kept) == len(run[query])
-        assert (ranked[q][len(kept) :] == -1).all() and (np.diff(ordered[q][: len(kept)]) <= 0).all()
+        assert (ranked[q][len(kept) :] == -1).all() and (
+            np.diff(ordered[q][: len(kept)]) <= 0
+        ).all()
     ours = metrics.evaluate(ranked, metrics.judge(qrels, query_ids, document_ids), CUTOFFS)
     measures = {"ndcg_cut.10", "recall.100", "map_cut.1000"}
     theirs = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(run)
-    for name, trec in (("ndcg_at_10", "ndcg_cut_10"), ("recall_at_100", "recall_100"), ("map_at_1000", "map_cut_1000")):
+    for name, trec in (
+        ("ndcg_at_10", "ndcg_cut_10"),
+        ("recall_at_100", "recall_100"),
+        ("map_at_1000", "map_cut_1000"),
+    ):
         expected = [theirs.get(query, {}).get(trec, 0.0) for query in query_ids]
         np.testing.assert_allclose(ours[name], expected, atol=1e-9)
 
 
 def test_equal_scores_rank_as_trec_eval_or_as_anserini_does():
-    rows, scores = np.array([[0, 1, 2, -1]], dtype=np.int32), np.array([[1, 2, 1, 0]], dtype=np.float32)
+    rows, scores = (
+        np.array([[0, 1, 2, -1]], dtype=np.int32),
+        np.array([[1, 2, 1, 0]], dtype=np.float32),
+    )
     assert metrics.rank(rows, scores, ["a", "b", "c"])[0].tolist() == [[1, 2, 0, -1]]
-    assert metrics.rank(rows, scores, ["a", "b", "c"], smaller_first=True)[0].tolist() == [[1, 0, 2, -1]]
+    assert metrics.rank(rows, scores, ["a", "b", "c"], smaller_first=True)[0].tolist() == [
+        [1, 0, 2, -1]
+    ]
 
 
 def test_a_query_judged_0_alone_counts():
@@ -110,7 +148,9 @@ def test_a_query_judged_0_alone_counts():
     qrels = {"q": {"a": 1}, "r": {"b": 0}}
     found = score(rows, scores, ["a", "b"], ["q", "r"], qrels)
     assert found["ndcg_at_10"].tolist() == [1, 0]
-    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate({"q": {"a": 1.0}, "r": {"b": 1.0}})
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(
+        {"q": {"a": 1.0}, "r": {"b": 1.0}}
+    )
     assert [theirs[query]["ndcg_cut_10"] for query in ("q", "r")] == [1, 0]
 
 
@@ -123,12 +163,16 @@ def test_first_result_is_skipped():
 
 def test_a_constant_scorer_is_ordered_by_id_alone():
     document_ids = ["a", "c", "b"]
-    rows, scores = metrics.rank(np.array([[0, 1, 2]], dtype=np.int32), np.ones((1, 3), np.float32), document_ids)
+    rows, scores = metrics.rank(
+        np.array([[0, 1, 2]], dtype=np.int32), np.ones((1, 3), np.float32), document_ids
+    )
     assert [document_ids[row] for row in rows[0]] == ["c", "b", "a"]
     assert scores.tolist() == [[1, 1, 1]]
 
 
-@pytest.mark.parametrize("values", [[0.0, -0.0, 1.0], [-1.5, -2.5, -0.25], [np.float32(1e-30), 0.0, -1e30]])
+@pytest.mark.parametrize(
+    "values", [[0.0, -0.0, 1.0], [-1.5, -2.5, -0.25], [np.float32(1e-30), 0.0, -1e30]]
+)
 def test_sorting_by_bits_keeps_the_order_of_floats(values):
     scores = np.array([values], dtype=np.float32)
     rows, ranked = metrics.rank(np.arange(3, dtype=np.int32)[None], scores, ["x", "y", "z"])
@@ -138,6 +182,10 @@ def test_sorting_by_bits_keeps_the_order_of_floats(values):
 
 def test_an_empty_run_scores_zero():
     ours = score(
-        np.empty((2, 0), np.int32), np.empty((2, 0), np.float32), ["a"], ["p", "q"], {"p": {"a": 1}, "q": {"a": 2}}
+        np.empty((2, 0), np.int32),
+        np.empty((2, 0), np.float32),
+        ["a"],
+        ["p", "q"],
+        {"p": {"a": 1}, "q": {"a": 2}},
     )
     assert all((values == 0).all() and len(values) == 2 for values in ours.values())

@@ -1,4 +1,6 @@
-"""A model's own similarity ranks: in a task, in a composition, in a saved index, whatever the index."""
+"""A model's own similarity ranks: in a task, in a composition, in a saved index, whatever the
+index.
+"""
 
 import json
 
@@ -13,7 +15,9 @@ from tests.embedlab.encoding.model_shapes import Pooling, dense, splade, transfo
 
 SIMILARITIES = ["cosine", "dot", "euclidean", "manhattan"]
 RNG = np.random.default_rng(3)
-DOCUMENTS = {f"d{n}": " ".join(f"w{i}" for i in RNG.integers(0, 100, RNG.integers(3, 25))) for n in range(60)}
+DOCUMENTS = {
+    f"d{n}": " ".join(f"w{i}" for i in RNG.integers(0, 100, RNG.integers(3, 25))) for n in range(60)
+}
 QUERIES = {f"q{n}": " ".join(f"w{i}" for i in RNG.integers(0, 100, 5)) for n in range(12)}
 
 
@@ -32,7 +36,9 @@ def task(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """`model(name)`: a folder whose configuration names that similarity; "sparse cosine" is a sparse one's."""
+    """`model(name)`: a folder whose configuration names that similarity; "sparse cosine" is a
+    sparse one's.
+    """
     made = {}
 
     def get(name: str):
@@ -42,7 +48,9 @@ def model(tmp_path_factory):
             if kind:
                 built = splade(folder, similarity_fn_name=similarity)
             else:
-                built = dense([transformer(folder), Pooling(32, "mean")], similarity_fn_name=similarity)
+                built = dense(
+                    [transformer(folder), Pooling(32, "mean")], similarity_fn_name=similarity
+                )
             (folder / similarity).mkdir()
             built.save(str(folder / similarity))
             made[name] = folder / similarity
@@ -54,12 +62,17 @@ def model(tmp_path_factory):
 def expected(folder, *, sparse: bool = False) -> np.ndarray:
     """Similarities `[queries, documents]` by sentence-transformers alone."""
     loaded = (SparseEncoder if sparse else SentenceTransformer)(str(folder), device="cpu")
-    queries, documents = loaded.encode_query([*QUERIES.values()]), loaded.encode_document([*DOCUMENTS.values()])
+    queries, documents = (
+        loaded.encode_query([*QUERIES.values()]),
+        loaded.encode_document([*DOCUMENTS.values()]),
+    )
     return loaded.similarity(queries, documents).numpy()
 
 
 def evaluated(names, task, home, **settings):
-    outcome = evaluate(Request.of([*map(str, names)], [str(task)], dtype="float32", db=home / "db", **settings))
+    outcome = evaluate(
+        Request.of([*map(str, names)], [str(task)], dtype="float32", db=home / "db", **settings)
+    )
     assert not outcome.failures, outcome.failures
     return outcome.runs
 
@@ -68,11 +81,17 @@ def evaluated(names, task, home, **settings):
 def test_every_index_ranks_by_the_model_s_own(similarity, model, task, home):
     wanted = expected(model(similarity))
     order = np.argsort(-wanted, axis=1)[:, :20]
-    runs = evaluated([model(similarity)], task, home, indexes=("faiss:flat", "torch", "faiss:hnsw32"), top_k=20)
+    runs = evaluated(
+        [model(similarity)], task, home, indexes=("faiss:flat", "torch", "faiss:hnsw32"), top_k=20
+    )
     assert len(runs) == 3
     for run in runs:
         np.testing.assert_allclose(
-            run.ranking.scores, np.take_along_axis(wanted, order, axis=1), rtol=1e-4, atol=1e-4, err_msg=run.index
+            run.ranking.scores,
+            np.take_along_axis(wanted, order, axis=1),
+            rtol=1e-4,
+            atol=1e-4,
+            err_msg=run.index,
         )
 
 
@@ -80,17 +99,25 @@ def test_a_sparse_model_by_cosine(model, task, home):
     wanted = expected(model("sparse cosine"), sparse=True)
     runs = evaluated([model("sparse cosine")], task, home, indexes=("sparse",), top_k=20)
     order = np.argsort(-wanted, axis=1)[:, :20]
-    np.testing.assert_allclose(runs[0].ranking.scores, np.take_along_axis(wanted, order, axis=1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        runs[0].ranking.scores, np.take_along_axis(wanted, order, axis=1), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_sparse_model_by_distance_is_refused(model, task, home, cli):
-    code, out, err = cli("eval", "--model", model("sparse euclidean"), "--task", task, "--dtype", "float32")
+    code, out, err = cli(
+        "eval", "--model", model("sparse euclidean"), "--task", task, "--dtype", "float32"
+    )
     assert code != 0 and "ranked by inner product or cosine" in out + err
 
 
 def test_a_metric_that_would_have_no_effect_is_refused(model, task, home, cli):
-    code, out, err = cli("eval", "--model", model("cosine"), "--task", task, "--index", "torch,metric=l2")
-    assert code == 2 and "would have no effect: a model is ranked by its own similarity" in out + err
+    code, out, err = cli(
+        "eval", "--model", model("cosine"), "--task", task, "--index", "torch,metric=l2"
+    )
+    assert (
+        code == 2 and "would have no effect: a model is ranked by its own similarity" in out + err
+    )
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -109,13 +136,27 @@ def test_a_saved_index_answers_by_it(similarity, model, task, tmp_path, cli):
     for spec in ("torch", "faiss:flat"):
         out = tmp_path / spec.replace(":", "-")
         code, _, err = cli(
-            "index", "--model", model(similarity), "--corpus", task, "--out", out, "--index", spec, "--dtype", "float32"
+            "index",
+            "--model",
+            model(similarity),
+            "--corpus",
+            task,
+            "--out",
+            out,
+            "--index",
+            spec,
+            "--dtype",
+            "float32",
         )
         assert code == 0, err
         for n in (0, 7):
-            code, answer, err = cli("search", out, [*QUERIES.values()][n], "-k", 5, "--dtype", "float32", "--json")
+            code, answer, err = cli(
+                "search", out, [*QUERIES.values()][n], "-k", 5, "--dtype", "float32", "--json"
+            )
             assert code == 0, err
             results = json.loads(answer)["results"]
             order = np.argsort(-wanted[n])[:5]
             assert [result["id"] for result in results] == [f"d{row}" for row in order]
-            np.testing.assert_allclose([result["score"] for result in results], wanted[n][order], rtol=2e-3, atol=2e-3)
+            np.testing.assert_allclose(
+                [result["score"] for result in results], wanted[n][order], rtol=2e-3, atol=2e-3
+            )

@@ -1,4 +1,6 @@
-"""Expressions of composed retrievers: what parses, what it means, and one clear error for what does not."""
+"""Expressions of composed retrievers: what parses, what it means, and one clear error for what does
+not.
+"""
 
 import pytest
 
@@ -16,11 +18,17 @@ from retrievers import RetrieverError
         ("bm25 >> rerank(b, depth=100)", "bm25 >> b"),
         ("(bm25 >> rerank(b; depth=20)) >> c", "bm25 >> rerank(b, depth=20) >> c"),
         ("rrf((bm25 >> b), rrf(a, c, k=5))", "rrf(bm25 >> b, rrf(a, c, k=5))"),
-        ("weighted(b, a; normalise=z-score, weights=3/7)", "weighted(b, a, weights=3/7, normalise=z-score)"),
+        (
+            "weighted(b, a; normalise=z-score, weights=3/7)",
+            "weighted(b, a, weights=3/7, normalise=z-score)",
+        ),
         ("rrf(bm25, my_file.py:Model, ./a folder/x)", "rrf(bm25, my_file.py:Model, ./a folder/x)"),
-        ("rrf(a@faiss:ivf64,sq8,nprobe=4, a@torch, k=9)", "rrf(a@faiss:ivf64,sq8,nprobe=4, a@torch, k=9)"),
+        (
+            "rrf(a@faiss:ivf64,sq8,nprobe=4, a@torch, k=9)",
+            "rrf(a@faiss:ivf64,sq8,nprobe=4, a@torch, k=9)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_expressions_have_one_form(text, canonical):
     assert is_composed(text)
     assert str(parse(text)) == canonical
@@ -29,11 +37,16 @@ def test_expressions_have_one_form(text, canonical):
 
 def test_what_an_expression_means():
     tree = parse("rrf(bm25, (a@faiss:hnsw32,efSearch=64 >> b), k=9) >> rerank(c, depth=5)")
-    first = Fused("rrf", (Leaf("bm25"), Reranked(Leaf("a", "faiss:hnsw32,efSearch=64"), "b")), (("k", "9"),))
+    first = Fused(
+        "rrf", (Leaf("bm25"), Reranked(Leaf("a", "faiss:hnsw32,efSearch=64"), "b")), (("k", "9"),)
+    )
     assert tree == Reranked(first, "c", 5)
     assert [leaf.name for leaf in tree.leaves()] == ["bm25", "a"]
     assert tree.stages() == ["b", "c"]
-    assert str(tree.named(str.upper)) == "rrf(BM25, A@faiss:hnsw32,efSearch=64 >> B, k=9) >> rerank(C, depth=5)"
+    assert (
+        str(tree.named(str.upper))
+        == "rrf(BM25, A@faiss:hnsw32,efSearch=64 >> B, k=9) >> rerank(C, depth=5)"
+    )
 
 
 def test_names_that_are_no_expressions(tmp_path, monkeypatch):
@@ -43,7 +56,10 @@ def test_names_that_are_no_expressions(tmp_path, monkeypatch):
     (tmp_path / "rrf (old)").mkdir()
     assert not is_composed("rrf (old)")
     (tmp_path / "model@v1").mkdir()
-    assert parse("rrf(model@v1, model@v1@torch)").leaves() == [Leaf("model@v1"), Leaf("model@v1", "torch")]
+    assert parse("rrf(model@v1, model@v1@torch)").leaves() == [
+        Leaf("model@v1"),
+        Leaf("model@v1", "torch"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +95,13 @@ def test_malformed_expressions(text, problem, hint):
 
 
 @pytest.mark.parametrize(
-    "text", ["(" * 100_000, "rrf(" * 2000 + "bm25", "(" * 60 + "bm25" + ")" * 60 + " >> a", "a" * 20_000 + " >> b"]
+    "text",
+    [
+        "(" * 100_000,
+        "rrf(" * 2000 + "bm25",
+        "(" * 60 + "bm25" + ")" * 60 + " >> a",
+        "a" * 20_000 + " >> b",
+    ],
 )
 def test_expressions_beyond_all_measure_are_refused(text):
     with pytest.raises(UserError, match=r"nested|characters long"):

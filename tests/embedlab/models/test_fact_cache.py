@@ -65,22 +65,27 @@ def test_changed_weights_are_loaded(home, tiny_folder, tmp_path):
 def test_a_warm_run_imports_neither_torch_nor_the_model(home, tiny_folder, tmp_path, grid):
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
-    (folder / "corpus.jsonl").write_text("\n".join(json.dumps({"_id": f"d{n}", "text": f"w{n}"}) for n in range(9)))
+    (folder / "corpus.jsonl").write_text(
+        "\n".join(json.dumps({"_id": f"d{n}", "text": f"w{n}"}) for n in range(9))
+    )
     (folder / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "w3"}))
     (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td3\t1\n")
     code = (
-        "import sys\nfrom embedlab.cli import run\n"
-        f"sys.argv[1:] = {['eval', '--model', str(tiny_folder), '--task', str(folder), '--device', 'cpu', *grid]!r}\n"
-        "try:\n    run()\nexcept SystemExit:\n    pass\n"
-        "print('IMPORTED', sorted(set(sys.modules) & {'torch', 'transformers', 'sentence_transformers'}))"
+        "import sys\nfrom embedlab.cli import run\nsys.argv[1:] ="
+        f" {['eval', '--model', str(tiny_folder), '--task', str(folder), '--device', 'cpu', *grid]!r}\ntry:\n"
+        "    run()\nexcept SystemExit:\n    pass\nprint('IMPORTED', sorted(set(sys.modules) &"
+        " {'torch', 'transformers', 'sentence_transformers'}))"
     )
     cold, warm = (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(2)
     )
     assert "IMPORTED ['sentence_transformers', 'torch', 'transformers']" in cold.stdout
     assert "IMPORTED []" in warm.stdout
     scores = [
-        [line.split("│")[1:6] for line in run.stdout.splitlines() if "ndcg_at_10" in line]  # costs differ
+        [
+            line.split("│")[1:6] for line in run.stdout.splitlines() if "ndcg_at_10" in line
+        ]  # costs differ
         for run in (cold, warm)
     ]
     assert scores[0] == scores[1] != []

@@ -1,4 +1,6 @@
-"""Identity is the content: whatever changes a vector changes the model's identity, and a second look does not."""
+"""Identity is the content: whatever changes a vector changes the model's identity, and a second
+look does not.
+"""
 
 import json
 import shutil
@@ -65,7 +67,9 @@ def fresh_modules(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def forget():
-        for name in [name for name in sys.modules if name.startswith(("helping", "embedlab_file_"))]:
+        for name in [
+            name for name in sys.modules if name.startswith(("helping", "embedlab_file_"))
+        ]:
             del sys.modules[name]
 
     yield forget
@@ -96,13 +100,16 @@ def test_a_plugins_identity_is_what_it_loads(home, folder, plug, fresh_modules):
 def test_a_changed_plugin_is_encoded_again(cli, home, folder, plug, fresh_modules, tmp_path):
     task = tmp_path / "beir"
     write(
-        task / "corpus.jsonl", "".join(json.dumps({"_id": f"d{n}", "text": f"w{n} w{n + 1}"}) + "\n" for n in range(9))
+        task / "corpus.jsonl",
+        "".join(json.dumps({"_id": f"d{n}", "text": f"w{n} w{n + 1}"}) + "\n" for n in range(9)),
     )
     write(task / "queries.jsonl", json.dumps({"_id": "q", "text": "w3"}))
     write(task / "qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\td3\t1\n")
 
     def run() -> dict:
-        code, out, _ = cli("eval", "--model", f"{plug}:Mine", "--task", task, "--device", "cpu", "--json")
+        code, out, _ = cli(
+            "eval", "--model", f"{plug}:Mine", "--task", task, "--device", "cpu", "--json"
+        )
         assert code == 0
         return json.loads(out)["runs"][0]["costs"]
 
@@ -117,10 +124,14 @@ def test_an_adapters_identity_is_its_bases_too(home, folder, tmp_path):
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(folder), device="cpu")
-    model.add_adapter(peft.LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False))
+    model.add_adapter(
+        peft.LoraConfig(r=2, target_modules=["query", "value"], init_lora_weights=False)
+    )
     model.save(str(tmp_path / "adapter"))
     config = tmp_path / "adapter" / "adapter_config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(folder)}))
+    config.write_text(
+        json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": str(folder)})
+    )
     first = models.load(str(tmp_path / "adapter"), device="cpu", dtype="float32")
     before = first.encoder.encode(["w1 w2"])
     assert of(tmp_path / "adapter") == first.identity
@@ -134,7 +145,11 @@ CHANGES = {
     "code": ("more.py", "VALUE = 1", "VALUE = 2"),
     "a template": ("chat_template.jinja", "{{ text }}", "{{ text }}!"),
     "a module's weights": ("2_Dense/weights.bin", "1", "2"),
-    "a hub's pinned code": ("sub/config.json", '{"auto_map": {"AutoModel": "x--y.Z"}}', '{"auto_map": {}}'),
+    "a hub's pinned code": (
+        "sub/config.json",
+        '{"auto_map": {"AutoModel": "x--y.Z"}}',
+        '{"auto_map": {}}',
+    ),
 }
 
 
@@ -157,7 +172,9 @@ def test_a_tokenizer_of_another_folder_counts(home, folder, tmp_path):
     config.write_text(json.dumps({**json.loads(config.read_text()), **elsewhere}))
     first = of(folder)
     content = json.loads((tmp_path / "elsewhere/tokenizer.json").read_text())
-    (tmp_path / "elsewhere/tokenizer.json").write_text(json.dumps({**content, "normalizer": {"type": "Lowercase"}}))
+    (tmp_path / "elsewhere/tokenizer.json").write_text(
+        json.dumps({**content, "normalizer": {"type": "Lowercase"}})
+    )
     assert of(folder) != first
 
 
@@ -197,7 +214,10 @@ def test_modules_of_installed_packages_count(folder, tmp_path, monkeypatch):
     module.write_text(module.read_text() + "# more\n")
     assert identity.of_folder(folder) != second
     (folder / "modules.json").unlink()
-    write(folder / "router_config.json", json.dumps({"types": {"query_0_Mine": "packaged.modules.Mine"}}))
+    write(
+        folder / "router_config.json",
+        json.dumps({"types": {"query_0_Mine": "packaged.modules.Mine"}}),
+    )
     first = identity.of_folder(folder)
     write(tmp_path / "packaged/inner.py", "VALUE = 3")
     assert identity.of_folder(folder) != first
@@ -208,7 +228,8 @@ def test_code_is_followed_into_functions_but_not_into_libraries(tmp_path, monkey
     monkeypatch.syspath_prepend(str(tmp_path))
     write(tmp_path / "deep.py", "VALUE = 1")
     file = write(
-        tmp_path / "top.py", "import torch\nimport json\ndef late():\n    import deep\n    from numpy import zeros\n"
+        tmp_path / "top.py",
+        "import torch\nimport json\ndef late():\n    import deep\n    from numpy import zeros\n",
     )
     first = identity.of_code(file)
     write(tmp_path / "deep.py", "VALUE = 2")

@@ -28,11 +28,15 @@ def folders(tmp_path_factory):
 
 def test_a_setting_changes_the_vector_and_nothing_else(folders):
     plain = models.load(f"{folders['nv']}?max_length=32", dtype="float32", device="cpu")
-    cut = models.load(f"{folders['nv']}?max_length=32&keep_end=false", dtype="float32", device="cpu")
+    cut = models.load(
+        f"{folders['nv']}?max_length=32&keep_end=false", dtype="float32", device="cpu"
+    )
     assert plain.card.method == cut.card.method == "nv-embed"
     assert cut.settings == {"max_length": 32, "keep_end": False}
     assert (cut.card.name, cut.card.max_length) == ("nv?keep_end=false&max_length=32", 32)
-    short, long = (np.abs(plain.encoder.encode(t) - cut.encoder.encode(t)).max() for t in ("judo", LONG))
+    short, long = (
+        np.abs(plain.encoder.encode(t) - cut.encoder.encode(t)).max() for t in ("judo", LONG)
+    )
     assert short == 0 and long > 1e-4
     assert plain.encoder[0].rows([LONG])[0].ids[-1] == 2 != cut.encoder[0].rows([LONG])[0].ids[-1]
 
@@ -44,12 +48,20 @@ def test_a_folder_that_no_method_recognises_is_told_its_method(folders):
 
 
 @pytest.mark.parametrize("absolute", [True, False])
-def test_the_base_that_a_setting_names_counts_by_its_content(folders, tmp_path, monkeypatch, absolute):
-    base, adapter = (shutil.copytree(folders[name], tmp_path / name) for name in ("base", "adapter"))
+def test_the_base_that_a_setting_names_counts_by_its_content(
+    folders, tmp_path, monkeypatch, absolute
+):
+    base, adapter = (
+        shutil.copytree(folders[name], tmp_path / name) for name in ("base", "adapter")
+    )
     config = adapter / "adapter_config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "some/base"}))
+    config.write_text(
+        json.dumps({**json.loads(config.read_text()), "base_model_name_or_path": "some/base"})
+    )
     monkeypatch.chdir(tmp_path)
-    name = f"{adapter}?method=pooling-and-attn&variant=3&heads=2&base={base if absolute else 'base'}"
+    name = (
+        f"{adapter}?method=pooling-and-attn&variant=3&heads=2&base={base if absolute else 'base'}"
+    )
     first, again = (models.load(name, dtype="float32", device="cpu") for _ in range(2))
     assert first.identity == again.identity
     for file in ("config.json", "tokenizer.json"):
@@ -62,7 +74,9 @@ def test_runs_under_other_settings_are_runs_of_another_model(cli, home, folders,
     rows = [{"_id": f"d{n}", "text": f"{n} {LONG}"} for n in range(4)]
     (tmp_path / "task/qrels").mkdir(parents=True)
     for file, lines in (("corpus", rows), ("queries", [{"_id": "q", "text": "judo"}])):
-        (tmp_path / f"task/{file}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (tmp_path / f"task/{file}.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines)
+        )
     (tmp_path / "task/qrels/test.tsv").write_text("q\td1\t1\n")
     names = [f"{folders['nv']}?max_length=32", f"{folders['nv']}?max_length=32&keep_end=false"]
     code, out, err = cli(

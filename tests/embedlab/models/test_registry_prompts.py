@@ -1,6 +1,8 @@
-"""Hub models get the prompts that mteb gives them: its whole registry of text models, swept without weights.
+"""Hub models get the prompts that mteb gives them: its whole registry of text models, swept without
+weights.
 
-What is right is taken from mteb's wrappers as they are built from the registry's entries, never from embedlab.
+What is right is taken from mteb's wrappers as they are built from the registry's entries, never
+from embedlab.
 """
 
 import inspect
@@ -18,9 +20,17 @@ from embedlab.models.model_facts import FACTS
 from embedlab.models.prompts import prompt_for, prompts_for_search
 
 TASKS = (
-    "SciFact", "ArguAna", "NFCorpus", "TRECCOVID", "STSBenchmark", "Banking77Classification",
-    "TwentyNewsgroupsClustering.v2", "AskUbuntuDupQuestions", "SprintDuplicateQuestions", "SummEvalSummarization.v2",
-)  # fmt: skip
+    "SciFact",
+    "ArguAna",
+    "NFCorpus",
+    "TRECCOVID",
+    "STSBenchmark",
+    "Banking77Classification",
+    "TwentyNewsgroupsClustering.v2",
+    "AskUbuntuDupQuestions",
+    "SprintDuplicateQuestions",
+    "SummEvalSummarization.v2",
+)
 
 
 def parts():
@@ -30,7 +40,11 @@ def parts():
 
     for name in TASKS:
         task = mteb.get_task(name).metadata
-        for role in (PromptType.query, PromptType.document) if task.type in ("Retrieval", "Reranking") else (None,):
+        for role in (
+            (PromptType.query, PromptType.document)
+            if task.type in ("Retrieval", "Reranking")
+            else (None,)
+        ):
             yield task, role
 
 
@@ -44,11 +58,15 @@ def wrapped(meta):
 
     given = dict(meta.loader_kwargs or {})
     loader = meta.loader
-    if loader and not inspect.isclass(loader) and loader.__name__ == "q3e_instruct_loader":  # as its source says
+    if (
+        loader and not inspect.isclass(loader) and loader.__name__ == "q3e_instruct_loader"
+    ):  # as its source says
         loader, given = Instruct, {**given, "apply_instruction_to_passages": False}
         given["instruction_template"] = inspect.getmodule(meta.loader).instruction_template
     if loader is Plain:
-        prompts, _ = AbsEncoder.validate_task_to_prompt_name(given.get("model_prompts"), raise_for_invalid_keys=False)
+        prompts, _ = AbsEncoder.validate_task_to_prompt_name(
+            given.get("model_prompts"), raise_for_invalid_keys=False
+        )
         return lambda task, role: _resolve_prompt(prompts, task, role) or ""
     if loader is not Instruct:
         return None
@@ -56,10 +74,14 @@ def wrapped(meta):
     wrapper.instruction_template = given.get("instruction_template")
     wrapper.prompts_dict = given.get("prompts_dict")
     if given.get("prompt_priority"):
-        wrapper.prompt_priority = [PromptSource.from_str(source) for source in given["prompt_priority"]]
+        wrapper.prompt_priority = [
+            PromptSource.from_str(source) for source in given["prompt_priority"]
+        ]
     passages = given.get("apply_instruction_to_passages", True)
     return lambda task, role: (
-        "" if role == PromptType.document and not passages else wrapper.get_task_instruction(task, role) or ""
+        ""
+        if role == PromptType.document and not passages
+        else wrapper.get_task_instruction(task, role) or ""
     )
 
 
@@ -68,13 +90,17 @@ def wrapped(meta):
 def test_every_hub_model_gets_mtebs_prompts(home, monkeypatch):
     from mteb.models.get_model_meta import MODEL_REGISTRY
 
-    monkeypatch.setattr(Remembered, "_write", lambda self: None)  # thousands of files that nobody reads again
+    monkeypatch.setattr(
+        Remembered, "_write", lambda self: None
+    )  # thousands of files that nobody reads again
 
     questions, seen, different = list(parts()), 0, {}
     for name, meta in MODEL_REGISTRY.items():
         known = _known_to_mteb(name)  # of every model, since any may be asked for
         if "registry" in known:
-            assert prompts_for_search(Card(name=name, method="auto", source=name, **known), {}, "Find it")
+            assert prompts_for_search(
+                Card(name=name, method="auto", source=name, **known), {}, "Find it"
+            )
         right = wrapped(meta) if list(meta.modalities) == ["text"] else None
         if right is None or find(name).method != "auto":
             continue
@@ -88,14 +114,19 @@ def test_every_hub_model_gets_mtebs_prompts(home, monkeypatch):
 
 
 def test_settings_of_the_registry_reach_the_loader(home, tiny_folder, monkeypatch):
-    """A hub model of the registry, its weights replaced by the tiny ones: lengths and poolings are those of mteb."""
+    """A hub model of the registry, its weights replaced by the tiny ones: lengths and poolings are
+    those of mteb.
+    """
     from embedlab import hub
 
     monkeypatch.setattr(hub, "snapshot", lambda repository, revision=None: tiny_folder)
     model = models.load("codefuse-ai/C2LLM-0.5B", device="cpu", dtype="float32")
     assert model.card.registry == "codefuse-ai/C2LLM-0.5B"
     assert model.settings["processor_kwargs"]["padding_side"] == "left"
-    assert model.encoder.encode(["w1 w2"]).shape == (1, 32)  # whose padding then is a matter of the encoder
+    assert model.encoder.encode(["w1 w2"]).shape == (
+        1,
+        32,
+    )  # whose padding then is a matter of the encoder
     assert mteb_registry.settings("GritLM/GritLM-7B") == {"include_prompt": False}
     assert mteb_registry.settings("Octen/Octen-Embedding-4B-INT8")["truncate_dim"] == 1024
 
@@ -120,7 +151,9 @@ OWN = {
 @pytest.mark.parametrize("default", [None, "plain"])
 @pytest.mark.parametrize("kind", OWN)
 @pytest.mark.filterwarnings("ignore")
-def test_a_folders_own_prompts_are_used_as_mteb_uses_them(home, tiny_folder, tmp_path, kind, default):
+def test_a_folders_own_prompts_are_used_as_mteb_uses_them(
+    home, tiny_folder, tmp_path, kind, default
+):
     """Vectors of mteb's wrapper around the same folder, task by task and role by role."""
     import mteb
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -130,18 +163,28 @@ def test_a_folders_own_prompts_are_used_as_mteb_uses_them(home, tiny_folder, tmp
     from embedlab.encoding.encoder import Encoder
 
     own = OWN[kind] | ({default: "w9 w8 "} if default else {})
-    model = SentenceTransformer(str(tiny_folder), device="cpu", prompts=own, default_prompt_name=default)
+    model = SentenceTransformer(
+        str(tiny_folder), device="cpu", prompts=own, default_prompt_name=default
+    )
     model.save(str(tmp_path / "model"))
     official = SentenceTransformerEncoderWrapper(str(tmp_path / "model"), device="cpu")
     ours = models.load(str(tmp_path / "model"), device="cpu", dtype="float32")
     encoder = Encoder(ours)
     for name in ("SciFact", "STSBenchmark", "Banking77Classification"):
         task = mteb.get_task(name).metadata
-        for role in (PromptType.query, PromptType.document) if task.type == "Retrieval" else (None,):
+        for role in (
+            (PromptType.query, PromptType.document) if task.type == "Retrieval" else (None,)
+        ):
             prompt = prompt_for(ours.card, ours.fact("prompts"), task, role)
-            vectors, _ = encoder.encode(["w20 w30"], role=role.value if role else "text", prompt=prompt)
+            vectors, _ = encoder.encode(
+                ["w20 w30"], role=role.value if role else "text", prompt=prompt
+            )
             wanted = official.encode(
-                Texts(["w20 w30"]), task_metadata=task, hf_split="test", hf_subset="default", prompt_type=role
+                Texts(["w20 w30"]),
+                task_metadata=task,
+                hf_split="test",
+                hf_subset="default",
+                prompt_type=role,
             )
             assert np.allclose(vectors[None].read(), wanted, atol=1e-6), (name, role, prompt)
 
@@ -157,7 +200,11 @@ class Texts:
         return iter([{"text": self.texts}])
 
 
-INSTRUCTED = ("Qwen/Qwen3-Embedding-0.6B", "NovaSearch/stella_en_400M_v5", "intfloat/multilingual-e5-small")
+INSTRUCTED = (
+    "Qwen/Qwen3-Embedding-0.6B",
+    "NovaSearch/stella_en_400M_v5",
+    "intfloat/multilingual-e5-small",
+)
 
 
 @pytest.mark.parametrize("name", INSTRUCTED)
@@ -176,7 +223,9 @@ def test_what_is_searched_has_the_prompts_of_what_is_measured(home, name):
     assert given["query"]["prompt"]
 
 
-@pytest.mark.parametrize("name", [*INSTRUCTED, *(name for name, card in cards().items() if card.instruction)])
+@pytest.mark.parametrize(
+    "name", [*INSTRUCTED, *(name for name, card in cards().items() if card.instruction)]
+)
 def test_without_an_instruction_an_index_asks_as_a_folder_is_evaluated(home, tmp_path, name):
     from mteb.types import PromptType
 
@@ -189,10 +238,14 @@ def test_without_an_instruction_an_index_asks_as_a_folder_is_evaluated(home, tmp
     (task,) = tasks.resolve([str(tmp_path)])
     card = cards().get(name) or Card(name=name, method="auto", source=name, **_known_to_mteb(name))
     given = prompts_for_search(card, {}, corpus_index.INSTRUCTION)
-    assert given == {role.value: {"prompt": prompt_for(card, {}, task.metadata, role)} for role in PromptType}
+    assert given == {
+        role.value: {"prompt": prompt_for(card, {}, task.metadata, role)} for role in PromptType
+    }
 
 
-@pytest.mark.parametrize("own", [{}, {"query": "w1 ", "document": "w2 "}, {"query": "w1 ", "passage": "w2 "}])
+@pytest.mark.parametrize(
+    "own", [{}, {"query": "w1 ", "document": "w2 "}, {"query": "w1 ", "passage": "w2 "}]
+)
 def test_an_index_holds_the_vectors_that_were_measured(home, tiny_folder, tmp_path, own):
     from sentence_transformers import SentenceTransformer
 
@@ -219,4 +272,6 @@ def test_a_card_that_names_the_registry_is_asked_as_there(home, name):
     from mteb.models.get_model_meta import MODEL_REGISTRY
 
     right = wrapped(MODEL_REGISTRY[cards()[name].registry])
-    assert all(prompt_for(cards()[name], {}, task, role) == right(task, role) for task, role in parts())
+    assert all(
+        prompt_for(cards()[name], {}, task, role) == right(task, role) for task, role in parts()
+    )

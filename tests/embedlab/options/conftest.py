@@ -10,16 +10,26 @@ WORDS = [f"w{n}" for n in range(200)]
 
 @pytest.fixture(scope="module")
 def corner(tmp_path_factory):
-    """A BEIR folder of 30 documents and 8 queries, each a document's beginning; judged in test, half of them in dev."""
+    """A BEIR folder of 30 documents and 8 queries, each a document's beginning; judged in test,
+    half of them in dev.
+    """
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("beir") / "corner"
     (folder / "qrels").mkdir(parents=True)
     texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(30)]
-    write(folder / "corpus.jsonl", ({"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)))
-    write(folder / "queries.jsonl", ({"_id": f"q{n}", "text": " ".join(texts[n].split()[:6])} for n in range(8)))
+    write(
+        folder / "corpus.jsonl",
+        ({"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)),
+    )
+    write(
+        folder / "queries.jsonl",
+        ({"_id": f"q{n}", "text": " ".join(texts[n].split()[:6])} for n in range(8)),
+    )
     for split, count in (("test", 8), ("dev", 4)):
         rows = [f"q{n}\td{n}\t1\n" for n in range(count)]
-        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(rows))
+        (folder / "qrels" / f"{split}.tsv").write_text(
+            "query-id\tcorpus-id\tscore\n" + "".join(rows)
+        )
     return folder
 
 
@@ -29,7 +39,9 @@ def write(path, rows):
 
 @pytest.fixture
 def ok(cli, home):
-    """Run a command line that has to end well; gives what its --json says, else its standard output."""
+    """Run a command line that has to end well; gives what its --json says, else its standard
+    output.
+    """
 
     def call(*arguments):
         code, out, err = cli(*arguments)

@@ -12,7 +12,9 @@ from leaderboard.storage.store import Store
 
 @pytest.fixture
 def evaluated(ok, tiny_folder, corner):
-    """`embedlab eval` of the tiny model on the small collection with further options: the runs as JSON."""
+    """`embedlab eval` of the tiny model on the small collection with further options: the runs as
+    JSON.
+    """
     return lambda *options: ok(
         "eval", "--model", tiny_folder, "--task", corner, "--dtype", "float32", *options, "--json"
     )["runs"]
@@ -37,15 +39,28 @@ def batches(monkeypatch):
 
 
 def manifests(home):
-    return [json.loads(path.read_text())["ingredients"] for path in (home / "vectors").glob("*/manifest.json")]
+    return [
+        json.loads(path.read_text())["ingredients"]
+        for path in (home / "vectors").glob("*/manifest.json")
+    ]
 
 
 @pytest.mark.effect("eval --model", "eval --task", "eval --json")
 def test_models_and_tasks_are_repeatable(ok, tiny_folder, corner, tmp_path):
     for name in ("other", "tiny2"):
         (tmp_path / name).symlink_to(corner if name == "other" else tiny_folder)
-    runs = ok("eval", "--model", tiny_folder, "--model", tmp_path / "tiny2", "--task", corner, "--task",
-              tmp_path / "other", "--json")["runs"]  # fmt: skip
+    runs = ok(
+        "eval",
+        "--model",
+        tiny_folder,
+        "--model",
+        tmp_path / "tiny2",
+        "--task",
+        corner,
+        "--task",
+        tmp_path / "other",
+        "--json",
+    )["runs"]
     assert len(runs) == 4 and all(run["scores"] for run in runs)
 
 
@@ -55,7 +70,9 @@ def test_a_benchmark_stands_for_its_tasks(ok, tiny_folder, corner, tmp_path):
     (tmp_path / "BrightRetrieval/biology/qrels/test.tsv").rename(
         tmp_path / "BrightRetrieval/biology/qrels/standard.tsv"
     )
-    (run,) = ok("eval", "--model", tiny_folder, "--benchmark", "BRIGHT", "--data-dir", tmp_path, "--json")["runs"]
+    (run,) = ok(
+        "eval", "--model", tiny_folder, "--benchmark", "BRIGHT", "--data-dir", tmp_path, "--json"
+    )["runs"]
     name, _, content = run["task"].partition("@")  # not MTEB's data
     assert (name, run["subset"]) == ("BrightRetrieval", "biology") and len(content) == 8
 
@@ -69,21 +86,30 @@ def test_index(evaluated, store):
 
 @pytest.mark.parametrize("index", ["faiss:hnsw32", "torch", "lucene:impact", "sparse"])
 def test_an_index_that_no_model_can_use_is_refused(refused, corner, index):
-    assert "No model here can be searched" in refused("eval", "--model", "bm25", "--task", corner, "--index", index)
+    assert "No model here can be searched" in refused(
+        "eval", "--model", "bm25", "--task", corner, "--index", index
+    )
 
 
 def test_each_model_takes_the_indexes_that_take_what_it_gives(ok, tiny_folder, corner):
     pytest.importorskip("pyserini", reason="needs the extra lucene")
     models = ("--model", "bm25", "--model", tiny_folder, "--model", f"rrf(bm25, {tiny_folder})")
     runs = ok("eval", *models, "--task", corner, "--index", "lucene,k1=1.5,torch", "--json")["runs"]
-    assert [run["index"] for run in runs] == ["lucene,k1=1.5", "torch", "lucene,k1=1.5 + faiss:flat", "lucene + torch"]
+    assert [run["index"] for run in runs] == [
+        "lucene,k1=1.5",
+        "torch",
+        "lucene,k1=1.5 + faiss:flat",
+        "lucene + torch",
+    ]
 
 
 @pytest.mark.effect("eval --layers", "eval --dims", "eval --precision")
 def test_layers_dims_precision(evaluated, store):
     (run,) = evaluated("--layers", "1", "--dims", "8", "--precision", "int8")
     assert (run["layer"], run["dim"], run["precision"]) == (1, 8, "int8")
-    assert run["costs"]["index_bytes"] < 30 * 32 and run["main_score"] != evaluated()[0]["main_score"]
+    assert (
+        run["costs"]["index_bytes"] < 30 * 32 and run["main_score"] != evaluated()[0]["main_score"]
+    )
 
 
 @pytest.mark.effect("eval --views", "eval --force")
@@ -108,7 +134,9 @@ def test_views_and_force(cli, home, corner, tiny_folder, tmp_path):
 def test_device(evaluated, refused, store, tiny_folder, corner):
     (run,) = evaluated("--device", "cpu")
     assert store().run(run["run_id"]).resolved["device"] == "cpu"
-    assert "cuda:99" in refused("eval", "--model", tiny_folder, "--task", corner, "--device", "cuda:99")
+    assert "cuda:99" in refused(
+        "eval", "--model", tiny_folder, "--task", corner, "--device", "cuda:99"
+    )
 
 
 @pytest.mark.effect("eval --dtype")
@@ -123,13 +151,19 @@ def test_store_dtype(evaluated, home):
     import numpy as np
 
     evaluated("--store-dtype", "float16")
-    assert {np.load(path).dtype.name for path in (home / "vectors").glob("*/*.dense.npy")} == {"float16"}
+    assert {np.load(path).dtype.name for path in (home / "vectors").glob("*/*.dense.npy")} == {
+        "float16"
+    }
 
 
 @pytest.mark.effect("eval --batch-tokens")
 def test_batch_tokens(evaluated, store, batches):
     (run,) = evaluated("--batch-tokens", "64")
-    assert max(rows * tokens for _, rows, tokens in batches) <= 64 < sum(rows * tokens for _, rows, tokens in batches)
+    assert (
+        max(rows * tokens for _, rows, tokens in batches)
+        <= 64
+        < sum(rows * tokens for _, rows, tokens in batches)
+    )
     stored = store().run(run["run_id"])
     assert stored.resolved["batch_tokens"] == stored.asked["encoding"]["batch_tokens"] == 64
 
@@ -147,7 +181,8 @@ def test_workers(evaluated, store, batches, workers):
 def test_compile(evaluated, refused, store, home, monkeypatch, tiny_folder, corner):
     import torch
 
-    # Traced by torch and run as it is: what inductor makes of it takes half a minute (tests/bench/test_compiled.py).
+    # Traced by torch and run as it is: what inductor makes of it takes half a minute
+    # (tests/bench/test_compiled.py).
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", options=None))
     plain, (run,) = evaluated()[0], evaluated("--compile")
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0, "nothing was traced"
@@ -177,7 +212,9 @@ def test_data_dir(ok, cli, corner, tiny_folder, tmp_path):
     (tmp_path / "STS12.tsv").write_text(
         "score\tsentence1\tsentence2\n" + "".join("\t".join(row) + "\n" for row in rows)
     )
-    (run,) = ok("eval", "--model", tiny_folder, "--task", "STS12", "--data-dir", tmp_path, "--json")["runs"]
+    (run,) = ok(
+        "eval", "--model", tiny_folder, "--task", "STS12", "--data-dir", tmp_path, "--json"
+    )["runs"]
     assert run["task"].startswith("STS12@")  # not MTEB's data
     _, _, err = cli("eval", "--model", tiny_folder, "--task", corner, "--data-dir", tmp_path / ".")
     assert f"Nothing in {tmp_path} belongs to these tasks." in err
@@ -206,12 +243,16 @@ def test_db(evaluated, store, home):
         (("--store-dtype", "float8"), "Unknown --store-dtype 'float8'"),
     ],
 )
-def test_a_value_that_means_nothing_is_refused(refused, home, tiny_folder, corner, options, problem):
+def test_a_value_that_means_nothing_is_refused(
+    refused, home, tiny_folder, corner, options, problem
+):
     assert problem in refused("eval", "--model", tiny_folder, "--task", corner, *options)
     assert not (home / "results.duckdb").exists()
 
 
-@pytest.mark.parametrize("options", [("--dims", 8), ("--precision", "int8"), ("--workers", 2), ("--compile",)])
+@pytest.mark.parametrize(
+    "options", [("--dims", 8), ("--precision", "int8"), ("--workers", 2), ("--compile",)]
+)
 def test_what_no_model_of_the_request_can_use_is_refused(refused, corner, options):
     assert "and none is here" in refused("eval", "--model", "bm25", "--task", corner, *options)
 
@@ -243,7 +284,9 @@ def test_debug(cli, home, monkeypatch):
 
 
 @pytest.mark.parametrize("option", [("--top-k", 20), ("--index", "torch")])
-def test_what_shapes_a_search_is_refused_where_no_task_searches(refused, tiny_folder, tmp_path, option):
+def test_what_shapes_a_search_is_refused_where_no_task_searches(
+    refused, tiny_folder, tmp_path, option
+):
     (tmp_path / "STS12.tsv").write_text("score\tsentence1\tsentence2\n0\tw1\tw2\n1\tw3\tw4\n")
     command = ("eval", "--model", tiny_folder, "--task", "STS12", "--data-dir", tmp_path, *option)
     assert "are for tasks that search, and STS12 is STS" in refused(*command)

@@ -1,4 +1,6 @@
-"""Every option of every command has a test of its effect, which names it: @pytest.mark.effect("eval --workers")."""
+"""Every option of every command has a test of its effect, which names it: @pytest.mark.effect("eval
+--workers").
+"""
 
 import ast
 from collections.abc import Iterator
@@ -38,12 +40,23 @@ def effect_tests() -> Iterator[tuple[str, str, str]]:
         functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
         fixtures = {function.name: ast.unparse(function) for function in functions}
         for function in functions:
-            marks = [mark for mark in function.decorator_list if "mark.effect(" in ast.unparse(mark)]
-            function.decorator_list = [mark for mark in function.decorator_list if mark not in marks]
-            own = [ast.unparse(function), *(fixtures.get(argument.arg, "") for argument in function.args.args)]
+            marks = [
+                mark for mark in function.decorator_list if "mark.effect(" in ast.unparse(mark)
+            ]
+            function.decorator_list = [
+                mark for mark in function.decorator_list if mark not in marks
+            ]
+            own = [
+                ast.unparse(function),
+                *(fixtures.get(argument.arg, "") for argument in function.args.args),
+            ]
             for mark in marks:
                 for argument in mark.args:
-                    yield ast.literal_eval(argument), f"{path.name}::{function.name}", "\n".join(own)
+                    yield (
+                        ast.literal_eval(argument),
+                        f"{path.name}::{function.name}",
+                        "\n".join(own),
+                    )
 
 
 TESTED = {named for named, _, _ in effect_tests()}
@@ -56,9 +69,13 @@ def test_an_option_has_a_test_of_its_effect(command, spellings):
     )
 
 
-@pytest.mark.parametrize(("named", "test", "source"), effect_tests(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("named", "test", "source"), effect_tests(), ids=lambda value: str(value)[:60]
+)
 def test_a_test_uses_what_it_names(named, test, source):
     option = named.rpartition(" ")[2]
-    known = {f"{name} {spelling}".strip() for name, spellings in options() for spelling in spellings}
+    known = {
+        f"{name} {spelling}".strip() for name, spellings in options() for spelling in spellings
+    }
     assert named in known, f"{test} names an option that there is not"
     assert repr(option) in source, f"{test} never types {option}"

@@ -14,26 +14,44 @@ DOCUMENTS = {"a": "the cell w5", "b": "gene w2 w3 of the cell", "c": "a gene"}
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
-    path.write_text("".join(json.dumps({"_id": id, "text": text}) + "\n" for id, text in DOCUMENTS.items()))
+    path.write_text(
+        "".join(json.dumps({"_id": id, "text": text}) + "\n" for id, text in DOCUMENTS.items())
+    )
     return path.parent
 
 
 @pytest.fixture
 def built(ok, corpus, tiny_folder, tmp_path):
-    """Build an index under this name: what `embedlab index` says, and everything in its manifests."""
+    """Build an index under this name: what `embedlab index` says, and everything in its
+    manifests.
+    """
 
     def build(name, *options, model=tiny_folder):
-        said = ok("index", "--model", model, "--corpus", corpus, "--out", tmp_path / name, *options, "--json")
+        said = ok(
+            "index",
+            "--model",
+            model,
+            "--corpus",
+            corpus,
+            "--out",
+            tmp_path / name,
+            *options,
+            "--json",
+        )
         assert said["documents"] == 3 and said["index"] == str(tmp_path / name)
         return "".join(path.read_text() for path in sorted((tmp_path / name).rglob("*.json")))
 
     return build
 
 
-@pytest.mark.effect("index --model", "index --corpus", "index --out", "index --json", "index --index")
+@pytest.mark.effect(
+    "index --model", "index --corpus", "index --out", "index --json", "index --index"
+)
 def test_index(built, ok, refused, corpus, tiny_folder, tmp_path):
     assert "sq8" in built("coded", "--index", "faiss:sq8") and "sq8" not in built("plain")
-    assert "nowhere" in refused("index", "--model", tiny_folder, "--corpus", "nowhere", "--out", tmp_path / "x")
+    assert "nowhere" in refused(
+        "index", "--model", tiny_folder, "--corpus", "nowhere", "--out", tmp_path / "x"
+    )
     assert "--index is empty" in refused(
         "index", "--model", tiny_folder, "--corpus", corpus, "--out", tmp_path / "x", "--index", ""
     )
@@ -45,21 +63,34 @@ def test_dtype_and_device(built, ok, refused, corpus, tiny_folder, tmp_path):
     built("half", "--dtype", "bfloat16")
 
     def best(name, *options):
-        return ok("search", tmp_path / name, DOCUMENTS["b"], *options, "--json")["results"][0]["score"]
+        return ok("search", tmp_path / name, DOCUMENTS["b"], *options, "--json")["results"][0][
+            "score"
+        ]
 
     whole = best("whole", "--dtype", "float32", "--device", "cpu")
     assert whole == pytest.approx(1, abs=1e-6)
     assert best("half", "--dtype", "float32") != whole != best("whole", "--dtype", "bfloat16")
     assert "cuda:99" in refused("search", tmp_path / "whole", "gene", "--device", "cuda:99")
     assert "cuda:99" in refused(
-        "index", "--model", tiny_folder, "--corpus", corpus, "--out", tmp_path / "x", "--device", "cuda:99"
+        "index",
+        "--model",
+        tiny_folder,
+        "--corpus",
+        corpus,
+        "--out",
+        tmp_path / "x",
+        "--device",
+        "cuda:99",
     )
 
 
 @pytest.mark.effect("index --instruction")
 def test_instruction(built, ok, refused, corpus, tiny_folder, tmp_path, monkeypatch):
     (tmp_path / "data/models").mkdir(parents=True)
-    card = f'method = "sentence-transformers"\nsource = "{tiny_folder}"\ninstruction = "{{instruction}} : "\n'
+    card = (
+        f'method = "sentence-transformers"\nsource = "{tiny_folder}"\ninstruction ='
+        ' "{instruction} : "\n'
+    )
     (tmp_path / "data/models/told.toml").write_text(card)
     monkeypatch.setattr(cards, "DATA", tmp_path / "data")
     cards.cards.cache_clear()
@@ -67,13 +98,24 @@ def test_instruction(built, ok, refused, corpus, tiny_folder, tmp_path, monkeypa
         assert "w7 w8" in built("told", "--instruction", "w7 w8", model="told")
         assert "w7 w8" not in built("untold", model="told")
         scores = [
-            ok("search", tmp_path / name, "gene w2", "--json")["results"][0]["score"] for name in ("told", "untold")
+            ok("search", tmp_path / name, "gene w2", "--json")["results"][0]["score"]
+            for name in ("told", "untold")
         ]
         assert scores[0] != scores[1]
     finally:
         monkeypatch.setattr(cards, "DATA", DATA)
         cards.cards.cache_clear()
-    err = refused("index", "--model", tiny_folder, "--corpus", corpus, "--out", tmp_path / "x", "--instruction", "w7")
+    err = refused(
+        "index",
+        "--model",
+        tiny_folder,
+        "--corpus",
+        corpus,
+        "--out",
+        tmp_path / "x",
+        "--instruction",
+        "w7",
+    )
     assert "has no template" in err
 
 
@@ -83,7 +125,14 @@ def test_search(built, ok, tmp_path):
     built("two", "--index", "faiss:flat")
     assert len(ok("search", tmp_path / "one", "gene", "-k", 2, "--json")["results"]) == 2
     assert len(ok("search", tmp_path / "one", "gene", "--json")["results"]) == 3
-    assert len(ok("search", "--compare", tmp_path / "one", tmp_path / "two", "gene", "--json")["indexes"]) == 2
+    assert (
+        len(
+            ok("search", "--compare", tmp_path / "one", tmp_path / "two", "gene", "--json")[
+                "indexes"
+            ]
+        )
+        == 2
+    )
 
 
 @pytest.fixture
@@ -96,23 +145,39 @@ def remote(tiny_folder, tmp_path):
     (folder / "own").mkdir()
     (folder / "own/config.json").write_text("{}")
     (folder / "own_module.py").write_text(
-        "from pathlib import Path\nfrom sentence_transformers.base.modules import Module\n"
-        f"Path({str(tmp_path / 'ran')!r}).touch()\n\n\n"
-        "class Own(Module):\n    config_keys = []\n\n    def forward(self, features):\n        return features\n\n"
-        "    def save(self, path, *arguments, **named):\n        pass\n\n"
-        "    @classmethod\n    def load(cls, *arguments, **named):\n        return cls()\n"
+        "from pathlib import Path\nfrom sentence_transformers.base.modules import"
+        f" Module\nPath({str(tmp_path / 'ran')!r}).touch()\n\n\nclass Own(Module):\n    config_keys"
+        " = []\n\n    def forward(self, features):\n        return features\n\n    def save(self,"
+        " path, *arguments, **named):\n        pass\n\n    @classmethod\n    def load(cls,"
+        " *arguments, **named):\n        return cls()\n"
     )
     return folder
 
 
 @pytest.mark.effect(
-    "eval --trust-remote-code", "index --trust-remote-code", "search --trust-remote-code", "rag --trust-remote-code"
+    "eval --trust-remote-code",
+    "index --trust-remote-code",
+    "search --trust-remote-code",
+    "rag --trust-remote-code",
 )
 def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path):
     index = ("index", "--model", remote, "--corpus", corpus, "--out", tmp_path / "trusted")
     (tmp_path / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
-    rag = ("rag", "--retriever", tmp_path / "trusted", "--questions", tmp_path / "questions.jsonl", "--k", 1)
-    lines = (("eval", "--model", remote, "--task", corner), index, ("search", tmp_path / "trusted", "gene"), rag)
+    rag = (
+        "rag",
+        "--retriever",
+        tmp_path / "trusted",
+        "--questions",
+        tmp_path / "questions.jsonl",
+        "--k",
+        1,
+    )
+    lines = (
+        ("eval", "--model", remote, "--task", corner),
+        index,
+        ("search", tmp_path / "trusted", "gene"),
+        rag,
+    )
     for line in lines:
         (tmp_path / "ran").unlink(missing_ok=True)
         assert "--trust-remote-code" in refused(*line) and not (tmp_path / "ran").exists()

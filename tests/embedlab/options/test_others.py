@@ -24,15 +24,21 @@ def test_tasks(ok, refused, tmp_path):
 
 @pytest.mark.effect("doctor --json")
 def test_doctor(ok):
-    assert {"torch", "GPU", "hub"} <= {finding["subject"] for finding in ok("doctor", "--json")["findings"]}
+    assert {"torch", "GPU", "hub"} <= {
+        finding["subject"] for finding in ok("doctor", "--json")["findings"]
+    }
 
 
-@pytest.mark.effect("cache ls --json", "cache du --json", "cache verify --json", "cache prune --model")
+@pytest.mark.effect(
+    "cache ls --json", "cache du --json", "cache verify --json", "cache prune --model"
+)
 def test_cache(ok, refused, cli, home, corner, tiny_folder):
     ok("eval", "--model", tiny_folder, "--task", corner, "--dtype", "float32", "--json")
     (model,) = ok("cache", "du", "--json")["bytes"]
     spaces = ok("cache", "ls", "--json")["spaces"]
-    assert {space["role"] for space in spaces} == {"query", "document"} and model in {s["model"] for s in spaces}
+    assert {space["role"] for space in spaces} == {"query", "document"} and model in {
+        s["model"] for s in spaces
+    }
     assert ok("cache", "verify", "--json")["problems"] == []
     next((home / "vectors").glob("*/*.dense.npy")).write_bytes(b"damaged")
     code, out, _ = cli("cache", "verify", "--json")

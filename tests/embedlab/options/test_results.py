@@ -15,25 +15,44 @@ QUERIES = [f"q{n}" for n in range(40)]
 
 def run(model, task, kind, shift, *, seed=0, costs=None, **view):
     rng = np.random.default_rng(seed)
-    metrics = {name: np.clip(rng.random(40) * 0.5 + shift, 0, 1) for name in ("ndcg_at_10", "recall_at_10")}
+    metrics = {
+        name: np.clip(rng.random(40) * 0.5 + shift, 0, 1) for name in ("ndcg_at_10", "recall_at_10")
+    }
     scores = {name: float(values.mean()) for name, values in metrics.items()}
     ranking = Ranking(["q0"], ["d0"], np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32))
     return Run(
-        Model(model), Task(task, kind), scores["ndcg_at_10"], scores, per_query=PerQuery(QUERIES, metrics),
-        costs=costs or {}, ranking=ranking, **view,
-    )  # fmt: skip
+        Model(model),
+        Task(task, kind),
+        scores["ndcg_at_10"],
+        scores,
+        per_query=PerQuery(QUERIES, metrics),
+        costs=costs or {},
+        ranking=ranking,
+        **view,
+    )
 
 
 @pytest.fixture
 def db(home):
-    """Three models on three tasks of two types; the third lacks one of them and has a grid of views."""
+    """Three models on three tasks of two types; the third lacks one of them and has a grid of
+    views.
+    """
     home.mkdir()
     store = Store(home / "results.duckdb")
     tasks = (("SciFact", "Retrieval", 0.0), ("NFCorpus", "Retrieval", 0.0), ("STS12", "STS", 0.2))
     for number, (task, kind, shift) in enumerate(tasks):
         for model, better, rate in (("good", 0.15, 10.0), ("fair", 0.1, 5.0)):
-            store.add(run(model, task, kind, shift + better, seed=2 * number + (model == "good"), index="torch",
-                          costs={"texts_per_second": rate}))  # fmt: skip
+            store.add(
+                run(
+                    model,
+                    task,
+                    kind,
+                    shift + better,
+                    seed=2 * number + (model == "good"),
+                    index="torch",
+                    costs={"texts_per_second": rate},
+                )
+            )
     for layer, dim in ((1, 8), (1, 16), (2, 8), (2, 16)):
         for task in ("SciFact", "NFCorpus"):
             lift = 0.01 * layer + 0.001 * dim + (0.2 if task == "NFCorpus" else 0)
@@ -58,19 +77,28 @@ def test_leaderboard_sort(ok, db):
     for task in ("SciFact", "NFCorpus"):
         Store(db).add(run("specialist", task, "Retrieval", 0.02, index="torch"))
     orders = ("mean", "types", "borda")
-    first = {order: ok("leaderboard", "--sort", order, "--json")["rows"][0]["model"] for order in orders}
+    first = {
+        order: ok("leaderboard", "--sort", order, "--json")["rows"][0]["model"] for order in orders
+    }
     assert first == {"mean": "good", "types": "specialist", "borda": "good"}
 
 
 @pytest.mark.effect("leaderboard --metric")
 def test_leaderboard_metric(ok, db):
-    means = [ok("leaderboard", "--metric", name, "--json")["rows"][0]["mean"] for name in ("nDCG@10", "recall@10")]
+    means = [
+        ok("leaderboard", "--metric", name, "--json")["rows"][0]["mean"]
+        for name in ("nDCG@10", "recall@10")
+    ]
     assert means[0] != means[1]
 
 
 @pytest.mark.effect("leaderboard --incomplete")
 def test_leaderboard_incomplete(ok, db):
-    assert {row["model"] for row in ok("leaderboard", "--incomplete", "--json")["rows"]} == {"good", "fair", "grid"}
+    assert {row["model"] for row in ok("leaderboard", "--incomplete", "--json")["rows"]} == {
+        "good",
+        "fair",
+        "grid",
+    }
 
 
 @pytest.mark.effect("leaderboard --over", "leaderboard --level")
@@ -81,7 +109,9 @@ def test_leaderboard_over_and_level(ok, refused, db):
 
     assert 0 < width("--level", "0.8") < width("--level", "0.99")
     assert width("--over", "none") is None
-    assert "--over none asks for none" in refused("leaderboard", "--over", "none", "--level", "0.95")
+    assert "--over none asks for none" in refused(
+        "leaderboard", "--over", "none", "--level", "0.95"
+    )
 
 
 @pytest.mark.effect("leaderboard --pareto")
@@ -100,13 +130,22 @@ def test_formats(ok, refused, db):
 
 
 @pytest.mark.effect(
-    "leaderboard --db", "compare --db", "grid --db", "runs list --db", "runs show --db", "runs diff --db",
-    "runs rm --db", "runs prune --db", "export --db",
-)  # fmt: skip
+    "leaderboard --db",
+    "compare --db",
+    "grid --db",
+    "runs list --db",
+    "runs show --db",
+    "runs diff --db",
+    "runs rm --db",
+    "runs prune --db",
+    "export --db",
+)
 def test_another_store(ok, home, db, tmp_path):
     other, id = Store(tmp_path / "other.duckdb"), Store(db).runs()["id"][0].as_py()
     for model in ("one", "two"):
-        other.add(run(model, "SciFact", "Retrieval", 0.1, layer=1 + (model == "two"), index="torch"))
+        other.add(
+            run(model, "SciFact", "Retrieval", 0.1, layer=1 + (model == "two"), index="torch")
+        )
     for layer in (3, 4):
         other.add(run("one", "SciFact", "Retrieval", 0.1, layer=layer, index="torch"))
     ids = other.runs()["id"].to_pylist()
@@ -131,14 +170,19 @@ def test_another_store(ok, home, db, tmp_path):
 @pytest.mark.effect("compare --task", "compare --metric", "compare --json")
 def test_compare_task_and_metric(ok, db):
     answer = ok("compare", "good", "fair", "--task", "SciFact", "--metric", "recall@10", "--json")
-    assert [(pair["task"], pair["metric"]) for pair in answer["pairs"]] == [("SciFact", "recall_at_10")]
+    assert [(pair["task"], pair["metric"]) for pair in answer["pairs"]] == [
+        ("SciFact", "recall_at_10")
+    ]
     assert len(ok("compare", "good", "fair", "--json")["pairs"]) == 3
 
 
 @pytest.mark.effect("compare --split")
 def test_compare_split(ok, db):
     for number, model in enumerate(("good", "fair")):
-        store, other = Store(db), run(model, "SciFact", "Retrieval", 0.1 * number, seed=number, index="torch")
+        store, other = (
+            Store(db),
+            run(model, "SciFact", "Retrieval", 0.1 * number, seed=number, index="torch"),
+        )
         store.add(replace(other, task=replace(other.task, split="dev")))
     (pair,) = ok("compare", "good", "fair", "--split", "dev", "--json")["pairs"]
     assert pair["split"] == "dev" and pair["difference"] < 0
@@ -151,8 +195,15 @@ def test_compare_test_correction_level(ok, db):
 
     p = {test: pairs("--test", test)[0]["p"] for test in ("randomisation", "bootstrap", "t")}
     assert len(set(p.values())) == 3
-    corrected = {name: [pair["corrected_p"] for pair in pairs("--correction", name)] for name in ("holm", "bh", "none")}
-    assert corrected["none"] == [pair["p"] for pair in pairs("--correction", "none")] != corrected["holm"]
+    corrected = {
+        name: [pair["corrected_p"] for pair in pairs("--correction", name)]
+        for name in ("holm", "bh", "none")
+    }
+    assert (
+        corrected["none"]
+        == [pair["p"] for pair in pairs("--correction", "none")]
+        != corrected["holm"]
+    )
     assert corrected["holm"] != corrected["bh"]
     narrow, wide = (pairs("--level", level)[0] for level in ("0.8", "0.99"))
     assert narrow["high"] - narrow["low"] < wide["high"] - wide["low"]
@@ -161,18 +212,25 @@ def test_compare_test_correction_level(ok, db):
 @pytest.mark.effect("grid --model", "grid --task", "grid --metric", "grid --json")
 def test_grid(ok, db):
     def best(*options):
-        return max(cell["score"] for cell in ok("grid", "--model", "grid", *options, "--json")["grids"][0]["cells"])
+        return max(
+            cell["score"]
+            for cell in ok("grid", "--model", "grid", *options, "--json")["grids"][0]["cells"]
+        )
 
     assert best("--task", "NFCorpus") > best() > best("--task", "SciFact")
     assert best("--metric", "recall@10") != best()
 
 
-@pytest.mark.effect("runs list --model", "runs list --task", "runs list --limit", "runs list --json")
+@pytest.mark.effect(
+    "runs list --model", "runs list --task", "runs list --limit", "runs list --json"
+)
 def test_runs_list(ok, refused, db):
     answer = ok("runs", "list", "--model", "grid", "--task", "SciFact", "--limit", 3, "--json")
     assert answer["total"] == 4 and len(answer["runs"]) == 3
     assert {(row["model"], row["task"]) for row in answer["runs"]} == {("grid", "SciFact")}
-    assert "The results hold no model 'grod'.\nThey hold: grid, good" in refused("runs", "list", "--model", "grod")
+    assert "The results hold no model 'grod'.\nThey hold: grid, good" in refused(
+        "runs", "list", "--model", "grod"
+    )
     assert "no task 'x'" in refused("runs", "list", "--task", "x")
 
 
@@ -183,7 +241,9 @@ def test_runs_show_and_diff(ok, db):
     assert ok("runs", "diff", first, second, "--json")["main_scores"]
 
 
-@pytest.mark.effect("export --format", "export --model", "export --task", "export --run", "export --json")
+@pytest.mark.effect(
+    "export --format", "export --model", "export --task", "export --run", "export --json"
+)
 def test_export(ok, refused, db, tmp_path):
     import pyarrow.parquet
 
@@ -195,8 +255,15 @@ def test_export(ok, refused, db, tmp_path):
         files = ok("export", tmp_path / str(number), *options, "--json")["files"]
         runs = next(path for path in files if path.endswith("runs.parquet"))
         assert pyarrow.parquet.read_table(runs).num_rows == count, options
-    assert all(path.endswith(".csv") for path in ok("export", tmp_path / "c", "--format", "csv", "--json")["files"])
-    problems = {"--run": "No run has the id 'zz'", "--model": "no model 'zz'", "--task": "no task 'zz'"}
+    assert all(
+        path.endswith(".csv")
+        for path in ok("export", tmp_path / "c", "--format", "csv", "--json")["files"]
+    )
+    problems = {
+        "--run": "No run has the id 'zz'",
+        "--model": "no model 'zz'",
+        "--task": "no task 'zz'",
+    }
     for option, problem in problems.items():
         assert problem in refused("export", tmp_path / "none", option, "zz")
     assert not (tmp_path / "none").exists()
@@ -208,19 +275,38 @@ def test_merge(ok, db, tmp_path):
     assert Store(tmp_path / "all.duckdb").runs().num_rows == 14
 
 
-@pytest.mark.effect("import --qrels", "import --task", "import --model", "import --split", "import --db")
+@pytest.mark.effect(
+    "import --qrels", "import --task", "import --model", "import --split", "import --db"
+)
 def test_import_of_a_trec_run(ok, refused, home, tmp_path):
     (tmp_path / "run").write_text("q1 Q0 d1 1 3.0 x\nq1 Q0 d2 2 2.0 x\n")
     (tmp_path / "qrels").write_text("q1 0 d2 1\n")
     options = ("--qrels", tmp_path / "qrels", "--task", "T", "--model", "m", "--split", "dev")
-    assert ok("import", tmp_path / "run", *options, "--db", tmp_path / "o.duckdb", "--json")["runs"] == 1
+    assert (
+        ok("import", tmp_path / "run", *options, "--db", tmp_path / "o.duckdb", "--json")["runs"]
+        == 1
+    )
     (row,) = Store(tmp_path / "o.duckdb").runs().to_pylist()
     assert (row["model"], row["task"], row["split"]) == ("m", "T", "dev")
     assert row["main_score"] == pytest.approx(1 / np.log2(3))
-    for option in (("--task", "T"), ("--model", "m"), ("--split", "dev"), ("--qrels", tmp_path / "qrels")):
+    for option in (
+        ("--task", "T"),
+        ("--model", "m"),
+        ("--split", "dev"),
+        ("--qrels", tmp_path / "qrels"),
+    ):
         assert "are for a TREC run" in refused("import", tmp_path, *option)
     (tmp_path / "run").write_text("q1 Q0 d1 1 2.5 t\n")
-    run = ("import", tmp_path / "run", "--task", "T", "--model", "m", "--qrels", tmp_path / "nowhere")
+    run = (
+        "import",
+        tmp_path / "run",
+        "--task",
+        "T",
+        "--model",
+        "m",
+        "--qrels",
+        tmp_path / "nowhere",
+    )
     assert f"There is no file {tmp_path / 'nowhere'}." in refused(*run)
     assert "is a directory" in refused(*run[:-1], tmp_path).lower()
     assert "--processes is for a folder" in refused(*run, "--processes", 2)
@@ -231,15 +317,39 @@ def test_import_by_several_processes(ok, home, tmp_path, monkeypatch):
     from leaderboard.exchange import importing
 
     made, plain = [], importing.ProcessPoolExecutor
-    monkeypatch.setattr(importing, "ProcessPoolExecutor", lambda n, *a, **k: made.append(n) or plain(n, *a, **k))
+    monkeypatch.setattr(
+        importing, "ProcessPoolExecutor", lambda n, *a, **k: made.append(n) or plain(n, *a, **k)
+    )
     folder = tmp_path / "results/org__m/rev"
     folder.mkdir(parents=True)
-    scores = {"test": [{"hf_subset": "default", "languages": ["eng-Latn"], "main_score": 0.5, "ndcg_at_10": 0.5}]}
-    monkeypatch.setitem(importing.import_files.__kwdefaults__, "chunk", 1)  # files that a process takes at a time
+    scores = {
+        "test": [
+            {
+                "hf_subset": "default",
+                "languages": ["eng-Latn"],
+                "main_score": 0.5,
+                "ndcg_at_10": 0.5,
+            }
+        ]
+    }
+    monkeypatch.setitem(
+        importing.import_files.__kwdefaults__, "chunk", 1
+    )  # files that a process takes at a time
     for task in ("SciFact", "NFCorpus", "ArguAna"):
         result = {"task_name": task, "mteb_version": "2", "dataset_revision": "r", "scores": scores}
         (folder / f"{task}.json").write_text(json.dumps(result))
     assert ok("import", tmp_path / "results", "--processes", 2, "--json")["runs"] == 3
     assert made == [2]
-    assert ok("import", tmp_path / "results", "--processes", 1, "--db", tmp_path / "o.duckdb", "--json")["runs"] == 3
+    assert (
+        ok(
+            "import",
+            tmp_path / "results",
+            "--processes",
+            1,
+            "--db",
+            tmp_path / "o.duckdb",
+            "--json",
+        )["runs"]
+        == 3
+    )
     assert made == [2]

@@ -1,4 +1,6 @@
-"""Capitals as a collection, and a server that speaks OpenAI's protocol and reads the answer off the first document."""
+"""Capitals as a collection, and a server that speaks OpenAI's protocol and reads the answer off the
+first document.
+"""
 
 import json
 import re
@@ -6,9 +8,19 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CAPITALS = {
-    "France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Austria": "Vienna", "Norway": "Oslo", "Greece": "Athens",
-    "Japan": "Tokyo", "Peru": "Lima", "Kenya": "Nairobi", "Egypt": "Cairo", "Cuba": "Havana", "Chad": "N'Djamena",
-}  # fmt: skip
+    "France": "Paris",
+    "Italy": "Rome",
+    "Spain": "Madrid",
+    "Austria": "Vienna",
+    "Norway": "Oslo",
+    "Greece": "Athens",
+    "Japan": "Tokyo",
+    "Peru": "Lima",
+    "Kenya": "Nairobi",
+    "Egypt": "Cairo",
+    "Cuba": "Havana",
+    "Chad": "N'Djamena",
+}
 
 
 def write(path, rows):
@@ -17,7 +29,9 @@ def write(path, rows):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with the first word of the first document; keeps the requests, and fails or hangs where told to."""
+    """Answers with the first word of the first document; keeps the requests, and fails or hangs
+    where told to.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -27,7 +41,13 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.answer(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in self.server.models]})
+        self.answer(
+            200,
+            {
+                "object": "list",
+                "data": [{"id": name, "object": "model"} for name in self.server.models],
+            },
+        )
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,4 +1,6 @@
-"""A small collection with questions, tiny random language models, and a server that speaks OpenAI's protocol."""
+"""A small collection with questions, tiny random language models, and a server that speaks OpenAI's
+protocol.
+"""
 
 import sys
 import threading
@@ -13,12 +15,22 @@ from capitals_server import CAPITALS, Server, write
 
 @pytest.fixture(scope="session")
 def capitals(tmp_path_factory):
-    """A folder with corpus.jsonl and questions.jsonl: one document and one question for each capital."""
+    """A folder with corpus.jsonl and questions.jsonl: one document and one question for each
+    capital.
+    """
     folder = tmp_path_factory.mktemp("capitals")
-    documents = [{"_id": land, "text": f"{city} is the capital of {land}."} for land, city in CAPITALS.items()]
+    documents = [
+        {"_id": land, "text": f"{city} is the capital of {land}."}
+        for land, city in CAPITALS.items()
+    ]
     write(folder / "corpus.jsonl", documents)
     asked = [
-        {"id": f"q{n}", "question": f"What is the capital of {land}?", "answers": [city], "relevant": [land]}
+        {
+            "id": f"q{n}",
+            "question": f"What is the capital of {land}?",
+            "answers": [city],
+            "relevant": [land],
+        }
         for n, (land, city) in enumerate(CAPITALS.items())
     ]
     write(folder / "questions.jsonl", asked)
@@ -43,12 +55,21 @@ def language_model(tmp_path_factory):
 
     from embedlab.training.new_base import train_tokenizer, write_random
 
-    texts = [f"{city} is the capital of {land}. Question: Answer:" for land, city in CAPITALS.items()]
+    texts = [
+        f"{city} is the capital of {land}. Question: Answer:" for land, city in CAPITALS.items()
+    ]
     torch.manual_seed(0)
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "talker"
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    write_random(folder, train_tokenizer(texts * 4, 400), "llama", **sizes, max_position_embeddings=192)
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    write_random(
+        folder, train_tokenizer(texts * 4, 400), "llama", **sizes, max_position_embeddings=192
+    )
     return folder
 
 

@@ -1,4 +1,6 @@
-"""Servers as they are: answers that are none, thoughts, cut answers, settings not taken, secrets in URLs."""
+"""Servers as they are: answers that are none, thoughts, cut answers, settings not taken, secrets in
+URLs.
+"""
 
 import json
 import threading
@@ -21,7 +23,9 @@ def completion(content="statins", finish="stop", **more):
 
 
 class Odd(ThreadingHTTPServer):
-    """Answers each request with the next of `answers` (status, body), the last one again and again."""
+    """Answers each request with the next of `answers` (status, body), the last one again and
+    again.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), OddHandler)
@@ -31,7 +35,13 @@ class Odd(ThreadingHTTPServer):
 
 class OddHandler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send(200, {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}]})
+        self.send(
+            200,
+            {
+                "object": "list",
+                "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "x"}],
+            },
+        )
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -40,12 +50,17 @@ class OddHandler(BaseHTTPRequestHandler):
         answers = self.server.answers
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]
         status, body = (status, body(request)) if callable(body) else (status, body)
-        self.send(status if not isinstance(body, tuple) else body[0], body if not isinstance(body, tuple) else body[1])
+        self.send(
+            status if not isinstance(body, tuple) else body[0],
+            body if not isinstance(body, tuple) else body[1],
+        )
 
     def send(self, status, body):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "text/html" if content.startswith(b"<") else "application/json")
+        self.send_header(
+            "Content-Type", "text/html" if content.startswith(b"<") else "application/json"
+        )
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Retry-After", "0.01")
         if self.server.location:
@@ -71,7 +86,10 @@ NONE = {
     "no choices": {**completion(), "choices": []},
     "null choices": {**completion(), "choices": None},
     "an error as an answer": {"error": {"message": "upstream overloaded", "code": 502}},
-    "no message": {**completion(), "choices": [{"index": 0, "finish_reason": "stop", "message": None}]},
+    "no message": {
+        **completion(),
+        "choices": [{"index": 0, "finish_reason": "stop", "message": None}],
+    },
     "no text": completion(None),
     "a call of a tool": completion(None, "tool_calls"),
     "filtered": completion(None, "content_filter"),
@@ -107,16 +125,32 @@ def test_an_answer_that_is_none_is_asked_for_again_and_then_an_error(kind, odd):
     [
         (completion("<think>\nthe user wants\n</think>\n\nstatins"), "statins"),
         (completion("<think>\nthe user wants", "length"), ""),
-        (completion([{"type": "text", "text": "sta"}, {"type": "text", "text": "tins"}]), "statins"),
+        (
+            completion([{"type": "text", "text": "sta"}, {"type": "text", "text": "tins"}]),
+            "statins",
+        ),
         (completion(None, "length"), ""),
         (completion(""), ""),
         (completion("the user wants\n</think>\n\nstatins"), "statins"),
         (completion("sta\ud800tins"), "sta?tins"),
-        (completion([{"type": "text", "text": 5}, {"type": "text", "text": "statins"}, 7]), "statins"),
+        (
+            completion([{"type": "text", "text": 5}, {"type": "text", "text": "statins"}, 7]),
+            "statins",
+        ),
         (completion(usage="many"), "statins"),
-        (completion(usage={"prompt_tokens": "many", "completion_tokens": -5, "total_tokens": 10**30}), "statins"),
+        (
+            completion(
+                usage={"prompt_tokens": "many", "completion_tokens": -5, "total_tokens": 10**30}
+            ),
+            "statins",
+        ),
         (completion(usage=None), "statins"),
-        (completion(usage={"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}), "statins"),
+        (
+            completion(
+                usage={"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}
+            ),
+            "statins",
+        ),
         (completion(usage={"total_tokens": 6}), "statins"),
     ],
 )
@@ -149,7 +183,10 @@ def test_models_that_take_no_max_tokens_or_no_temperature_are_usable(odd):
     generator = generators.find(odd.url, max_tokens=9)
     assert [generator.generate("x").text for _ in range(2)] == ["statins", "statins"]
     assert [request.get("max_completion_tokens") for request in odd.requests] == [None, 9, 9]
-    assert generator.settings["max_tokens"] == 9 and generator.sent == {"temperature": 0.0, "max_completion_tokens": 9}
+    assert generator.settings["max_tokens"] == 9 and generator.sent == {
+        "temperature": 0.0,
+        "max_completion_tokens": 9,
+    }
     odd.answers = [(200, unsupported("temperature", "unsupported_value"))]
     assert generators.find(odd.url).generate("x").text == "statins"
 
@@ -177,11 +214,17 @@ def test_nobody_is_sent_on_to_another_server(status, odd):
 def test_a_server_that_repeats_what_is_secret_is_not_quoted(odd, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecret")
     words = "Wrong key sk-verysecret of hunter2: http://me:hunter2@host/x?key=hidden, hidden"
-    for answer in ((401, {"error": {"message": words}}), (200, {"error": words}), (200, words.encode())):
+    for answer in (
+        (401, {"error": {"message": words}}),
+        (200, {"error": words}),
+        (200, words.encode()),
+    ):
         odd.answers = [answer]
         with pytest.raises(UserError) as caught:
             generators.find(odd.url.replace("//", "//me:hunter2@") + "?key=hidden").generate("x")
-        assert not any(secret in str(caught.value) for secret in ("sk-verysecret", "hunter2", "hidden"))
+        assert not any(
+            secret in str(caught.value) for secret in ("sk-verysecret", "hunter2", "hidden")
+        )
 
 
 @pytest.mark.effect("rag --generator-option")
@@ -191,10 +234,24 @@ def test_credentials_of_a_url_go_to_the_server_and_nowhere_else(odd, cli, home, 
     import retrievers
 
     retrievers.make("lucene").index(["d1"], ["statins lower cholesterol"]).save(tmp_path / "index")
-    (tmp_path / "q.jsonl").write_text('{"id": "1", "question": "which drug", "answers": ["statins"]}\n')
+    (tmp_path / "q.jsonl").write_text(
+        '{"id": "1", "question": "which drug", "answers": ["statins"]}\n'
+    )
     url = odd.url.replace("http://", "http://me:s3cret@") + "?api-key=hidden"
-    rag = ("rag", "--retriever", tmp_path / "index", "--questions", tmp_path / "q.jsonl", "--generator", url, "-k", 1)
-    code, out, err = cli(*rag, "--json", "--generator-option", "top_p=0.5", "--generator-option", "user=a")
+    rag = (
+        "rag",
+        "--retriever",
+        tmp_path / "index",
+        "--questions",
+        tmp_path / "q.jsonl",
+        "--generator",
+        url,
+        "-k",
+        1,
+    )
+    code, out, err = cli(
+        *rag, "--json", "--generator-option", "top_p=0.5", "--generator-option", "user=a"
+    )
     assert code == 0, err
     path, headers = odd.headers[0]
     assert path.endswith("?api-key=hidden") and headers["Authorization"].startswith("Basic ")
@@ -202,17 +259,25 @@ def test_credentials_of_a_url_go_to_the_server_and_nowhere_else(odd, cli, home, 
     (run,) = cli("runs", "show", json.loads(out)["run_id"], "--json")[1:2]
     assert "top_p" in run
     odd.answers = [(401, {"error": {"message": "no"}})]
-    (tmp_path / "q.jsonl").write_text('{"id": "2", "question": "another", "answers": ["statins"]}\n')
+    (tmp_path / "q.jsonl").write_text(
+        '{"id": "2", "question": "another", "answers": ["statins"]}\n'
+    )
     code, more, problem = cli(*rag)
     assert code == 2 and "401" in problem
     for form in ("parquet", "csv"):
         assert cli("export", tmp_path / "out", "-f", form)[0] == 0
-    files = [file.read_bytes() for file in [*home.rglob("*"), *(tmp_path / "out").rglob("*")] if file.is_file()]
+    files = [
+        file.read_bytes()
+        for file in [*home.rglob("*"), *(tmp_path / "out").rglob("*")]
+        if file.is_file()
+    ]
     assert any(file.suffix == ".csv" for file in (tmp_path / "out").rglob("*"))
     for secret in ("s3cret", "hidden"):
         assert secret not in out + err + run + more + problem
         assert not any(secret.encode() in content for content in files)
-    with duckdb.connect(str(home / "results.duckdb"), read_only=True) as store:  # compressed columns hide from a search
+    with duckdb.connect(
+        str(home / "results.duckdb"), read_only=True
+    ) as store:  # compressed columns hide from a search
         for (table,) in store.sql("SELECT table_name FROM information_schema.tables").fetchall():
             assert "s3cret" not in str(store.table(table).fetchall()), table
 
@@ -221,7 +286,9 @@ def test_a_cut_answer_is_marked_and_asked_for_again(odd, cli, home, tmp_path):
     import retrievers
 
     retrievers.make("lucene").index(["d1"], ["statins lower cholesterol"]).save(tmp_path / "index")
-    (tmp_path / "q.jsonl").write_text('{"id": "1", "question": "which drug", "answers": ["statins"]}\n')
+    (tmp_path / "q.jsonl").write_text(
+        '{"id": "1", "question": "which drug", "answers": ["statins"]}\n'
+    )
     rag = (
         "rag",
         "--retriever",
@@ -236,7 +303,11 @@ def test_a_cut_answer_is_marked_and_asked_for_again(odd, cli, home, tmp_path):
     odd.answers = [(200, completion("statins an", "length"))]
     code, out, err = cli(*rag, "--json")
     found = json.loads(out)
-    assert code == 0 and found["costs"]["answers_cut"] == 1 and found["questions"][0]["costs"]["cut"] == 1
+    assert (
+        code == 0
+        and found["costs"]["answers_cut"] == 1
+        and found["questions"][0]["costs"]["cut"] == 1
+    )
     assert "1 answers were cut off at 64 tokens" in err
     odd.answers = [(200, completion())]
     found = json.loads(cli(*rag, "--json")[1])
@@ -254,5 +325,8 @@ def test_addresses_that_are_none(url):
 
 def test_what_is_secret_in_a_url_is_left_out():
     assert without_credentials("https://me:pw@host:8000/v1/?key=1#x") == "https://host:8000/v1"
-    assert without_credentials("no answer from http://a:b@c/v1 (x)") == "no answer from http://c/v1 (x)"
+    assert (
+        without_credentials("no answer from http://a:b@c/v1 (x)")
+        == "no answer from http://c/v1 (x)"
+    )
     assert without_credentials("Qwen/Qwen3-0.6B") == "Qwen/Qwen3-0.6B"

@@ -11,7 +11,9 @@ def test_answers_are_compared_as_squad_does():
     assert scoring.exact_match("the Paris.", ["London", "paris"]) == 1
     assert scoring.exact_match("Paris, France", ["paris"]) == 0
     assert scoring.f1("Paris, in France", ["paris"]) == pytest.approx(2 * (1 / 3) * 1 / (1 / 3 + 1))
-    assert scoring.f1("rome rome", ["rome is rome", "x"]) == pytest.approx(2 * 1 * (2 / 3) / (1 + 2 / 3))
+    assert scoring.f1("rome rome", ["rome is rome", "x"]) == pytest.approx(
+        2 * 1 * (2 / 3) / (1 + 2 / 3)
+    )
     assert (
         scoring.f1("", ["the"]) == 0
         and scoring.f1("", [""]) == 1
@@ -23,12 +25,23 @@ def test_answers_are_compared_as_squad_does():
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
-        ("café", "cafe\u0301"), ("“Paris”", "Paris"), ("２０２４", "2024"), ("New\u00a0York", "New York"),
-        ("New\u200bYork", "New York"), ("1914–1918", "1914-1918"), ("STRASSE", "straße"), ("İstanbul", "istanbul"),
-        ("北京。", "北京"), ("«Roma»", "roma"), ("co\u00adoperate", "cooperate"), ("The", "the"), ("กรุงเทพ", "กรุงเทพ!"),
-        ("\u22125", "-5"), ("น้ำ", "น\u0e4d\u0e49\u0e32"),
+        ("café", "cafe\u0301"),
+        ("“Paris”", "Paris"),
+        ("２０２４", "2024"),
+        ("New\u00a0York", "New York"),
+        ("New\u200bYork", "New York"),
+        ("1914–1918", "1914-1918"),
+        ("STRASSE", "straße"),
+        ("İstanbul", "istanbul"),
+        ("北京。", "北京"),
+        ("«Roma»", "roma"),
+        ("co\u00adoperate", "cooperate"),
+        ("The", "the"),
+        ("กรุงเทพ", "กรุงเทพ!"),
+        ("\u22125", "-5"),
+        ("น้ำ", "น\u0e4d\u0e49\u0e32"),
     ],
-)  # fmt: skip
+)
 def test_answers_that_only_look_different_are_the_same(answer, right):
     assert scoring.exact_match(answer, [right]) == scoring.f1(answer, [right]) == 1
     assert right == "the" or scoring.answer_recall([f"so, {answer}, he said"], [right]) == 1
@@ -65,8 +78,14 @@ def test_contexts_are_scored():
         ('{"question": "why"}', 'questions.jsonl:2 has no "id"'),
         ('{"id": "", "question": "why"}', 'questions.jsonl:2 has no "id"'),
         ('{"id": "2", "question": ["why"]}', 'questions.jsonl:2: "question" is not a string'),
-        ('{"id": "2", "question": "why", "answers": "so"}', 'questions.jsonl:2: "answers" is not a list of strings'),
-        ('{"id": "2", "question": "why", "relevant": [1]}', 'questions.jsonl:2: "relevant" is not a list'),
+        (
+            '{"id": "2", "question": "why", "answers": "so"}',
+            'questions.jsonl:2: "answers" is not a list of strings',
+        ),
+        (
+            '{"id": "2", "question": "why", "relevant": [1]}',
+            'questions.jsonl:2: "relevant" is not a list',
+        ),
         ('{"id": "1", "question": "why"}', "questions.jsonl:2 gives the id '1' a second time"),
         ('{"id": "2", "question', "questions.jsonl:2 is not JSON"),
         ("[1]", "questions.jsonl:2 is not a JSON object"),
@@ -100,9 +119,13 @@ def test_the_prompt(tmp_path):
 
 def test_a_prompt_that_is_too_long_loses_its_last_contexts_first():
     contexts = ["x" * 40, "y" * 40, "z" * 40]
-    filled, used = prompt.fitted("{context} {question}", contexts, "why", lambda text: len(text) < 100)
+    filled, used = prompt.fitted(
+        "{context} {question}", contexts, "why", lambda text: len(text) < 100
+    )
     assert used == 2 and "x" * 40 in filled and "y" * 40 in filled and "z" not in filled
-    filled, used = prompt.fitted("{context} {question}", contexts, "why", lambda text: len(text) < 20)
+    filled, used = prompt.fitted(
+        "{context} {question}", contexts, "why", lambda text: len(text) < 20
+    )
     assert used == 1 and "xxxxx" in filled and "x" * 11 not in filled and filled.endswith("why")
     with pytest.raises(UserError, match="too long"):
         prompt.fitted("{context} {question}", contexts, "why" * 9, lambda text: len(text) < 20)
@@ -118,7 +141,10 @@ def test_a_local_model_answers_as_transformers_does(language_model):
     model = AutoModelForCausalLM.from_pretrained(language_model, dtype=torch.float32)
     ids = torch.tensor([tokenizer("the capital of France is")["input_ids"][:-1]])  # without </s>
     wanted = model.generate(ids, max_new_tokens=9, do_sample=False)[0, ids.shape[1] :]
-    assert answer.text == tokenizer.decode(wanted, skip_special_tokens=True).strip().partition("\n")[0].strip()
+    assert (
+        answer.text
+        == tokenizer.decode(wanted, skip_special_tokens=True).strip().partition("\n")[0].strip()
+    )
     assert (answer.prompt_tokens, answer.answer_tokens) == (ids.shape[1], len(wanted))
     assert generator.fits("w " * 80) and not generator.fits("w " * 300)
 
@@ -131,7 +157,9 @@ def test_a_chat_template_is_used(language_model, tmp_path):
     folder = tmp_path / "chat"
     shutil.copytree(language_model, folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.chat_template = "{% for m in messages %}<s>user {{ m.content }}</s>{% endfor %}<s>assistant"
+    tokenizer.chat_template = (
+        "{% for m in messages %}<s>user {{ m.content }}</s>{% endfor %}<s>assistant"
+    )
     tokenizer.save_pretrained(folder)
     generator = generators.find(str(folder), max_tokens=3, device="cpu", dtype="float32")
     wanted = tokenizer("<s>user why?</s><s>assistant", add_special_tokens=False)["input_ids"]
@@ -172,7 +200,9 @@ def test_a_server_is_asked_in_openais_protocol(server):
     assert generator.name == "reader"
     assert generator.generate("[1] Paris is\nQuestion").text == "Paris."
     (request,) = server.requests
-    assert request["max_tokens"] == 7 and request["temperature"] == 0 and request["model"] == "reader"
+    assert (
+        request["max_tokens"] == 7 and request["temperature"] == 0 and request["model"] == "reader"
+    )
     server.fail_from = 0
     with pytest.raises(UserError, match="400 the context is too long"):
         generator.generate("x")

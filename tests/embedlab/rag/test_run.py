@@ -1,4 +1,6 @@
-"""`embedlab rag` as a user meets it: scores, what is stored, going on after a stop, one clear error for each fault."""
+"""`embedlab rag` as a user meets it: scores, what is stored, going on after a stop, one clear error
+for each fault.
+"""
 
 import json
 import os
@@ -19,19 +21,46 @@ def test_a_server_answers_from_an_index(cli, home, index, capitals, server):
     code, out, err = cli(*rag(index, capitals, "--generator", server.url, "--k", 3, "--json"))
     assert code == 0, err
     answer = json.loads(out)
-    assert (answer["model"], answer["task"], answer["main_metric"]) == ("lucene + reader", "questions", "f1")
-    assert answer["scores"] == pytest.approx(
-        {"exact_match": 1, "f1": 1, "answer_recall": 1, "context_precision": 1 / 3, "context_recall": 1}, abs=0.01
+    assert (answer["model"], answer["task"], answer["main_metric"]) == (
+        "lucene + reader",
+        "questions",
+        "f1",
     )
-    assert [question["answer"] for question in answer["questions"]] == [f"{city}." for city in CAPITALS.values()]
-    assert all(question["documents"][0] == land for question, land in zip(answer["questions"], CAPITALS, strict=True))
-    assert answer["costs"]["prompt_tokens_per_question"] == 30 and answer["costs"]["answer_tokens_per_question"] == 3
-    assert {"latency_p50_ms", "latency_p95_ms", "generate_p50_ms", "answer_tokens_per_second"} <= answer["costs"].keys()
+    assert answer["scores"] == pytest.approx(
+        {
+            "exact_match": 1,
+            "f1": 1,
+            "answer_recall": 1,
+            "context_precision": 1 / 3,
+            "context_recall": 1,
+        },
+        abs=0.01,
+    )
+    assert [question["answer"] for question in answer["questions"]] == [
+        f"{city}." for city in CAPITALS.values()
+    ]
+    assert all(
+        question["documents"][0] == land
+        for question, land in zip(answer["questions"], CAPITALS, strict=True)
+    )
+    assert (
+        answer["costs"]["prompt_tokens_per_question"] == 30
+        and answer["costs"]["answer_tokens_per_question"] == 3
+    )
+    assert {
+        "latency_p50_ms",
+        "latency_p95_ms",
+        "generate_p50_ms",
+        "answer_tokens_per_second",
+    } <= answer["costs"].keys()
 
     store = Store(home / "results.duckdb")
     run = store.run(answer["run_id"])
     assert run.model.kind == "rag" and run.resolved["retriever"]["k"] == 3
-    assert run.resolved["generator"]["temperature"] == 0 and "{context}" in run.resolved["prompts"]["template"]
+    assert (
+        run.resolved["generator"]["temperature"] == 0
+        and "{context}" in run.resolved["prompts"]["template"]
+    )
     assert run.per_query.metrics["exact_match"].tolist() == [1.0] * 12
     assert store.ranking(run.id).rows.shape == (12, 3)
     assert store.texts(run.task).qrels["q0"] == {"France": 1}
@@ -60,33 +89,62 @@ def test_contexts_alone(cli, home, index, capitals):
     assert "generate_p50_ms" not in answer["costs"]
 
 
-def test_a_local_generator_over_a_composition(cli, home, capitals, tiny_folder, language_model, index):
+def test_a_local_generator_over_a_composition(
+    cli, home, capitals, tiny_folder, language_model, index
+):
     expression = f"rrf(bm25, {tiny_folder})"
-    options = ("--corpus", capitals, "--generator", language_model, "--max-tokens", 5, "--k", 12, "--dtype", "float32")
+    options = (
+        "--corpus",
+        capitals,
+        "--generator",
+        language_model,
+        "--max-tokens",
+        5,
+        "--k",
+        12,
+        "--dtype",
+        "float32",
+    )
     code, out, err = cli(*rag(expression, capitals, *options, "--json"))
     assert code == 0, err
     first = json.loads(out)
     assert first["model"] == "rrf(bm25, tiny) + talker"
     assert first["scores"]["answer_recall"] == 1
     assert first["costs"]["answer_tokens_per_question"] <= 5
-    assert first["costs"]["contexts_read_per_question"] < 12, "all of them are more than the model reads"
+    assert first["costs"]["contexts_read_per_question"] < 12, (
+        "all of them are more than the model reads"
+    )
     assert first["costs"]["prompt_tokens_per_question"] <= 187
     assert "is kept in" in err
     code, out, err = cli(*rag(expression, capitals, *options, "--json"))
     assert "is kept in" not in err and "12 of 12" in err
-    assert [q["answer"] for q in json.loads(out)["questions"]] == [q["answer"] for q in first["questions"]]
+    assert [q["answer"] for q in json.loads(out)["questions"]] == [
+        q["answer"] for q in first["questions"]
+    ]
 
 
 def test_two_pipelines_are_compared(cli, home, index, capitals, server, language_model):
     for generator in (server.url, language_model):
-        code, _, err = cli(*rag(index, capitals, "--generator", generator, "--max-tokens", 4, "--dtype", "float32"))
+        code, _, err = cli(
+            *rag(index, capitals, "--generator", generator, "--max-tokens", 4, "--dtype", "float32")
+        )
         assert code == 0, err
-    code, out, err = cli("compare", "lucene + reader", "lucene + talker", "--task", "questions", "--json")
+    code, out, err = cli(
+        "compare", "lucene + reader", "lucene + talker", "--task", "questions", "--json"
+    )
     assert code == 0, err
     (pair,) = json.loads(out)["pairs"]
-    assert pair["metric"] == "f1" and pair["queries"] == 12 and pair["difference"] > 0.9 and pair["p"] < 0.001
+    assert (
+        pair["metric"] == "f1"
+        and pair["queries"] == 12
+        and pair["difference"] > 0.9
+        and pair["p"] < 0.001
+    )
     code, out, err = cli("leaderboard", "--task", "questions", "--json")
-    assert code == 0 and [row["model"] for row in json.loads(out)["rows"]] == ["lucene + reader", "lucene + talker"]
+    assert code == 0 and [row["model"] for row in json.loads(out)["rows"]] == [
+        "lucene + reader",
+        "lucene + talker",
+    ]
 
 
 def test_questions_may_lack_answers_or_documents(cli, home, index, server, tmp_path):
@@ -102,8 +160,10 @@ def test_questions_may_lack_answers_or_documents(cli, home, index, server, tmp_p
     assert answer["scores"]["f1"] == 1 and answer["scores"]["context_recall"] == 1
     by_id = {question["id"]: question["scores"].keys() for question in answer["questions"]}
     assert by_id == {
-        "a": {"exact_match", "f1", "answer_recall"}, "b": {"context_precision", "context_recall"}, "c": set()
-    }  # fmt: skip
+        "a": {"exact_match", "f1", "answer_recall"},
+        "b": {"context_precision", "context_recall"},
+        "c": set(),
+    }
     run = Store(home / "results.duckdb").run(answer["run_id"])
     assert run.per_query.query_ids == ["a", "b"] and run.per_query.metrics["f1"][0] == 1
 
@@ -152,27 +212,44 @@ def test_a_stop_costs_the_question_at_hand_at_most(cli, home, index, capitals, s
             "No answer from http://127.0.0.1:9",
             "running",
         ),
-        (["--generator", "http://127.0.0.1:9/v1"], "No answer from http://127.0.0.1:9/v1", "running"),
+        (
+            ["--generator", "http://127.0.0.1:9/v1"],
+            "No answer from http://127.0.0.1:9/v1",
+            "running",
+        ),
         (["--generator", "bm25"], "bm25 cannot generate text", "causal language model"),
         (["--k", 13], "--k is 13, and the index holds 12 documents", "--k 12"),
         (["--retriever", "nowhere"], "no index at nowhere", "--corpus"),
         (["--questions", "nowhere.jsonl"], "no file nowhere.jsonl", '{"id"'),
         (["--questions", "{corpus}"], 'corpus.jsonl:1 has no "id"', '{"id"'),
-        (["--prompt", "{corpus}", "--generator", "http://127.0.0.1:9/v1"], "has no {context}", "{question}"),
+        (
+            ["--prompt", "{corpus}", "--generator", "http://127.0.0.1:9/v1"],
+            "has no {context}",
+            "{question}",
+        ),
         (["--prompt", "{corpus}"], "are for a generator", "--generator"),
         (["--temperature", 0], "are for a generator", "--generator"),
-        (["--corpus", "{corpus}", "--retriever", "rrf(bm25, bm52)"], "Unknown model 'bm52'", "bm25"),
+        (
+            ["--corpus", "{corpus}", "--retriever", "rrf(bm25, bm52)"],
+            "Unknown model 'bm52'",
+            "bm25",
+        ),
     ],
 )
 def test_one_clear_error(cli, home, index, capitals, options, problem, hint):
     given = [str(option).replace("{corpus}", str(capitals / "corpus.jsonl")) for option in options]
-    command = dict(zip(*[iter(rag(index, capitals)[1:])] * 2, strict=True)) | dict(zip(*[iter(given)] * 2, strict=True))
+    command = dict(zip(*[iter(rag(index, capitals)[1:])] * 2, strict=True)) | dict(
+        zip(*[iter(given)] * 2, strict=True)
+    )
     code, out, err = cli("rag", *(word for pair in command.items() for word in pair))
     assert code == 2 and not out
     assert problem in err and hint in err and "Traceback" not in err
 
 
 def test_documents_that_the_index_lacks(cli, home, index, tmp_path):
-    write(tmp_path / "questions.jsonl", [{"id": "a", "question": "capital of Peru", "relevant": ["Atlantis"]}])
+    write(
+        tmp_path / "questions.jsonl",
+        [{"id": "a", "question": "capital of Peru", "relevant": ["Atlantis"]}],
+    )
     code, _, err = cli(*rag(index, tmp_path))
     assert code == 2 and "'Atlantis', which the index lacks" in err

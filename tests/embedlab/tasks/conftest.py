@@ -24,7 +24,9 @@ def model():
     torch.manual_seed(0)
     numbers, colours = ["one", "two", "three"], ["red", "blue", "green"]
     words = ["[UNK]", "a", "cat", "dog", "bird", "car", "train", "plane", *numbers, *colours]
-    tokenizer = Tokenizer(models.WordLevel({word: row for row, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: row for row, word in enumerate(words)}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=16)], device="cpu")
 
@@ -43,10 +45,14 @@ def beir(tmp_path):
         contents = {
             "corpus.jsonl": lines(corpus),
             "queries.jsonl": lines(
-                {"_id": f"q{n}", "text": f"{word} ?"} for n, word in enumerate(["cat", "dog", "car"])
+                {"_id": f"q{n}", "text": f"{word} ?"}
+                for n, word in enumerate(["cat", "dog", "car"])
             ),
             "qrels/test.tsv": "query-id\tcorpus-id\tscore\nq0\td1\t3\nq0\td2\t0\nq1\td2\t1\n",
-        } | {key.replace("__", "/").replace("_jsonl", ".jsonl").replace("_tsv", ".tsv"): v for key, v in files.items()}
+        } | {
+            key.replace("__", "/").replace("_jsonl", ".jsonl").replace("_tsv", ".tsv"): v
+            for key, v in files.items()
+        }
         for path, content in contents.items():
             if content is not None:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,9 @@ def test_mteb_evaluates_it(beir, model):
 
     task = loaded(beir())
     (result,) = mteb.evaluate(model, task, cache=None, show_progress_bar=False).task_results
-    assert result.get_score() == pytest.approx(1.0)  # each query shares its only known word with its document
+    assert result.get_score() == pytest.approx(
+        1.0
+    )  # each query shares its only known word with its document
     assert result.dataset_revision == task.metadata.revision
 
 
@@ -57,14 +59,18 @@ def test_two_folders_of_one_name_are_two_tasks(beir):
 
 @pytest.mark.parametrize("name", ["arguana", "ArguAna", "scifact", "query", "Retrieval"])
 def test_the_name_of_a_folder_makes_nothing_of_it(beir, name):
-    """Neither the metric nor the prompts nor what is dropped follow from it, and its scores are no MTEB task's."""
+    """Neither the metric nor the prompts nor what is dropped follow from it, and its scores are no
+    MTEB task's.
+    """
     task, plain = loaded(beir(name)), loaded(beir("zoo"))
     for field in ("type", "main_score", "prompt", "eval_splits", "category"):
         assert getattr(task.metadata, field) == getattr(plain.metadata, field)
     assert task.ignore_identical_ids is False
     assert recorded_name(task).startswith(f"{name}@")
     card = Card("m", "plain", prompts={name: "by name", "Retrieval": "by type", "query": "by role"})
-    given, expected = (prompt_for(card, {}, each.metadata, PromptType.document) for each in (task, plain))
+    given, expected = (
+        prompt_for(card, {}, each.metadata, PromptType.document) for each in (task, plain)
+    )
     assert given == expected
 
 
@@ -81,7 +87,9 @@ def test_dropping_the_querys_own_document_makes_another_task(beir):
     (task,) = resolve([str(folder)], ignore_identical_ids=True)
     assert load(task).ignore_identical_ids
     assert recorded_name(task) != recorded_name(loaded(folder))
-    with pytest.raises(UserError, match="--ignore-identical-ids is for BEIR folders of one's own; SciFact"):
+    with pytest.raises(
+        UserError, match="--ignore-identical-ids is for BEIR folders of one's own; SciFact"
+    ):
         resolve(["SciFact"], ignore_identical_ids=True)
     (arguana,) = resolve(["ArguAna"], ignore_identical_ids=True)
     assert arguana.ignore_identical_ids
@@ -107,7 +115,9 @@ QRELS = {("q0", "d1"): 3, ("q0", "d2"): 0, ("q1", "d2"): 1}
 def test_judgements_as_the_world_has_them(beir, name, content):
     folder = beir(qrels__test_tsv=None)
     (folder / "qrels").mkdir()
-    (folder / "qrels" / name).write_bytes(gzip.compress(content.encode()) if name.endswith("gz") else content.encode())
+    (folder / "qrels" / name).write_bytes(
+        gzip.compress(content.encode()) if name.endswith("gz") else content.encode()
+    )
     found = loaded(folder).dataset["default"]["test"]["relevant_docs"]
     assert {(q, d): grade for q, judged in found.items() for d, grade in judged.items()} == QRELS
 
@@ -135,7 +145,9 @@ def test_judgements_of_what_is_not_there_stay(beir):
 def test_candidates_make_it_a_reranking_task(beir, model):
     import mteb
 
-    ranked = "".join(json.dumps({"query-id": q, "corpus-ids": ["d1", "d2"]}) + "\n" for q in ("q0", "q1", "q2"))
+    ranked = "".join(
+        json.dumps({"query-id": q, "corpus-ids": ["d1", "d2"]}) + "\n" for q in ("q0", "q1", "q2")
+    )
     task = loaded(beir(top_ranked_jsonl=ranked))
     assert (task.metadata.type, task.metadata.main_score) == ("Reranking", "map_at_1000")
     assert task.dataset["default"]["test"]["top_ranked"] == {"q0": ["d1", "d2"], "q1": ["d1", "d2"]}
@@ -145,7 +157,9 @@ def test_candidates_make_it_a_reranking_task(beir, model):
 
 def test_a_split_can_be_chosen(beir):
     folder = beir(qrels__graded_tsv="q1\td2\t2\n")
-    assert loaded(folder, "graded").dataset["default"]["graded"]["relevant_docs"] == {"q1": {"d2": 2}}
+    assert loaded(folder, "graded").dataset["default"]["graded"]["relevant_docs"] == {
+        "q1": {"d2": 2}
+    }
     with pytest.raises(UserError, match=r"no qrels/dev\.tsv") as error:
         loaded(folder, "dev")
     assert "graded, test" in error.value.hint
@@ -154,35 +168,83 @@ def test_a_split_can_be_chosen(beir):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"corpus_jsonl": '{"_id": "d1", "text": "a"}\n{"_id": \n'}, r"corpus\.jsonl:2 is not JSON"),
+        (
+            {"corpus_jsonl": '{"_id": "d1", "text": "a"}\n{"_id": \n'},
+            r"corpus\.jsonl:2 is not JSON",
+        ),
         ({"corpus_jsonl": "[1]\n"}, r"corpus\.jsonl:1 is not a JSON object"),
         ({"corpus_jsonl": '\n{"_id": "d1"}\n'}, r'corpus\.jsonl:2 has no "text"'),
-        ({"corpus_jsonl": '{"_id": "d1", "text": 5}\n'}, r'corpus\.jsonl:1: "text" is not a string'),
-        ({"corpus_jsonl": '{"_id": "d1", "text": "a"}\n' * 2}, r"corpus\.jsonl:2 gives the id 'd1' a second time"),
+        (
+            {"corpus_jsonl": '{"_id": "d1", "text": 5}\n'},
+            r'corpus\.jsonl:1: "text" is not a string',
+        ),
+        (
+            {"corpus_jsonl": '{"_id": "d1", "text": "a"}\n' * 2},
+            r"corpus\.jsonl:2 gives the id 'd1' a second time",
+        ),
         ({"corpus_jsonl": "\n"}, r"corpus\.jsonl holds no documents"),
         ({"queries_jsonl": None}, r"zoo has no queries\.jsonl"),
         ({"queries_jsonl": '{"text": "a"}\n'}, r'queries\.jsonl:1 has no "_id"'),
         ({"qrels__test_tsv": None}, r"zoo has no qrels/test\.tsv"),
         ({"qrels__test_tsv": "query-id\tcorpus-id\tscore\n"}, r"test\.tsv holds no judgements"),
         ({"qrels__test_tsv": "q0\td1\t1\nq0\td1\n"}, r"test\.tsv:2 has 2 columns, not 3"),
-        ({"qrels__test_tsv": "q0\td1\t1\nq0\t0\td1\t1\n"}, r"test\.tsv:2 has 4 columns, the first line 3"),
-        ({"qrels__test_tsv": "q0\td1\t1\nq0\td2\thigh\n"}, r"test\.tsv:2: the grade 'high' is not a whole number"),
-        ({"qrels__test_tsv": "q0\td1\tyes\n"}, r"test\.tsv:1: the grade 'yes' is not a whole number"),
-        ({"qrels__test_tsv": "q0\td1\t0.5\n"}, r"test\.tsv:1: the grade '0\.5' is not a whole number"),
-        ({"qrels__test_tsv": "q0\td1\tnan\n"}, r"test\.tsv:1: the grade 'nan' is not a whole number"),
-        ({"qrels__test_tsv": "q0\td1\t3000000000\n"}, r"test\.tsv:1: the grade '3000000000' is too large"),
+        (
+            {"qrels__test_tsv": "q0\td1\t1\nq0\t0\td1\t1\n"},
+            r"test\.tsv:2 has 4 columns, the first line 3",
+        ),
+        (
+            {"qrels__test_tsv": "q0\td1\t1\nq0\td2\thigh\n"},
+            r"test\.tsv:2: the grade 'high' is not a whole number",
+        ),
+        (
+            {"qrels__test_tsv": "q0\td1\tyes\n"},
+            r"test\.tsv:1: the grade 'yes' is not a whole number",
+        ),
+        (
+            {"qrels__test_tsv": "q0\td1\t0.5\n"},
+            r"test\.tsv:1: the grade '0\.5' is not a whole number",
+        ),
+        (
+            {"qrels__test_tsv": "q0\td1\tnan\n"},
+            r"test\.tsv:1: the grade 'nan' is not a whole number",
+        ),
+        (
+            {"qrels__test_tsv": "q0\td1\t3000000000\n"},
+            r"test\.tsv:1: the grade '3000000000' is too large",
+        ),
         ({"qrels__test_tsv": "q0\td1\t0\nq1\td1\t-1\n"}, r"test\.tsv judges nothing relevant"),
         (
             {"qrels__test_tsv": "q0\td1\t1\nq0\td2\t1\nq0\td1\t0\n"},
             r"test\.tsv:3 gives document 'd1' the grade 0 for query 'q0', an earlier line 1",
         ),
-        ({"qrels__test_tsv": "q0\td9\t1\n"}, r"none of the documents judged, such as 'd9', is in corpus\.jsonl"),
-        ({"qrels__test_tsv": "q9\td1\t1\n"}, r"none of the queries judged, such as 'q9', is in queries\.jsonl"),
-        ({"qrels/test.csv": "q0,d1,1\n"}, r"has several files of the split test: test\.csv, test\.tsv"),
-        ({"corpus_jsonl": '{"_id": null, "text": "a"}\n'}, r'corpus\.jsonl:1: "_id" is null, which is no id'),
-        ({"corpus_jsonl": '{"_id": ["d1"], "text": "a"}\n'}, r'corpus\.jsonl:1: "_id" is \["d1"\], which is no id'),
-        ({"queries_jsonl": '{"_id": "", "text": "a"}\n'}, r'queries\.jsonl:1: "_id" is "", which is no id'),
-        ({"top_ranked_jsonl": '{"query-id": "q0"}\n'}, r"top_ranked\.jsonl:1 has no list of ids as corpus-ids"),
+        (
+            {"qrels__test_tsv": "q0\td9\t1\n"},
+            r"none of the documents judged, such as 'd9', is in corpus\.jsonl",
+        ),
+        (
+            {"qrels__test_tsv": "q9\td1\t1\n"},
+            r"none of the queries judged, such as 'q9', is in queries\.jsonl",
+        ),
+        (
+            {"qrels/test.csv": "q0,d1,1\n"},
+            r"has several files of the split test: test\.csv, test\.tsv",
+        ),
+        (
+            {"corpus_jsonl": '{"_id": null, "text": "a"}\n'},
+            r'corpus\.jsonl:1: "_id" is null, which is no id',
+        ),
+        (
+            {"corpus_jsonl": '{"_id": ["d1"], "text": "a"}\n'},
+            r'corpus\.jsonl:1: "_id" is \["d1"\], which is no id',
+        ),
+        (
+            {"queries_jsonl": '{"_id": "", "text": "a"}\n'},
+            r'queries\.jsonl:1: "_id" is "", which is no id',
+        ),
+        (
+            {"top_ranked_jsonl": '{"query-id": "q0"}\n'},
+            r"top_ranked\.jsonl:1 has no list of ids as corpus-ids",
+        ),
         (
             {"top_ranked_jsonl": '{"query-id": "q0", "corpus-ids": ["d1"]}\n' * 2},
             r"top_ranked\.jsonl:2 gives the candidates of the query 'q0' a second time",
@@ -191,7 +253,10 @@ def test_a_split_can_be_chosen(beir):
             {"top_ranked_jsonl": '{"query-id": "q0", "corpus-ids": ["d9"]}\n'},
             r"top_ranked\.jsonl:1 names the document 'd9'",
         ),
-        ({"top_ranked_jsonl": '{"query-id": "q0", "corpus-ids": ["d1"]}\n'}, r"has no line for the query 'q1'"),
+        (
+            {"top_ranked_jsonl": '{"query-id": "q0", "corpus-ids": ["d1"]}\n'},
+            r"has no line for the query 'q1'",
+        ),
     ],
 )
 def test_one_message_says_what_is_wrong_and_where(beir, files, message):
@@ -201,21 +266,29 @@ def test_one_message_says_what_is_wrong_and_where(beir, files, message):
 
 @pytest.mark.parametrize(
     ("name", "split", "documents", "queries", "judgements"),
-    [("scifact", "test", 5183, 300, 339), ("cranfield", "graded", 1400, 225, 1837), ("medline", "test", 1033, 30, 696)],
+    [
+        ("scifact", "test", 5183, 300, 339),
+        ("cranfield", "graded", 1400, 225, 1837),
+        ("medline", "test", 1033, 30, 696),
+    ],
 )
 def test_published_collections(shared, name, split, documents, queries, judgements):
     task = loaded(shared / "beir" / name, split)
     data = task.dataset["default"][split]
     assert (len(data["corpus"]), len(data["queries"])) == (documents, queries)
     assert sum(map(len, data["relevant_docs"].values())) == judgements
-    if name == "scifact":  # mteb's own task, recognised by its content, and as the revision that mteb names
+    if (
+        name == "scifact"
+    ):  # mteb's own task, recognised by its content, and as the revision that mteb names
         assert task.metadata.name == "SciFact"
         assert task.metadata.prompt["query"].startswith("Given a scientific claim")
         assert task.metadata.revision == "d56462d0e63a25450459c4f213e49ffdb866f7f9"
     if name == "cranfield":
         texts = dict(zip(data["corpus"]["id"], data["corpus"]["text"], strict=True))
         assert texts["471"] == texts["995"] == ""
-        assert {grade for relevant in data["relevant_docs"].values() for grade in relevant.values()} > {1, 3}
+        assert {
+            grade for relevant in data["relevant_docs"].values() for grade in relevant.values()
+        } > {1, 3}
 
 
 def test_official_content_is_official_under_any_name_and_nothing_else_is(shared, tmp_path):

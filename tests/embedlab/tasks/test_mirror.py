@@ -20,7 +20,10 @@ def mirror(tmp_path):
             if path.suffix == ".jsonl":
                 path.write_text("".join(json.dumps(row) + "\n" for row in rows))
             else:
-                path.write_text("\n".join(("\t" if path.suffix == ".tsv" else ",").join(row) for row in rows) + "\n")
+                path.write_text(
+                    "\n".join(("\t" if path.suffix == ".tsv" else ",").join(row) for row in rows)
+                    + "\n"
+                )
         return tmp_path
 
     return write
@@ -39,19 +42,37 @@ def score(task, model):
 
 
 def labelled(*header):
-    return [header, *((f"a {word}", label) for label, words in (("x", ANIMALS), ("y", VEHICLES)) for word in words * 8)]
+    return [
+        header,
+        *(
+            (f"a {word}", label)
+            for label, words in (("x", ANIMALS), ("y", VEHICLES))
+            for word in words * 8
+        ),
+    ]
 
 
-PAIRS = [("one cat", "one cat"), ("two dog", "two dog"), ("red car", "blue plane"), ("green bird", "three train")]
+PAIRS = [
+    ("one cat", "one cat"),
+    ("two dog", "two dog"),
+    ("red car", "blue plane"),
+    ("green bird", "three train"),
+]
 
 
 def test_sts(mirror, model):
-    rows = [("score", "sentence1", "sentence2"), *((grade, *pair) for grade, pair in zip("5410", PAIRS, strict=True))]
+    rows = [
+        ("score", "sentence1", "sentence2"),
+        *((grade, *pair) for grade, pair in zip("5410", PAIRS, strict=True)),
+    ]
     assert score(only("STSBenchmark", mirror(**{"stsbenchmark/test.tsv": rows})), model) > 0.5
 
 
 def test_pair_classification(mirror, model):
-    rows = [("label", "sentence1", "sentence2"), *((label, *pair) for label, pair in zip("1100", PAIRS, strict=True))]
+    rows = [
+        ("label", "sentence1", "sentence2"),
+        *((label, *pair) for label, pair in zip("1100", PAIRS, strict=True)),
+    ]
     task = only("TwitterSemEval2015", mirror(**{"TwitterSemEval2015/test.tsv": rows}))
     assert score(task, model) == pytest.approx(1.0)
 
@@ -98,13 +119,17 @@ def test_summarisation(mirror, model):
         "machine_summaries": ["one cat", "red car", "two dog"],
         "relevance": [5, 1, 2],
     }
-    task = only("SummEvalSummarization.v2", mirror(**{"SummEvalSummarization.v2/test.jsonl": [row, row]}))
+    task = only(
+        "SummEvalSummarization.v2", mirror(**{"SummEvalSummarization.v2/test.jsonl": [row, row]})
+    )
     assert -1 <= score(task, model) <= 1
 
 
 def test_several_labels_per_text(mirror):
     rows = [{"text": "a cat", "label": [0, 2]}, {"text": "a dog", "label": [1]}]
-    task = only("EmitClassification", mirror(**{"EmitClassification/train.jsonl": rows}), split="train")
+    task = only(
+        "EmitClassification", mirror(**{"EmitClassification/train.jsonl": rows}), split="train"
+    )
     assert task.dataset["train"]["label"] == [[0, 2], [1]]
 
 
@@ -113,10 +138,14 @@ def test_retrieval_and_reranking(beir, tmp_path):
     assert only("NFCorpus", tmp_path).dataset["default"]["test"]["corpus"].num_rows == 3
     ranked = "".join(json.dumps({"query-id": q, "corpus-ids": ["d1"]}) + "\n" for q in ("q0", "q1"))
     beir("AskUbuntuDupQuestions", top_ranked_jsonl=ranked)
-    assert only("AskUbuntuDupQuestions", tmp_path).dataset["default"]["test"]["top_ranked"]["q0"] == ["d1"]
+    assert only("AskUbuntuDupQuestions", tmp_path).dataset["default"]["test"]["top_ranked"][
+        "q0"
+    ] == ["d1"]
 
 
-@pytest.mark.parametrize("name", ["STS12.tsv", "sts12-test.tsv", "STS12.test.tsv", "sts12-sts/test.tsv"])
+@pytest.mark.parametrize(
+    "name", ["STS12.tsv", "sts12-test.tsv", "STS12.test.tsv", "sts12-sts/test.tsv"]
+)
 def test_spellings(mirror, name):
     rows = [("score", "sentence1", "sentence2"), ("1", 'say "a"', "b")]
     task = only("STS12", mirror(**{name: rows, "STS13.tsv": rows * 2, "test.tsv": rows * 3}))
@@ -125,7 +154,9 @@ def test_spellings(mirror, name):
 
 def test_a_shorter_name_is_not_another_tasks(mirror):
     rows = [("score", "sentence1", "sentence2"), ("1", "a", "b")]
-    (task,) = resolve(["STS12"], data_dir=mirror(**{"STS1.tsv": rows, "STS.tsv": rows, "STS12.v2.tsv": rows}))
+    (task,) = resolve(
+        ["STS12"], data_dir=mirror(**{"STS1.tsv": rows, "STS.tsv": rows, "STS12.v2.tsv": rows})
+    )
     assert not hasattr(task, "sources")
 
 
@@ -133,8 +164,14 @@ def test_a_shorter_name_is_not_another_tasks(mirror):
     ("rows", "message"),
     [
         ([("score", "sentence1"), ("1", "a")], r"test\.tsv:2 has no column 'sentence2'"),
-        ([("score", "sentence1", "sentence2"), ("1", "a")], r"test\.tsv:2 has 2 columns, but the first line names 3"),
-        ([("score", "sentence1", "sentence2"), ("x", "a", "b")], r"test\.tsv:2: the score 'x' is not a number"),
+        (
+            [("score", "sentence1", "sentence2"), ("1", "a")],
+            r"test\.tsv:2 has 2 columns, but the first line names 3",
+        ),
+        (
+            [("score", "sentence1", "sentence2"), ("x", "a", "b")],
+            r"test\.tsv:2: the score 'x' is not a number",
+        ),
         ([("score", "sentence1", "sentence2")], r"test\.tsv holds no rows"),
     ],
 )
@@ -145,7 +182,9 @@ def test_malformed_tables(mirror, rows, message):
 
 def test_a_missing_split_is_named(mirror):
     data_dir = mirror(**{"imdb/test.csv": [("text", "label"), ("a", "0")]})
-    with pytest.raises(UserError, match="the train split of ImdbClassification is missing") as error:
+    with pytest.raises(
+        UserError, match="the train split of ImdbClassification is missing"
+    ) as error:
         only("ImdbClassification", data_dir)
     assert "train.csv" in error.value.hint
 
@@ -158,13 +197,23 @@ def test_a_missing_mirror(tmp_path):
 def test_real_data_as_they_are(shared):
     sts = only("STSBenchmark", shared / "sts")
     assert (sts.dataset["test"].num_rows, max(sts.dataset["test"]["score"])) == (1379, 5.0)
-    assert only("STSBenchmark", shared / "sts", split="validation").dataset["validation"].num_rows == 1500
+    assert (
+        only("STSBenchmark", shared / "sts", split="validation").dataset["validation"].num_rows
+        == 1500
+    )
     banking = only("banking77classification", shared / "classification")
-    assert {split: rows.num_rows for split, rows in banking.dataset.items()} == {"train": 10003, "test": 3080}
-    assert banking.metadata.revision == "0fd18e25b25c072e09e0d92ab615fda904d66300"  # the size is the official data's
+    assert {split: rows.num_rows for split, rows in banking.dataset.items()} == {
+        "train": 10003,
+        "test": 3080,
+    }
+    assert (
+        banking.metadata.revision == "0fd18e25b25c072e09e0d92ab615fda904d66300"
+    )  # the size is the official data's
     assert len(set(banking.dataset["train"]["label"])) == 77
     assert recorded_name(banking) == "Banking77Classification"
-    assert recorded_name(sts).startswith("STSBenchmark@")  # 13 characters shorter than the official one
+    assert recorded_name(sts).startswith(
+        "STSBenchmark@"
+    )  # 13 characters shorter than the official one
 
 
 def test_a_part_of_the_training_data_is_another_task(shared, mirror):
@@ -188,11 +237,16 @@ def test_other_labels_are_another_task(shared, mirror):
     data_dir = mirror(**{"banking77/train.csv": [("text", "label")]})
     (data_dir / "banking77/train.csv").write_text((source / "train.csv").read_text())
     (data_dir / "banking77/test.csv").write_text("".join(lines))
-    assert recorded_name(only("Banking77Classification", data_dir)).startswith("Banking77Classification@")
+    assert recorded_name(only("Banking77Classification", data_dir)).startswith(
+        "Banking77Classification@"
+    )
 
 
 def test_a_packed_folder_below_the_entry_is_found(mirror):
-    for name, row in (("corpus", {"_id": "d1", "text": "a"}), ("queries", {"_id": "q1", "text": "a"})):
+    for name, row in (
+        ("corpus", {"_id": "d1", "text": "a"}),
+        ("queries", {"_id": "q1", "text": "a"}),
+    ):
         mirror(**{f"scifact/beir/{name}.jsonl": [row]})
     folder = mirror(**{"scifact/beir/qrels/test.tsv": [("q1", "d1", "1")]})
     corpus = folder / "scifact/beir/corpus.jsonl"

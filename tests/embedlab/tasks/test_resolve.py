@@ -40,7 +40,9 @@ def test_changing_a_benchmarks_task_leaves_mteb_alone(offline):
     import mteb
 
     resolve(["MTEB(eng, v2)"], split="train")
-    assert "train" not in {split for task in mteb.get_benchmark("MTEB(eng, v2)").tasks for split in task.eval_splits}
+    assert "train" not in {
+        split for task in mteb.get_benchmark("MTEB(eng, v2)").tasks for split in task.eval_splits
+    }
 
 
 def test_an_aggregate_stands_for_its_parts(offline):
@@ -80,7 +82,10 @@ def test_unknown_names(offline, name, message, hint):
         ("STS12", "DIR/STS12/test.tsv (columns sentence1, sentence2, score)"),
         (
             "ImdbClassification",
-            "DIR/ImdbClassification/train.tsv and DIR/ImdbClassification/test.tsv (columns text, label)",
+            (
+                "DIR/ImdbClassification/train.tsv and DIR/ImdbClassification/test.tsv (columns"
+                " text, label)"
+            ),
         ),
     ],
 )

@@ -42,7 +42,12 @@ def test_a_class_shows_its_methods_without_their_bodies(found):
 def test_tests_and_generated_files_are_left_out(found):
     modules = {tuple(name.split(".")[:2]) for name in found}
     assert modules.isdisjoint(
-        {("idlelib", "idle_test"), ("lib2to3", "tests"), ("unittest", "test"), ("encodings", "cp037")}
+        {
+            ("idlelib", "idle_test"),
+            ("lib2to3", "tests"),
+            ("unittest", "test"),
+            ("encodings", "cp037"),
+        }
     )
     assert not any(name.startswith(("test.", "pydoc_data.", "site-packages.")) for name in found)
 
@@ -100,7 +105,10 @@ def test_packages_are_balanced_and_masked(found):
     texts = [text for members in packages.values() for text in members]
     assert len(set(texts)) == len(texts) == len(packages) * (sizes["train"] + sizes["test"])
     assert not [
-        text for name, members in packages.items() for text in members if len(name) > 3 and name in text.lower()
+        text
+        for name, members in packages.items()
+        for text in members
+        if len(name) > 3 and name in text.lower()
     ]
 
 
@@ -109,26 +117,40 @@ def test_mini_is_small_and_has_all_three_kinds():
     data = search.dataset["default"]["test"]
     assert (data["corpus"].num_rows, data["queries"].num_rows) == (1000, 250)
     assert max(map(len, data["corpus"]["text"])) <= 300
-    assert set(classification.dataset["train"]["text"]).isdisjoint(classification.dataset["test"]["text"])
-    assert clustering.dataset["test"].num_rows == sum(split.num_rows for split in classification.dataset.values())
+    assert set(classification.dataset["train"]["text"]).isdisjoint(
+        classification.dataset["test"]["text"]
+    )
+    assert clustering.dataset["test"].num_rows == sum(
+        split.num_rows for split in classification.dataset.values()
+    )
 
 
 def test_mteb_evaluates_all_three(model):
     import mteb
 
     for task in resolve(["stdlib-mini"]):
-        (result,) = mteb.evaluate(model, load(task), cache=None, show_progress_bar=False).task_results
+        (result,) = mteb.evaluate(
+            model, load(task), cache=None, show_progress_bar=False
+        ).task_results
         assert 0 < result.get_score() < 1
         assert len(result.dataset_revision) == 64
 
 
 def test_the_content_is_the_same_in_another_process_and_place(tmp_path):
     here = [load(task).metadata.revision for task in resolve(["stdlib-mini"])]
-    code = "from embedlab.tasks import *; print(*[load(task).metadata.revision for task in resolve(['stdlib-mini'])])"
+    code = (
+        "from embedlab.tasks import *; print(*[load(task).metadata.revision for task in"
+        " resolve(['stdlib-mini'])])"
+    )
     environment = {**os.environ, "EMBEDLAB_HOME": str(tmp_path), "PYTHONHASHSEED": "1"}
     root = Path(__file__).parents[3]
     there = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert there.stdout.split() == here
 

@@ -34,7 +34,9 @@ def decoder(tmp_path_factory, tokenizer):
     """A random Llama of four layers."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("base") / "decoder"
-    write_random(folder, tokenizer, "llama", **SMALL, num_key_value_heads=2, tie_word_embeddings=True)
+    write_random(
+        folder, tokenizer, "llama", **SMALL, num_key_value_heads=2, tie_word_embeddings=True
+    )
     return folder
 
 

@@ -1,4 +1,6 @@
-"""Which training texts repeat a text of the built-in benchmark: written apart from what filters them."""
+"""Which training texts repeat a text of the built-in benchmark: written apart from what filters
+them.
+"""
 
 import csv
 import json
@@ -25,7 +27,9 @@ def benchmark_texts() -> Iterator[str]:
 
 
 def repeated(training: Iterable[str], benchmark: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(training text, benchmark text) where the one equals the other, or contains it and it has four words or more."""
+    """(training text, benchmark text) where the one equals the other, or contains it and it has
+    four words or more.
+    """
     whole = {words(text): text for text in benchmark}
     starts = defaultdict(list)
     for text in whole:

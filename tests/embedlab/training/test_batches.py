@@ -1,4 +1,6 @@
-"""Batches of similar length: every row once, less padding, the same again for the same seed and epoch."""
+"""Batches of similar length: every row once, less padding, the same again for the same seed and
+epoch.
+"""
 
 import torch
 from datasets import Dataset
@@ -6,12 +8,17 @@ from datasets import Dataset
 from embedlab.training.samplers import SimilarLengths
 
 ROWS = Dataset.from_dict(
-    {"query": ["q" * (i % 7 + 1) for i in range(100)], "positive": ["p" * (i * 37 % 101 + 1) for i in range(100)]}
+    {
+        "query": ["q" * (i % 7 + 1) for i in range(100)],
+        "positive": ["p" * (i * 37 % 101 + 1) for i in range(100)],
+    }
 )
 
 
 def batches(epoch=0, *, seed=3, drop_last=False):
-    sampler = SimilarLengths(ROWS, batch_size=4, drop_last=drop_last, generator=torch.Generator(), seed=seed)
+    sampler = SimilarLengths(
+        ROWS, batch_size=4, drop_last=drop_last, generator=torch.Generator(), seed=seed
+    )
     sampler.set_epoch(epoch)
     return list(sampler), len(sampler)
 
@@ -31,7 +38,10 @@ def test_no_batch_is_short_with_drop_last():
 
 def test_the_rows_of_a_batch_are_about_as_long():
     def spread(found):
-        return sum(max(length) - min(length) for length in ([len(ROWS[i]["positive"]) for i in b] for b in found))
+        return sum(
+            max(length) - min(length)
+            for length in ([len(ROWS[i]["positive"]) for i in b] for b in found)
+        )
 
     found, _ = batches()
     assert spread(found) < spread([list(range(start, start + 4)) for start in range(0, 100, 4)]) / 3

@@ -24,7 +24,9 @@ precision = "float32"
 """
 
 
-@pytest.mark.effect("train --base", "train --out", "train --untrained", "train --device", "train --json")
+@pytest.mark.effect(
+    "train --base", "train --out", "train --untrained", "train --device", "train --json"
+)
 def test_every_option(cli, home, decoder, encoder, pairs_file, tmp_path):
     (tmp_path / "tiny.toml").write_text(RECIPE.format(base="nowhere", pairs=pairs_file))
     command = ("train", tmp_path / "tiny.toml", "--base", decoder, "--json")
@@ -36,10 +38,16 @@ def test_every_option(cli, home, decoder, encoder, pairs_file, tmp_path):
     assert code == 0, err
     assert json.loads(out)["model"] == str(home / "trained" / "tiny-untrained")
     trained, untrained = (
-        {key: value for path in sorted(folder.rglob("*.safetensors")) for key, value in load_file(path).items()}
+        {
+            key: value
+            for path in sorted(folder.rglob("*.safetensors"))
+            for key, value in load_file(path).items()
+        }
         for folder in (tmp_path / "trained", home / "trained" / "tiny-untrained")
     )
-    assert trained.keys() == untrained.keys() and any(not trained[key].equal(untrained[key]) for key in trained)
+    assert trained.keys() == untrained.keys() and any(
+        not trained[key].equal(untrained[key]) for key in trained
+    )
     code, _, err = cli("train", tmp_path / "tiny.toml")
     assert code == 2 and "nowhere" in err
     code, _, err = cli(*command, "--device", "cuda:99")

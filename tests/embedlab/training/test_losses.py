@@ -28,14 +28,20 @@ def total(loss):
 
 
 def with_gradient(module):
-    return {name for name, one in module.named_parameters() if one.grad is not None and one.grad.abs().sum() > 0}
+    return {
+        name
+        for name, one in module.named_parameters()
+        if one.grad is not None and one.grad.abs().sum() > 0
+    }
 
 
 def by_hand(queries, documents, scale):
     """InfoNCE with two loops."""
     losses = []
     for i in range(len(queries)):
-        scores = [scale * F.cosine_similarity(queries[i], document, dim=0) for document in documents]
+        scores = [
+            scale * F.cosine_similarity(queries[i], document, dim=0) for document in documents
+        ]
         losses.append(-scores[i] + torch.logsumexp(torch.stack(scores), 0))
     return torch.stack(losses).mean()
 
@@ -52,7 +58,9 @@ def starbucks(encoder):
 
 def test_info_nce_equals_two_loops():
     queries, documents = torch.randn(3, 6), torch.randn(5, 6)
-    assert torch.allclose(info_nce(queries, documents, 20.0), by_hand(queries, documents, 20.0), atol=1e-5)
+    assert torch.allclose(
+        info_nce(queries, documents, 20.0), by_hand(queries, documents, 20.0), atol=1e-5
+    )
 
 
 def test_own_negatives_ignore_the_rest_of_the_batch(dense):
@@ -60,7 +68,9 @@ def test_own_negatives_ignore_the_rest_of_the_batch(dense):
     query, positive, negative = (torch.randn(4, 8) for _ in range(3))
     together = loss.compute_loss_from_embeddings([query, positive, negative])
     alone = [
-        loss.compute_loss_from_embeddings([query[i : i + 1], positive[i : i + 1], negative[i : i + 1]])
+        loss.compute_loss_from_embeddings(
+            [query[i : i + 1], positive[i : i + 1], negative[i : i + 1]]
+        )
         for i in range(4)
     ]
     assert torch.allclose(together, torch.stack(alone).mean())
@@ -75,14 +85,20 @@ def test_starbucks_sums_ranking_and_divergence_over_its_sizes(starbucks):
     from embedlab.encoders.modules.matryoshka import encode_views
 
     query, document = (
-        {pair: torch.tensor(view) for pair, view in encode_views(starbucks, texts[:4], PAIRS).items()}
+        {
+            pair: torch.tensor(view)
+            for pair, view in encode_views(starbucks, texts[:4], PAIRS).items()
+        }
         for texts in (QUERIES, TEXTS)
     )
     scores = {pair: 2 * query[pair] @ document[pair].T for pair in PAIRS}
     targets = torch.arange(4)
     ranking = sum(F.cross_entropy(score, targets) for score in scores.values())
     teacher = scores[4, 32].softmax(-1)
-    divergence = sum((teacher * (teacher.log() - scores[pair].log_softmax(-1))).sum(-1).mean() for pair in PAIRS[:-1])
+    divergence = sum(
+        (teacher * (teacher.log() - scores[pair].log_softmax(-1))).sum(-1).mean()
+        for pair in PAIRS[:-1]
+    )
     assert torch.allclose(found["ranking"], ranking, rtol=1e-4)
     assert torch.allclose(found["distillation"], divergence, rtol=1e-3)
 
@@ -91,7 +107,9 @@ def test_starbucks_distillation_does_not_teach_the_teacher(starbucks):
     found = Starbucks(starbucks)(columns(starbucks, QUERIES[:4], TEXTS[:4]))
     found["distillation"].backward()
     layers = {
-        int(name.split("layer.")[1].split(".")[0]) for name in with_gradient(starbucks) if "encoder.layer" in name
+        int(name.split("layer.")[1].split(".")[0])
+        for name in with_gradient(starbucks)
+        if "encoder.layer" in name
     }
     assert layers == {0, 1}  # sizes end at layers 1 and 2; only the full size reads layers 3 and 4
 
@@ -105,15 +123,21 @@ def test_2dmse_by_its_formula(encoder):
     m = int(torch.randint(1, 4, ()))
     from embedlab.encoders.modules.matryoshka import encode_views
 
-    query, document = (encode_views(model, texts[:4], [(m, 32), (4, 32)]) for texts in (QUERIES, TEXTS))
-    query, document = ({view: torch.tensor(v) for view, v in views.items()} for views in (query, document))
+    query, document = (
+        encode_views(model, texts[:4], [(m, 32), (4, 32)]) for texts in (QUERIES, TEXTS)
+    )
+    query, document = (
+        {view: torch.tensor(v) for view, v in views.items()} for views in (query, document)
+    )
 
     def nce(layer, dim):
         return by_hand(query[layer, 32][:, :dim], document[layer, 32][:, :dim], 20.0)
 
     student, teacher = (torch.cat([query[layer, 32], document[layer, 32]]) for layer in (m, 4))
     divergence = F.kl_div(student.log_softmax(-1), teacher.softmax(-1), reduction="batchmean")
-    expected = nce(4, 32) + nce(m, 32) / m + math.log(2 + m) * divergence + nce(4, 8) + nce(m, 8) / m
+    expected = (
+        nce(4, 32) + nce(m, 32) / m + math.log(2 + m) * divergence + nce(4, 8) + nce(m, 8) / m
+    )
     assert torch.allclose(total(found), expected, rtol=1e-4)
 
 
@@ -124,7 +148,9 @@ def test_2dmse_never_draws_the_embeddings_or_the_last_layer(encoder, monkeypatch
 
     real = two_dimensional.layer_outputs
     monkeypatch.setattr(
-        two_dimensional, "layer_outputs", lambda m, f, layers: seen.add(layers[0]) or real(m, f, layers)
+        two_dimensional,
+        "layer_outputs",
+        lambda m, f, layers: seen.add(layers[0]) or real(m, f, layers),
     )
     loss = TwoDimensional(model)
     assert loss.dims == [8, 16]
@@ -153,8 +179,10 @@ def test_gem_moves_from_next_token_to_contrast(gem):
 
 
 def test_gem_suffix_learns_of_the_prefix_through_the_special_tokens_only(gem):
-    """The gradient of a suffix token's loss with respect to the prefix's embeddings goes to zero when the special
-    tokens' values are cut off: here, by the mask itself with no special tokens at all."""
+    """The gradient of a suffix token's loss with respect to the prefix's embeddings goes to zero
+    when the special tokens' values are cut off: here, by the mask itself with no special tokens at
+    all.
+    """
     from embedlab.encoders.gem import training_mask
 
     backbone = gem[0].backbone
@@ -162,7 +190,9 @@ def test_gem_suffix_learns_of_the_prefix_through_the_special_tokens_only(gem):
     for special, reaches in ((0, False), (2, True)):
         mask = training_mask(3, special, 4 - special)[None, None]
         positions = torch.arange(7)[None]
-        out = backbone(inputs_embeds=embeddings, attention_mask=mask, position_ids=positions).last_hidden_state
+        out = backbone(
+            inputs_embeds=embeddings, attention_mask=mask, position_ids=positions
+        ).last_hidden_state
         gradient = torch.autograd.grad(out[0, -1].sum(), embeddings)[0]
         assert bool(gradient[0, :3].abs().sum() > 0) == reaches
 
@@ -197,7 +227,9 @@ def test_next_token_is_the_models_own_loss(dense):
     features = columns(dense, TEXTS[:3])
     ids, mask = features[0]["input_ids"], features[0]["attention_mask"]
     found = language.NextToken(dense)(features)
-    expected = dense[0].model(ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
+    expected = (
+        dense[0].model(ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
+    )
     assert torch.allclose(found, expected, rtol=1e-4)
 
 
@@ -213,7 +245,9 @@ def test_masked_next_token_predicts_from_the_position_before(decoder):
     hidden, targets = masking.mask_tokens(ids, mask, 0.3, loss.mask_id, model.tokenizer)
     states = model[0].states(mask, input_ids=hidden).last_hidden_state
     rows = [
-        F.cross_entropy(model[0].model.get_input_embeddings().weight @ states[b, t - 1], targets[b, t])
+        F.cross_entropy(
+            model[0].model.get_input_embeddings().weight @ states[b, t - 1], targets[b, t]
+        )
         for b, t in (targets != masking.IGNORED).nonzero().tolist()
     ]
     assert torch.allclose(found, torch.stack(rows).mean(), rtol=1e-4)
@@ -223,7 +257,9 @@ def test_masking_spares_special_tokens_and_padding(tokenizer):
     ids = torch.full((200, 10), 50)
     ids[:, 0], ids[:, -1] = tokenizer.bos_token_id, tokenizer.pad_token_id
     mask = (ids != tokenizer.pad_token_id).long()
-    hidden, targets = masking.mask_tokens(ids, mask, 0.4, tokenizer.mask_token_id, tokenizer, keep=0.2)
+    hidden, targets = masking.mask_tokens(
+        ids, mask, 0.4, tokenizer.mask_token_id, tokenizer, keep=0.2
+    )
     predicted = targets != masking.IGNORED
     assert not predicted[:, [0, -1]].any() and abs(predicted[:, 1:-1].float().mean() - 0.4) < 0.05
     masked = (hidden[predicted] == tokenizer.mask_token_id).float().mean()
@@ -238,7 +274,9 @@ def test_auto_encoding_reaches_encoder_decoder_and_head(starbucks, name):
     total(found).backward()
     reached = with_gradient(loss)
     wanted = ["head.dense.weight", "word_embeddings", "layer.0."]
-    wanted += ["decoder.attention", "decoder.intermediate.dense.weight"] if name != "masked-token" else []
+    wanted += (
+        ["decoder.attention", "decoder.intermediate.dense.weight"] if name != "masked-token" else []
+    )
     assert all(any(part in one for one in reached) for part in wanted)
     assert torch.isfinite(total(found))
 
@@ -258,9 +296,13 @@ def test_dupmae_decoder_sees_cls_always_and_itself_never(starbucks):
     assert unseen.shape == (40, 12, 12) and not unseen[:, :, 0].any()
     assert unseen.diagonal(dim1=1, dim2=2)[:, 1:].all() and unseen[0, :, 8:].all()
     assert not unseen[1:, :11, 11].any() and not unseen[0, :7, 7].any()  # [SEP] is seen as well
-    assert set(unseen[1:, 0].sum(-1).tolist()) == {6}  # half of the text's 12 tokens, from CLS that counts as one
+    assert set(unseen[1:, 0].sum(-1).tolist()) == {
+        6
+    }  # half of the text's 12 tokens, from CLS that counts as one
     restored = loss(columns(starbucks, TEXTS[:3]))["decoder"]
-    cls_only = torch.autograd.grad(restored, starbucks[0].model.encoder.layer[-1].output.dense.weight)[0]
+    cls_only = torch.autograd.grad(
+        restored, starbucks[0].model.encoder.layer[-1].output.dense.weight
+    )[0]
     assert cls_only.abs().sum() > 0  # the decoder's loss trains the encoder, through CLS
 
 
@@ -271,11 +313,16 @@ def test_grl_likelihood_and_gradients(decoder):
     total_, mean = loss.log_likelihood(query, document)
     # One row by hand: a causal pass over query and document without padding.
     i = 1
-    ids = [features["input_ids"][i][features["attention_mask"][i].bool()] for features in (query, document)]
+    ids = [
+        features["input_ids"][i][features["attention_mask"][i].bool()]
+        for features in (query, document)
+    ]
     row = torch.cat(ids)[None]
     causal = torch.ones(len(row[0]), len(row[0]), dtype=torch.bool).tril()[None, None]
     states = (
-        model[0].backbone(row, attention_mask=causal, position_ids=torch.arange(len(row[0]))[None]).last_hidden_state
+        model[0]
+        .backbone(row, attention_mask=causal, position_ids=torch.arange(len(row[0]))[None])
+        .last_hidden_state
     )
     logits = (states @ model[0].model.get_input_embeddings().weight.T).log_softmax(-1)[0]
     begin = len(ids[0])
@@ -305,11 +352,15 @@ def test_matryoshka_and_splade_build(encoder, decoder):
 
 
 def test_mirrored_texts_lose_five_characters_where_they_are_long(pairs_file):
-    """As github.com/cambridgeltl/mirror-bert: texts below 30 characters stay, the mask stands between blanks."""
+    """As github.com/cambridgeltl/mirror-bert: texts below 30 characters stay, the mask stands
+    between blanks.
+    """
     from datasets import Dataset
 
     long = "".join(chr(ord("a") + i % 26) for i in range(60))
-    rows = objectives.arrange(Dataset.from_dict({"text": ["short text", long]}), "mirrored", mask_token="[MASK]")
+    rows = objectives.arrange(
+        Dataset.from_dict({"text": ["short text", long]}), "mirrored", mask_token="[MASK]"
+    )
     (same, masked), (first, second) = rows["positive"], rows["query"]
     assert (first, second, same) == ("short text", long, "short text")
     left, right = masked.split(" [MASK] ")
@@ -322,12 +373,15 @@ def test_mntp_masks_as_llm2vec_does(decoder, settings, kept, monkeypatch):
     model = untrained.build("llm2vec", decoder, {"max_length": 48})
     seen = []
     real = language.mask_tokens
-    monkeypatch.setattr(language, "mask_tokens", lambda *a: seen.append((a[0], real(*a))) or seen[-1][1])
+    monkeypatch.setattr(
+        language, "mask_tokens", lambda *a: seen.append((a[0], real(*a))) or seen[-1][1]
+    )
     loss = objectives.build("masked-next-token", model, {"share": 0.9, **settings})
     for _ in range(20):
         loss(columns(model, TEXTS))
     ids, hidden, targets = (
-        torch.cat([x.flatten() for x in one]) for one in zip(*((i, *r) for i, r in seen), strict=True)
+        torch.cat([x.flatten() for x in one])
+        for one in zip(*((i, *r) for i, r in seen), strict=True)
     )
     predicted = targets != masking.IGNORED
     assert abs((hidden[predicted] != loss.mask_id).float().mean() - kept) < 0.03

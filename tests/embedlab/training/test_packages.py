@@ -23,12 +23,19 @@ def test_no_training_text_equals_or_contains_a_benchmark_text(pairs, tmp_path, m
     assert len(training) > 2000 and len(texts) > 5000
     assert list(repeated(training, texts)) == []
     copied = max(texts, key=len)
-    assert list(repeated([f"# A copy!\n{copied}\nand more"], [copied])) == [(f"# A copy!\n{copied}\nand more", copied)]
+    assert list(repeated([f"# A copy!\n{copied}\nand more"], [copied])) == [
+        (f"# A copy!\n{copied}\nand more", copied)
+    ]
 
 
 def test_a_vendored_copy_is_recognised():
-    stdlib_code = "def walk(self):\n    yield self\n    for part in self.parts:\n        yield from part.walk()"
-    unseen = packages.Unseen(iter([Definition("email.walk", "Walk over the message tree.", stdlib_code)]))
+    stdlib_code = (
+        "def walk(self):\n    yield self\n    for part in self.parts:\n        yield from"
+        " part.walk()"
+    )
+    unseen = packages.Unseen(
+        iter([Definition("email.walk", "Walk over the message tree.", stdlib_code)])
+    )
     assert unseen.repeats(stdlib_code)
     assert unseen.repeats("# copied from Python\n" + stdlib_code.upper().replace("    ", "\t"))
     assert unseen.repeats("It says: walk over the MESSAGE tree! And more.")

@@ -1,4 +1,6 @@
-"""Every shipped recipe runs from end to end on a tiny base: its method, objectives, settings and adapters fit."""
+"""Every shipped recipe runs from end to end on a tiny base: its method, objectives, settings and
+adapters fit.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,11 @@ ON_ENCODERS = ("encoder", "starbucks")
 def in_small(recipe, decoder, encoder, pairs_file):
     """`recipe` with everything that has a size made tiny, and nothing else changed."""
     settings = {**recipe.settings, "max_length": 24}
-    settings |= {key: size for key, size in (("latents", 3), ("heads", 2), ("head_size", 8)) if key in settings}
+    settings |= {
+        key: size
+        for key, size in (("latents", 3), ("heads", 2), ("head_size", 8))
+        if key in settings
+    }
     if "context_encoder" in settings:
         settings["context_encoder"] = str(encoder)
     if recipe.method == "starbucks":
@@ -31,7 +37,12 @@ def in_small(recipe, decoder, encoder, pairs_file):
     if isinstance(base, str):
         base = str(encoder if recipe.method in ON_ENCODERS else decoder)
     else:
-        small = {"hidden_size": 32, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2}
+        small = {
+            "hidden_size": 32,
+            "intermediate_size": 16,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+        }
         small |= {"num_hidden_layers": min(2, base["num_hidden_layers"]), "vocabulary": 300}
         small |= {"tokenizer": str(decoder), "words": str(decoder)}
         base = base | {key: value for key, value in small.items() if key in base}
@@ -41,24 +52,35 @@ def in_small(recipe, decoder, encoder, pairs_file):
     stages = []
     for stage in recipe.stages:
         own = stage.settings | ({"dims": [8, 32]} if "dims" in stage.settings else {})
-        more = {"negatives": data.get("negatives", {"teacher": "any", "number": 1, "ratio": 0.9999})}
+        more = {
+            "negatives": data.get("negatives", {"teacher": "any", "number": 1, "ratio": 0.9999})
+        }
         stages.append(
             replace(
-                stage, steps=2, batch_size=4, accumulate=1, settings=own, data=more if "negatives" in stage.data else {}
+                stage,
+                steps=2,
+                batch_size=4,
+                accumulate=1,
+                settings=own,
+                data=more if "negatives" in stage.data else {},
             )
         )
     return replace(recipe, base=base, settings=settings, data=data, stages=stages, dtype="float32")
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_runs_and_its_result_loads(name, tmp_path, decoder, encoder, pairs_file, monkeypatch):
+def test_a_recipe_runs_and_its_result_loads(
+    name, tmp_path, decoder, encoder, pairs_file, monkeypatch
+):
     from types import SimpleNamespace
 
     teacher = untrained.build("decoder", decoder, {"max_length": 24})
     monkeypatch.setattr(embedlab.models, "load", lambda name: SimpleNamespace(encoder=teacher))
     recipe = in_small(read(Path(name)), decoder, encoder, pairs_file)
     record = train(recipe, tmp_path / "out", device="cpu")
-    assert len(record["final_loss"]) == len(recipe.stages) and all(loss > 0 for loss in record["final_loss"])
+    assert len(record["final_loss"]) == len(recipe.stages) and all(
+        loss > 0 for loss in record["final_loss"]
+    )
 
     kind = SparseEncoder if recipe.method == "echo-splade" else SentenceTransformer
     trained = kind(str(tmp_path / "out"), device="cpu")
@@ -68,11 +90,15 @@ def test_a_recipe_runs_and_its_result_loads(name, tmp_path, decoder, encoder, pa
         before = untrained.build(recipe.method, recipe.base, recipe.settings)
         assert before.state_dict().keys() == trained.state_dict().keys()
         # float32 on both sides, so that only training can make a difference.
-        assert not torch.equal(before.encode(TEXTS[:3], convert_to_tensor=True).to_dense(), vectors.to_dense())
+        assert not torch.equal(
+            before.encode(TEXTS[:3], convert_to_tensor=True).to_dense(), vectors.to_dense()
+        )
 
 
 def test_starbucks_keeps_its_sizes(tmp_path, decoder, encoder, pairs_file):
     recipe = in_small(read(Path("starbucks-mini")), decoder, encoder, pairs_file)
     train(recipe, tmp_path / "out", device="cpu")
     model = SentenceTransformer(str(tmp_path / "out"), device="cpu")
-    assert {view.shape for view in encode_views(model, QUERIES[:2], [(1, 8), (4, 32)]).values()} == {(2, 8), (2, 32)}
+    assert {
+        view.shape for view in encode_views(model, QUERIES[:2], [(1, 8), (4, 32)]).values()
+    } == {(2, 8), (2, 32)}

@@ -1,4 +1,6 @@
-"""Runs from recipe to saved model: resumed ones end with the same weights, and bad recipes with one clear error."""
+"""Runs from recipe to saved model: resumed ones end with the same weights, and bad recipes with one
+clear error.
+"""
 
 import json
 from contextlib import contextmanager
@@ -92,12 +94,18 @@ def test_a_killed_run_ends_with_the_same_weights(recipe_file, tmp_path):
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert resumed["final_loss"] == whole["final_loss"]
-    assert (tmp_path / "killed" / "loss.csv").read_text() == (tmp_path / "whole" / "loss.csv").read_text()
+    assert (tmp_path / "killed" / "loss.csv").read_text() == (
+        tmp_path / "whole" / "loss.csv"
+    ).read_text()
 
 
 @pytest.mark.parametrize("stopped", ["_note", "publish"])
-def test_a_run_stopped_after_its_last_step_makes_the_same_files(stopped, recipe_file, tmp_path, monkeypatch):
-    """No step more is taken, and what a trainer sets in the model's configuration is set without one."""
+def test_a_run_stopped_after_its_last_step_makes_the_same_files(
+    stopped, recipe_file, tmp_path, monkeypatch
+):
+    """No step more is taken, and what a trainer sets in the model's configuration is set without
+    one.
+    """
     recipe = read(recipe_file)
     train(recipe, tmp_path / "whole", device="cpu")
 
@@ -109,9 +117,13 @@ def test_a_run_stopped_after_its_last_step_makes_the_same_files(stopped, recipe_
         train(recipe, tmp_path / "stopped", device="cpu")
     train(recipe, tmp_path / "stopped", device="cpu")
     for file in (
-        file for file in (tmp_path / "whole").rglob("*") if file.is_file() and file.name != training_run.RECORD
+        file
+        for file in (tmp_path / "whole").rglob("*")
+        if file.is_file() and file.name != training_run.RECORD
     ):
-        assert (tmp_path / "stopped" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes(), file
+        assert (
+            tmp_path / "stopped" / file.relative_to(tmp_path / "whole")
+        ).read_bytes() == file.read_bytes(), file
 
 
 TWICE = """
@@ -152,20 +164,37 @@ precision = "float32"
 )
 @pytest.mark.parametrize("killed", [False, True])
 def test_what_a_loss_learned_is_kept_for_its_next_stage(
-    objective, method, settings, parameter, killed, tmp_path, decoder, encoder, pairs_file, monkeypatch
+    objective,
+    method,
+    settings,
+    parameter,
+    killed,
+    tmp_path,
+    decoder,
+    encoder,
+    pairs_file,
+    monkeypatch,
 ):
-    """GEM's temperature, GRL's projection, a head: the third stage begins where the first one ended."""
+    """GEM's temperature, GRL's projection, a head: the third stage begins where the first one
+    ended.
+    """
     path = tmp_path / "twice.toml"
     base = encoder if method == "starbucks" else decoder
-    text = TWICE.format(method=method, base=base, settings=settings, pairs=pairs_file, objective=objective)
+    text = TWICE.format(
+        method=method, base=base, settings=settings, pairs=pairs_file, objective=objective
+    )
     path.write_text(
-        text.replace("precision", "settings = { ntp_steps = 0 }\nprecision", 1) if method == "gem" else text
+        text.replace("precision", "settings = { ntp_steps = 0 }\nprecision", 1)
+        if method == "gem"
+        else text
     )
     seen = []
     real = training_run.trainer_for
 
     def watched(model, stage, rows, loss, folder, **settings):
-        at = [value.detach().clone() for name, value in loss.named_parameters() if name == parameter]
+        at = [
+            value.detach().clone() for name, value in loss.named_parameters() if name == parameter
+        ]
         seen.extend([*at, *(value for name, value in loss.named_parameters() if name == parameter)])
         return real(model, stage, rows, loss, folder, **settings)
 
@@ -182,14 +211,20 @@ def test_a_stages_dropout_leaves_the_adapters_their_own(tmp_path, decoder, pairs
     """LLM2Vec's SimCSE stage: 0.3 in the attention, 0.05 in LoRA."""
     path = tmp_path / "lora.toml"
     text = TWO_STAGES.format(base=decoder, pairs=pairs_file)
-    path.write_text(text.replace("dropout = 0.2", "dropout = 0.3").replace("dropout = 0.1", "dropout = 0.05"))
+    path.write_text(
+        text.replace("dropout = 0.2", "dropout = 0.3").replace("dropout = 0.1", "dropout = 0.05")
+    )
     seen = []
     real = training_run.trainer_for
 
     def watched(model, *rest, **settings):
         seen.append(
             (
-                {m.p for name, m in model.named_modules() if isinstance(m, torch.nn.Dropout) and "lora" in name},
+                {
+                    m.p
+                    for name, m in model.named_modules()
+                    if isinstance(m, torch.nn.Dropout) and "lora" in name
+                },
                 {m.attention_dropout for m in model.modules() if hasattr(m, "attention_dropout")},
             )
         )
@@ -209,7 +244,10 @@ def test_the_record_and_the_result(recipe_file, tmp_path, pairs_file):
     rows, origin = training_data.load({"path": str(pairs_file)}, seed=7)
     assert record["data"]["stage 1"] == origin and origin["rows"] == len(rows) == len(TEXTS)
     lines = (out / "loss.csv").read_text().splitlines()
-    assert lines[0] == "stage,step,loss,learning_rate" and {line[0] for line in lines[1:]} == {"1", "2"}
+    assert lines[0] == "stage,step,loss,learning_rate" and {line[0] for line in lines[1:]} == {
+        "1",
+        "2",
+    }
     assert not (out / "unfinished").exists()
 
     before = untrained.build(recipe.method, recipe.base, recipe.settings).state_dict()
@@ -222,7 +260,9 @@ def test_the_record_and_the_result(recipe_file, tmp_path, pairs_file):
 def test_the_record_names_the_revision_that_the_run_began_with(recipe_file, tmp_path, monkeypatch):
     revisions = iter(["at the start", "after a pull"])
     real = training_run.environment
-    monkeypatch.setattr(training_run, "environment", lambda: real() | {"git_revision": next(revisions)})
+    monkeypatch.setattr(
+        training_run, "environment", lambda: real() | {"git_revision": next(revisions)}
+    )
 
     @contextmanager
     def progress(name, total):
@@ -237,22 +277,26 @@ def test_the_record_names_the_revision_that_the_run_began_with(recipe_file, tmp_
 def test_training_lowers_the_loss(tmp_path, decoder, pairs_file):
     path = tmp_path / "base.toml"
     path.write_text(
-        f'method = "decoder"\nbase = "{decoder}"\n[settings]\nlanguage_model = true\nmax_length = 32\n'
-        f'[data]\npath = "{pairs_file}"\n[[stages]]\nobjective = "next-token"\nsteps = 30\nbatch_size = 8\n'
-        'learning_rate = 1e-2\nprecision = "float32"\n'
+        f'method = "decoder"\nbase = "{decoder}"\n[settings]\nlanguage_model = true\nmax_length ='
+        f' 32\n[data]\npath = "{pairs_file}"\n[[stages]]\nobjective = "next-token"\nsteps ='
+        ' 30\nbatch_size = 8\nlearning_rate = 1e-2\nprecision = "float32"\n'
     )
     train(read(path), tmp_path / "out", device="cpu")
-    losses = [float(line.split(",")[2]) for line in (tmp_path / "out" / "loss.csv").read_text().splitlines()[1:]]
+    losses = [
+        float(line.split(",")[2])
+        for line in (tmp_path / "out" / "loss.csv").read_text().splitlines()[1:]
+    ]
     assert losses[-1] < 0.6 * losses[0]
 
 
 def test_a_new_base_gets_its_own_tokenizer(tmp_path, pairs_file):
     path = tmp_path / "new.toml"
     path.write_text(
-        'method = "encoder"\n[base]\narchitecture = "bert"\nvocabulary = 300\nhidden_size = 16\n'
-        "intermediate_size = 16\nnum_hidden_layers = 2\nnum_attention_heads = 2\nmax_position_embeddings = 64\n"
-        f'[settings]\npooling = "mean"\nmax_length = 32\n[data]\npath = "{pairs_file}"\n'
-        '[[stages]]\nobjective = "masked-token"\nsteps = 2\nbatch_size = 4\n'
+        'method = "encoder"\n[base]\narchitecture = "bert"\nvocabulary = 300\nhidden_size ='
+        " 16\nintermediate_size = 16\nnum_hidden_layers = 2\nnum_attention_heads ="
+        ' 2\nmax_position_embeddings = 64\n[settings]\npooling = "mean"\nmax_length ='
+        f' 32\n[data]\npath = "{pairs_file}"\n[[stages]]\nobjective = "masked-token"\nsteps ='
+        " 2\nbatch_size = 4\n"
     )
     record = train(read(path), tmp_path / "out", device="cpu")
     model = SentenceTransformer(str(tmp_path / "out"), device="cpu")
@@ -265,9 +309,9 @@ def test_a_new_base_gets_its_own_tokenizer(tmp_path, pairs_file):
 def test_a_sparse_method_trains_and_loads(tmp_path, decoder, pairs_file):
     path = tmp_path / "splade.toml"
     path.write_text(
-        f'method = "echo-splade"\nbase = "{decoder}"\n[settings]\nmax_length = 16\n[data]\npath = "{pairs_file}"\n'
-        '[[stages]]\nobjective = "splade"\nsteps = 3\nbatch_size = 4\nlearning_rate = 1e-3\n'
-        "settings = { query_weight = 1e-3, document_weight = 1e-3 }\n"
+        f'method = "echo-splade"\nbase = "{decoder}"\n[settings]\nmax_length = 16\n[data]\npath ='
+        f' "{pairs_file}"\n[[stages]]\nobjective = "splade"\nsteps = 3\nbatch_size ='
+        " 4\nlearning_rate = 1e-3\nsettings = { query_weight = 1e-3, document_weight = 1e-3 }\n"
     )
     train(read(path), tmp_path / "out", device="cpu")
     model = SparseEncoder(str(tmp_path / "out"), device="cpu")
@@ -304,7 +348,9 @@ def test_a_folder_of_somebody_elses_is_left_alone(recipe_file, tmp_path):
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("path", sorted((DATA / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((DATA / "recipes").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_shipped_recipes_can_be_read(path):
     if path.stem != "packages":
         recipe = read(Path(path.name))
@@ -324,7 +370,9 @@ def test_mined_negatives_are_never_close_to_the_positive(pairs_file, decoder, mo
     for row in mined:
         query, positive, *negatives = model.encode(list(row.values()), convert_to_tensor=True)
         limit = 0.999 * torch.cosine_similarity(query, positive, dim=0) + 1e-4
-        assert all(torch.cosine_similarity(query, negative, dim=0) <= limit for negative in negatives)
+        assert all(
+            torch.cosine_similarity(query, negative, dim=0) <= limit for negative in negatives
+        )
         assert row["positive"] not in (row["negative_1"], row["negative_2"])
     with pytest.raises(UserError, match="No row has"):
         training_data.mine(rows, "any", number=2, ratio=0.01)

@@ -1,9 +1,11 @@
-"""Runs the methods' own public code on the tiny checkpoints and keeps the numbers: `expected/NAME.npz`.
+"""Runs the methods' own public code on the tiny checkpoints and keeps the numbers:
+`expected/NAME.npz`.
 
     python tests/golden/originals SOURCES CHECKPOINTS [NAME ...]
 
-SOURCES has clones of the repositories named in README.md, each under its short name, CHECKPOINTS is what tiny.py wrote;
-README.md says in which environment. Nothing of the originals is kept here: the functions below only call them.
+SOURCES has clones of the repositories named in README.md, each under its short name, CHECKPOINTS is
+what tiny.py wrote; README.md says in which environment. Nothing of the originals is kept here: the
+functions below only call them.
 """
 
 import json
@@ -37,9 +39,19 @@ def batches(encode, form: str, texts=TEXTS) -> dict[str, np.ndarray]:
 
 
 def use(*folders: str) -> None:
-    """Put an original's folder first on the path; forget what another one left under the same names."""
+    """Put an original's folder first on the path; forget what another one left under the same
+    names.
+    """
     for name in list(sys.modules):
-        if name.partition(".")[0] in {"src", "utils", "models", "modeling", "arguments", "train", "data"}:
+        if name.partition(".")[0] in {
+            "src",
+            "utils",
+            "models",
+            "modeling",
+            "arguments",
+            "train",
+            "data",
+        }:
             del sys.modules[name]
     sys.path[:0] = [str(SOURCES / folder) for folder in folders]
 

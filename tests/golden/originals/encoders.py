@@ -6,7 +6,9 @@ from base import CHECKPOINTS, LENGTH, TEXTS, batches, maker, stub, use
 
 @maker
 def trans_encoder() -> dict:
-    """The lines of src/eval.py that load, through the sentence-transformers of their time; what encodes is that."""
+    """The lines of src/eval.py that load, through the sentence-transformers of their time; what
+    encodes is that.
+    """
     from sentence_transformers import SentenceTransformer, models
     from sentence_transformers.cross_encoder import CrossEncoder
 
@@ -32,17 +34,24 @@ def retromae() -> dict:
     found = {}
     for pooling in ("cls", "mean"):
         model = BiEncoderModel(encoder, encoder, sentence_pooling_method=pooling)
-        for form, length, encode in (("q", 32, model.encode_query), ("d", 144, model.encode_passage)):
+        for form, length, encode in (
+            ("q", 32, model.encode_query),
+            ("d", 144, model.encode_passage),
+        ):
 
             def run(texts, length=length, encode=encode):
-                # The data sets there hold ids; encode_plus of a slow tokenizer is this on a list of ids.
+                # The data sets there hold ids; encode_plus of a slow tokenizer is this on a list of
+                # ids.
                 rows = [
                     tokenizer.prepare_for_model(
-                        tokenizer(text, add_special_tokens=False)["input_ids"], truncation="only_first",
-                        max_length=length, return_attention_mask=False, return_token_type_ids=False,
+                        tokenizer(text, add_special_tokens=False)["input_ids"],
+                        truncation="only_first",
+                        max_length=length,
+                        return_attention_mask=False,
+                        return_token_type_ids=False,
                     )
                     for text in texts
-                ]  # fmt: skip
+                ]
                 with torch.no_grad():
                     return encode(dict(tokenizer.pad(rows, padding=True, return_tensors="pt")))
 
@@ -62,9 +71,14 @@ def splade() -> dict:
 
         def encode(texts, model=model):
             batch = model.transformer_rep.tokenizer(
-                texts, add_special_tokens=True, padding="longest", truncation="longest_first", max_length=LENGTH,
-                return_attention_mask=True, return_tensors="pt",
-            )  # fmt: skip
+                texts,
+                add_special_tokens=True,
+                padding="longest",
+                truncation="longest_first",
+                max_length=LENGTH,
+                return_attention_mask=True,
+                return_tensors="pt",
+            )
             with torch.no_grad():
                 return model(d_kwargs=dict(batch))["d_rep"]
 
@@ -74,7 +88,9 @@ def splade() -> dict:
 
 @maker
 def starbucks() -> dict:
-    """Retrieval: SrlDenseModel over Tevatron's collator. STS: the lines of sts/inference_2d_sts.py that cut."""
+    """Retrieval: SrlDenseModel over Tevatron's collator. STS: the lines of sts/inference_2d_sts.py
+    that cut.
+    """
     use("tevatron/src", "starbucks/retrieval")
     from modeling import SrlDenseModel
     from sentence_transformers import SentenceTransformer, models
@@ -88,7 +104,8 @@ def starbucks() -> dict:
     found = {}
     for form, is_query in (("q", True), ("d", False)):
         collate = EncodeCollator(
-            DataArguments(query_max_len=32, passage_max_len=196, encode_is_query=is_query), tokenizer=tokenizer
+            DataArguments(query_max_len=32, passage_max_len=196, encode_is_query=is_query),
+            tokenizer=tokenizer,
         )
 
         def run(texts, layer, is_query=is_query, collate=collate):
@@ -98,12 +115,16 @@ def starbucks() -> dict:
                 return model.encode_query(qry=batch)[layer]
 
         for layer in (1, 2, 3):
-            found |= batches(lambda texts, layer=layer, run=run: run(texts, layer), f"{form}_layer{layer}")
+            found |= batches(
+                lambda texts, layer=layer, run=run: run(texts, layer), f"{form}_layer{layer}"
+            )
     for layer in (1, 2, 3):
         words = models.Transformer(str(CHECKPOINTS / "bert"))
         sts = SentenceTransformer(modules=[words, models.Pooling(64, "mean")], device="cpu")
         sts[0].auto_model.encoder.layer = sts[0].auto_model.encoder.layer[:layer]
-        found |= batches(lambda texts, sts=sts: sts.encode(texts, batch_size=21), f"sts_layer{layer}")
+        found |= batches(
+            lambda texts, sts=sts: sts.encode(texts, batch_size=21), f"sts_layer{layer}"
+        )
     return found
 
 
@@ -119,7 +140,8 @@ def ese() -> dict:
             model = AnglE(str(CHECKPOINTS / "bert"), max_length=LENGTH, pooling_strategy=pooling)
             model.truncate_layer(layer)
             found |= batches(
-                lambda texts, m=model, s=size: m.encode(texts, embedding_size=s), f"{pooling}_{layer}_{size}"
+                lambda texts, m=model, s=size: m.encode(texts, embedding_size=s),
+                f"{pooling}_{layer}_{size}",
             )
     return found
 
@@ -137,5 +159,7 @@ def mirror() -> dict:
     return {
         key: value
         for mode in ("cls", "mean")
-        for key, value in batches(lambda texts, m=mode: model.get_embeddings(texts, agg_mode=m), mode).items()
+        for key, value in batches(
+            lambda texts, m=mode: model.get_embeddings(texts, agg_mode=m), mode
+        ).items()
     }

@@ -1,4 +1,6 @@
-"""An encoder without weights: a text's vector is the sum of random vectors, one for each of its trigrams."""
+"""An encoder without weights: a text's vector is the sum of random vectors, one for each of its
+trigrams.
+"""
 
 import zlib
 from typing import Any
@@ -31,13 +33,17 @@ class Trigrams(InputModule):
         vectors = torch.randn(buckets, dim, generator=torch.Generator().manual_seed(0))
         self.register_buffer("vectors", vectors / dim**0.5)
 
-    def preprocess(self, inputs: list[str], prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
+    def preprocess(
+        self, inputs: list[str], prompt: str | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
         ids: list[int] = []
         offsets: list[int] = []
         for text in inputs:
             text = f" {prompt or ''}{text} ".lower()
             offsets.append(len(ids))
-            ids += (zlib.crc32(text[at : at + 3].encode()) % self.buckets for at in range(len(text) - 2))
+            ids += (
+                zlib.crc32(text[at : at + 3].encode()) % self.buckets for at in range(len(text) - 2)
+            )
         return {"input_ids": torch.tensor(ids), "offsets": torch.tensor(offsets)}
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -52,6 +58,10 @@ class Trigrams(InputModule):
         self.save_config(output_path)
 
 
-def load(*, device: str | None = None, dtype: Any = None, dim: int = 256, buckets: int = 50_000) -> SentenceTransformer:
+def load(
+    *, device: str | None = None, dtype: Any = None, dim: int = 256, buckets: int = 50_000
+) -> SentenceTransformer:
     """Make the model; the settings are what `trigrams?dim=64` sets."""
-    return SentenceTransformer(modules=[Trigrams(dim, buckets)], device=device, similarity_fn_name="cosine")
+    return SentenceTransformer(
+        modules=[Trigrams(dim, buckets)], device=device, similarity_fn_name="cosine"
+    )

@@ -12,6 +12,11 @@ def page() -> None:
     if reading.tasks().empty:
         controls.empty("There are no results yet.", controls.EVALUATE)
         return
-    best = reading.all_views(controls.pick_tasks()).runs.groupby("task")["score"].max().sort_values()
+    best = (
+        reading.all_views(controls.pick_tasks()).runs.groupby("task")["score"].max().sort_values()
+    )
     st.caption("The best score of any model, lowest first")
-    table([Column("Task", list(best.index)), Column("Best", [f"{score:.4f}" for score in best])], "Tasks by best score")
+    table(
+        [Column("Task", list(best.index)), Column("Best", [f"{score:.4f}" for score in best])],
+        "Tasks by best score",
+    )
