@@ -20,6 +20,12 @@ _CORRECTIONS = {
 }
 
 
+_OVERALL = (
+    "All tasks together: over queries by a t-test with the tasks as strata; over tasks where"
+    " per-query scores are lacking and there are six or more.",
+)
+
+
 def print_leaderboard(standings: "Standings", cost: str = "", form: str = "text") -> None:
     """Print the ranking, and below it what the reader must know.
 
@@ -43,6 +49,9 @@ def print_comparison(comparison: "Comparison", form: str = "text") -> None:
         *comparison.notes,
     ]
     print_columns(_of_comparison(comparison), legend if tested else comparison.notes, form)
+    if comparison.overall:
+        echo("")
+        print_columns(_of_overall(comparison), _OVERALL, form)
 
 
 def _of_standings(standings: "Standings", cost: str) -> list[Column]:
@@ -157,6 +166,26 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
             ["" if pair.effect_size is None else f"{pair.effect_size:+.2f}" for pair in pairs],
             right=True,
         ),
+    ]
+    return [column for column in columns if any(column.cells)]
+
+
+def _of_overall(comparison: "Comparison") -> list[Column]:
+    pairs, alpha = comparison.overall, 1 - comparison.level
+    columns = [
+        Column("tasks", [f"mean over {pair.tasks}" for pair in pairs]),
+        Column("A", [pair.first for pair in pairs]),
+        Column("B", [pair.second for pair in pairs]),
+        Column("score A", [_score(pair.first_score) for pair in pairs], right=True),
+        Column("score B", [_score(pair.second_score) for pair in pairs], right=True),
+        Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs], right=True),
+        Column(
+            f"{comparison.level:.0%} interval",
+            [_bounds(pair.low, pair.high, "+.4f") for pair in pairs],
+            right=True,
+        ),
+        Column("p", [_p(pair.corrected_p, alpha) for pair in pairs], right=True),
+        Column("over", [pair.over for pair in pairs]),
     ]
     return [column for column in columns if any(column.cells)]
 

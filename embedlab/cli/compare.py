@@ -16,7 +16,7 @@ def command(
         typer.Argument(
             autocompletion=_completion.evaluated,
             help="Two models or more, as `embedlab leaderboard` names them; one "
-            "of several views as model@dim=64,index=torch.",
+            'of several views as model@dim=64,index=torch; "a + b" is the mean of two.',
         ),
     ],
     task: Tasks = None,
@@ -30,6 +30,13 @@ def command(
     level: Annotated[
         float, typer.Option(min=0.5, max=0.999, help="Level of the confidence intervals.")
     ] = 0.95,
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs",
+            help="Planned comparisons: only the first with the second, the third with the fourth.",
+        ),
+    ] = False,
     form: Form = "text",
     split: Split = "",
     db: Db = None,
@@ -59,6 +66,7 @@ def command(
         correction=correction,
         level=level,
         split=split,
+        planned=pairs,
     )
     if as_json:
         print_json(asdict(answer))

@@ -1,8 +1,7 @@
 """Two or more views, task by task: how far apart they are, and whether that is more than chance."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,8 @@ from leaderboard.storage.store import Store
 from leaderboard.tables.aggregates import WHOLE
 from leaderboard.tables.alignment import per_query
 from leaderboard.tables.entrants import Tasks, Views, listed, read
+from leaderboard.tables.overall import Overall, overall
+from leaderboard.tables.sides import Side, pairs_of
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All pairs on all tasks that the views share; `notes` say what was left out."""
+    """All pairs on all tasks that the views share; `notes` say what was left out.
+
+    overall: each pair over all tasks, where there are several.
+    """
 
     pairs: list[Pair]
     test: str
     correction: str
     level: float
     notes: list[str]
+    overall: list[Overall] = field(default_factory=list)
 
 
 def compare(
@@ -71,12 +76,14 @@ def compare(
     level: float = 0.95,
     main_revisions: Mapping[str, str] | None = None,
     split: str = "",
+    planned: bool = False,
 ) -> Comparison:
     """Compare views in pairs, in the order of `models`.
 
     Args:
         store: a `leaderboard.storage.store.Store`.
-        models: two or more names, as `Views.select` takes them.
+        models: two or more names, as `Views.select` takes them; several joined by " + " are
+            compared by their mean, query by query, as the seeds of one training.
         tasks: as in `leaderboard.tables.entrants.read`; by default every task that all of them
             have.
         metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
@@ -84,6 +91,7 @@ def compare(
         correction: "holm", "bh" or "none", over all p-values of the answer.
         level: of the confidence intervals (bootstrap over queries).
         main_revisions, split: as in `leaderboard.tables.entrants.read`.
+        planned: only the first with the second, the third with the fourth, ...
 
     Raises:
         LeaderboardError: fewer than two models, an unknown name, no task in common, or different
@@ -96,7 +104,8 @@ def compare(
             "A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL"
         )
     everything = read(store, tasks, metric, main_revisions, split)
-    views = everything.select(models)
+    sided = pairs_of(everything, models, planned)
+    views = sided.views
     shared = views.scores.columns[views.scores.notna().all()]
     if not len(shared):
         raise LeaderboardError(
@@ -104,7 +113,11 @@ def compare(
             "Evaluate them on one: embedlab eval -m MODEL -t SciFact",
         )
     scored = per_query(store, views, shared.tolist())
-    pairs = [pair for task in scored for pair in _on_task(views, task, scored[task], test, level)]
+    pairs = [
+        pair
+        for task in scored
+        for pair in _on_task(views, sided.pairs, task, scored[task], test, level)
+    ]
     corrected = correct([np.nan if pair.p is None else pair.p for pair in pairs], correction)
     pairs = [
         pair if pair.p is None else replace(pair, corrected_p=float(p))
@@ -115,7 +128,18 @@ def compare(
         notes.append(
             f"Scored on different revisions, whose data may differ: {listed(views.mixed)}."
         )
-    return Comparison(pairs, test, correction, level, notes)
+    sizes = views.runs.groupby("task")[["split", "subset"]].apply(
+        lambda parts: len(parts.drop_duplicates())
+    )
+    together = overall(
+        sided.pairs,
+        views.scores[shared].to_numpy(),
+        [(int(sizes[task]), scored[task]) for task in shared],
+        test=test,
+        correction=correction,
+        level=level,
+    )
+    return Comparison(pairs, test, correction, level, notes, together)
 
 
 def _left_out(views: Views, shared: pd.Index) -> list[str]:
@@ -142,51 +166,38 @@ def _tasks(names: list[str]) -> str:
 
 
 def _on_task(
-    views: Views, task: str, scored: Mapping[tuple[str, str], np.ndarray], test: str, level: float
+    views: Views,
+    sides: Sequence[tuple[Side, Side]],
+    task: str,
+    scored: Mapping[tuple[str, str], np.ndarray],
+    test: str,
+    level: float,
 ) -> list[Pair]:
     """Pair by pair, part by part; whole by whole where one of the two has the task in other parts
     (an aggregate).
     """
     of_task = views.runs[views.runs["task"] == task]
     metric = of_task["metric"].iloc[0]
-    parts = {
+    by_view = {
         view: dict(zip(zip(runs["split"], runs["subset"], strict=True), runs["score"], strict=True))
         for view, runs in of_task.groupby("view")
     }
-    names, labels = views.table.index, views.table["label"].tolist()
+    of_views = [by_view[view] for view in views.table.index]
     pairs = []
-    for first, second in combinations(range(len(names)), 2):
-        a, b = parts[names[first]], parts[names[second]]
-        if a.keys() != b.keys():
-            one, other = (float(views.scores[task].to_numpy()[at]) for at in (first, second))
+    for first, second in sides:
+        a, b = first.parts(of_views), second.parts(of_views)
+        names = (metric, first.label, second.label)
+        if a is None or b is None or a.keys() != b.keys():
+            whole = views.scores[task].to_numpy()
+            one, other = float(first.mean(whole)), float(second.mean(whole))
             split = of_task["split"].iloc[0]
-            pairs.append(
-                Pair(
-                    task,
-                    split,
-                    WHOLE,
-                    metric,
-                    labels[first],
-                    labels[second],
-                    one,
-                    other,
-                    one - other,
-                )
-            )
+            pairs.append(Pair(task, split, WHOLE, *names, one, other, one - other))
             continue
         for part in sorted(a):
-            pair = Pair(
-                task,
-                *part,
-                metric,
-                labels[first],
-                labels[second],
-                a[part],
-                b[part],
-                a[part] - b[part],
-            )
+            pair = Pair(task, *part, *names, a[part], b[part], a[part] - b[part])
             if part in scored and scored[part].shape[1] > 1:
-                pair = _tested(pair, scored[part][first], scored[part][second], test, level)
+                each = scored[part]
+                pair = _tested(pair, first.mean(each), second.mean(each), test, level)
             pairs.append(pair)
     return sorted(pairs, key=lambda pair: (pair.split, pair.subset))
 

@@ -176,6 +176,18 @@ def test_compare_task_and_metric(ok, db):
     assert len(ok("compare", "good", "fair", "--json")["pairs"]) == 3
 
 
+@pytest.mark.effect("compare --pairs")
+def test_compare_pairs(ok, refused, db):
+    Store(db).add(run("third", "SciFact", "Retrieval", 0.3, index="torch"))
+    names = ("good", "fair", "third", "fair", "--task", "SciFact")
+    pairs = ok("compare", "--pairs", *names, "--json")["pairs"]
+    assert [(pair["first"], pair["second"]) for pair in pairs] == [
+        ("good", "fair"),
+        ("third", "fair"),
+    ]
+    assert "even number" in refused("compare", "--pairs", "good", "fair", "third")
+
+
 @pytest.mark.effect("compare --split")
 def test_compare_split(ok, db):
     for number, model in enumerate(("good", "fair")):
