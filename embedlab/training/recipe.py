@@ -1,8 +1,10 @@
 """A recipe: everything that shapes a training run, as a TOML file.
 
-description = "..." method = "causal2vec"          # a key of embedlab.training.untrained.METHODS
-base = "base-decoder"          # a folder, a hub id, or a shipped checkpoint; or a table: a new,
-random model seed = 1
+description = "..."
+method = "causal2vec"          # a key of embedlab.training.untrained.METHODS
+base = "base-decoder"          # a folder, a hub id, a shipped checkpoint, or a base of a
+                               # package: smollm2-135m@layers=12; or a table: a new, random one
+seed = 1
 
 [settings]                     # of the method
 context_encoder = "base-encoder"

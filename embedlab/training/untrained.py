@@ -9,11 +9,14 @@ from typing import Any
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
 
+from embedlab.bases.folders import require_language_model
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
 from embedlab.encoders.modules.template import Template
 from embedlab.encoders.modules.weights import local
 from embedlab.errors import UserError
+from embedlab.models.cards import cards
+from embedlab.models.model_files import weights
 from embedlab.resources import DATA
 
 CHECKPOINTS = DATA / "checkpoints"
@@ -26,14 +29,18 @@ def build(
 
     Args:
         method: a key of METHODS.
-        base: a folder, a shipped checkpoint's name, or a hub id.
+        base: a shipped checkpoint's name, one of a package (`smollm2-135m@layers=12`,
+            `all-minilm-l6-v2`), a folder, or a hub id.
         settings: of the method.
 
     Raises:
         UserError: a setting is unknown, or the base does not fit.
     """
+    folder = resolve(base)
+    if method not in ENCODERS and (folder / "config.json").is_file():  # an adapter has none
+        require_language_model(folder, str(base))
     try:
-        return METHODS[method](resolve(base), **settings)
+        return METHODS[method](folder, **settings)
     except TypeError as error:
         raise UserError(
             f"The settings do not fit the method {method}: {error}.", "Correct [settings]."
@@ -47,7 +54,10 @@ def resolve(base: str | Path) -> Path:
         UserError: it is nowhere, and the hub does not have it.
     """
     shipped = CHECKPOINTS / str(base)
-    return shipped if (shipped / "config.json").is_file() else local(base)
+    if (shipped / "config.json").is_file():
+        return shipped
+    card = cards().get(str(base))
+    return weights(card)[0] if card and card.offline else local(base)
 
 
 def decoder(
@@ -173,6 +183,8 @@ METHODS: dict[str, Callable] = {
     "encoder": encoder,
     "starbucks": starbucks,
 }
+
+ENCODERS = ("encoder", "starbucks")  # the others need a causal language model
 
 
 def _read(base: Path, template: Template, attention: str, **settings) -> Decoder:

