@@ -1,3 +1,3 @@
-"""The dashboard: reads results through leaderboard/, searches through retrievers/, writes
-nothing.
+"""The dashboard: reads results through leaderboard/,
+searches through retrievers/, writes nothing.
 """

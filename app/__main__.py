@@ -1,5 +1,5 @@
-"""`python -m app`: serve the dashboard. Loads what the pages need first, so that the first page is
-quick.
+"""`python -m app`: serve the dashboard.
+Loads what the pages need first, so that the first page is quick.
 """
 
 import sys
@@ -15,8 +15,8 @@ from leaderboard.errors import LeaderboardError
 
 
 def warm() -> None:
-    """Read what the first page shows, into the caches that all sessions share; its errors are the
-    page's to show.
+    """Read what the first page shows, into the caches that all sessions share;
+    its errors are the page's to show.
     """
     with suppress(LeaderboardError):
         fullest = reading.fullest_benchmark()

@@ -1,5 +1,5 @@
-"""Pickers that the pages share. Every one is bound to the address, under its key, so that a view
-can be shared.
+"""Pickers that the pages share. Every one is bound to the address,
+under its key, so that a view can be shared.
 """
 
 from typing import Final
@@ -54,9 +54,8 @@ def pick_tasks(key: str = "") -> Parts:
         bind=URL,
         placeholder="all",
     )
-    models_alone = (
-        chosen["type"] != "RAG"
-    )  # pipelines are no models: they show where their type is chosen
+    # Pipelines are no models: they show where their type is chosen.
+    models_alone = chosen["type"] != "RAG"
     chosen = chosen[
         chosen["type"].isin(types) if types else models_alone | (not models_alone.any())
     ]

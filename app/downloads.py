@@ -39,8 +39,8 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def latex(frame: pd.DataFrame) -> str:
-    """A tabular for the package booktabs: columns without any value left out, floats with four
-    decimals.
+    """A tabular for the package booktabs:
+    columns without any value left out, floats with four decimals.
     """
     whole = frame.dropna(axis="columns", how="all").fillna("")
     columns = [name for name in whole if not (whole[name] == "").all()]
@@ -63,6 +63,5 @@ _SPECIAL = str.maketrans(_WORDED | {character: "\\" + character for character in
 
 
 def _escape(text: str) -> str:
-    return " ".join(text.splitlines()).translate(
-        _SPECIAL
-    )  # an empty line would end the table's row
+    # An empty line would end the table's row.
+    return " ".join(text.splitlines()).translate(_SPECIAL)

@@ -1,5 +1,5 @@
-"""The leaderboard's filters: they hide rows and leave places, intervals and groups as they are
-among all.
+"""The leaderboard's filters: they hide rows and leave places,
+intervals and groups as they are among all.
 """
 
 from datetime import date

@@ -1,5 +1,5 @@
-"""Heat maps as HTML tables: they scroll, wrap, and can be read aloud, however many rows and columns
-they have.
+"""Heat maps as HTML tables: they scroll, wrap, and can be read aloud,
+however many rows and columns they have.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,8 @@ from app.safe_text import breakable
 
 _SHORT = 12  # characters of a label that needs no room of its own
 _STEPS = 24  # colours, in style.css
-_WRITTEN = (
-    14  # columns up to which the figures stand in the cells; beyond, they show when pointed at
-)
+# Columns up to which the figures stand in the cells; beyond, they show when pointed at.
+_WRITTEN = 14
 
 
 def heat_map(

@@ -1,5 +1,5 @@
-"""Ranked documents as a list: score, text with the query's words marked, and whether it is known to
-be relevant.
+"""Ranked documents as a list: score, text with the query's words marked,
+and whether it is known to be relevant.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
-"""The dashboard's entry point: pages, what runs now, and the one place where errors become
-messages.
+"""The dashboard's entry point: pages, what runs now,
+and the one place where errors become messages.
 
 Start it with `embedlab dashboard`.
 """
@@ -7,8 +7,8 @@ Start it with `embedlab dashboard`.
 import sys
 from pathlib import Path
 
-# Streamlit puts this folder on the path, not its parent, which holds the packages app, leaderboard,
-# retrievers.
+# Streamlit puts this folder on the path, not its parent,
+# which holds the packages app, leaderboard, retrievers.
 if str(Path(__file__).parents[1]) not in sys.path:
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -51,8 +51,8 @@ try:
     with st.sidebar:
         status.sidebar()
 except Exception as error:
-    # Errors that the user can mend have a `hint`; those of the encoders that a page loads come from
-    # a floor above.
+    # Errors that the user can mend have a `hint`;
+    # those of the encoders that a page loads come from a floor above.
     ours = any(cls.__module__.partition(".")[0] in _PACKAGES for cls in type(error).__mro__)
     if not ours or not hasattr(error, "hint"):
         raise

@@ -1,5 +1,5 @@
-"""Pages of installed packages: each is a function without arguments, under the entry point group
-`embedlab.pages`.
+"""Pages of installed packages: each is a function without arguments,
+under the entry point group `embedlab.pages`.
 """
 
 import re

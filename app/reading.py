@@ -12,14 +12,13 @@ from leaderboard.storage import latest_runs
 from leaderboard.storage.store import Store
 from leaderboard.tables import aggregates, alignment, comparison, costs, entrants, grids, standings
 
-# A page must answer or say what is wrong; half a minute of waiting for a lock is for the command
-# line.
+# A page must answer or say what is wrong;
+# half a minute of waiting for a lock is for the command line.
 _PATIENCE = 10.0
 _MOMENT = 2.0  # seconds for which a state of the store is shown, however often it is written
 Stamp = tuple[int, int]
-Parts = tuple[
-    tuple[str, tuple[tuple[str, str], ...]], ...
-]  # a mapping of tasks to their parts that can be a key
+# A mapping of tasks to their parts that can be a key.
+Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 
 def store() -> Store:
@@ -33,8 +32,8 @@ def _store(db: str) -> Store:
 
 
 def stamp() -> tuple[int, int]:
-    """The store's state that the pages show: its own of the last moment, so that the parts of a
-    page agree.
+    """The store's state that the pages show:
+    its own of the last moment, so that the parts of a page agree.
     """
     return _stamp(settings().db)
 
@@ -56,8 +55,8 @@ def _benchmarks(path: str, changed: int) -> Benchmarks:
 
 
 def fullest_benchmark() -> str | None:
-    """The benchmark with the most whole results: those of its tasks that are here times models that
-    have all.
+    """The benchmark with the most whole results:
+    those of its tasks that are here times models that have all.
     """
     return _fullest(settings().db, stamp(), _benchmark_stamp())
 
@@ -76,8 +75,8 @@ def _fullest(db: str, stamp: Stamp, known: int) -> str | None:
 
 
 def tasks() -> pd.DataFrame:
-    """The tasks that have results, aggregates and their members too: columns task, type, runs; by
-    type and name.
+    """The tasks that have results, aggregates and their members too:
+    columns task, type, runs; by type and name.
     """
     return _tasks(settings().db, stamp())
 
@@ -141,8 +140,8 @@ def _views(db: str, stamp: Stamp, parts: Parts, known: int) -> entrants.Views:
 
 
 def measured_costs(parts: Parts) -> list[str]:
-    """The costs that were measured on any of these tasks, and the number of parameters where it is
-    known.
+    """The costs that were measured on any of these tasks,
+    and the number of parameters where it is known.
     """
     return _measured_costs(settings().db, stamp(), parts, _benchmark_stamp())
 

@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from html import escape
 from urllib.parse import urlencode
 
-# Streamlit turns --, ->, <= and the like into single signs; an invisible word joiner between them
-# prevents it.
+# Streamlit turns --, ->, <= and the like into single signs;
+# an invisible word joiner between them prevents it.
 _TYPOGRAPHY = re.compile(r"(?<=[-<>=~])(?=[-<>=~])")
 _WORD_ENDS = re.compile(r"(?<=[,/_])(?=\w)|(?<=[.@])(?=[^\W\d])|(?<=[a-z0-9][a-z0-9])(?=[A-Z])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/])")
 
 
 def plain(text: str) -> str:
-    """`text` as Markdown that shows it letter by letter: no emphasis, links, formulas, HTML or
-    icons.
+    """`text` as Markdown that shows it letter by letter:
+    no emphasis, links, formulas, HTML or icons.
     """
     return _MARKDOWN.sub(r"\\\1", _TYPOGRAPHY.sub("\u2060", text))
 
@@ -25,8 +25,8 @@ def link(page: str, **parameters: str | list[str]) -> str:
 
 
 def breakable(text: str) -> str:
-    """`text` as HTML that may be broken where its words end: after . @ , / _ and before the
-    capitals of TaskNames.
+    """`text` as HTML that may be broken where its words end:
+    after . @ , / _ and before the capitals of TaskNames.
     """
     return "<wbr>".join(map(escape, _WORD_ENDS.split(text)))
 
@@ -34,8 +34,8 @@ def breakable(text: str) -> str:
 def view_of(
     layer: float | None, dim: float | None, precision: str, index: str, settings: str = ""
 ) -> str:
-    """A view in words: layer 4, 64d, int8, faiss:flat. What is unknown (None or NaN) and float32
-    are left out.
+    """A view in words: layer 4, 64d, int8, faiss:flat.
+    What is unknown (None or NaN) and float32 are left out.
     """
     other = [part for part in settings.split(",") if part != "dtype=float32"]
     words = [
@@ -49,8 +49,8 @@ def view_of(
 
 
 def highlighted(text: str, terms: Iterable[str]) -> str:
-    """`text` as HTML with the words that begin with one of `terms` (3 letters or more) marked; case
-    does not matter.
+    """`text` as HTML with the words that begin with one of `terms`
+    (3 letters or more) marked; case does not matter.
     """
     stems = sorted({re.escape(term) for term in terms if len(term) > 2}, key=len, reverse=True)
     if not stems:
@@ -71,28 +71,7 @@ def words(text: str) -> list[str]:
     ]
 
 
-_COMMON = frozenset(
-    (
-        "the",
-        "and",
-        "for",
-        "with",
-        "that",
-        "this",
-        "from",
-        "are",
-        "was",
-        "were",
-        "have",
-        "has",
-        "not",
-        "but",
-        "into",
-        "can",
-        "does",
-        "what",
-        "which",
-        "who",
-        "how",
-    )
-)
+_COMMON = {
+    "the", "and", "for", "with", "that", "this", "from", "are", "was", "were", "have", "has",
+    "not", "but", "into", "can", "does", "what", "which", "who", "how",
+}  # fmt: skip

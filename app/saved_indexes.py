@@ -1,5 +1,5 @@
-"""The saved indexes that the dashboard searches: folders inside one folder, and nothing outside
-it.
+"""The saved indexes that the dashboard searches:
+folders inside one folder, and nothing outside it.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ _TERMS = 20
 
 
 def saved(root: Path) -> dict[str, Path]:
-    """The indexes in `root`, at most two folders deep, by their path below it; links that lead out
-    are left aside.
+    """The indexes in `root`, at most two folders deep, by their path below it;
+    links that lead out are left aside.
     """
     inside = root.resolve()
     found: dict[str, Path] = {}
@@ -44,14 +44,13 @@ def load(path: Path) -> retrievers.Retriever:
 def _load(path: str, changed: int) -> retrievers.Retriever:
     family = folder.read_manifest(Path(path))["retriever"]
     retriever = retrievers.load(Path(path), settings().encoder() if family in COMPOSED else None)
-    retriever.search(
-        ["warm"], 1
-    )  # what is started on first use would be counted as the first query's latency
+    # What is started on first use would be counted as the first query's latency.
+    retriever.search(["warm"], 1)
     return retriever
 
 
 def expansion(retriever: retrievers.Retriever, query: str) -> list[tuple[str, float]]:
-    """The terms that a sparse model puts the query into, heaviest first; empty for other
-    retrievers.
+    """The terms that a sparse model puts the query into,
+    heaviest first; empty for other retrievers.
     """
     return retriever.query_terms(query)[:_TERMS] if hasattr(retriever, "query_terms") else []

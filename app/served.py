@@ -1,5 +1,5 @@
-"""The dashboard as the server runs it: Streamlit's app, with a content security policy on every
-page.
+"""The dashboard as the server runs it: Streamlit's app,
+with a content security policy on every page.
 
 Texts of corpora and models are shown as text alone (`app.safe_text`); should one ever slip through
 as a script, or as a picture that tells another site of the reader, the browser refuses it.

@@ -1,5 +1,5 @@
-"""What the dashboard was started with: the environment variable EMBEDLAB_DASHBOARD, a JSON
-object.
+"""What the dashboard was started with:
+the environment variable EMBEDLAB_DASHBOARD, a JSON object.
 """
 
 import json
@@ -17,8 +17,8 @@ VARIABLE = "EMBEDLAB_DASHBOARD"
 
 @dataclass(frozen=True)
 class Benchmarks:
-    """Tasks with their (split, subset) pairs by benchmark, and the main revision of public
-    models.
+    """Tasks with their (split, subset) pairs by benchmark,
+    and the main revision of public models.
     """
 
     parts: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)

@@ -1,5 +1,5 @@
-"""Tables as plain HTML: real header cells for screen readers, figures on the right, the best in
-bold.
+"""Tables as plain HTML: real header cells for screen readers,
+figures on the right, the best in bold.
 
 Everything that comes from a user passes `html.escape`.
 """
@@ -24,8 +24,8 @@ class Link(NamedTuple):
 
 
 def table(columns: Sequence[Column], caption: str) -> None:
-    """Show a table; `caption` says to screen readers what it holds. Columns without any value are
-    left out.
+    """Show a table; `caption` says to screen readers what it holds.
+    Columns without any value are left out.
     """
     st.html(render([column for column in columns if column.filled], caption))
 

@@ -45,8 +45,8 @@ class _Watched(retrievers.Encoder):
 
 
 def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
-    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl; further
-    fields are kept.
+    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl;
+    further fields are kept.
 
     They come by descending id, as an evaluation holds them: no answer depends on the order of the
     file's lines.
@@ -91,8 +91,8 @@ def build(
     advance: Callable[[float], object] = lambda count: None,
     **how: Any,
 ) -> retrievers.Retriever:
-    """A text retriever over the documents: the model's vectors in the index `spec`, BM25, or a
-    composition of such.
+    """A text retriever over the documents:
+    the model's vectors in the index `spec`, BM25, or a composition of such.
 
     Args:
         model: a model's name, or an expression (`embedlab.models.expressions`).
@@ -156,8 +156,8 @@ def _encoder(loaded: models.LoadedModel, name: str, instruction: str) -> retriev
 
 
 def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict[str, Any]]:
-    """By role, the arguments of `encode_query` and `encode_document` with which a model is measured
-    in search.
+    """By role, the arguments of `encode_query` and `encode_document`
+    with which a model is measured in search.
     """
     if not loaded.card.kind.gives_vectors:
         return {}
@@ -170,8 +170,8 @@ def _takes_instruction(loaded: models.LoadedModel) -> bool:
 
 
 def depth(asked: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:
-    """How many documents to retrieve: as many as asked for, else `default` or all where there are
-    fewer.
+    """How many documents to retrieve: as many as asked for,
+    else `default` or all where there are fewer.
 
     Raises:
         UserError: the index holds fewer than asked for; names the `option`.

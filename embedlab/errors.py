@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something the user can mend. The command line prints it without a traceback and exits with
-    code 2.
+    """Something the user can mend.
+    The command line prints it without a traceback and exits with code 2.
 
     Args:
         problem: what is wrong, one sentence.
@@ -62,8 +62,8 @@ _NEXT = {
 
 
 def explained(error: BaseException) -> tuple[str, str] | None:
-    """What is wrong and what to type next: of our own errors, and of those that a machine gives to
-    any program.
+    """What is wrong and what to type next: of our own errors,
+    and of those that a machine gives to any program.
 
     Our packages do not import each other's errors; a class that comes from one of them and has a
     `hint` is ours.
@@ -80,18 +80,16 @@ def explained(error: BaseException) -> tuple[str, str] | None:
             "The memory of this machine is used up.",
             "Type --batch-tokens with a smaller number, or fewer --workers.",
         )
-    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(
-        error
-    ):  # tempfile's words
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
+        # The words of `tempfile`.
         return (
             "No folder for temporary files can be written.",
             "Free some space, or name another: TMPDIR=DIR",
         )
     if number := _told_by_another_language(error):
         return f"A file cannot be written: {os.strerror(number)}.", _NEXT[number]
-    if isinstance(error, RuntimeError) and str(error).startswith(
-        "Symlink loop from "
-    ):  # Python 3.11's ELOOP
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):
+        # Python 3.11's ELOOP.
         return (
             f"{str(error).removeprefix('Symlink loop from ')} cannot be used.",
             _NEXT[errno.ELOOP],
@@ -115,8 +113,8 @@ _NUMBERED, _WRITER = (
 
 
 def _told_by_another_language(error: BaseException) -> int | None:
-    """The machine's number for an error that came as another library's own; None where it is not
-    one of `_NEXT`.
+    """The machine's number for an error that came as another library's own;
+    None where it is not one of `_NEXT`.
     """
     text = str(error)
     if isinstance(error, OSError) and error.errno:

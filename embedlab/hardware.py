@@ -1,5 +1,5 @@
-"""On which devices and in which dtype a model runs, with the reason. Imports torch only where the
-answer needs it.
+"""On which devices and in which dtype a model runs, with the reason.
+Imports torch only where the answer needs it.
 """
 
 import sys
@@ -13,11 +13,8 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
-_GPU_FILES = (
-    "/dev/nvidiactl",
-    "/dev/kfd",
-    "/dev/dxg",
-)  # drivers of NVIDIA, AMD, and either under WSL
+# Drivers of NVIDIA, AMD, and either under WSL.
+_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 MOST_CPU_WORKERS = 8  # beyond, the interpreter lock costs more than the cores give
 
 
@@ -81,8 +78,8 @@ def devices(device: str, workers: int | None = None, *, compiled: bool = False) 
 
 
 def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
-    """(name, reason) of a dtype; "auto" takes what a GPU multiplies natively, and float32
-    elsewhere.
+    """(name, reason) of a dtype;
+    "auto" takes what a GPU multiplies natively, and float32 elsewhere.
 
     On CPUs "auto" is float32 also where bfloat16 is native: rounding to bfloat16 makes the last
     bits of a vector depend on the texts beside it in a batch, which a clustering turns into another

@@ -31,8 +31,8 @@ def reachable() -> bool:
 
 @cache
 def settle() -> bool:
-    """Whether the hub can be reached; where not, tell its libraries once to work from their cache,
-    and say so.
+    """Whether the hub can be reached;
+    where not, tell its libraries once to work from their cache, and say so.
 
     Call before the first import of transformers, datasets or huggingface_hub: they read the
     environment then.
@@ -48,8 +48,8 @@ def _host() -> str:
 
 
 def snapshot(repository: str, revision: str | None = None) -> Path:
-    """The local folder of a hub model, downloaded when the cache lacks it. Its name is the resolved
-    commit.
+    """The local folder of a hub model, downloaded when the cache lacks it.
+    Its name is the resolved commit.
 
     Raises:
         UserError: the model does not exist, is gated, or the hub cannot be reached and the cache

@@ -17,8 +17,8 @@ _CHECKSUM = "checksum"
 
 
 def write(file: Path, value: dict[str, Any]) -> None:
-    """Put `value` in the place of what the file holds, in one step, on the disk for good before
-    this returns.
+    """Put `value` in the place of what the file holds, in one step,
+    on the disk for good before this returns.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; the file is as it was.

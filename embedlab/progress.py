@@ -1,5 +1,5 @@
-"""What a run tells while it runs: a bar on standard error (phase, rate, time left), a live file for
-the dashboard.
+"""What a run tells while it runs: a bar on standard error
+(phase, rate, time left), a live file for the dashboard.
 """
 
 import time
@@ -63,8 +63,8 @@ class Reporter:
 
     @contextmanager
     def phase(self, name: str, total: int, unit: str = "") -> Iterator["Bar"]:
-        """A bar over `total` units of work; the rate is shown in `unit` per second, where one is
-        named.
+        """A bar over `total` units of work;
+        the rate is shown in `unit` per second, where one is named.
         """
         bar = self._bars.add_task(printable(f"{self._state.model}: {name}"), total=total, rate="")
         self._state = replace(self._state, phase=name, done=0, total=total, rate=0.0)

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 WIDTH = 200  # characters, where the output is no terminal
 
-# Control characters but tab and newline, those that turn the direction of a line, and halves of
-# surrogate pairs.
+# Control characters but tab and newline, those that turn the direction of a line,
+# and halves of surrogate pairs.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def printable(text: object) -> str:
-    """The text with every character that could act on a terminal as its escape: ESC becomes the
-    four letters \\x1b.
+    """The text with every character that could act on a terminal as its escape:
+    ESC becomes the four letters \\x1b.
     """
     return _CONTROLS.sub(lambda found: _escape(ord(found[0])), str(text))
 
@@ -47,8 +47,8 @@ def echo(text: object, *, err: bool = False) -> None:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console on which text is text: no markup, no emoji codes, no escape sequences but rich's
-    own.
+    """A console on which text is text: no markup, no emoji codes,
+    no escape sequences but rich's own.
     """
     from rich.console import Console
     from rich.text import Text

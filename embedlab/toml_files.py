@@ -1,5 +1,5 @@
-"""TOML files: cards, benchmarks, recipes. Read into dataclasses, and every error names the file and
-the line.
+"""TOML files: cards, benchmarks, recipes.
+Read into dataclasses, and every error names the file and the line.
 """
 
 import re

@@ -16,8 +16,8 @@ class Malformed(ValueError):
 
 
 class Partial(Malformed):
-    """A part of a file is not what it should be; `runs` (`leaderboard.records.Run`) are what the
-    rest holds.
+    """A part of a file is not what it should be; `runs`
+    (`leaderboard.records.Run`) are what the rest holds.
     """
 
     def __init__(self, problem: str, runs: list[Any]):

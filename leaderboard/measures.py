@@ -1,5 +1,5 @@
-"""The metrics of rankings, and their names: `nDCG@10` as people write it, `ndcg_at_10` as MTEB and
-the store do.
+"""The metrics of rankings, and their names:
+`nDCG@10` as people write it, `ndcg_at_10` as MTEB and the store do.
 
 Ours are `leaderboard.ranking_metrics.METRICS`. An installed package adds one as an entry point of
 the group `embedlab.metrics` that leads to a `leaderboard.metric.Metric`; the entry point's name is
@@ -19,8 +19,8 @@ _NAME = re.compile(r"(?!nauc_)(?!.*_at_)[a-z][a-z0-9_-]*")
 
 
 def taken() -> set[str]:
-    """Names that a plug-in's metric cannot have: of ours, and of scores that are none of these
-    metrics.
+    """Names that a plug-in's metric cannot have:
+    of ours, and of scores that are none of these metrics.
     """
     return {"main", "accuracy", *_names_of(METRICS)}
 
@@ -100,8 +100,8 @@ def stored(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A metric's name for a table: nDCG@10 for ndcg_at_10; names that are none of a registered
-    metric stay.
+    """A metric's name for a table: nDCG@10 for ndcg_at_10;
+    names that are none of a registered metric stay.
     """
     measure, at, cutoff = name.partition("_at_")
     metric = registered().get(measure)

@@ -44,8 +44,8 @@ class Relevance:
         return query, rank, self.gains[query, rank], _position_in_group(query)
 
     def per_query(self, query: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """The sum of `weights` for each query, or the count, `[queries]`; `query` says whose each
-        is.
+        """The sum of `weights` for each query, or the count,
+        `[queries]`; `query` says whose each is.
         """
         return np.bincount(query, weights=weights, minlength=len(self.gains))
 

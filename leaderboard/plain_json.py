@@ -1,5 +1,5 @@
-"""JSON as its standard has it: written without NaN and infinities, read from anybody with one kind
-of error.
+"""JSON as its standard has it: written without NaN and infinities,
+read from anybody with one kind of error.
 """
 
 import json

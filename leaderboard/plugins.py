@@ -83,8 +83,8 @@ def every(group: str) -> list[Plugin]:
 
 
 def installed(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
-    """The plug-ins of a group by name, without those whose name is `taken`; of two of one name the
-    first package's.
+    """The plug-ins of a group by name, without those whose name is `taken`;
+    of two of one name the first package's.
     """
     found: dict[str, Plugin] = {}
     for plugin in every(group):

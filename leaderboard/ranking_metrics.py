@@ -1,5 +1,5 @@
-"""The metrics of rankings that come with the house, as trec_eval 9 defines them, and MRR as mteb
-does.
+"""The metrics of rankings that come with the house,
+as trec_eval 9 defines them, and MRR as mteb does.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ def ndcg(found: Relevance, k: int) -> np.ndarray:
 
 
 def average_precision(found: Relevance, k: int) -> np.ndarray:
-    """The mean over all relevant documents of the precision at their ranks, 0 for those beyond
-    k.
+    """The mean over all relevant documents of the precision at their ranks,
+    0 for those beyond k.
     """
     query, rank, _, before = found.hits
     top, precision = rank < k, (before + 1) / (rank + 1)

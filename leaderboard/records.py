@@ -16,9 +16,8 @@ class Model:
     name: str
     revision: str = ""
     kind: str = "dense"  # dense | sparse | lexical | cross | hybrid | rag
-    details: dict[str, Any] = field(
-        default_factory=dict
-    )  # the card: dim, parameters, licence, public, training sets, ...
+    # The card: dim, parameters, licence, public, training sets, ...
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class PerQuery:
 
 @dataclass(frozen=True)
 class Ranking:
-    """A retrieval run: `document_ids[rows[q, r]]` stands at rank r for query q; row -1 marks an
-    empty place.
+    """A retrieval run: `document_ids[rows[q, r]]` stands at rank r for query q;
+    row -1 marks an empty place.
     """
 
     query_ids: list[str]
@@ -68,9 +67,8 @@ class Texts:
 
     queries: dict[str, str]  # query id -> text
     qrels: dict[str, dict[str, int]]  # query id -> document id -> relevance
-    documents: dict[
-        str, str
-    ]  # document id -> beginning of its text, for judged and top-ranked documents
+    # Document id -> beginning of its text, for judged and top-ranked documents.
+    documents: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -85,27 +83,22 @@ class Run:
     layer: int | None = None
     dim: int | None = None
     precision: str = "float32"
-    settings: dict[str, str] = field(
-        default_factory=dict
-    )  # what else shapes scores and so tells views apart: dtype
-    depth: int | None = (
-        None  # documents ranked for a query; None where no metric of the task needs more
-    )
-    costs: dict[str, float] = field(
-        default_factory=dict
-    )  # encode_seconds, texts_per_second, index_bytes, ...
+    # What else shapes scores and so tells views apart: dtype.
+    settings: dict[str, str] = field(default_factory=dict)
+    # Documents ranked for a query; None where no metric of the task needs more.
+    depth: int | None = None
+    # encode_seconds, texts_per_second, index_bytes, ...
+    costs: dict[str, float] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)  # settings as the user gave them
-    resolved: dict[str, Any] = field(
-        default_factory=dict
-    )  # settings as used: prompts, dtype and why, first rendered inputs
+    # Settings as used: prompts, dtype and why, first rendered inputs.
+    resolved: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)  # versions, hardware, git revision
     phases: list[Phase] = field(default_factory=list)
     per_query: PerQuery | None = None
     ranking: Ranking | None = None
     texts: Texts | None = None
-    source: str = (  # empty: computed here; imported: mteb, mteb-external (self-reported), anserini, pyserini, trec
-        ""
-    )
+    # Empty: computed here. Imported: mteb, mteb-external (self-reported), anserini, pyserini, trec.
+    source: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -114,23 +107,21 @@ class Run:
 class Answer:
     """One question of a RAG run; (pipeline, question) identifies it."""
 
-    pipeline: (
-        str  # digest of all that shapes an answer but the question; the run has it in `resolved`
-    )
+    # Digest of all that shapes an answer but the question; the run has it in `resolved`.
+    pipeline: str
     question: str  # its text
     documents: list[str]  # ids of those retrieved, best first
     scores: list[float]  # theirs
     answer: str | None = None  # None where nothing was generated
-    costs: dict[str, float] = field(
-        default_factory=dict
-    )  # retrieve_seconds, generate_seconds, prompt_tokens, ...
+    # retrieve_seconds, generate_seconds, prompt_tokens, ...
+    costs: dict[str, float] = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that could not be finished: recorded beside the runs, so that nothing fails
-    silently.
+    """A task that could not be finished:
+    recorded beside the runs, so that nothing fails silently.
     """
 
     model: str

@@ -8,14 +8,6 @@ from retrievers.pipelines.rerank import rerank
 from retrievers.registry import load, make
 
 __all__ = [
-    "Encoded",
-    "Encoder",
-    "Hits",
-    "Retriever",
-    "RetrieverError",
-    "load",
-    "make",
-    "rerank",
-    "rrf",
+    "Encoded", "Encoder", "Hits", "Retriever", "RetrieverError", "load", "make", "rerank", "rrf",
     "weighted",
-]
+]  # fmt: skip

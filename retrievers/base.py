@@ -31,8 +31,8 @@ class Hits(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A document that was found: its id and score, title and text in one, title and further fields
-    by name.
+    """A document that was found: its id and score, title and text in one,
+    title and further fields by name.
     """
 
     id: str
@@ -60,8 +60,8 @@ class Retriever(ABC):
 
     @abstractmethod
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
-        """The `k` best documents for each query (texts, a float array `[q, d]`, or a CSR matrix
-        `[q, |V|]`).
+        """The `k` best documents for each query
+        (texts, a float array `[q, d]`, or a CSR matrix `[q, |V|]`).
 
         `only` limits the search to these document ids. Where fewer than `k` documents are found, or
         indexed, the last places are empty (row -1, score -inf).
@@ -96,8 +96,8 @@ class Retriever(ABC):
     @classmethod
     @abstractmethod
     def opened(cls, path: Path, manifest: dict[str, Any], data: Path, encoder: Any = None) -> Self:
-        """The retriever of a manifest and its folder of files, which are whole; `path` is for
-        messages.
+        """The retriever of a manifest and its folder of files,
+        which are whole; `path` is for messages.
         """
 
     def search_one(
@@ -122,14 +122,14 @@ class Retriever(ABC):
         return None
 
     def metadata(self, row: int) -> dict[str, Any]:
-        """Title and further fields of the document at `row`; empty where the retriever keeps no
-        texts.
+        """Title and further fields of the document at `row`;
+        empty where the retriever keeps no texts.
         """
         return {}
 
     def found(self, query: str, k: int, only: Collection[str] | None = None) -> list[Found]:
-        """The `k` best documents for one query, with their texts: what frameworks make their
-        documents of.
+        """The `k` best documents for one query, with their texts:
+        what frameworks make their documents of.
         """
         hits = self.search([query], k, only=only)
         return [

@@ -1,5 +1,5 @@
-"""Copies of an index within Python, by pickle or deepcopy: the folder that `save` writes, as
-bytes.
+"""Copies of an index within Python, by pickle or deepcopy:
+the folder that `save` writes, as bytes.
 """
 
 import io
@@ -22,8 +22,8 @@ def packed(index: Retriever) -> bytes:
 
 
 def unpacked(archive: bytes) -> Retriever:
-    """The index of such an archive: answers the same and, like every loaded index, takes no more
-    documents.
+    """The index of such an archive: answers the same and,
+    like every loaded index, takes no more documents.
     """
     from retrievers.registry import load
 

@@ -1,5 +1,5 @@
-"""What an index costs: seconds to build, bytes, latency of single queries, throughput of batches,
-recall.
+"""What an index costs: seconds to build, bytes,
+latency of single queries, throughput of batches, recall.
 """
 
 import tempfile
@@ -52,8 +52,8 @@ def measure(
 
 
 def latency(retriever: Retriever, queries: Queries, k: int, singles: int = 200) -> dict[str, float]:
-    """Milliseconds of single queries at the 50th, 95th and 99th percentile, after one that warms
-    up.
+    """Milliseconds of single queries at the 50th,
+    95th and 99th percentile, after one that warms up.
     """
     count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
     chosen = np.unique(np.linspace(0, count - 1, min(singles, count)).astype(int))

@@ -1,5 +1,5 @@
-"""Factory strings: `make("faiss:hnsw32,efSearch=128", metric="cosine")`, and `load` for any saved
-index.
+"""Factory strings: `make("faiss:hnsw32,efSearch=128", metric="cosine")`,
+and `load` for any saved index.
 """
 
 import inspect
@@ -35,43 +35,31 @@ COMPOSED = {
     "reranked": "retrievers.pipelines.rerank:Reranked",
 }
 SPECS = (
-    "faiss:flat",
-    "faiss:hnsw32",
-    "faiss:ivf64",
-    "faiss:ivf64,sq8",
-    "faiss:ivf64,pq48",
-    "faiss:sq8",
-    "faiss:pq48",
-    "faiss:binary",
-    "torch",
-    "lucene",
-    "lucene:multifield",
-    "lucene:impact",
-    "lucene:hnsw",
-    "sparse",
-    "seismic",
-)
+    "faiss:flat", "faiss:hnsw32", "faiss:ivf64", "faiss:ivf64,sq8", "faiss:ivf64,pq48", "faiss:sq8",
+    "faiss:pq48", "faiss:binary", "torch", "lucene", "lucene:multifield", "lucene:impact",
+    "lucene:hnsw", "sparse", "seismic",
+)  # fmt: skip
 
 
 @cache
 def families() -> dict[str, str]:
-    """All index families, each as module:class: ours, then those of installed packages, none of
-    which replaces ours.
+    """All index families, each as module:class:
+    ours, then those of installed packages, none of which replaces ours.
     """
     return {**{name: point.value for name, point in _installed().items()}, **FAMILIES}
 
 
 def is_taken(name: str) -> bool:
-    """Whether a name is ours: also `faiss:mine` is, which would stand in the place of a kind of
-    `faiss`.
+    """Whether a name is ours: also `faiss:mine` is,
+    which would stand in the place of a kind of `faiss`.
     """
     return name.lower().partition(":")[0] in {*FAMILIES, *COMPOSED}
 
 
 @cache
 def _installed() -> dict[str, EntryPoint]:
-    """The families of installed packages; of two of one name that of the package whose name comes
-    first.
+    """The families of installed packages;
+    of two of one name that of the package whose name comes first.
     """
     points = sorted(entry_points(group=GROUP), key=lambda point: _package(point), reverse=True)
     return {point.name.lower(): point for point in points if not is_taken(point.name)}
@@ -158,10 +146,9 @@ def load(path: Path, encoder: Any = None) -> Retriever:
 @cache
 def _installed_finder() -> Callable[[str], Any] | None:
     """What an installed package offers to find encoders by their names."""
-    offered = sorted(
-        entry_points(group="retrievers.encoders"), key=lambda point: point.name != "embedlab"
-    )  # ours first
-    return cache(offered[0].load()) if offered else None
+    offered = entry_points(group="retrievers.encoders")
+    ours_first = sorted(offered, key=lambda point: point.name != "embedlab")
+    return cache(ours_first[0].load()) if ours_first else None
 
 
 def _hint() -> str:

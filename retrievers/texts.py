@@ -1,5 +1,5 @@
-"""Documents as text: a string, or a mapping with "title", "text" and any further fields; kept
-beside an index.
+"""Documents as text: a string, or a mapping with "title",
+"text" and any further fields; kept beside an index.
 """
 
 import json
@@ -50,8 +50,8 @@ _HINT = 'Texts are strings, or mappings with "title" and "text".'
 
 
 class Texts(Sequence[str]):
-    """Texts by row: the caller's own objects while an index is built, memory-mapped files once it
-    is loaded.
+    """Texts by row: the caller's own objects while an index is built,
+    memory-mapped files once it is loaded.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
-"""Equal scores where their order matters: the greater id first, in whatever order the documents
-were indexed.
+"""Equal scores where their order matters: the greater id first,
+in whatever order the documents were indexed.
 
 An index ranks equal scores by row, which is the order of a file. A fusion reads ranks, and a
 reranker sees only what stands above its cut: to them a tie is a decision, and it must not change
@@ -22,9 +22,8 @@ def search(
         return retriever.search(queries, k, only=only)
     fetch, hits = k + 1, retriever.search(queries, k + 1, only=only)
     found = by_id(Hits(hits.rows[:, :k], hits.scores[:, :k]), retriever.ids)
-    cut = np.flatnonzero(
-        _runs_on(hits, k)
-    )  # queries whose last place is tied with what lies beyond
+    # Queries whose last place is tied with what lies beyond.
+    cut = np.flatnonzero(_runs_on(hits, k))
     while len(cut):
         fetch = 4 * fetch
         hits = retriever.search(_take(queries, cut), fetch, only=only)

@@ -8,10 +8,8 @@ from scipy.spatial.distance import cdist
 from retrievers.base import Hits
 from retrievers.errors import RetrieverError
 
-_DISTANCES: dict[str, Literal["euclidean", "cityblock"]] = {
-    "l2": "euclidean",
-    "l1": "cityblock",
-}  # metric -> scipy's word
+# Metric -> scipy's word.
+_DISTANCES: dict[str, Literal["euclidean", "cityblock"]] = {"l2": "euclidean", "l1": "cityblock"}
 
 
 def check_k(k: int) -> int:
@@ -50,8 +48,8 @@ def top(scores: np.ndarray, k: int, rows: np.ndarray | None = None) -> Hits:
 
 
 def best(rows: np.ndarray, scores: np.ndarray, k: int) -> Hits:
-    """The `k` best of candidates `[q, c]` in their final order; candidates with row -1 come
-    last.
+    """The `k` best of candidates `[q, c]` in their final order;
+    candidates with row -1 come last.
     """
     rows = np.asarray(rows)
     scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)

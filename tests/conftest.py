@@ -5,8 +5,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def word_tokenizer():
-    """A tokenizer of the words w0 to w199 and a few more, with BERT's special tokens; at most 64
-    tokens.
+    """A tokenizer of the words w0 to w199 and a few more,
+    with BERT's special tokens; at most 64 tokens.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -99,8 +99,8 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cli(capfd, monkeypatch):
-    """Run a command line in this process: cli("eval", ...) -> exit code, standard output, standard
-    error.
+    """Run a command line in this process: cli("eval", ...)
+    -> exit code, standard output, standard error.
     """
     from embedlab import cli as program
 

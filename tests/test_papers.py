@@ -1,5 +1,5 @@
-"""The project's papers say what is so: files that CONTRIBUTING.md names exist, versions agree, the
-licence is whole.
+"""The project's papers say what is so:
+files that CONTRIBUTING.md names exist, versions agree, the licence is whole.
 """
 
 import re
@@ -12,14 +12,8 @@ import embedlab
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-INVENTED = (
-    "my_method",
-    "my_index",
-    "my_page",
-    "my-model",
-    "my-benchmark",
-    "path/to",
-)  # what the reader is to make
+# What the reader is to make.
+INVENTED = ("my_method", "my_index", "my_page", "my-model", "my-benchmark", "path/to")
 
 
 def paths(file: str) -> list[str]:

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A fresh environment with the wheel; what it depends on is borrowed from the environment of
-    the tests.
+    """A fresh environment with the wheel;
+    what it depends on is borrowed from the environment of the tests.
     """
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
@@ -96,16 +96,9 @@ def test_eval_and_leaderboard_work_from_any_folder(installed, tmp_path, tiny_fol
         "query-id\tcorpus-id\tscore\nq\td3\t1\n"
     )
     answer = run(
-        installed,
-        "embedlab",
-        "eval",
-        "--model",
-        tiny_folder,
-        "--task",
-        "./corner",
-        "--json",
+        installed, "embedlab", "eval", "--model", tiny_folder, "--task", "./corner", "--json",
         cwd=tmp_path,
-    )
+    )  # fmt: skip
     score = json.loads(answer)["runs"][0]["main_score"]
     ranked = json.loads(run(installed, "embedlab", "leaderboard", "--json", cwd=tmp_path))
     assert ranked["rows"][0]["mean"] == pytest.approx(score)

@@ -174,9 +174,8 @@ def _forest(answer: Comparison) -> None:
 
 def _pairs(answer: Comparison) -> None:
     pairs = answer.pairs
-    several = (
-        len({(pair.first, pair.second) for pair in pairs}) > 1
-    )  # else the table above names them
+    # With one pair, the table above names the two.
+    several = len({(pair.first, pair.second) for pair in pairs}) > 1
     table(
         [
             Column("Task", [_task(pair) for pair in pairs]),

@@ -1,5 +1,5 @@
-"""Cost and quality: any score against any measured cost, with the Pareto front; latency and
-throughput.
+"""Cost and quality: any score against any measured cost,
+with the Pareto front; latency and throughput.
 """
 
 from typing import Literal
@@ -152,9 +152,8 @@ def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> Non
     ]
     if points["front"].sum() <= _NAMED:
         along = np.log(points["cost"]) if kind["type"] == "log" else points["cost"]
-        left = (
-            along[points["front"]] < (along.min() + along.max()) / 2
-        )  # names point inwards, not over the edge
+        # Names point inwards, not over the edge.
+        left = along[points["front"]] < (along.min() + along.max()) / 2
         sides: tuple[tuple[pd.Series, Literal["left", "right"], int], ...] = (
             (left, "left", 9),
             (~left, "right", -9),
@@ -190,6 +189,7 @@ def _speeds(standings: Standings) -> None:
         ],
         columns=["label", "percentile", "milliseconds"],
     )
+    # The views of one encoding pass share its speed.
     speed = pd.DataFrame(
         [
             (row.label, row.model, row.costs["texts_per_second"])
@@ -197,9 +197,7 @@ def _speeds(standings: Standings) -> None:
             if "texts_per_second" in row.costs
         ],
         columns=["label", "model", "texts per second"],
-    ).drop_duplicates(
-        ["model", "texts per second"]
-    )  # the views of one encoding pass share its speed
+    ).drop_duplicates(["model", "texts per second"])
     speed["name"] = speed["model"].where(~speed["model"].duplicated(keep=False), speed["label"])
     if not latency.empty:
         st.subheader("Query latency")

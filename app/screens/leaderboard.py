@@ -1,5 +1,5 @@
-"""Leaderboard: models ranked over the tasks of a benchmark, with what is known of the ranks'
-uncertainty.
+"""Leaderboard: models ranked over the tasks of a benchmark,
+with what is known of the ranks' uncertainty.
 """
 
 from dataclasses import fields
@@ -20,17 +20,9 @@ PAGE = 50  # rows
 _FEW_TASKS = 6  # so many have a column each, always
 _HEAT = 25  # rows of the heat map
 _CHOICES = [
-    "Interval",
-    "Places",
-    "Group",
-    "Mean by type",
-    "Borda",
-    "Zero-shot",
-    "Kind",
-    "View",
-    "Source",
+    "Interval", "Places", "Group", "Mean by type", "Borda", "Zero-shot", "Kind", "View", "Source",
     "Revision",
-]
+]  # fmt: skip
 _DEFAULT = ["Interval", "Places", "Group", "Borda", "Zero-shot", "Kind", "View"]
 
 

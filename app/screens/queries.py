@@ -20,8 +20,8 @@ _DEPTH = 5  # retrieved documents
 
 
 def differing_queries(answer: Comparison, views: Views) -> None:
-    """Pick a pair on a task; see the scatter of its queries, those that differ most, and their
-    texts.
+    """Pick a pair on a task; see the scatter of its queries,
+    those that differ most, and their texts.
     """
     names = {_name(pair): pair for pair in answer.pairs if pair.p is not None}
     if not names:

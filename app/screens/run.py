@@ -71,9 +71,8 @@ def _show(run: Run) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("Scores")
-        names = sorted(
-            run.scores, key=lambda name: name != run.task.main_metric
-        )  # it comes first, the rest as stored
+        # The main metric comes first, the rest as stored.
+        names = sorted(run.scores, key=lambda name: name != run.task.main_metric)
         table(
             [
                 Column("Metric", [shown(name) for name in names]),

@@ -13,9 +13,8 @@ from app.safe_text import plain, words
 from app.settings import settings
 from leaderboard.records import Texts
 
-_PIECE = (
-    5  # letters; shorter expansion terms are often pieces of words, with which many others begin
-)
+# Letters; shorter expansion terms are often pieces of words, with which many others begin.
+_PIECE = 5
 _LONGEST = 2_000  # characters of a query; Streamlit cuts longer ones, in the browser and on arrival
 _COMMAND = "embedlab index --model bm25 --corpus DIR --out {folder}/bm25"
 _NONE = "none"

@@ -1,5 +1,5 @@
-"""The house as a picture and a list, from what its files import and from the floors that the tests
-enforce.
+"""The house as a picture and a list, from what its files import
+and from the floors that the tests enforce.
 """
 
 import importlib.util
@@ -52,16 +52,16 @@ def arrows() -> Counter[tuple[str, str, str, str]]:
 
 
 def _room(path: Path) -> str:
-    """A file's room: the folder or module below its package; the package itself for what opens
-    it.
+    """A file's room: the folder or module below its package;
+    the package itself for what opens it.
     """
     package, *parts = path.relative_to(ROOT).with_suffix("").parts
     return package if parts[0] in ("__init__", "__main__") else parts[0]
 
 
 def picture() -> str:
-    """The picture architecture.svg: packages as boxes, their rooms by floors, imports as lines that
-    run downwards.
+    """The picture architecture.svg: packages as boxes,
+    their rooms by floors, imports as lines that run downwards.
     """
     places, boxes = _laid_out()
     height = max(y + tall for _, y, _, tall in boxes.values()) + 16
@@ -102,9 +102,8 @@ def _laid_out() -> tuple[dict, dict]:
         boxes[package] = (x[package], y, WIDTH, len(listed) * ROW + TOP)
         for number, row in enumerate(listed):
             spare = WIDTH - sum(_wide(room) + 8 for room in row)
-            at = (
-                x[package] + spare / 2 + min(60, spare / 3) * (number % 3 - 1)
-            )  # lines pass beside what stands above
+            # Lines pass beside what stands above.
+            at = x[package] + spare / 2 + min(60, spare / 3) * (number % 3 - 1)
             for room in row:
                 places[package, room] = (at, y + TOP + number * ROW - 6, _wide(room))
                 at += _wide(room) + 8
@@ -171,8 +170,8 @@ def _between(boxes: dict) -> list[str]:
 
 
 def page() -> str:
-    """The page reference/rooms.md: floors from the top down, and how many imports run between
-    packages.
+    """The page reference/rooms.md: floors from the top down,
+    and how many imports run between packages.
     """
     parts = [
         "# Rooms and floors\n\nFrom `FLOORS` in `tests/test_architecture.py`, which fails where a"

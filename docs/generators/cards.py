@@ -8,7 +8,8 @@ from generators.page_tables import code, table
 
 _HEAD = """# Model cards
 
-`embedlab models` lists them, `embedlab models NAME --json` shows all of one. Hub ids and folders work without a card.
+`embedlab models` lists them, `embedlab models NAME --json` shows all of one. Hub ids and folders
+work without a card.
 """
 
 

@@ -13,8 +13,8 @@ _HEAD = """# Commands
 `embedlab COMMAND -h` prints the same. Options that `eval` shares with `embedlab.evaluate` are on
 [their own page](options.md); what `--json` writes is in [JSON](json.md).
 
-Exit codes: 0; 2 for what you can mend, with one message; 1 for a fault of the program; 130 after Ctrl-C.
-`embedlab --debug COMMAND` shows the traceback of an error.
+Exit codes: 0; 2 for what you can mend, with one message; 1 for a fault of the program; 130 after
+Ctrl-C. `embedlab --debug COMMAND` shows the traceback of an error.
 """
 
 

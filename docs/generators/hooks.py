@@ -1,5 +1,5 @@
-"""Pages that are written from the code while the site is built; mkdocs calls `on_files`
-(mkdocs.yml).
+"""Pages that are written from the code while the site is built;
+mkdocs calls `on_files` (mkdocs.yml).
 """
 
 import sys

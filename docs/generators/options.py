@@ -7,8 +7,9 @@ from generators.page_tables import code, table
 
 _HEAD = """# Options of an evaluation
 
-Declared once in `embedlab/options.py`: `embedlab eval` has them as options, `embedlab.evaluate` as keyword arguments,
-and every run records them whole (`embedlab runs show ID`). An option that no model of a request could use is refused.
+Declared once in `embedlab/options.py`: `embedlab eval` has them as options, `embedlab.evaluate` as
+keyword arguments, and every run records them whole (`embedlab runs show ID`). An option that no
+model of a request could use is refused.
 """
 
 

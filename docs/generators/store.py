@@ -42,15 +42,16 @@ _COMMENT = re.compile(r'^\s+"?(\w+)"? [A-Z]+.*?,?\s+-- (.+)$|ADD COLUMN (\w+) .*
 
 _HEAD = """# The results store
 
-One DuckDB file, `EMBEDLAB_HOME/results.duckdb` by default (`--db` names another). Rankings and the first texts of a run
-lie beside it in `results.files/`, as Parquet. Times are UTC. `embedlab export FOLDER --format parquet` writes the
-tables for other programs; or open the file yourself:
+One DuckDB file, `EMBEDLAB_HOME/results.duckdb` by default (`--db` names another). Rankings and the
+first texts of a run lie beside it in `results.files/`, as Parquet. Times are UTC. `embedlab export
+FOLDER --format parquet` writes the tables for other programs; or open the file yourself:
 
 ```python
 import duckdb
 
 with duckdb.connect("results.duckdb", read_only=True) as store:
-    print(store.sql("SELECT model, task, main_score FROM results ORDER BY main_score DESC LIMIT 5").df())
+    best = store.sql("SELECT model, task, main_score FROM results ORDER BY main_score DESC LIMIT 5")
+    print(best.df())
 ```
 
 The files that make it are in `leaderboard/storage/schema/`, one for each version.

@@ -91,9 +91,9 @@ def evaluate(
 
     >>> import numpy as np
     >>> def letters(texts):  # how often each letter comes: a function is a model
-    ...     return np.array([[text.lower().count(letter) for letter in "etaoinshr"] for text in texts])
-    >>> found = embedlab.evaluate(["bm25", letters], "StdlibMiniCodeSearch", progress=False)
-    >>> found.leaderboard()["model"].tolist()
+    ...     return np.array([[text.lower().count(each) for each in "etaoinshr"] for text in texts])
+    >>> results = embedlab.evaluate(["bm25", letters], "StdlibMiniCodeSearch", progress=False)
+    >>> results.leaderboard()["model"].tolist()
     ['bm25', 'letters']
     """
     asked, given = locals(), dict[str, LoadedModel]()

@@ -16,10 +16,10 @@ from retrievers.texts import Document
 
 @dataclass(frozen=True)
 class Index:
-    """A corpus and a model, ready to search; `retriever` is what it is made of
-    (`retrievers.Retriever`).
+    """A corpus and a model, ready to search;
+    `retriever` is what it is made of (`retrievers.Retriever`).
 
-    >>> documents = {"d1": "Vitamin D reduces the risk of fractures.", "d2": "Statins lower cholesterol."}
+    >>> documents = {"d1": "Vitamin D prevents fractures.", "d2": "Statins lower cholesterol."}
     >>> index = embedlab.Index.build(documents, "bm25")
     >>> index.search("which drug lowers cholesterol", k=1)[0].id
     'd2'

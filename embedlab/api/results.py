@@ -25,8 +25,8 @@ def results(db: str | Path | None = None) -> "Results":
     Args:
         db: its file; EMBEDLAB_HOME/results.duckdb by default.
 
-    >>> found = embedlab.results()
-    >>> found.scores("nDCG@10", task="StdlibMiniCodeSearch")[["model", "metric"]].drop_duplicates().values.tolist()
+    >>> scores = embedlab.results().scores("nDCG@10", task="StdlibMiniCodeSearch")
+    >>> scores[["model", "metric"]].drop_duplicates().values.tolist()
     [['bm25', 'ndcg_at_10']]
     """
     return Results(Path(db) if db else home() / "results.duckdb")
@@ -230,8 +230,8 @@ class Results:
 
 
 def _view(row: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """What tells a view of a model from another, but for the index: tasks without one belong to
-    all.
+    """What tells a view of a model from another, but for the index:
+    tasks without one belong to all.
     """
     plain = (
         None if value is None or pd.isna(value) else int(value)

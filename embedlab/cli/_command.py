@@ -1,5 +1,5 @@
-"""A command that refuses an option given as nothing: `--split ""` would read as if it had been left
-out.
+"""A command that refuses an option given as nothing:
+`--split ""` would read as if it had been left out.
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
-"""Names that the shell completes: models by their cards, tasks and benchmarks that are on this
-machine.
+"""Names that the shell completes: models by their cards,
+tasks and benchmarks that are on this machine.
 
 Quick enough for a key press: nothing heavy is imported, so mteb's names are those of tasks with
 results here.

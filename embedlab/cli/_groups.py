@@ -15,8 +15,8 @@ _VIEWS = {"grid": False, "diagonal": True}
 
 
 def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the fields of a dataclass as options, in the place of the parameter of that
-    name.
+    """Give a command the fields of a dataclass as options,
+    in the place of the parameter of that name.
 
     >>> @with_options(encoding=EncodingOptions)
     ... def command(encoding): ...  # gets an EncodingOptions
@@ -92,8 +92,8 @@ def _value(each: Field[Any], typed: Any) -> Any:
 
 
 def words(flag: str, text: str) -> list[str]:
-    """Comma-separated words, each once; a comma of an index's own (`faiss:ivf64,sq8,nprobe=4`)
-    stays in it.
+    """Comma-separated words, each once; a comma of an index's own
+    (`faiss:ivf64,sq8,nprobe=4`) stays in it.
     """
     from embedlab.models.expressions import continues
 

@@ -16,8 +16,8 @@ _GOES_ON = (
 
 @contextmanager
 def interruptible(*, goes_on: bool) -> Iterator[None]:
-    """Answer the first Ctrl-C with a line on standard error, then let KeyboardInterrupt take its
-    way.
+    """Answer the first Ctrl-C with a line on standard error,
+    then let KeyboardInterrupt take its way.
 
     Args:
         goes_on: whether the command goes on where it was stopped when it is typed again.
@@ -25,9 +25,8 @@ def interruptible(*, goes_on: bool) -> Iterator[None]:
     Raises:
         KeyboardInterrupt: after Ctrl-C, whatever the libraries that it reached made of it.
     """
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # signals reach the main thread alone
+    if threading.current_thread() is not threading.main_thread():
+        # Signals reach the main thread alone.
         yield
         return
 
@@ -40,13 +39,12 @@ def interruptible(*, goes_on: bool) -> Iterator[None]:
         echo(f"\n{_GOES_ON if goes_on else 'Stopping. Nothing half done is left.'}", err=True)
         raise KeyboardInterrupt
 
-    def unraisable(
-        what: "sys.UnraisableHookArgs",
-    ) -> None:  # Ctrl-C in a finalizer, such as a temporary folder's
+    # Ctrl-C in a finalizer, such as a temporary folder's.
+    def unraisable(what: "sys.UnraisableHookArgs") -> None:
         if not (stopped and issubclass(what.exc_type, KeyboardInterrupt)):
-            told(what)
+            hook(what)
 
-    told, sys.unraisablehook = sys.unraisablehook, unraisable
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     before = signal.signal(signal.SIGINT, stop)
     try:
         yield
@@ -56,4 +54,4 @@ def interruptible(*, goes_on: bool) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, before)
-        sys.unraisablehook = told
+        sys.unraisablehook = hook

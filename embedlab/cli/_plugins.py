@@ -9,8 +9,8 @@ from leaderboard.plugins import PAGES, Plugin, every
 
 
 class State(NamedTuple):
-    """A plug-in, the kind of thing that it adds, and what is wrong with it: empty where it
-    works.
+    """A plug-in, the kind of thing that it adds, and what is wrong with it:
+    empty where it works.
     """
 
     kind: str
@@ -35,8 +35,8 @@ def states() -> Iterator[State]:
 
 
 def _kinds() -> dict[str, tuple[str, Callable[[str], bool], Callable[[Plugin], object]]]:
-    """Kind -> entry point group, whether a name in it is taken, and what loads a plug-in or says
-    what is wrong.
+    """Kind -> entry point group, whether a name in it is taken,
+    and what loads a plug-in or says what is wrong.
     """
     from embedlab.encoders import methods
     from embedlab.models import plugin_cards

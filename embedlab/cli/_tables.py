@@ -208,8 +208,8 @@ FORMS = ("text", "markdown", "latex")
 
 
 def _tells(rows: "list[Row]", name: str) -> bool:
-    """Whether a setting differs; a revision and what else shaped scores only where a model stands
-    there with two.
+    """Whether a setting differs;
+    a revision and what else shaped scores only where a model stands there with two.
     """
     if name == "settings":
         return any(part in row.label for row in rows for part in row.settings.split(",") if part)

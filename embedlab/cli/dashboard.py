@@ -57,9 +57,8 @@ def command(
     }
     echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
     packages = Path(__file__).parents[2]
-    page = (
-        packages / "app" / "__main__.py"
-    )  # by path and with -P: an app.py of the user's may lie where they are
+    # By path and with -P: an app.py of the user's may lie where they are.
+    page = packages / "app" / "__main__.py"
     serve = [
         sys.executable,
         "-P",
@@ -69,18 +68,16 @@ def command(
         "--server.address",
         "127.0.0.1",
     ]
-    # The packages of this Python, also where embedlab runs from a checkout and the folder is
-    # another.
+    # The packages of this Python, also where embedlab runs
+    # from a checkout and the folder is another.
     path = os.pathsep.join(filter(None, (str(packages), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "EMBEDLAB_DASHBOARD": json.dumps(settings), "PYTHONPATH": path}
     with subprocess.Popen(serve, env=environment) as child:
-        signal.signal(
-            signal.SIGTERM, lambda *_: child.terminate()
-        )  # else the server would outlive this command
+        # Else the server would outlive this command.
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         try:
-            if (
-                not benchmarks.is_file()
-            ):  # while the pages are served already: importing mteb takes its time
+            if not benchmarks.is_file():
+                # While the pages are served already: importing mteb takes its time.
                 write_benchmarks(benchmarks)
             code = child.wait()
             code = 0 if code == -signal.SIGTERM else code
@@ -92,8 +89,8 @@ def command(
 
 
 def write_benchmarks(target: Path) -> None:
-    """Write the benchmarks' tasks, with their parts, and the main revision of public models for the
-    dashboard.
+    """Write the benchmarks' tasks, with their parts,
+    and the main revision of public models for the dashboard.
     """
     from mteb import get_benchmarks
 

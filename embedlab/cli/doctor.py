@@ -106,7 +106,7 @@ def _java() -> Finding:
             f"bm25 needs {' and '.join(missing)}",
             "pip install 'embedlab[lucene]'",
         )
-    from retrievers.indexes.lucene import java_version
+    from retrievers.indexes.lucene_store import java_version
 
     try:
         java = java_version()

@@ -16,8 +16,8 @@ def command(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A folder of MTEB results (results/<model>/<revision>/<Task>.json), a CSV file of Anserini's "
-            "or Pyserini's scores, or a TREC run file."
+            help="A folder of MTEB results (results/<model>/<revision>/<Task>.json), a CSV file of"
+            " Anserini's or Pyserini's scores, or a TREC run file."
         ),
     ],
     qrels: Annotated[
@@ -89,8 +89,10 @@ def command(
         reporter.say(_matches(run.resolved["queries"]))
     else:
         raise UserError(
-            f"{path} is neither a folder of MTEB results nor a CSV file of Anserini's or Pyserini's scores.",
-            "If it is a TREC run, type: embedlab import RUN --qrels QRELS --task SciFact --model NAME",
+            f"{path} is neither a folder of MTEB results nor a CSV file of Anserini's or Pyserini's"
+            " scores.",
+            "If it is a TREC run, type:"
+            " embedlab import RUN --qrels QRELS --task SciFact --model NAME",
         )
     if as_json:
         malformed = [{"file": str(file), "problem": problem} for file, problem in report.malformed]
@@ -104,7 +106,8 @@ def command(
         )
         return
     echo(
-        f"Read {report.files:,} files, {report.runs:,} runs; {report.known:,} files were imported before."
+        f"Read {report.files:,} files, {report.runs:,} runs;"
+        f" {report.known:,} files were imported before."
     )
     for file, problem in report.malformed[:_LISTED]:
         echo(f"Not imported of {file}: {problem}", err=True)

@@ -21,21 +21,23 @@ def command(
     retriever: Annotated[
         str,
         typer.Option(
-            help='A saved index\'s folder; or with --corpus a model, or "rrf(bm25, MODEL) >> RERANKER".'
+            help="A saved index's folder; or with --corpus a model, or"
+            ' "rrf(bm25, MODEL) >> RERANKER".'
         ),
     ],
     questions: Annotated[
         Path,
         typer.Option(
-            help='JSON lines: {"id": "1", "question": "...", "answers": ["..."], "relevant": ["document-id"]}; '
-            "answers and relevant may be absent."
+            help='JSON lines: {"id": "1", "question": "...", "answers": ["..."],'
+            ' "relevant": ["document-id"]}; answers and relevant may be absent.'
         ),
     ],
     generator: Annotated[
         str,
         typer.Option(
-            help="A causal language model or a trained GEM (hub id, folder), or the URL of an OpenAI-compatible "
-            "server, such as http://localhost:8000/v1. Without one, the contexts alone are measured."
+            help="A causal language model or a trained GEM (hub id, folder), or the URL of an"
+            " OpenAI-compatible server, such as http://localhost:8000/v1. Without one, the contexts"
+            " alone are measured."
         ),
     ] = "",
     generator_model: Annotated[str, typer.Option(help="The model's name at the server.")] = "",
@@ -58,7 +60,8 @@ def command(
     generator_option: Annotated[
         list[str] | None,
         typer.Option(
-            help="A further field of the requests to a server, NAME=VALUE: reasoning_effort=low. Repeatable."
+            help="A further field of the requests to a server, NAME=VALUE: reasoning_effort=low."
+            " Repeatable."
         ),
     ] = None,
     model: NamedModels = None,
@@ -90,7 +93,8 @@ def command(
         or temperature is not None
     ):
         raise UserError(
-            "--generator-model, --generator-option, --prompt, --max-tokens and --temperature are for a generator.",
+            "--generator-model, --generator-option, --prompt, --max-tokens and --temperature are"
+            " for a generator.",
             "Name one with --generator, or leave them out: the contexts alone are measured then.",
         )
     if generator_model and not generator.startswith(("http://", "https://")):
@@ -111,8 +115,8 @@ def command(
 
 
 def _options(given: list[str]) -> dict[str, Any]:
-    """NAME=VALUE as fields of a request; a value that reads as JSON is what it says, any other is a
-    string.
+    """NAME=VALUE as fields of a request;
+    a value that reads as JSON is what it says, any other is a string.
     """
     found = {}
     for option in given:

@@ -49,12 +49,11 @@ def list_runs(
     revisions: dict[str, set[str]] = {}
     for run in runs:
         revisions.setdefault(run["model"], set()).add(run["model_revision"])
-    if any(
-        len(several) > 1 for several in revisions.values()
-    ):  # two folders of one name, for example
+    if any(len(several) > 1 for several in revisions.values()):
+        # Two folders of one name, for example.
         settings.insert(0, "model_revision")
-    # What shapes scores beside these says something where it differs: the dtype, and a depth that
-    # was asked for.
+    # What shapes scores beside these says something where it differs:
+    # the dtype, and a depth that was asked for.
     settings += [
         name for name in ("settings", "depth") if len({run[name] or "" for run in runs}) > 1
     ]
@@ -206,8 +205,8 @@ def _shown(value: object) -> str:
 
 
 def _table(header: list[str], rows: list[list[str]], right: Collection[str] = ()) -> None:
-    """A table of plain text, in which nothing is markup; columns without any content are left
-    out.
+    """A table of plain text, in which nothing is markup;
+    columns without any content are left out.
     """
     from leaderboard.tables.table import Column
 

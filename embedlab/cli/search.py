@@ -128,8 +128,8 @@ def _print(results: list[dict[str, Any]]) -> None:
 
 
 def _print_side_by_side(results: dict[str, list[dict[str, Any]]]) -> None:
-    """One column per index; behind each document the ranks it has in the others, "-" where it is
-    missing.
+    """One column per index; behind each document the ranks it has in the others,
+    "-" where it is missing.
     """
     from rich.table import Table
     from rich.text import Text

@@ -1,5 +1,5 @@
-"""Private API of torch, read in torch 2.13: oneDNN's packed weights, the compiler's cache,
-hooks.
+"""Private API of torch, read in torch 2.13:
+oneDNN's packed weights, the compiler's cache, hooks.
 """
 
 import torch
@@ -50,7 +50,7 @@ def compiler_cache() -> str:
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody has hooked the module's forward (`nn.Module._forward_hooks`,
-    `_forward_pre_hooks`).
+    """Whether somebody has hooked the module's forward
+    (`nn.Module._forward_hooks`, `_forward_pre_hooks`).
     """
     return bool(module._forward_hooks or module._forward_pre_hooks)

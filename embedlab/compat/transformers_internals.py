@@ -9,8 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def backend_of(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
-    """The tokenizer in Rust below (`PreTrainedTokenizerFast._tokenizer`); None where there is
-    none.
+    """The tokenizer in Rust below (`PreTrainedTokenizerFast._tokenizer`);
+    None where there is none.
     """
     backend = getattr(tokenizer, "_tokenizer", None)
     return backend if isinstance(backend, Tokenizer) else None

@@ -16,7 +16,8 @@ from torch import nn
 from embedlab.encoders.echo import DOCUMENT, QUERY, EchoTemplate, read
 from embedlab.encoders.modules.splade import LexicalHead
 
-_THRESHOLD = 3.0  # the largest of some hundred logits of unit variance lies about here: few other terms are active
+# The largest of some hundred logits of unit variance lies about here: few other terms are active.
+_THRESHOLD = 3.0
 
 
 def load(

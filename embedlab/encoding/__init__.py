@@ -1,3 +1,3 @@
-"""A model run over texts: batches, one forward pass, copies of the model side by side; the vectors
-are kept.
+"""A model run over texts: batches, one forward pass,
+copies of the model side by side; the vectors are kept.
 """

@@ -19,8 +19,8 @@ _BAGS = {"input_ids", "offsets", *_SAID}
 
 
 def shards(texts: Sequence[str], todo: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut the work into shards by characters and number of texts, the same way whatever was done
-    before.
+    """Cut the work into shards by characters and number of texts,
+    the same way whatever was done before.
     """
     start = characters = 0
     for position, index in enumerate(todo):
@@ -50,8 +50,8 @@ def batches(tokens: np.ndarray, budget: int, *, even: bool = False) -> Iterator[
         longest = max(1, int(sorted_tokens[done]))
         padding = np.cumsum(longest - sorted_tokens[done : done + max(1, budget // longest)])
         size = max(1, int(np.searchsorted(padding, budget // 32, side="right")))
-        # What a model makes of a text without tokens may depend on the padding: such texts go by
-        # themselves.
+        # What a model makes of a text without tokens may depend on the padding:
+        # such texts go by themselves.
         size = min(size, int(np.count_nonzero(sorted_tokens[done:])) or size)
         if even:
             size = min(size, int(np.count_nonzero(sorted_tokens[done:] == sorted_tokens[done])))
@@ -60,8 +60,8 @@ def batches(tokens: np.ndarray, budget: int, *, even: bool = False) -> Iterator[
 
 
 def select(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any] | None:
-    """The rows of a batch without the columns that pad all of them; None where the features cannot
-    be cut so.
+    """The rows of a batch without the columns that pad all of them;
+    None where the features cannot be cut so.
 
     Args:
         features: of a whole shard, as a model's `preprocess` gives them.
@@ -73,8 +73,8 @@ def select(features: dict[str, Any], batch: np.ndarray) -> dict[str, Any] | None
         return None
     mask = features.get("attention_mask")
     used = np.zeros(0, dtype=np.int64) if mask is None else np.flatnonzero(mask[batch].any(dim=0))
-    # Rows without any token keep one column, masked: a model needs one, and it is the same whatever
-    # their neighbours.
+    # Rows without any token keep one column, masked:
+    # a model needs one, and it is the same whatever their neighbours.
     columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
     if "attention_mask" not in features:
         columns = slice(None)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 @dataclass
 class LayerTimes:
-    """Seconds of the batches of a pass: in the backbone, and after it for the vectors of each of
-    its layers.
+    """Seconds of the batches of a pass: in the backbone,
+    and after it for the vectors of each of its layers.
 
     A pass that keeps several layers runs the backbone once. A layer's vectors alone would have
     taken the part of the backbone up to that layer (its layers are alike), and their own pooling:
@@ -80,11 +80,8 @@ class Cost:
                     layer: mine.get(layer, LayerCost()).plus(cost) for layer, cost in value.items()
                 }
                 continue
-            said = name in (
-                "kernels",
-                "workers",
-                "batch_tokens",
-            )  # as they were when something was encoded last
+            # As they were when something was encoded last.
+            said = name in ("kernels", "workers", "batch_tokens")
             setattr(self, name, (value or mine) if said else mine + value)
 
     def of(self, layer: int | None) -> "Cost":

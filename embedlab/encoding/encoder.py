@@ -180,12 +180,12 @@ class Encoder:
         lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
         _, first = np.unique(keys[lacking], return_index=True)
         lengths = np.array([len(texts[i]) for i in lacking[first]])
-        # By length, then key: the order, and with it every batch, does not depend on how the texts
-        # arrived.
+        # By length, then key: the order, and with it every batch,
+        # does not depend on how the texts arrived.
         todo = lacking[first][np.argsort(-lengths, kind="stable")]
         total = int(lengths.sum()) + len(todo)
-        # torch and sentence-transformers take seconds to import: only a run with something to
-        # encode does.
+        # torch and sentence-transformers take seconds to import:
+        # only a run with something to encode does.
         from embedlab.encoding import batches
         from embedlab.encoding.forward import refuse_own_encode
         from embedlab.encoding.schedule import Pass
@@ -231,8 +231,8 @@ class Encoder:
         return alone
 
     def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
-        """The first 40 tokens as the model gets them: what shows a lost BOS or a doubled prompt at
-        a glance.
+        """The first 40 tokens as the model gets them:
+        what shows a lost BOS or a doubled prompt at a glance.
         """
         from embedlab.encoders.modules.tokenizers import tokens_of
 

@@ -1,5 +1,5 @@
-"""One batch through a model: the vectors after each layer that is asked for, as the model's own
-`encode` has them.
+"""One batch through a model: the vectors after each layer that is asked for,
+as the model's own `encode` has them.
 """
 
 import time
@@ -72,8 +72,8 @@ def vectors_of(
 def forward(
     encoder: SentenceTransformer, features: dict[str, Any], role: str = "text"
 ) -> torch.Tensor:
-    """The model's output; pooling runs in float32 where it has no weights of its own in another
-    dtype.
+    """The model's output; pooling runs in float32
+    where it has no weights of its own in another dtype.
     """
     arguments: dict[str, Any] = {"task": role} if role in ("query", "document") else {}
     if kept := cuts(encoder).get("max_active_dims"):
@@ -91,8 +91,8 @@ def forward(
 
 
 def padding_shows(encoder: SentenceTransformer) -> bool:
-    """Whether a text's vector changes when a longer one pads its batch, beyond rounding: measured,
-    in each role.
+    """Whether a text's vector changes when a longer one pads its batch,
+    beyond rounding: measured, in each role.
 
     It does where a module takes in what the mask hides (a CNN over tokens), or counts positions
     from the left of the padding.
@@ -109,11 +109,8 @@ def padding_shows(encoder: SentenceTransformer) -> bool:
     for role in ("query", "document"):
         try:
             alone, padded = (_of_first(encoder, texts, role) for texts in ([short], [short, long]))
-        except (
-            ValueError,
-            torch.OutOfMemoryError,
-            MemoryError,
-        ):  # a Router without this role; encoding will say what
+        except (ValueError, torch.OutOfMemoryError, MemoryError):
+            # A Router without this role; encoding will say what.
             continue
         if np.linalg.norm(alone - padded) > noise * np.linalg.norm(alone):
             return True

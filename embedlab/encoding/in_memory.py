@@ -41,8 +41,8 @@ class MemoryVectors:
 
 
 class ObjectEncoder:
-    """What `encode.Encoder` is to a loaded model, for an object: its own `encode`, in one layer,
-    nothing kept.
+    """What `encode.Encoder` is to a loaded model, for an object:
+    its own `encode`, in one layer, nothing kept.
     """
 
     options = EncodingOptions()
@@ -58,8 +58,8 @@ class ObjectEncoder:
         prompt: str = "",
         layers: Sequence[int | None] = (None,),
     ) -> tuple[dict[int | None, MemoryVectors], Cost]:
-        """Vectors of all texts, each distinct one made once; arguments and answer are those of
-        `Encoder.encode`.
+        """Vectors of all texts, each distinct one made once;
+        arguments and answer are those of `Encoder.encode`.
         """
         distinct = list(dict.fromkeys(texts))
         began, parts = time.perf_counter(), []

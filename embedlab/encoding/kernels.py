@@ -1,5 +1,5 @@
-"""Copies of a model to encode with: shared weights, fewer layers, faster kernels. The model itself
-is never changed.
+"""Copies of a model to encode with: shared weights, fewer layers, faster kernels.
+The model itself is never changed.
 """
 
 import copy
@@ -16,16 +16,15 @@ from embedlab.compat import torch_internals
 from embedlab.encoders.modules.layers import layers_of, truncate
 from embedlab.resources import home
 
-PACKED_BYTES = (
-    2 << 30
-)  # packed weights are held beside the model's own, so only those of smaller models are packed
+# Packed weights are held beside the model's own, so only those of smaller models are packed.
+PACKED_BYTES = 2 << 30
 
 
 def replica(
     model: SentenceTransformer, device: str | torch.device, depth: int | None = None
 ) -> SentenceTransformer:
-    """A copy of `model` with modules of its own over the same weights, or over a copy of them on
-    another device.
+    """A copy of `model` with modules of its own over the same weights,
+    or over a copy of them on another device.
 
     Modules of its own let several threads run it at once, each with its hooks; they can also be
     changed at will.
@@ -43,8 +42,8 @@ def replica(
 
 
 def unpadding(model: SentenceTransformer) -> Any:
-    """The model's module that takes texts without padding (variable-length attention), if there is
-    one.
+    """The model's module that takes texts without padding
+    (variable-length attention), if there is one.
     """
     return next(
         (module for module in model.modules() if getattr(module, "can_flatten_inputs", False)), None
@@ -52,8 +51,8 @@ def unpadding(model: SentenceTransformer) -> Any:
 
 
 def can_pack(model: SentenceTransformer) -> bool:
-    """Whether the model's linear layers gain from weights laid out in advance: on a CPU that oneDNN
-    multiplies on.
+    """Whether the model's linear layers gain from weights laid out in advance:
+    on a CPU that oneDNN multiplies on.
     """
     weights = [m.weight for m in model.modules() if type(m) is nn.Linear]
     dtypes = {weight.dtype for weight in weights}
@@ -68,8 +67,8 @@ def can_pack(model: SentenceTransformer) -> bool:
 
 
 def pack(model: SentenceTransformer) -> None:
-    """Lay out the weights of every linear layer once, and let the matrix kernel apply the bias and
-    an exact GELU.
+    """Lay out the weights of every linear layer once,
+    and let the matrix kernel apply the bias and an exact GELU.
 
     A plain `nn.Linear` lays its weights out anew at every call, copies the bias, and leaves the
     GELU to a second walk through memory. Each layer is compared with its plain self; one that
@@ -85,14 +84,14 @@ def pack(model: SentenceTransformer) -> None:
 
 
 def compile_layers(model: SentenceTransformer) -> None:
-    """Let torch compile the backbone's layers, on the CPU with their weights frozen in; happens at
-    the first batch.
+    """Let torch compile the backbone's layers, on the CPU with their weights frozen in;
+    happens at the first batch.
 
     What was compiled is kept under `EMBEDLAB_HOME/compiled`, so that later runs take it from there.
     """
     default = torch_internals.compiler_cache()
-    # torch fills the variable in itself when it is first imported: only a folder that the user
-    # chose differs.
+    # torch fills the variable in itself when it is first imported:
+    # only a folder that the user chose differs.
     if os.environ.get("TORCHINDUCTOR_CACHE_DIR", default) == default:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(home() / "compiled")
     options: dict[str, str | int | bool | Callable[..., Any]] = (

@@ -76,9 +76,8 @@ class Workers:
 
     def __exit__(self, *_: Any) -> None:
         self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(
-            self._threads
-        )  # a worker's setting becomes that of threads yet to come
+        # A worker's setting becomes that of threads yet to come.
+        torch.set_num_threads(self._threads)
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """`work(encoder, *arguments)` on the next free worker."""

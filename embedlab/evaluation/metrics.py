@@ -64,9 +64,8 @@ def rank(
         own = np.array([row_of.get(query, -2) for query in query_ids], dtype=rows.dtype)
         scores[rows == own[:, None]] = -np.inf
     rows[scores == -np.inf] = -1
-    unordered = np.flatnonzero(
-        (scores[:, 1:] >= scores[:, :-1]).any(axis=1)
-    )  # out of order, or tied
+    # Out of order, or tied.
+    unordered = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
     repeating = np.flatnonzero(_repeats(rows))
     if len(unordered) or len(repeating):
         places = _places(document_ids, smaller_first)
@@ -198,8 +197,8 @@ def _places(document_ids: Sequence[str], smaller_first: bool) -> tuple[np.ndarra
 def _sort(
     rows: np.ndarray, scores: np.ndarray, place_of: np.ndarray, row_at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sort by score, then place, both descending: one integer key per hit, score bits above the
-    place.
+    """Sort by score, then place, both descending:
+    one integer key per hit, score bits above the place.
     """
     bits = (scores + np.float32(0)).view(np.uint32)  # adding 0 makes -0.0 equal to 0.0
     sign = np.uint32(1 << 31)
@@ -213,15 +212,13 @@ def _sort(
 def _gains(rows: np.ndarray, judgements: Judgements) -> np.ndarray:
     """The gain of the document at each rank, 0 where it is not relevant: int32 `[queries, k]`."""
     gains = np.zeros(rows.shape, dtype=np.int32)
-    gain_of_row = np.zeros(
-        judgements.documents + 1, dtype=np.int32
-    )  # the last place is what row -1 looks up
+    # The last place is what row -1 looks up.
+    gain_of_row = np.zeros(judgements.documents + 1, dtype=np.int32)
     found = judgements.row >= 0
     judged_row, judged_gain = judgements.row[found], judgements.gain[found]
     starts = np.searchsorted(judgements.query[found], np.arange(judgements.queries + 1))
-    for position, (start, stop) in enumerate(
-        pairwise(starts)
-    ):  # one table for all queries stays in the cache
+    for position, (start, stop) in enumerate(pairwise(starts)):
+        # One table for all queries stays in the cache.
         gain_of_row[judged_row[start:stop]] = judged_gain[start:stop]
         gain_of_row.take(rows[position], out=gains[position], mode="wrap")
         gain_of_row[judged_row[start:stop]] = 0

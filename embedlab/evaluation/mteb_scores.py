@@ -1,5 +1,5 @@
-"""The averages of a retrieval run under mteb's names, abstention scores and task-specific scores
-included.
+"""The averages of a retrieval run under mteb's names,
+abstention scores and task-specific scores included.
 """
 
 from collections.abc import Collection, Mapping
@@ -54,8 +54,8 @@ def _abstention(
     per_query: Mapping[str, np.ndarray],
     kinds: Collection[str],
 ) -> dict[str, float]:
-    """nAUC of each metric by three confidences: best score, spread, and gap between the best two
-    (arXiv:2402.12997).
+    """nAUC of each metric by three confidences: best score, spread,
+    and gap between the best two (arXiv:2402.12997).
     """
     found = np.where(rows >= 0, scores, np.nan).astype(np.float64)
     empty = np.isnan(found).all(axis=1)
@@ -89,8 +89,8 @@ def _task_specific(
     split: str,
     subset: str,
 ) -> dict[str, float]:
-    """Scores that a task adds of its own (p-MRR and the like), computed by the task from the run as
-    dicts.
+    """Scores that a task adds of its own (p-MRR and the like),
+    computed by the task from the run as dicts.
     """
     from mteb.abstasks import AbsTaskRetrieval
 
@@ -114,6 +114,6 @@ def _task_specific(
         for q, query in enumerate(data.query_ids)
     }
     found = task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)
-    # FollowIR and IFIR add tables of the same metrics for parts of the queries: no scores, as in
-    # published files.
+    # FollowIR and IFIR add tables of the same metrics for parts of the queries:
+    # no scores, as in published files.
     return {name: float(value) for name, value in found.items() if isinstance(value, Real)}

@@ -1,5 +1,5 @@
-"""Retrieval and reranking tasks: searched by the model's protocol, ranked by one policy, scored per
-query.
+"""Retrieval and reranking tasks: searched by the model's protocol,
+ranked by one policy, scored per query.
 """
 
 import time

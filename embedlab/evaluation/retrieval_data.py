@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class RetrievalData(NamedTuple):
-    """Queries in the task's order; documents by their ids, the greatest first (see `scorer` on
-    ties).
+    """Queries in the task's order; documents by their ids,
+    the greatest first (see `scorer` on ties).
 
     corpus: the data set that `documents` was rendered from, in their order; candidates (reranking
     tasks): query id -> document ids, each once; missing: how many judged queries and documents the
@@ -50,8 +50,8 @@ def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> Retriev
     assert task.dataset is not None  # it is loaded
     data = task.dataset[subset][split]
     qrels = {str(query): judged for query, judged in data["relevant_docs"].items() if judged}
-    # A data set's column is read row by row when it is walked through; a slice of the data set is
-    # read at once.
+    # A data set's column is read row by row when it is walked through;
+    # a slice of the data set is read at once.
     rows = [row for row, query in enumerate(data["queries"][:]["id"]) if query in qrels]
     queries = data["queries"].select(rows)
     query_ids = queries[:]["id"]
@@ -76,8 +76,8 @@ def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> Retriev
 
 
 def _by_id(corpus: "Dataset") -> "Dataset":
-    """The corpus by descending ids, so that neither ties nor batches nor graphs depend on the order
-    of a file.
+    """The corpus by descending ids,
+    so that neither ties nor batches nor graphs depend on the order of a file.
     """
     ids = np.array(corpus[:]["id"], dtype=np.dtypes.StringDType())
     order = np.argsort(ids, kind="stable")[::-1]

@@ -69,8 +69,8 @@ def evaluate(
     selected, out_of_reach = availability.split(selected, request.tasks)
     if out_of_reach:
         reporter.say(out_of_reach.problem)
-    # What fails is said at once, unless it is all that was asked for: the error that ends the run
-    # says it then.
+    # What fails is said at once, unless it is all that was asked for:
+    # the error that ends the run says it then.
     store = Store(request.db or home() / "results.duckdb")
     outcome = Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
     for name, card in zip(names, cards, strict=True):
@@ -115,8 +115,8 @@ def evaluate(
 
 
 def _applies(card: Card, task: "AbsTask", reporter: Reporter) -> bool:
-    """Whether the model can do the task at all; what only ranks, or scores pairs, has no vectors to
-    classify.
+    """Whether the model can do the task at all; what only ranks,
+    or scores pairs, has no vectors to classify.
     """
     if not card.kind.gives_vectors and not ranks(task):
         reporter.say(

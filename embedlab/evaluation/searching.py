@@ -39,8 +39,8 @@ def search(
 def fill(
     add: Callable[[slice, Any], Any], chunks: Iterator[Any], data: RetrievalData, reporter: Reporter
 ) -> float:
-    """Call `add` with the rows and the chunk for all chunks, in document order; returns the seconds
-    that it took.
+    """Call `add` with the rows and the chunk for all chunks, in document order;
+    returns the seconds that it took.
     """
     began, done = time.perf_counter(), 0
     with reporter.phase("index", len(data.document_ids)) as bar:

@@ -1,5 +1,5 @@
-"""One task under one model: every split, subset and view, by our retrieval or by mteb's
-evaluators.
+"""One task under one model: every split, subset and view,
+by our retrieval or by mteb's evaluators.
 """
 
 from collections.abc import Iterator

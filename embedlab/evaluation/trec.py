@@ -113,8 +113,8 @@ def _revision(store: Store, task: str, split: str, qrels: dict[str, dict[str, in
 def _check_common(
     run_file: Path, qrels_file: Path, found: Ranking, qrels: dict[str, Any], ranked: list[str]
 ) -> None:
-    """Refuse a run that has nothing to do with the qrels: its score of 0 would say nothing of the
-    model.
+    """Refuse a run that has nothing to do with the qrels:
+    its score of 0 would say nothing of the model.
     """
     if not found.query_ids:
         raise UserError(

@@ -1,5 +1,5 @@
-"""Options that would do nothing in a request are refused before any work: no model of it could use
-them.
+"""Options that would do nothing in a request are refused before any work:
+no model of it could use them.
 """
 
 from collections.abc import Mapping

@@ -12,8 +12,8 @@ from embedlab.resources import DATA
 
 @dataclass(frozen=True)
 class Card:
-    """One model. The TOML file's keys are these fields; its name is the file's name without the
-    ending.
+    """One model. The TOML file's keys are these fields;
+    its name is the file's name without the ending.
     """
 
     name: str
@@ -35,22 +35,18 @@ class Card:
     similarity: str = ""  # cosine | dot | euclidean | manhattan; empty: as the loaded model says
     base: str = ""  # backbone the method was published on
     dtype: str = ""  # dtype of the published weights
-    prompts: dict[str, str] = field(
-        default_factory=dict
-    )  # by role (query, document), task type or task name
+    # By role (query, document), task type or task name.
+    prompts: dict[str, str] = field(default_factory=dict)
     instruction: str = ""  # template with {instruction}, filled with the task's own instruction
     instruct_documents: bool = False  # the instruction also precedes documents of asymmetric tasks
-    registry: str = (
-        ""  # hub id in mteb's registry, for a model whose prompts are those that mteb gives it
-    )
+    # Hub id in mteb's registry, for a model whose prompts are those that mteb gives it.
+    registry: str = ""
     group: str = ""  # a name that stands for all its cards in `embedlab eval --model`
     checkpoint: str = ""  # folder under data/checkpoints, for weights that ship with embedlab
-    offline: dict[str, Any] = field(
-        default_factory=dict
-    )  # a Python package that carries the same weights, with their sha256
-    settings: dict[str, Any] = field(
-        default_factory=dict
-    )  # keyword arguments of the method's loader
+    # A Python package that carries the same weights, with their sha256.
+    offline: dict[str, Any] = field(default_factory=dict)
+    # Keyword arguments of the method's loader.
+    settings: dict[str, Any] = field(default_factory=dict)
     published: list[dict[str, Any]] = field(default_factory=list)  # {task, metric, score, source}
     notes: str = ""
 

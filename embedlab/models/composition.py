@@ -17,8 +17,8 @@ from retrievers.indexes.base_index import make_index
 
 @dataclass
 class ComposedModel(LoadedModel):
-    """Several models as one; `parts` are those that the expression `tree` names, each loaded
-    once.
+    """Several models as one;
+    `parts` are those that the expression `tree` names, each loaded once.
     """
 
     tree: Expression = field(kw_only=True)
@@ -39,8 +39,8 @@ def find(name: str) -> Card:
 
 
 def load(name: str, **how: Any) -> LoadedModel:
-    """Load a model, or all models of a composition; arguments and errors are those of `models.load`
-    and `find`.
+    """Load a model, or all models of a composition;
+    arguments and errors are those of `models.load` and `find`.
     """
     if not expressions.is_composed(name):
         return models.load(name, **how)
@@ -62,8 +62,8 @@ def load(name: str, **how: Any) -> LoadedModel:
 
 
 def load_parts(tree: Expression, **how: Any) -> dict[str, LoadedModel]:
-    """The models of an expression by name, each loaded once; whatever is known to be wrong shows
-    before the first.
+    """The models of an expression by name, each loaded once;
+    whatever is known to be wrong shows before the first.
     """
     parts = {name: models.load(name, **how) for name in _cards(tree)}
     _check(tree, {name: model.card for name, model in parts.items()})
@@ -71,8 +71,8 @@ def load_parts(tree: Expression, **how: Any) -> dict[str, LoadedModel]:
 
 
 def index_of(leaf: Leaf, kind: Kind, asked: str = "") -> str:
-    """The index of a leaf: its own, else the one asked for where it takes what the model gives,
-    else the kind's.
+    """The index of a leaf: its own, else the one asked
+    for where it takes what the model gives, else the kind's.
     """
     return leaf.index or (asked if asked and make_index(asked).takes == kind.gives else kind.index)
 
@@ -98,8 +98,8 @@ def parts(name: str) -> list[Card]:
 
 
 def is_known(card: Card) -> bool:
-    """Whether the card tells the model's kind already: that of a hub model shows only once it is
-    here.
+    """Whether the card tells the model's kind already:
+    that of a hub model shows only once it is here.
     """
     if card.method in ("auto", "file"):
         return Path(card.source).is_dir()

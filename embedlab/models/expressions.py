@@ -88,7 +88,8 @@ class Fused:
     settings: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.function}({', '.join([*map(str, self.parts), *(f'{n}={v}' for n, v in self.settings)])})"
+        arguments = [*map(str, self.parts), *(f"{name}={value}" for name, value in self.settings)]
+        return f"{self.function}({', '.join(arguments)})"
 
     def leaves(self) -> list[Leaf]:
         return [leaf for part in self.parts for leaf in part.leaves()]
@@ -160,8 +161,8 @@ def names(text: str) -> list[str]:
 
 
 def continues(word: str) -> bool:
-    """Whether a word behind a comma belongs to the index before it: `nprobe=8`, or `pq48` in
-    `faiss:ivf64,pq48`.
+    """Whether a word behind a comma belongs to the index before it:
+    `nprobe=8`, or `pq48` in `faiss:ivf64,pq48`.
     """
     return bool(_SETTING.fullmatch(word) or _CODE.fullmatch(word))
 
@@ -185,8 +186,8 @@ def parse(text: str) -> Expression:
     for leaf in tree.leaves():
         if leaf.index:
             retrievers.make(leaf.index)
-    # What the retrievers themselves refuse (too few parts, weights that do not fit), before any
-    # model is loaded.
+    # What the retrievers themselves refuse
+    # (too few parts, weights that do not fit), before any model is loaded.
     tree.built(
         lambda leaf: retrievers.make("torch"), lambda model, depth: retrievers.rerank(len, depth)
     )
@@ -252,8 +253,8 @@ def _leaf(text: str) -> Leaf:
 
 
 def _arguments(function: str, text: str) -> tuple[list[str], tuple[tuple[str, str], ...]]:
-    """The parts and the settings between a function's parentheses; an index keeps the commas of its
-    own settings.
+    """The parts and the settings between a function's parentheses;
+    an index keeps the commas of its own settings.
     """
     parts: list[str] = []
     settings = {}

@@ -1,5 +1,5 @@
-"""What a loaded model says of itself, kept between runs: a run with nothing to encode then loads no
-model.
+"""What a loaded model says of itself, kept between runs:
+a run with nothing to encode then loads no model.
 
 EMBEDLAB_HOME/models/<address>.json   name -> value, of one model under one set of circumstances
 """
@@ -75,8 +75,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 @cache
 def _code() -> dict[str, str]:
-    """The versions of the libraries that load models or know their prompts, and a digest of
-    embedlab's own loaders.
+    """The versions of the libraries that load models or know their prompts,
+    and a digest of embedlab's own loaders.
     """
     digest = blake2b(digest_size=16)
     house = Path(__file__).parents[1]

@@ -1,47 +1,27 @@
-"""What identifies a model: its content. A digest of the files that it is loaded from, or of what
-was loaded.
+"""What identifies a model: its content, as a digest of the files that it is loaded from.
 
 Files are enough where all that shapes a vector lies in them, and reading them takes no torch. A
 plugin may build its model from anything: there the loaded parameters, settings and tokenizers
-count, and the code that made them.
+count (`digests.of_loaded`), and the code that made them (`source_code.of_code`).
 """
 
-import ast
 import hashlib
 import os
-import pickle
-import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embedlab import hub
 from embedlab.bases import folders
-from embedlab.bases.packaged import sha256 as sha256
-from embedlab.encoders.methods import METHODS, method
 from embedlab.errors import UserError
+from embedlab.models.digests import of_text, sha256
+from embedlab.models.source_code import module_file, of_code
 from leaderboard.plain_json import from_json
 
-if TYPE_CHECKING:
-    import torch
-
 # What no loader reads: descriptions, training curves, and weights for other runtimes.
-_HOUSE = ("embedlab", "retrievers", "leaderboard", "app")
 _NOT_READ = {
-    ".md",
-    ".csv",
-    ".png",
-    ".jpg",
-    ".pdf",
-    ".onnx",
-    ".h5",
-    ".msgpack",
-    ".gguf",
-    ".ot",
-    ".tflite",
-}
+    ".md", ".csv", ".png", ".jpg", ".pdf", ".onnx", ".h5", ".msgpack", ".gguf", ".ot", ".tflite",
+}  # fmt: skip
 
 
 def of_folder(folder: Path) -> str:
@@ -83,8 +63,8 @@ def references(folder: Path) -> list[str]:
 
 
 def of_settings(settings: Mapping[str, Any]) -> str:
-    """The digest of the models that a method's settings name beside its source; empty where there
-    are none.
+    """The digest of the models that a method's settings name beside its source;
+    empty where there are none.
     """
     sources = sorted(
         {source for name in ("base", "adapters") for source in _strings(settings.get(name))}
@@ -105,59 +85,11 @@ def of_source(source: str) -> str:
 
 
 def of_snapshot(folder: Path) -> str:
-    """A hub model's commit, which its folder is named after, and a digest of what it refers to
-    beside it.
+    """A hub model's commit, which its folder is named after,
+    and a digest of what it refers to beside it.
     """
     outside = references(folder)
     return folder.name + (f"+{of_text(repr(outside))}" if outside else "")
-
-
-def of_code(file: Path, package: str = "") -> str:
-    """The digest of a Python file and of all code that it imports, save that of installed
-    libraries.
-
-    Args:
-        file: where to begin.
-        package: a package whose own modules count although it is installed.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(_closure(file.resolve(), package)):
-        digest.update(f"{path.name}:{sha256(path)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def of_loaded(encoder: Any) -> str:
-    """The digest of a loaded model: parameters, buffers, settings, tokenizers, and what plain
-    values modules keep.
-    """
-    import torch
-    from xxhash import xxh3_128
-
-    digest = xxh3_128()
-
-    def add(name: str, content: Any) -> None:
-        digest.update(f"\n{name}:".encode())
-        digest.update(content)
-
-    for name, tensor in sorted(
-        {**dict(encoder.named_parameters()), **dict(encoder.named_buffers())}.items()
-    ):
-        add(f"{name} {tensor.dtype} {tuple(tensor.shape)}", _bytes(tensor.detach()))
-    for name, module in encoder.named_modules():
-        add(name, f"{type(module).__module__}.{type(module).__qualname__}".encode())
-        for key, value in sorted(vars(module).items()):
-            if (
-                isinstance(value, torch.nn.Module)
-                or key.startswith("_")
-                or key in ("model_card_data", "training")
-            ):
-                continue
-            add(f"{name}.{key}", _content(value))
-    return digest.hexdigest()
-
-
-def of_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -190,8 +122,8 @@ def module_classes(folder: Path) -> Iterator[str]:
 
 
 def _json(path: Path, kind: type = dict) -> Any:
-    """What the file holds; empty where that is no JSON of this kind, of which the loader will
-    speak.
+    """What the file holds; empty where that is no JSON of this kind,
+    of which the loader will speak.
     """
     try:
         found = from_json(path.read_bytes())
@@ -206,126 +138,3 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list | tuple):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _strings(part)
-
-
-def _bytes(tensor: "torch.Tensor") -> memoryview:
-    import torch
-
-    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-def _content(value: Any) -> bytes:
-    """A value's content; a changed address in memory is no change."""
-    if hasattr(value, "backend_tokenizer"):  # a fast tokenizer: all it knows
-        return str(value.backend_tokenizer.to_str()).encode()
-    if hasattr(value, "to_json_string"):  # a transformers configuration
-        return str(value.to_json_string()).encode()
-    try:
-        return pickle.dumps(value)
-    except Exception:  # functions and the like, which are code
-        return type(value).__qualname__.encode()
-
-
-def _closure(file: Path, package: str) -> set[Path]:
-    """The file and, by their import statements, all files of a user's own that it leads to."""
-    found, todo = set(), [file]
-    while todo:
-        path = todo.pop()
-        if path in found or path.suffix != ".py" or not path.is_file():
-            continue
-        found.add(path)
-        try:
-            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        except (SyntaxError, ValueError):  # the loader will say so
-            continue
-        for node in nodes:
-            for name in _imported(node, path):
-                todo.extend(_own(name, path, package))
-    return found
-
-
-def _imported(node: ast.AST, path: Path) -> list[str]:
-    """The modules that an import statement may mean: `from a import b` is a, and a.b if that is a
-    module.
-    """
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        base = "." * node.level + (node.module or "")
-        between = "" if base.endswith(".") or not base else "."
-        return [
-            *([base] if node.module else []),
-            *(f"{base}{between}{alias.name}" for alias in node.names),
-        ]
-    return []
-
-
-def _own(name: str, importer: Path, package: str) -> list[Path]:
-    """The file of a module where it is the user's own, the `package`'s or one of our methods', else
-    nothing.
-    """
-    if name.startswith("."):
-        level = len(name) - len(name.lstrip("."))
-        return _module_file(importer.parents[level - 1], name.lstrip(".").split("."))
-    counted = any(
-        name == one or name.startswith(f"{one}.") for one in (package, "embedlab.encoders") if one
-    )
-    if not counted and (name.partition(".")[0] in _HOUSE or _installed(name)):
-        return []
-    return module_file(name)
-
-
-def of_method(name: str) -> str:
-    """A digest of the code that is a method's own: its module and what that imports of ours.
-
-    Empty where sentence-transformers loads and runs the model by itself.
-    """
-    if name == "sentence-transformers":
-        return ""
-    if name in METHODS:
-        return of_code(module_file(METHODS[name])[0])
-    module = method(name).module
-    return "-".join(of_code(file, module.partition(".")[0]) for file in module_file(module))
-
-
-def module_file(name: str) -> list[Path]:
-    """The file of a module, found without importing its packages; empty where there is none."""
-    top, *rest = name.split(".")
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return []
-    if spec is None:
-        return []
-    if not rest:
-        return [Path(spec.origin)] if spec.origin and spec.origin.endswith(".py") else []
-    return [
-        file
-        for place in spec.submodule_search_locations or ()
-        for file in _module_file(Path(place), rest)
-    ][:1]
-
-
-def _module_file(place: Path, parts: list[str]) -> list[Path]:
-    path = place.joinpath(*parts)
-    return [
-        file.resolve() for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()
-    ]
-
-
-@cache
-def _installed(name: str) -> bool:
-    """Whether a module comes with Python or with an installed library."""
-    top = name.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        return True
-    files = module_file(top)
-    return not files or any(files[0].is_relative_to(place) for place in _libraries())
-
-
-def _libraries() -> list[Path]:
-    return [
-        Path(place).resolve()
-        for place in sys.path
-        if "site-packages" in place or "dist-packages" in place
-    ]

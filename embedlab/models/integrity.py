@@ -36,12 +36,10 @@ _WITH_HEADS = (
 class Misfit:
     """The keys in which a checkpoint differs from its model; false where there are none."""
 
-    missing: list[str] = field(
-        default_factory=list
-    )  # the model has them, and they were initialised at random
-    unexpected: list[str] = field(
-        default_factory=list
-    )  # the checkpoint has them, and nothing reads them
+    # The model has them, and they were initialised at random.
+    missing: list[str] = field(default_factory=list)
+    # The checkpoint has them, and nothing reads them.
+    unexpected: list[str] = field(default_factory=list)
     misshapen: list[str] = field(default_factory=list)  # with both shapes
 
     def __bool__(self) -> bool:
@@ -124,8 +122,8 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
 
 
 def _reads_pooler(model: Any) -> bool:
-    """Whether a module takes the pooler's output; sentence-transformers' own poolings take the
-    token states.
+    """Whether a module takes the pooler's output;
+    sentence-transformers' own poolings take the token states.
     """
     return any(
         "pooler_output" in repr(getattr(module, "modality_config", ""))

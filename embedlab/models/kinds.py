@@ -31,8 +31,8 @@ class Kind(StrEnum):
 
     @property
     def gives(self) -> str:
-        """What an index gets of it, in the words of `retrievers.takes`; empty where none holds
-        it.
+        """What an index gets of it, in the words of `retrievers.takes`;
+        empty where none holds it.
         """
         return {Kind.DENSE: "dense", Kind.SPARSE: "sparse", Kind.LEXICAL: "text"}.get(self, "")
 

@@ -1,5 +1,5 @@
-"""From a model's name to a loaded model: a card's name, a hub id, a local folder, or a plugin's
-file.
+"""From a model's name to a loaded model: a card's name,
+a hub id, a local folder, or a plugin's file.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,14 @@ from typing import Any
 from embedlab import hub
 from embedlab.errors import unknown
 from embedlab.hardware import choose_device, choose_dtype, processor_flags
-from embedlab.models import identity, model_settings, mteb_registry, plugin_cards
+from embedlab.models import (
+    digests,
+    identity,
+    model_settings,
+    mteb_registry,
+    plugin_cards,
+    source_code,
+)
 from embedlab.models.cards import Card, cards
 from embedlab.models.fact_cache import Remembered
 from embedlab.models.kinds import Kind
@@ -32,15 +39,14 @@ class LoadedModel:
     dtype_reason: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     code: str = ""  # digest of the method's own code; empty where sentence-transformers does it all
-    misfit: dict[str, list[str]] = field(
-        default_factory=dict
-    )  # what of the checkpoint does not fit, where forced
+    # What of the checkpoint does not fit, where forced.
+    misfit: dict[str, list[str]] = field(default_factory=dict)
     remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)
 
     @cached_property
     def encoder(self) -> Any:
-        """The SentenceTransformer, SparseEncoder or CrossEncoder, loaded when first asked for; None
-        for bm25.
+        """The SentenceTransformer, SparseEncoder or CrossEncoder,
+        loaded when first asked for; None for bm25.
         """
         return self.loader() if self.loader else None
 
@@ -50,16 +56,16 @@ class LoadedModel:
 
     @property
     def identity(self) -> str:
-        """What the vector store keys on: the weights, not the name they go by, and the code that
-        reads them.
+        """What the vector store keys on:
+        the weights, not the name they go by, and the code that reads them.
         """
         return f"{self.card.source or self.card.name}@{self.revision}" + (
             f" {self.code}" if self.code else ""
         )
 
     def fact(self, name: str) -> Any:
-        """One of `profile.FACTS`: asked of the encoder where it is loaded, else as it was when it
-        was loaded last.
+        """One of `profile.FACTS`: asked of the encoder where it is loaded,
+        else as it was when it was loaded last.
         """
         if "encoder" not in vars(self) and name in self.remembered:
             return self.remembered.get(name)
@@ -93,7 +99,7 @@ def load(
     card = find(name)
     if card.method == "bm25":
         return LoadedModel(
-            card, None, revision=identity.of_text(repr(sorted(card.settings.items())))
+            card, None, revision=digests.of_text(repr(sorted(card.settings.items())))
         )
     hub.settle()
     from embedlab.encoders.methods import METHODS, from_file, method, recognise
@@ -105,11 +111,11 @@ def load(
             name, from_file(card.source), force, {"device": device, "dtype": dtype_name}
         )
         encoder = built()
-        code = identity.of_code(Path(card.source.rpartition(":")[0]))
+        code = source_code.of_code(Path(card.source.rpartition(":")[0]))
         model = LoadedModel(
             card,
             lambda: encoder,
-            f"{code}-{identity.of_loaded(encoder)}",
+            f"{code}-{digests.of_loaded(encoder)}",
             device,
             dtype_name,
             reason,
@@ -134,7 +140,7 @@ def load(
         settings |= {"kind": card.kind.value} | (
             {"trust_remote_code": True} if trust_remote_code else {}
         )
-    code = identity.of_method(card.method)
+    code = source_code.of_method(card.method)
     if card.method in METHODS and (named := identity.of_settings(settings)):
         revision = f"{revision}+{named}"
     address = {
@@ -155,13 +161,13 @@ def load(
     arguments = {"device": device, "dtype": dtype_name, **settings}
     loading = Loading(name, card.method, force, arguments, folder)
     model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code)
-    # A plugin's code may change without notice: it is loaded every time, and what was loaded is its
-    # identity.
+    # A plugin's code may change without notice:
+    # it is loaded every time, and what was loaded is its identity.
     model.remembered = Remembered(address if card.method in METHODS else None)
     described = model.remembered.get("card", lambda: facts(card, model.encoder))
     model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
     if model.misfit or card.method not in METHODS:
-        model.revision = "-".join(filter(None, (revision, identity.of_loaded(model.encoder))))
+        model.revision = "-".join(filter(None, (revision, digests.of_loaded(model.encoder))))
     if "encoder" in vars(model) and described.get("kind", card.kind) not in (Kind.CROSS, Kind.LATE):
         model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
     model.card = replace(card, **described)
@@ -224,8 +230,8 @@ def find(name: str) -> Card:
 
 
 def is_code(name: str) -> bool:
-    """Whether a name leads to code of the user's, `path/to/file.py:Class`, which loading the model
-    runs.
+    """Whether a name leads to code of the user's,
+    `path/to/file.py:Class`, which loading the model runs.
     """
     return ":" in name and name.rpartition(":")[0].endswith(".py")
 
@@ -257,9 +263,8 @@ def facts(card: Card, encoder: Any) -> dict[str, Any]:
             "kind": kinds[0],
             "similarity": encoder.similarity_fn_name if kinds[0] is Kind.SPARSE else "dot",
         }
-        if (
-            kinds[0] is Kind.SPARSE and not card.dim
-        ):  # before its first vector it names the width of its last layer
+        if kinds[0] is Kind.SPARSE and not card.dim:
+            # Before its first vector it names the width of its last layer.
             facts["dim"] = encoder.encode(["a"]).shape[-1]
     elif not card.similarity:
         facts["similarity"] = encoder.similarity_fn_name if card.kind is Kind.DENSE else "dot"

@@ -1,5 +1,5 @@
-"""Loading a model by its method: whole or not at all, and whatever goes wrong is said in one
-sentence.
+"""Loading a model by its method: whole or not at all,
+and whatever goes wrong is said in one sentence.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 from embedlab.bases import folders
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
-from embedlab.models import identity, integrity
+from embedlab.models import identity, integrity, source_code
 from leaderboard.plain_json import from_json
 
 _OURS = "pip_install_embedlab"  # the name of our modules in a saved folder
@@ -18,8 +18,8 @@ _OURS = "pip_install_embedlab"  # the name of our modules in a saved folder
 
 @dataclass
 class Loading:
-    """How a model is loaded, when it comes to that: whole or not at all, and every error is a
-    user's.
+    """How a model is loaded, when it comes to that:
+    whole or not at all, and every error is a user's.
     """
 
     name: str  # as the user wrote it
@@ -103,11 +103,10 @@ def _refusal(name: str, folder: Path | None, error: Exception) -> UserError:
 
 def _is_nowhere(reference: str, folder: Path) -> bool:
     package = reference.rpartition(".")[0]
-    here = (folder / f"{package}.py").is_file() and not package.startswith(
-        _OURS
-    )  # of which ours only says the needs
+    # A file that embedlab itself put there only names the package that the model needs.
+    here = (folder / f"{package}.py").is_file() and not package.startswith(_OURS)
     known = "--" in reference or package.startswith("sentence_transformers")
-    return not known and not here and not identity.module_file(package)
+    return not known and not here and not source_code.module_file(package)
 
 
 def _base_that_is_not_here(folder: Path | None) -> str:

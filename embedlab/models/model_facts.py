@@ -51,8 +51,8 @@ def _views(encoder: Any) -> "list[Any] | str":
 
 
 def _prompts(encoder: Any) -> dict[str, str]:
-    """The model's own prompts; the one that it uses where none is asked for goes by the empty
-    name.
+    """The model's own prompts;
+    the one that it uses where none is asked for goes by the empty name.
     """
     own = {key: value for key, value in (getattr(encoder, "prompts", None) or {}).items() if value}
     default = own.get(getattr(encoder, "default_prompt_name", None) or "")

@@ -1,5 +1,5 @@
-"""Where a model's files are: in a folder, in a Python package, or on the hub; and what kind of
-model they hold.
+"""Where a model's files are: in a folder, in a Python package,
+or on the hub; and what kind of model they hold.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from embedlab.resources import DATA
 
 
 def weights(card: Card) -> tuple[Path, str]:
-    """The folder with the model's files, and its revision: the hub's commit, or a digest of all
-    files.
+    """The folder with the model's files, and its revision:
+    the hub's commit, or a digest of all files.
     """
     local = Path(card.source) if card.source else None
     if card.checkpoint:
@@ -38,8 +38,8 @@ def weights(card: Card) -> tuple[Path, str]:
 
 
 def _packaged(card: Card) -> Path | None:
-    """The folder of the Python package that carries the card's weights, checked against their
-    published sha256.
+    """The folder of the Python package that carries the card's weights,
+    checked against their published sha256.
     """
     where, package = packaged.folder_of(card.offline["module"]), card.offline["package"]
     if where is None:

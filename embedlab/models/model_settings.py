@@ -1,5 +1,5 @@
-"""Settings of a method, written behind a model's name: `nv-embed-v2?keep_end=false`,
-`FOLDER?method=genc&family=phi`.
+"""Settings of a method, written behind a model's name:
+`nv-embed-v2?keep_end=false`, `FOLDER?method=genc&family=phi`.
 
 A model under other settings is another model: it gets a name, vectors and results of its own.
 """
@@ -14,12 +14,8 @@ from embedlab.errors import UserError, unknown
 from embedlab.models.cards import Card
 
 EXAMPLE = "nv-embed-v2?keep_end=false&max_length=512"
-_ELSEWHERE = {
-    "revision",
-    "device",
-    "dtype",
-    "kind",
-}  # options of their own, or a fact of the folder
+# Options of their own, or a fact of the folder.
+_ELSEWHERE = {"revision", "device", "dtype", "kind"}
 
 
 def split(name: str) -> tuple[str, dict[str, Any]]:
@@ -49,8 +45,8 @@ def _value(text: str) -> Any:
 
 
 def applied(card: Card, settings: dict[str, Any]) -> Card:
-    """The card of the model under these settings; scores that were published without them are not
-    its own.
+    """The card of the model under these settings;
+    scores that were published without them are not its own.
 
     Raises:
         UserError: the method is none, or the model is retrieved or loaded by no method that has
@@ -60,7 +56,8 @@ def applied(card: Card, settings: dict[str, Any]) -> Card:
         raise UserError(f"{card.name} takes no settings.", f"Models of a method do: {EXAMPLE}")
     from embedlab.encoders.methods import registered
 
-    name = f"{card.name}?{'&'.join(f'{key}={_written(value)}' for key, value in sorted(settings.items()))}"
+    written = "&".join(f"{key}={_written(value)}" for key, value in sorted(settings.items()))
+    name = f"{card.name}?{written}"
     own = dict(settings)
     method = own.pop("method", card.method)
     if method not in {*(known := registered()), card.method}:

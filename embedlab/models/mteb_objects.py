@@ -1,5 +1,5 @@
-"""Objects that implement mteb's protocols: their own search, through mteb's wrappers, and what
-identifies them.
+"""Objects that implement mteb's protocols: their own search,
+through mteb's wrappers, and what identifies them.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ HOW = {"batch_size": 32}  # what `mteb.evaluate` passes where nothing else is as
 
 
 def fingerprint(model: Any, probes: Sequence[str]) -> str:
-    """A digest of what the object makes of a few texts. Its name and revision are only what it says
-    of itself.
+    """A digest of what the object makes of a few texts.
+    Its name and revision are only what it says of itself.
     """
     import mteb
     from datasets import Dataset
@@ -38,8 +38,8 @@ def searched(
     split: str,
     subset: str,
 ) -> "tuple[dict[str, dict[str, float]], _Timed, dict[str, float]]":
-    """An object's own search: query id -> document id -> score, the encoder's clock, and the
-    seconds.
+    """An object's own search: query id -> document id -> score,
+    the encoder's clock, and the seconds.
     """
     from mteb.models.models_protocols import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
     from mteb.models.search_wrappers import SearchCrossEncoderWrapper, SearchEncoderWrapper

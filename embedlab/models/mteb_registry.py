@@ -1,5 +1,5 @@
-"""Hub models as mteb's registry runs them: the prompts and the settings that their published scores
-were made with.
+"""Hub models as mteb's registry runs them:
+the prompts and the settings that their published scores were made with.
 
 Rules differ by model: templates, functions, tables by task, loaders of their own. None of them is
 repeated here. mteb's own wrapper of a model is built around a stand-in for the weights, and asked:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _TEXT = "\x00text\x00"  # no template contains it
 
-# What mteb passes to sentence-transformers beside what shapes the vectors: embedlab chooses these
-# itself.
+# What mteb passes to sentence-transformers beside what shapes the vectors:
+# embedlab chooses these itself.
 _OURS = {
     "device",
     "revision",
@@ -44,8 +44,8 @@ _NO_PROMPTS = ("SparseEncoderWrapper", "CrossEncoderWrapper")
 
 
 def known(source: str) -> dict[str, str]:
-    """Fields of the card of a hub model: its name in mteb's registry, if its prompts there can be
-    asked for.
+    """Fields of the card of a hub model: its name in mteb's registry,
+    if its prompts there can be asked for.
 
     Where mteb does more with the model than embedlab does, the notes say so. Loads nothing.
     """
@@ -58,9 +58,8 @@ def known(source: str) -> dict[str, str]:
     try:
         wrapper = _wrapper(source, ()) if _only_wraps(meta.loader) else None
         whole = wrapper is not None and _passes_on(wrapper)
-    except (
-        Exception
-    ):  # a loader that needs more than the model and its texts: packages, keys, files, pictures
+    except Exception:
+        # A loader that needs more than the model and its texts: packages, keys, files, pictures.
         wrapper = None
     if wrapper is None:
         return {"notes": f"{by}, which embedlab does not follow: prompts are the model's own."}
@@ -73,8 +72,8 @@ def known(source: str) -> dict[str, str]:
 
 
 def _only_wraps(loader: Any) -> bool:
-    """Whether a loader leaves the loading to one of mteb's two wrappers, so that it may be called
-    without weights.
+    """Whether a loader leaves the loading to one of mteb's two wrappers,
+    so that it may be called without weights.
     """
     from mteb.models.instruct_wrapper import InstructSentenceTransformerModel
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -129,8 +128,8 @@ def prompt(
 
 
 def settings(source: str) -> dict[str, Any]:
-    """Keyword arguments of `encoders.stock.load` that mteb's loader sets for the model: lengths,
-    padding, pooling.
+    """Keyword arguments of `encoders.stock.load` that mteb's loader sets for the model:
+    lengths, padding, pooling.
     """
     model = _wrapper(source, ()).model
     found = {
@@ -209,15 +208,15 @@ class _Inputs:
 
 
 class _StandIn:
-    """A SentenceTransformer without weights: notes how it was made, and the text it would encode,
-    prompt and all.
+    """A SentenceTransformer without weights: notes how it was made,
+    and the text it would encode, prompt and all.
     """
 
     VECTORS = np.array([[3.0, 4.0, 5.0]], dtype=np.float32)
 
     def __init__(self, own: dict[str, str], arguments: dict[str, Any]) -> None:
-        # As sentence-transformers fills them: both roles are there, and empty if nothing else is
-        # said.
+        # As sentence-transformers fills them:
+        # both roles are there, and empty if nothing else is said.
         self.prompts = {
             "query": "",
             "document": "",

@@ -21,7 +21,7 @@ from scipy import sparse
 
 from embedlab.encoders.methods import registered
 from embedlab.errors import UserError
-from embedlab.models import LoadedModel, identity
+from embedlab.models import LoadedModel, digests, source_code
 from embedlab.models.cards import Card, cards
 from embedlab.models.kinds import Kind
 from embedlab.models.loaded import facts
@@ -45,8 +45,8 @@ _GIVE_A_NAME = 'Give it one: embedlab.evaluate({"my-model": model}, ...)'
 
 @dataclass
 class ObjectModel(LoadedModel):
-    """A model whose inside is not known: `encoder` is the object, and no fact is asked of it but
-    what it shows.
+    """A model whose inside is not known: `encoder` is the object,
+    and no fact is asked of it but what it shows.
     """
 
     known: dict[str, Any] = field(default_factory=lambda: {"views": "any", "prompts": {}})
@@ -158,7 +158,7 @@ def _of_sentence_transformers(model: Any, name: str) -> LoadedModel:
     return LoadedModel(
         Card(**{**vars(card), **facts(card, own)}),
         lambda: own,
-        revision=identity.of_loaded(own),
+        revision=digests.of_loaded(own),
         device=str(own.device),
         dtype=str(parameter.dtype).removeprefix("torch.") if parameter is not None else "float32",
         dtype_reason="the object's own",
@@ -220,16 +220,16 @@ def _name(model: Any) -> str:
 
 
 def _is_known(name: str) -> bool:
-    """Whether a name stands for a model that is no object: of a card, or of an installed
-    package.
+    """Whether a name stands for a model that is no object:
+    of a card, or of an installed package.
     """
     brought = registered().get(name)
     return name in cards() or (brought is not None and brought.plugin is not None)
 
 
 def _is_stock(model: Any) -> bool:
-    """Whether all that runs in a model is code of installed libraries, so that its weights and
-    settings identify it.
+    """Whether all that runs in a model is code of installed libraries,
+    so that its weights and settings identify it.
     """
     from embedlab.compat.torch_internals import has_hooks
 
@@ -253,7 +253,7 @@ def _code(model: Any) -> str:
         for module in model.modules()
         if type(module).__module__.startswith("embedlab.")
     }
-    return "-".join(sorted({identity.of_code(Path(inspect.getfile(each))) for each in ours}))
+    return "-".join(sorted({source_code.of_code(Path(inspect.getfile(each))) for each in ours}))
 
 
 def _array(found: Any) -> np.ndarray | sparse.csr_matrix:

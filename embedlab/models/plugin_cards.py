@@ -29,8 +29,8 @@ def named(name: str) -> Card | None:
 
 
 def of(brought: Method) -> list[Card]:
-    """The cards of a package's method: its `CARDS`, and one for itself where it can be loaded
-    without files.
+    """The cards of a package's method:
+    its `CARDS`, and one for itself where it can be loaded without files.
 
     Raises:
         UserError: the package is broken, or its `CARDS` are no cards of this method.
@@ -82,8 +82,8 @@ def without_files(card: Card) -> bool:
 
 
 def says_kind(card: Card) -> bool:
-    """Whether the kind on a card is more than a guess: a method without `CARDS` shows it once the
-    model is loaded.
+    """Whether the kind on a card is more than a guess:
+    a method without `CARDS` shows it once the model is loaded.
     """
     if card.method in (*METHODS, *RESERVED):
         return True

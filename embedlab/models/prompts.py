@@ -1,5 +1,5 @@
-"""Which prompt precedes a text: the card's words for the task, its instruction template, mteb's or
-the model's own.
+"""Which prompt precedes a text: the card's words for the task,
+its instruction template, mteb's or the model's own.
 """
 
 from dataclasses import dataclass, field
@@ -63,8 +63,8 @@ def prompt_for(
         return known.get(
             question, lambda: mteb_registry.prompt(card.registry, own, task_metadata, prompt_type)
         )
-    # sentence-transformers fills in both roles, so that its default prompt is for texts without a
-    # role.
+    # sentence-transformers fills in both roles,
+    # so that its default prompt is for texts without a role.
     own = {"query": "", "document": "", **own}
     name = get_prompt_name(
         {key: value for key, value in own.items() if key}, task_metadata, prompt_type
@@ -101,8 +101,8 @@ class RetrievalTask:
 def prompts_for_search(
     card: Card, own: dict[str, str], instruction: str
 ) -> dict[str, dict[str, Any]]:
-    """By role, the arguments of `encode_query` and `encode_document` that give a text its
-    prompt.
+    """By role, the arguments of `encode_query`
+    and `encode_document` that give a text its prompt.
     """
     from mteb.types import PromptType
 

@@ -1,3 +1,3 @@
-"""Retrieval-augmented generation: a retriever that was measured, a generator, and questions with
-known answers.
+"""Retrieval-augmented generation: a retriever that was measured,
+a generator, and questions with known answers.
 """

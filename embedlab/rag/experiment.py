@@ -39,9 +39,8 @@ class Request:
     temperature: float = 0.0
     loading: LoadingOptions = field(default_factory=LoadingOptions)
     models: tuple[str, ...] = ()  # files of code that the index may run
-    options: dict[str, Any] = field(
-        default_factory=dict
-    )  # further fields of the requests to a server
+    # Further fields of the requests to a server.
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,9 +89,8 @@ def run(request: Request, reporter: Reporter | None = None) -> Outcome:
         ) as bar,
     ):
         if todo:
-            source.retriever.search(
-                [asked_questions[0].text], 1
-            )  # what starts on first use is no question's latency
+            # What starts on first use is no question's latency.
+            source.retriever.search([asked_questions[0].text], 1)
         for question in asked_questions:
             if question.text not in known:
                 answer = _answer(pipeline, question.text)
@@ -137,8 +135,8 @@ def _generator(request: Request) -> Generator | None:
 
 
 def _task(path: Path, asked_questions: list[Question], answered: bool) -> records.Task:
-    """The questions as a task of the store; contexts alone are another task, with another main
-    metric.
+    """The questions as a task of the store;
+    contexts alone are another task, with another main metric.
     """
     judged = any(question.relevant for question in asked_questions)
     metric = "f1" if answered else "context_recall" if judged else "answer_recall"

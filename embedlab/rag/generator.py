@@ -24,8 +24,8 @@ class Generated:
 
 
 def without_credentials(text: str) -> str:
-    """A URL, or a text with URLs in it, without what may be secret: name and password, query,
-    fragment.
+    """A URL, or a text with URLs in it, without what may be secret:
+    name and password, query, fragment.
     """
     return _SECRET.sub(
         lambda url: f"{url['scheme']}{url['place'].rpartition('@')[2]}{url['path'].rstrip('/')}",
@@ -34,8 +34,8 @@ def without_credentials(text: str) -> str:
 
 
 class Generator(Protocol):
-    """name: as shown; identity: changes whenever the answers would; settings: those of it, as
-    recorded.
+    """name: as shown; identity: changes whenever the answers would;
+    settings: those of it, as recorded.
 
     sent: the settings that the model takes, where it does not take all.
     """

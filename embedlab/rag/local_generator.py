@@ -1,5 +1,5 @@
-"""A generator on this machine: a causal language model of transformers, or the weights of a GEM,
-which also embed.
+"""A generator on this machine: a causal language model of transformers,
+or the weights of a GEM, which also embed.
 """
 
 from pathlib import Path
@@ -86,9 +86,8 @@ class LocalGenerator:
             ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
             return ids
         ids = tokenizer(prompt)["input_ids"]
-        return (
-            ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids
-        )  # nothing follows the end of a text
+        # Nothing follows the end of a text.
+        return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids
 
 
 def _loaded(card: Card, device: str, dtype: str) -> tuple[Any, Any, str]:
@@ -102,9 +101,8 @@ def _loaded(card: Card, device: str, dtype: str) -> tuple[Any, Any, str]:
     hub.settle()
     folder, revision = weights(card)
     identity = f"{card.source or card.name}@{revision}"
-    if (
-        folder / "modules.json"
-    ).is_file():  # a GEM, saved as the sentence-transformers model that it also is
+    if (folder / "modules.json").is_file():
+        # A GEM, saved as the sentence-transformers model that it also is.
         encoder = models.load(
             card.source if card.method == "auto" else card.name, device=device, dtype=dtype
         ).encoder

@@ -41,8 +41,8 @@ def fill(template: str, contexts: Sequence[str], question: str) -> str:
 def fitted(
     template: str, contexts: Sequence[str], question: str, fits: Callable[[str], bool]
 ) -> tuple[str, int]:
-    """The prompt cut until it fits, and how many contexts are in it: the last ones are left out
-    first.
+    """The prompt cut until it fits, and how many contexts are in it:
+    the last ones are left out first.
 
     A single context that is too long loses its end.
 

@@ -1,5 +1,5 @@
-"""Questions: JSON lines with an id and a question, and where known its answers and the documents
-that hold them.
+"""Questions: JSON lines with an id and a question,
+and where known its answers and the documents that hold them.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ LINE = (
 
 @dataclass(frozen=True)
 class Question:
-    """A question; `answers` are all that count as right, `relevant` the ids of documents that hold
-    one.
+    """A question; `answers` are all that count as right,
+    `relevant` the ids of documents that hold one.
     """
 
     id: str
@@ -58,7 +58,7 @@ def read(path: Path) -> list[Question]:
 
 
 def digest(questions: list[Question]) -> str:
-    """The revision of a set of questions: the same content has the same one, whatever its file is
-    called.
+    """The revision of a set of questions:
+    the same content has the same one, whatever its file is called.
     """
     return hashlib.sha256(repr(questions).encode("utf-8", "surrogatepass")).hexdigest()[:16]

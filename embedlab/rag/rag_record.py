@@ -1,5 +1,5 @@
-"""What a RAG run records: scores, costs by stage, contexts, and everything that shaped the
-answers.
+"""What a RAG run records: scores, costs by stage, contexts,
+and everything that shaped the answers.
 """
 
 import hashlib
@@ -54,8 +54,8 @@ def rag_record(
     asked_questions: Sequence[Question],
     answers: Sequence[records.Answer],
 ) -> records.Run:
-    """The record of a whole run: scores by question, costs by stage, what was retrieved, how it
-    came about.
+    """The record of a whole run: scores by question, costs by stage,
+    what was retrieved, how it came about.
     """
     retriever, generator = pipeline.source.retriever, pipeline.generator
     row_of = {id: row for row, id in enumerate(retriever.ids)}
@@ -141,8 +141,8 @@ def _facts(generator: Generator) -> dict[str, Any]:
 def _metrics(
     asked_questions: Sequence[Question], answers: Sequence[records.Answer], texts: dict[str, str]
 ) -> dict[str, np.ndarray]:
-    """Scores of each question, float64 `[questions]`; NaN where a question lacks what a metric
-    needs.
+    """Scores of each question, float64 `[questions]`;
+    NaN where a question lacks what a metric needs.
     """
     metrics: dict[str, np.ndarray] = {}
 
@@ -169,8 +169,8 @@ def _metrics(
 
 
 def _costs(answers: Sequence[records.Answer]) -> dict[str, float]:
-    """Latency and tokens of each stage; "latency" alone is that of the retriever, as in every other
-    run.
+    """Latency and tokens of each stage;
+    "latency" alone is that of the retriever, as in every other run.
     """
     columns = {
         name: np.array([answer.costs[name] for answer in answers if name in answer.costs])

@@ -17,11 +17,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-# Full-width forms of ASCII, the ideographic space, and the minus, which Unicode calls no
-# punctuation.
+# Full-width forms of ASCII, the ideographic space,
+# and the minus, which Unicode calls no punctuation.
 _WIDTHS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " ", 0x2212: "-"}
-# Thai and Lao am is typed as one letter or as two, with a tone between them or before; Unicode does
-# not join them.
+# Thai and Lao am is typed as one letter or as two, with a tone between them or before;
+# Unicode does not join them.
 _AM = [
     (re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32"), "\\1\u0e33"),
     (re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2"), "\\1\u0eb3"),
@@ -46,8 +46,8 @@ def normalised(text: str) -> list[str]:
 
 
 def _sign(character: str) -> str:
-    """What is left of a character: nothing of punctuation and of invisible signs, but a blank where
-    words may part.
+    """What is left of a character: nothing of punctuation and of invisible signs,
+    but a blank where words may part.
     """
     if character == "\u200b":  # the blank of no width
         return " "

@@ -1,5 +1,5 @@
-"""A generator behind a URL: any server with OpenAI's chat completions (vLLM, llama.cpp, Ollama,
-OpenAI itself).
+"""A generator behind a URL: any server with OpenAI's chat completions
+(vLLM, llama.cpp, Ollama, OpenAI itself).
 """
 
 import os
@@ -21,9 +21,8 @@ except ImportError as missing:
     raise missing_extra("A generator behind a URL", "rag") from missing
 
 _SECONDS = 300.0  # for one answer
-_RETRIES = (
-    3  # of a request that was refused for the moment (429, 5xx, no connection), with growing pauses
-)
+# Of a request that was refused for the moment (429, 5xx, no connection), with growing pauses.
+_RETRIES = 3
 _MALFORMED = 3  # answers in a row that are none, before we give up
 _PAUSE = 0.5  # seconds before the second try, doubled for each further one
 _THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
@@ -31,8 +30,8 @@ _KEPT = "Type the same again to go on: what was answered is kept."
 
 
 class ServerGenerator:
-    """See `embedlab.rag.generators.find`. The key, where one is needed, is read from
-    OPENAI_API_KEY.
+    """See `embedlab.rag.generators.find`.
+    The key, where one is needed, is read from OPENAI_API_KEY.
 
     `settings` is what is asked for; `sent` what the model takes of it, known after the first
     answer: some models take `max_completion_tokens` alone, or no temperature.
@@ -75,9 +74,8 @@ class ServerGenerator:
     def _create(self, messages: list[dict[str, Any]]) -> Any:
         """The server's answer; once more without a setting that the model turns out not to take."""
         try:
-            create: Any = (
-                self._client.chat.completions.create
-            )  # its overloads know no dictionary of settings
+            # Its overloads know no dictionary of settings.
+            create: Any = self._client.chat.completions.create
             return create(
                 model=self.name, messages=messages, extra_body=self._options or None, **self.sent
             )
@@ -89,10 +87,8 @@ class ServerGenerator:
             if refused == "max_tokens":
                 self.sent["max_completion_tokens"] = value
             return self._create(messages)
-        except (
-            ValueError,
-            RecursionError,
-        ) as error:  # what the client makes of a body that is no JSON
+        except (ValueError, RecursionError) as error:
+            # What the client makes of a body that is no JSON.
             return f"no JSON ({error})"
 
     def _only_model(self) -> str:
@@ -113,8 +109,8 @@ class ServerGenerator:
         return encodable(names[0])
 
     def _shown(self, words: object) -> str:
-        """What a server or the client says, without what is secret: servers repeat what they were
-        sent.
+        """What a server or the client says, without what is secret:
+        servers repeat what they were sent.
         """
         text = without_credentials(str(words))
         for secret in self._secrets:
@@ -152,8 +148,8 @@ class ServerGenerator:
 
 
 def _client(url: str) -> "openai.OpenAI":
-    """A client for the address; name, password and query of the URL go to the server and nowhere
-    else.
+    """A client for the address;
+    name, password and query of the URL go to the server and nowhere else.
 
     Raises:
         UserError: it is no URL.
@@ -173,8 +169,8 @@ def _client(url: str) -> "openai.OpenAI":
         timeout=_SECONDS,
         max_retries=_RETRIES,
         default_query=dict(parse_qsl(parts.query)),
-        # Prompts go where the user said, and answers come from there: nobody is sent on to another
-        # server.
+        # Prompts go where the user said, and answers come from there:
+        # nobody is sent on to another server.
         http_client=openai.DefaultHttpxClient(auth=login, follow_redirects=False),
     )
 

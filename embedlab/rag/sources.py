@@ -1,5 +1,5 @@
-"""Where contexts come from: a saved index, or a model over a corpus, which is indexed once and
-kept.
+"""Where contexts come from: a saved index, or a model over a corpus,
+which is indexed once and kept.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from retrievers import Retriever, RetrieverError, folder
 
 
 class Source(NamedTuple):
-    """A retriever with the name that it is known by, and a digest of all that it is: models,
-    settings, corpus.
+    """A retriever with the name that it is known by, and a digest of all that it is:
+    models, settings, corpus.
     """
 
     name: str

@@ -1,5 +1,5 @@
-"""Where texts and labels come from: MTEB, BEIR folders, a local mirror, and the built-in
-benchmarks.
+"""Where texts and labels come from: MTEB, BEIR folders,
+a local mirror, and the built-in benchmarks.
 
 A task is named by
 
@@ -98,8 +98,8 @@ def is_mirrored(task: "AbsTask", data_dir: Path) -> bool:
 
 
 def recorded_name(task: "AbsTask") -> str:
-    """The name under which scores of a loaded task are recorded: MTEB's only where its data are
-    MTEB's.
+    """The name under which scores of a loaded task are recorded:
+    MTEB's only where its data are MTEB's.
     """
     from embedlab.tasks.local_files import name_of_own
 
@@ -128,8 +128,8 @@ def load(task: "AbsTask") -> "AbsTask":
 
 
 def _heed_the_hub() -> None:
-    """Keep the hub's libraries from retrying for half a minute what cannot be reached, even when
-    imported before.
+    """Keep the hub's libraries from retrying for half a minute what cannot be reached,
+    even when imported before.
     """
     import datasets.config
     import huggingface_hub.constants
@@ -146,9 +146,8 @@ def _explained(task: "AbsTask", error: Exception) -> UserError:
         return UserError(
             f"The data of {name} cannot be read: {error}.", "Check the file and its permissions."
         )
-    if isinstance(
-        error, OSError
-    ):  # covers requests', httpx' and huggingface_hub's errors of connection
+    if isinstance(error, OSError):
+        # Covers requests', httpx' and huggingface_hub's errors of connection.
         return UserError(
             _looked(task)
             + f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub:"

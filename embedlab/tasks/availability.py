@@ -1,5 +1,5 @@
-"""Whether a task's data are on this machine, and what is left of a benchmark where the hub cannot
-be reached.
+"""Whether a task's data are on this machine,
+and what is left of a benchmark where the hub cannot be reached.
 """
 
 from collections.abc import Sequence
@@ -85,8 +85,8 @@ def _is_cached(task: "AbsTask") -> bool:
 
 
 def prepared(repository: str) -> bool:
-    """Whether the datasets library has prepared a data set of this hub repository on this
-    machine.
+    """Whether the datasets library has prepared a data set
+    of this hub repository on this machine.
     """
     from datasets.config import HF_DATASETS_CACHE
     from datasets.naming import camelcase_to_snakecase

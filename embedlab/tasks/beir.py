@@ -1,5 +1,5 @@
-"""BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv` (Thakur et al., 2021,
-arXiv:2104.08663).
+"""BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`
+(Thakur et al., 2021, arXiv:2104.08663).
 
 corpus.jsonl        {"_id": "d1", "title": "...", "text": "..."}   (title may be absent)
 queries.jsonl       {"_id": "q1", "text": "..."}                   (instruction, where the task has
@@ -53,8 +53,8 @@ def files(folder: Path, split: str) -> dict[str, Path]:
 
 
 def read(folder: Path, split: str) -> dict[str, Any]:
-    """One split as mteb's `RetrievalSplitData`: corpus, queries (those judged), relevant_docs,
-    top_ranked.
+    """One split as mteb's `RetrievalSplitData`: corpus, queries
+    (those judged), relevant_docs, top_ranked.
 
     Empty documents are kept: they are part of the collection that others score. Judgements are kept
     as they are, also

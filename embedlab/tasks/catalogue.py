@@ -123,8 +123,8 @@ def _from_mteb(name: str, apart: bool) -> "list[AbsTask]":
 
 
 def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool) -> "AbsTask":
-    """A retrieval task on a BEIR folder: mteb's own where its content is that of an mteb data
-    set.
+    """A retrieval task on a BEIR folder:
+    mteb's own where its content is that of an mteb data set.
     """
     if known := known_folder(folder, _named(folder)):
         task = known()
@@ -168,8 +168,8 @@ def _built_in(name: str) -> "AbsTask":
 
 
 def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = "") -> "AbsTask":
-    """A task of our own on local files: an mteb class made from `fields`; its revision is the
-    files' hash.
+    """A task of our own on local files: an mteb class made from `fields`;
+    its revision is the files' hash.
     """
     import mteb.abstasks as kinds
     from mteb import TaskMetadata

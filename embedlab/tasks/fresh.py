@@ -31,9 +31,8 @@ def fresh(task: "AbsTask") -> "AbsTask":
         if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
             setattr(own, name, deepcopy(value))
     if hasattr(task, "evaluator_model"):  # an attribute of the class: all tasks of a kind share one
-        vars(own)["evaluator_model"] = clone(
-            task.evaluator_model, safe=False
-        )  # not fitted, whoever fitted the class's
+        # Not fitted, whoever fitted the class's.
+        vars(own)["evaluator_model"] = clone(task.evaluator_model, safe=False)
     own.dataset = _same_leaves(task.dataset)
     return own
 

@@ -138,8 +138,8 @@ def _number(value: Any, place: str, name: str) -> float:
 
 
 def _number_labels(label_columns: list[list[Any]]) -> None:
-    """Make the labels of all splits integers, in place; lists of labels (JSONL) stay as they
-    are.
+    """Make the labels of all splits integers, in place;
+    lists of labels (JSONL) stay as they are.
     """
     labels = [label for column in label_columns for label in column]
     if any(isinstance(label, list) for label in labels):

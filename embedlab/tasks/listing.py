@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def rows(
     pattern: str = "", kind: str = "", benchmark: str = "", data_dir: Path | None = None
 ) -> list[dict[str, Any]]:
-    """Benchmarks and tasks about text: ours first, then mteb's. Without any condition: ours alone,
-    at once.
+    """Benchmarks and tasks about text: ours first, then mteb's.
+    Without any condition: ours alone, at once.
 
     Args:
         pattern: part of a name, in any case.

@@ -21,14 +21,13 @@ from embedlab.tasks.official import is_official
 if TYPE_CHECKING:
     from mteb import AbsTask
 
-Task: TypeAlias = (
-    Any  # mteb's AbsTask, with what is added here: sources, ours, settings, unofficial
-)
+# mteb's AbsTask, with what is added here: sources, ours, settings, unofficial.
+Task: TypeAlias = Any
 
 
 def attach(task: "AbsTask", data_dir: Path) -> bool:
-    """Make mteb's `task` read from its entry in the mirror `data_dir`; False where there is
-    none.
+    """Make mteb's `task` read from its entry in the mirror `data_dir`;
+    False where there is none.
     """
     check_mirror(data_dir)
     entries = sorted(data_dir.iterdir())
@@ -100,8 +99,8 @@ def plain(name: str) -> str:
 
 
 def digest(files: Mapping[str, Path], **settings: Any) -> str:
-    """sha256 of the files' contents by their part in a task, wherever they lie and whatever their
-    names.
+    """sha256 of the files' contents by their part in a task,
+    wherever they lie and whatever their names.
 
     Args:
         files: what a file is for (such as "default/test/qrels") -> the file; a packed one counts as
@@ -121,8 +120,8 @@ def digest(files: Mapping[str, Path], **settings: Any) -> str:
 
 
 def name_of_own(name: str, revision: str) -> str:
-    """How scores on data of one's own are recorded: no two contents share a name, and no official
-    task has it.
+    """How scores on data of one's own are recorded:
+    no two contents share a name, and no official task has it.
     """
     return f"{name}@{revision[:8]}"
 
@@ -152,8 +151,8 @@ def _load(task: Task, num_proc: int | None = None, **_: Any) -> None:
             paths = {split: _table(task, place, split) for split in splits(task)}
             subsets[subset] = DatasetDict(labelled_tables.read(task, paths))
             used |= {f"{subset}/{split}": path for split, path in paths.items()}
-    # mteb keeps a retrieval task's subsets apart always, another task's only where there are
-    # several.
+    # mteb keeps a retrieval task's subsets apart always,
+    # another task's only where there are several.
     apart = task.metadata.is_multilingual or isinstance(task, AbsTaskRetrieval)
     task.dataset = subsets if apart else subsets["default"]
     if not is_official(task, subsets, splits(task)):
@@ -162,8 +161,8 @@ def _load(task: Task, num_proc: int | None = None, **_: Any) -> None:
 
 
 def _settle(task: Task, used: Mapping[str, Path]) -> None:
-    """Make the files' hash the revision of a task whose data are not MTEB's; one of MTEB's is
-    `unofficial` then.
+    """Make the files' hash the revision of a task whose data are not MTEB's;
+    one of MTEB's is `unofficial` then.
     """
     origin, revision = task.metadata.dataset, digest(used, **task.settings)
     if task.ours and origin["revision"] not in ("", revision):
@@ -205,8 +204,8 @@ def _beir_folder(folder: Path) -> Path:
 
 
 def _table(task: "AbsTask", place: list[Path], split: str) -> Path:
-    """The file of one split: `<split>.*` in or below the task's folder, or
-    `<Task>[.-]<split>.*`.
+    """The file of one split: `<split>.*` in or below the task's folder,
+    or `<Task>[.-]<split>.*`.
     """
     spellings = {plain(split), "dev"} if split == "validation" else {plain(split)}
     names = spellings | {name + spelling for name in known_as(task) for spelling in spellings}

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from mteb import AbsTask, TaskMetadata
 
 
-_TEXTS = (
-    "total_text_length",
-    "number_of_characters",
-)  # one of these must be known, or nothing says what texts they are
+# One of these must be known, or nothing says what texts they are.
+_TEXTS = ("total_text_length", "number_of_characters")
 
 
 def is_official(task: "AbsTask", subsets: dict[str, Any], splits: Iterable[str]) -> bool:
@@ -50,8 +48,8 @@ def is_official(task: "AbsTask", subsets: dict[str, Any], splits: Iterable[str])
 
 
 def known_folder(folder: Path, named: "Collection[type[AbsTask]]" = ()) -> "type[AbsTask] | None":
-    """The mteb task of text retrieval in one language whose data a BEIR folder holds; None where it
-    holds none's.
+    """The mteb task of text retrieval in one language whose data a BEIR folder holds;
+    None where it holds none's.
 
     Args:
         folder: of any name.
@@ -130,8 +128,8 @@ def _statistics(task: "AbsTask", data: Any, split: str, subset: str) -> dict[str
 
 
 def _of_retrieval(data: dict[str, Any]) -> dict[str, Any]:
-    """As mteb counts them; its own function walks through the rows one by one, minutes on
-    millions.
+    """As mteb counts them;
+    its own function walks through the rows one by one, minutes on millions.
     """
     documents, queries = rendering.documents(data["corpus"]), rendering.queries(data["queries"])
     ids, judged, ranked = data["queries"][:]["id"], data["relevant_docs"], data["top_ranked"]
@@ -162,8 +160,8 @@ def _of_texts(texts: list[str]) -> dict[str, Any]:
 
 
 def _agree(expected: Any, found: Any) -> bool:
-    """Whether two statistics are equal in all that both name; labels may be numbered in another
-    order.
+    """Whether two statistics are equal in all that both name;
+    labels may be numbered in another order.
     """
     if isinstance(expected, dict) and isinstance(found, dict):
         if "labels" in expected and "labels" in found and expected["labels"] and found["labels"]:

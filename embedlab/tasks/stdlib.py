@@ -1,5 +1,5 @@
-"""The built-in benchmark: real text that every machine has, from the running Python's standard
-library.
+"""The built-in benchmark: real text that every machine has,
+from the running Python's standard library.
 
 *Code search*: the first sentence of a docstring is the query, the source without docstrings is the
 document.
@@ -109,8 +109,8 @@ def code_search(
 
 
 def first_sentence(docstring: str) -> str:
-    """The first sentence of a docstring on one line; empty where it is no prose or has fewer than
-    four words.
+    """The first sentence of a docstring on one line;
+    empty where it is no prose or has fewer than four words.
     """
     paragraph = " ".join(docstring.strip().partition("\n\n")[0].split())
     end = SENTENCE_END.search(paragraph)
@@ -122,8 +122,8 @@ def first_sentence(docstring: str) -> str:
 
 
 def is_verbatim(sentence: str, code: str) -> bool:
-    """Whether `code` repeats six words in a row of `sentence`, or all of them where it has
-    fewer.
+    """Whether `code` repeats six words in a row of `sentence`,
+    or all of them where it has fewer.
     """
     words = _words(sentence)
     text = f" {' '.join(_words(code))} "
@@ -132,8 +132,8 @@ def is_verbatim(sentence: str, code: str) -> bool:
 
 
 def docstrings_by_package(found: list[Definition], sizes: dict[str, int]) -> dict[str, list[str]]:
-    """package -> as many masked docstrings as `train` and `test` ask for, of the largest
-    packages.
+    """package -> as many masked docstrings as `train`
+    and `test` ask for, of the largest packages.
     """
     packages: dict[tuple[str, ...], set[str]] = defaultdict(set)
     texts: dict[tuple[str, ...], str] = {}
@@ -180,8 +180,8 @@ def _order(text: str) -> str:
 def _sampled(
     documents: dict[str, Any], queries: dict[str, Any], sizes: dict[str, int]
 ) -> tuple[dict[str, str], dict[str, set[str]]]:
-    """`queries` queries with all their documents, filled up to `documents` with distractors; 0
-    keeps all.
+    """`queries` queries with all their documents,
+    filled up to `documents` with distractors; 0 keeps all.
     """
     chosen = sorted(queries, key=_order)[: sizes["queries"] or None]
     relevant = set().union(*(queries[sentence] for sentence in chosen))

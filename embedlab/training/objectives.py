@@ -14,8 +14,9 @@ class Objective(NamedTuple):
     """A loss by the name that recipes use."""
 
     build: Callable[..., nn.Module]  # (model, **settings)
-    columns: str  # pairs: query, positive, negatives; text: all texts of a row as one; same: that text twice;
-    # mirrored: twice, with a span masked in the second
+    # pairs: query, positive, negatives; text: all texts of a row as one; same: that text twice;
+    # mirrored: twice, with a span masked in the second.
+    columns: str
 
 
 def contrastive(
@@ -111,7 +112,8 @@ def arrange(rows: Dataset, columns: str, *, mask_token: str = "", seed: int = 0)
 
 
 SPAN = 5  # characters (Mirror-BERT, arXiv:2104.08027)
-SHORT = 30  # characters; shorter texts stay whole (github.com/cambridgeltl/mirror-bert, src/data_loader.py)
+# Characters; shorter texts stay whole (github.com/cambridgeltl/mirror-bert, src/data_loader.py).
+SHORT = 30
 
 
 def _span_masked(text: str, mask_token: str, random: Random) -> str:

@@ -22,7 +22,8 @@ from embedlab.errors import UserError
 from embedlab.tasks.stdlib import first_sentence, is_verbatim
 from embedlab.tasks.stdlib_source import Definition, definitions
 
-PREFIX = 24  # words: a text that repeats so many from the beginning of a standard library text counts as a copy
+# Words: a text that repeats so many from the beginning of a standard library text is a copy.
+PREFIX = 24
 SHORTEST = 4  # words: the benchmark has no shorter texts
 _CHARACTERS = 2000  # of a text; more than the minis read
 

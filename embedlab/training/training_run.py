@@ -20,7 +20,7 @@ from embedlab.encoders.trust import save_model
 from embedlab.errors import UserError, missing_extra
 from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
-from embedlab.models import identity
+from embedlab.models import digests
 from embedlab.training import objectives, training_data, untrained
 from embedlab.training.recipe import Lora, Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
@@ -289,4 +289,4 @@ def _write_curve(file: Path, stages: list[dict[str, Any]]) -> None:
 def _sha256(folder: Path) -> dict[str, str]:
     """The weights' files in a folder, each with its sha256."""
     paths = sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")])
-    return {path.relative_to(folder).as_posix(): identity.sha256(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): digests.sha256(path) for path in paths}

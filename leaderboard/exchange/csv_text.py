@@ -7,8 +7,8 @@ _BEGINNINGS = "=+-@\t\r\n"
 
 
 def defused(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would read a formula (OWASP, CSV
-    injection).
+    """The text with an apostrophe before it where a spreadsheet would read a formula
+    (OWASP, CSV injection).
     """
     return f"'{text}" if text.startswith(tuple(_BEGINNINGS)) else text
 

@@ -1,5 +1,5 @@
-"""The store's content for other programs: tables as Parquet or CSV, MTEB result files, TREC runs
-and qrels.
+"""The store's content for other programs:
+tables as Parquet or CSV, MTEB result files, TREC runs and qrels.
 """
 
 from collections.abc import Callable

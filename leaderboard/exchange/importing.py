@@ -1,5 +1,5 @@
-"""Many files into the store: in parallel, chunk by chunk, each file once; what cannot be read is
-listed.
+"""Many files into the store: in parallel, chunk by chunk,
+each file once; what cannot be read is listed.
 
 A chunk's runs and the names of its files are stored together, so that an import that was stopped
 goes on where it was, and one that is repeated does nothing.
@@ -27,8 +27,8 @@ _known: frozenset[str] = frozenset()  # in a worker: digests of the files alread
 
 @dataclass
 class Report:
-    """What an import did: files read, already there, and not readable in part or whole (path, why),
-    and runs stored.
+    """What an import did: files read, already there, and not readable in part or whole
+    (path, why), and runs stored.
     """
 
     files: int = 0
@@ -78,8 +78,8 @@ def import_files(
 
 
 def result_files(folder: Path) -> list[Path]:
-    """MTEB's result files under `folder`; those of mteb's experiments (views of a model) are left
-    out.
+    """MTEB's result files under `folder`; those of mteb's experiments
+    (views of a model) are left out.
     """
     return sorted(
         path

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Task, Texts
 from leaderboard.storage.database import Database
-from leaderboard.storage.store import RUN_TABLES, Store, insert_into
+from leaderboard.storage.statements import RUN_TABLES, insert_into
+from leaderboard.storage.store import Store
 
 
 class Merged(NamedTuple):
@@ -20,8 +21,8 @@ class Merged(NamedTuple):
 
 
 def merge(store: Store, path: Path) -> Merged:
-    """Add what the store at `path` has and `store` lacks, by run id, with rankings and texts: all
-    or nothing.
+    """Add what the store at `path` has and `store` lacks, by run id,
+    with rankings and texts: all or nothing.
 
     Raises:
         LeaderboardError: no store at `path`, or one of the two cannot be used (see `Store`).
@@ -34,8 +35,8 @@ def merge(store: Store, path: Path) -> Merged:
         )
     other = Store(path, store.database.timeout)
     with tempfile.TemporaryDirectory() as scratch, store.database.explained("written"):
-        # DuckDB opens a file once in a process, and a copy keeps the other store free for its own
-        # writers.
+        # DuckDB opens a file once in a process,
+        # and a copy keeps the other store free for its own writers.
         copy = Path(scratch) / "other.duckdb"
         with other.database.reading():
             for file in (path, Path(f"{path}.wal")):

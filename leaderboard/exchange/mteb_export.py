@@ -1,5 +1,5 @@
-"""Scores as MTEB result files: `results/<model>/<revision>/<Task>.json`, as
-`mteb.ResultCache(folder)` reads them.
+"""Scores as MTEB result files: `results/<model>/<revision>/<Task>.json`,
+as `mteb.ResultCache(folder)` reads them.
 
 One file holds one revision of a task, as mteb has it. Views of a model (layer, dimensions, ...) are
 mteb's experiments. An aggregate whose members are all there has a file too.
@@ -162,8 +162,8 @@ def _task_result(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _view(run: dict[str, Any], model: dict[str, Any], plain: Mapping[_Kind, str]) -> dict[str, Any]:
-    """What sets a run apart from the model as published; mteb calls this the arguments of an
-    experiment.
+    """What sets a run apart from the model as published;
+    mteb calls this the arguments of an experiment.
     """
     view = _of_model(run, model)
     settings = run["settings"] or ""

@@ -1,5 +1,5 @@
-"""MTEB's result files: `results/<model>/<revision>/<Task>.json`, of every mteb version, read as
-runs.
+"""MTEB's result files: `results/<model>/<revision>/<Task>.json`,
+of every mteb version, read as runs.
 
 Since mteb 1.11 a file holds `scores: {split: [{hf_subset, languages, main_score, metric: value}]}`;
 before, splits stood at the top level, with nested similarity scores and no main score. A folder's
@@ -37,8 +37,8 @@ class TaskFacts(NamedTuple):
 
 
 def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run]:
-    """The runs of one file, one for each split and subset, with ids that depend on what was
-    evaluated alone.
+    """The runs of one file, one for each split and subset,
+    with ids that depend on what was evaluated alone.
 
     Args:
         path: `.../<model>/<revision>/<Task>.json`.

@@ -1,5 +1,5 @@
-"""Relevance judgements as files have them: TREC's four columns, BEIR's three; and the lines of such
-files.
+"""Relevance judgements as files have them:
+TREC's four columns, BEIR's three; and the lines of such files.
 
     query  iteration  document  grade          TREC: blanks or tabs between the columns query-id
     <tab> corpus-id <tab> score       BEIR: tabs, or commas in a .csv; a first line may name the

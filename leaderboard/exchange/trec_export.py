@@ -23,8 +23,8 @@ from leaderboard.whole import written_whole
 
 
 def write(store: Store, folder: Path, **where: object) -> list[Path]:
-    """Write the rankings of the runs that `where` chooses, and the judgements of their tasks;
-    returns the files.
+    """Write the rankings of the runs that `where` chooses,
+    and the judgements of their tasks; returns the files.
 
     Raises:
         LeaderboardError: none of the runs has a ranking, or an id holds a blank, which ends a

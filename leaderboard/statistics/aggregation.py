@@ -1,5 +1,5 @@
-"""Orders of models: means over tasks and task types, Borda count, zero-shot share, and the Pareto
-front.
+"""Orders of models: means over tasks and task types,
+Borda count, zero-shot share, and the Pareto front.
 
 Score frames have one row per model, one column per task, and NaN where a model lacks the task.
 """
@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike
 
 
 def mean_over_tasks(scores: pd.DataFrame) -> pd.Series:
-    """The mean over all columns; NaN for a model that lacks any, since means over different tasks
-    do not compare.
+    """The mean over all columns; NaN for a model that lacks any,
+    since means over different tasks do not compare.
     """
     return scores.mean(axis=1, skipna=False)
 
 
 def mean_over_types(scores: pd.DataFrame, types: Mapping[str, str]) -> pd.Series:
-    """The mean over task types of the mean over the tasks of each; NaN for a model that lacks any
-    task.
+    """The mean over task types of the mean over the tasks of each;
+    NaN for a model that lacks any task.
 
     Args:
         scores: models by tasks.
@@ -34,8 +34,8 @@ def mean_over_types(scores: pd.DataFrame, types: Mapping[str, str]) -> pd.Series
 
 
 def borda(scores: pd.DataFrame) -> pd.Series:
-    """Ranks by Borda count (1 = best, equal counts share the better rank), exactly as mteb's
-    leaderboard.
+    """Ranks by Borda count (1 = best, equal counts share the better rank),
+    exactly as mteb's leaderboard.
 
     On every task a model earns the number of models less its rank there (ties: the average rank),
     and nothing on a task that it lacks. A model that lacks all tasks takes no part and has no rank
@@ -47,8 +47,8 @@ def borda(scores: pd.DataFrame) -> pd.Series:
 
 
 def zero_shot(trained_on: Collection[str] | None, tasks: Collection[str]) -> int | None:
-    """Percent of `tasks` that a model was not trained on, rounded down as mteb does; None where
-    nobody has said.
+    """Percent of `tasks` that a model was not trained on, rounded down as mteb does;
+    None where nobody has said.
     """
     if trained_on is None or not tasks:
         return None
@@ -56,8 +56,8 @@ def zero_shot(trained_on: Collection[str] | None, tasks: Collection[str]) -> int
 
 
 def pareto(scores: ArrayLike, costs: ArrayLike, *, lower_is_better: bool = True) -> np.ndarray:
-    """Which models no other beats: none has a higher score at no higher cost, or the same score at
-    a lower cost.
+    """Which models no other beats: none has a higher score at no higher cost,
+    or the same score at a lower cost.
 
     Args:
         scores: `[models]`, higher is better.

@@ -1,5 +1,5 @@
-"""Groups of models that cannot be told apart: every pair tested, corrected, and shown as
-letters.
+"""Groups of models that cannot be told apart:
+every pair tested, corrected, and shown as letters.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from leaderboard.statistics.significance import correct
 def pairwise_p_values(
     tasks: Sequence[Sequence[np.ndarray]], correction: str = "holm"
 ) -> np.ndarray:
-    """Corrected p-values of every pair's difference in the mean over tasks, float64 `[models,
-    models]`, symmetric.
+    """Corrected p-values of every pair's difference in the mean over tasks,
+    float64 `[models, models]`, symmetric.
 
     A t-test paired by query, each part of a task a stratum: squared standard errors add up, degrees
     of freedom follow Satterthwaite (1946). One task gives the ordinary paired t-test. With hundreds

@@ -8,8 +8,8 @@ import numpy as np
 from leaderboard.statistics.resampling import resampled_counts
 from leaderboard.statistics.significance import choose
 
-# What is drawn anew: "queries" asks about other queries of these tasks, "tasks" about other tasks
-# of this kind.
+# What is drawn anew: "queries" asks about other queries of these tasks,
+# "tasks" about other tasks of this kind.
 OVER = {"queries": (True, False), "tasks": (False, True), "both": (True, True)}
 
 # Decimals to which the mean of the same scores, summed in another order, is the same.
@@ -66,8 +66,8 @@ def interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def rank_interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
-    """Bounds of every model's rank (1 = best, equal scores share the better rank) from `[resamples,
-    models]`.
+    """Bounds of every model's rank
+    (1 = best, equal scores share the better rank) from `[resamples, models]`.
 
     Ranks are whole numbers: the bounds are widened to the next one.
     """
@@ -79,8 +79,8 @@ def rank_interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks along the last axis, 1 = lowest, equal values share the lower; scipy's `rankdata` takes
-    thrice as long.
+    """Ranks along the last axis, 1 = lowest, equal values share the lower;
+    scipy's `rankdata` takes thrice as long.
     """
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)

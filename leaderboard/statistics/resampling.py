@@ -1,5 +1,5 @@
-"""Random draws that the tests and intervals share: many at once, as matrices, so that one product
-applies them all.
+"""Random draws that the tests and intervals share:
+many at once, as matrices, so that one product applies them all.
 """
 
 from collections.abc import Iterator
@@ -32,8 +32,8 @@ def has_few_patterns(queries: int, resamples: int) -> bool:
 def resampled_counts(
     units: int, resamples: int, rng: np.random.Generator, columns: int = 1
 ) -> Iterator[np.ndarray]:
-    """Blocks of bootstrap draws, float64 `[draws, units]`: how often each unit was drawn; every row
-    sums to `units`.
+    """Blocks of bootstrap draws, float64 `[draws, units]`:
+    how often each unit was drawn; every row sums to `units`.
     """
     for draws in _blocks(resamples, max(units, columns)):
         drawn = rng.integers(0, units, (draws, units)) + units * np.arange(draws)[:, None]

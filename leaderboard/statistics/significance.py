@@ -1,5 +1,5 @@
-"""Is the difference between two models more than chance? Paired tests over queries, effect size,
-corrections.
+"""Is the difference between two models more than chance? Paired tests over queries,
+effect size, corrections.
 
 Every test takes `differences`, float64 `[..., queries]`: for each query, one model's score minus
 the other's. It returns two-sided p-values of shape `[...]`.
@@ -18,8 +18,8 @@ from leaderboard.statistics.resampling import has_few_patterns, resampled_counts
 T = TypeVar("T")
 
 RESAMPLES = 10_000
-# Scores nearer than this are equal: what is left between them is rounding, which no test may take
-# for a difference.
+# Scores nearer than this are equal: what is left between them is rounding,
+# which no test may take for a difference.
 ROUNDING = 1e-9
 
 
@@ -112,8 +112,8 @@ CORRECTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def effect_size(differences: ArrayLike) -> np.ndarray:
-    """Cohen's d of paired samples (d_z), `[...]`: the mean difference in units of its standard
-    deviation.
+    """Cohen's d of paired samples (d_z), `[...]`:
+    the mean difference in units of its standard deviation.
     """
     rows, shape = _rows(differences)
     mean, deviation = rows.mean(axis=1), rows.std(axis=1, ddof=1)
@@ -132,8 +132,8 @@ class WinTieLoss(NamedTuple):
 
 
 def win_tie_loss(differences: ArrayLike) -> WinTieLoss:
-    """Counts over one series of differences, `[queries]`; scores that differ by rounding alone are
-    ties.
+    """Counts over one series of differences, `[queries]`;
+    scores that differ by rounding alone are ties.
     """
     series = np.asarray(differences)
     ties = np.isclose(series, 0.0, rtol=0.0, atol=ROUNDING)
@@ -164,8 +164,8 @@ def _rows(differences: ArrayLike) -> tuple[np.ndarray, tuple[int, ...]]:
 
 
 def _student(mean: np.ndarray, mean_square: np.ndarray, n: int) -> np.ndarray:
-    """Student's t from means and (biased) variances over `n` values; 0 where the mean is 0, even
-    without variance.
+    """Student's t from means and (biased) variances over `n` values;
+    0 where the mean is 0, even without variance.
     """
     error = np.sqrt(np.maximum(mean_square, 0.0) / (n - 1))
     negligible = error <= 1e-12 * np.maximum(np.abs(mean), 1e-300)

@@ -6,9 +6,9 @@ Readers thus run in parallel, a waiting writer lets no new reader in, and neithe
 the other's current transaction.
 
 Reading never writes: a store of an older schema is read from a copy that is brought up to date; the
-first write brings
-the store itself up to date. A store may come from anybody: files are opened without access to
-anything but themselves, without extensions, and with nothing but our own tables and views in them.
+first write brings the store itself up to date. A store may come from anybody: files are opened
+without access to anything but themselves, without extensions, and with nothing but our own tables
+and views in them.
 """
 
 import random
@@ -23,8 +23,8 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.storage.migrations import foreign_object, migrate, schema_version
 
-SCHEMA = Path(__file__).parent / "schema"
 # DuckDB's words for "someone else has it open": another process, or this process in the other mode.
 _BUSY = ("Could not set lock on file", "different configuration than existing connections")
 # Errors of the disk and the file; DuckDB's other errors are ours to mend and keep their traceback.
@@ -34,8 +34,8 @@ _ENVIRONMENT = (
     duckdb.OutOfMemoryException,
     duckdb.TransactionException,
 )
-# What a view, a macro or a statement inside a file could reach otherwise: other files, the network,
-# native code.
+# What a view, a macro or a statement inside a file could reach otherwise:
+# other files, the network, native code.
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -44,14 +44,9 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def schema_version() -> int:
-    """The version of the schema that this code writes: the highest numbered file in schema/."""
-    return max(int(file.stem) for file in SCHEMA.glob("*.sql"))
-
-
 class Database:
-    """The file at `path`; `timeout` is the number of seconds to wait for another program that holds
-    it.
+    """The file at `path`; `timeout` is the number of seconds to wait
+    for another program that holds it.
     """
 
     def __init__(self, path: Path, timeout: float):
@@ -72,7 +67,7 @@ class Database:
         """
         if not self.path.exists():
             with duckdb.connect(":memory:") as connection:
-                _migrate(connection, 0)
+                migrate(connection, 0)
                 yield connection
             return
         with self.explained("read"):
@@ -129,7 +124,7 @@ class Database:
                     version = self._version(connection)
                     connection.begin()
                     try:
-                        _migrate(connection, version)
+                        migrate(connection, version)
                         yield connection
                         connection.commit()
                     except BaseException:
@@ -139,9 +134,8 @@ class Database:
     def _turnstile(self, deadline: float, read_only: bool) -> AbstractContextManager[object]:
         # Readers ask more often: a person waits for them, and they keep it only while they open.
         file = Path(f"{self.path}.lock")
-        if (
-            read_only and not file.exists()
-        ):  # no writer has been here; DuckDB's own lock guards against a first one
+        if read_only and not file.exists():
+            # No writer has been here; DuckDB's own lock guards against a first one.
             return nullcontext()
         lock = FileLock(file, poll_interval=0.001 if read_only else 0.01)
         try:
@@ -170,8 +164,8 @@ class Database:
             pause = min(2 * pause, 0.1)
 
     def _refuse_foreign(self) -> None:
-        """Refuse what is no DuckDB file, before DuckDB looks for an extension that might read
-        it.
+        """Refuse what is no DuckDB file, before DuckDB looks
+        for an extension that might read it.
         """
         with self.path.open("rb") as file:
             start = file.read(16)
@@ -195,8 +189,8 @@ class Database:
         )
 
     def _create(self) -> None:
-        """Make the file whole under another name first: a process killed here leaves no half store
-        behind.
+        """Make the file whole under another name first:
+        a process killed here leaves no half store behind.
         """
         new = self.path.with_name(self.path.name + ".new")
         leftovers = (new, Path(f"{new}.wal"), Path(f"{self.path}.wal"))
@@ -204,10 +198,9 @@ class Database:
             leftover.unlink(missing_ok=True)
         try:
             with _open(new) as connection:
-                _migrate(connection, 0)
-                connection.execute(
-                    "CHECKPOINT"
-                )  # closing does so too, but says nothing where the disk is full
+                migrate(connection, 0)
+                # Closing does so too, but says nothing where the disk is full.
+                connection.execute("CHECKPOINT")
             new.replace(self.path)
         except BaseException:
             for leftover in leftovers:
@@ -237,28 +230,20 @@ class Database:
         return version
 
     def _check_tables(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
-        """Refuse a file in which a table or a view of ours is missing or another, or that has more
-        beside them.
+        """Refuse a file in which a table or a view of ours is missing or another,
+        or that has more beside them.
         """
-        with duckdb.connect(":memory:") as pattern:
-            _migrate(pattern, 0, version)
-            wanted, found = _objects(pattern), _objects(connection)
-        if wrong := sorted(
-            name for name in {**wanted, **found} if wanted.get(name) != found.get(name)
-        ):
-            what = (
-                f"in it is a {found[wrong[0]][0]} of its own" if wrong[0] in found else "is missing"
-            )
+        if wrong := foreign_object(connection, version):
             raise LeaderboardError(
-                f"{self.path} is no results store of ours: {wrong[0]!r} {what}.",
+                f"{self.path} is no results store of ours: {wrong}.",
                 "Do not use it if you do not know where it comes from; choose another file with"
                 " --db.",
             )
 
     @contextmanager
     def explained(self, verb: str) -> Iterator[None]:
-        """Errors of the disk and the file become one LeaderboardError that says the file "cannot be
-        `verb`".
+        """Errors of the disk and the file become one LeaderboardError
+        that says the file "cannot be `verb`".
         """
         try:
             yield
@@ -302,32 +287,6 @@ def _open(
     return connection
 
 
-_OURS = "database_name = current_database() AND NOT internal"
-_OBJECTS = {
-    "table": (
-        "SELECT schema_name, table_name, list((column_name, data_type, column_default) ORDER BY"
-        f" column_index) FROM duckdb_columns() WHERE {_OURS} GROUP BY ALL"
-    ),
-    "view": f"SELECT schema_name, view_name, sql FROM duckdb_views() WHERE {_OURS}",
-    "macro": "SELECT schema_name, function_name, '' FROM duckdb_functions() WHERE NOT internal",
-}
-
-
-def _objects(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, object]]:
-    """What the file holds under each name: its kind, and a table's columns or what a view says."""
-    found = {}
-    for kind, query in _OBJECTS.items():  # to duckdb_columns, a view is a table as well
-        for schema, name, says in connection.execute(query).fetchall():
-            found[name if schema == "main" else f"{schema}.{name}"] = (kind, says)
-    return found
-
-
-def _migrate(connection: duckdb.DuckDBPyConnection, version: int, last: int | None = None) -> None:
-    for number in range(version + 1, (last or schema_version()) + 1):
-        connection.execute((SCHEMA / f"{number}.sql").read_text(encoding="utf-8"))
-        connection.execute("UPDATE meta SET schema_version = ?", [number])
-
-
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
     # After a full disk DuckDB has ended the transaction itself and refuses the statement.
     with suppress(duckdb.Error):
@@ -335,8 +294,8 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _holder(message: str) -> str:
-    """The program named in DuckDB's message "Conflicting lock is held in /usr/bin/duckdb (PID
-    42)".
+    """The program named in DuckDB's message "Conflicting lock is held
+    in /usr/bin/duckdb (PID 42)".
     """
     _, found, rest = message.partition("lock is held in ")
     return rest.partition(")")[0].strip() + ")" if found and "(PID" in rest else "another program"

@@ -1,5 +1,5 @@
-"""What rankings start from, read once for each state of the store: choosing other tasks then reads
-nothing.
+"""What rankings start from, read once for each state of the store:
+choosing other tasks then reads nothing.
 """
 
 import json
@@ -9,12 +9,12 @@ import pandas as pd
 
 from leaderboard.storage.store import Store
 
-# Of each view on each part of a task, by the task's revision: the run that ranked deepest, and of
-# those the last.
+# Of each view on each part of a task, by the task's revision:
+# the run that ranked deepest, and of those the last.
 _STANDING = """
     SELECT * EXCLUDE standing, unnest(standing) FROM (
-        SELECT model, model_revision AS revision, source, layer, dim, "precision", settings, "index", kind, task, type,
-            split, subset, task_revision,
+        SELECT model, model_revision AS revision, source, layer, dim, "precision", settings,
+            "index", kind, task, type, split, subset, task_revision,
             max_by({{'run_id': id, 'score': {score}, 'metric': {metric}, 'created': created,
                      'mteb_version': environment->>'$.packages.mteb'}},
                    (coalesce(depth, 2147483647), created, id)) AS standing
@@ -35,8 +35,8 @@ def tasks(store: Store) -> list[str]:
 
 
 def runs(store: Store, metric: str) -> pd.DataFrame:
-    """The run that stands for every view on every part of every task and revision of it; not to be
-    changed.
+    """The run that stands for every view on every part of every task and revision of it;
+    not to be changed.
 
     Of several the one that ranked the most documents stands, then the newest: a run with `--top-k
     20` never takes the place of a deeper one. Columns: those of `leaderboard.tables.entrants.VIEW`,
@@ -92,8 +92,8 @@ def scored_by_query(store: Store) -> frozenset[str]:
 
 
 def model_details(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
-    """What is known of each model, by name and revision; under the revision "several" that of
-    any.
+    """What is known of each model, by name and revision;
+    under the revision "several" that of any.
     """
 
     def read() -> dict[tuple[str, str], dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""Evaluations that are running now: one small JSON file each, beside the results, for the dashboard
-to read.
+"""Evaluations that are running now: one small JSON file each,
+beside the results, for the dashboard to read.
 
     results.files/live/<pid>-<id>.json     the fields of `Progress`
 
@@ -24,8 +24,8 @@ _ABANDONED = 3600.0  # seconds after which any file does: the process may be on 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one evaluation is. Times are seconds since 1970; `rate` is units per second, 0 while
-    unknown.
+    """How far one evaluation is. Times are seconds since 1970;
+    `rate` is units per second, 0 while unknown.
     """
 
     model: str
@@ -51,8 +51,8 @@ class Progress:
 
 
 def publish(db: str | Path, progress: Progress) -> None:
-    """Say how far an evaluation is, in place of what it said before (`dataclasses.replace` keeps id
-    and start).
+    """Say how far an evaluation is, in place of what it said before
+    (`dataclasses.replace` keeps id and start).
 
     Args:
         db: the results file beside which the folder lies.
@@ -76,8 +76,8 @@ def clear(db: str | Path, progress: Progress) -> None:
 
 
 def read(db: str | Path) -> list[Progress]:
-    """The evaluations that are running now, longest first; stale and unreadable files are
-    removed.
+    """The evaluations that are running now, longest first;
+    stale and unreadable files are removed.
     """
     found = []
     for path in _folder(db).glob("*.json"):

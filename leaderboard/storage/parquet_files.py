@@ -72,8 +72,8 @@ class Files:
                 "score": pa.array(ranking.scores[queries, ranks].astype(np.float32)),
             }
         )
-        # Queries without any result have no row; their ids are kept so that the record comes back
-        # whole.
+        # Queries without any result have no row;
+        # their ids are kept so that the record comes back whole.
         asked, depth = json.dumps(list(ranking.query_ids)), str(ranking.rows.shape[1])
         table = table.replace_schema_metadata(
             {"queries": asked, "depth": depth, "digest": _digest(asked.encode(), depth.encode())}
@@ -81,8 +81,8 @@ class Files:
         return _write(table, self.ranking_path(run_id))
 
     def copy_ranking(self, run_id: str, source: Path) -> Path:
-        """Copy a ranking file of another store, as `write_ranking` writes one, once all of it has
-        been read.
+        """Copy a ranking file of another store, as `write_ranking` writes one,
+        once all of it has been read.
         """
         passing = _passing(self.ranking_path(run_id))
         shutil.copyfile(source, passing)
@@ -95,8 +95,8 @@ class Files:
         return passing
 
     def read_ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking:
-        """A run's ranking, or that of some of its queries; `document_ids` holds the ranked
-        documents only.
+        """A run's ranking, or that of some of its queries;
+        `document_ids` holds the ranked documents only.
         """
         chosen = None if query_ids is None else pc.field("query").isin(query_ids)
         with _readable(self.ranking_path(run_id)) as path:
@@ -163,8 +163,8 @@ class Files:
         )
 
     def orphans(self, run_ids: set[str], before: float) -> list[Path]:
-        """Rankings of none of these runs, and unfinished files last written before the time
-        `before`.
+        """Rankings of none of these runs,
+        and unfinished files last written before the time `before`.
         """
         rankings = [
             path for path in self.root.glob("rankings/*.parquet") if path.stem not in run_ids
@@ -238,8 +238,8 @@ def _digest(*parts: bytes) -> str:
 
 
 def _write(table: pa.Table, path: Path) -> Path:
-    """Write `table` beside `path` under a passing name, on the disk for good before this
-    returns.
+    """Write `table` beside `path` under a passing name,
+    on the disk for good before this returns.
     """
     passing = _passing(path)
     table = table.replace_schema_metadata(

@@ -76,8 +76,8 @@ def of_one_task_revision(runs: pd.DataFrame, view: list[str]) -> pd.DataFrame:
 
 
 def mixed(runs: pd.DataFrame) -> list[str]:
-    """The tasks that were scored on different revisions; an empty revision is unknown, not
-    different.
+    """The tasks that were scored on different revisions;
+    an empty revision is unknown, not different.
 
     Args:
         runs: columns task, data, task_revision.

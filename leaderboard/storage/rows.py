@@ -59,8 +59,8 @@ SCHEMAS = {
 
 
 def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
-    """The rows of `runs` by table name; rankings and texts, which live in files, are not among
-    them.
+    """The rows of `runs` by table name; rankings and texts,
+    which live in files, are not among them.
     """
     return {
         "models": _table("models", _unique(_model(run.model) for run in runs)),
@@ -133,8 +133,8 @@ def run_record(
     phases: list[Phase],
     per_query: PerQuery | None,
 ) -> Run:
-    """The run of one row of the view `results` with its model's and task's details; no ranking, no
-    texts.
+    """The run of one row of the view `results` with its model's and task's details;
+    no ranking, no texts.
     """
     return Run(
         id=row["id"],
@@ -195,8 +195,8 @@ def settings_of(text: str) -> dict[str, str]:
 
 
 def utc(time: datetime) -> datetime:
-    """`time` in UTC without its zone, as the store keeps it; a time without a zone is taken as
-    UTC.
+    """`time` in UTC without its zone, as the store keeps it;
+    a time without a zone is taken as UTC.
     """
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
@@ -211,8 +211,8 @@ def _task(task: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _known(values: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Without the values that are no numbers: an abstention score where all queries score alike, a
-    speed of nothing.
+    """Without the values that are no numbers:
+    an abstention score where all queries score alike, a speed of nothing.
     """
     return [(name, value) for name, value in values.items() if isfinite(value)]
 
@@ -227,9 +227,8 @@ def _unique(rows: Iterable[tuple[tuple[str, ...], tuple[str, ...]]]) -> list[tup
 
 
 def _run(run: Run) -> tuple[Any, ...]:
-    if run.scores and not isfinite(
-        run.main_score
-    ):  # a run whose questions have no known answers has no scores at all
+    if run.scores and not isfinite(run.main_score):
+        # A run whose questions have no known answers has no scores at all.
         raise LeaderboardError(
             f"The main score of {run.model.name} on {run.task.name} is {run.main_score}: no number"
             " to rank by.",
@@ -295,7 +294,6 @@ def _per_query(runs: Sequence[Run]) -> pa.Table:
             ),
         ]
         table = pa.table(columns, SCHEMAS["per_query"])
-        parts.append(
-            table.filter(pc.invert(pc.is_nan(table["value"])))
-        )  # a query that a metric does not apply to
+        # A query that a metric does not apply to.
+        parts.append(table.filter(pc.invert(pc.is_nan(table["value"]))))
     return pa.concat_tables(parts)

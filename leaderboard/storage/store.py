@@ -9,53 +9,28 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import duckdb
 import pyarrow as pa
 
-from leaderboard.errors import LeaderboardError
 from leaderboard.records import Answer, Failure, Phase, Ranking, Run, Task, Texts
 from leaderboard.storage import rows
 from leaderboard.storage.database import Database
 from leaderboard.storage.parquet_files import Files
+from leaderboard.storage.statements import (
+    FILTERS,
+    RUN_TABLES,
+    condition_of,
+    delete_runs,
+    full_id,
+    insert,
+    stored_ids,
+)
 
 T = TypeVar("T")
-RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
-# A model or task already known keeps its row unless the new one has details.
-_KNOWN = {
-    "models": (
-        "ON CONFLICT DO UPDATE SET kind = excluded.kind, details = excluded.details"
-        " WHERE excluded.details <> '{}'"
-    ),
-    "tasks": (
-        "ON CONFLICT DO UPDATE SET type = excluded.type, main_metric = excluded.main_metric,"
-        " details = excluded.details WHERE excluded.details <> '{}'"
-    ),
-    "answers": "ON CONFLICT DO NOTHING",
-    "imported": "ON CONFLICT DO NOTHING",
-}
-# What `runs` and `scores` can be filtered by: columns of the view `results`.
-FILTERS = (
-    "id",
-    "model",
-    "model_revision",
-    "kind",
-    "task",
-    "task_revision",
-    "split",
-    "subset",
-    "type",
-    "index",
-    "layer",
-    "dim",
-    "precision",
-    "settings",
-    "source",
-)
 
 
 class Store:
-    """The results in the file `path` (made on the first write) and the folder `<stem>.files` beside
-    it.
+    """The results in the file `path` (made on the first write)
+    and the folder `<stem>.files` beside it.
 
     Args:
         path: a DuckDB file.
@@ -74,75 +49,76 @@ class Store:
     # Writing
 
     def add(self, run: Run) -> str:
-        """Store a run whole, or not at all; a run already stored is left as it is. Returns its
-        id.
+        """Store a run whole, or not at all;
+        a run already stored is left as it is. Returns its id.
         """
         target = self.files.ranking_path(run.id)
         content = rows.tables([run])
         with self.database.explained("written"):
-            passing = self.files.write_ranking(run.id, run.ranking) if run.ranking else None
+            unfinished = self.files.write_ranking(run.id, run.ranking) if run.ranking else None
             try:
                 with self.database.writing() as connection:
-                    if _stored(connection, [run.id]):
+                    if stored_ids(connection, [run.id]):
                         return run.id
                     if run.texts:
                         self.files.add_texts(run.task, run.texts)
-                    if passing:
-                        passing.replace(target)
-                    _insert(connection, content)
+                    if unfinished:
+                        unfinished.replace(target)
+                    insert(connection, content)
             finally:
-                if passing:
-                    passing.unlink(missing_ok=True)
+                if unfinished:
+                    unfinished.unlink(missing_ok=True)
         return run.id
 
     def add_failure(self, failure: Failure) -> None:
         """Record that a task could not be finished."""
         table = rows.failure_table(failure)
         with self.database.writing() as connection:
-            _insert(connection, {"failures": table})
+            insert(connection, {"failures": table})
 
     def add_answer(self, answer: Answer) -> None:
         """Record what came of a question; one already recorded is left as it is."""
         table = rows.answer_table(answer)
         with self.database.writing() as connection:
-            _insert(connection, {"answers": table})
+            insert(connection, {"answers": table})
 
     def add_tables(
         self, content: Mapping[str, pa.Table], imported: Sequence[tuple[str, str]] = ()
     ) -> None:
-        """Store many runs at once (from `rows.tables`), each in place of a stored run with the same
-        id.
+        """Store many runs at once (from `rows.tables`),
+        each in place of a stored run with the same id.
 
         Args:
             content: rows by table name.
             imported: (SHA-256, path) of the files they came from.
         """
         with self.database.writing() as connection:
-            _delete(connection, content["runs"]["id"].to_pylist())
-            _insert(connection, content)
-            _insert(connection, {"imported": rows.imported_table(imported)})
+            delete_runs(connection, content["runs"]["id"].to_pylist())
+            insert(connection, content)
+            insert(connection, {"imported": rows.imported_table(imported)})
 
     def remove(self, id: str) -> str:
-        """Remove a run, named by its id or a unique beginning of it, and its ranking. Returns the
-        whole id.
+        """Remove a run, named by its id or a unique beginning of it, and its ranking.
+        Returns the whole id.
         """
         with self.database.writing() as connection:
-            whole = _whole_id(connection, id)
+            run_id = full_id(connection, id)
             # Its file may be imported anew.
             connection.execute(
-                "DELETE FROM imported WHERE path IN (SELECT resolved->>'file' FROM runs WHERE id"
-                " = ?)",
-                [whole],
+                "DELETE FROM imported"
+                " WHERE path IN (SELECT resolved->>'file' FROM runs WHERE id = ?)",
+                [run_id],
             )
             # Its questions may be asked anew, unless another run shares the answers.
             connection.execute(
-                "DELETE FROM answers WHERE pipeline IN (SELECT resolved->>'pipeline' FROM runs"
+                "DELETE FROM answers WHERE pipeline IN ("
+                "SELECT resolved->>'pipeline' FROM runs"
                 " GROUP BY ALL HAVING count(*) FILTER (id = ?) = count(*))",
-                [whole],
+                [run_id],
             )
-            _delete(connection, [whole])
-        self.files.ranking_path(whole).unlink(missing_ok=True)
-        return whole
+            delete_runs(connection, [run_id])
+        self.files.ranking_path(run_id).unlink(missing_ok=True)
+        return run_id
 
     def prune(self, max_age: float = 3600) -> list[Path]:
         """Delete the files that killed writers left without a row; returns them.
@@ -150,9 +126,8 @@ class Store:
         Args:
             max_age: seconds after which a file that is still being written counts as abandoned.
         """
-        with (
-            self.database.writing() as connection
-        ):  # no other writer may be between its file and its row
+        with self.database.writing() as connection:
+            # No other writer may be between its file and its row.
             ids = {
                 id
                 for (id,) in connection.execute("SELECT id FROM runs WHERE has_ranking").fetchall()
@@ -165,8 +140,8 @@ class Store:
     # Reading
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """The answer to a SELECT over the tables of schema/1.sql and the view `results`, from one
-        consistent state.
+        """The answer to a SELECT over the tables of schema/1.sql
+        and the view `results`, from one consistent state.
         """
         with self.database.reading() as connection:
             return connection.sql(sql, params=list(parameters)).to_arrow_table()
@@ -177,28 +152,28 @@ class Store:
         Args:
             where: a column of `FILTERS` and the value, or list of values, that it must have.
         """
-        condition, parameters = _condition(where)
+        condition, parameters = condition_of(where)
         return self.query(
-            f"SELECT * EXCLUDE (asked, resolved, environment) FROM results WHERE {condition} ORDER"
-            " BY created DESC, id",
+            f"SELECT * EXCLUDE (asked, resolved, environment) FROM results WHERE {condition}"
+            " ORDER BY created DESC, id",
             parameters,
         )
 
     def scores(self, metric: str = "main", **where: object) -> pa.Table:
-        """One score of each run: run_id, the columns of `FILTERS` without id, main_metric, created,
-        metric, value.
+        """One score of each run: run_id, the columns of `FILTERS` without id,
+        main_metric, created, metric, value.
 
         Args:
             metric: a metric's name, as ndcg_at_10, or "main" for each task's main score.
             where: as in `runs`.
         """
-        condition, parameters = _condition(where)
+        condition, parameters = condition_of(where)
         columns = ", ".join(f'r."{name}"' for name in FILTERS[1:])
         select = f"SELECT r.id AS run_id, {columns}, r.main_metric, r.created"
         if metric == "main":
             return self.query(
-                f"{select}, r.main_metric AS metric, r.main_score AS value FROM results r WHERE"
-                f" {condition}",
+                f"{select}, r.main_metric AS metric, r.main_score AS value FROM results r"
+                f" WHERE {condition}",
                 parameters,
             )
         return self.query(
@@ -210,22 +185,22 @@ class Store:
     def per_query(self, run_ids: Sequence[str], metric: str) -> pa.Table:
         """Scores of each query: run_id, query_id, value."""
         return self.query(
-            "SELECT run_id, query_id, value FROM per_query WHERE metric = ? AND run_id IN (SELECT"
-            " unnest(?))",
+            "SELECT run_id, query_id, value FROM per_query"
+            " WHERE metric = ? AND run_id IN (SELECT unnest(?))",
             [metric, list(run_ids)],
         )
 
     def tables(self, **where: object) -> dict[str, pa.Table]:
-        """Every table of the runs that `where` chooses (as in `runs`), all from one consistent
-        state.
+        """Every table of the runs that `where` chooses
+        (as in `runs`), all from one consistent state.
         """
-        condition, parameters = _condition(where)
+        condition, parameters = condition_of(where)
         chosen = f"(SELECT id FROM results WHERE {condition})"
         parts = {
             "runs": f"id IN {chosen}",
             "models": (
-                "(name, revision) IN (SELECT (model, model_revision) FROM runs WHERE id IN"
-                f" {chosen})"
+                "(name, revision) IN"
+                f" (SELECT (model, model_revision) FROM runs WHERE id IN {chosen})"
             ),
             "tasks": (
                 "(name, revision, split, subset) IN"
@@ -243,23 +218,24 @@ class Store:
             }
 
     def run(self, id: str) -> Run:
-        """Everything about a run, named by its id or a unique beginning of it, but its ranking and
-        texts.
+        """Everything about a run, named by its id or a unique beginning of it,
+        but its ranking and texts.
 
         Raises:
             LeaderboardError: no run, or more than one, has this id.
         """
         with self.database.reading() as connection:
-            whole = _whole_id(connection, id)
+            run_id = full_id(connection, id)
 
             def fetch(sql: str) -> pa.Table:
-                return connection.sql(sql, params=[whole]).to_arrow_table()
+                return connection.sql(sql, params=[run_id]).to_arrow_table()
 
             (row,) = fetch(
                 "SELECT r.*, m.details AS model_details, t.details AS task_details FROM results r"
-                " JOIN models m ON m.name = r.model AND m.revision = r.model_revision JOIN tasks t"
-                " ON t.name = r.task AND t.revision = r.task_revision AND t.split = r.split AND"
-                " t.subset = r.subset WHERE r.id = ?"
+                " JOIN models m ON m.name = r.model AND m.revision = r.model_revision"
+                " JOIN tasks t ON t.name = r.task AND t.revision = r.task_revision"
+                " AND t.split = r.split AND t.subset = r.subset"
+                " WHERE r.id = ?"
             ).to_pylist()
             scores = fetch(
                 "SELECT metric, value FROM scores WHERE run_id = ? ORDER BY rowid"
@@ -289,8 +265,8 @@ class Store:
             return self.files.read_ranking(run_id, query_ids)
 
     def texts(self, task: Task) -> Texts | None:
-        """Queries, relevance judgements and shown documents of a task; None where none were
-        kept.
+        """Queries, relevance judgements and shown documents of a task;
+        None where none were kept.
         """
         with self.database.explained("read"):
             return self.files.read_texts(task)
@@ -305,8 +281,8 @@ class Store:
         return self.query("SELECT * FROM failures ORDER BY created DESC")
 
     def kept(self, name: str, read: Callable[[], T]) -> T:
-        """What `read` answers, remembered under `name` until the store changes; every caller gets
-        the same object.
+        """What `read` answers, remembered under `name` until the store changes;
+        every caller gets the same object.
         """
         stamp = self.stamp()
         if name not in self._kept or self._kept[name][0] != stamp:
@@ -315,73 +291,11 @@ class Store:
         return remembered
 
     def stamp(self) -> tuple[int, int]:
-        """A value that changes with every write and costs no connection: what a cache of readings
-        depends on.
+        """A value that changes with every write and costs no connection:
+        what a cache of readings depends on.
         """
         try:
             state = self.path.stat()
         except FileNotFoundError:
             return 0, 0
         return state.st_mtime_ns, state.st_size
-
-
-def _stored(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> set[str]:
-    return {
-        id
-        for (id,) in connection.execute(
-            "SELECT id FROM runs WHERE id IN (SELECT unnest(?))", [ids]
-        ).fetchall()
-    }
-
-
-def insert_into(table: str, select: str) -> str:
-    """The statement that adds the rows of `select` to `table`, by `_KNOWN` where a row of the same
-    key is there.
-    """
-    return f"INSERT INTO {table} BY NAME {select} {_KNOWN.get(table, '')}"
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, content: Mapping[str, pa.Table]) -> None:
-    for name, table in content.items():
-        if table.num_rows:
-            connection.register("incoming", table)
-            connection.execute(insert_into(name, "SELECT * FROM incoming"))
-            connection.unregister("incoming")
-
-
-def _delete(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> None:
-    ids = list(_stored(connection, ids))
-    for name in RUN_TABLES if ids else ():
-        key = "id" if name == "runs" else "run_id"
-        connection.execute(f"DELETE FROM {name} WHERE {key} IN (SELECT unnest(?))", [ids])
-
-
-def _whole_id(connection: duckdb.DuckDBPyConnection, id: str) -> str:
-    found = connection.execute(
-        "SELECT id FROM runs WHERE starts_with(id, ?) ORDER BY id LIMIT 4", [id]
-    ).fetchall()
-    ids = [whole for (whole,) in found]
-    if id in ids:
-        return id
-    if not ids or not id:
-        raise LeaderboardError(f"No run has the id {id!r}.", "Type: embedlab runs list")
-    if len(ids) > 1:
-        raise LeaderboardError(
-            f"{id!r} is the beginning of several runs' ids.",
-            f"Type more of it: {', '.join(ids[:3])}, ...",
-        )
-    return str(ids[0])
-
-
-def _condition(where: Mapping[str, object]) -> tuple[str, list[object]]:
-    parts, parameters = ["TRUE"], list[object]()
-    for name, value in where.items():
-        if name not in FILTERS:
-            raise LeaderboardError(
-                f"Runs cannot be filtered by {name!r}.", f"Valid: {', '.join(FILTERS)}."
-            )
-        values = list(value) if isinstance(value, (list, tuple, set)) else [value]
-        parts.append(f'list_contains(?, "{name}")' if None not in values else f'"{name}" IS NULL')
-        if None not in values:
-            parameters.append(values)
-    return " AND ".join(parts), parameters

@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-WHOLE = (  # the subset of an aggregate that was published as one score; a member's score is the subset MEMBER
-    "default"
-)
+# The subset of an aggregate that was published as one score; a member's score is the subset MEMBER.
+WHOLE = "default"
 # Results of one of these may be published for the whole or by member; only one of the two counts.
 _OF_ONE_VIEW = ["model", "layer", "dim", "precision", "settings", "index"]
 
@@ -53,8 +52,8 @@ def of_task(name: str) -> list[str]:
 
 
 def counted(tasks: Iterable[str]) -> list[str]:
-    """`tasks` as a ranking counts them: an aggregate in place of its members where it, or all of
-    them, are there.
+    """`tasks` as a ranking counts them:
+    an aggregate in place of its members where it, or all of them, are there.
     """
     found = list(tasks)
     for name, one in aggregates().items():
@@ -64,8 +63,8 @@ def counted(tasks: Iterable[str]) -> list[str]:
 
 
 def join(runs: pd.DataFrame, tasks: Collection[str], split: str = "") -> pd.DataFrame:
-    """Runs on members as runs on the aggregates among `tasks`; where a view's whole was published,
-    that alone.
+    """Runs on members as runs on the aggregates among `tasks`;
+    where a view's whole was published, that alone.
 
     Args:
         runs: columns model, source, layer, dim, precision, settings, index, task, split, subset,

@@ -81,9 +81,8 @@ def per_query(
                 "Name one that all have, e.g. --metric nDCG@10.",
             )
     scored = runs[runs["run_id"].isin(latest_runs.scored_by_query(store))]
-    if other := mixed(
-        scored
-    ):  # equal ids of queries would hide that they searched different documents
+    if other := mixed(scored):
+        # Equal ids of queries would hide that they searched different documents.
         raise LeaderboardError(
             f"The models were scored on different revisions of {', '.join(other)}.",
             "Evaluate them on the same data: embedlab eval --model MODEL --task TASK; "

@@ -26,8 +26,8 @@ from leaderboard.tables.sides import Side, pairs_of
 
 @dataclass(frozen=True)
 class Pair:
-    """First less second on one part of a task. What follows `difference` is None where there are no
-    queries to test.
+    """First less second on one part of a task.
+    What follows `difference` is None where there are no queries to test.
     """
 
     task: str
@@ -173,8 +173,8 @@ def _on_task(
     test: str,
     level: float,
 ) -> list[Pair]:
-    """Pair by pair, part by part; whole by whole where one of the two has the task in other parts
-    (an aggregate).
+    """Pair by pair, part by part;
+    whole by whole where one of the two has the task in other parts (an aggregate).
     """
     of_task = views.runs[views.runs["task"] == task]
     metric = of_task["metric"].iloc[0]

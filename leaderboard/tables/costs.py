@@ -11,13 +11,10 @@ from leaderboard.tables.entrants import Views
 
 _SUMMED = ("_seconds", "_texts", "index_bytes")
 _GREATEST = ("peak_", "parameters")
-_DERIVED = (  # the part of the encode seconds that was not measured but derived
-    "encode_derived_share"
-)
-_ANYWHERE = (
-    "parameters",
-    _DERIVED,
-)  # facts of a model, or of a measurement: no matter on which tasks
+# The part of the encode seconds that was not measured but derived.
+_DERIVED = "encode_derived_share"
+# Facts of a model, or of a measurement: no matter on which tasks.
+_ANYWHERE = ("parameters", _DERIVED)
 # Costs of which the reader is told where a view has them on some of the tasks alone.
 _TOLD = (
     "encode_seconds",
@@ -35,8 +32,8 @@ def lower_is_better(name: str) -> bool:
 
 
 def by_run(store: Store, views: Views) -> pd.DataFrame:
-    """What was measured of each run of `entrants.Views`: view, run_id, task, split, subset, name,
-    value.
+    """What was measured of each run of `entrants.Views`:
+    view, run_id, task, split, subset, name, value.
     """
     runs: pd.DataFrame = views.runs[["view", "run_id", *_PART]]
     return runs.merge(latest_runs.costs(store), on="run_id")
@@ -98,8 +95,8 @@ def notes(costs: pd.DataFrame, combined: dict[int, dict[str, float]]) -> list[st
 
 
 def _is_whole(costs: pd.DataFrame) -> pd.Series:
-    """Whether a view has the cost on every part of a task on which any view has it: bool, by
-    view.
+    """Whether a view has the cost on every part of a task on which any view has it:
+    bool, by view.
     """
     parts = costs[["view", *_PART]].drop_duplicates()
     return parts.groupby("view").size() == len(parts[_PART].drop_duplicates())

@@ -1,5 +1,5 @@
-"""What differs between two runs: every setting, asked or resolved, and the inputs as they reached
-the model.
+"""What differs between two runs: every setting, asked or resolved,
+and the inputs as they reached the model.
 """
 
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ class Inputs(NamedTuple):
 
 
 def settings(run: Run) -> dict[str, object]:
-    """Every setting of a run by its dotted name, as `resolved.prompts.query`, without the rendered
-    inputs.
+    """Every setting of a run by its dotted name,
+    as `resolved.prompts.query`, without the rendered inputs.
     """
     resolved = {key: value for key, value in run.resolved.items() if key not in _INPUTS}
     tree = {

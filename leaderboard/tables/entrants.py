@@ -1,5 +1,5 @@
-"""What the store knows of each view (a model as evaluated: layer, dim, precision, dtype, index), as
-frames to rank.
+"""What the store knows of each view
+(a model as evaluated: layer, dim, precision, dtype, index), as frames to rank.
 """
 
 import re
@@ -68,8 +68,8 @@ class Views:
         )
 
     def select(self, names: Sequence[str]) -> "Views":
-        """The views that `names` stand for, in this order: a label, a model's name, or
-        `model@dim=64,dtype=bfloat16`.
+        """The views that `names` stand for, in this order:
+        a label, a model's name, or `model@dim=64,dtype=bfloat16`.
 
         A bare name is the model seen in full, where the store has other views of it too.
 
@@ -130,8 +130,8 @@ def read(
     main_revisions: Mapping[str, str] | None = None,
     split: str = "",
 ) -> Views:
-    """The views in `store` with a score on any of `tasks`; imported revisions of a model are joined
-    (`join_imported`).
+    """The views in `store` with a score on any of `tasks`;
+    imported revisions of a model are joined (`join_imported`).
 
     Of a task with several revisions a view counts on one (`of_one_task_revision`).
 
@@ -219,8 +219,8 @@ def _wanted(tasks: Tasks | None, known: list[str]) -> tuple[list[str], list[str]
 def _of_split(
     runs: pd.DataFrame, split: str, own: Mapping[str, set[str]]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The runs on `split`, or on each task's own splits where it has runs on any, and a note on
-    those left out.
+    """The runs on `split`, or on each task's own splits where it has runs on any,
+    and a note on those left out.
     """
     if split:
         if split not in set(runs["split"]):
@@ -248,8 +248,8 @@ def _of_split(
 
 
 def _sizes(runs: pd.DataFrame) -> dict[str, int]:
-    """Of how many parts each task is made up, by the parts that any view has; an aggregate as a
-    whole is one.
+    """Of how many parts each task is made up, by the parts that any view has;
+    an aggregate as a whole is one.
     """
     sizes = runs.loc[runs["parts"] == 0, _PART].drop_duplicates().groupby("task").size()
     return {str(task): int(size) for task, size in sizes.items()}
@@ -268,8 +268,8 @@ def _views(runs: pd.DataFrame, wanted: list[str], absent: list[str], notes: list
 
 
 def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs on tasks without an index (STS, ...) belong to every index that the same vectors were
-    searched with.
+    """Runs on tasks without an index
+    (STS, ...) belong to every index that the same vectors were searched with.
     """
     vectors = VIEW[:-1]
     indexes = (

@@ -13,7 +13,7 @@ def refuse_absent(store: Store, **where: list[str]) -> None:
 
     Args:
         store: a `leaderboard.storage.store.Store`.
-        where: a column of `store.FILTERS` and the values wanted.
+        where: a column of `statements.FILTERS` and the values wanted.
 
     Raises:
         LeaderboardError: one of the values is not there.

@@ -66,8 +66,8 @@ def grids(
     metric: str = "main",
     main_revisions: Mapping[str, str] | None = None,
 ) -> list[Grid]:
-    """One grid for each index, precision and way of computing of the model; the score is the mean
-    over the tasks.
+    """One grid for each index, precision and way of computing of the model;
+    the score is the mean over the tasks.
 
     Args:
         store: a `leaderboard.storage.store.Store`.

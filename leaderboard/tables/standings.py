@@ -24,8 +24,8 @@ SORTS = {"mean": False, "types": False, "borda": True}
 _FEWEST_TASKS = 6
 # Letters for the best views: beyond these every row would carry dozens.
 _LETTERED = 30
-# 25 replicates lie beyond either end of a 95 % interval, so that an end is known to about 5 % of
-# the interval's width.
+# 25 replicates lie beyond either end of a 95 % interval,
+# so that an end is known to about 5 % of the interval's width.
 _RESAMPLES = 1_000
 _NO_QUERIES = (
     f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or"
@@ -35,14 +35,16 @@ _NO_QUERIES = (
 
 @dataclass(frozen=True)
 class Row:
-    """One view of a model. None where a value is unknown or would compare different sets of
-    tasks.
+    """One view of a model.
+    None where a value is unknown or would compare different sets of tasks.
     """
 
     label: str
     model: str
     revision: str
-    source: str  # empty: computed here; else the kind of file it was imported from; "mteb-external": self-reported
+    # Empty: computed here;
+    # else the kind of file it was imported from ("mteb-external": self-reported).
+    source: str
     kind: str
     layer: int | None
     dim: int | None
@@ -160,9 +162,8 @@ def rank_views(
     sure, used, note = _uncertainty(
         store, views.only([v for v in table.index if complete[v]]), over, level, correction
     )
-    if (
-        len(sure) < table["place"].count()
-    ):  # a rank among some of the views would not be the place in the table
+    if len(sure) < table["place"].count():
+        # A rank among some of the views would not be the place in the table.
         sure[["best_place", "worst_place"]] = None
     table = table.join(sure)
     names, known = views.scores.columns.tolist(), latest_runs.model_details(store)
@@ -188,8 +189,8 @@ def _of_models(store: Store) -> list[str] | None:
 
 
 def front(standings: Standings, cost: str) -> list[bool]:
-    """Which rows no other beats in both the mean score and `cost`; speeds count as better when
-    higher.
+    """Which rows no other beats in both the mean score and `cost`;
+    speeds count as better when higher.
 
     Raises:
         LeaderboardError: no row has this cost.

@@ -1,5 +1,5 @@
-"""Dense search with FAISS: flat, HNSW, IVF, scalar and product quantisation, binary codes. The one
-file with faiss.
+"""Dense search with FAISS: flat, HNSW, IVF, scalar and product quantisation, binary codes.
+The one file with faiss.
 """
 
 import re
@@ -30,12 +30,8 @@ _KIND = re.compile(
     rf"binary|hnsw\d+|{_CODE}|ivf(?P<ivf>\d+)(,{_CODE.replace('?P<pq>', '?P<ivfpq>')})?"
 )
 _METRICS = {"l2": faiss.METRIC_L2, "l1": faiss.METRIC_L1}
-_NUMBERS = {
-    "hnsw": (2, 2048),
-    "ivf": (1, 1 << 24),
-    "sq": (8, 8),
-    "pq": (1, 1 << 16),
-}  # least and most
+# Least and most.
+_NUMBERS = {"hnsw": (2, 2048), "ivf": (1, 1 << 24), "sq": (8, 8), "pq": (1, 1 << 16)}
 _GPU_K = 2048  # the most results that FAISS returns on a GPU
 _FILTER_ROWS = 50_000  # documents decoded at a time in a filtered search
 
@@ -70,9 +66,8 @@ class FaissIndex(DenseIndex):
             )
         for word, number in re.findall(r"([a-z]+)(\d+)", self.kind):
             least, most = _NUMBERS[word]
-            if (
-                not least <= int(number) <= most
-            ):  # FAISS itself ends the process, or takes it as it comes
+            if not least <= int(number) <= most:
+                # FAISS itself ends the process, or takes it as it comes.
                 raise RetrieverError(
                     f"{word}{number} is no index.",
                     f"The number after {word} is {least} to {most:,}.",
@@ -134,9 +129,8 @@ class FaissIndex(DenseIndex):
         name = self.kind.upper().replace("FLAT", "Flat") + (
             ",Flat" if ivf and "," not in self.kind else ""
         )
-        name += (
-            "np" if pq else ""
-        )  # without polysemous training, which takes minutes and serves a search not offered
+        # Without polysemous training, which takes minutes and serves a search not offered.
+        name += "np" if pq else ""
         if self.metric == "l1" and (pq or "sq" in self.kind):
             raise RetrieverError(
                 f"FAISS has no Manhattan distance for {self.kind}.",
@@ -233,9 +227,8 @@ class FaissIndex(DenseIndex):
 
     def _rescored(self, queries: np.ndarray, rows: np.ndarray, k: int) -> Hits:
         scores = np.empty(rows.shape, dtype=np.float32)
-        for q, candidates in enumerate(
-            rows
-        ):  # query by query: all candidates' vectors at once could be gigabytes
+        for q, candidates in enumerate(rows):
+            # Query by query: all candidates' vectors at once could be gigabytes.
             scores[q] = topk.similarity(
                 queries[q : q + 1], self._originals(np.maximum(candidates, 0)), self.metric
             )
@@ -256,8 +249,8 @@ class FaissIndex(DenseIndex):
         return vectors
 
     def _placed(self, k: int) -> Any:
-        """The index on the GPUs where FAISS can search it there; on the CPU for more results than a
-        GPU returns.
+        """The index on the GPUs where FAISS can search it there;
+        on the CPU for more results than a GPU returns.
         """
         if not faiss.get_num_gpus() or k > _GPU_K or self.kind.startswith(("sq", "pq")):
             return self._index

@@ -41,8 +41,8 @@ calls = threading.RLock()
 
 @cache
 def java(name: str) -> Java:
-    """The Java class `name`; "org.apache.lucene." may be left out. Starts the JVM on the first
-    call.
+    """The Java class `name`; "org.apache.lucene." may be left out.
+    Starts the JVM on the first call.
 
     Raises:
         RetrieverError: the packages are not installed, or the JVM does not start.
@@ -112,9 +112,8 @@ def _autoclass() -> Callable[[str], Java]:
     try:
         from jnius import autoclass
 
-        autoclass(
-            "org.apache.lucene.index.IndexWriter"
-        )  # not there if someone else started the JVM without the jar
+        # Not there if someone else started the JVM without the jar.
+        autoclass("org.apache.lucene.index.IndexWriter")
     except Exception as error:  # pyjnius raises plain exceptions of several kinds
         raise RetrieverError(f"The Java virtual machine does not start: {error}", hint) from error
     # Lucene logs that a newer Lucene would map files faster; nobody here can act on it.

@@ -1,5 +1,5 @@
-"""What all indexes of one kind of vector or text share: ids, checks, memory of their making, the
-folder on disk.
+"""What all indexes of one kind of vector or text share:
+ids, checks, memory of their making, the folder on disk.
 """
 
 import json
@@ -222,8 +222,8 @@ class Index(Retriever):
 
     @abstractmethod
     def _search(self, queries: Content, k: int, rows: np.ndarray | None) -> Hits:
-        """The best `k` (at most the number of documents allowed) among all rows, or among `rows`
-        (ascending).
+        """The best `k` (at most the number of documents allowed)
+        among all rows, or among `rows` (ascending).
         """
 
     @abstractmethod
@@ -234,14 +234,14 @@ class Index(Retriever):
 
     @abstractmethod
     def _read(self, path: Path) -> None:
-        """Open the files of the index in the folder `path`, all of them: they may be replaced
-        afterwards.
+        """Open the files of the index in the folder `path`, all of them:
+        they may be replaced afterwards.
         """
 
 
 def make_index(spec: str, **settings: Any) -> Index:
-    """An empty index from a factory string, as `retrievers.make`, which also gives what an
-    installed package adds.
+    """An empty index from a factory string, as `retrievers.make`,
+    which also gives what an installed package adds.
 
     Raises:
         RetrieverError: the string names a retriever that is no single index.

@@ -1,5 +1,5 @@
-"""Exact search over vectors that never lie in memory together: chunk by chunk, the best merged as
-arrays.
+"""Exact search over vectors that never lie in memory together:
+chunk by chunk, the best merged as arrays.
 """
 
 from collections.abc import Iterable

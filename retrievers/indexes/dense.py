@@ -12,12 +12,8 @@ from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import Index
 
 METRICS = ("ip", "cosine", "l2", "l1")
-SIMILARITIES = {
-    "cosine": "cosine",
-    "dot": "ip",
-    "euclidean": "l2",
-    "manhattan": "l1",
-}  # sentence-transformers' words
+# sentence-transformers' words.
+SIMILARITIES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2", "manhattan": "l1"}
 
 
 def metric_of(similarity: str) -> str:

@@ -20,8 +20,8 @@ _DISTANCES = 4096  # rows per product where it is taken in float64
 
 @dataclass(eq=False)
 class TorchIndex(DenseIndex):
-    """Every document is scored. Vectors stay in the precision they came in; scores are computed in
-    float32.
+    """Every document is scored. Vectors stay in the precision they came in;
+    scores are computed in float32.
 
     `device` is a torch device; by default a GPU where there is one.
     """
@@ -123,8 +123,8 @@ class TorchIndex(DenseIndex):
 
 
 def _distances(queries: torch.Tensor, documents: torch.Tensor, metric: str) -> torch.Tensor:
-    """Distances `[q, n]`. In float32, the products behind an L2 distance cancel each other far from
-    the origin.
+    """Distances `[q, n]`.
+    In float32, the products behind an L2 distance cancel each other far from the origin.
     """
     if metric == "l1" or queries.device.type == "mps":  # which has no float64
         mode = "donot_use_mm_for_euclid_dist"
@@ -136,8 +136,8 @@ def _distances(queries: torch.Tensor, documents: torch.Tensor, metric: str) -> t
 
 
 def _top(scores: torch.Tensor, k: int, rows: np.ndarray) -> Hits:
-    """As `ranking.top`; torch finds the candidates, and numpy settles the queries with a tie at the
-    cut.
+    """As `ranking.top`; torch finds the candidates,
+    and numpy settles the queries with a tie at the cut.
     """
     k = min(k, scores.shape[1])
     values, columns = scores.topk(min(k + 1, scores.shape[1]), dim=1)

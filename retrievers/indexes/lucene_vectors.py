@@ -10,7 +10,8 @@ from retrievers.base import Hits
 from retrievers.errors import RetrieverError
 from retrievers.indexes._jvm import Java, java
 from retrievers.indexes.dense import DenseIndex
-from retrievers.indexes.lucene import Fields, LuceneBase, filtered
+from retrievers.indexes.lucene_base import LuceneBase
+from retrievers.indexes.lucene_store import Fields, filtered
 from retrievers.indexes.sparse import SparseVectorIndex, impacts
 
 _MAX_DIM = 1024  # of Lucene's vector format
@@ -64,8 +65,8 @@ class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
         return java("io.anserini.search.similarity.ImpactSimilarity")()
 
     def _query(self, query: str, k: int, allowed: Java) -> Java:
-        # The parser reads all terms in one call; term by term, a query would be hundreds of calls
-        # into Java.
+        # The parser reads all terms in one call; term by term,
+        # a query would be hundreds of calls into Java.
         parser = java("queryparser.classic.QueryParser")(
             "impacts", java("analysis.core.WhitespaceAnalyzer")()
         )
@@ -134,8 +135,8 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
         return java("search.KnnFloatVectorQuery")(*arguments)
 
     def _unscaled(self, scores: np.ndarray) -> np.ndarray:
-        """Lucene maps similarities to positive scores; these are the similarities again, to
-        float32's precision.
+        """Lucene maps similarities to positive scores;
+        these are the similarities again, to float32's precision.
         """
         with np.errstate(divide="ignore"):
             if self.metric == "cosine":

@@ -1,5 +1,5 @@
-"""Approximate search of learned sparse vectors with Seismic (Bruch et al., SIGIR 2024,
-arXiv:2404.18812).
+"""Approximate search of learned sparse vectors with Seismic
+(Bruch et al., SIGIR 2024, arXiv:2404.18812).
 """
 
 import os
@@ -31,8 +31,8 @@ _SMALL_VOCABULARY = 1 << 16  # the larger one takes two more bytes per weight
 
 @dataclass(eq=False)
 class SeismicIndex(SparseVectorIndex):
-    """Inverted lists cut to the heaviest weights, in blocks with summaries. Weights are kept in
-    float16.
+    """Inverted lists cut to the heaviest weights, in blocks with summaries.
+    Weights are kept in float16.
 
     `n_postings`: entries kept per list on average; `summary_energy`: share of a block's weight that
     its summary keeps.
@@ -51,9 +51,8 @@ class SeismicIndex(SparseVectorIndex):
         super()._clear()
         self._data: Any = None
         self._index: Any = None
-        self._stored: list[
-            int
-        ] = []  # rows of the documents that have a weight; Seismic leaves the others out
+        # Rows of the documents that have a weight; Seismic leaves the others out.
+        self._stored: list[int] = []
 
     def _restore(self, manifest: dict[str, Any]) -> None:
         self._dim = manifest["dim"]

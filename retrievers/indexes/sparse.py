@@ -171,9 +171,8 @@ def check_sparse(vectors: Any) -> sparse.csr_matrix:
             "Encode texts with a sparse encoder first; for dense vectors use 'torch' or"
             " 'faiss:flat'.",
         )
-    matrix: sparse.csr_matrix = sparse.csr_matrix(
-        cast("sparse.csr_matrix", vectors)
-    )  # a copy of no data
+    # A copy of no data.
+    matrix: sparse.csr_matrix = sparse.csr_matrix(cast("sparse.csr_matrix", vectors))
     if not np.isfinite(matrix.data).all():
         row = (
             int(

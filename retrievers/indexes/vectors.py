@@ -1,5 +1,5 @@
-"""Vectors kept beside an index for rescoring: references to the caller's chunks, or a mapped
-file.
+"""Vectors kept beside an index for rescoring:
+references to the caller's chunks, or a mapped file.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ _ROWS = 50_000  # written at a time
 def write_rows(
     path: Path, chunks: Iterable[np.ndarray], shape: tuple[int, int], dtype: DTypeLike
 ) -> None:
-    """Write chunks of rows as one .npy file; not through a mapping, which would end the process on
-    a full disk.
+    """Write chunks of rows as one .npy file; not through a mapping,
+    which would end the process on a full disk.
     """
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
@@ -30,8 +30,8 @@ def write_rows(
 
 
 class Vectors:
-    """Rows of vectors in chunks, none of them copied; a chunk may be a memory-mapped file of a
-    vector store.
+    """Rows of vectors in chunks, none of them copied;
+    a chunk may be a memory-mapped file of a vector store.
     """
 
     def __init__(self) -> None:

@@ -18,8 +18,8 @@ except ImportError as missing:
 
 @component
 class HaystackRetriever:
-    """Haystack's `TextRetriever` protocol. Documents carry their id, score and title, all in `meta`
-    too.
+    """Haystack's `TextRetriever` protocol.
+    Documents carry their id, score and title, all in `meta` too.
 
     Args:
         retriever: a text retriever, or the folder of a saved index, which a pipeline in YAML names.

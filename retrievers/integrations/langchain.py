@@ -66,8 +66,8 @@ class LangChainRetriever(BaseRetriever):
 
 
 class LangChainEmbeddings(Embeddings):
-    """A dense encoder for LangChain's vector stores; the async forms are LangChain's own, in a
-    thread.
+    """A dense encoder for LangChain's vector stores;
+    the async forms are LangChain's own, in a thread.
     """
 
     def __init__(self, encoder: Encoder):

@@ -19,8 +19,8 @@ except ImportError as missing:
 
 
 class LlamaIndexRetriever(BaseRetriever):
-    """Nodes carry the document ids (LlamaIndex's evaluators compare node ids), and `id`, `score`,
-    title as metadata.
+    """Nodes carry the document ids (LlamaIndex's evaluators compare node ids),
+    and `id`, `score`, title as metadata.
 
     `options` are LlamaIndex's own, such as `callback_manager`.
     """

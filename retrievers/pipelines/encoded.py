@@ -19,8 +19,8 @@ from retrievers.texts import Document, Texts, check_texts, joined
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model with `encode_query` and `encode_document`, as sentence-transformers has them, and
-    what identifies it.
+    """A model with `encode_query` and `encode_document`,
+    as sentence-transformers has them, and what identifies it.
 
     id: changes whenever the vectors would: the weights' revision or digest.
     name: what to load it by again; kept in a saved index.
@@ -87,8 +87,8 @@ class Encoded(Retriever):
     def add(
         self, ids: Sequence[str], documents: Documents, vectors: Documents | None = None
     ) -> "Encoded":
-        """Encode and index a further chunk; `vectors` are those of the documents, where they are
-        known already.
+        """Encode and index a further chunk;
+        `vectors` are those of the documents, where they are known already.
         """
         ids, texts = list(ids), check_texts(documents)
         if len(ids) != len(texts):
@@ -115,8 +115,8 @@ class Encoded(Retriever):
         return self._texts.metadata(row)
 
     def query_terms(self, query: str) -> list[tuple[str, float]]:
-        """The vocabulary terms of a sparse model's query and their weights, heaviest first; [] for
-        dense models.
+        """The vocabulary terms of a sparse model's query and their weights,
+        heaviest first; [] for dense models.
         """
         vector = self.encoder.encode_queries([query])
         if not sparse.issparse(vector):

@@ -17,8 +17,8 @@ METHODS = ("rrf", "min-max", "z-score")
 def rrf(
     *parts: Retriever, k: int = 60, depth: int = 1000, weights: Sequence[float] | None = None
 ) -> "Fusion":
-    """Reciprocal rank fusion: the sum of weight / (k + rank) over the parts (Cormack et al., SIGIR
-    2009).
+    """Reciprocal rank fusion: the sum of weight / (k + rank) over the parts
+    (Cormack et al., SIGIR 2009).
     """
     return Fusion(parts, "rrf", weights, depth, k)
 
@@ -29,8 +29,8 @@ def weighted(
     normalise: str = "min-max",
     depth: int = 1000,
 ) -> "Fusion":
-    """The weighted sum of the parts' scores, normalised within each query's list by "min-max" or
-    "z-score".
+    """The weighted sum of the parts' scores,
+    normalised within each query's list by "min-max" or "z-score".
     """
     return Fusion(parts, normalise, weights, depth)
 
@@ -76,9 +76,8 @@ class Fusion(Retriever):
             raise RetrieverError(
                 f"The weights {self.weights} are not all numbers.", "Weights are finite numbers."
             )
-        if (
-            max(self.weights) <= 0
-        ):  # every document would score alike, or the worst would come first
+        if max(self.weights) <= 0:
+            # Every document would score alike, or the worst would come first.
             raise RetrieverError(
                 f"None of the weights {self.weights} is above 0.",
                 "Give one retriever or more a weight above 0.",
@@ -158,8 +157,8 @@ class Fusion(Retriever):
     def _table(self) -> tuple[list[str], list[np.ndarray]]:
         """All ids, and for each part the row of each of its documents among them."""
         lists = [(part.ids, len(part.ids)) for part in self.parts]
-        # The very lists that were merged, none longer by now: a part that is indexed anew has a new
-        # one.
+        # The very lists that were merged, none longer by now:
+        # a part that is indexed anew has a new one.
         known = zip(self._merged[0], lists, strict=False)
         if not self._merged[0] or any(
             was is not now or size != length for (was, size), (now, length) in known
@@ -186,8 +185,8 @@ def fuse(
     gains = np.hstack(
         [w * _gains(hits, method, constant) for hits, w in zip(answers, weights, strict=True)]
     )
-    # Equal rows of a query stand together once sorted; their gains are summed into the first of
-    # each group.
+    # Equal rows of a query stand together once sorted;
+    # their gains are summed into the first of each group.
     order = np.argsort(rows, axis=1, kind="stable")
     rows, gains = np.take_along_axis(rows, order, axis=1), np.take_along_axis(gains, order, axis=1)
     first = np.ones(rows.shape, dtype=bool)

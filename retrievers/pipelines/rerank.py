@@ -1,5 +1,5 @@
-"""Second stages: `bm25 >> rerank(cross_encoder)`. Pairs, whole lists in one pass, and late
-interaction.
+"""Second stages: `bm25 >> rerank(cross_encoder)`.
+Pairs, whole lists in one pass, and late interaction.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -61,8 +61,8 @@ class Rerank:
 
 
 class Reranked(Retriever):
-    """A retriever whose best documents another model has put in order; none beyond the stage's
-    depth are returned.
+    """A retriever whose best documents another model has put in order;
+    none beyond the stage's depth are returned.
     """
 
     settles_ties: ClassVar[bool] = True
@@ -186,8 +186,8 @@ class Pairwise:
 
 @dataclass(frozen=True)
 class MaxSim:
-    """Late interaction: for each query token its best document token, summed (ColBERT,
-    arXiv:2004.12832).
+    """Late interaction: for each query token its best document token, summed
+    (ColBERT, arXiv:2004.12832).
     """
 
     encoder: Any

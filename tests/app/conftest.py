@@ -26,9 +26,8 @@ def sample_db(tmp_path_factory) -> Path:
 def serve(monkeypatch):
     """A function that puts settings into the environment, as the command does."""
 
-    monkeypatch.setitem(
-        sys.modules, "__main__", sys.modules["__main__"]
-    )  # AppTest leaves its script there
+    # AppTest leaves its script there.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def put(**settings) -> None:
         st.cache_resource.clear()

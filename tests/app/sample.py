@@ -17,27 +17,11 @@ ELASTIC = "starbucks"
 
 _QUERIES = 40
 _SUBJECTS = [
-    "sorting",
-    "hashing",
-    "parsing",
-    "searching",
-    "caching",
-    "threading",
-    "logging",
-    "testing",
-]
+    "sorting", "hashing", "parsing", "searching", "caching", "threading", "logging", "testing",
+]  # fmt: skip
 _WORDS = [
-    "list",
-    "table",
-    "stream",
-    "index",
-    "vector",
-    "query",
-    "document",
-    "token",
-    "layer",
-    "prompt",
-]
+    "list", "table", "stream", "index", "vector", "query", "document", "token", "layer", "prompt",
+]  # fmt: skip
 _IDS = [f"d{i}" for i in range(80)]
 _TEXTS = {
     id: f"{_SUBJECTS[i % 8].title()} a {_WORDS[i % 10]} of {_WORDS[i // 8]}s, part {i}."
@@ -61,8 +45,8 @@ TASKS = ["SciFact", "NFCorpus"]
 
 
 def whole_run(model: str, kind: str, skill: float, task: str, seed: int, **view) -> Run:
-    """A retrieval run whose scores agree with its ranking: the first relevant document stands at a
-    random rank.
+    """A retrieval run whose scores agree with its ranking:
+    the first relevant document stands at a random rank.
     """
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.permutation(80)[:10] for _ in range(_QUERIES)]).astype(np.int32)

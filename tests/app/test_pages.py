@@ -1,5 +1,5 @@
-"""The pages' logic without a browser: filters, orders, and every way in which there is nothing to
-show.
+"""The pages' logic without a browser: filters, orders,
+and every way in which there is nothing to show.
 """
 
 import re
@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from leaderboard.records import Model, Run, Task
-from leaderboard.storage.database import schema_version
+from leaderboard.storage.migrations import schema_version
 from leaderboard.storage.rows import tables as run_tables
 from leaderboard.storage.store import Store
 from tests.app import sample
@@ -163,8 +163,8 @@ def test_the_whole_app_runs(open_app, sample_db):
 
 
 def test_the_cost_of_a_task_is_shown_beside_its_score_and_none_of_fewer_tasks(show, tmp_path):
-    """A model that was timed on one task of two is on the front of that task, not on that of the
-    mean.
+    """A model that was timed on one task of two is on the front of that task,
+    not on that of the mean.
     """
     runs = []
     for model, score, seconds in (

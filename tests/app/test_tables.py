@@ -1,5 +1,5 @@
-"""Tables as HTML: escaped, figures on the right with four decimals, the best in bold, headers for
-screen readers.
+"""Tables as HTML: escaped, figures on the right with four decimals,
+the best in bold, headers for screen readers.
 """
 
 from app.tables import Link, render
@@ -13,9 +13,8 @@ def test_user_text_is_escaped_everywhere():
         [Column(hostile, [hostile, Link(hostile, f"run?view={hostile}")], help=hostile)], hostile
     )
     assert "<script>" not in html
-    assert (
-        html.replace("<wbr>", "").count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
-    )  # header, its help, 3 cells' parts, label, caption
+    # The header, its help, 3 cells' parts, label, caption.
+    assert html.replace("<wbr>", "").count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
     assert 'href="run?view=&quot;&lt;script' in html
 
 

@@ -1,5 +1,5 @@
-"""A store of more than a million imported scores: 1,000 models on 100 tasks, eleven metrics
-each.
+"""A store of more than a million imported scores:
+1,000 models on 100 tasks, eleven metrics each.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""bfloat16 against float32 on SciFact and STSBenchmark: scores within 0.001, and float32 as
-published.
+"""bfloat16 against float32 on SciFact and STSBenchmark:
+scores within 0.001, and float32 as published.
 """
 
 from pathlib import Path

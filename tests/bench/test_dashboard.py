@@ -1,5 +1,5 @@
-"""The dashboard as its reader feels it: a million score rows, and clicking while others write. Seen
-in Chromium.
+"""The dashboard as its reader feels it: a million score rows,
+and clicking while others write. Seen in Chromium.
 """
 
 import os
@@ -20,11 +20,12 @@ pytestmark = [
 ]
 
 SECONDS = float(os.environ.get("EMBEDLAB_CLICK_SECONDS", "300"))
-# Streamlit's mark on a page whose script has ended; what the page shows; and that one heat map is
-# drawn.
+# Streamlit's mark on a page whose script has ended;
+# what the page shows; and that one heat map is drawn.
 _DONE = "!!document.querySelector('[data-test-script-state=\"notRunning\"]')"
-_SHOWN = """[...document.querySelectorAll('[data-testid=stMain] :is(h1, table, pre, [data-testid=stCaptionContainer])')]
-    .map(e => e.textContent).join()"""
+_SHOWN = """[...document.querySelectorAll(
+    '[data-testid=stMain] :is(h1, table, pre, [data-testid=stCaptionContainer])'
+)].map(e => e.textContent).join()"""
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +89,8 @@ def test_five_minutes_of_clicking_while_four_processes_write(tmp_path, chromium,
 
 
 def _steps(tab: Tab):
-    """What is measured, in turn: its name, and a function that prepares the click and returns
-    it.
+    """What is measured, in turn: its name, and a function
+    that prepares the click and returns it.
     """
     main, sidebar = (tab.page.get_by_test_id(part) for part in ("stMain", "stSidebar"))
 
@@ -130,8 +131,8 @@ def _steps(tab: Tab):
 
 
 def _timed(tab: Tab, what: str, prepare, title: str = PAGES[0]) -> tuple[str, float]:
-    """Seconds from the click until the page of that title shows something else and its script has
-    ended.
+    """Seconds from the click until the page of that title shows something else
+    and its script has ended.
     """
     act = prepare()
     before = tab.page.evaluate(_SHOWN)

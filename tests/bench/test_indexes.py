@@ -18,18 +18,10 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 SCIFACT = Path(__file__).parents[2] / "../shared/data/beir/scifact"
 TEXT = ("lucene", "lucene:multifield")
 DENSE = (
-    "torch",
-    "faiss:flat",
-    "faiss:hnsw32",
-    "faiss:ivf64,nprobe=8",
-    "faiss:ivf64,pq48,nprobe=8",
-    "faiss:sq8",
-    "faiss:pq48",
-    "faiss:pq48,rescore=4",
-    "faiss:binary",
-    "faiss:binary,rescore=4",
+    "torch", "faiss:flat", "faiss:hnsw32", "faiss:ivf64,nprobe=8", "faiss:ivf64,pq48,nprobe=8",
+    "faiss:sq8", "faiss:pq48", "faiss:pq48,rescore=4", "faiss:binary", "faiss:binary,rescore=4",
     "lucene:hnsw",
-)
+)  # fmt: skip
 SPARSE = ("sparse", "sparse,scale=100", "lucene:impact,scale=100", "seismic")
 EXACT = ("torch", "faiss:flat", "sparse")
 COLUMNS = {
@@ -91,8 +83,8 @@ def test_scifact_through_every_index(capsys):
 
 
 def agrees(hits: retrievers.Hits, documents, queries) -> bool:
-    """Whether the scores are those of numpy in float64, best first, to 1e-5; dense vectors are
-    compared by cosine.
+    """Whether the scores are those of numpy in float64, best first, to 1e-5;
+    dense vectors are compared by cosine.
     """
     if sparse.issparse(documents):
         documents, queries = documents.toarray(), queries.toarray()

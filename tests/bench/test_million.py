@@ -1,5 +1,5 @@
-"""One million vectors of 384 dimensions, written to the vector store and searched exactly in
-bounded memory.
+"""One million vectors of 384 dimensions, written to the vector store
+and searched exactly in bounded memory.
 """
 
 import subprocess
@@ -45,7 +45,8 @@ searched = time.perf_counter() - began
 assert (hits.rows[:, 0] == np.arange(QUERIES)).all()  # every query is a document: it finds itself
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(f"{DOCUMENTS:,} x {DIM}: written {written:.1f} s, opened and checked {opened:.1f} s, "
-      f"{QUERIES:,} queries for the best {K} in {searched:.1f} s; peak resident memory {peak / 1e9:.2f} GB")
+      f"{QUERIES:,} queries for the best {K} in {searched:.1f} s; "
+      f"peak resident memory {peak / 1e9:.2f} GB")
 assert peak < 2e9
 """
 

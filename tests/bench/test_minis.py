@@ -1,5 +1,5 @@
-"""The minis on held-out code search: each against its untrained twin and the control with mean
-pooling.
+"""The minis on held-out code search:
+each against its untrained twin and the control with mean pooling.
 
 All of it through the command line. One model a line: nDCG@10 of the mini and its twin, both
 differences with confidence intervals, and p-values after Holm's correction over all of them.
@@ -19,8 +19,8 @@ from embedlab.resources import DATA
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(5400)]
 MINIS = [name for name, card in cards().items() if card.group == "minis"]
 CONTROL = "base-mean"
-# Its twin matches words as they stand; training buys a third of its active terms for about the same
-# quality.
+# Its twin matches words as they stand;
+# training buys a third of its active terms for about the same quality.
 NO_BETTER = {"mistral-splade"}
 RECIPES = {
     name: name if name.startswith("base-") else f"{name.removesuffix('-mini')}-mini"

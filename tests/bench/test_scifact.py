@@ -1,5 +1,5 @@
-"""SciFact with all-minilm-l6-v2: a cold run, a warm re-run, and a grid of 6 layers x 6
-dimensions.
+"""SciFact with all-minilm-l6-v2: a cold run, a warm re-run,
+and a grid of 6 layers x 6 dimensions.
 """
 
 import json

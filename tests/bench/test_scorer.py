@@ -1,5 +1,5 @@
-"""The scorer beside pytrec_eval and mteb's own functions: 2,000 queries x 1,000 documents, in one
-process.
+"""The scorer beside pytrec_eval and mteb's own functions:
+2,000 queries x 1,000 documents, in one process.
 """
 
 import time

@@ -1,5 +1,5 @@
-"""Published static vectors on STSBenchmark through the command line: WordLlama's, as its package
-carries them.
+"""Published static vectors on STSBenchmark through the command line:
+WordLlama's, as its package carries them.
 
 They are read from the package `wordllama` (MIT): `pip install --no-deps wordllama` somewhere on the
 path.

@@ -37,8 +37,8 @@ _WRONG = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 
 @contextmanager
 def writers(path: Path, processes: int, pause: float) -> Iterator[None]:
-    """So many processes that write runs into the store at `path`, each one every `pause` seconds or
-    more.
+    """So many processes that write runs into the store at `path`,
+    each one every `pause` seconds or more.
     """
     command = [sys.executable, str(Path(__file__)), str(path)]
     running = [subprocess.Popen([*command, str(number), str(pause)], cwd=Path(__file__).parents[2],
@@ -54,8 +54,8 @@ def writers(path: Path, processes: int, pause: float) -> Iterator[None]:
 
 
 def click_for(tab: Tab, seconds: float, seed: int = 0) -> list[tuple[float, str]]:
-    """Click at random for so long; fails at the first error on the page. Returns (seconds, what) of
-    each click.
+    """Click at random for so long; fails at the first error on the page.
+    Returns (seconds, what) of each click.
     """
     choice = random.Random(seed)
     clicks = []

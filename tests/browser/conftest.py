@@ -27,9 +27,8 @@ def site(tmp_path_factory):
         yield address, store
 
 
-@pytest.fixture(
-    scope="module"
-)  # its event loop must be gone before the next module's tests start theirs
+# Its event loop must be gone before the next module's tests start theirs.
+@pytest.fixture(scope="module")
 def chromium():
     with chromium_browser() as browser:
         yield browser

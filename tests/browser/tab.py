@@ -16,15 +16,9 @@ from app.settings import VARIABLE
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 # Set by Streamlit on its root element; a page whose script has not yet started has neither state.
 _DONE = "document.querySelector('[data-test-script-state=\"notRunning\"]')"
 
@@ -37,9 +31,8 @@ def served(folder: Path, **settings: Path) -> Iterator[tuple[str, int]]:
         port = probe.getsockname()[1]
     given = json.dumps({name: str(value) for name, value in settings.items()})
     environment = {**os.environ, VARIABLE: given, "PYTHONPATH": str(Path(__file__).parents[2])}
-    (folder / "app.py").write_text(
-        "raise SystemExit('another app than ours')"
-    )  # a name that many folders have
+    # A name that many folders have.
+    (folder / "app.py").write_text("raise SystemExit('another app than ours')")
     page = Path(__file__).parents[2] / "app" / "__main__.py"
     command = [
         sys.executable,
@@ -101,8 +94,8 @@ class Tab:
             self.problems.append(f"console: {message.text}")
 
     def _response(self, response) -> None:
-        # Streamlit looks for its own endpoints below a page's address before it finds them at the
-        # root.
+        # Streamlit looks
+        # for its own endpoints below a page's address before it finds them at the root.
         if response.status >= 400 and "/_stcore/" not in response.url:
             self.problems.append(f"{response.status}: {response.url}")
 
@@ -123,8 +116,8 @@ class Tab:
         return self
 
     def sees(self, *texts: str) -> None:
-        """Wait until the page shows all of these; parts of it are drawn after its script has
-        ended.
+        """Wait until the page shows all of these;
+        parts of it are drawn after its script has ended.
         """
         for text in texts:
             self.page.wait_for_function(
@@ -151,8 +144,8 @@ class Tab:
         self.settle()
 
     def toggle(self, label: str, option: str) -> None:
-        """Pick an option, or take it back where a multiselect has it already and offers it no
-        more.
+        """Pick an option, or take it back where a multiselect has it already
+        and offers it no more.
         """
         chosen = self.page.get_by_role("button", name=f"Remove {option}", exact=True)
         if not chosen.count():

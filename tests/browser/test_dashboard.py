@@ -177,8 +177,8 @@ def test_every_page_fits_a_phone(another_tab, path):
 
 
 def test_every_page_is_sent_with_a_policy_and_keeps_it(tab, site):
-    """No page breaks its own policy (the tab's problems would name it), and a script from elsewhere
-    is refused.
+    """No page breaks its own policy (the tab's problems would name it),
+    and a script from elsewhere is refused.
     """
     import urllib.request
 

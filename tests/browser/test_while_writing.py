@@ -1,5 +1,5 @@
-"""A few seconds of clicking while four processes write; tests/bench/test_dashboard.py does it for
-five minutes.
+"""A few seconds of clicking while four processes write;
+tests/bench/test_dashboard.py does it for five minutes.
 """
 
 from tests.app import sample

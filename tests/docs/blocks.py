@@ -1,5 +1,5 @@
-"""The fenced blocks of README.md, CONTRIBUTING.md, docs/ and examples/: what they are, and which of
-them run.
+"""The fenced blocks of README.md, CONTRIBUTING.md, docs/ and examples/:
+what they are, and which of them run.
 
 A comment before a block says what is not run with the rest, and why:
 
@@ -91,30 +91,23 @@ def blocks(text: str) -> list[Block]:
 
 
 def words(command: str) -> list[str]:
-    """The words of a command line, as a shell would split them; a comment at its end is none of
-    them.
+    """The words of a command line, as a shell would split them;
+    a comment at its end is none of them.
     """
     return shlex.split(command, comments=True)
 
 
 def runs_here(command: str) -> bool:
-    """Whether a command line is run; installing, `make` and pytest are looked up in their files
-    instead.
+    """Whether a command line is run;
+    installing, `make` and pytest are looked up in their files instead.
     """
     return next(word for word in words(command) if not ASSIGNED.match(word)) not in LOOKED_UP
 
 
 LOOKED_UP = (
-    "make",
-    "pip",
-    ".venv/bin/pip",
-    "python",
-    ".venv/bin/python",
-    "source",
-    "git",
-    "pre-commit",
+    "make", "pip", ".venv/bin/pip", "python", ".venv/bin/python", "source", "git", "pre-commit",
     ".ci/run",
-)
+)  # fmt: skip
 
 
 def count() -> list[tuple[str, Counter]]:

@@ -27,8 +27,8 @@ RELEVANT = {"q1": "d2", "q2": "d1"}
 
 @pytest.fixture(scope="session")
 def caches(tmp_path_factory):
-    """What may be shared between pages: texts encoded once, the built-in benchmark, facts of
-    models.
+    """What may be shared between pages: texts encoded once,
+    the built-in benchmark, facts of models.
     """
     folder = tmp_path_factory.mktemp("caches")
     for name in ("vectors", "stdlib", "models"):
@@ -78,8 +78,8 @@ class Reader:
         self.names: dict = {"__name__": "__main__"}
 
     def follow(self, block: Block, *, slow: bool = False) -> None:
-        """Do what a block says; what is marked is parsed only (with `slow`, what is slow is
-        run).
+        """Do what a block says; what is marked is parsed only
+        (with `slow`, what is slow is run).
         """
         run = not block.mark or (slow and block.mark == "slow")
         if block.title:

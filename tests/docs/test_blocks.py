@@ -1,5 +1,5 @@
-"""What README, CONTRIBUTING and docs say to type is typed: page by page, as somebody does who reads
-along.
+"""What README, CONTRIBUTING and docs say to type is typed:
+page by page, as somebody does who reads along.
 """
 
 import re

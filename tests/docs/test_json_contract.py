@@ -22,8 +22,8 @@ def documented() -> dict[str, dict[str, str]]:
 
 
 def paths(value: object, page: dict[str, str], at: str = "") -> set[str]:
-    """The paths of all keys below a value, such as runs[].model; what the page says to be open ends
-    there.
+    """The paths of all keys below a value, such as runs[].model;
+    what the page says to be open ends there.
     """
     if isinstance(value, dict) and f"{at}.*" in page:
         return {f"{at}.*"}

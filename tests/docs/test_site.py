@@ -1,5 +1,5 @@
-"""`make docs`: the site is built without a broken link, and its generated pages say what the code
-says.
+"""`make docs`: the site is built without a broken link,
+and its generated pages say what the code says.
 """
 
 import subprocess
@@ -20,15 +20,8 @@ def site(tmp_path_factory):
     """The folder of the built site."""
     target = tmp_path_factory.mktemp("site")
     command = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "--quiet",
-        "--site-dir",
-        str(target),
-    ]
+        sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target),
+    ]  # fmt: skip
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     return target
@@ -99,8 +92,8 @@ def test_the_glossary_has_every_kind():
 
 
 def test_the_store_page(generators, reader):
-    """Its tables are those of a store that an evaluation has written, each with a meaning; its
-    example runs.
+    """Its tables are those of a store that an evaluation has written,
+    each with a meaning; its example runs.
     """
     import duckdb
     from generators import store

@@ -37,9 +37,8 @@ _MACHINE = [
 def test_what_a_machine_refuses_is_named_with_the_file(number):
     problem, hint = explained(OSError(number, os.strerror(number), "/data/results.duckdb"))
     assert problem == f"/data/results.duckdb cannot be used: {os.strerror(number)}." and hint
-    assert (
-        explained(FileNotFoundError(errno.ENOENT, "No such file")) is None
-    )  # a fault of ours where nobody named one
+    # A fault of ours where nobody named one.
+    assert explained(FileNotFoundError(errno.ENOENT, "No such file")) is None
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,13 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 SECONDS = 60
-_MEMORY = (
-    3 << 30
-)  # so many bytes more than it has: what asks for more is refused, and others keep theirs
+# So many bytes more than it has: what asks for more is refused, and others keep theirs.
+_MEMORY = 3 << 30
 
 
 def apart(work: Callable, *arguments):
-    """What a function of this module gives in a child process; its crash, hang or exception is an
-    AssertionError.
+    """What a function of this module gives in a child process;
+    its crash, hang or exception is an AssertionError.
     """
     server = _server()
     pickle.dump((work.__name__, arguments), server.stdin)
@@ -103,8 +102,8 @@ def search(path: Path, queries, depth: int = 5):
 
 
 def told(folder: Path, command: tuple[str, ...]) -> tuple[int, str, str]:
-    """What a command says of the store in `folder`, with what it wrote: exit code, output,
-    messages.
+    """What a command says of the store in `folder`, with what it wrote:
+    exit code, output, messages.
     """
     from door import call
 

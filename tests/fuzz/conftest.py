@@ -1,5 +1,5 @@
-"""Malformed and hostile input of every kind: a few examples of each, the same every time; thousands
-by name:
+"""Malformed and hostile input of every kind:
+a few examples of each, the same every time; thousands by name:
 
 FUZZ=1000 python -m pytest tests/fuzz      1,000 new examples of each
 """

@@ -1,5 +1,5 @@
-"""The front door under hostile input: a command line ends with 0 or 2 and a message, in time, or it
-is a fault.
+"""The front door under hostile input:
+a command line ends with 0 or 2 and a message, in time, or it is a fault.
 """
 
 import io
@@ -32,8 +32,8 @@ def _no_json(word: str):
 
 
 def run(*arguments: object) -> Outcome:
-    """Run a command line in this process; a traceback, an exit code of 1, or no end in time is an
-    AssertionError.
+    """Run a command line in this process; a traceback, an exit code of 1,
+    or no end in time is an AssertionError.
     """
     outcome = call(*arguments)
     check(arguments, outcome)
@@ -41,7 +41,8 @@ def run(*arguments: object) -> Outcome:
 
 
 def check(arguments: tuple, outcome: Outcome) -> None:
-    said = f"{[str(argument)[:200] for argument in arguments]}\n{outcome.err[-3000:]}\n{outcome.out[-300:]}"
+    typed = [str(argument)[:200] for argument in arguments]
+    said = f"{typed}\n{outcome.err[-3000:]}\n{outcome.out[-300:]}"
     assert outcome.code in (0, 2), f"exit code {outcome.code}: {said}"
     assert "Traceback (most recent" not in outcome.err, said
     assert "fault of the program" not in outcome.err and "--debug" not in outcome.err, said

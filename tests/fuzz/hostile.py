@@ -1,5 +1,5 @@
-"""What comes from outside and does not mean well: JSON values, bytes and lines that programs
-stumble over.
+"""What comes from outside and does not mean well:
+JSON values, bytes and lines that programs stumble over.
 """
 
 import json
@@ -13,8 +13,8 @@ EXAMPLES = int(os.environ.get("FUZZ", "0"))
 
 
 def examples(few: int) -> settings:
-    """So many examples, always the same; as many new ones as FUZZ says. None is made smaller: that
-    takes minutes.
+    """So many examples, always the same; as many new ones as FUZZ says.
+    None is made smaller: that takes minutes.
     """
     return settings(
         max_examples=EXAMPLES or few,
@@ -27,124 +27,26 @@ def examples(few: int) -> settings:
     )
 
 
-# JSON as text, since json.dumps would not write most of these. RFC 8259 allows all but the last
-# rows.
+# JSON as text, since json.dumps would not write most of these.
+# RFC 8259 allows all but the last rows.
 JSON = [
-    "null",
-    "true",
-    "0",
-    "-1",
-    "1e999",
-    "-0.0",
-    "1e-400",
-    "123456789012345678901234567890",
-    '""',
-    '" "',
-    "[]",
-    "{}",
-    "[null]",
-    '[""]',
-    '{"": null}',
-    '{"a": {"b": [1, {"c": null}]}}',
-    "[" * 500 + "]" * 500,
-    "[" * 100_000 + "]" * 100_000,
-    '{"a":' * 100_000 + "1" + "}" * 100_000,
-    "9" * 5000,
-    "1" + "0" * 400,
-    r'"\ud800"',
-    r'"\udfff\ud800"',
-    r'"a\u0000b"',
-    r'"\u202e\u001b[31m"',
-    '"[/x] [bold]"',
-    '"=1+1"',
-    '"../../x"',
-    '"/etc/passwd"',
-    '"C:\\\\x"',
-    '"' + "x" * 70_000 + '"',
-    '"' + "w1 " * 20_000 + '"',
-    r'"\u00e9"',
-    r'"e\u0301"',
-    '"\ufeff"',
-    '"\u2028"',
-    '"nan"',
-    '"1"',
-    '"1.5"',
-    '"\U0001f600"',
-    '["a", "a"]',
-    '[["a"]]',
-    "NaN",
-    "Infinity",
-    "-Infinity",
-    "'x'",
-    "{",
-    '"',
-    "",
-    "undefined",
-]
+    "null", "true", "0", "-1", "1e999", "-0.0", "1e-400", "123456789012345678901234567890", '""',
+    '" "', "[]", "{}", "[null]", '[""]', '{"": null}', '{"a": {"b": [1, {"c": null}]}}',
+    "[" * 500 + "]" * 500, "[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000,
+    "9" * 5000, "1" + "0" * 400, r'"\ud800"', r'"\udfff\ud800"', r'"a\u0000b"',
+    r'"\u202e\u001b[31m"', '"[/x] [bold]"', '"=1+1"', '"../../x"', '"/etc/passwd"', '"C:\\\\x"',
+    '"' + "x" * 70_000 + '"', '"' + "w1 " * 20_000 + '"', r'"\u00e9"', r'"e\u0301"', '"\ufeff"',
+    '"\u2028"', '"nan"', '"1"', '"1.5"', '"\U0001f600"', '["a", "a"]', '[["a"]]', "NaN", "Infinity",
+    "-Infinity", "'x'", "{", '"', "", "undefined",
+]  # fmt: skip
 WORDS = [
-    "",
-    " ",
-    ".",
-    "..",
-    "/",
-    "//",
-    "-",
-    "--",
-    "-1",
-    "0",
-    "1e999",
-    "nan",
-    "inf",
-    "None",
-    "true",
-    "x" * 300,
-    "x" * 5000,
-    "a/b",
-    "../..",
-    "/etc/passwd",
-    "/dev/null",
-    "~",
-    "~nobody/x",
-    "file://x",
-    "http://",
-    "http://[",
-    "hf://x",
-    "*",
-    "?",
-    "%s",
-    "{x}",
-    "$HOME",
-    "`id`",
-    "a\nb",
-    "a\tb",
-    "\u202e\x1b[31m",
-    "[/x]",
-    "\ufeff",
-    "e\u0301",
-    "\U0001f600",
-    "bm25,bm25",
-    "a@b",
-    "a@faiss:flat",
-    "rrf(",
-    "rrf(bm25, bm25)",
-    "bm25 >> bm25",
-    "(",
-    ")",
-    "()",
-    ",",
-    ";",
-    "x.py:X",
-    "stdlib?",
-    "?a=b",
-    "999999999999999999999",
-    "１２",
-    "²",
-    "0x10",
-    "1_000",
-    "\ud800",
-    "\udcff",
-    "a\udc80b",
-]
+    "", " ", ".", "..", "/", "//", "-", "--", "-1", "0", "1e999", "nan", "inf", "None", "true",
+    "x" * 300, "x" * 5000, "a/b", "../..", "/etc/passwd", "/dev/null", "~", "~nobody/x", "file://x",
+    "http://", "http://[", "hf://x", "*", "?", "%s", "{x}", "$HOME", "`id`", "a\nb", "a\tb",
+    "\u202e\x1b[31m", "[/x]", "\ufeff", "e\u0301", "\U0001f600", "bm25,bm25", "a@b", "a@faiss:flat",
+    "rrf(", "rrf(bm25, bm25)", "bm25 >> bm25", "(", ")", "()", ",", ";", "x.py:X", "stdlib?",
+    "?a=b", "999999999999999999999", "１２", "²", "0x10", "1_000", "\ud800", "\udcff", "a\udc80b",
+]  # fmt: skip
 
 json_texts = st.one_of(
     st.sampled_from(JSON), st.text(max_size=8).map(json.dumps), st.integers().map(str)
@@ -156,8 +58,8 @@ words = st.one_of(
 
 @dataclass(frozen=True)
 class Damage:
-    """What happens to some bytes: a bit is flipped, they are cut short, something is put in between
-    or left out.
+    """What happens to some bytes: a bit is flipped, they are cut short,
+    something is put in between or left out.
     """
 
     kind: str
@@ -217,8 +119,8 @@ def damaged(content: bytes) -> st.SearchStrategy[bytes]:
 
 @st.composite
 def with_another_value(draw, value: dict) -> str:
-    """A JSON object, as text, in which one of the values, at any depth, is another, or is gone, or
-    has another name.
+    """A JSON object, as text, in which one of the values, at any depth,
+    is another, or is gone, or has another name.
     """
     marks = []
 

@@ -1,5 +1,5 @@
-"""BEIR folders, files of questions and results to import, with one thing in them other than it
-should be.
+"""BEIR folders, files of questions and results to import,
+with one thing in them other than it should be.
 """
 
 import json
@@ -43,8 +43,8 @@ def write(folder, content: dict[str, bytes]):
 
 @st.composite
 def harmed(draw):
-    """The folder's files, one of them harmed: in its bytes, in a value of a line, in the order or
-    number of lines.
+    """The folder's files, one of them harmed:
+    in its bytes, in a value of a line, in the order or number of lines.
     """
     content = files()
     name = draw(st.sampled_from(sorted(content)))
@@ -77,18 +77,9 @@ def measured(tiny_folder, tmp_path_factory):
     def measure(content, *more):
         folder = write(place / "corner", content)
         outcome = run(
-            "eval",
-            "--model",
-            tiny_folder,
-            "--task",
-            folder,
-            "--index",
-            "torch",
-            "--device",
-            "cpu",
-            "--json",
-            *more,
-        )
+            "eval", "--model", tiny_folder, "--task", folder, "--index", "torch", "--device", "cpu",
+            "--json", *more,
+        )  # fmt: skip
         return outcome, outcome.json["runs"][0] if outcome.code == 0 else None
 
     measure.clean = measure(files())[1]
@@ -143,9 +134,8 @@ def rewritten(draw):
 def test_the_same_content_in_another_form_has_the_same_scores(measured, content):
     clean, (outcome, found) = measured.clean, measured(content)
     assert outcome.code == 0, outcome.err
-    known = {
-        name: value for name, value in clean["scores"].items() if value is not None
-    }  # nauc has none at times
+    # nAUC has none at times.
+    known = {name: value for name, value in clean["scores"].items() if value is not None}
     assert {name: found["scores"][name] for name in known} == pytest.approx(known, rel=1e-12)
     assert found["scores"].keys() == clean["scores"].keys()
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retrievers
-from retrievers import folder
+from retrievers.index_generations import file_checksum
+from retrievers.index_manifest import manifest_checksum
 
 IDS = [f"d{n}" for n in range(40)]
 TEXTS = [f"w{n} w{n + 1} w{2 * n}" for n in range(40)]
@@ -77,9 +78,9 @@ def signed(index: Path) -> None:
     for name in list(manifest["files"]):
         file = data / name
         if file.is_file():
-            manifest["files"][name] = [file.stat().st_size, folder._checksum(file)]
+            manifest["files"][name] = [file.stat().st_size, file_checksum(file)]
     manifest.pop("checksum", None)
-    manifest["checksum"] = folder._checksum_of(manifest)
+    manifest["checksum"] = manifest_checksum(manifest)
     (index / "index.json").write_text(json.dumps(manifest))
 
 
@@ -108,7 +109,7 @@ def test_manifests_made_on_purpose_are_read_or_refused(saved, data):
     text = data.draw(with_another_value(manifest))
     try:
         changed = json.loads(text)
-        changed = {**changed, "checksum": folder._checksum_of(changed)}
+        changed = {**changed, "checksum": manifest_checksum(changed)}
         text = json.dumps(changed)
     except (ValueError, RecursionError, TypeError):
         pass

@@ -124,18 +124,8 @@ def test_a_rag_run_with_such_a_server(server, answer, tmp_path_factory):
     server.models, server.completion = (200, json.dumps(MODELS).encode()), (200, answer)
     url = f"http://127.0.0.1:{server.server_port}/v1"
     done = run(
-        "rag",
-        "--retriever",
-        "bm25",
-        "--corpus",
-        place / "corner",
-        "--questions",
-        place / "q.jsonl",
-        "--generator",
-        url,
-        "-k",
-        2,
-        "--json",
-    )
+        "rag", "--retriever", "bm25", "--corpus", place / "corner",
+        "--questions", place / "q.jsonl", "--generator", url, "-k", 2, "--json",
+    )  # fmt: skip
     if done.code == 0:
         assert all(value is None or 0 <= value <= 1 for value in done.json["scores"].values())

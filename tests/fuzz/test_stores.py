@@ -1,5 +1,5 @@
-"""Results stores with a bit flipped, cut short, or replaced; and the vector store's and the
-dashboard's own files.
+"""Results stores with a bit flipped, cut short, or replaced;
+and the vector store's and the dashboard's own files.
 """
 
 import json
@@ -36,15 +36,9 @@ def store(tmp_path_factory):
         )
         (place / "qrels").write_text("".join(f"q{n} 0 d{n} 1\n" for n in range(9)))
         typed = (
-            "--qrels",
-            place / "qrels",
-            "--task",
-            "T",
-            "--model",
-            model,
-            "--db",
-            place / "kept/results.duckdb",
-        )
+            "--qrels", place / "qrels", "--task", "T", "--model", model,
+            "--db", place / "kept/results.duckdb",
+        )  # fmt: skip
         assert run("import", place / "run", *typed).code == 0
     return place
 
@@ -74,17 +68,9 @@ def evaluated(tiny_folder, tmp_path_factory):
     place = tmp_path_factory.mktemp("evaluated")
     folder = write(place / "corner", files())
     typed = (
-        "eval",
-        "--model",
-        tiny_folder,
-        "--task",
-        folder,
-        "--index",
-        "torch",
-        "--device",
-        "cpu",
+        "eval", "--model", tiny_folder, "--task", folder, "--index", "torch", "--device", "cpu",
         "--json",
-    )
+    )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBEDLAB_HOME", str(place / "home"))
         clean = run(*typed)

@@ -1,5 +1,5 @@
-"""Words that people type and files that they write by hand: expressions, settings, TOML, command
-lines.
+"""Words that people type and files that they write by hand:
+expressions, settings, TOML, command lines.
 """
 
 import contextlib
@@ -21,44 +21,11 @@ from embedlab.training import recipe
 
 OURS = (UserError, retrievers.RetrieverError)
 PIECES = [
-    "bm25",
-    "rrf",
-    "weighted",
-    "rerank",
-    "(",
-    ")",
-    "((",
-    "))",
-    ",",
-    ";",
-    " ",
-    ">>",
-    "=",
-    "@",
-    "/",
-    "k=",
-    "depth=",
-    "weights=",
-    "normalise=",
-    "faiss:flat",
-    "faiss:hnsw32",
-    "efSearch=",
-    "torch",
-    "60",
-    "-1",
-    "0",
-    "1e999",
-    "nan",
-    "0.3/0.7",
-    "z-score",
-    "?",
-    "&",
-    "a=b",
-    ".",
-    "~",
-    "９",
+    "bm25", "rrf", "weighted", "rerank", "(", ")", "((", "))", ",", ";", " ", ">>", "=", "@", "/",
+    "k=", "depth=", "weights=", "normalise=", "faiss:flat", "faiss:hnsw32", "efSearch=", "torch",
+    "60", "-1", "0", "1e999", "nan", "0.3/0.7", "z-score", "?", "&", "a=b", ".", "~", "９",
     "x.py:X",
-]
+]  # fmt: skip
 texts = st.one_of(words, st.lists(st.sampled_from(PIECES), max_size=24).map("".join))
 nested = st.tuples(
     st.sampled_from(["(", "rrf(bm25, ", "rrf(", "[", "{", "a >> "]), st.sampled_from([5, 40, 3000])
@@ -117,34 +84,10 @@ CARD = (
 )
 BENCHMARK = 'description = "x"\ntasks = ["SciFact"]\n'
 VALUES = [
-    "0",
-    "-1",
-    "1e999",
-    "nan",
-    "inf",
-    "-inf",
-    "true",
-    '""',
-    '"x"',
-    '"nowhere/x"',
-    "[]",
-    "{}",
-    "[[]]",
-    "1979-05-27",
-    "9" * 5000,
-    "[" * 3000 + "]" * 3000,
-    '"\\u0000"',
-    '"../x"',
-    "''",
-    "{a = {b = 1}}",
-    '["x", 1]',
-    "99999999999",
-    '"float99"',
-    '"(" ',
-    "1.5",
-    '"auto"',
-    "'''\n'''",
-]
+    "0", "-1", "1e999", "nan", "inf", "-inf", "true", '""', '"x"', '"nowhere/x"', "[]", "{}",
+    "[[]]", "1979-05-27", "9" * 5000, "[" * 3000 + "]" * 3000, '"\\u0000"', '"../x"', "''",
+    "{a = {b = 1}}", '["x", 1]', "99999999999", '"float99"', '"(" ', "1.5", '"auto"', "'''\n'''",
+]  # fmt: skip
 
 
 @st.composite
@@ -223,8 +166,8 @@ def test_cards_and_benchmarks(kind, folder, read, text, tmp_path_factory, monkey
 
 
 def commands():
-    """Every command of the program as (words, click command), but the one that serves until it is
-    stopped.
+    """Every command of the program as (words, click command),
+    but the one that serves until it is stopped.
     """
     cli.app.registered_commands.clear()
     cli.app.registered_groups.clear()

@@ -1,12 +1,11 @@
-"""What the goldens found, as two tables at the end of a run of pytest: largest differences of
-vectors, and losses.
+"""What the goldens found, as two tables at the end of a run of pytest:
+largest differences of vectors, and losses.
 """
 
 from collections.abc import Iterator
 
-_DIFFERENCES: dict[
-    tuple[str, str, int], float
-] = {}  # set, method, batch size -> the largest of all forms
+# set, method, batch size -> the largest of all forms.
+_DIFFERENCES: dict[tuple[str, str, int], float] = {}
 _LOSSES: dict[str, tuple[float, float]] = {}  # name -> the original's value, ours farthest from it
 
 

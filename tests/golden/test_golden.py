@@ -1,5 +1,5 @@
-"""Each method against what its own published code computes on the same tiny checkpoint (README.md
-beside this file).
+"""Each method against what its own published code computes on the same tiny checkpoint
+(README.md beside this file).
 
 `python -m pytest tests/golden` ends with the largest difference per method and batch size.
 """
@@ -40,11 +40,8 @@ LENGTH = 64
 TOLERANCE = 1e-5
 CPU = {"device": "cpu", "max_length": LENGTH}
 CUT = CPU | {"keep_end": False}  # the originals cut end tokens off
-WITHOUT_TOKENS = [
-    3,
-    18,
-    20,
-]  # the empty text, and two without blanks, which the cut at words empties
+# The empty text, and two without blanks, which the cut at words empties.
+WITHOUT_TOKENS = [3, 18, 20]
 EXAMPLES = [
     {"instruction": "Find the answer", "query": "what is judo", "response": "a martial art"},
     {"instruction": "Find the answer", "query": "42 cats", "response": "sat on the mat"},

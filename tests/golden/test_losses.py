@@ -91,9 +91,8 @@ def test_starbucks_for_retrieval(model):
     found = starbucks(model, "retrieval").compute_loss_from_embeddings(columns)
     equals("starbucks_retrieval", sum(found.values()))
     found["distillation"].backward()
-    assert all(
-        not column.grad[-1].any() and column.grad[:-1].any() for column in columns
-    )  # the full size teaches
+    # The full size teaches.
+    assert all(not column.grad[-1].any() and column.grad[:-1].any() for column in columns)
 
 
 def test_starbucks_for_similarity(model):
@@ -171,9 +170,8 @@ def test_grl_agreement_and_preference():
     agreement = grl().agreement(cosines, likely)
     equals("grl_kl", agreement)
     agreement.backward()
-    assert (
-        cosines.grad.any() and likely.grad is None
-    )  # how likely a text is generated is the target, and stays
+    # How likely a text is generated is the target, and stays.
+    assert cosines.grad.any() and likely.grad is None
     preference = grl().preference(likely)
     equals("grl_pref", preference)
     preference.backward()

@@ -1,5 +1,5 @@
-"""Tiny checkpoints in published layouts, the same on every machine: weights from numpy, tokenizers
-from files.
+"""Tiny checkpoints in published layouts, the same on every machine:
+weights from numpy, tokenizers from files.
 
 The originals ran on the folders that `write` makes (`python tests/golden/tiny.py FOLDER`), the
 tests make them anew.
@@ -43,8 +43,8 @@ BERT_MARKS = {
     "unk_token": "[UNK]",
     "mask_token": "[MASK]",
 }
-# name -> class of configuration, what is built from it, tokenizer, its marks, settings of the
-# configuration
+# name -> class of configuration, what is built from it,
+# tokenizer, its marks, settings of the configuration
 CHECKPOINTS = {
     "mistral": (
         MistralConfig,

@@ -1,5 +1,5 @@
-"""Shares of what the GPU can do: a decoder of 7B shape while encoding, and exact search of a
-million vectors.
+"""Shares of what the GPU can do: a decoder of 7B shape while encoding,
+and exact search of a million vectors.
 """
 
 import copy
@@ -76,9 +76,10 @@ def test_a_7b_decoder_reaches_half_of_the_matrix_peak(
     for attempt in range(3):
         monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path / str(attempt)))
         taken.append(encoder.encode(texts, role="document")[1].seconds)
+    # Causal: half.
     per_token = (
         2 * 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336) + 2 * 32 * 4096 * 512
-    )  # causal: half
+    )
     rate, peak = len(texts) * 512 * per_token / min(taken), matrix_rate(torch.bfloat16)
     with capsys.disabled():
         print(

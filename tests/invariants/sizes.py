@@ -1,5 +1,5 @@
-"""Sizes for tiny tasks: several shards and few repetitions, so that what happens at scale happens
-here, and soon.
+"""Sizes for tiny tasks: several shards and few repetitions,
+so that what happens at scale happens here, and soon.
 """
 
 from collections.abc import Callable

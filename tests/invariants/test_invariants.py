@@ -19,8 +19,8 @@ from tests.invariants.worlds import Groups, Results
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory, word_tokenizer):
-    """Gives the results of a way of asking, which is done once; without any, those of asking
-    plainly.
+    """Gives the results of a way of asking, which is done once;
+    without any, those of asking plainly.
     """
     with pytest.MonkeyPatch.context() as patch:
         shrink(patch.setattr)

@@ -26,12 +26,8 @@ from tests.invariants.worlds import (
 )
 
 ROOT = Path(__file__).parents[2]
-ADDED = (
-    "",
-    "   ",
-    "unknown words alone",
-    "w1 " * 300,
-)  # no token, none either, none known, more than the model reads
+# No token, none either, none known, more than the model reads.
+ADDED = ("", "   ", "unknown words alone", "w1 " * 300)
 VIEWED = (
     "retrieval",
     "STS",
@@ -91,8 +87,8 @@ def in_pieces(world: World, groups: Groups) -> Results:
 
 
 def killed(world: World, groups: Groups) -> Results:
-    """Killed amid its shards, and typed again: two processes besides this one, whose hashes of
-    strings differ.
+    """Killed amid its shards, and typed again:
+    two processes besides this one, whose hashes of strings differ.
     """
     there = world.cold("killed")
     lines = [there.command(shapes, kinds) for shapes, kinds in groups]
@@ -134,8 +130,8 @@ def permuted(world: World, groups: Groups) -> Results:
 
 
 def with_texts_added(world: World, groups: Groups) -> Results:
-    """Without what was added, the ranking is the one that was; no score is comparable where it
-    could be retrieved.
+    """Without what was added, the ranking is the one that was;
+    no score is comparable where it could be retrieved.
     """
     found = _changed(world, "added", _add).evaluate(groups)
     for (_, kind), parts in found.items():

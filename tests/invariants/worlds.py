@@ -1,5 +1,5 @@
-"""Tiny models and tasks, and what `embedlab eval` leaves of them in the store, asked for in
-whichever way.
+"""Tiny models and tasks, and what `embedlab eval` leaves of them in the store,
+asked for in whichever way.
 """
 
 import contextlib
@@ -101,9 +101,8 @@ class World:
         """
         chosen = [part for name in models for part in ("--model", self.models[name])]
         chosen += [part for kind in tasks for part in ("--task", self.tasks[kind])]
-        dtype = (
-            () if set(models) == {"bm25"} else ("--dtype", "float32")
-        )  # which counts words, and takes none
+        # BM25 counts words, and takes no dtype.
+        dtype = () if set(models) == {"bm25"} else ("--dtype", "float32")
         return [
             "eval",
             *chosen,
@@ -132,10 +131,8 @@ class World:
         for row in store.query("SELECT run_id, metric, value FROM scores").to_pylist():
             scores.setdefault(row["run_id"], {})[row["metric"]] = row["value"]
         for row in store.runs().to_pylist():
-            cell = (
-                shape_of[row["model"]],
-                kind_of[row["task"].partition("@")[0]],
-            )  # an own folder's digest follows it
+            # A folder's name is followed by its digest.
+            cell = (shape_of[row["model"]], kind_of[row["task"].partition("@")[0]])
             part = Part(*(row[name] for name in Part._fields))
             assert part not in found.setdefault(cell, {}), f"{cell} has two runs of {part}"
             own = scores[row["id"]] | {"main": row["main_score"]}
@@ -196,8 +193,8 @@ def make(folder: Path, tokenizer) -> World:
 
 
 def moved(world: World, folder: Path) -> World:
-    """Everything elsewhere and under other names: models, mirror, the own folder, EMBEDLAB_HOME
-    with its vectors.
+    """Everything elsewhere and under other names: models, mirror,
+    the own folder, EMBEDLAB_HOME with its vectors.
     """
     old = Path(world.models["cosine, not normalised"]).parent
     shutil.copytree(old, folder / "elsewhere")

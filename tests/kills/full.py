@@ -1,5 +1,5 @@
-"""A disk that is full, read-only, or somebody else's, under a command line: python full.py JOB
-PLACE CASE...
+"""A disk that is full, read-only, or somebody else's, under a command line:
+python full.py JOB PLACE CASE...
 
 A case is a number of bytes that are left, `read-only` or `forbidden`, each on a disk of its own
 (which takes root on Linux), or `limit=BYTES`, beyond which no file may grow. The command ends with
@@ -86,8 +86,8 @@ def _override(*, on: bool) -> int:
 
 
 def _case(undisturbed: Undisturbed, how: str) -> tuple[int, str, str]:
-    """Exit code and message under the hindrance, and what is wrong with them or afterwards, if
-    anything.
+    """Exit code and message under the hindrance,
+    and what is wrong with them or afterwards, if anything.
     """
     place = undisturbed.place
     if not how.startswith("limit="):

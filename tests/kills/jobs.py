@@ -2,16 +2,13 @@
 runs in a fork.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from killing import command
-
-WORDS = [f"w{n}" for n in range(200)]
+from working_folder import files, folder, imported, index_results, no_other_names, runs, trec
 
 
 @dataclass(frozen=True)
@@ -47,82 +44,6 @@ class Job:
         return self.replaced is not None
 
 
-def folder(place: Path, seed: int = 0, count: int = 60) -> None:
-    """A BEIR folder."""
-    random = np.random.default_rng(seed)
-    (place / "qrels").mkdir(parents=True)
-    texts = [" ".join(random.choice(WORDS, 12)) for _ in range(count)]
-    rows = {"corpus": texts, "queries": [" ".join(text.split()[:5]) for text in texts[:8]]}
-    for name, lines in rows.items():
-        content = "".join(
-            json.dumps({"_id": f"{name[0]}{n}", "text": text}) + "\n"
-            for n, text in enumerate(lines)
-        )
-        (place / f"{name}.jsonl").write_text(content)
-    judged = "".join(f"q{n}\tc{n}\t1\n" for n in range(8))
-    (place / "qrels/test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
-
-
-def trec(place: Path, number: int) -> tuple[str, ...]:
-    """A TREC run, and the command line that imports it."""
-    place.mkdir(exist_ok=True)
-    ranked = (
-        f"q{n} Q0 c{(n + m * number) % 60} {m} {9 - m} t\n" for n in range(8) for m in range(1, 6)
-    )
-    (place / f"run{number}").write_text("".join(ranked))
-    (place / "qrels").write_text("".join(f"q{n} 0 c{n} 1\n" for n in range(8)))
-    typed = ("--qrels", f"{place.name}/qrels", "--task", "T", "--model", f"m{number}")
-    return "import", f"{place.name}/run{number}", *typed
-
-
-def runs(work: Path, db: str = "home/results.duckdb") -> dict:
-    """What a store holds, by model and task: how many different runs, and a digest of their scores
-    and rankings.
-    """
-    from leaderboard.storage.store import Store
-
-    store, found = Store(work / db), {}
-    for row in store.runs().to_pylist():
-        run = store.run(row["id"])
-        ranking = store.ranking(row["id"])
-        ranked = None if ranking is None else [
-            (query, [ranking.document_ids[r] for r in rows if r >= 0])
-            for query, rows in zip(ranking.query_ids, ranking.rows.tolist(), strict=True)
-        ]  # fmt: skip
-        found.setdefault(f"{run.model.name} {run.task.name}", []).append(
-            [sorted(run.scores.items()), ranked]
-        )
-    return {
-        name: sorted({digest(value) for value in values}) for name, values in sorted(found.items())
-    }
-
-
-def digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, default=str, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def files(place: Path, *leave_out: str) -> dict[str, str]:
-    """The files below a folder by their content."""
-    return {
-        file.relative_to(place).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-        for file in sorted(place.rglob("*"))
-        if file.is_file()
-        and not any(part in file.relative_to(place).as_posix() for part in leave_out)
-    }
-
-
-def found(work: Path) -> list | None:
-    """What the index at `index` answers; None where there is none."""
-    if not (work / "index").exists():
-        return None
-    return json.loads(command("search", "index", " ".join(WORDS[:9]), "--json"))["results"]
-
-
-def no_other_names(work: Path, *names: str) -> list[str]:
-    """What lies in the working folder beside what is meant to."""
-    return sorted(path.name for path in work.iterdir() if path.name not in ("home", *names))
-
-
 # index
 
 
@@ -141,18 +62,20 @@ def _an_index(model: str) -> Callable[[Path], None]:
 
 def index(model: str, *imports: str, native: bool = False) -> Job:
     def made(work: Path) -> object:
-        return found(work), no_other_names(work), len(list((work / "index").iterdir()))
+        return index_results(work), no_other_names(work), len(list((work / "index").iterdir()))
 
     words = ("index", "--model", model, "--corpus", "two", "--out", "index")
-    return Job(words, _an_index(model), found, made, imports, native, replaced=lambda made: made[0])
+    return Job(
+        words, _an_index(model), index_results, made, imports, native, replaced=lambda made: made[0]
+    )
 
 
 # stores
 
 
 def _one_run(work: Path) -> None:
-    command(*trec(work / "trec", 1))
-    trec(work / "trec", 2)
+    command(*trec(work, 1))
+    trec(work, 2)
 
 
 def _kept_run(work: Path) -> object:
@@ -177,13 +100,13 @@ def _mteb_results(work: Path) -> None:
 
 def _another_store(work: Path) -> None:
     _one_run(work)
-    command(*trec(work / "trec", 2), "--db", "other.duckdb")
-    command(*trec(work / "trec", 3), "--db", "other.duckdb")
+    command(*trec(work, 2), "--db", "other.duckdb")
+    command(*trec(work, 3), "--db", "other.duckdb")
 
 
 def _two_runs(work: Path) -> None:
     _one_run(work)
-    command(*trec(work / "trec", 2))
+    command(*trec(work, 2))
 
 
 def _two_runs_and_an_id(work: Path) -> None:
@@ -300,110 +223,59 @@ def _benchmarks(work: Path) -> object:
     return files(work / "home", "results", "lock", ".part")
 
 
+def _export(*options: str) -> Job:
+    words = ("export", "out", *options)
+    return Job(words, _two_runs, runs, _exported, STORE, final=_under_final_names)
+
+
+# What is imported before the fork, once for all points.
+TORCH = ("torch", "sentence_transformers", "embedlab.models", "embedlab.encoders.plain", "faiss")
+STORE = ("duckdb", "pyarrow.parquet", "leaderboard.storage.store", "embedlab.evaluation.trec")
+RUNS = ("embedlab.evaluation.run", "embedlab.rag.experiment")
+LAB = (*TORCH, *STORE[:2], *RUNS, "mteb", "datasets")
+
+
 def jobs(model: str, base: str) -> dict[str, Job]:
     """All of them: `model` is a small model's folder, `base` a small decoder's."""
-    torch = (
-        "torch",
-        "sentence_transformers",
-        "embedlab.models",
-        "embedlab.encoders.plain",
-        "faiss",
-    )
-    lab = (
-        *torch,
-        "mteb",
-        "datasets",
-        "duckdb",
-        "pyarrow.parquet",
-        "embedlab.evaluation.run",
-        "embedlab.rag.experiment",
-    )
-    store = ("duckdb", "pyarrow.parquet", "leaderboard.storage.store", "embedlab.evaluation.trec")
     evaluation = (
-        "eval",
-        "--model",
-        model,
-        "--task",
-        "corner",
-        "--index",
-        "torch",
-        "--device",
-        "cpu",
-    )
+        "eval", "--model", model, "--task", "corner", "--index", "torch", "--device", "cpu",
+    )  # fmt: skip
     rag = (
-        "rag",
-        "--retriever",
-        model,
-        "--corpus",
-        "corner",
-        "--questions",
-        "q.jsonl",
-        "-k",
-        "3",
-        "--device",
-        "cpu",
-    )
+        "rag", "--retriever", model, "--corpus", "corner", "--questions", "q.jsonl", "-k", "3",
+        "--device", "cpu",
+    )  # fmt: skip
+    prune, before, scores = ("cache", "prune"), _evaluated(model), _scores(model)
     train = ("train", "tiny.toml", "--out", "model", "--device", "cpu")
     return {
-        "index": index(model, *torch),
+        "index": index(model, *TORCH),
         "index bm25": index("bm25", native=True),
-        "import trec": Job(_typed(2), _one_run, _kept_run, runs, store, native=True),
+        "import trec": Job(imported(2), _one_run, _kept_run, runs, STORE, native=True),
         "import mteb": Job(
-            ("import", "results"), _mteb_results, _kept_run, runs, (*store, "mteb"), native=True
+            ("import", "results"), _mteb_results, _kept_run, runs, (*STORE, "mteb"), native=True
         ),
         "merge": Job(
-            ("merge", "other.duckdb"), _another_store, _kept_run, runs, store, native=True
+            ("merge", "other.duckdb"), _another_store, _kept_run, runs, STORE, native=True
         ),
         "runs rm": Job(
-            _remove, _two_runs_and_an_id, _kept_run, runs, store, native=True, once=True
+            _remove, _two_runs_and_an_id, _kept_run, runs, STORE, native=True, once=True
         ),
-        "export parquet": Job(
-            ("export", "out"), _two_runs, runs, _exported, store, final=_under_final_names
-        ),
-        "export trec": Job(
-            ("export", "out", "--format", "trec"),
-            _two_runs,
-            runs,
-            _exported,
-            store,
-            final=_under_final_names,
-        ),
-        "eval": Job(evaluation, _folder_and_run, _kept_run, runs, lab, native=True),
-        "rag": Job(rag, _questions, _kept_run, runs, lab, native=True),
-        "export csv": Job(
-            ("export", "out", "--format", "csv"),
-            _two_runs,
-            runs,
-            _exported,
-            store,
-            final=_under_final_names,
-        ),
-        "export mteb": Job(
-            ("export", "out", "--format", "mteb"),
-            _two_runs,
-            runs,
-            _exported,
-            store,
-            final=_under_final_names,
-        ),
+        "export parquet": _export(),
+        "export trec": _export("--format", "trec"),
+        "eval": Job(evaluation, _folder_and_run, _kept_run, runs, LAB, native=True),
+        "rag": Job(rag, _questions, _kept_run, runs, LAB, native=True),
+        "export csv": _export("--format", "csv"),
+        "export mteb": _export("--format", "mteb"),
         "cache prune --model": Job(
-            ("cache", "prune", "--model", "tiny"),
-            _evaluated(model),
-            _scores(model),
-            _scores(model),
-            lab,
-            once=True,
+            (*prune, "--model", "tiny"), before, scores, scores, LAB, once=True
         ),
-        "cache prune": Job(
-            ("cache", "prune"), _evaluated(model), _scores(model), _scores(model), lab
-        ),
-        "dashboard": Job(_write_benchmarks, _one_run, _kept_run, _benchmarks, lab),
+        "cache prune": Job(prune, before, scores, scores, LAB),
+        "dashboard": Job(_write_benchmarks, _one_run, _kept_run, _benchmarks, LAB),
         "train": Job(
             train,
             _recipe(base),
             _kept_run,
             _trained,
-            (*torch, "datasets", "accelerate"),
+            (*TORCH, "datasets", "accelerate"),
             native=True,
             final=_model_files,
         ),
@@ -412,22 +284,9 @@ def jobs(model: str, base: str) -> dict[str, Job]:
             _recipe(base),
             _kept_run,
             _trained,
-            torch,
+            TORCH,
             native=True,
             once=True,
             final=_model_files,
         ),
     }
-
-
-def _typed(number: int) -> tuple[str, ...]:
-    return (
-        "import",
-        f"trec/run{number}",
-        "--qrels",
-        "trec/qrels",
-        "--task",
-        "T",
-        "--model",
-        f"m{number}",
-    )

@@ -1,5 +1,5 @@
-"""Kill or interrupt a command line at many points, and see what is left: python killing.py JOB
-PLACE POINTS SIGNAL
+"""Kill or interrupt a command line at many points, and see what is left:
+python killing.py JOB PLACE POINTS SIGNAL
 
 A job (jobs.py) is a command line, what is there before it, and what it makes. A point is a write to
 the disk, before which the process gets the signal, or a moment; what Python writes has points of
@@ -27,27 +27,16 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 _WRITES = {
-    "os.mkdir",
-    "os.rename",
-    "os.remove",
-    "os.rmdir",
-    "os.chmod",
-    "os.truncate",
-    "os.link",
-    "os.symlink",
-    "os.utime",
-    "shutil.rmtree",
-    "shutil.copyfile",
-    "shutil.move",
-    "tempfile.mkdtemp",
+    "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "os.link",
+    "os.symlink", "os.utime", "shutil.rmtree", "shutil.copyfile", "shutil.move", "tempfile.mkdtemp",
     "tempfile.mkstemp",
-}
+}  # fmt: skip
 _FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Counter:
-    """Counts this process's writes below `place`; before the one numbered `last` the process gets a
-    signal.
+    """Counts this process's writes below `place`;
+    before the one numbered `last` the process gets a signal.
     """
 
     def __init__(self, place: Path, last: int | None, number: int):
@@ -76,8 +65,8 @@ class Counter:
 
 
 def forked(work, seconds: float | None = None, number: int = signal.SIGKILL):
-    """(what `work` gave in a child process, None) or (None, what it died of); after so many
-    seconds, the signal.
+    """(what `work` gave in a child process, None) or (None, what it died of);
+    after so many seconds, the signal.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -138,8 +127,8 @@ def called(*arguments: object) -> tuple[int, str, str]:
 
 
 class Place:
-    """Where one job is done again and again: always at the same path, since what a run records may
-    name it.
+    """Where one job is done again and again:
+    always at the same path, since what a run records may name it.
     """
 
     def __init__(self, folder: Path):
@@ -151,8 +140,8 @@ class Place:
         shutil.copytree(self.prepared, self.work, symlinks=True, dirs_exist_ok=True)
 
     def at_work(self, task, last: int | None = None, number: int = signal.SIGKILL):
-        """The task with its count of writes and its seconds, the signal before the `last` of the
-        writes.
+        """The task with its count of writes and its seconds,
+        the signal before the `last` of the writes.
         """
 
         def run():
@@ -176,8 +165,8 @@ class Place:
 
 
 def points_of(writes: int, seconds: float, points: int, native: bool) -> list[tuple[str, float]]:
-    """Where to kill: at writes, spread evenly over all; where there are too few or they are not
-    all, at moments.
+    """Where to kill: at writes, spread evenly over all;
+    where there are too few or they are not all, at moments.
     """
     by_write = min(writes, (points + 1) // 2 if native else points)
     chosen = sorted(
@@ -191,8 +180,8 @@ def points_of(writes: int, seconds: float, points: int, native: bool) -> list[tu
 
 
 def interrupted(job, work: Path) -> tuple[int, str]:
-    """Run the job, which Ctrl-C stops: its exit code, and what is wrong with its end, if
-    anything.
+    """Run the job, which Ctrl-C stops: its exit code,
+    and what is wrong with its end, if anything.
     """
     try:
         job.run(work)
@@ -225,8 +214,8 @@ class Undisturbed:
         self.final, self.made = place.fine(job.final)[0], place.fine(job.made)[0]
 
     def wrong_afterwards(self) -> str:
-        """What the job, stopped at this place, has lost, left half made, or makes other than it did
-        undisturbed.
+        """What the job, stopped at this place, has lost, left half made,
+        or makes other than it did undisturbed.
         """
         job, fine = self.job, self.place.fine
         try:

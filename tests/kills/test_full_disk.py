@@ -1,5 +1,5 @@
-"""A full, a read-only and a forbidden disk under every command that writes; most of them by name
-(test_kills.py).
+"""A full, a read-only and a forbidden disk under every command that writes;
+most of them by name (test_kills.py).
 """
 
 import json
@@ -11,17 +11,10 @@ import pytest
 from full import may_mount
 from test_kills import POINTS, jobs
 
-LIMITS = (
-    "limit=0",
-    "limit=3000",
-    *(("limit=100000", "limit=600000") if POINTS else ()),
-)  # bytes of a file
-LEFT = (
-    "20000",
-    *(("0", "200000", "1000000") if POINTS else ()),
-    "read-only",
-    "forbidden",
-)  # bytes that are left
+# Bytes of a file.
+LIMITS = ("limit=0", "limit=3000", *(("limit=100000", "limit=600000") if POINTS else ()))
+# Bytes that are left.
+LEFT = ("20000", *(("0", "200000", "1000000") if POINTS else ()), "read-only", "forbidden")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of the size of files")

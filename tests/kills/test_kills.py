@@ -1,5 +1,5 @@
-"""kill -9 and Ctrl-C at many points of every command that writes: a few points here, 20 of each by
-name:
+"""kill -9 and Ctrl-C at many points of every command that writes:
+a few points here, 20 of each by name:
 
 KILLS=20 python -m pytest -m "bench or not bench" tests/kills
 """
@@ -14,29 +14,15 @@ import pytest
 
 POINTS = int(os.environ.get("KILLS", "0"))
 ALL = (
-    "import trec",
-    "import mteb",
-    "merge",
-    "runs rm",
-    "export parquet",
-    "export csv",
-    "export mteb",
-    "export trec",
-    "index",
-    "index bm25",
-    "eval",
-    "rag",
-    "cache prune",
-    "cache prune --model",
-    "train",
-    "train untrained",
-    "dashboard",
-)
+    "import trec", "import mteb", "merge", "runs rm", "export parquet", "export csv", "export mteb",
+    "export trec", "index", "index bm25", "eval", "rag", "cache prune", "cache prune --model",
+    "train", "train untrained", "dashboard",
+)  # fmt: skip
 
 
 def jobs(*quick: str, without: str = "") -> list:
-    """All jobs, those but `quick` by name only: each takes a process of some seconds, and time for
-    each point.
+    """All jobs, those but `quick` by name only:
+    each takes a process of some seconds, and time for each point.
     """
     bench = () if POINTS else pytest.mark.bench
     return [

@@ -1,5 +1,5 @@
-"""`embedlab cache prune` beside an evaluation that runs: for real, with two processes, again and
-again.
+"""`embedlab cache prune` beside an evaluation that runs:
+for real, with two processes, again and again.
 """
 
 import json
@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from jobs import folder, runs
+from working_folder import folder, runs
 
 EVAL = """
 import sys, time
@@ -31,15 +31,9 @@ cli.run()
 def test_pruning_beside_an_evaluation_does_no_harm(tiny_folder, tmp_path, home, cli):
     folder(tmp_path / "corner", count=300)
     typed = [
-        "eval",
-        "--model",
-        str(tiny_folder),
-        "--task",
-        str(tmp_path / "corner"),
-        "--index",
-        "torch",
+        "eval", "--model", str(tiny_folder), "--task", str(tmp_path / "corner"), "--index", "torch",
         "--json",
-    ]
+    ]  # fmt: skip
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(
         [sys.executable, "-c", EVAL, *typed], env=environment, text=True,

@@ -18,9 +18,8 @@ SCORES = {"a": BASE + 0.1, "b": BASE + RNG.normal(0, 0.1, 80), "c": BASE + RNG.n
 
 def run(model: str, values: np.ndarray, task: str = "SciFact", **fields) -> Run:
     ids = [f"q{i}" for i in range(len(values))]
-    order = np.random.default_rng(len(model)).permutation(
-        len(values)
-    )  # stored order must not matter
+    # Stored order must not matter.
+    order = np.random.default_rng(len(model)).permutation(len(values))
     return Run(
         Model(model),
         Task(task, "Retrieval"),

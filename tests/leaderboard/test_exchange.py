@@ -110,8 +110,8 @@ def test_mteb_loads_our_export_with_the_same_scores(tmp_path, store, make_run):
 
 
 def test_a_result_file_holds_one_revision_and_all_its_parts(tmp_path, store, make_run):
-    """In whatever order the parts came: the revision with the most of them, and of equals the
-    newest.
+    """In whatever order the parts came:
+    the revision with the most of them, and of equals the newest.
     """
     first = make_run(1).created
     for n, (revision, subset) in enumerate(

@@ -1,5 +1,5 @@
-"""Stores that come from anybody: refused where they are not ours letter by letter, and closed to
-all but themselves.
+"""Stores that come from anybody: refused where they are not ours letter by letter,
+and closed to all but themselves.
 """
 
 import duckdb

@@ -45,8 +45,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def results(tmp_path):
-    """A results folder: two models, one of them with self-reported scores, three formats, four
-    broken files.
+    """A results folder: two models, one of them with self-reported scores,
+    three formats, four broken files.
     """
     files = {
         "org__one/abc/SciFact.json": _result(

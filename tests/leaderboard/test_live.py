@@ -1,5 +1,5 @@
-"""Progress of running evaluations: published whole, read by others, and gone when its process
-is.
+"""Progress of running evaluations: published whole,
+read by others, and gone when its process is.
 """
 
 import json

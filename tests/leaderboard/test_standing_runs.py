@@ -1,5 +1,5 @@
-"""Which run stands for a view: the deepest, on the task's own split, on the revision that the views
-share.
+"""Which run stands for a view: the deepest, on the task's own split,
+on the revision that the views share.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ import pytest
 from leaderboard.errors import LeaderboardError
 from leaderboard.exchange.merging import merge
 from leaderboard.records import Model, PerQuery, Run, Task
-from leaderboard.storage.database import SCHEMA
+from leaderboard.storage.migrations import SCHEMA
 from leaderboard.storage.store import Store
 from leaderboard.tables.comparison import compare
 from leaderboard.tables.entrants import read
@@ -107,8 +107,8 @@ def test_another_split_is_asked_for_by_name(store):
 
 
 def test_views_count_on_the_revision_that_they_share(store):
-    """Model a was evaluated again after the data had changed; its older run compares with b's, its
-    newer one not.
+    """Model a was evaluated again after the data had changed;
+    its older run compares with b's, its newer one not.
     """
     for run in (scored("a", 0.6), scored("b", 0.5), scored("a", 0.9, revision="r2")):
         store.add(run)
@@ -128,11 +128,8 @@ def test_all_parts_of_a_score_are_of_one_revision(store):
     def of(subset: str, revision: str, score: float) -> Run:
         return Run(Model("a"), Task("Many", "Retrieval", "test", subset, revision), score, {})
 
-    for run in (
-        of("de", "r1", 0.1),
-        of("fr", "r1", 0.3),
-        of("de", "r2", 0.9),
-    ):  # r2 is newer, but lacks a part
+    for run in (of("de", "r1", 0.1), of("fr", "r1", 0.3), of("de", "r2", 0.9)):
+        # r2 is newer, but lacks a part.
         store.add(run)
     (row,) = rank(store).rows
     assert row.mean == pytest.approx(0.2)

@@ -18,8 +18,8 @@ TRIALS = 2_000
 
 
 def shuffled_labels(trials: int, queries: int) -> np.ndarray:
-    """Differences of two real-looking score series whose labels were shuffled per query: the null
-    holds.
+    """Differences of two real-looking score series whose labels were shuffled per query:
+    the null holds.
     """
     rng = np.random.default_rng(11)
     first = rng.beta(0.6, 0.4, (trials, queries)).round(2)

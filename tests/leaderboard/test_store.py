@@ -16,7 +16,7 @@ import pytest
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Answer, Failure, Model, PerQuery, Ranking, Task, Texts
-from leaderboard.storage import database
+from leaderboard.storage import migrations
 from leaderboard.storage.store import Store
 
 
@@ -268,14 +268,13 @@ def test_an_older_schema_is_brought_up_to_date(store, make_run, tmp_path, monkey
     run = make_run(1)
     store.add(run)
     newer = tmp_path / "schema"
-    shutil.copytree(database.SCHEMA, newer)
-    number = database.schema_version() + 1
+    shutil.copytree(migrations.SCHEMA, newer)
+    number = migrations.schema_version() + 1
     (newer / f"{number}.sql").write_text("ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT 'none';")
-    monkeypatch.setattr(database, "SCHEMA", newer)
+    monkeypatch.setattr(migrations, "SCHEMA", newer)
     before = store.path.read_bytes()
-    for _ in range(
-        2
-    ):  # read from a copy that is brought up to date; the store itself stays as it is
+    for _ in range(2):
+        # Read from a copy that is brought up to date; the store itself stays as it is.
         assert store.query("SELECT note FROM runs")["note"].to_pylist() == ["none"]
         assert store.query("SELECT schema_version AS v FROM meta")["v"].to_pylist() == [number]
     assert store.path.read_bytes() == before
@@ -299,11 +298,11 @@ def test_an_older_store_is_read_where_nothing_can_be_written(
     store.add(make_run(1))
     Path(f"{store.path}.lock").unlink()
     newer = tmp_path / "schema"
-    shutil.copytree(database.SCHEMA, newer)
-    (newer / f"{database.schema_version() + 1}.sql").write_text(
+    shutil.copytree(migrations.SCHEMA, newer)
+    (newer / f"{migrations.schema_version() + 1}.sql").write_text(
         "ALTER TABLE runs ADD COLUMN note VARCHAR DEFAULT 'x';"
     )
-    monkeypatch.setattr(database, "SCHEMA", newer)
+    monkeypatch.setattr(migrations, "SCHEMA", newer)
     there = sorted(store.path.parent.iterdir())
     assert Store(store.path).query("SELECT note FROM runs")["note"].to_pylist() == ["x"]
     assert sorted(store.path.parent.iterdir()) == there  # no lock either
@@ -377,13 +376,15 @@ sys.path.insert(0, sys.argv[2])
 import numpy as np
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Model, PerQuery, Run, Task
+from leaderboard.storage import migrations
 from leaderboard.storage.store import Store
 size = int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 values = np.random.default_rng(0).random(300_000)
 queries = [f"query {i} {v}" for i, v in enumerate(values)]
 try:
-    Store(sys.argv[1]).add(Run(Model("big"), Task("T", "STS"), 0.5, {}, per_query=PerQuery(queries, {"m": values})))
+    per_query = PerQuery(queries, {"m": values})
+    Store(sys.argv[1]).add(Run(Model("big"), Task("T", "STS"), 0.5, {}, per_query=per_query))
 except LeaderboardError as error:
     print(error, error.hint)
 """
@@ -392,9 +393,8 @@ except LeaderboardError as error:
 def test_a_full_disk_stores_nothing_and_loses_nothing(store, make_run):
     store.add(make_run(1))
     root = Path(__file__).parents[2]
-    limit = (
-        store.path.stat().st_size + 500_000
-    )  # a limit on the size of files stands for the end of the disk
+    # A limit on the size of files stands for the end of the disk.
+    limit = store.path.stat().st_size + 500_000
     command = [sys.executable, "-c", FULL, store.path, root, str(limit)]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert "cannot be written" in ended.stdout, (ended.stdout, ended.stderr)

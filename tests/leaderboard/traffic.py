@@ -1,5 +1,5 @@
-"""One process of the concurrency tests: `traffic.py write STORE COUNT SEED` or `traffic.py poll
-STORE UNTIL_FILE`.
+"""One process of the concurrency tests:
+`traffic.py write STORE COUNT SEED` or `traffic.py poll STORE UNTIL_FILE`.
 """
 
 import sys
@@ -42,8 +42,8 @@ def write(store: Store, count: int, seed: int) -> None:
 
 
 def poll(store: Store, until: Path) -> None:
-    """Read until the file `until` exists; every state seen must consist of whole runs and never
-    lose one.
+    """Read until the file `until` exists;
+    every state seen must consist of whole runs and never lose one.
     """
     polls, seen = 0, 0
     while not until.exists():
@@ -63,8 +63,9 @@ PARTIAL = f"""
     SELECT r.id, s.n, q.n, c.n FROM runs r
     LEFT JOIN (SELECT run_id, count(*) n, min(value) low, max(value) high FROM scores GROUP BY 1) s
         ON s.run_id = r.id
-    LEFT JOIN (SELECT run_id, count(*) n, min(value) low, max(value) high FROM per_query GROUP BY 1) q
-        ON q.run_id = r.id
+    LEFT JOIN (
+        SELECT run_id, count(*) n, min(value) low, max(value) high FROM per_query GROUP BY 1
+    ) q ON q.run_id = r.id
     LEFT JOIN (SELECT run_id, count(*) n FROM costs GROUP BY run_id) c ON c.run_id = r.id
     WHERE (s.n, q.n, c.n) IS DISTINCT FROM (2, {QUERIES}, 1)
        OR least(s.low, q.low) <> r.main_score OR greatest(s.high, q.high) <> r.main_score

@@ -1,5 +1,5 @@
-"""What the oracles share: tiny models, a mirror of tiny tasks, what the store holds of them, and
-the coverage table.
+"""What the oracles share: tiny models, a mirror of tiny tasks,
+what the store holds of them, and the coverage table.
 """
 
 import contextlib
@@ -99,8 +99,8 @@ def evaluate(models, tasks, options, data_dir, home, db) -> str:
 
 
 def read(db, said: str, shape_of: dict, kinds: dict, found: dict, refused: dict) -> None:
-    """Fill `found` from the store, `refused` from what was said; a task on other data than MTEB's
-    is NAME@HASH.
+    """Fill `found` from the store, `refused` from what was said;
+    a task on other data than MTEB's is NAME@HASH.
     """
     from leaderboard.storage.store import Store
 

@@ -1,5 +1,5 @@
-"""Tiny models of every shape: what a user types after --model, and how sentence-transformers itself
-loads the same.
+"""Tiny models of every shape: what a user types after --model,
+and how sentence-transformers itself loads the same.
 """
 
 from collections.abc import Callable
@@ -114,8 +114,8 @@ def projection(modules: list):
 
 
 def truncated(folder: Path, raw, width: int) -> Shape:
-    """Cut by a setting of sentence-transformers' constructor, which no folder keeps: a plug-in's
-    file.
+    """Cut by a setting of sentence-transformers' constructor,
+    which no folder keeps: a plug-in's file.
     """
     from sentence_transformers import SentenceTransformer
 

@@ -14,8 +14,8 @@ TOPICS = 3
 
 
 class Kind(NamedTuple):
-    """A task of mteb, and `write(folder, rng)`: what its mirror holds of each subset, or of a task
-    without subsets.
+    """A task of mteb, and `write(folder, rng)`:
+    what its mirror holds of each subset, or of a task without subsets.
     """
 
     task: str
@@ -66,8 +66,8 @@ def mirror(folder: Path) -> Path:
 
 
 def changed() -> list[dict]:
-    """The documents whose relevance the changed instructions change: what FollowIR's tasks read
-    while they score.
+    """The documents whose relevance the changed instructions change:
+    what FollowIR's tasks read while they score.
     """
     return [{"query-id": f"q{n}", "corpus-ids": [f"d{n}", f"d{n + 20}"]} for n in range(4)]
 
@@ -79,8 +79,8 @@ def sentence(rng: random.Random, topic: int | None = None) -> str:
 
 
 def beir(splits: tuple[str, ...], *, candidates=False, instructions=False) -> Callable:
-    # Ids as the instruction tasks have them: three levels of a query, or its original and its
-    # changed instruction.
+    # Ids as the instruction tasks have them: three levels of a query,
+    # or its original and its changed instruction.
     name = (
         (lambda n: f"q{n // 2}-{'changed' if n % 2 else 'og'}")
         if candidates
@@ -191,9 +191,8 @@ def couple(rng: random.Random) -> tuple[str, str]:
     """A text and another that shares words with it, some more and some less."""
     first = sentence(rng).split()
     second = [word if rng.random() < 0.6 else f"w{rng.randrange(200)}" for word in first]
-    return " ".join(first), " ".join(
-        [*second, f"w{rng.randrange(200)}"]
-    )  # never the same: ties depend on the last bit
+    # Never the same: ties depend on the last bit.
+    return " ".join(first), " ".join([*second, f"w{rng.randrange(200)}"])
 
 
 def topical(rng: random.Random, number: int) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,5 @@
-"""`embedlab eval` gives what `mteb.evaluate` gives on a fresh task: model shapes x task types,
-splits and subsets.
+"""`embedlab eval` gives what `mteb.evaluate` gives on a fresh task:
+model shapes x task types, splits and subsets.
 """
 
 import math
@@ -9,18 +9,9 @@ import pytest
 from tests.oracles import task_types
 
 SHAPES = (
-    "normalised",
-    "cosine, not normalised",
-    "dot",
-    "euclidean",
-    "manhattan",
-    "prompts",
-    "truncated",
-    "--dims 8",
-    "sparse",
-    "multi-vector",
-    "cross",
-)
+    "normalised", "cosine, not normalised", "dot", "euclidean", "manhattan", "prompts", "truncated",
+    "--dims 8", "sparse", "multi-vector", "cross",
+)  # fmt: skip
 RERANKING = ("reranking", "instruction reranking")
 RANKING = ("retrieval", "instruction retrieval", "instruction levels", *RERANKING)
 
@@ -64,9 +55,8 @@ def test_scores(shape, kind, models, data_dir, stored, record_property):
     tolerance = TOLERANCE | ILL_CONDITIONED.get(kind, {}) | ILL_CONDITIONED.get((shape, kind), {})
     compared = 0
     for part, scores in official.items():
-        scores = {
-            name: score for name, score in scores.items() if not math.isnan(score)
-        }  # no number is not recorded
+        # NaN is not recorded.
+        scores = {name: score for name, score in scores.items() if not math.isnan(score)}
         assert ours[part] == pytest.approx(scores, **tolerance), part
         compared += len(scores)
     record_property("oracle", (kind, shape, str(compared)))
@@ -95,8 +85,8 @@ def by_mteb(model, name: str, data_dir) -> dict[tuple[str, str], dict[str, float
 
 
 def own_pairwise(model):
-    """mteb knows no distances for aligned pairs ("Similarity function not specified."):
-    sentence-transformers' own.
+    """mteb knows no distances for aligned pairs
+    ("Similarity function not specified."): sentence-transformers' own.
     """
     from mteb.models import SentenceTransformerEncoderWrapper
 

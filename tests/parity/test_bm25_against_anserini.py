@@ -1,5 +1,5 @@
-"""Our bm25 beside Anserini itself, its indexer and searcher in a Java of their own, on a collection
-full of ties.
+"""Our bm25 beside Anserini itself, its indexer and searcher in a Java of their own,
+on a collection full of ties.
 """
 
 import json

@@ -81,9 +81,8 @@ def test_means_equal_those_of_the_summary_table(seed):
 
     scores = random_scores(seed).dropna(how="all")
     scores = scores.dropna(axis=1, how="all")
-    scores.index = sorted(MODEL_REGISTRY)[
-        : len(scores)
-    ]  # mteb's table keeps the models that it knows
+    # mteb's table keeps the models that it knows.
+    scores.index = sorted(MODEL_REGISTRY)[: len(scores)]
     theirs = summary(long(scores)).loc[scores.index]
     ours = pd.DataFrame({"task": mean_over_tasks(scores), "type": mean_over_types(scores, TASKS)})
     np.testing.assert_allclose(ours["task"], theirs["Mean (Task)"].astype(float), rtol=1e-12)

@@ -23,15 +23,9 @@ def example_package(tmp_path_factory) -> Path:
     """A folder into which pip has built and installed examples/plugin."""
     target = tmp_path_factory.mktemp("site")
     pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
         "--no-index",
-    ]
+    ]  # fmt: skip
     subprocess.run(
         [*pip, "--target", target, EXAMPLE], check=True, capture_output=True, timeout=120
     )

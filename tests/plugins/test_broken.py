@@ -1,5 +1,5 @@
-"""Packages that are broken, or take a name of ours: one message that names them, only where they
-are used.
+"""Packages that are broken, or take a name of ours:
+one message that names them, only where they are used.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""CONTRIBUTING.md, followed: an encoder, an index and a metric are added to a copy of the tree,
-file by file.
+"""CONTRIBUTING.md, followed:
+an encoder, an index and a metric are added to a copy of the tree, file by file.
 """
 
 import json
@@ -33,7 +33,8 @@ class Signs(Module):
 
     def forward(self, features, **kwargs):
         if self.sharpness:
-            features["sentence_embedding"] = torch.tanh(self.sharpness * features["sentence_embedding"])
+            vectors = features["sentence_embedding"]
+            features["sentence_embedding"] = torch.tanh(self.sharpness * vectors)
         return features
 
     def save(self, output_path, *args, **kwargs):
@@ -94,8 +95,8 @@ class Tree:
         self.touched.append(file)
 
     def change(self, file: str, old: str, new: str) -> None:
-        """What stands behind `name = ` begins with something more; the section says which file and
-        which name.
+        """What stands behind `name = ` begins with something more;
+        the section says which file and which name.
         """
         text = (self.root / file).read_text(encoding="utf-8")
         assert (
@@ -146,16 +147,9 @@ def tree(tmp_path_factory):
     tree.follow("Add a metric")
     tree.change("leaderboard/ranking_metrics.py", "METRICS = {", METRIC.strip("\n"))
     tree.run(
-        "eval",
-        "--model",
-        "my-model",
-        "--index",
-        "my-index,faiss:flat",
-        "--task",
-        TASK,
-        "--dtype",
-        "float32",
-    )
+        "eval", "--model", "my-model", "--index", "my-index,faiss:flat", "--task", TASK,
+        "--dtype", "float32",
+    )  # fmt: skip
     return tree
 
 
@@ -167,9 +161,8 @@ def test_what_was_added_is_measured(tree):
         assert set(rows[metric]) == {("my-model", "my-index"), ("my-model", "faiss:flat")}
         assert len(set(rows[metric].values())) == 1  # both indexes are exact
     assert 0.3 < rows["ndcg@10"]["my-model", "my-index"] < 0.6
-    assert (
-        0 < rows["First2@10"]["my-model", "my-index"] <= 0.5
-    )  # one document is relevant to a query
+    # One document is relevant to a query.
+    assert 0 < rows["First2@10"]["my-model", "my-index"] <= 0.5
 
 
 def test_few_files_were_touched(tree):

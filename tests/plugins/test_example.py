@@ -1,5 +1,5 @@
-"""examples/plugin, built and installed by pip: its encoder, index and metric from the command line
-to the store.
+"""examples/plugin, built and installed by pip:
+its encoder, index and metric from the command line to the store.
 """
 
 import json
@@ -28,8 +28,8 @@ MODELS = ("--model", "trigrams", "--model", "trigrams?dim=32")
 
 @pytest.fixture(scope="module")
 def evaluated(example_package, tmp_path_factory):
-    """A home in which another process, which has the package, evaluated; and a function that runs
-    commands there.
+    """A home in which another process, which has the package, evaluated;
+    and a function that runs commands there.
     """
     home = tmp_path_factory.mktemp("home")
     path = os.pathsep.join(filter(None, (str(example_package), os.environ.get("PYTHONPATH"))))
@@ -114,9 +114,8 @@ def test_the_page_shows_the_results(evaluated, example_package, installed, monke
     installed(example_package)
     db = str(evaluated[0] / "results.duckdb")
     monkeypatch.setenv(VARIABLE, json.dumps(asdict(Settings(db=db, indexes="", encoders=""))))
-    monkeypatch.setitem(
-        sys.modules, "__main__", sys.modules["__main__"]
-    )  # AppTest leaves its script there
+    # AppTest leaves its script there.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     assert not AppTest.from_file(MAIN, default_timeout=60).run().exception
     shown = AppTest.from_string(PAGE, default_timeout=60).run()
     assert not shown.exception
@@ -134,16 +133,9 @@ def corpus(tmp_path):
 def test_an_index_is_built_and_searched(example_package, installed, cli, home, corpus):
     installed(example_package)
     code, _, said = cli(
-        "index",
-        "--corpus",
-        corpus,
-        "--model",
-        "trigrams",
-        "--index",
-        "numpy",
-        "--out",
-        corpus / "ix",
-    )
+        "index", "--corpus", corpus, "--model", "trigrams", "--index", "numpy",
+        "--out", corpus / "ix",
+    )  # fmt: skip
     assert code == 0, said
     code, out, said = cli("search", corpus / "ix", "the cats sat on the mat", "--json")
     assert code == 0, said

@@ -1,5 +1,5 @@
-"""A small collection as texts, dense and sparse vectors, and SciFact where it is beside the
-repository.
+"""A small collection as texts, dense and sparse vectors,
+and SciFact where it is beside the repository.
 """
 
 import csv

@@ -80,8 +80,8 @@ def test_the_manhattan_distance_is_refused_where_there_is_none(spec, ids, vector
     "spec", [*EXACT, "faiss:hnsw32,efSearch=600", "faiss:ivf4,nprobe=4", "lucene:hnsw"]
 )
 def test_distances_are_right_far_from_the_origin(spec, metric, ids, vectors):
-    """Differences of 1 beside coordinates of 1,000: from float32 products, 3 of 10 neighbours are
-    the right ones.
+    """Differences of 1 beside coordinates of 1,000:
+    from float32 products, 3 of 10 neighbours are the right ones.
     """
     if (spec, metric) == ("lucene:hnsw", "l1"):
         pytest.skip("Lucene has no Manhattan distance")
@@ -211,8 +211,8 @@ def test_torch_shares_the_callers_memory(ids, vectors):
 
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 def test_more_results_than_a_gpu_returns(metric, ids, vectors, monkeypatch):
-    """A GPU of FAISS with a limit of 20 results, played by the CPU: what lies beyond is merged from
-    chunks of 64.
+    """A GPU of FAISS with a limit of 20 results, played by the CPU:
+    what lies beyond is merged from chunks of 64.
     """
     from retrievers.indexes import _faiss, exact
 

@@ -248,8 +248,8 @@ def test_llama_index_reports_to_its_callbacks(index):
 
 
 def test_no_plugin_switches_telemetry_on(monkeypatch):
-    """Importing the plug-ins sets no variable that a framework reads before it reports to
-    anybody.
+    """Importing the plug-ins sets no variable
+    that a framework reads before it reports to anybody.
     """
     import os
     import subprocess

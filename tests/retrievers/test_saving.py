@@ -10,6 +10,8 @@ import pytest
 
 import retrievers
 from retrievers import RetrieverError, folder
+from retrievers.index_generations import file_checksum
+from retrievers.index_manifest import manifest_checksum
 
 FAISS = ("faiss:flat", "faiss:hnsw32", "faiss:ivf8,nprobe=3", "faiss:sq8", "faiss:binary,rescore=4")
 DENSE = ("torch", *FAISS, "lucene:hnsw")
@@ -48,8 +50,8 @@ def test_a_loaded_index_answers_as_the_saved_one(
 def test_an_index_named_relatively_outlives_a_change_of_folder(
     spec, tmp_path, ids, vectors, sparse_vectors, texts, monkeypatch
 ):
-    """Java keeps the folder that it was started in, and files may be read long after the index was
-    loaded.
+    """Java keeps the folder that it was started in,
+    and files may be read long after the index was loaded.
     """
     documents, queries = (
         vectors if spec in DENSE else sparse_vectors if spec in SPARSE else (texts, ["w3 w5"])
@@ -120,8 +122,8 @@ def test_no_flipped_bit_goes_unseen(spec, tmp_path, ids, vectors, sparse_vectors
 
 
 def test_a_loaded_index_is_of_one_moment(tmp_path, texts):
-    """An index that is replaced after it was loaded goes on as it was; a new load sees the new
-    one.
+    """An index that is replaced after it was loaded goes on as it was;
+    a new load sees the new one.
     """
     for spec in ("lucene", "lucene:multifield"):
         retrievers.make(spec).index(["a", "b"], ["apples are red", "bananas are yellow"]).save(
@@ -268,8 +270,8 @@ def test_an_index_is_there_wherever_its_replacement_is_killed(tmp_path, ids, vec
 
 
 def _kill_at(point: int, work) -> None:
-    """In a child process: do the work, and die without a word at its `point`-th write to the
-    disk.
+    """In a child process: do the work,
+    and die without a word at its `point`-th write to the disk.
     """
     counted = iter(range(1, point))
 
@@ -317,8 +319,8 @@ def _replace(index: Path, name: str, content: bytes) -> None:
     manifest = json.loads((index / "index.json").read_text())
     del manifest["checksum"]
     (index / manifest["data"] / name).write_bytes(content)
-    manifest["files"][name] = [len(content), folder._checksum(index / manifest["data"] / name)]
-    checksum = folder._checksum_of(manifest)
+    manifest["files"][name] = [len(content), file_checksum(index / manifest["data"] / name)]
+    checksum = manifest_checksum(manifest)
     (index / "index.json").write_text(json.dumps({**manifest, "checksum": checksum}))
 
 

@@ -55,18 +55,15 @@ class Template:
     end: list[str] = field(default_factory=list)  # tokens at the end, e.g. ["</s>"]
     pooled: str = "all"  # one of POOLED
     prefix: str = ""  # in front of every prompt, e.g. examples for in-context learning
-    lead: str = (
-        ""  # in front of every text, and counted as text; not where the prompt ends in it already
-    )
-    strip: str = (  # white space that goes: around the "prompt", also at the "end" of the text, or on "both" sides
-        ""
-    )
+    # In front of every text, and counted as text; not where the prompt ends in it already.
+    lead: str = ""
+    # White space that goes: around the "prompt", also at the "end" of the text, or on "both" sides.
+    strip: str = ""
     apart: bool = False  # prompt and text are cut into pieces separately
     max_length: int = 512  # tokens in all
     text_max_length: int | None = None  # tokens of the text alone, cut at words (LLM2Vec)
-    keep_end: bool = (
-        True  # a text beyond max_length loses its own end; False: the input loses what stands last
-    )
+    # A text beyond max_length loses its own end; False: the input loses what stands last.
+    keep_end: bool = True
 
     def __post_init__(self) -> None:
         if self.pooled not in POOLED:

@@ -1,5 +1,5 @@
-"""Shard files: a block of vectors with its keys, written once, read by memory map, checked by
-checksum.
+"""Shard files: a block of vectors with its keys, written once,
+read by memory map, checked by checksum.
 """
 
 import os

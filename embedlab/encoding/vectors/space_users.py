@@ -1,5 +1,5 @@
-"""Which processes use a space of the vector store: a file `<pid>.user` each, so that nobody removes
-it under them.
+"""Which processes use a space of the vector store:
+a file `<pid>.user` each, so that nobody removes it under them.
 """
 
 import atexit

@@ -49,10 +49,8 @@ class Space:
     def refresh(self) -> None:
         """Read the manifest again; shards that fail their check are named on stderr and dropped."""
         if self.folder.is_dir():
-            with (
-                suppress(OSError),
-                FileLock(self.folder / "lock"),
-            ):  # a disk that cannot be written keeps what it has
+            with suppress(OSError), FileLock(self.folder / "lock"):
+                # A disk that cannot be written keeps what it has.
                 space_users.enter(self.folder)
         known = {shard.name for shard in self._shards}
         for shard in _manifest(self.folder)["shards"]:
@@ -81,8 +79,8 @@ class Space:
         *,
         derived: bool = False,
     ) -> None:
-        """Append a shard, all of it or nothing: keys V16 `[n]`, tokens per text `[n]`, vectors `[n,
-        d]`.
+        """Append a shard, all of it or nothing: keys V16 `[n]`,
+        tokens per text `[n]`, vectors `[n, d]`.
 
         `seconds` is what encoding it took; it stays with the vectors, so that a later run can state
         their cost, and whether it was `derived` of a pass through several layers.
@@ -92,9 +90,8 @@ class Space:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(
-                self.folder / "lock"
-            ):  # around the files too: prune must not take them for orphans
+            with FileLock(self.folder / "lock"):
+                # Around the files too: prune must not take them for orphans.
                 space_users.enter(self.folder)
                 shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
                 manifest = _manifest(self.folder)
@@ -130,8 +127,8 @@ class Space:
         self._unsorted += 1
 
     def _sort(self) -> None:
-        """Take in the keys of new shards: when somebody looks, not at every addition, which would
-        be quadratic.
+        """Take in the keys of new shards: when somebody looks,
+        not at every addition, which would be quadratic.
         """
         if not self._unsorted:
             return
@@ -154,8 +151,8 @@ class Space:
 
 
 class Seconds(NamedTuple):
-    """All that was spent, and the part of it that was not measured but derived of a pass through
-    several layers.
+    """All that was spent, and the part of it that was not measured
+    but derived of a pass through several layers.
     """
 
     all: float
@@ -224,15 +221,14 @@ class Vectors:
         return counts
 
     def seconds(self) -> "Seconds":
-        """What encoding these texts took when it was done: each shard's time, shared out by
-        tokens.
+        """What encoding these texts took when it was done:
+        each shard's time, shared out by tokens.
         """
         total, derived, counts = 0.0, 0.0, self.tokens()
         for number in np.unique(self._place[:, 0]):
             rows = self._place[:, 0] == number
-            _, distinct = np.unique(
-                self._place[rows, 1], return_index=True
-            )  # a text that comes twice was encoded once
+            # A text that comes twice was encoded once.
+            _, distinct = np.unique(self._place[rows, 1], return_index=True)
             of_shard = int(
                 np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64)
             )
@@ -270,8 +266,8 @@ def verify(root: Path | None = None) -> list[str]:
 
 
 def prune(root: Path | None = None, *, matching: str = "") -> int:
-    """Remove files that no manifest names and, where `matching` is given, whole spaces whose model
-    contains it.
+    """Remove files that no manifest names and, where `matching` is given,
+    whole spaces whose model contains it.
 
     A space that another process uses right now stays, and is named on stderr.
 

@@ -13,8 +13,8 @@ PRECISIONS = ("float32", "float16", "int8", "binary")
 
 
 class View(NamedTuple):
-    """One way to look at the vectors of a pass; None stands for the model's full depth or full
-    width.
+    """One way to look at the vectors of a pass;
+    None stands for the model's full depth or full width.
     """
 
     layer: int | None = None
@@ -47,8 +47,8 @@ def cross(
 
 
 def shape(vectors: np.ndarray, view: View, *, normalise: bool) -> np.ndarray:
-    """The view's dimensions of float32 vectors `[n, d]`, normalised after the cut where the
-    similarity is cosine.
+    """The view's dimensions of float32 vectors `[n, d]`,
+    normalised after the cut where the similarity is cosine.
 
     Precision float16 is applied here; int8 and binary are the index's codes (see `coded`).
     """
@@ -61,8 +61,8 @@ def shape(vectors: np.ndarray, view: View, *, normalise: bool) -> np.ndarray:
 
 
 class Quantiser:
-    """int8 and binary codes for uses without an index of their own: per-dimension ranges come from
-    one sample.
+    """int8 and binary codes for uses without an index of their own:
+    per-dimension ranges come from one sample.
 
     int8: 255 equal steps between each dimension's least and greatest value in the sample. binary:
     the sign. Codes are returned as the float32 numbers that they stand for.
@@ -91,9 +91,8 @@ def coded(index: str, precision: str) -> str:
     """
     if precision in ("float32", "float16"):
         return index
-    codes: Mapping[str, str] = (
-        {} if "," in index else make_index(index).codes
-    )  # settings of the index would be lost
+    # An index with settings of its own has no coded form: the settings would be lost.
+    codes: Mapping[str, str] = {} if "," in index else make_index(index).codes
     if precision not in codes:
         raise UserError(
             f"--precision {precision} goes with --index faiss:flat, not {index}.",

@@ -1,5 +1,5 @@
-"""Models that give a vector for each text: encoded once, into the vector store, and seen through
-every view.
+"""Models that give a vector for each text:
+encoded once, into the vector store, and seen through every view.
 """
 
 import time
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
 
 
 CHUNK_BYTES = 1 << 27  # vectors read from the store at a time
-STREAM_BYTES = (
-    1 << 30
-)  # an exact index larger than this is searched chunk by chunk instead of being built
+# An exact index larger than this is searched chunk by chunk instead of being built.
+STREAM_BYTES = 1 << 30
 
 
 class _EncodedModels(Protocol):
@@ -101,9 +100,8 @@ class _EncodedModels(Protocol):
         layers = list(dict.fromkeys(view.layer for view in tasks))
         for view, task in tasks.items():
             seen = MtebEncoder(self.encoder, view, layers)
-            set_seed(
-                task.seed
-            )  # as a task does when it is made, for whatever draws from the global generators
+            # As a task does when it is made, for whatever draws from the global generators.
+            set_seed(task.seed)
             started = time.perf_counter()
             found = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
             seconds = time.perf_counter() - started
@@ -184,8 +182,8 @@ class SparseModels(_EncodedModels):
 
 
 class DenseModels(_EncodedModels):
-    """A vector for each text, float32 `[n, d]`; layers, dimensions, precisions and indexes are
-    views of it.
+    """A vector for each text, float32 `[n, d]`;
+    layers, dimensions, precisions and indexes are views of it.
     """
 
     sees_views = True
@@ -279,8 +277,8 @@ def numbers(scores: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _refuse_missing(model: LoadedModel, pairs: list[tuple[int, int]], force: bool) -> None:
-    """Refuse (layer, dimension) pairs that the model does not have or was not trained for; 0 stands
-    for all.
+    """Refuse (layer, dimension) pairs that the model does not have or was not trained for;
+    0 stands for all.
     """
     from embedlab.encoders.modules.layers import number_of_layers
     from embedlab.encoders.modules.matryoshka import check_views
@@ -295,8 +293,8 @@ def _refuse_missing(model: LoadedModel, pairs: list[tuple[int, int]], force: boo
 
 @dataclass(frozen=True)
 class _Known(TextEncoder):
-    """An encoder of queries whose vectors are known: latency is then that of the search, as for a
-    single model.
+    """An encoder of queries whose vectors are known:
+    latency is then that of the search, as for a single model.
     """
 
     row_of: Mapping[str, int] = field(default_factory=dict)

@@ -1,5 +1,5 @@
-"""A loaded model as mteb's EncoderProtocol, with the vector store behind it: for every task that is
-not retrieval.
+"""A loaded model as mteb's EncoderProtocol, with the vector store behind it:
+for every task that is not retrieval.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,8 +73,8 @@ class MtebEncoder:
         rows = found.read()
         if not isinstance(rows, np.ndarray):
             return finite(np.asarray(rows.toarray()), texts, model.name)
-        # Classifiers and clusters see lengths: only a model's own module normalises, as
-        # sentence-transformers has it.
+        # Classifiers and clusters see lengths:
+        # only a model's own module normalises, as sentence-transformers has it.
         dense = finite(shape(rows, self._view, normalise=False), texts, model.name)
         if self._view.precision in ("int8", "binary"):
             self._quantiser = self._quantiser or Quantiser(dense, self._view.precision)
@@ -84,8 +84,8 @@ class MtebEncoder:
     def similarity(
         self, embeddings1: "torch.Tensor", embeddings2: "torch.Tensor"
     ) -> "torch.Tensor":
-        """Similarity of all pairs, `[n, m]`, by the model's own measure; single vectors `[d]` count
-        as one row.
+        """Similarity of all pairs, `[n, m]`, by the model's own measure;
+        single vectors `[d]` count as one row.
         """
         rows = (np.atleast_2d(np.asarray(embeddings)) for embeddings in (embeddings1, embeddings2))
         similarities: torch.Tensor = _measure(self._encoder.model.card.similarity)[0](*rows)

@@ -1,5 +1,5 @@
-"""Objects that implement mteb's protocols: mteb searches and evaluates with them; rankings are
-scored here.
+"""Objects that implement mteb's protocols:
+mteb searches and evaluates with them; rankings are scored here.
 """
 
 import time
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 class MtebProtocols(Protocol):
-    """An object that implements `EncoderProtocol`, `CrossEncoderProtocol` or `SearchProtocol`: seen
-    as it is.
+    """An object that implements `EncoderProtocol`,
+    `CrossEncoderProtocol` or `SearchProtocol`: seen as it is.
     """
 
     def views(self) -> list[View]:

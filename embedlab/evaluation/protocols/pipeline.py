@@ -1,5 +1,5 @@
-"""Compositions on a retrieval task: the very retrievers that are searched elsewhere, over vectors
-from the store.
+"""Compositions on a retrieval task:
+the very retrievers that are searched elsewhere, over vectors from the store.
 """
 
 import time
@@ -44,8 +44,8 @@ class Compositions(Protocol):
         self.parts = parts
 
     def views(self) -> list[View]:
-        """One view for each way in which the indexes asked for fit the leaves; leaves are seen in
-        full.
+        """One view for each way in which the indexes asked for fit the leaves;
+        leaves are seen in full.
         """
         parts, leaves = self.model.parts, self.model.tree.leaves()
         named = [

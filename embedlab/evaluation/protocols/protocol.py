@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """What a model made of a task's texts before it searches them: its vectors, their prompts, what
-    they cost.
+    """What a model made of a task's texts before it searches them:
+    its vectors, their prompts, what they cost.
     """
 
     vectors: Any = None
@@ -115,7 +115,7 @@ class Protocol(ABC):
     def retriever(
         self, spec: str, data: RetrievalData, prepared: Prepared
     ) -> tuple[Retriever, float]:
-        """A text retriever over the documents, as a leaf of a composition, and the seconds that
-        building it took.
+        """A text retriever over the documents, as a leaf of a composition,
+        and the seconds that building it took.
         """
         raise NotImplementedError(f"{self.model.card.kind} models are no leaves of a composition")

@@ -1,5 +1,5 @@
-"""Cross-encoders and late interaction: they score pairs, so they rank the candidates that a
-reranking task gives.
+"""Cross-encoders and late interaction: they score pairs,
+so they rank the candidates that a reranking task gives.
 """
 
 import time
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class RerankingModels(Protocol):
-    """Models that score a query with a document: cross-encoders, and late interaction by its
-    largest similarities.
+    """Models that score a query with a document: cross-encoders,
+    and late interaction by its largest similarities.
     """
 
     def views(self) -> list[View]:

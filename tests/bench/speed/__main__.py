@@ -1,5 +1,5 @@
-"""embedlab beside what people use today, on this machine: `make bench`, or `python
-tests/bench/speed [--tiny]`.
+"""embedlab beside what people use today, on this machine:
+`make bench`, or `python tests/bench/speed [--tiny]`.
 
 Every system runs in processes of its own with all cores, in turn with the others. Ratios are
 medians over the rounds with their range; times are the best round's. About 25 minutes on two cores;

@@ -1,5 +1,5 @@
-"""One system, loaded once, that encodes what it is told: `child.py SYSTEM`, commands and answers as
-JSON lines.
+"""One system, loaded once, that encodes what it is told:
+`child.py SYSTEM`, commands and answers as JSON lines.
 
 Systems: "embedlab", "embedlab float32", "embedlab compiled", "sentence-transformers float32", "...
 bfloat16". A command is {"texts": [...], "max_length": n or null}.
@@ -29,9 +29,8 @@ def encode_with_embedlab(system: str):
 
     def encode(texts: list[str], max_length: int | None) -> dict:
         loaded.encoder.max_seq_length = max_length or plain
-        with (
-            tempfile.TemporaryDirectory() as home
-        ):  # nothing was encoded before; what is written counts
+        with tempfile.TemporaryDirectory() as home:
+            # Nothing was encoded before; what is written counts.
             os.environ["EMBEDLAB_HOME"] = home
             vectors, cost = encoder.encode(texts, role="document")
             lengths = vectors[None].tokens().tolist()

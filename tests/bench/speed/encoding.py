@@ -1,5 +1,5 @@
-"""Encoding beside SentenceTransformer.encode: long and short texts, and the cost curve over
-sequence lengths.
+"""Encoding beside SentenceTransformer.encode:
+long and short texts, and the cost curve over sequence lengths.
 """
 
 from measuring import Child, alternate, best, ratio, table

@@ -1,5 +1,5 @@
-"""Whole evaluations as a user starts them, process and all: `embedlab eval` beside a call of
-mteb.evaluate.
+"""Whole evaluations as a user starts them, process and all:
+`embedlab eval` beside a call of mteb.evaluate.
 """
 
 import json
@@ -23,7 +23,8 @@ from embedlab.models import find
 model = SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu")
 (task,) = tasks.resolve([sys.argv[1]])
 tasks.load(task)
-result = mteb.evaluate(model, task, cache=None, show_progress_bar=False, encode_kwargs={"batch_size": 32})
+options = {"cache": None, "show_progress_bar": False, "encode_kwargs": {"batch_size": 32}}
+result = mteb.evaluate(model, task, **options)
 print(json.dumps(result[0].scores["test"][0]["ndcg_at_10"]))
 """
 
@@ -55,24 +56,17 @@ def compare(*, tiny: bool) -> tuple[str, list[list[str]]]:
         return "\nSciFact: the data are not here, skipped.", []
     with tempfile.TemporaryDirectory() as scratch:
         folder = _small(Path(scratch)) if tiny else SCIFACT
-        kept = (
-            Path(scratch) / "kept"
-        )  # the home of the last cold run, where the warm ones find its vectors
+        # The home of the last cold run, where the warm ones find its vectors.
+        kept = Path(scratch) / "kept"
         rounds = iter(range(1_000))
 
         def cold(*options: str, home: Path | None = None) -> Taken:
             home = home or Path(scratch) / f"home{next(rounds)}"
             program = Path(sys.executable).with_name("embedlab")
             command = [
-                program,
-                "eval",
-                "--model",
-                "all-minilm-l6-v2",
-                "--task",
-                folder,
-                "--json",
-                *options,
-            ]
+                program, "eval", "--model", "all-minilm-l6-v2", "--task", folder,
+                "--json", *options,
+            ]  # fmt: skip
             taken, out = of_process(command, EMBEDLAB_HOME=str(home))
             run = json.loads(out)["runs"][0]
             return taken._replace(

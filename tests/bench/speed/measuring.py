@@ -1,5 +1,5 @@
-"""Alternating measurements: what one took in wall and processor time, and ratios with their
-spread.
+"""Alternating measurements: what one took in wall and processor time,
+and ratios with their spread.
 """
 
 import json
@@ -20,8 +20,8 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 class Taken(NamedTuple):
-    """One measurement; `busy` is the share of all cores, `peak` the greatest resident memory in
-    bytes.
+    """One measurement; `busy` is the share of all cores,
+    `peak` the greatest resident memory in bytes.
     """
 
     seconds: float
@@ -99,8 +99,8 @@ def peak_memory(pid: int | str = "self") -> int:
 
 
 def alternate(systems: Mapping[str, Callable[[], Taken]], repeats: int) -> dict[str, list[Taken]]:
-    """Every system in turn, `repeats` times over, so that a slow minute of the machine befalls
-    all.
+    """Every system in turn, `repeats` times over,
+    so that a slow minute of the machine befalls all.
     """
     taken: dict[str, list[Taken]] = {name: [] for name in systems}
     for _ in range(repeats):

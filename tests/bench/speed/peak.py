@@ -1,5 +1,5 @@
-"""What the machine can do: the fastest rate of matrix products that torch reaches, and a model's
-arithmetic.
+"""What the machine can do: the fastest rate of matrix products
+that torch reaches, and a model's arithmetic.
 """
 
 import time
@@ -35,8 +35,8 @@ def matrix_rate(dtype: str, seconds: float = 3.0) -> float:
 
 
 def model_flop(lengths, *, layers: int = 6, width: int = 384, inner: int = 1536) -> float:
-    """Matrix products of a BERT-like encoder over texts of these token counts, padding not
-    counted.
+    """Matrix products of a BERT-like encoder over texts of these token counts,
+    padding not counted.
     """
     linear = 2 * layers * (4 * width**2 + 2 * width * inner)
     return float(sum(length * linear + 4 * layers * width * length**2 for length in lengths))

@@ -9,8 +9,8 @@ DIM, K = 384, 100
 
 
 def curves(*, tiny: bool) -> tuple[str, list[list[str]]]:
-    """Documents 1k to 100k at 1,000 queries, queries 100 to 10k at 10k documents. The tables, and
-    summary rows.
+    """Documents 1k to 100k at 1,000 queries, queries 100 to 10k at 10k documents.
+    The tables, and summary rows.
     """
     documents = (1_000, 2_000) if tiny else (1_000, 10_000, 100_000)
     queries = (10, 100) if tiny else (100, 1_000, 10_000)

@@ -1,5 +1,5 @@
-"""The texts to measure with: real ones where the data lie beside the checkout, else the built-in
-benchmark's.
+"""The texts to measure with: real ones where the data lie beside the checkout,
+else the built-in benchmark's.
 """
 
 import csv
@@ -9,20 +9,9 @@ import random
 from measuring import DATA
 
 WORDS = (
-    "time",
-    "year",
-    "people",
-    "way",
-    "day",
-    "man",
-    "thing",
-    "woman",
-    "life",
-    "child",
-    "world",
-    "school",
-    "state",
-)
+    "time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world",
+    "school", "state",
+)  # fmt: skip
 SCIFACT, BANKING = DATA / "beir/scifact", DATA / "classification/banking77/banking_data/test.csv"
 
 

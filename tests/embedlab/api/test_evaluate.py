@@ -1,5 +1,5 @@
-"""`embedlab.evaluate`: the same numbers as the command line's and mteb's, whatever a model is given
-as.
+"""`embedlab.evaluate`: the same numbers as the command line's
+and mteb's, whatever a model is given as.
 """
 
 import inspect
@@ -69,9 +69,10 @@ def test_by_name_it_is_the_command_line(cli, home, corner, tiny_folder, tmp_path
     typed = {run["dim"]: run["main_score"] for run in json.loads(out)["runs"]}
     assert dict(zip(found.scores()["dim"], found.scores()["value"], strict=True)) == typed
     assert len(set(typed.values())) == 2
+    # Nothing else is in this store.
     pd.testing.assert_frame_equal(
         embedlab.results(tmp_path / "b").scores(), found.scores(), check_like=True
-    )  # nothing else is in this store
+    )
 
 
 def test_a_model_of_sentence_transformers_has_all_its_views(

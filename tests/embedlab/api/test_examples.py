@@ -1,5 +1,5 @@
-"""The examples of docstrings run as they stand, and give what they say. Those of README and docs:
-tests/docs.
+"""The examples of docstrings run as they stand, and give what they say.
+Those of README and docs: tests/docs.
 """
 
 import doctest

@@ -1,5 +1,5 @@
-"""Composed retrievers as models of `embedlab eval`, `index` and `search`: the same numbers as by
-hand, saved whole.
+"""Composed retrievers as models of `embedlab eval`, `index` and `search`:
+the same numbers as by hand, saved whole.
 """
 
 import json
@@ -38,8 +38,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ranker(tmp_path_factory, word_tokenizer):
-    """A random cross-encoder as most public ones are laid out: a classifier without files of
-    sentence-transformers.
+    """A random cross-encoder as most public ones are laid out:
+    a classifier without files of sentence-transformers.
     """
     import torch
     from transformers import BertConfig, BertForSequenceClassification
@@ -232,16 +232,9 @@ def test_an_index_of_a_composition_is_saved_whole(cli, home, folder, tiny_folder
     expression = f"rrf(bm25, {tiny_folder}@faiss:hnsw32) >> rerank({ranker}, depth=9)"
     model = ("--dtype", "float32", "--device", "cpu")
     command = (
-        "index",
-        "--model",
-        expression,
-        "--corpus",
-        folder,
-        "--out",
-        tmp_path / "index",
-        *model,
+        "index", "--model", expression, "--corpus", folder, "--out", tmp_path / "index", *model,
         "--json",
-    )
+    )  # fmt: skip
     code, out, err = cli(*command)
     assert code == 0, err
     assert json.loads(out)["documents"] == 60
@@ -261,8 +254,7 @@ def test_an_index_of_a_composition_is_saved_whole(cli, home, folder, tiny_folder
         [score for _, score in expected], abs=1e-5
     )
 
-    (ranker / "config.json").write_text(
-        (ranker / "config.json").read_text() + "\n"
-    )  # other bytes, another digest
+    # Other bytes, another digest.
+    (ranker / "config.json").write_text((ranker / "config.json").read_text() + "\n")
     code, _, err = cli("search", tmp_path / "index", "w3", *model)
     assert code == 2 and "was made with the encoder" in err

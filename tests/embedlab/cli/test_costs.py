@@ -43,8 +43,8 @@ def test_a_layer_of_a_pass_through_several_costs_less_than_the_whole(
     assert sorted(costs) == [1, 2, 3], err
     seconds = [costs[layer]["encode_seconds"] for layer in (1, 2, 3)]
     assert 0 < seconds[0] < seconds[1] < seconds[2]
-    # Pooling apart, a third and two thirds of the layers; a pass this small pools nearly as long as
-    # it computes.
+    # Pooling apart, a third and two thirds of the layers;
+    # a pass this small pools nearly as long as it computes.
     assert seconds[0] >= seconds[2] / 3 and seconds[1] >= seconds[2] * 2 / 3 * 0.999
     assert all(
         of_layer["encode_derived_share"] == pytest.approx(1.0) for of_layer in costs.values()
@@ -60,18 +60,9 @@ def test_a_layer_of_a_pass_through_several_costs_less_than_the_whole(
 
 def test_one_layer_alone_is_measured(cli, home, folder, tiny_folder):  # noqa: F811
     _, out, _ = cli(
-        "eval",
-        "-m",
-        tiny_folder,
-        "-t",
-        folder,
-        "--dtype",
-        "float32",
-        "--layers",
-        "1",
-        "--force",
+        "eval", "-m", tiny_folder, "-t", folder, "--dtype", "float32", "--layers", "1", "--force",
         "--json",
-    )
+    )  # fmt: skip
     (run,) = json.loads(out)["runs"]
     assert run["costs"]["encode_seconds"] > 0 and "encode_derived_share" not in run["costs"]
     assert json.loads(cli("leaderboard", "--json")[1])["notes"] == []

@@ -1,5 +1,5 @@
-"""`embedlab dashboard`: served on this machine alone, from any folder; what is wrong is said before
-anything starts.
+"""`embedlab dashboard`: served on this machine alone, from any folder;
+what is wrong is said before anything starts.
 """
 
 import http.client
@@ -32,9 +32,8 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     (home / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json").write_text(
         json.dumps({"parts": {}, "main_revisions": {}})
     )
-    (
-        tmp_path / ".streamlit"
-    ).mkdir()  # a folder from elsewhere, which would open the server to other sites
+    # A folder from elsewhere, which would open the server to other sites.
+    (tmp_path / ".streamlit").mkdir()
     (tmp_path / ".streamlit/config.toml").write_text(
         '[server]\naddress = "0.0.0.0"\nenableCORS = false\ncorsAllowedOrigins ='
         ' ["http://evil.example"]\nenableAgentApi = true\n[browser]\nserverAddress ='
@@ -126,8 +125,8 @@ def _socket(port: int, origin: str) -> int:
 
 
 def _outer_address() -> str:
-    """This machine's address on its network; where it has none, another loopback address will
-    do.
+    """This machine's address on its network;
+    where it has none, another loopback address will do.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

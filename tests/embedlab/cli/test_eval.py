@@ -1,5 +1,5 @@
-"""`embedlab eval` as a user meets it: results, the JSON contract, one clear error for each thing
-that goes wrong.
+"""`embedlab eval` as a user meets it: results, the JSON contract,
+one clear error for each thing that goes wrong.
 """
 
 import json
@@ -90,21 +90,9 @@ def test_equals_mteb(cli, home, folder, tiny, tiny_folder):
 
 def test_a_grid_is_one_encoding_pass(cli, home, folder, tiny_folder):
     code, out, _ = cli(
-        "eval",
-        "--model",
-        tiny_folder,
-        "--task",
-        folder,
-        "--json",
-        "--layers",
-        "1,3",
-        "--dims",
-        "8,32",
-        "--precision",
-        "float32,int8,binary",
-        "--index",
-        "faiss:flat",
-    )
+        "eval", "--model", tiny_folder, "--task", folder, "--json", "--layers", "1,3",
+        "--dims", "8,32", "--precision", "float32,int8,binary", "--index", "faiss:flat",
+    )  # fmt: skip
     runs = json.loads(out)["runs"]
     assert code == 0
     assert {(run["layer"], run["dim"], run["precision"]) for run in runs} == {

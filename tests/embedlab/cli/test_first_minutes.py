@@ -98,8 +98,8 @@ def test_what_is_missing_is_named(cli, home, words, problem, next_step):
 
 
 def test_make_and_the_command_use_one_store():
-    """`make eval` and `make dashboard` leave the store to the program; tests have one of their
-    own.
+    """`make eval` and `make dashboard` leave the store to the program;
+    tests have one of their own.
     """
     clean = {
         name: value

@@ -33,9 +33,8 @@ def test_scores_by_other_judgements_do_not_compare(cli, trec):
     assert code == 2 and "different revisions of T" in err
     answer = json.loads(cli("leaderboard", "--json")[1])
     assert any("different revisions of T" in note for note in answer["notes"])
-    trec(
-        RUN, "".join(reversed(QRELS["a"].splitlines(keepends=True))), "three"
-    )  # the same judgements
+    # The same judgements.
+    trec(RUN, "".join(reversed(QRELS["a"].splitlines(keepends=True))), "three")
     assert cli("compare", "one", "three", "--task", "T")[0] == 0
 
 

@@ -161,16 +161,9 @@ def test_a_killed_index_is_none(tmp_path, tiny_folder):
     lines = [json.dumps({"_id": f"d{n}", "text": f"w{n % 200} w{n % 7}"}) for n in range(300)]
     (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
     command = [
-        "index",
-        "--model",
-        tiny_folder,
-        "--corpus",
-        tmp_path,
-        "--out",
-        tmp_path / "index",
-        "--dtype",
-        "float32",
-    ]
+        "index", "--model", tiny_folder, "--corpus", tmp_path, "--out", tmp_path / "index",
+        "--dtype", "float32",
+    ]  # fmt: skip
     code = (
         "import numpy, sys, time\nfrom retrievers.texts import Texts\nsave = Texts.save\ndef"
         " slow(self, folder):\n    save(self, folder)\n    print('half', flush=True)\n   "
@@ -216,8 +209,8 @@ def test_another_model_under_the_name_of_an_index_is_refused(
 def test_an_index_never_runs_code_that_the_user_did_not_name(
     corpus, tmp_path, embedlab, tiny_folder, monkeypatch
 ):
-    """A model that is a file of code is written into the index; only the user's own word lets it
-    run again.
+    """A model that is a file of code is written into the index;
+    only the user's own word lets it run again.
     """
     plugin = tmp_path / "mine.py"
     plugin.write_text(
@@ -234,16 +227,9 @@ def test_an_index_never_runs_code_that_the_user_did_not_name(
     monkeypatch.chdir(tmp_path)
     (corpus / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
     rag = (
-        "rag",
-        "--retriever",
-        path,
-        "--questions",
-        corpus / "questions.jsonl",
-        "-k",
-        1,
-        "--db",
-        tmp_path / "r.duckdb",
-    )
+        "rag", "--retriever", path, "--questions", corpus / "questions.jsonl", "-k", 1,
+        "--db", tmp_path / "r.duckdb",
+    )  # fmt: skip
     for command in (("search", path, "gene"), rag):
         (tmp_path / "ran").unlink()
         code, _, err = embedlab(*command, *options)

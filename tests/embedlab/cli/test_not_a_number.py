@@ -1,5 +1,5 @@
-"""A model whose vectors say nothing: what is no number is recorded as no score, and printed as no
-JSON.
+"""A model whose vectors say nothing:
+what is no number is recorded as no score, and printed as no JSON.
 """
 
 import json

@@ -103,21 +103,13 @@ def test_a_trec_run_is_scored_by_its_qrels(embedlab, tmp_path):
     (tmp_path / "run").write_text("1 Q0 d1 1 3.0 x\n1 Q0 d2 2 2.0 x\n9 Q0 d2 1 2.0 x\n")
     (tmp_path / "qrels").write_text("1 0 d2 1\n2 0 d1 2\n3 0 d1 0\n")
     command = (
-        "import",
-        tmp_path / "run",
-        "--qrels",
-        tmp_path / "qrels",
-        "--task",
-        "T",
-        "--model",
-        "m",
-    )
+        "import", tmp_path / "run", "--qrels", tmp_path / "qrels", "--task", "T", "--model", "m",
+    )  # fmt: skip
     assert embedlab(*command)[0] == embedlab(*command)[0] == 0
     store = Store(tmp_path / "results.duckdb")
     (row,) = store.runs().to_pylist()
-    assert row["main_score"] == pytest.approx(
-        1 / np.log2(3) / 3
-    )  # query 2 has no result, 3 nothing relevant: 0
+    # Query 2 has no result, 3 nothing relevant: 0.
+    assert row["main_score"] == pytest.approx(1 / np.log2(3) / 3)
     assert store.ranking(row["id"]).query_ids == ["1", "2", "3"]
     _, _, told = embedlab(*command)
     assert (
@@ -179,8 +171,8 @@ def test_a_byte_order_mark_is_no_part_of_an_id(embedlab, tmp_path):
 
 
 def test_import_and_eval_agree_with_trec_eval(embedlab, tmp_path):
-    """One ranking and its qrels through both doors: a query judged 0 only, one without result, a
-    document not there.
+    """One ranking and its qrels through both doors:
+    a query judged 0 only, one without result, a document not there.
     """
     qrels = {"q0": {"d0": 1}, "q1": {"d1": 0}, "q2": {"d2": 2, "gone": 1, "d0": 1}, "q3": {"d3": 1}}
     folder = tmp_path / "zoo"
@@ -220,15 +212,9 @@ def test_import_and_eval_agree_with_trec_eval(embedlab, tmp_path):
     ]
     (tmp_path / "run").write_text("".join(lines))
     arguments = (
-        "import",
-        tmp_path / "run",
-        "--qrels",
-        folder / "qrels/test.tsv",
-        "--task",
-        "T",
-        "--model",
-        "m",
-    )
+        "import", tmp_path / "run", "--qrels", folder / "qrels/test.tsv", "--task", "T",
+        "--model", "m",
+    )  # fmt: skip
     assert embedlab(*arguments)[0] == 0
     (imported,) = store.runs(model="m").to_pylist()
     by_query = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(found)

@@ -1,5 +1,5 @@
-"""`embedlab eval` on folders as the world has them: scores follow from the content, by trec_eval's
-and mteb's rules.
+"""`embedlab eval` on folders as the world has them:
+scores follow from the content, by trec_eval's and mteb's rules.
 """
 
 import json
@@ -18,8 +18,8 @@ def write(path, rows):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Writes a BEIR folder of 90 documents and 9 queries, its corpus in an order given by a
-    seed.
+    """Writes a BEIR folder of 90 documents and 9 queries,
+    its corpus in an order given by a seed.
     """
 
     def made(name="zoo", order=0, *, candidates=None, self_ids=False):
@@ -94,15 +94,9 @@ def test_scores_do_not_depend_on_the_order_of_the_corpus_nor_on_the_folders_name
     found = []
     for name, order in (("zoo", 0), ("zoo", 1), ("arguana", 2)):
         runs_here, _ = runs(
-            cli,
-            *asked,
-            "--task",
-            folder(name, order),
-            "--index",
-            "faiss:flat,faiss:hnsw4",
-            "--top-k",
-            20,
-        )
+            cli, *asked, "--task", folder(name, order), "--index", "faiss:flat,faiss:hnsw4",
+            "--top-k", 20,
+        )  # fmt: skip
         found.append({(run["model"], run["index"]): run["scores"] for run in runs_here})
         names = {run["task"] for run in runs_here}
         assert len(names) == 1 and names.pop().startswith(f"{name}@")
@@ -113,15 +107,9 @@ def test_scores_do_not_depend_on_the_order_of_the_corpus_nor_on_the_folders_name
 def test_a_cut_takes_nothing_from_the_metrics_above_it(cli, home, folder, tiny_folder):
     """Ties at the cut are cut as they rank."""
     models = (
-        "--model",
-        "bm25",
-        "--model",
-        tiny_folder,
-        "--task",
-        folder(),
-        "--precision",
-        "float32,binary",
-    )
+        "--model", "bm25", "--model", tiny_folder, "--task", folder(),
+        "--precision", "float32,binary",
+    )  # fmt: skip
     whole, cut = runs(cli, *models)[0], runs(cli, *models, "--top-k", 10)[0]
     assert [run["main_score"] for run in whole] == [run["main_score"] for run in cut]
 
@@ -141,9 +129,8 @@ def test_a_candidate_named_twice_counts_once(cli, home, folder, tiny_folder, cro
         folder("twice", candidates=lambda judged: judged + others + judged + others),
     )
     assert once["scores"] == twice[0]["scores"]
-    assert (
-        once["scores"]["recall_at_10"] == 1 or kind == "bm25"
-    )  # which finds only what shares a word
+    # BM25 finds only what shares a word.
+    assert once["scores"]["recall_at_10"] == 1 or kind == "bm25"
 
 
 def test_a_cross_encoder_cuts_after_it_ranked(home, folder, crosses):
@@ -179,8 +166,8 @@ def test_a_cross_encoder_of_three_labels_is_refused(cli, home, folder, crosses):
 
 @pytest.mark.effect("eval --ignore-identical-ids")
 def test_queries_that_are_documents(cli, home, folder, tiny_folder):
-    """Without the option the query itself stands first, and the run says so; with it scores are
-    beir's and mteb's.
+    """Without the option the query itself stands first, and the run says so;
+    with it scores are beir's and mteb's.
     """
     import mteb
 

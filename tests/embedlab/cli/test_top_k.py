@@ -44,20 +44,8 @@ def test_a_depth_that_the_main_metric_needs_is_asked_for(cli, home, folder, tiny
 def test_a_run_in_another_dtype_is_another_view(cli, home, folder, tiny_folder):  # noqa: F811
     for dtype in ("float32", "bfloat16"):
         assert cli("eval", "-m", tiny_folder, "-t", folder, "--dtype", dtype)[0] == 0
-    assert (
-        cli(
-            "eval",
-            "-m",
-            tiny_folder,
-            "-t",
-            folder,
-            "--dtype",
-            "float32",
-            "--store-dtype",
-            "float16",
-        )[0]
-        == 0
-    )
+    evaluate = ["eval", "-m", tiny_folder, "-t", folder, "--dtype", "float32"]
+    assert cli(*evaluate, "--store-dtype", "float16")[0] == 0
     listed = cli("runs", "list")[1]
     assert "dtype=bfloat16" in listed and "dtype=float32,store_dtype=float16" in listed
     _, out, _ = cli("leaderboard", "--json")
@@ -70,12 +58,7 @@ def test_a_run_in_another_dtype_is_another_view(cli, home, folder, tiny_folder):
 
 
 @pytest.mark.effect("leaderboard --split")
-def test_scores_on_another_split_are_never_averaged_with_those_on_ones_own(
-    cli,
-    home,
-    folder,
-    tiny_folder,  # noqa: F811
-):
+def test_scores_on_another_split_are_never_averaged(cli, folder, tiny_folder):  # noqa: F811
     (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td5\t1\n")
     evaluate = ["eval", "-m", tiny_folder, "-t", folder, "--dtype", "float32", "--json"]
     (test,) = json.loads(cli(*evaluate)[1])["runs"]

@@ -40,9 +40,8 @@ def test_a_declared_module_is_loaded_without_remote_code(tmp_path, monkeypatch):
     (tmp_path / "model" / "modules.json").write_text(json.dumps(listed))
     with pytest.raises(Exception, match=r"a_package_that_is_not|trust_remote_code"):
         SentenceTransformer(str(tmp_path / "model"), device="cpu")
-    monkeypatch.setattr(
-        BaseModel, "_module_classes", BaseModel._module_classes
-    )  # put back afterwards
+    # Put back afterwards.
+    monkeypatch.setattr(BaseModel, "_module_classes", BaseModel._module_classes)
     sentence_transformers_internals.declare_modules({"a_package_that_is_not.Ones": Ones})
     assert isinstance(SentenceTransformer(str(tmp_path / "model"), device="cpu")[0], Ones)
 

@@ -95,7 +95,6 @@ def test_a_trainers_own_checkpoints_are_written_and_read(tmp_path):
     weight = torch.load(tmp_path / "checkpoint-2" / "own.pt")
     assert weight == trainer.model.weight.detach()
     again = Kept(Squared(9.0), arguments, train_dataset=rows)
-    again.train(
-        resume_from_checkpoint=str(tmp_path / "checkpoint-2")
-    )  # no step is left: what is read is what is there
+    # No step is left: what is read is what is there.
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert again.model.weight.detach() == weight

@@ -61,8 +61,8 @@ SIZES = {
 
 @cache
 def _trained(kind: str, specials: tuple[str, ...]) -> str:
-    """A tokenizer trained on TEXTS, as JSON: "llama" (metaspace, byte fallback), "qwen" (byte
-    level) or "bert".
+    """A tokenizer trained on TEXTS, as JSON: "llama"
+    (metaspace, byte fallback), "qwen" (byte level) or "bert".
     """
     if kind == "bert":
         tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -89,8 +89,8 @@ def _trained(kind: str, specials: tuple[str, ...]) -> str:
         )
         tokenizer.train_from_iterator(TEXTS, trainer)
         return tokenizer.to_str()
-    # As Llama and Mistral: spaces become U+2581, one is put in front, and unknown characters fall
-    # back to bytes.
+    # As Llama and Mistral: spaces become U+2581, one is put in front,
+    # and unknown characters fall back to bytes.
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
@@ -197,8 +197,8 @@ def write_nv_embed(
     width: int = 32,
     seed: int = 0,
 ) -> Path:
-    """A tiny NV-Embed in its published layout: one or more safetensors shards, model_type
-    "nvembed".
+    """A tiny NV-Embed in its published layout:
+    one or more safetensors shards, model_type "nvembed".
 
     The sizes of the real head (512 latents, 8 heads of 4096) stand in `latent_attention_config`.
     """
@@ -307,8 +307,8 @@ def write_shards(folder: Path, weights: dict[str, torch.Tensor], shards: int = 1
 
 
 def _spread(model: torch.nn.Module) -> None:
-    """Larger weights than at initialisation, so that every token and every layer shows in the
-    output.
+    """Larger weights than at initialisation,
+    so that every token and every layer shows in the output.
     """
     for name, weight in model.named_parameters():
         if weight.dim() > 1:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(
-    0, str(Path(__file__).parent)
-)  # checkpoints.py and naive.py, for the tests beside them
+# checkpoints.py and naive.py, for the tests beside them.
+sys.path.insert(0, str(Path(__file__).parent))
 
 import checkpoints
 from transformers.utils import logging

@@ -1,5 +1,5 @@
-"""The methods once more, one text at a time and one number after the other, sharing no code with
-embedlab.
+"""The methods once more, one text at a time and one number after the other,
+sharing no code with embedlab.
 """
 
 import math
@@ -16,8 +16,8 @@ def rms_norm(states, norm):
 
 
 def rotated(states, theta):
-    """Rotary position embedding of one head `[L, w]`: dimensions i and i + w/2 are one complex
-    number that turns.
+    """Rotary position embedding of one head `[L, w]`:
+    dimensions i and i + w/2 are one complex number that turns.
     """
     half = states.shape[1] // 2
     numbers = torch.complex(states[:, :half], states[:, half:])
@@ -30,8 +30,8 @@ def rotated(states, theta):
 
 @torch.no_grad()
 def decoder_states(model, embeddings, sees):
-    """Every layer's states of one text in a Llama, Mistral or Qwen2 of transformers, from its
-    weights alone.
+    """Every layer's states of one text in a Llama,
+    Mistral or Qwen2 of transformers, from its weights alone.
 
     Args:
         model: the backbone.

@@ -87,18 +87,15 @@ def pooling_and_attn(variant):
     def reference(model, text, prompt):
         decoder = model[0]
         ids = [1, *ids_of(model, prompt + text), 2]
-        padding = (
-            -len(ids) % 8 if variant == 4 else 0
-        )  # tokens that nobody sees, and that are pooled
+        # Tokens that nobody sees, and that are pooled.
+        padding = -len(ids) % 8 if variant == 4 else 0
         ids = [decoder.pad_id] * padding + ids
         sees = causal if variant < 4 else lambda row, column, layer: column >= padding
         layers = decoder_states(decoder.model, decoder.model.embed_tokens.weight[ids], sees)
         if variant == 1:
             return unit(layers[-1][-1])
-        head, normed = (
-            model[1],
-            layers[-1],
-        )  # the last layer's states are those after the final norm
+        # The last layer's states are those after the final norm.
+        head, normed = (model[1], layers[-1])
         each = [*layers[:-2], normed]
         context = {
             2: lambda: normed[-1:],

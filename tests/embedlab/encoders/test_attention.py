@@ -1,5 +1,5 @@
-"""The one attention setting: masks against double loops, and the measurement that every load
-makes.
+"""The one attention setting: masks against double loops,
+and the measurement that every load makes.
 """
 
 import checkpoints

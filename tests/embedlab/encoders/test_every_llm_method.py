@@ -81,8 +81,8 @@ def test_a_long_text_keeps_start_and_end(every):
     name, model = every
     decoder = decoder_of(model)
     whole = decoder.rows(["judo"], PROMPT)[0].ids
-    # bge-en-icl's examples come on top of the limit, and up to 16 tokens for what its way through
-    # text adds.
+    # bge-en-icl's examples come on top of the limit,
+    # and up to 16 tokens for what its way through text adds.
     examples = (
         len(decoder.tokenizer(decoder.template.prefix)["input_ids"]) + 32
         if name == "in-context"

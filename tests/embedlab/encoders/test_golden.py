@@ -1,5 +1,5 @@
-"""Values that the authors published, on the real weights: `EMBEDLAB_GOLDEN=1 pytest
-tests/embedlab/encoders`.
+"""Values that the authors published, on the real weights:
+`EMBEDLAB_GOLDEN=1 pytest tests/embedlab/encoders`.
 
 The weights come from the hub's cache or the hub; each model needs 1 to 32 GB of memory in float32.
 """

@@ -1,5 +1,5 @@
-"""Scores that the authors print for their published weights. Gigabytes of downloads: they run on
-demand alone.
+"""Scores that the authors print for their published weights.
+Gigabytes of downloads: they run on demand alone.
 """
 
 import os

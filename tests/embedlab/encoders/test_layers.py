@@ -20,26 +20,9 @@ from embedlab.errors import UserError
 
 TEXTS = ["the cat sat on the mat", "a", "dogs run in the park and cats do not", ""]
 WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "the",
-    "a",
-    "cat",
-    "cats",
-    "dogs",
-    "sat",
-    "on",
-    "mat",
-    "run",
-    "in",
-    "park",
-    "and",
-    "do",
-    "not",
-]
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a", "cat", "cats", "dogs", "sat", "on",
+    "mat", "run", "in", "park", "and", "do", "not",
+]  # fmt: skip
 SMALL = {
     "hidden_size": 16,
     "num_hidden_layers": 4,
@@ -189,8 +172,8 @@ def test_slice_then_normalise(kind):
 
 
 def test_layers_of_every_llm_method(every):
-    """Each equals its truncated model, or is refused: a pooling over all layers has none of its
-    own.
+    """Each equals its truncated model, or is refused:
+    a pooling over all layers has none of its own.
     """
     name, model = every
     features = model.preprocess(TEXTS, prompt="Find the answer: ")

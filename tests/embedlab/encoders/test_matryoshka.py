@@ -1,5 +1,5 @@
-"""Matryoshka views, Starbucks, and the plain encoders, against truncated models and double
-loops.
+"""Matryoshka views, Starbucks, and the plain encoders,
+against truncated models and double loops.
 """
 
 import numpy as np
@@ -65,10 +65,8 @@ def test_lengths_of_queries_and_documents(full_size):
     for task, length in (("query", 32), ("document", 196)):
         features = model.preprocess(long, task=task)
         assert features["input_ids"].shape == (1, length)
-        assert features["input_ids"][0, [0, -1]].tolist() == [
-            2,
-            3,
-        ]  # [CLS] and [SEP] survive the cut
+        # [CLS] and [SEP] survive the cut.
+        assert features["input_ids"][0, [0, -1]].tolist() == [2, 3]
 
 
 def test_semantic_similarity_is_mean_and_cosine(bert):

@@ -1,5 +1,5 @@
-"""The golden tokens of NV-Embed's prompt, on Mistral's own vocabulary where the package
-mistral-common is installed.
+"""The golden tokens of NV-Embed's prompt, on Mistral's own vocabulary
+where the package mistral-common is installed.
 """
 
 from pathlib import Path
@@ -28,8 +28,8 @@ def vocabulary():
 @pytest.fixture(scope="module")
 def tokenizer(vocabulary):
     pieces = {vocabulary.id_to_piece(i): i for i in range(vocabulary.vocab_size())}
-    # A pair of pieces merges where it is a piece itself; SentencePiece numbers pieces in the order
-    # of merging.
+    # A pair of pieces merges where it is a piece itself;
+    # SentencePiece numbers pieces in the order of merging.
     merges = [
         (piece[:cut], piece[cut:])
         for piece in sorted(pieces, key=lambda piece: -vocabulary.get_score(pieces[piece]))

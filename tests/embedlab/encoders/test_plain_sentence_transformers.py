@@ -1,5 +1,5 @@
-"""Saved models in plain sentence-transformers: stock ones load without embedlab, ours say what to
-install.
+"""Saved models in plain sentence-transformers:
+stock ones load without embedlab, ours say what to install.
 """
 
 import json
@@ -42,7 +42,8 @@ found = {}
 def note(folder, way, trust):
     try:
         vectors = load(folder, trust).encode(["return the sum"])
-        found[f"{folder} {way}"] = (vectors.to_dense() if hasattr(vectors, "to_dense") else vectors).tolist()
+        dense = vectors.to_dense() if hasattr(vectors, "to_dense") else vectors
+        found[f"{folder} {way}"] = dense.tolist()
     except Exception as error:
         found[f"{folder} {way}"] = str(error)
 """
@@ -77,9 +78,8 @@ def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_
                 assert np.allclose(answer, here, atol=1e-5)
             else:
                 assert words in answer, (folder, answer)
-    views = trained_views(
-        SentenceTransformer(str(tmp_path / "again"), device="cpu")
-    )  # they survive where we are not
+    # They survive where we are not.
+    views = trained_views(SentenceTransformer(str(tmp_path / "again"), device="cpu"))
     assert views == trained_views(
         SentenceTransformer(str(DATA / "checkpoints" / "starbucks"), device="cpu")
     )

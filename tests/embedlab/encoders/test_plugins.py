@@ -1,5 +1,5 @@
-"""Methods from outside: an installed package's entry point, and a file named on the command
-line.
+"""Methods from outside: an installed package's entry point,
+and a file named on the command line.
 """
 
 import numpy as np

@@ -23,8 +23,8 @@ INSTRUCTIONS = ("<instruct>", "<query>", "<response>")
 
 
 def by_formula(logits, pooled, scale=1.0):
-    """log(1 + relu(scale * max logit)) per word over the pooled positions, one by one; `[L, |V|]`
-    to `[|V|]`.
+    """log(1 + relu(scale * max logit)) per word over the pooled positions, one by one;
+    `[L, |V|]` to `[|V|]`.
     """
     return [
         max([math.log1p(max(0.0, scale * float(logits[t, v]))) for t in pooled], default=0.0)
@@ -83,8 +83,8 @@ def test_the_head_in_steps_equals_the_head_at_once(monkeypatch):
 
 
 def test_a_published_splade_is_stock(tmp_path):
-    """naver/splade-*: a BertForMaskedLM, which sentence-transformers itself pools as SPLADE
-    does.
+    """naver/splade-*: a BertForMaskedLM,
+    which sentence-transformers itself pools as SPLADE does.
     """
     words = tokenizer("bert")
     torch.manual_seed(0)

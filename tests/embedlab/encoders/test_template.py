@@ -129,9 +129,8 @@ def test_words_are_cut_by_llm2vec_s_rule():
     text = " ".join(["judo throws"] * 30)  # 60 words, 60 tokens
     assert cut_at_words(tokenizer, text, 40, 512) == " ".join(["judo throws"] * 20)
     assert cut_at_words(tokenizer, text, 60, 512) == text
-    assert (
-        cut_at_words(tokenizer, "x" * 900, 40, 512) == "x" * 900
-    )  # one word: nothing would be left
+    # One word: nothing would be left.
+    assert cut_at_words(tokenizer, "x" * 900, 40, 512) == "x" * 900
     assert cut_at_words(tokenizer, "x" * 900, 40, 512, rescue=False) == ""
 
 

@@ -1,5 +1,5 @@
-"""A loaded tokenizer splits as its tokenizer.json says, whatever class transformers builds for
-it.
+"""A loaded tokenizer splits as its tokenizer.json says,
+whatever class transformers builds for it.
 """
 
 import json
@@ -16,8 +16,8 @@ TEXTS = [" x y", "x", "  x", "x </s> y", "\n x", "x  y "]
 
 @pytest.fixture
 def folder(tmp_path):
-    """A SentencePiece-like BPE as Llama's tokenizer.json has it: a normaliser that prepends the
-    blank's sign.
+    """A SentencePiece-like BPE as Llama's tokenizer.json has it:
+    a normaliser that prepends the blank's sign.
     """
     letters = [
         "<unk>",

@@ -1,5 +1,5 @@
-"""Tiny random models of every shape that sentence-transformers loads: what the words of `build`
-name.
+"""Tiny random models of every shape that sentence-transformers loads:
+what the words of `build` name.
 """
 
 from pathlib import Path

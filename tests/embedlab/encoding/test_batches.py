@@ -1,5 +1,5 @@
-"""What goes through a model at once: budgets kept, little padding, flat batches as
-sentence-transformers has them.
+"""What goes through a model at once: budgets kept, little padding,
+flat batches as sentence-transformers has them.
 """
 
 import numpy as np
@@ -44,8 +44,8 @@ def test_rows_are_cut_on_the_padded_side(side):
 
 @pytest.mark.parametrize("offset", [0, 2])
 def test_flat_batches_are_those_of_sentence_transformers(offset):
-    """The same names and values as transformers' collator, which sentence-transformers flattens
-    with.
+    """The same names and values as transformers' collator,
+    which sentence-transformers flattens with.
     """
     from transformers import DataCollatorWithFlattening
 

@@ -1,5 +1,5 @@
-"""The encode loop: the same vectors as sentence-transformers gives, each text once, out-of-memory
-survived.
+"""The encode loop: the same vectors as sentence-transformers gives,
+each text once, out-of-memory survived.
 """
 
 import numpy as np

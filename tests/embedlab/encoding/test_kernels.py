@@ -1,5 +1,5 @@
-"""Copies of a model: the same vectors, packed or not, the model itself unchanged, only the layers
-that are needed.
+"""Copies of a model: the same vectors, packed or not,
+the model itself unchanged, only the layers that are needed.
 """
 
 import copy
@@ -53,9 +53,8 @@ def test_packed_layers_give_the_same_vectors(tiny_folder, dtype):
     kernels.pack(packed)
     linear = [module for module in packed.modules() if type(module) is nn.Linear]
     assert len(packed_layers(packed)) == len(linear) > 12
-    assert (
-        sum(type(module) is nn.Identity for module in packed.modules()) == 3
-    )  # one GELU per layer is in the product
+    # One GELU per layer is in the product.
+    assert sum(type(module) is nn.Identity for module in packed.modules()) == 3
     tolerance = 1e-6 if dtype == "float32" else 2e-2
     np.testing.assert_allclose(packed.encode(TEXTS), model.encode(TEXTS), atol=tolerance)
 

@@ -89,10 +89,8 @@ def test_what_was_added_is_found_in_any_order(tmp_path):
     )
     np.testing.assert_array_equal(np.concatenate(list(vectors.chunks(2))), vectors.read())
     assert vectors.tokens().tolist() == [3, 3, 3, 3]
-    assert vectors.seconds() == (
-        pytest.approx(3.0),
-        0.0,
-    )  # both shards whole, the doubled text counted once
+    # Both shards whole, the doubled text counted once.
+    assert vectors.seconds() == (pytest.approx(3.0), 0.0)
     with pytest.raises(KeyError):
         again.vectors(text_keys("", ["z"]))
 

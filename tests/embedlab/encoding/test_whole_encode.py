@@ -1,5 +1,5 @@
-"""A text's vector is what sentence-transformers' own `encode` gives for it alone, whatever the
-model's shape.
+"""A text's vector is what sentence-transformers' own `encode` gives
+for it alone, whatever the model's shape.
 """
 
 import json
@@ -39,8 +39,8 @@ def folder(tmp_path_factory):
 
 
 def alone(folder, role: str, prompt: str) -> np.ndarray:
-    """By sentence-transformers, each text alone; beside another where it has no token, which its
-    `encode` needs.
+    """By sentence-transformers, each text alone;
+    beside another where it has no token, which its `encode` needs.
     """
     config = json.loads((folder / "config_sentence_transformers.json").read_text())
     model = (SparseEncoder if config["model_type"] == "SparseEncoder" else SentenceTransformer)(

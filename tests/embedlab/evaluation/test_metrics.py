@@ -1,5 +1,5 @@
-"""The scorer against pytrec_eval and mteb, on random runs with ties, graded labels and missing
-queries.
+"""The scorer against pytrec_eval and mteb, on random runs with ties,
+graded labels and missing queries.
 """
 
 import numpy as np
@@ -21,13 +21,12 @@ TREC = {
 
 
 def random_case(seed: int, *, levels: int, queries: int = 8, documents: int = 40, depth: int = 25):
-    """A run whose scores take `levels` values (few values: many ties), and qrels that it only
-    partly finds.
+    """A run whose scores take `levels` values
+    (few values: many ties), and qrels that it only partly finds.
     """
     rng = np.random.default_rng(seed)
-    document_ids = [
-        f"doc{n}" for n in rng.permutation(documents)
-    ]  # rows do not follow the order of ids
+    # Rows do not follow the order of ids.
+    document_ids = [f"doc{n}" for n in rng.permutation(documents)]
     query_ids = [f"q{n}" for n in range(queries)]
     rows = np.stack([rng.permutation(documents)[:depth] for _ in query_ids]).astype(np.int32)
     scores = rng.integers(-levels, levels, rows.shape).astype(np.float32) / 7
@@ -37,9 +36,8 @@ def random_case(seed: int, *, levels: int, queries: int = 8, documents: int = 40
     for query in query_ids:
         judged = rng.choice(documents, size=rng.integers(1, 12), replace=False)
         qrels[query] = {document_ids[row]: int(rng.integers(-1, 4)) for row in judged}
-        qrels[query][document_ids[judged[0]]] = (
-            2  # mteb keeps only queries with a positive judgement
-        )
+        # mteb keeps only queries with a positive judgement.
+        qrels[query][document_ids[judged[0]]] = 2
         qrels[query]["not in the corpus"] = int(rng.integers(0, 2))
     return rows, scores, document_ids, query_ids, qrels
 

@@ -1,5 +1,5 @@
-"""A model's own similarity ranks: in a task, in a composition, in a saved index, whatever the
-index.
+"""A model's own similarity ranks: in a task, in a composition,
+in a saved index, whatever the index.
 """
 
 import json
@@ -36,8 +36,8 @@ def task(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """`model(name)`: a folder whose configuration names that similarity; "sparse cosine" is a
-    sparse one's.
+    """`model(name)`: a folder whose configuration names that similarity;
+    "sparse cosine" is a sparse one's.
     """
     made = {}
 
@@ -136,18 +136,9 @@ def test_a_saved_index_answers_by_it(similarity, model, task, tmp_path, cli):
     for spec in ("torch", "faiss:flat"):
         out = tmp_path / spec.replace(":", "-")
         code, _, err = cli(
-            "index",
-            "--model",
-            model(similarity),
-            "--corpus",
-            task,
-            "--out",
-            out,
-            "--index",
-            spec,
-            "--dtype",
-            "float32",
-        )
+            "index", "--model", model(similarity), "--corpus", task, "--out", out, "--index", spec,
+            "--dtype", "float32",
+        )  # fmt: skip
         assert code == 0, err
         for n in (0, 7):
             code, answer, err = cli(

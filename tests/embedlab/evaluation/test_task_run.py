@@ -1,5 +1,5 @@
-"""What `embedlab eval` makes of mteb's own order of things: subsets evaluated together; and NaN is
-no vector.
+"""What `embedlab eval` makes of mteb's own order of things:
+subsets evaluated together; and NaN is no vector.
 """
 
 import json
@@ -9,8 +9,8 @@ import pytest
 
 @pytest.fixture
 def parallel(monkeypatch):
-    """A task whose languages are columns of one table, which no mirror holds: three languages, all
-    their pairs.
+    """A task whose languages are columns of one table, which no mirror holds:
+    three languages, all their pairs.
     """
     from datasets import Dataset
     from mteb.abstasks import AbsTaskBitextMining
@@ -49,15 +49,9 @@ def test_parallel_languages_are_evaluated_at_once(cli, home, tiny_folder, parall
 
     pairs, evaluated = parallel
     code, out, err = cli(
-        "eval",
-        "--model",
-        tiny_folder,
-        "--task",
-        "NTREXBitextMining",
-        "--json",
-        "--dtype",
-        "float32",
-    )
+        "eval", "--model", tiny_folder, "--task", "NTREXBitextMining", "--json",
+        "--dtype", "float32",
+    )  # fmt: skip
     assert code == 0, err
     assert evaluated == [pairs]  # not once per pair
     ours = {run["subset"]: run["scores"] for run in json.loads(out)["runs"]}
@@ -71,8 +65,8 @@ def test_parallel_languages_are_evaluated_at_once(cli, home, tiny_folder, parall
 
 
 def test_a_vector_with_nan_is_never_scored(cli, home, tiny_folder, parallel, tmp_path):
-    """The best of similarities that are NaN is the first: an evaluator that only looks for it finds
-    a score.
+    """The best of similarities that are NaN is the first:
+    an evaluator that only looks for it finds a score.
     """
     import shutil
 

@@ -1,5 +1,5 @@
-"""Expressions of composed retrievers: what parses, what it means, and one clear error for what does
-not.
+"""Expressions of composed retrievers: what parses, what it means,
+and one clear error for what does not.
 """
 
 import pytest

@@ -70,11 +70,12 @@ def test_a_warm_run_imports_neither_torch_nor_the_model(home, tiny_folder, tmp_p
     )
     (folder / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "w3"}))
     (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td3\t1\n")
+    typed = ["eval", "--model", str(tiny_folder), "--task", str(folder), "--device", "cpu", *grid]
     code = (
-        "import sys\nfrom embedlab.cli import run\nsys.argv[1:] ="
-        f" {['eval', '--model', str(tiny_folder), '--task', str(folder), '--device', 'cpu', *grid]!r}\ntry:\n"
-        "    run()\nexcept SystemExit:\n    pass\nprint('IMPORTED', sorted(set(sys.modules) &"
-        " {'torch', 'transformers', 'sentence_transformers'}))"
+        f"import sys\nfrom embedlab.cli import run\nsys.argv[1:] = {typed!r}\n"
+        "try:\n    run()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers'}\n"
+        "print('IMPORTED', sorted(heavy & set(sys.modules)))"
     )
     cold, warm = (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

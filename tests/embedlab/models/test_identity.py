@@ -1,5 +1,5 @@
-"""Identity is the content: whatever changes a vector changes the model's identity, and a second
-look does not.
+"""Identity is the content: whatever changes a vector changes the model's identity,
+and a second look does not.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from embedlab import models
-from embedlab.models import identity
+from embedlab.models import identity, source_code
 
 
 @pytest.fixture
@@ -53,7 +53,8 @@ def plug(folder, tmp_path):
             def __new__(cls, device=None, dtype=None):
                 from helping import FACTOR, made
 
-                model = SentenceTransformer(made({str(folder)!r}), device=device, model_kwargs={{"dtype": dtype}})
+                folder, options = made({str(folder)!r}), {{"dtype": dtype}}
+                model = SentenceTransformer(folder, device=device, model_kwargs=options)
                 model.factor = FACTOR
                 return model
         """,
@@ -231,14 +232,14 @@ def test_code_is_followed_into_functions_but_not_into_libraries(tmp_path, monkey
         tmp_path / "top.py",
         "import torch\nimport json\ndef late():\n    import deep\n    from numpy import zeros\n",
     )
-    first = identity.of_code(file)
+    first = source_code.of_code(file)
     write(tmp_path / "deep.py", "VALUE = 2")
-    assert identity.of_code(file) != first
+    assert source_code.of_code(file) != first
 
 
 def test_our_own_methods_count_by_their_code_and_stock_models_need_none():
     from embedlab.encoders.methods import METHODS
-    from embedlab.models.identity import of_method
+    from embedlab.models.source_code import of_method
 
     codes = {name: of_method(name) for name in METHODS}
     assert codes.pop("sentence-transformers") == ""

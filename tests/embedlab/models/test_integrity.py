@@ -1,5 +1,5 @@
-"""Nothing is evaluated half-loaded: what of a checkpoint does not fit its model is named, or forced
-and recorded.
+"""Nothing is evaluated half-loaded:
+what of a checkpoint does not fit its model is named, or forced and recorded.
 """
 
 import json
@@ -123,8 +123,8 @@ def test_a_pooler_that_is_read_must_be_there(home, tiny_folder, tmp_path):
 
 
 def test_a_folder_without_a_vocabulary_is_refused(home, tiny_folder, tmp_path):
-    """transformers 5 makes a BERT tokenizer of special tokens alone: all words would be the
-    same.
+    """transformers 5 makes a BERT tokenizer of special tokens alone:
+    all words would be the same.
     """
     folder = shutil.copytree(tiny_folder, tmp_path / "wordless")
     for file in folder.glob("tokenizer*"):

@@ -1,5 +1,5 @@
-"""Hub models get the prompts that mteb gives them: its whole registry of text models, swept without
-weights.
+"""Hub models get the prompts that mteb gives them:
+its whole registry of text models, swept without weights.
 
 What is right is taken from mteb's wrappers as they are built from the registry's entries, never
 from embedlab.
@@ -20,17 +20,10 @@ from embedlab.models.model_facts import FACTS
 from embedlab.models.prompts import prompt_for, prompts_for_search
 
 TASKS = (
-    "SciFact",
-    "ArguAna",
-    "NFCorpus",
-    "TRECCOVID",
-    "STSBenchmark",
-    "Banking77Classification",
-    "TwentyNewsgroupsClustering.v2",
-    "AskUbuntuDupQuestions",
-    "SprintDuplicateQuestions",
+    "SciFact", "ArguAna", "NFCorpus", "TRECCOVID", "STSBenchmark", "Banking77Classification",
+    "TwentyNewsgroupsClustering.v2", "AskUbuntuDupQuestions", "SprintDuplicateQuestions",
     "SummEvalSummarization.v2",
-)
+)  # fmt: skip
 
 
 def parts():
@@ -58,9 +51,8 @@ def wrapped(meta):
 
     given = dict(meta.loader_kwargs or {})
     loader = meta.loader
-    if (
-        loader and not inspect.isclass(loader) and loader.__name__ == "q3e_instruct_loader"
-    ):  # as its source says
+    if loader and not inspect.isclass(loader) and loader.__name__ == "q3e_instruct_loader":
+        # As its source says.
         loader, given = Instruct, {**given, "apply_instruction_to_passages": False}
         given["instruction_template"] = inspect.getmodule(meta.loader).instruction_template
     if loader is Plain:
@@ -90,9 +82,8 @@ def wrapped(meta):
 def test_every_hub_model_gets_mtebs_prompts(home, monkeypatch):
     from mteb.models.get_model_meta import MODEL_REGISTRY
 
-    monkeypatch.setattr(
-        Remembered, "_write", lambda self: None
-    )  # thousands of files that nobody reads again
+    # Thousands of files that nobody reads again.
+    monkeypatch.setattr(Remembered, "_write", lambda self: None)
 
     questions, seen, different = list(parts()), 0, {}
     for name, meta in MODEL_REGISTRY.items():
@@ -114,8 +105,8 @@ def test_every_hub_model_gets_mtebs_prompts(home, monkeypatch):
 
 
 def test_settings_of_the_registry_reach_the_loader(home, tiny_folder, monkeypatch):
-    """A hub model of the registry, its weights replaced by the tiny ones: lengths and poolings are
-    those of mteb.
+    """A hub model of the registry, its weights replaced by the tiny ones:
+    lengths and poolings are those of mteb.
     """
     from embedlab import hub
 
@@ -123,10 +114,8 @@ def test_settings_of_the_registry_reach_the_loader(home, tiny_folder, monkeypatc
     model = models.load("codefuse-ai/C2LLM-0.5B", device="cpu", dtype="float32")
     assert model.card.registry == "codefuse-ai/C2LLM-0.5B"
     assert model.settings["processor_kwargs"]["padding_side"] == "left"
-    assert model.encoder.encode(["w1 w2"]).shape == (
-        1,
-        32,
-    )  # whose padding then is a matter of the encoder
+    # Its padding then is a matter of the encoder.
+    assert model.encoder.encode(["w1 w2"]).shape == (1, 32)
     assert mteb_registry.settings("GritLM/GritLM-7B") == {"include_prompt": False}
     assert mteb_registry.settings("Octen/Octen-Embedding-4B-INT8")["truncate_dim"] == 1024
 

@@ -1,5 +1,5 @@
-"""Code that a model brings runs when the user says so by name, never else; the run says that it
-did.
+"""Code that a model brings runs when the user says so by name, never else;
+the run says that it did.
 """
 
 import json
@@ -89,31 +89,17 @@ def test_from_the_command_line(cli, home, folder, task, tmp_path):
     code, _, err = cli("eval", "--model", folder, "--task", task, "--device", "cpu")
     assert code == 2 and "--trust-remote-code" in err and "Traceback" not in err
     code, out, _ = cli(
-        "eval",
-        "--model",
-        folder,
-        "--task",
-        task,
-        "--device",
-        "cpu",
-        "--trust-remote-code",
+        "eval", "--model", folder, "--task", task, "--device", "cpu", "--trust-remote-code",
         "--json",
-    )
+    )  # fmt: skip
     assert code == 0
     run = Store(home / "results.duckdb").run(json.loads(out)["runs"][0]["run_id"])
     assert run.asked["trust_remote_code"] is True
     assert run.resolved["settings"]["trust_remote_code"] is True
     index = (
-        "index",
-        "--model",
-        folder,
-        "--corpus",
-        task,
-        "--out",
-        tmp_path / "index",
-        "--device",
-        "cpu",
-    )
+        "index", "--model", folder, "--corpus", task, "--out", tmp_path / "index",
+        "--device", "cpu",
+    )  # fmt: skip
     code, _, err = cli(*index)
     assert code == 2 and "--trust-remote-code" in err
     assert cli(*index, "--trust-remote-code")[0] == 0
@@ -125,17 +111,9 @@ def test_from_the_command_line(cli, home, folder, task, tmp_path):
     questions = tmp_path / "questions.jsonl"
     questions.write_text(json.dumps({"id": "1", "question": "w3", "relevant": ["d3"]}))
     rag = (
-        "rag",
-        "--retriever",
-        tmp_path / "index",
-        "--questions",
-        questions,
-        "-k",
-        3,
-        "--device",
-        "cpu",
-        "--json",
-    )
+        "rag", "--retriever", tmp_path / "index", "--questions", questions, "-k", 3,
+        "--device", "cpu", "--json",
+    )  # fmt: skip
     code, _, err = cli(*rag)
     assert code == 2 and "--trust-remote-code" in err
     code, out, err = cli(*rag, "--trust-remote-code")

@@ -39,8 +39,8 @@ def write(path, rows):
 
 @pytest.fixture
 def ok(cli, home):
-    """Run a command line that has to end well; gives what its --json says, else its standard
-    output.
+    """Run a command line that has to end well;
+    gives what its --json says, else its standard output.
     """
 
     def call(*arguments):

@@ -12,8 +12,8 @@ from leaderboard.storage.store import Store
 
 @pytest.fixture
 def evaluated(ok, tiny_folder, corner):
-    """`embedlab eval` of the tiny model on the small collection with further options: the runs as
-    JSON.
+    """`embedlab eval` of the tiny model on the small collection with further options:
+    the runs as JSON.
     """
     return lambda *options: ok(
         "eval", "--model", tiny_folder, "--task", corner, "--dtype", "float32", *options, "--json"

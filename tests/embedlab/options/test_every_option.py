@@ -1,5 +1,5 @@
-"""Every option of every command has a test of its effect, which names it: @pytest.mark.effect("eval
---workers").
+"""Every option of every command has a test of its effect, which names it:
+@pytest.mark.effect("eval --workers").
 """
 
 import ast

@@ -22,22 +22,15 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def built(ok, corpus, tiny_folder, tmp_path):
-    """Build an index under this name: what `embedlab index` says, and everything in its
-    manifests.
+    """Build an index under this name:
+    what `embedlab index` says, and everything in its manifests.
     """
 
     def build(name, *options, model=tiny_folder):
         said = ok(
-            "index",
-            "--model",
-            model,
-            "--corpus",
-            corpus,
-            "--out",
-            tmp_path / name,
-            *options,
+            "index", "--model", model, "--corpus", corpus, "--out", tmp_path / name, *options,
             "--json",
-        )
+        )  # fmt: skip
         assert said["documents"] == 3 and said["index"] == str(tmp_path / name)
         return "".join(path.read_text() for path in sorted((tmp_path / name).rglob("*.json")))
 
@@ -106,16 +99,9 @@ def test_instruction(built, ok, refused, corpus, tiny_folder, tmp_path, monkeypa
         monkeypatch.setattr(cards, "DATA", DATA)
         cards.cards.cache_clear()
     err = refused(
-        "index",
-        "--model",
-        tiny_folder,
-        "--corpus",
-        corpus,
-        "--out",
-        tmp_path / "x",
-        "--instruction",
-        "w7",
-    )
+        "index", "--model", tiny_folder, "--corpus", corpus, "--out", tmp_path / "x",
+        "--instruction", "w7",
+    )  # fmt: skip
     assert "has no template" in err
 
 

@@ -34,8 +34,8 @@ def run(model, task, kind, shift, *, seed=0, costs=None, **view):
 
 @pytest.fixture
 def db(home):
-    """Three models on three tasks of two types; the third lacks one of them and has a grid of
-    views.
+    """Three models on three tasks of two types;
+    the third lacks one of them and has a grid of views.
     """
     home.mkdir()
     store = Store(home / "results.duckdb")
@@ -310,15 +310,8 @@ def test_import_of_a_trec_run(ok, refused, home, tmp_path):
         assert "are for a TREC run" in refused("import", tmp_path, *option)
     (tmp_path / "run").write_text("q1 Q0 d1 1 2.5 t\n")
     run = (
-        "import",
-        tmp_path / "run",
-        "--task",
-        "T",
-        "--model",
-        "m",
-        "--qrels",
-        tmp_path / "nowhere",
-    )
+        "import", tmp_path / "run", "--task", "T", "--model", "m", "--qrels", tmp_path / "nowhere",
+    )  # fmt: skip
     assert f"There is no file {tmp_path / 'nowhere'}." in refused(*run)
     assert "is a directory" in refused(*run[:-1], tmp_path).lower()
     assert "--processes is for a folder" in refused(*run, "--processes", 2)
@@ -344,9 +337,8 @@ def test_import_by_several_processes(ok, home, tmp_path, monkeypatch):
             }
         ]
     }
-    monkeypatch.setitem(
-        importing.import_files.__kwdefaults__, "chunk", 1
-    )  # files that a process takes at a time
+    # Files that a process takes at a time.
+    monkeypatch.setitem(importing.import_files.__kwdefaults__, "chunk", 1)
     for task in ("SciFact", "NFCorpus", "ArguAna"):
         result = {"task_name": task, "mteb_version": "2", "dataset_revision": "r", "scores": scores}
         (folder / f"{task}.json").write_text(json.dumps(result))

@@ -1,5 +1,5 @@
-"""Capitals as a collection, and a server that speaks OpenAI's protocol and reads the answer off the
-first document.
+"""Capitals as a collection, and a server that speaks OpenAI's protocol
+and reads the answer off the first document.
 """
 
 import json
@@ -29,8 +29,8 @@ def write(path, rows):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with the first word of the first document; keeps the requests, and fails or hangs
-    where told to.
+    """Answers with the first word of the first document;
+    keeps the requests, and fails or hangs where told to.
     """
 
     def __init__(self):

@@ -1,5 +1,5 @@
-"""A small collection with questions, tiny random language models, and a server that speaks OpenAI's
-protocol.
+"""A small collection with questions, tiny random language models,
+and a server that speaks OpenAI's protocol.
 """
 
 import sys
@@ -15,8 +15,8 @@ from capitals_server import CAPITALS, Server, write
 
 @pytest.fixture(scope="session")
 def capitals(tmp_path_factory):
-    """A folder with corpus.jsonl and questions.jsonl: one document and one question for each
-    capital.
+    """A folder with corpus.jsonl and questions.jsonl:
+    one document and one question for each capital.
     """
     folder = tmp_path_factory.mktemp("capitals")
     documents = [

@@ -1,5 +1,5 @@
-"""Servers as they are: answers that are none, thoughts, cut answers, settings not taken, secrets in
-URLs.
+"""Servers as they are: answers that are none, thoughts,
+cut answers, settings not taken, secrets in URLs.
 """
 
 import json
@@ -23,8 +23,8 @@ def completion(content="statins", finish="stop", **more):
 
 
 class Odd(ThreadingHTTPServer):
-    """Answers each request with the next of `answers` (status, body), the last one again and
-    again.
+    """Answers each request with the next of `answers`
+    (status, body), the last one again and again.
     """
 
     def __init__(self):
@@ -239,16 +239,9 @@ def test_credentials_of_a_url_go_to_the_server_and_nowhere_else(odd, cli, home, 
     )
     url = odd.url.replace("http://", "http://me:s3cret@") + "?api-key=hidden"
     rag = (
-        "rag",
-        "--retriever",
-        tmp_path / "index",
-        "--questions",
-        tmp_path / "q.jsonl",
-        "--generator",
-        url,
-        "-k",
-        1,
-    )
+        "rag", "--retriever", tmp_path / "index", "--questions", tmp_path / "q.jsonl",
+        "--generator", url, "-k", 1,
+    )  # fmt: skip
     code, out, err = cli(
         *rag, "--json", "--generator-option", "top_p=0.5", "--generator-option", "user=a"
     )
@@ -275,9 +268,8 @@ def test_credentials_of_a_url_go_to_the_server_and_nowhere_else(odd, cli, home, 
     for secret in ("s3cret", "hidden"):
         assert secret not in out + err + run + more + problem
         assert not any(secret.encode() in content for content in files)
-    with duckdb.connect(
-        str(home / "results.duckdb"), read_only=True
-    ) as store:  # compressed columns hide from a search
+    with duckdb.connect(str(home / "results.duckdb"), read_only=True) as store:
+        # Compressed columns hide from a search.
         for (table,) in store.sql("SELECT table_name FROM information_schema.tables").fetchall():
             assert "s3cret" not in str(store.table(table).fetchall()), table
 
@@ -290,16 +282,9 @@ def test_a_cut_answer_is_marked_and_asked_for_again(odd, cli, home, tmp_path):
         '{"id": "1", "question": "which drug", "answers": ["statins"]}\n'
     )
     rag = (
-        "rag",
-        "--retriever",
-        tmp_path / "index",
-        "--questions",
-        tmp_path / "q.jsonl",
-        "--generator",
-        odd.url,
-        "-k",
-        1,
-    )
+        "rag", "--retriever", tmp_path / "index", "--questions", tmp_path / "q.jsonl",
+        "--generator", odd.url, "-k", 1,
+    )  # fmt: skip
     odd.answers = [(200, completion("statins an", "length"))]
     code, out, err = cli(*rag, "--json")
     found = json.loads(out)

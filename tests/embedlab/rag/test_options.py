@@ -53,21 +53,10 @@ def test_a_server_gets_what_was_asked_for(answered, home, index, server, tmp_pat
     server.models = ["reader", "writer"]
     (tmp_path / "prompt.txt").write_text("Say it: {context} {question}")
     answer = answered(
-        "--retriever",
-        index,
-        "--generator",
-        server.url,
-        "--generator-model",
-        "writer",
-        "--max-tokens",
-        7,
-        "--temperature",
-        0.5,
-        "--prompt",
-        tmp_path / "prompt.txt",
-        "--db",
-        tmp_path / "other.duckdb",
-    )
+        "--retriever", index, "--generator", server.url, "--generator-model", "writer",
+        "--max-tokens", 7, "--temperature", 0.5, "--prompt", tmp_path / "prompt.txt",
+        "--db", tmp_path / "other.duckdb",
+    )  # fmt: skip
     sent = server.requests[0]
     assert (sent["model"], sent["temperature"]) == ("writer", 0.5)
     assert 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))

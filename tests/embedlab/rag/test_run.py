@@ -1,5 +1,5 @@
-"""`embedlab rag` as a user meets it: scores, what is stored, going on after a stop, one clear error
-for each fault.
+"""`embedlab rag` as a user meets it: scores, what is stored,
+going on after a stop, one clear error for each fault.
 """
 
 import json
@@ -94,17 +94,9 @@ def test_a_local_generator_over_a_composition(
 ):
     expression = f"rrf(bm25, {tiny_folder})"
     options = (
-        "--corpus",
-        capitals,
-        "--generator",
-        language_model,
-        "--max-tokens",
-        5,
-        "--k",
-        12,
-        "--dtype",
-        "float32",
-    )
+        "--corpus", capitals, "--generator", language_model, "--max-tokens", 5, "--k", 12,
+        "--dtype", "float32",
+    )  # fmt: skip
     code, out, err = cli(*rag(expression, capitals, *options, "--json"))
     assert code == 0, err
     first = json.loads(out)

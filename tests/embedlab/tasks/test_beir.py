@@ -36,9 +36,8 @@ def test_mteb_evaluates_it(beir, model):
 
     task = loaded(beir())
     (result,) = mteb.evaluate(model, task, cache=None, show_progress_bar=False).task_results
-    assert result.get_score() == pytest.approx(
-        1.0
-    )  # each query shares its only known word with its document
+    # Each query shares its only known word with its document.
+    assert result.get_score() == pytest.approx(1.0)
     assert result.dataset_revision == task.metadata.revision
 
 
@@ -59,8 +58,8 @@ def test_two_folders_of_one_name_are_two_tasks(beir):
 
 @pytest.mark.parametrize("name", ["arguana", "ArguAna", "scifact", "query", "Retrieval"])
 def test_the_name_of_a_folder_makes_nothing_of_it(beir, name):
-    """Neither the metric nor the prompts nor what is dropped follow from it, and its scores are no
-    MTEB task's.
+    """Neither the metric nor the prompts nor what is dropped follow from it,
+    and its scores are no MTEB task's.
     """
     task, plain = loaded(beir(name)), loaded(beir("zoo"))
     for field in ("type", "main_score", "prompt", "eval_splits", "category"):
@@ -277,9 +276,8 @@ def test_published_collections(shared, name, split, documents, queries, judgemen
     data = task.dataset["default"][split]
     assert (len(data["corpus"]), len(data["queries"])) == (documents, queries)
     assert sum(map(len, data["relevant_docs"].values())) == judgements
-    if (
-        name == "scifact"
-    ):  # mteb's own task, recognised by its content, and as the revision that mteb names
+    if name == "scifact":
+        # mteb's own task, recognised by its content, and as the revision that mteb names.
         assert task.metadata.name == "SciFact"
         assert task.metadata.prompt["query"].startswith("Given a scientific claim")
         assert task.metadata.revision == "d56462d0e63a25450459c4f213e49ffdb866f7f9"

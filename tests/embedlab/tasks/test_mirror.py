@@ -206,14 +206,12 @@ def test_real_data_as_they_are(shared):
         "train": 10003,
         "test": 3080,
     }
-    assert (
-        banking.metadata.revision == "0fd18e25b25c072e09e0d92ab615fda904d66300"
-    )  # the size is the official data's
+    # The size is the official data's.
+    assert banking.metadata.revision == "0fd18e25b25c072e09e0d92ab615fda904d66300"
     assert len(set(banking.dataset["train"]["label"])) == 77
     assert recorded_name(banking) == "Banking77Classification"
-    assert recorded_name(sts).startswith(
-        "STSBenchmark@"
-    )  # 13 characters shorter than the official one
+    # 13 characters shorter than the official one.
+    assert recorded_name(sts).startswith("STSBenchmark@")
 
 
 def test_a_part_of_the_training_data_is_another_task(shared, mirror):

@@ -80,9 +80,10 @@ def test_code_search():
     queries = dict(zip(data["queries"]["id"], data["queries"]["text"], strict=True))
     assert len(documents) > 5000
     assert len(queries) > 1000
+    # There are distractors.
     assert len(documents) > len(
         {name for relevant in data["relevant_docs"].values() for name in relevant}
-    )  # distractors
+    )
     assert len({" ".join(text.lower().split()) for text in queries.values()}) == len(queries)
     assert len({"".join(text.split()) for text in documents.values()}) == len(documents)
     leaks = [

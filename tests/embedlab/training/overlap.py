@@ -1,5 +1,5 @@
-"""Which training texts repeat a text of the built-in benchmark: written apart from what filters
-them.
+"""Which training texts repeat a text of the built-in benchmark:
+written apart from what filters them.
 """
 
 import csv

@@ -1,5 +1,5 @@
-"""Batches of similar length: every row once, less padding, the same again for the same seed and
-epoch.
+"""Batches of similar length: every row once, less padding,
+the same again for the same seed and epoch.
 """
 
 import torch

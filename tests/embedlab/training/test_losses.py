@@ -296,9 +296,8 @@ def test_dupmae_decoder_sees_cls_always_and_itself_never(starbucks):
     assert unseen.shape == (40, 12, 12) and not unseen[:, :, 0].any()
     assert unseen.diagonal(dim1=1, dim2=2)[:, 1:].all() and unseen[0, :, 8:].all()
     assert not unseen[1:, :11, 11].any() and not unseen[0, :7, 7].any()  # [SEP] is seen as well
-    assert set(unseen[1:, 0].sum(-1).tolist()) == {
-        6
-    }  # half of the text's 12 tokens, from CLS that counts as one
+    # Half of the text's 12 tokens, from CLS that counts as one.
+    assert set(unseen[1:, 0].sum(-1).tolist()) == {6}
     restored = loss(columns(starbucks, TEXTS[:3]))["decoder"]
     cls_only = torch.autograd.grad(
         restored, starbucks[0].model.encoder.layer[-1].output.dense.weight
@@ -352,8 +351,8 @@ def test_matryoshka_and_splade_build(encoder, decoder):
 
 
 def test_mirrored_texts_lose_five_characters_where_they_are_long(pairs_file):
-    """As github.com/cambridgeltl/mirror-bert: texts below 30 characters stay, the mask stands
-    between blanks.
+    """As github.com/cambridgeltl/mirror-bert:
+    texts below 30 characters stay, the mask stands between blanks.
     """
     from datasets import Dataset
 

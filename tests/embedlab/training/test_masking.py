@@ -1,5 +1,5 @@
-"""Which tokens are masked: whole words, as many as asked, and nested where the method nests
-them.
+"""Which tokens are masked: whole words, as many as asked,
+and nested where the method nests them.
 """
 
 import pytest
@@ -43,18 +43,14 @@ def test_whole_words_fill_their_budgets_and_are_nested():
     first, second = masking.whole_words(words, small, large)
     for masked in (first, second):
         assert not masked[:, [0, -1]].any()
-        assert (masked[:, 1] == masked[:, 3]).all() and (
-            masked[:, 5] == masked[:, 6]
-        ).all()  # never half a word
+        # Never half a word.
+        assert (masked[:, 1] == masked[:, 3]).all() and (masked[:, 5] == masked[:, 6]).all()
     assert (first <= second).all()
-    assert first.sum(-1).max() <= 2 and set(second.sum(-1).tolist()) == {
-        4,
-        5,
-    }  # 4: all single tokens, and no more fits
+    # 4: all single tokens, and no more fits.
+    assert first.sum(-1).max() <= 2 and set(second.sum(-1).tolist()) == {4, 5}
     share = masking.whole_words(words, large)[0].float().mean(0)
-    assert share[4] > 0.4 and torch.allclose(
-        share[4], share[7], atol=0.12
-    )  # every word has its chance
+    # Every word has its chance.
+    assert share[4] > 0.4 and torch.allclose(share[4], share[7], atol=0.12)
 
 
 def test_the_budget_is_a_share_of_the_length_and_one_at_least():

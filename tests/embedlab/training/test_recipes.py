@@ -1,5 +1,5 @@
-"""Every shipped recipe runs from end to end on a tiny base: its method, objectives, settings and
-adapters fit.
+"""Every shipped recipe runs from end to end on a tiny base:
+its method, objectives, settings and adapters fit.
 """
 
 from dataclasses import replace

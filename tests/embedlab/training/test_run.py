@@ -1,5 +1,5 @@
-"""Runs from recipe to saved model: resumed ones end with the same weights, and bad recipes with one
-clear error.
+"""Runs from recipe to saved model: resumed ones end with the same weights,
+and bad recipes with one clear error.
 """
 
 import json
@@ -103,8 +103,8 @@ def test_a_killed_run_ends_with_the_same_weights(recipe_file, tmp_path):
 def test_a_run_stopped_after_its_last_step_makes_the_same_files(
     stopped, recipe_file, tmp_path, monkeypatch
 ):
-    """No step more is taken, and what a trainer sets in the model's configuration is set without
-    one.
+    """No step more is taken, and what a trainer sets
+    in the model's configuration is set without one.
     """
     recipe = read(recipe_file)
     train(recipe, tmp_path / "whole", device="cpu")
@@ -175,8 +175,8 @@ def test_what_a_loss_learned_is_kept_for_its_next_stage(
     pairs_file,
     monkeypatch,
 ):
-    """GEM's temperature, GRL's projection, a head: the third stage begins where the first one
-    ended.
+    """GEM's temperature, GRL's projection, a head:
+    the third stage begins where the first one ended.
     """
     path = tmp_path / "twice.toml"
     base = encoder if method == "starbucks" else decoder

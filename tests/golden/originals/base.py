@@ -39,8 +39,8 @@ def batches(encode, form: str, texts=TEXTS) -> dict[str, np.ndarray]:
 
 
 def use(*folders: str) -> None:
-    """Put an original's folder first on the path; forget what another one left under the same
-    names.
+    """Put an original's folder first on the path;
+    forget what another one left under the same names.
     """
     for name in list(sys.modules):
         if name.partition(".")[0] in {

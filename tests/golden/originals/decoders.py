@@ -22,7 +22,6 @@ from base import (
 )
 
 # --- Pooling and Attention
-# ------------------------------------------------------------------------------------------
 
 
 def _pooling_and_attn(variant: int, adapter: str) -> dict:
@@ -45,7 +44,8 @@ def _pooling_and_attn(variant: int, adapter: str) -> dict:
     )
     base = PeftModel.from_pretrained(base, CHECKPOINTS / adapter).eval()
 
-    class Loader:  # the loaders ask for bfloat16 and FlashAttention: here they get this model in their place
+    # The loaders ask for bfloat16 and FlashAttention: here they get this model in their place.
+    class Loader:
         @staticmethod
         def from_pretrained(*_, **__):
             return base
@@ -95,7 +95,6 @@ for _variant, _adapter in (
 
 
 # --- GenC (ULLME)
-# ---------------------------------------------------------------------------------------------------
 
 
 def _ullme_stubs() -> None:
@@ -143,7 +142,6 @@ MAKERS["genc-phi"] = lambda: _genc("phi", "phi")
 
 
 # --- LLM2Vec
-# --------------------------------------------------------------------------------------------------------
 
 
 def _llm2vec(checkpoint: str, adapter: str, name: str) -> dict:
@@ -179,8 +177,8 @@ MAKERS["llm2vec-plain"] = lambda: _llm2vec("mistral", "adapter", "princeton-nlp/
 
 @maker
 def mntp() -> dict:
-    """Masked next-token prediction: the loss of LLM2Vec's model class on ids that are masked
-    already.
+    """Masked next-token prediction:
+    the loss of LLM2Vec's model class on ids that are masked already.
     """
     use("llm2vec")
     from llm2vec.models import MistralBiForMNTP
@@ -211,13 +209,12 @@ def mntp() -> dict:
 
 
 # --- KaLM, bge-en-icl, GritLM
-# ---------------------------------------------------------------------------------------
 
 
 @maker
 def kalm() -> dict:
-    """Its repository has pooling and normalisation; the bidirectional Qwen2 lies on the hub and is
-    ULLME's here.
+    """Its repository has pooling and normalisation;
+    the bidirectional Qwen2 lies on the hub and is ULLME's here.
 
     (LLM2Vec's Qwen2BiModel is causal under transformers 4.44: it leaves the mask as it is.)
     """
@@ -302,7 +299,6 @@ def gritlm() -> dict:
 
 
 # --- NV-Embed, Echo, LENS, Lion
-# -------------------------------------------------------------------------------------
 
 
 @maker
@@ -313,9 +309,8 @@ def nv_embed() -> dict:
     from safetensors.torch import load_file
 
     config = NVEmbedConfig.from_pretrained(CHECKPOINTS / "nv-embed")
-    config.text_config._name_or_path = str(
-        CHECKPOINTS / "nv-embed"
-    )  # where it takes its tokenizer from
+    # Where it takes its tokenizer from.
+    config.text_config._name_or_path = str(CHECKPOINTS / "nv-embed")
     config.text_config._attn_implementation = "eager"
     for part in (config, config.latent_attention_config):
         part._attn_implementation_internal = None  # set by a constructor that it does not call
@@ -339,9 +334,8 @@ def echo() -> dict:
         "document": "<s>Document:{!%%text%%}\nDocument again:{%%text%%}{</s>}",
     }
     tokenizer = AutoTokenizer.from_pretrained(CHECKPOINTS / "mistral")
-    tokenizer._tokenizer.post_processor = (
-        no_marks()
-    )  # add_bos_token=False of the published tokenizer's class
+    # add_bos_token=False of the published tokenizer's class.
+    tokenizer._tokenizer.post_processor = no_marks()
     parser = EchoParser(tokenizer, templates, max_length=LENGTH)
     model = EchoEmbeddingsMistral.from_pretrained(
         CHECKPOINTS / "mistral", attn_implementation="eager"
@@ -379,9 +373,8 @@ def lens() -> dict:
     ).eval()
     backbone.lm_head = head
     tokenizer = AutoTokenizer.from_pretrained(CHECKPOINTS / "lens", padding_side="left")
-    model = object.__new__(
-        code.LENSModel
-    )  # its constructor merges the adapters that the released weights have merged
+    # Its constructor merges the adapters that the released weights have merged.
+    model = object.__new__(code.LENSModel)
     vars(model).update(
         model=backbone,
         tokenizer=tokenizer,
@@ -400,8 +393,8 @@ def lens() -> dict:
 
 @maker
 def lion() -> dict:
-    """The encode functions of both model classes; a sparse one has the head's logits, both all
-    tokens.
+    """The encode functions of both model classes;
+    a sparse one has the head's logits, both all tokens.
     """
     use("lion")
     code = from_file(

@@ -6,8 +6,8 @@ from base import CHECKPOINTS, LENGTH, TEXTS, batches, maker, stub, use
 
 @maker
 def trans_encoder() -> dict:
-    """The lines of src/eval.py that load, through the sentence-transformers of their time; what
-    encodes is that.
+    """The lines of src/eval.py that load, through the sentence-transformers of their time;
+    what encodes is that.
     """
     from sentence_transformers import SentenceTransformer, models
     from sentence_transformers.cross_encoder import CrossEncoder
@@ -40,8 +40,8 @@ def retromae() -> dict:
         ):
 
             def run(texts, length=length, encode=encode):
-                # The data sets there hold ids; encode_plus of a slow tokenizer is this on a list of
-                # ids.
+                # The data sets there hold ids;
+                # encode_plus of a slow tokenizer is this on a list of ids.
                 rows = [
                     tokenizer.prepare_for_model(
                         tokenizer(text, add_special_tokens=False)["input_ids"],
@@ -88,8 +88,8 @@ def splade() -> dict:
 
 @maker
 def starbucks() -> dict:
-    """Retrieval: SrlDenseModel over Tevatron's collator. STS: the lines of sts/inference_2d_sts.py
-    that cut.
+    """Retrieval: SrlDenseModel over Tevatron's collator.
+    STS: the lines of sts/inference_2d_sts.py that cut.
     """
     use("tevatron/src", "starbucks/retrieval")
     from modeling import SrlDenseModel

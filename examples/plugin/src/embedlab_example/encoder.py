@@ -1,5 +1,5 @@
-"""An encoder without weights: a text's vector is the sum of random vectors, one for each of its
-trigrams.
+"""An encoder without weights:
+a text's vector is the sum of random vectors, one for each of its trigrams.
 """
 
 import zlib

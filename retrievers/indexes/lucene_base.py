@@ -1,0 +1,104 @@
+"""What the Lucene indexes share: adding, searching by threads, saving."""
+
+import os
+from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrievers import topk
+from retrievers.base import Hits
+from retrievers.indexes._jvm import Java, detach, in_java, java
+from retrievers.indexes.base_index import Content, Index
+from retrievers.indexes.lucene_store import LuceneStore
+
+
+@dataclass(eq=False)
+class LuceneBase(Index):
+    """What the Lucene indexes share. `threads` searches run at a time; 0 takes one per core."""
+
+    threads: int = 0
+
+    @in_java
+    def _clear(self) -> None:
+        self._store = LuceneStore(self._analyzer(), self._similarity())
+
+    @in_java
+    def finish(self) -> None:
+        self._store.searcher()
+
+    @in_java
+    def _add(self, documents: Content) -> None:
+        self._write_documents(documents)
+
+    def _search(self, queries: Content, k: int, rows: np.ndarray | None) -> Hits:
+        count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
+        answers = self._searched(queries, count, k, rows)
+        hits = Hits(np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32))
+        for q, (best, scores) in enumerate(answers):
+            hits.rows[q, : len(best)], hits.scores[q, : len(best)] = best, scores
+        return topk.best(*hits, k)
+
+    @in_java
+    def _searched(
+        self, queries: Content, count: int, k: int, rows: np.ndarray | None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        allowed = (
+            None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
+        )
+        self._store.searcher()
+        return self._answers([self._query(queries[q], k, allowed) for q in range(count)], k)
+
+    def _answers(self, queries: list[Java], k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows and scores for each Lucene query.
+        The threads call one searcher and one writer, which is safe.
+        """
+        workers = min(self.threads or os.cpu_count() or 1, len(queries))
+        if workers <= 1:
+            return [self._store.search(query, k) for query in queries]
+
+        def work(part: list[Java]) -> list[tuple[np.ndarray, np.ndarray]]:
+            try:
+                return [self._store.search(query, k) for query in part]
+            finally:
+                detach()
+
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(work, [queries[w::workers] for w in range(workers)]))
+        return [parts[q % workers][q // workers] for q in range(len(queries))]
+
+    def memory_bytes(self) -> int:
+        """The size of the index files, which Lucene maps into memory."""
+        self.finish()
+        return self._store.bytes()
+
+    @in_java
+    def _write(self, target: Path) -> None:
+        self._store.save(target / "lucene")
+
+    @in_java
+    def _read(self, path: Path) -> None:
+        self._store.open(path / "lucene")
+        self._expect(self._store.count(), "documents")
+
+    @abstractmethod
+    def _analyzer(self) -> None: ...
+
+    def _similarity(self) -> Java:
+        """How Lucene scores; None for its own way."""
+        return None
+
+    @abstractmethod
+    def _write_documents(self, documents: Content) -> None:
+        """Write `documents` with the store's writer;
+        their first row is the number of documents so far.
+        """
+
+    @abstractmethod
+    def _query(self, query: Any, k: int, allowed: Java) -> Java:
+        """The Lucene query for one query,
+        limited by the Lucene query `allowed` if that is not None.
+        """
