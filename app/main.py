@@ -52,7 +52,7 @@ try:
         status.sidebar()
 except Exception as error:
     # Errors that the user can mend have a `hint`;
-    # those of the encoders that a page loads come from a floor above.
+    # those of the encoders that a page loads come from a package above.
     ours = any(cls.__module__.partition(".")[0] in _PACKAGES for cls in type(error).__mro__)
     if not ours or not hasattr(error, "hint"):
         raise

@@ -13,11 +13,11 @@ from leaderboard import plugins
 from leaderboard.errors import LeaderboardError
 
 
-def pages(taken: Collection[str]) -> list[StreamlitPage]:
+def pages(reserved: Collection[str]) -> list[StreamlitPage]:
     """The pages by name, which is their address, too; nothing is imported before one is opened.
 
     Args:
-        taken: addresses of ours, which none replaces.
+        reserved: addresses of ours, which none replaces.
     """
     return [
         st.Page(
@@ -26,7 +26,7 @@ def pages(taken: Collection[str]) -> list[StreamlitPage]:
             icon=":material/extension:",
             url_path=name,
         )
-        for name, plugin in plugins.installed(plugins.PAGES, taken).items()
+        for name, plugin in plugins.installed(plugins.PAGES, reserved).items()
         if re.fullmatch(r"[\w-]+", name)
     ]
 

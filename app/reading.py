@@ -10,7 +10,15 @@ from app.settings import Benchmarks, settings
 from leaderboard.records import Run, Task, Texts
 from leaderboard.storage import latest_runs
 from leaderboard.storage.store import Store
-from leaderboard.tables import aggregates, alignment, comparison, costs, entrants, grids, standings
+from leaderboard.tables import (
+    aggregates,
+    alignment,
+    comparison,
+    costs,
+    evaluated_views,
+    grids,
+    standings,
+)
 
 # A page must answer or say what is wrong;
 # half a minute of waiting for a lock is for the command line.
@@ -129,14 +137,14 @@ def _ranked(
     )
 
 
-def all_views(parts: Parts) -> entrants.Views:
+def all_views(parts: Parts) -> evaluated_views.Views:
     """The run that stands for every view on these tasks."""
     return _views(settings().db, stamp(), parts, _benchmark_stamp())
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading results ...")
-def _views(db: str, stamp: Stamp, parts: Parts, known: int) -> entrants.Views:
-    return entrants.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
+def _views(db: str, stamp: Stamp, parts: Parts, known: int) -> evaluated_views.Views:
+    return evaluated_views.read(store(), _chosen(parts), main_revisions=benchmarks().main_revisions)
 
 
 def measured_costs(parts: Parts) -> list[str]:
@@ -154,7 +162,7 @@ def _measured_costs(db: str, stamp: Stamp, parts: Parts, known: int) -> list[str
     )
 
 
-def scored_by_query(chosen: entrants.Views) -> pd.Series:
+def scored_by_query(chosen: evaluated_views.Views) -> pd.Series:
     """Whether every run of a view was scored query by query: bool, by view."""
     return alignment.has_per_query(store(), chosen)
 

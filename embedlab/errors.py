@@ -86,7 +86,7 @@ def explained(error: BaseException) -> tuple[str, str] | None:
             "No folder for temporary files can be written.",
             "Free some space, or name another: TMPDIR=DIR",
         )
-    if number := _told_by_another_language(error):
+    if number := _from_foreign_runtime(error):
         return f"A file cannot be written: {os.strerror(number)}.", _NEXT[number]
     if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from "):
         # Python 3.11's ELOOP.
@@ -112,7 +112,7 @@ _NUMBERED, _WRITER = (
 )
 
 
-def _told_by_another_language(error: BaseException) -> int | None:
+def _from_foreign_runtime(error: BaseException) -> int | None:
     """The machine's number for an error that came as another library's own;
     None where it is not one of `_NEXT`.
     """

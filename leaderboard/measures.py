@@ -18,7 +18,7 @@ GROUP = "embedlab.metrics"
 _NAME = re.compile(r"(?!nauc_)(?!.*_at_)[a-z][a-z0-9_-]*")
 
 
-def taken() -> set[str]:
+def reserved() -> set[str]:
     """Names that a plug-in's metric cannot have:
     of ours, and of scores that are none of these metrics.
     """
@@ -46,7 +46,7 @@ def check(plugin: plugins.Plugin) -> Metric:
 @cache
 def _loaded() -> tuple[dict[str, Metric], dict[str, LeaderboardError]]:
     found, broken = dict(METRICS), {}
-    for name, plugin in plugins.installed(GROUP, taken()).items():
+    for name, plugin in plugins.installed(GROUP, reserved()).items():
         try:
             found[name] = check(plugin)
         except LeaderboardError as error:
@@ -64,9 +64,9 @@ def broken() -> dict[str, LeaderboardError]:
     return _loaded()[1]
 
 
-def bringer(name: str) -> plugins.Plugin | None:
+def plugin_of(name: str) -> plugins.Plugin | None:
     """The plug-in that a metric comes from; None for ours."""
-    return plugins.installed(GROUP, taken()).get(name)
+    return plugins.installed(GROUP, reserved()).get(name)
 
 
 @cache

@@ -82,12 +82,12 @@ def every(group: str) -> list[Plugin]:
     return sorted(found, key=lambda plugin: (plugin.name, plugin.package))
 
 
-def installed(group: str, taken: Collection[str] = ()) -> dict[str, Plugin]:
-    """The plug-ins of a group by name, without those whose name is `taken`;
+def installed(group: str, reserved: Collection[str] = ()) -> dict[str, Plugin]:
+    """The plug-ins of a group by name, without those whose name is `reserved`;
     of two of one name the first package's.
     """
     found: dict[str, Plugin] = {}
     for plugin in every(group):
-        if plugin.name not in taken:
+        if plugin.name not in reserved:
             found.setdefault(plugin.name, plugin)
     return found

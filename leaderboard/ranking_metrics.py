@@ -1,4 +1,4 @@
-"""The metrics of rankings that come with the house,
+"""The metrics of rankings that come with the package,
 as trec_eval 9 defines them, and MRR as mteb does.
 """
 

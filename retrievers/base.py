@@ -30,8 +30,8 @@ class Hits(NamedTuple):
     scores: np.ndarray
 
 
-class Found(NamedTuple):
-    """A document that was found: its id and score, title and text in one,
+class RetrievedDocument(NamedTuple):
+    """A document of a result: its id and score, title and text in one,
     title and further fields by name.
     """
 
@@ -127,13 +127,13 @@ class Retriever(ABC):
         """
         return {}
 
-    def found(self, query: str, k: int, only: Collection[str] | None = None) -> list[Found]:
-        """The `k` best documents for one query, with their texts:
-        what frameworks make their documents of.
-        """
+    def retrieve(
+        self, query: str, k: int, only: Collection[str] | None = None
+    ) -> list[RetrievedDocument]:
+        """The `k` best documents for one query, with their texts."""
         hits = self.search([query], k, only=only)
         return [
-            Found(self.ids[row], score, self.text(row) or "", self.metadata(row))
+            RetrievedDocument(self.ids[row], score, self.text(row) or "", self.metadata(row))
             for row, score in zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
             if row >= 0
         ]

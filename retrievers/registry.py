@@ -49,7 +49,7 @@ def families() -> dict[str, str]:
     return {**{name: point.value for name, point in _installed().items()}, **FAMILIES}
 
 
-def is_taken(name: str) -> bool:
+def is_reserved(name: str) -> bool:
     """Whether a name is ours: also `faiss:mine` is,
     which would stand in the place of a kind of `faiss`.
     """
@@ -62,7 +62,7 @@ def _installed() -> dict[str, EntryPoint]:
     of two of one name that of the package whose name comes first.
     """
     points = sorted(entry_points(group=GROUP), key=lambda point: _package(point), reverse=True)
-    return {point.name.lower(): point for point in points if not is_taken(point.name)}
+    return {point.name.lower(): point for point in points if not is_reserved(point.name)}
 
 
 def _package(point: EntryPoint) -> str:

@@ -1,5 +1,5 @@
-"""The house's rules, kept by reading the code: which way imports run, who may import what, how long
-a file may be.
+"""The project's rules, kept by reading the code:
+which way imports run, who may import what, how long a file may be.
 """
 
 import ast
@@ -17,9 +17,9 @@ MAY_IMPORT = {
     "leaderboard": {"leaderboard"},
     "app": {"app", "retrievers", "leaderboard"},
 }
-# The rooms of each package, from the top floor down: a room imports from floors below it, never
-# from its own or above.
-FLOORS = {
+# The subpackages of each package, from the top level down:
+# a subpackage imports from levels below it, never from its own or above.
+LEVELS = {
     "embedlab": [
         ["cli"],
         ["api"],
@@ -30,7 +30,7 @@ FLOORS = {
         ["encoders"],
         ["bases"],
         ["progress", "hub"],
-        ["hardware", "kept_json", "options", "resources", "terminal", "toml_files"],
+        ["hardware", "json_cache", "options", "resources", "terminal", "toml_files"],
         ["compat"],
         ["errors"],
     ],
@@ -40,17 +40,8 @@ FLOORS = {
         ["pipelines"],
         ["indexes"],
         [
-            "base",
-            "copies",
-            "errors",
-            "folder",
-            "index_costs",
-            "index_generations",
-            "index_manifest",
-            "registry",
-            "texts",
-            "ties",
-            "topk",
+            "base", "copies", "errors", "folder", "index_costs", "index_generations",
+            "index_manifest", "registry", "texts", "ties", "topk",
         ],
     ],
     "leaderboard": [
@@ -59,10 +50,13 @@ FLOORS = {
         ["statistics"],
         ["storage"],
         ["records"],
-        ["errors", "measures", "metric", "plain_json", "plugins", "ranking_metrics", "whole"],
+        [
+            "atomic_files", "errors", "measures", "metric", "plain_json", "plugins",
+            "ranking_metrics",
+        ],
     ],
-}
-FRONT_DOORS = {"embedlab", "embedlab.__main__", "retrievers"}  # they open what is behind them
+}  # fmt: skip
+ENTRY_POINTS = {"embedlab", "embedlab.__main__", "retrievers"}  # they open what is behind them
 HEAVY = {
     "torch", "transformers", "sentence_transformers", "mteb", "faiss", "streamlit", "duckdb",
     "pandas", "scipy",
@@ -130,8 +124,8 @@ def test_help_imports_nothing_heavy():
     assert answer.stdout.rstrip().endswith("HEAVY []"), answer.stdout[-300:]
 
 
-def floors(package: str) -> dict[str, int]:
-    return {room: floor for floor, rooms in enumerate(FLOORS[package]) for room in rooms}
+def levels(package: str) -> dict[str, int]:
+    return {name: level for level, names in enumerate(LEVELS[package]) for name in names}
 
 
 def dotted(path: Path) -> str:
@@ -160,34 +154,34 @@ def imported_modules(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("package", FLOORS)
-def test_every_room_has_its_floor(package):
-    rooms = {
+@pytest.mark.parametrize("package", LEVELS)
+def test_every_subpackage_has_its_level(package):
+    subpackages = {
         path.stem
         for path in (ROOT / package).iterdir()
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
-    assert rooms - {"__init__", "__main__"} == set(floors(package))
+    assert subpackages - {"__init__", "__main__"} == set(levels(package))
 
 
-@pytest.mark.parametrize("package", FLOORS)
-def test_rooms_import_from_lower_floors_only(package):
-    floor_of = floors(package)
+@pytest.mark.parametrize("package", LEVELS)
+def test_subpackages_import_from_lower_levels_only(package):
+    level_of = levels(package)
     for path in files(package):
         name = dotted(path)
-        if name in FRONT_DOORS or "." not in name:
+        if name in ENTRY_POINTS or "." not in name:
             continue
-        room = name.split(".")[1]
+        subpackage = name.split(".")[1]
         for other in imported_modules(path):
             top, _, rest = other.partition(".")
             if top != package or not rest:
                 continue
             target = rest.split(".")[0]
-            below = floor_of.get(target, 99) > floor_of[room]
-            same_floor_of_helpers = target == room or (
-                floor_of.get(target) == len(FLOORS[package]) - 1 == floor_of[room]
+            below = level_of.get(target, 99) > level_of[subpackage]
+            same_level_of_helpers = target == subpackage or (
+                level_of.get(target) == len(LEVELS[package]) - 1 == level_of[subpackage]
             )
-            assert below or same_floor_of_helpers, f"{name} imports {other}"
+            assert below or same_level_of_helpers, f"{name} imports {other}"
 
 
 def test_no_module_needs_itself():

@@ -12,7 +12,7 @@ from app.tables import table
 from leaderboard.measures import shown
 from leaderboard.records import Task, Texts
 from leaderboard.tables.comparison import Comparison, Pair
-from leaderboard.tables.entrants import Views
+from leaderboard.tables.evaluated_views import Views
 from leaderboard.tables.table import Column
 
 _LISTED = 30  # queries

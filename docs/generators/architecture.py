@@ -1,5 +1,5 @@
-"""The house as a picture and a list, from what its files import
-and from the floors that the tests enforce.
+"""The code as a picture and a list, from what its files import
+and from the levels that the tests enforce.
 """
 
 import importlib.util
@@ -23,36 +23,36 @@ _STYLE = (
 
 @cache
 def rules() -> ModuleType:
-    """tests/test_architecture.py: the floors, and who imports what."""
+    """tests/test_architecture.py: the levels, and who imports what."""
     spec = importlib.util.spec_from_file_location("rules", ROOT / "tests" / "test_architecture.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def floors(package: str) -> list[list[str]]:
-    """The rooms of a package, from the top floor down; a package without floors has one."""
-    listed = rules().FLOORS.get(package)
+def levels(package: str) -> list[list[str]]:
+    """The subpackages of a package, from the top level down; a package without levels has one."""
+    listed = rules().LEVELS.get(package)
     if listed:
         return listed
-    return [sorted({_room(path) for path in (ROOT / package).rglob("*.py")} - {package})]
+    return [sorted({_subpackage(path) for path in (ROOT / package).rglob("*.py")} - {package})]
 
 
 @cache
 def arrows() -> Counter[tuple[str, str, str, str]]:
-    """(package, room, imported package, imported room) -> how many imports of files there are."""
-    found: Counter[tuple[str, str, str, str]] = Counter()
+    """(package, subpackage, imported package, imported subpackage) -> number of imports."""
+    counts: Counter[tuple[str, str, str, str]] = Counter()
     for package in rules().PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             for other in rules().imported_modules(path):
                 top, _, rest = other.partition(".")
                 if top in rules().PACKAGES:
-                    found[package, _room(path), top, rest.partition(".")[0] or top] += 1
-    return found
+                    counts[package, _subpackage(path), top, rest.partition(".")[0] or top] += 1
+    return counts
 
 
-def _room(path: Path) -> str:
-    """A file's room: the folder or module below its package;
+def _subpackage(path: Path) -> str:
+    """A file's subpackage: the folder or module below its package;
     the package itself for what opens it.
     """
     package, *parts = path.relative_to(ROOT).with_suffix("").parts
@@ -61,13 +61,13 @@ def _room(path: Path) -> str:
 
 def picture() -> str:
     """The picture architecture.svg: packages as boxes,
-    their rooms by floors, imports as lines that run downwards.
+    their subpackages by levels, imports as lines that run downwards.
     """
     places, boxes = _laid_out()
     height = max(y + tall for _, y, _, tall in boxes.values()) + 16
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH + 3 * GAP + 60} {height}"'
-        ' role="img"><title>Packages, rooms and'
+        ' role="img"><title>Packages, subpackages and'
         f' imports</title><style>{_STYLE}</style><defs><marker id="a" viewBox="0 0 8 8" refX="7"'
         ' refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"'
         ' fill="#b45309"/></marker></defs>'
@@ -76,17 +76,17 @@ def picture() -> str:
         parts.append(f'<rect class="p" x="{x}" y="{y}" width="{wide}" height="{tall}" rx="8"/>')
         parts.append(f'<text class="t" x="{x + 12}" y="{y + 24}">{escape(name)}</text>')
     parts += _lines(places)
-    for (_, room), (x, y, wide) in places.items():
+    for (_, name), (x, y, wide) in places.items():
         parts.append(f'<rect class="r" x="{x}" y="{y}" width="{wide}" height="24" rx="4"/>')
         parts.append(
-            f'<text x="{x + wide / 2}" y="{y + 17}" text-anchor="middle">{escape(room)}</text>'
+            f'<text x="{x + wide / 2}" y="{y + 17}" text-anchor="middle">{escape(name)}</text>'
         )
     parts += _between(boxes)
     return "".join(parts) + "</svg>\n"
 
 
 def _laid_out() -> tuple[dict, dict]:
-    """Where rooms and packages stand: app and embedlab above, what they use below."""
+    """Where subpackages and packages stand: app and embedlab above, what they use below."""
     places: dict[tuple[str, str], tuple[float, float, float]] = {}
     boxes: dict[str, tuple[float, float, float, float]] = {}
     x = {
@@ -101,43 +101,43 @@ def _laid_out() -> tuple[dict, dict]:
         y = GAP if package in ("app", "embedlab") else GAP + upper + 2 * GAP
         boxes[package] = (x[package], y, WIDTH, len(listed) * ROW + TOP)
         for number, row in enumerate(listed):
-            spare = WIDTH - sum(_wide(room) + 8 for room in row)
+            spare = WIDTH - sum(_wide(subpackage) + 8 for subpackage in row)
             # Lines pass beside what stands above.
             at = x[package] + spare / 2 + min(60, spare / 3) * (number % 3 - 1)
-            for room in row:
-                places[package, room] = (at, y + TOP + number * ROW - 6, _wide(room))
-                at += _wide(room) + 8
+            for subpackage in row:
+                places[package, subpackage] = (at, y + TOP + number * ROW - 6, _wide(subpackage))
+                at += _wide(subpackage) + 8
     return places, boxes
 
 
 def _rows(package: str) -> list[list[str]]:
     """Floors, broken where a row would be wider than its box."""
     rows: list[list[str]] = []
-    for floor in floors(package):
+    for level in levels(package):
         row: list[str] = []
-        for room in floor:
-            if sum(_wide(each) + 8 for each in [*row, room]) > WIDTH - 16:
+        for subpackage in level:
+            if sum(_wide(each) + 8 for each in [*row, subpackage]) > WIDTH - 16:
                 rows.append(row)
                 row = []
-            row.append(room)
+            row.append(subpackage)
         rows.append(row)
     return rows
 
 
-def _wide(room: str) -> float:
-    return 16 + 7.4 * len(room)
+def _wide(subpackage: str) -> float:
+    return 16 + 7.4 * len(subpackage)
 
 
 def _lines(places: dict) -> list[str]:
-    """Imports within a package, room to room."""
+    """Imports within a package, subpackage to subpackage."""
     drawn = []
-    for package, room, other, target in sorted(arrows()):
+    for package, subpackage, other, target in sorted(arrows()):
         if (
             package == other
-            and room != target
-            and {(package, room), (other, target)} <= places.keys()
+            and subpackage != target
+            and {(package, subpackage), (other, target)} <= places.keys()
         ):
-            (x, y, wide), (x2, y2, wide2) = places[package, room], places[other, target]
+            (x, y, wide), (x2, y2, wide2) = places[package, subpackage], places[other, target]
             start, end = x + wide / 2, x2 + wide2 / 2
             middle = (y + 24 + y2) / 2
             drawn.append(
@@ -170,17 +170,18 @@ def _between(boxes: dict) -> list[str]:
 
 
 def page() -> str:
-    """The page reference/rooms.md: floors from the top down,
+    """The page reference/levels.md: levels from the top down,
     and how many imports run between packages.
     """
     parts = [
-        "# Rooms and floors\n\nFrom `FLOORS` in `tests/test_architecture.py`, which fails where a"
-        " file imports from its own floor or one above. The lowest floor of each package holds"
+        "# Subpackages and levels\n\n"
+        "From `LEVELS` in `tests/test_architecture.py`, which fails where a"
+        " file imports from its own level or one above. The lowest level of each package holds"
         " helpers that may use each other.\n"
     ]
     for package in rules().PACKAGES:
         rows = [
-            [number, ", ".join(map(code, floor))] for number, floor in enumerate(floors(package), 1)
+            [number, ", ".join(map(code, level))] for number, level in enumerate(levels(package), 1)
         ]
-        parts += [f"## {package}", table(["floor", "rooms"], rows)]
+        parts += [f"## {package}", table(["level", "subpackages"], rows)]
     return "\n\n".join(parts)

@@ -17,7 +17,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/commands.md": commands.page,
     "reference/options.md": options.page,
     "reference/recipes.md": recipes.page,
-    "reference/rooms.md": architecture.page,
+    "reference/levels.md": architecture.page,
     "reference/store.md": store.page,
 }
 

@@ -1,1 +1,1 @@
-"""The Python interface: what `embedlab` gives by name, thin over the rooms that do the work."""
+"""The Python interface: what `embedlab` gives by name, thin over the modules that do the work."""

@@ -9,7 +9,7 @@ from embedlab import corpus_index
 from embedlab.errors import UserError
 from embedlab.models import objects
 from retrievers import Encoded, Encoder, Retriever
-from retrievers.base import Found
+from retrievers.base import RetrievedDocument
 from retrievers.pipelines.encoded import index_for
 from retrievers.texts import Document
 
@@ -114,9 +114,9 @@ class Index:
         }
         return cls(corpus_index.load(Path(path), named=[model] if model else (), **how))
 
-    def search(self, query: str, k: int = 10) -> list[Found]:
+    def search(self, query: str, k: int = 10) -> list[RetrievedDocument]:
         """The `k` best documents for a query, best first: each with id, score, text, metadata."""
-        return self.retriever.found(query, min(k, len(self)))
+        return self.retriever.retrieve(query, min(k, len(self)))
 
     def save(self, path: str | Path) -> None:
         """Write the index to a folder, all or nothing."""

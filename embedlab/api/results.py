@@ -13,7 +13,7 @@ from embedlab.resources import home
 from leaderboard.measures import stored
 from leaderboard.records import Failure, Run
 from leaderboard.storage.store import Store
-from leaderboard.tables import comparison, entrants, standings
+from leaderboard.tables import comparison, evaluated_views, standings
 
 P = ParamSpec("P")
 _PAIR = [*comparison.Pair.__dataclass_fields__]
@@ -216,9 +216,11 @@ class Results:
     def _tasks(self) -> list[str]:
         return list(dict.fromkeys(run.task.name for run in self._only or ()))
 
-    def _views(self, tasks: Collection[str] | None, metric: str, split: str) -> entrants.Views:
+    def _views(
+        self, tasks: Collection[str] | None, metric: str, split: str
+    ) -> evaluated_views.Views:
         """The views that this evaluation was about, as the store has them."""
-        found = entrants.read(self.store, tasks or self._tasks(), metric, split=split)
+        found = evaluated_views.read(self.store, tasks or self._tasks(), metric, split=split)
         kept = {
             _view(vars(run) | {"model": run.model.name, "revision": run.model.revision})
             for run in self._only or ()

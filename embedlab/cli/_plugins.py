@@ -22,11 +22,11 @@ class State(NamedTuple):
 def states() -> Iterator[State]:
     """All plug-ins that are installed, each loaded."""
     seen: set[tuple[str, str]] = set()
-    for kind, (group, taken, load) in _kinds().items():
+    for kind, (group, is_reserved, load) in _kinds().items():
         for plugin in every(group):
             problem, mend = "", ""
-            if taken(plugin.name) or (kind, plugin.name) in seen:
-                owner = "embedlab" if taken(plugin.name) else "a package before it"
+            if is_reserved(plugin.name) or (kind, plugin.name) in seen:
+                owner = "embedlab" if is_reserved(plugin.name) else "a package before it"
                 problem = f"the name is taken by {owner}: it is not used"
             else:
                 seen.add((kind, plugin.name))
@@ -53,10 +53,10 @@ def _kinds() -> dict[str, tuple[str, Callable[[str], bool], Callable[[Plugin], o
         ),
         "index": (
             registry.GROUP,
-            registry.is_taken,
+            registry.is_reserved,
             lambda plugin: registry.index_class(plugin.name.lower()),
         ),
-        "metric": (measures.GROUP, lambda name: name in measures.taken(), measures.check),
+        "metric": (measures.GROUP, lambda name: name in measures.reserved(), measures.check),
         "page": (PAGES, lambda name: name in ours, lambda plugin: plugin.load(PAGES)),
     }
 

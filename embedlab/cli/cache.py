@@ -1,4 +1,4 @@
-"""`embedlab cache`: what the vector store holds, and how to make room."""
+"""`embedlab cache`: what the vector store holds, and how to free space."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from embedlab.terminal import echo
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="What the vector store holds, and how to make room.",
+    help="What the vector store holds, and how to free space.",
 )
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 
@@ -23,7 +23,7 @@ def ls(as_json: Json = False) -> None:
 
     rows = [
         {
-            **_told(manifest["ingredients"]),
+            **_printable(manifest["ingredients"]),
             "space": folder.name,
             "texts": sum(shard.rows for shard in manifest["shards"]),
             "shards": len(manifest["shards"]),
@@ -59,7 +59,7 @@ def du(as_json: Json = False) -> None:
 
     taken: dict[str, int] = {}
     for folder, manifest in spaces():
-        model = _told(manifest["ingredients"])["model"]
+        model = _printable(manifest["ingredients"])["model"]
         taken[model] = taken.get(model, 0) + _size(folder)
     if as_json:
         print_json({"bytes": taken})
@@ -79,7 +79,7 @@ def prune(
     from embedlab.encoding.vectors import vector_store
     from embedlab.errors import UserError
 
-    models = {_told(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
+    models = {_printable(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
     if model and not any(model.lower() in name.lower() for name in models):
         raise UserError(
             f"No vectors of a model {model!r} are kept.",
@@ -110,7 +110,7 @@ def verify(as_json: Json = False) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-def _told(ingredients: dict[str, Any]) -> dict[str, Any]:
+def _printable(ingredients: dict[str, Any]) -> dict[str, Any]:
     layer = ingredients.get("layer")
     return {
         "model": ingredients.get("model", "?"),

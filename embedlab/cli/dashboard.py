@@ -104,10 +104,10 @@ def write_benchmarks(target: Path) -> None:
             found[name] = parts(name)
         except UserError:  # a benchmark of images or sound
             continue
-    from leaderboard.whole import written_whole
+    from leaderboard.atomic_files import atomic_write
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(target, shared=True) as temporary:
+    with atomic_write(target, shared=True) as temporary:
         temporary.write_text(
             json.dumps({"parts": found, "main_revisions": main_revisions()}), encoding="utf-8"
         )

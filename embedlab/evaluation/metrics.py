@@ -149,7 +149,7 @@ def evaluate(
 
 def _scored(name: str, metric: Metric, found: Relevance, k: int) -> np.ndarray:
     """The metric's scores; those of a plug-in are looked at before they are believed."""
-    plugin = None if name in METRICS else measures.bringer(name)
+    plugin = None if name in METRICS else measures.plugin_of(name)
     if plugin is None:
         return metric.score(found, k)
     try:

@@ -14,8 +14,8 @@ from embedlab.errors import UserError
 from embedlab.evaluation import metrics
 from embedlab.evaluation.depth import recorded, searched, shallow
 from embedlab.evaluation.mteb_scores import official_scores
-from embedlab.evaluation.protocols.protocol import Found, Protocol
-from embedlab.evaluation.retrieval_data import RetrievalData, retrieval_data, told
+from embedlab.evaluation.protocols.protocol import Protocol, SearchResult
+from embedlab.evaluation.retrieval_data import RetrievalData, missing_message, retrieval_data
 from embedlab.evaluation.task_result import TaskResult
 from leaderboard import measures
 from leaderboard.records import PerQuery, Ranking, Texts
@@ -40,7 +40,7 @@ def evaluate(
     )
     data = retrieval_data(task, split, subset)
     if data.missing:
-        reporter.say(told(data.missing))
+        reporter.say(missing_message(data.missing))
     for error in measures.broken().values():
         reporter.say(f"{error} Its scores are left out. {error.hint}")
     reading = time.perf_counter() - started
@@ -77,7 +77,7 @@ def evaluate(
 def score(
     task: Any,
     data: RetrievalData,
-    found: Found,
+    found: SearchResult,
     view: View = View(),
     *,
     split: str,

@@ -84,7 +84,7 @@ def _by_id(corpus: "Dataset") -> "Dataset":
     return corpus if (order[:-1] < order[1:]).all() else corpus.select(order)
 
 
-def told(missing: Mapping[str, int]) -> str:
+def missing_message(missing: Mapping[str, int]) -> str:
     """What is said of judged queries and documents that are not there."""
     one = {
         "judged documents": ("judged document", "the corpus"),

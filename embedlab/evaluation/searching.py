@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from embedlab.evaluation.protocols.protocol import Found
+from embedlab.evaluation.protocols.protocol import SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.progress import Reporter
 from retrievers import Retriever, index_costs
@@ -22,14 +22,14 @@ def search(
     *,
     k: int,
     reporter: Reporter,
-) -> Found:
+) -> SearchResult:
     """Index the chunks in document order, search all queries, and time single queries."""
     built = fill(
         lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter
     )
-    rows, scores, spent = ask(retriever, queries, data, k=k)
+    rows, scores, spent = run_queries(retriever, queries, data, k=k)
     spent |= index_costs.latency(retriever, queries, min(k, 10, len(data.document_ids)), singles=50)
-    return Found(
+    return SearchResult(
         rows,
         scores,
         {"index_seconds": built, "index_bytes": float(retriever.memory_bytes()), **spent},
@@ -52,14 +52,14 @@ def fill(
     return time.perf_counter() - began
 
 
-def ask(retriever: Retriever, queries: Any, data: RetrievalData, *, k: int) -> Found:
+def run_queries(retriever: Retriever, queries: Any, data: RetrievalData, *, k: int) -> SearchResult:
     """Search all queries; a task with candidates, each among its own."""
     k, began = min(k, len(data.document_ids)), time.perf_counter()
     if data.candidates is None:
         rows, scores = retriever.search(queries, k)
     else:
         rows, scores = _among_candidates(retriever, queries, data, k)
-    return Found(rows, scores, _rate(time.perf_counter() - began, data))
+    return SearchResult(rows, scores, _rate(time.perf_counter() - began, data))
 
 
 def stream(
@@ -71,7 +71,7 @@ def stream(
     k: int,
     metric: str,
     reporter: Reporter,
-) -> Found:
+) -> SearchResult:
     """Search a large corpus exactly without holding it; there is no index to measure then."""
     with reporter.phase("search", len(data.document_ids)) as bar:
 
@@ -82,7 +82,7 @@ def stream(
 
         began = time.perf_counter()
         rows, scores = search_stream(spec, counted(), queries, k, metric=metric)
-    return Found(rows, scores, _rate(time.perf_counter() - began, data))
+    return SearchResult(rows, scores, _rate(time.perf_counter() - began, data))
 
 
 def _rate(seconds: float, data: RetrievalData) -> dict[str, float]:

@@ -103,7 +103,7 @@ def is_known(card: Card) -> bool:
     """
     if card.method in ("auto", "file"):
         return Path(card.source).is_dir()
-    return plugin_cards.says_kind(card)
+    return plugin_cards.is_kind_known(card)
 
 
 def _cards(tree: Expression) -> dict[str, Card]:

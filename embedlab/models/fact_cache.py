@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from embedlab import kept_json
+from embedlab import json_cache
 from embedlab.resources import home
 
 T = TypeVar("T")
@@ -61,14 +61,14 @@ class Remembered:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            kept_json.write(self._file, {**_read(self._file), **self._values})
+            json_cache.write(self._file, {**_read(self._file), **self._values})
         except OSError:  # it will be computed again, no more
             self._file = None
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return kept_json.read(file)
+        return json_cache.read(file)
     except (OSError, ValueError):
         return {}
 
@@ -79,11 +79,11 @@ def _code() -> dict[str, str]:
     and a digest of embedlab's own loaders.
     """
     digest = blake2b(digest_size=16)
-    house = Path(__file__).parents[1]
+    package = Path(__file__).parents[1]
     for path in [
         path
-        for room in ("models", "encoders", "encoding")
-        for path in sorted((house / room).rglob("*.py"))
+        for part in ("models", "encoders", "encoding")
+        for path in sorted((package / part).rglob("*.py"))
     ]:
         digest.update(path.read_bytes())
     libraries = {

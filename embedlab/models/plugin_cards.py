@@ -81,7 +81,7 @@ def without_files(card: Card) -> bool:
     return not method(card.method).needs_source
 
 
-def says_kind(card: Card) -> bool:
+def is_kind_known(card: Card) -> bool:
     """Whether the kind on a card is more than a guess:
     a method without `CARDS` shows it once the model is loaded.
     """

@@ -30,7 +30,7 @@ from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA, home
 from embedlab.tasks import stdlib, stdlib_source
 from embedlab.training import packages
-from leaderboard.whole import written_whole
+from leaderboard.atomic_files import atomic_write
 
 LOCK = DATA / "recipes" / "packages.toml"
 KEYS = ("packages", "kinds", "path", "hub", "subset", "split", "columns", "limit", "negatives")
@@ -192,7 +192,7 @@ def _package_pairs(names: list[str], kinds: tuple[str, ...]) -> list[dict[str, s
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         with (
-            written_whole(file, shared=True) as temporary,
+            atomic_write(file, shared=True) as temporary,
             temporary.open("w", encoding="utf-8") as out,
         ):
             out.writelines(json.dumps(row) + "\n" for row in packages.pairs(names))

@@ -26,7 +26,7 @@ from embedlab.training.recipe import Lora, Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
 from embedlab.training.training_bar import bar
 from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of
-from leaderboard.whole import written_whole
+from leaderboard.atomic_files import atomic_write
 
 CURVE = "loss.csv"
 LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
@@ -80,7 +80,7 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar)
         seconds = time.perf_counter() - started
         _note(work, {"stage": number, "curve": curve, "seconds": seconds, "data": origins})
         started = time.perf_counter()
-        with written_whole(folder / STATE) as temporary:
+        with atomic_write(folder / STATE) as temporary:
             torch.save(model.state_dict(), temporary)
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
@@ -225,7 +225,7 @@ def _base(recipe: Recipe, work: Path, origins: dict[str, Any]) -> str | Path:
 def _note(work: Path, entry: dict[str, Any]) -> None:
     file = work / "stages.jsonl"
     earlier = file.read_text(encoding="utf-8") if file.is_file() else ""
-    with written_whole(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text(earlier + json.dumps(entry) + "\n", encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from embedlab.errors import UserError
-from leaderboard.whole import written_whole
+from leaderboard.atomic_files import atomic_write
 
 RECORD = "training.json"
 WORK = "unfinished"
@@ -48,7 +48,7 @@ def claim(out: Path, digest: str) -> dict[str, Any] | None:
     if not marked and out.exists() and not _is_fresh(out):
         raise UserError(f"{out} is not empty.", "Give another folder: --out DIR")
     mark.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(mark) as temporary:
+    with atomic_write(mark) as temporary:
         temporary.write_text(digest, encoding="utf-8")
     return None
 

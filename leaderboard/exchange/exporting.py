@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from leaderboard.atomic_files import atomic_write
 from leaderboard.errors import LeaderboardError
 from leaderboard.exchange import mteb_export, trec_export
 from leaderboard.exchange.csv_text import defused_table
 from leaderboard.storage.store import Store
-from leaderboard.whole import written_whole
 
 _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     "parquet": pyarrow.parquet.write_table,
@@ -50,8 +50,8 @@ def export(store: Store, folder: Path, format: str, **where: object) -> list[Pat
         paths = []
         for name, table in content.items():
             paths.append(folder / f"{name}.{format}")
-            with written_whole(paths[-1]) as passing:
-                _WRITERS[format](table, passing)
+            with atomic_write(paths[-1]) as temporary:
+                _WRITERS[format](table, temporary)
         return paths
     except OSError as error:
         raise LeaderboardError(

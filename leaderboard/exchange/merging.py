@@ -61,8 +61,8 @@ def merge(store: Store, path: Path) -> Merged:
                 [(task, other.texts(task)) for task in (Task(*row) for row in tasks)],
             )
         finally:
-            for passing in rankings.values():
-                passing.unlink(missing_ok=True)
+            for temporary in rankings.values():
+                temporary.unlink(missing_ok=True)
 
 
 def _check_files(other: Store, ranked: list[str]) -> None:
@@ -92,9 +92,9 @@ def _insert(
         for task, found in texts:
             if found:
                 store.files.add_texts(task, found)
-        for id, passing in rankings.items():
+        for id, temporary in rankings.items():
             if id in fresh:
-                passing.replace(store.files.ranking_path(id))
+                temporary.replace(store.files.ranking_path(id))
         for table in ("models", "tasks", "imported", "answers"):
             connection.execute(insert_into(table, f"SELECT * FROM other.{table}"))
         for table in RUN_TABLES:

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from leaderboard.atomic_files import atomic_write
 from leaderboard.exchange.safe_names import segment
 from leaderboard.plain_json import to_json
 from leaderboard.storage.rows import settings_of
 from leaderboard.tables.aggregates import WHOLE, aggregates
-from leaderboard.whole import written_whole
 
 # Searches that find what there is to find: scores through them are the model's own.
 _EXACT = {"", "torch", "faiss:flat", "lucene"}
@@ -74,8 +74,8 @@ def write(content: Mapping[str, pa.Table], folder: Path) -> list[Path]:
     )
     for path, value in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as passing:
-            passing.write_text(to_json(value, indent=2), encoding="utf-8")
+        with atomic_write(path) as temporary:
+            temporary.write_text(to_json(value, indent=2), encoding="utf-8")
     return list(files)
 
 

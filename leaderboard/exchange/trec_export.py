@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from leaderboard.atomic_files import atomic_write
 from leaderboard.errors import LeaderboardError
 from leaderboard.exchange.safe_names import segment
 from leaderboard.records import Ranking, Task
 from leaderboard.storage.store import Store
-from leaderboard.whole import written_whole
 
 
 def write(store: Store, folder: Path, **where: object) -> list[Path]:
@@ -56,7 +56,10 @@ def write(store: Store, folder: Path, **where: object) -> list[Path]:
 
 def _put(path: Path, lines: Iterator[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as passing, passing.open("w", encoding="utf-8", newline="\n") as file:
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
         file.writelines(lines)
 
 

@@ -31,7 +31,7 @@ def tasks(store: Store) -> list[str]:
         ].to_pylist()
         return names
 
-    return store.kept("tasks", read)
+    return store.cached("tasks", read)
 
 
 def runs(store: Store, metric: str) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def runs(store: Store, metric: str) -> pd.DataFrame:
     not to be changed.
 
     Of several the one that ranked the most documents stands, then the newest: a run with `--top-k
-    20` never takes the place of a deeper one. Columns: those of `leaderboard.tables.entrants.VIEW`,
+    20` never takes the place of a deeper one. Columns: those of `evaluated_views.VIEW`,
     kind, task, type, split, subset, task_revision, run_id, score, metric, created, mteb_version.
     """
     own = metric == "main"
@@ -53,7 +53,7 @@ def runs(store: Store, metric: str) -> pd.DataFrame:
         frame: pd.DataFrame = store.query(sql, [] if own else [metric]).to_pandas()
         return frame
 
-    return store.kept(f"newest {metric}", read)
+    return store.cached(f"newest {metric}", read)
 
 
 def own_splits(store: Store) -> dict[str, set[str]]:
@@ -68,7 +68,7 @@ def own_splits(store: Store) -> dict[str, set[str]]:
             found.setdefault(row["name"], set()).update(json.loads(row["splits"] or "[]"))
         return {name: splits for name, splits in found.items() if splits}
 
-    return store.kept("own splits", read)
+    return store.cached("own splits", read)
 
 
 def costs(store: Store) -> pd.DataFrame:
@@ -78,12 +78,12 @@ def costs(store: Store) -> pd.DataFrame:
         frame: pd.DataFrame = store.query("SELECT run_id, name, value FROM costs").to_pandas()
         return frame
 
-    return store.kept("costs", read)
+    return store.cached("costs", read)
 
 
 def scored_by_query(store: Store) -> frozenset[str]:
     """The runs that have per-query scores."""
-    return store.kept(
+    return store.cached(
         "scored by query",
         lambda: frozenset(
             store.query("SELECT DISTINCT run_id FROM per_query")["run_id"].to_pylist()
@@ -103,4 +103,4 @@ def model_details(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
         found = {(row["name"], row["revision"]): json.loads(row["details"]) for row in rows}
         return {(name, "several"): details for (name, _), details in found.items()} | found
 
-    return store.kept("model details", read)
+    return store.cached("model details", read)

@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from leaderboard.atomic_files import atomic_write
 from leaderboard.plain_json import from_json
-from leaderboard.whole import written_whole
 
 _SILENT = 30.0  # seconds after which the file of a process that is gone counts as left behind
 _ABANDONED = 3600.0  # seconds after which any file does: the process may be on another machine
@@ -63,7 +63,7 @@ def publish(db: str | Path, progress: Progress) -> None:
     target = _path(db, progress)
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text(
                 json.dumps(asdict(replace(progress, updated=time.time()))), encoding="utf-8"
             )

@@ -58,7 +58,7 @@ class Files:
         return self.root / "rankings" / f"{run_id}.parquet"
 
     def write_ranking(self, run_id: str, ranking: Ranking) -> Path:
-        """Write a ranking under a passing name; rename it to `ranking_path` to make it count."""
+        """Write a ranking under a temporary name; rename it to `ranking_path` to make it count."""
         queries, ranks = np.nonzero(ranking.rows >= 0)
         documents, positions = np.unique(ranking.rows[queries, ranks], return_inverse=True)
         names = pa.array([ranking.document_ids[row] for row in documents], pa.string())
@@ -84,15 +84,15 @@ class Files:
         """Copy a ranking file of another store, as `write_ranking` writes one,
         once all of it has been read.
         """
-        passing = _passing(self.ranking_path(run_id))
-        shutil.copyfile(source, passing)
+        temporary = _temporary(self.ranking_path(run_id))
+        shutil.copyfile(source, temporary)
         try:
             with _readable(source):
-                self._ranking(_read(passing), None)
+                self._ranking(_read(temporary), None)
         except BaseException:
-            passing.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
-        return passing
+        return temporary
 
     def read_ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking:
         """A run's ranking, or that of some of its queries;
@@ -238,24 +238,24 @@ def _digest(*parts: bytes) -> str:
 
 
 def _write(table: pa.Table, path: Path) -> Path:
-    """Write `table` beside `path` under a passing name,
+    """Write `table` beside `path` under a temporary name,
     on the disk for good before this returns.
     """
-    passing = _passing(path)
+    temporary = _temporary(path)
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), "rows": str(table.num_rows)}
     )
     try:
-        with passing.open("wb") as file:
+        with temporary.open("wb") as file:
             pq.write_table(table, file, compression="zstd", write_page_checksum=True)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        passing.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    return passing
+    return temporary
 
 
-def _passing(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f"{path.stem}.{os.getpid()}.part")

@@ -44,7 +44,7 @@ class Store:
         self.path = Path(path)
         self.database = Database(self.path, timeout)
         self.files = Files(self.path.with_suffix(".files"))
-        self._kept: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._cache: dict[str, tuple[tuple[int, int], Any]] = {}
 
     # Writing
 
@@ -280,14 +280,14 @@ class Store:
         """Failures, newest first: model, task, problem, hint, asked (JSON), created."""
         return self.query("SELECT * FROM failures ORDER BY created DESC")
 
-    def kept(self, name: str, read: Callable[[], T]) -> T:
+    def cached(self, name: str, read: Callable[[], T]) -> T:
         """What `read` answers, remembered under `name` until the store changes;
         every caller gets the same object.
         """
         stamp = self.stamp()
-        if name not in self._kept or self._kept[name][0] != stamp:
-            self._kept[name] = stamp, read()
-        remembered: T = self._kept[name][1]
+        if name not in self._cache or self._cache[name][0] != stamp:
+            self._cache[name] = stamp, read()
+        remembered: T = self._cache[name][1]
         return remembered
 
     def stamp(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.storage import latest_runs
 from leaderboard.storage.revisions import mixed
 from leaderboard.storage.store import Store
-from leaderboard.tables.entrants import Views
+from leaderboard.tables.evaluated_views import Views
 
 
 def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarray]:

@@ -19,7 +19,7 @@ from leaderboard.statistics.significance import (
 from leaderboard.storage.store import Store
 from leaderboard.tables.aggregates import WHOLE
 from leaderboard.tables.alignment import per_query
-from leaderboard.tables.entrants import Tasks, Views, listed, read
+from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
 from leaderboard.tables.overall import Overall, overall
 from leaderboard.tables.sides import Side, pairs_of
 
@@ -84,13 +84,13 @@ def compare(
         store: a `leaderboard.storage.store.Store`.
         models: two or more names, as `Views.select` takes them; several joined by " + " are
             compared by their mean, query by query, as the seeds of one training.
-        tasks: as in `leaderboard.tables.entrants.read`; by default every task that all of them
+        tasks: as in `evaluated_views.read`; by default every task that all of them
             have.
         metric: nDCG@10, ndcg_at_10, ..., or "main" for each task's main one.
         test: "randomisation", "bootstrap" or "t".
         correction: "holm", "bh" or "none", over all p-values of the answer.
         level: of the confidence intervals (bootstrap over queries).
-        main_revisions, split: as in `leaderboard.tables.entrants.read`.
+        main_revisions, split: as in `evaluated_views.read`.
         planned: only the first with the second, the third with the fourth, ...
 
     Raises:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from leaderboard.storage import latest_runs
 from leaderboard.storage.store import Store
-from leaderboard.tables.entrants import Views
+from leaderboard.tables.evaluated_views import Views
 
 _SUMMED = ("_seconds", "_texts", "index_bytes")
 _GREATEST = ("peak_", "parameters")
@@ -32,7 +32,7 @@ def lower_is_better(name: str) -> bool:
 
 
 def by_run(store: Store, views: Views) -> pd.DataFrame:
-    """What was measured of each run of `entrants.Views`:
+    """What was measured of each run of `evaluated_views.Views`:
     view, run_id, task, split, subset, name, value.
     """
     runs: pd.DataFrame = views.runs[["view", "run_id", *_PART]]

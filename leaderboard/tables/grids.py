@@ -10,8 +10,8 @@ import pandas as pd
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown
 from leaderboard.storage.store import Store
-from leaderboard.tables import entrants
-from leaderboard.tables.entrants import listed
+from leaderboard.tables import evaluated_views
+from leaderboard.tables.evaluated_views import listed
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ def grids(
         store: a `leaderboard.storage.store.Store`.
         model: the model's name.
         tasks: names; None for all tasks on which the model has results.
-        metric, main_revisions: as in `leaderboard.tables.entrants.read`.
+        metric, main_revisions: as in `leaderboard.tables.evaluated_views.read`.
 
     Raises:
         LeaderboardError: the store has no results of the model on these tasks.
     """
-    found = entrants.read(store, tasks, metric, main_revisions)
+    found = evaluated_views.read(store, tasks, metric, main_revisions)
     own = found.table[found.table["model"].str.lower() == model.lower()]
     if own.empty:
         raise LeaderboardError(

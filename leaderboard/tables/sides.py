@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.tables.entrants import Views
+from leaderboard.tables.evaluated_views import Views
 
 MEAN_OF = " + "  # between names that stand for one side together
 

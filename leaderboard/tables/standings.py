@@ -16,7 +16,7 @@ from leaderboard.storage import latest_runs
 from leaderboard.storage.store import Store
 from leaderboard.tables import costs
 from leaderboard.tables.alignment import has_per_query, per_query
-from leaderboard.tables.entrants import Tasks, Views, listed, read
+from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
 
 # Column of the row -> whether less is better.
 SORTS = {"mean": False, "types": False, "borda": True}
@@ -99,8 +99,8 @@ def rank(
 
     Args:
         store: a `leaderboard.storage.store.Store`.
-        tasks: as in `entrants.read`; None leaves out the questions of RAG runs, which no model
-            answers alone.
+        tasks: as in `evaluated_views.read`; None leaves out the questions of RAG runs,
+            which no model answers alone.
         sort: "mean" over tasks, "types" (mean over task types), or "borda".
         metric: "main", or one metric for all tasks.
         incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's
@@ -110,7 +110,7 @@ def rank(
             there are six or more.
         level: of the confidence intervals; letters separate views at `1 - level`.
         correction: of the letters' tests, as in `leaderboard.statistics.significance.correct`.
-        main_revisions, split: as in `leaderboard.tables.entrants.read`.
+        main_revisions, split: as in `evaluated_views.read`.
 
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.

@@ -60,12 +60,12 @@ class HaystackRetriever:
         """The best documents for one query: {"documents": [...]}."""
         documents = [
             Document(
-                id=found.id,
-                content=found.text,
-                meta={**found.metadata, "id": found.id, "score": found.score},
-                score=found.score,
+                id=document.id,
+                content=document.text,
+                meta={**document.metadata, "id": document.id, "score": document.score},
+                score=document.score,
             )
-            for found in self.retriever.found(
+            for document in self.retriever.retrieve(
                 query, self.top_k if top_k is None else top_k, _ids(filters)
             )
         ]

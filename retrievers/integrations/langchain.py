@@ -50,11 +50,11 @@ class LangChainRetriever(BaseRetriever):
             )
         return [
             Document(
-                id=found.id,
-                page_content=found.text,
-                metadata={**found.metadata, "id": found.id, "score": found.score},
+                id=document.id,
+                page_content=document.text,
+                metadata={**document.metadata, "id": document.id, "score": document.score},
             )
-            for found in self.retriever.found(
+            for document in self.retriever.retrieve(
                 query, self.k if k is None else k, self.only if only is None else only
             )
         ]

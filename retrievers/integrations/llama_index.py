@@ -35,16 +35,16 @@ class LlamaIndexRetriever(BaseRetriever):
         return [
             NodeWithScore(
                 node=TextNode(
-                    id_=found.id,
-                    text=found.text,
-                    metadata={**found.metadata, "id": found.id, "score": found.score},
+                    id_=document.id,
+                    text=document.text,
+                    metadata={**document.metadata, "id": document.id, "score": document.score},
                     # What the generator reads is the text alone.
-                    excluded_llm_metadata_keys=[*found.metadata, "id", "score"],
-                    excluded_embed_metadata_keys=[*found.metadata, "id", "score"],
+                    excluded_llm_metadata_keys=[*document.metadata, "id", "score"],
+                    excluded_embed_metadata_keys=[*document.metadata, "id", "score"],
                 ),
-                score=found.score,
+                score=document.score,
             )
-            for found in self.retriever.found(query_bundle.query_str, self.k, self.only)
+            for document in self.retriever.retrieve(query_bundle.query_str, self.k, self.only)
         ]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

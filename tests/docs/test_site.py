@@ -115,14 +115,14 @@ def test_the_store_page(generators, reader):
         reader.follow(block)
 
 
-def test_the_picture_has_every_room(generators):
+def test_the_picture_has_every_subpackage(generators):
     from generators import architecture
 
     picture = architecture.picture()
     for package in architecture.rules().PACKAGES:
         assert f">{package}</text>" in picture
         assert all(
-            f">{room}</text>" in picture for floor in architecture.floors(package) for room in floor
+            f">{name}</text>" in picture for level in architecture.levels(package) for name in level
         )
     upward = [
         arrow

@@ -105,7 +105,7 @@ def told(folder: Path, command: tuple[str, ...]) -> tuple[int, str, str]:
     """What a command says of the store in `folder`, with what it wrote:
     exit code, output, messages.
     """
-    from door import call
+    from command_line import call
 
     shutil.rmtree(folder / "out", ignore_errors=True)
     places = {

@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from door import run
+from command_line import run
 from hostile import damaged, examples, with_another_value, words
 from hypothesis import given
 from hypothesis import strategies as st

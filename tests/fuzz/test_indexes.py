@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from children import apart, search
-from door import run
+from command_line import run
 from hostile import damages, examples, with_another_value
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,7 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from door import in_time, run
+from command_line import in_time, run
 from hostile import damaged, examples, json_texts, with_another_value
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from children import apart, told
-from door import Outcome, call, check, run
+from command_line import Outcome, call, check, run
 from hostile import damages, examples, with_another_value
 from hypothesis import given
 from hypothesis import strategies as st

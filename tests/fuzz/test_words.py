@@ -7,7 +7,7 @@ import json
 
 import pytest
 import typer
-from door import in_time, run
+from command_line import in_time, run
 from hostile import examples, words
 from hypothesis import given
 from hypothesis import strategies as st

@@ -14,7 +14,7 @@ from leaderboard.records import Model, PerQuery, Run, Task
 from leaderboard.storage.migrations import SCHEMA
 from leaderboard.storage.store import Store
 from leaderboard.tables.comparison import compare
-from leaderboard.tables.entrants import read
+from leaderboard.tables.evaluated_views import read
 from leaderboard.tables.grids import grids
 from leaderboard.tables.standings import rank
 

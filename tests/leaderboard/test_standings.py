@@ -5,7 +5,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.records import Model, PerQuery, Run, Task
 from leaderboard.storage.rows import tables
 from leaderboard.storage.store import Store
-from leaderboard.tables.entrants import read
+from leaderboard.tables.evaluated_views import read
 from leaderboard.tables.standings import front, rank
 
 STS = Task("STS12", "STS", main_metric="cosine_spearman")

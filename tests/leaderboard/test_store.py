@@ -406,7 +406,7 @@ def test_a_full_disk_stores_nothing_and_loses_nothing(store, make_run):
 def test_what_was_read_is_kept_until_the_store_changes(tmp_path, make_run):
     store = Store(tmp_path / "results.duckdb")
     store.add(make_run(1))
-    first = store.kept("runs", store.runs)
-    assert store.kept("runs", store.runs) is first
+    first = store.cached("runs", store.runs)
+    assert store.cached("runs", store.runs) is first
     Store(store.path).add(make_run(2))  # another process would do the same
-    assert store.kept("runs", store.runs).num_rows == 2
+    assert store.cached("runs", store.runs).num_rows == 2

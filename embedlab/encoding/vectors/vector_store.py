@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 from scipy.sparse import csr_matrix, vstack
 
-from embedlab import kept_json
+from embedlab import json_cache
 from embedlab.encoding.vectors import shards, space_users
 from embedlab.encoding.vectors.keys import space_address
 from embedlab.encoding.vectors.shards import Shard
@@ -308,7 +308,7 @@ def _remove(folder: Path) -> int:
 def _manifest(folder: Path) -> dict[str, Any]:
     nothing: dict[str, Any] = {"ingredients": {}, "shards": []}
     try:
-        manifest = {**nothing, **kept_json.read(folder / "manifest.json", older=True)}
+        manifest = {**nothing, **json_cache.read(folder / "manifest.json", older=True)}
         manifest["shards"] = [
             Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, *spent)
             for name, rows, files, *spent in manifest["shards"]
@@ -324,4 +324,4 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _replace(folder: Path, ingredients: dict[str, Any], listed: list[Shard]) -> None:
-    kept_json.write(folder / "manifest.json", {"ingredients": ingredients, "shards": listed})
+    json_cache.write(folder / "manifest.json", {"ingredients": ingredients, "shards": listed})

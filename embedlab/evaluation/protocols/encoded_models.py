@@ -21,7 +21,7 @@ from embedlab.encoding.vectors.views import View, coded, cross, shape
 from embedlab.errors import UserError
 from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.mteb_encoder import MtebEncoder
-from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
@@ -165,7 +165,7 @@ class SparseModels(_EncodedModels):
         view: View,
         *,
         k: int,
-    ) -> Found:
+    ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
         index = make_index(view.index, metric=metric_of(self.model.card.similarity))
         chunks, asked = self._chunks(documents, view), self._asked(queries, view)
@@ -224,7 +224,7 @@ class DenseModels(_EncodedModels):
         view: View,
         *,
         k: int,
-    ) -> Found:
+    ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
         metric, spec = metric_of(self.model.card.similarity), coded(view.index, view.precision)
         retriever, asked = make_index(spec, metric=metric), self._asked(queries, view)

@@ -7,7 +7,7 @@ import numpy as np
 
 from embedlab.encoding.vectors.views import View
 from embedlab.evaluation import searching
-from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models.composition import fitting
 from retrievers import Retriever, make
@@ -41,7 +41,7 @@ class LexicalModels(Protocol):
         view: View,
         *,
         k: int,
-    ) -> Found:
+    ) -> SearchResult:
         last = len(data.document_ids) - 1
         ascending = data._replace(
             document_ids=data.document_ids[::-1],

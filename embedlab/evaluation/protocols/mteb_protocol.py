@@ -12,7 +12,7 @@ from embedlab.compat.mteb_internals import set_seed
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
 from embedlab.evaluation.protocols.encoded_models import numbers
-from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models import mteb_objects
@@ -37,7 +37,7 @@ class MtebProtocols(Protocol):
         view: View,
         *,
         k: int,
-    ) -> Found:
+    ) -> SearchResult:
         """The object's own search.
 
         Raises:
@@ -79,7 +79,7 @@ class MtebProtocols(Protocol):
                 "texts_per_second": clock.texts / max(clock.seconds, 1e-9),
             }
             spent["search_seconds"] -= clock.seconds
-        return Found(rows, scores, spent)
+        return SearchResult(rows, scores, spent)
 
     def score(
         self, tasks: Mapping[View, Any], split: str, subsets: list[str]

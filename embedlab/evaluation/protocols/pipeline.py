@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.vectors.views import View
 from embedlab.evaluation import searching
-from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models.composition import ComposedModel, index_of
@@ -72,7 +72,7 @@ class Compositions(Protocol):
         view: View,
         *,
         k: int,
-    ) -> Found:
+    ) -> SearchResult:
         """Build the index of every leaf, and search the composition."""
         spent = {"index_seconds": 0.0, "index_bytes": 0.0}
         specs, stages = iter(view.index.split(_BETWEEN)), list[_Timed]()
@@ -93,7 +93,7 @@ class Compositions(Protocol):
 
         retriever = self.model.tree.built(leaf, stage)
         with _watched(stages, len(data.queries), self.reporter):
-            rows, scores, asked = searching.ask(retriever, data.queries, data, k=k)
+            rows, scores, asked = searching.run_queries(retriever, data.queries, data, k=k)
         if stages:
             seconds, pairs = (
                 sum(getattr(stage, name) for stage in stages) for name in ("seconds", "pairs")
@@ -103,7 +103,7 @@ class Compositions(Protocol):
         spent |= index_costs.latency(
             retriever, data.queries, min(k, 10, len(data.document_ids)), singles=singles
         )
-        return Found(rows, scores, {**spent, **asked})
+        return SearchResult(rows, scores, {**spent, **asked})
 
 
 def _sum(costs: list[Cost]) -> Cost | None:

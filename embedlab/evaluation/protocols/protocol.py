@@ -33,7 +33,7 @@ class Prepared:
     cost: Cost | None = None
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The answer to all queries of a task.
 
     rows: int32 `[queries, k]` into the documents, -1 for none; scores: float32 `[queries, k]`;
@@ -86,7 +86,7 @@ class Protocol(ABC):
         view: View,
         *,
         k: int,
-    ) -> Found:
+    ) -> SearchResult:
         """The `k` best documents for each query of a searching task.
 
         Args:

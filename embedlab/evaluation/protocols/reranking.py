@@ -9,7 +9,7 @@ import numpy as np
 
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
-from embedlab.evaluation.protocols.protocol import Found, Prepared, Protocol
+from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from retrievers import rerank, topk
 from retrievers.pipelines.rerank import scored
@@ -34,7 +34,7 @@ class RerankingModels(Protocol):
         view: View,
         *,
         k: int,
-    ) -> Found:
+    ) -> SearchResult:
         """Every candidate scored.
 
         Raises:
@@ -67,4 +67,4 @@ class RerankingModels(Protocol):
         seconds = time.perf_counter() - began
         hits = topk.best(rows, scores, k)
         costs = {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
-        return Found(hits.rows, hits.scores, costs)
+        return SearchResult(hits.rows, hits.scores, costs)

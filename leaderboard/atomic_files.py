@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path, *, durable: bool = False, shared: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = False, shared: bool = False) -> Iterator[Path]:
     """A temporary name beside `path` to write to, which takes the place of `path` at the end.
 
     Args:

@@ -10,8 +10,8 @@ from typing import Any
 
 import xxhash
 
+from leaderboard.atomic_files import atomic_write
 from leaderboard.plain_json import from_json
-from leaderboard.whole import written_whole
 
 _CHECKSUM = "checksum"
 
@@ -25,7 +25,7 @@ def write(file: Path, value: dict[str, Any]) -> None:
     """
     content = json.dumps(value, default=str)
     whole = {**json.loads(content), _CHECKSUM: _checksum(content)}
-    with written_whole(file, durable=True, shared=True) as temporary:
+    with atomic_write(file, durable=True, shared=True) as temporary:
         temporary.write_text(json.dumps(whole), encoding="utf-8")
 
 
