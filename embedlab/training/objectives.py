@@ -17,20 +17,40 @@ class Objective(NamedTuple):
     # pairs: query, positive, negatives; text: all texts of a row as one; same: that text twice;
     # mirrored: twice, with a span masked in the second.
     columns: str
+    negatives: Callable[[dict[str, Any]], int] = lambda settings: 0  # columns of them, at least
+    teach: Callable[[Dataset, dict[str, Any]], Dataset] | None = None  # adds a column of labels
 
 
 def contrastive(
-    model, *, scale: float = 20.0, similarity: str = "cosine", in_batch: bool = True, **settings
+    model,
+    *,
+    scale: float = 20.0,
+    similarity: str = "cosine",
+    in_batch: bool = True,
+    mini_batch_size: int | None = None,
+    **settings,
 ):
-    """InfoNCE; without `in_batch` only a row's own negatives count (NV-Embed's second stage)."""
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    """InfoNCE; without `in_batch` only a row's own negatives count (NV-Embed's second stage), with
+    `mini_batch_size` gradients are cached.
+    """
+    from sentence_transformers.sentence_transformer.losses import (
+        CachedMultipleNegativesRankingLoss,
+        MultipleNegativesRankingLoss,
+    )
     from sentence_transformers.util import cos_sim, dot_score
 
+    from embedlab.training.losses.caching import cached
     from embedlab.training.losses.contrastive import OwnNegatives
 
-    function = {"cosine": cos_sim, "dot": dot_score}[similarity]
-    kind = MultipleNegativesRankingLoss if in_batch else OwnNegatives
-    return kind(model, scale=scale, similarity_fct=function, **settings)
+    settings |= {
+        "scale": scale,
+        "similarity_fct": {"cosine": cos_sim, "dot": dot_score}[similarity],
+    }
+    if not in_batch:
+        return cached(model, OwnNegatives(model, **settings), mini_batch_size)
+    if mini_batch_size is None:
+        return MultipleNegativesRankingLoss(model, **settings)
+    return CachedMultipleNegativesRankingLoss(model, mini_batch_size=mini_batch_size, **settings)
 
 
 def matryoshka(model, *, dims: list[int], scale: float = 20.0):
@@ -45,20 +65,39 @@ def matryoshka(model, *, dims: list[int], scale: float = 20.0):
     return MatryoshkaLoss(model, MultipleNegativesRankingLoss(model, scale=scale), dims)
 
 
-def splade(model, *, query_weight: float, document_weight: float, scale: float = 1.0):
+def splade(
+    model,
+    *,
+    query_weight: float,
+    document_weight: float,
+    scale: float = 1.0,
+    ramp: float = 1 / 3,
+    ramp_form: str = "quadratic",
+    mini_batch_size: int | None = None,
+):
     """SPLADE: InfoNCE on the dot product, FLOPS on queries and documents.
 
-    The trainer of sentence-transformers lets the weights rise quadratically over the first third of
-    the steps.
+    The weights of FLOPS rise from 0 over the share `ramp` of the steps: weight * (step /
+    (ramp * steps))^2 (arXiv:2109.10086, section 3), or in a straight line with ramp_form "linear".
     """
     from sentence_transformers.sparse_encoder.losses import (
+        CachedSpladeLoss,
         SparseMultipleNegativesRankingLoss,
         SpladeLoss,
     )
     from sentence_transformers.util import dot_score
 
+    if ramp_form not in ("quadratic", "linear") or not 0 < ramp <= 1:
+        raise ValueError('ramp is a share above 0 and up to 1, ramp_form "quadratic" or "linear"')
     ranking = SparseMultipleNegativesRankingLoss(model, scale=scale, similarity_fct=dot_score)
-    return SpladeLoss(model, ranking, document_weight, query_regularizer_weight=query_weight)
+    kind, size = (
+        (SpladeLoss, {})
+        if mini_batch_size is None
+        else (CachedSpladeLoss, {"mini_batch_size": mini_batch_size})
+    )
+    loss = kind(model, ranking, document_weight, query_regularizer_weight=query_weight, **size)
+    loss.flops_ramp = (ramp_form, ramp)  # `embedlab.training.trainer` moves the weights by it
+    return loss
 
 
 def _ours(module: str, name: str) -> Callable[..., nn.Module]:
@@ -70,6 +109,23 @@ def _ours(module: str, name: str) -> Callable[..., nn.Module]:
     return build
 
 
+def _taught(name: str) -> Callable[[Dataset, dict[str, Any]], Dataset]:
+    def teach(rows: Dataset, settings: dict[str, Any]) -> Dataset:
+        from embedlab.training import teachers
+
+        if name == "distil":
+            return teachers.distilled(rows, settings)
+        return teachers.with_scores(rows, settings, "teachers")
+
+    return teach
+
+
+def _mixed(settings: dict[str, Any]) -> int:
+    from embedlab.training.losses.focal import negatives
+
+    return negatives(settings)
+
+
 OBJECTIVES = {
     "contrastive": Objective(contrastive, "pairs"),
     "simcse": Objective(contrastive, "same"),
@@ -77,12 +133,25 @@ OBJECTIVES = {
     "2dmse": Objective(_ours("two_dimensional", "TwoDimensional"), "pairs"),
     "starbucks": Objective(_ours("starbucks_losses", "Starbucks"), "pairs"),
     "splade": Objective(splade, "pairs"),
+    "distil": Objective(
+        _ours("distil", "build"),
+        "pairs",
+        negatives=lambda settings: settings.get("kind", "kl") != "cosine",
+        teach=_taught("distil"),
+    ),
+    "soft_labels": Objective(
+        _ours("soft_labels", "build"),
+        "pairs",
+        negatives=lambda settings: 1,
+        teach=_taught("soft_labels"),
+    ),
+    "focal": Objective(_ours("focal", "build"), "pairs", negatives=_mixed),
     "grl": Objective(_ours("grl", "GRL"), "pairs"),
     "gem": Objective(_ours("gem_losses", "GEM"), "text"),
     "mirror": Objective(_ours("contrastive", "Mirror"), "mirrored"),
     "next-token": Objective(_ours("language", "NextToken"), "text"),
     "masked-next-token": Objective(_ours("language", "MaskedNextToken"), "text"),
-    "masked-token": Objective(_ours("language", "MaskedToken"), "text"),
+    "masked-token": Objective(_ours("decoder_masking", "masked_token"), "text"),
     "smae": Objective(_ours("autoencoding", "SMAE"), "text"),
     "dupmae": Objective(_ours("autoencoding", "DupMAE"), "text"),
 }
@@ -121,6 +190,27 @@ def _span_masked(text: str, mask_token: str, random: Random) -> str:
         return text
     start = random.randrange(len(text) - SPAN)
     return f"{text[:start]} {mask_token} {text[start + SPAN :]}"
+
+
+def prepare(name: str, rows: Dataset, settings: dict[str, Any], **how: Any) -> Dataset:
+    """`rows` as an objective reads them: its columns, and the labels of its teachers.
+
+    Args:
+        how: goes to `arrange`.
+
+    Raises:
+        UserError: the objective needs negatives that the rows have not, or a teacher is unknown.
+    """
+    objective = OBJECTIVES[name]
+    needed, there = int(objective.negatives(settings)), len(rows.column_names) - 2
+    if there < needed:
+        raise UserError(
+            f"The objective {name} with these settings needs {needed} columns of negatives, and the"
+            f" data have {max(there, 0)}.",
+            "Add [data.negatives] with teacher and number, or change stages.settings.",
+        )
+    arranged = arrange(rows, objective.columns, **how)
+    return objective.teach(arranged, settings) if objective.teach else arranged
 
 
 def build(name: str, model, settings: dict[str, Any]) -> nn.Module:

@@ -123,7 +123,9 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
         report_to=[],
         disable_tqdm=True,
     )
-    trainer = kind(model=model, args=args, train_dataset=rows, loss=loss)
+    trainer = kind(
+        model=model, args=args, train_dataset=rows, loss=loss, callbacks=_ramp(loss) or None
+    )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if hasattr(loss, "on_step"):
@@ -131,6 +133,17 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
     if show:
         trainer.add_callback(_Report(show))
     return trainer
+
+
+def _ramp(loss) -> list[TrainerCallback]:
+    """What lets the weights of FLOPS rise (`objectives.splade`)."""
+    if not hasattr(loss, "flops_ramp"):
+        return []
+    from sentence_transformers.sparse_encoder.callbacks.splade_callbacks import (
+        SpladeRegularizerWeightSchedulerCallback,
+    )
+
+    return [SpladeRegularizerWeightSchedulerCallback(loss, *loss.flops_ramp)]
 
 
 def _bfloat16(precision: str, device: torch.device) -> bool:

@@ -110,7 +110,6 @@ def _run(
         learned: what the loss of an earlier stage with this objective learned beside the model,
             such as GEM's temperature: this stage goes on from it.
     """
-    objective = objectives.OBJECTIVES[stage.objective]
     if stage.dropout is not None:
         _set_dropout(model, stage.dropout)  # before the adapters, which have their own
     with _fitting(stage):
@@ -121,7 +120,9 @@ def _run(
             torch.load(learned, map_location=model.device, weights_only=True), strict=False
         )
     mask_token = model.tokenizer.mask_token or model.tokenizer.unk_token or ""
-    rows = objectives.arrange(rows, objective.columns, mask_token=mask_token, seed=seed)
+    rows = objectives.prepare(
+        stage.objective, rows, stage.settings, mask_token=mask_token, seed=seed
+    )
     with _fitting(stage):
         trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from torch import nn
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.errors import unknown
 from embedlab.training.losses.contrastive import nt_xent
-from embedlab.training.losses.language import output_weight
+from embedlab.training.losses.language import causal_states, output_weight
 
 MINERS = ("pair-margin", "multi-similarity", "none")
 
@@ -137,16 +137,7 @@ class GRL(nn.Module):
         decoder: Decoder = self.model[0]
         ids = torch.cat([query["input_ids"], document["input_ids"]], dim=1)
         mask = torch.cat([query["attention_mask"], document["attention_mask"]], dim=1)
-        length = ids.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
-        itself = torch.eye(length, dtype=torch.bool, device=ids.device)
-        seen = (causal & mask.bool()[:, None, :]) | itself
-        states = decoder.backbone(
-            input_ids=ids,
-            attention_mask=seen[:, None],
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            use_cache=False,
-        ).last_hidden_state
+        states, length = causal_states(decoder, ids, mask), ids.shape[1]
         # The token before each one, wherever padding put it; -1 before a text's first.
         places = torch.where(mask.bool(), torch.arange(length, device=ids.device), -1)
         before = places.cummax(-1).values.roll(1, -1)

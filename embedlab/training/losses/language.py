@@ -15,7 +15,8 @@ from embedlab.training.losses.masking import IGNORED, mask_id, mask_tokens
 
 
 class NextToken(nn.Module):
-    """Causal language modelling on the first column.
+    """Causal language modelling on the first column, under a causal mask whatever attention the
+    embedder has: the first phase of biphasic training (arXiv:2507.00994) on a bidirectional one.
 
     Args:
         model: its first module is a `Decoder`.
@@ -29,9 +30,26 @@ class NextToken(nn.Module):
         features = sentence_features[0]
         decoder: Decoder = self.model[0]
         ids, mask = features["input_ids"], features["attention_mask"]
-        states = decoder.states(mask, input_ids=ids).last_hidden_state
+        if decoder.attention == "causal":
+            states = decoder.states(mask, input_ids=ids).last_hidden_state
+        else:
+            states = causal_states(decoder, ids, mask)
         targets = ids.masked_fill(mask == 0, IGNORED)
         return token_loss(states[:, :-1], targets[:, 1:], output_weight(decoder.model))
+
+
+def causal_states(decoder: Decoder, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The states `[B, L, d]` of a decoder under a causal mask, whatever attention it has."""
+    length = ids.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
+    itself = torch.eye(length, dtype=torch.bool, device=ids.device)  # padding sees itself
+    seen = (causal & mask.bool()[:, None, :]) | itself
+    return decoder.backbone(
+        input_ids=ids,
+        attention_mask=seen[:, None],
+        position_ids=decoder.positions(mask),
+        use_cache=False,
+    ).last_hidden_state
 
 
 class MaskedNextToken(nn.Module):
