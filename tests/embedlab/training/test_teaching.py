@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_one_sentence(
 ):
     named = {"DENSE": dense_teacher, "SPARSE": sparse_teacher}
     values = {key: named.get(str(value), value) for key, value in values.items()}
-    code, out, err = cli("train", recipe(objective, values), "--out", tmp_path / "out")
+    code, _, err = cli("train", recipe(objective, values), "--out", tmp_path / "out")
     assert code == 2 and problem in err and "Traceback" not in err, err
 
 
