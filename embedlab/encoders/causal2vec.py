@@ -7,19 +7,23 @@ is in the style of Causal2Vec.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors.torch import load_model, save_model
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import InputModule
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling, masked_mean
-from embedlab.encoders.modules.template import Row, Template
+from embedlab.encoders.modules.saved import Features, FromFolder
+from embedlab.encoders.modules.template import Row, Template, strings
+from embedlab.encoders.modules.tokenizers import input_embeddings
 from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError, unknown
 
@@ -27,7 +31,7 @@ POSITIONS = ("first", "after_bos", "after_instruction")
 CONTEXT_POOLINGS = ("cls", "mean")
 
 
-class Causal2Vec(InputModule):
+class Causal2Vec(FromFolder, InputModule):
     """Decoder input with one Contextual token among its embeddings.
 
     `preprocess` adds to the decoder's features context_mask `[B, L]`, 1 at the Contextual token,
@@ -45,12 +49,12 @@ class Causal2Vec(InputModule):
     """
 
     config_file_name = "causal2vec.json"
-    config_keys = (
+    config_keys = [  # noqa: RUF012
         "context_pooling",
         "context_position",
         "encode_instruction_in_context",
         "context_max_length",
-    )
+    ]
 
     def __init__(
         self,
@@ -79,18 +83,16 @@ class Causal2Vec(InputModule):
         self.context_max_length = context_max_length
         width = decoder.get_embedding_dimension()
         # Two linear layers with a non-linearity: the abstracts only speak of a projection.
-        self.projector = nn.Sequential(
-            nn.Linear(encoder.config.hidden_size, width), nn.GELU(), nn.Linear(width, width)
-        ).to(decoder.model.dtype)
-        self._start_projector()
+        first, last = nn.Linear(encoder.config.hidden_size, width), nn.Linear(width, width)
+        self.projector = nn.Sequential(first, nn.GELU(), last).to(decoder.model.dtype)
+        self._start_projector(first, last)
 
     @torch.no_grad()
-    def _start_projector(self) -> None:
+    def _start_projector(self, first: nn.Linear, last: nn.Linear) -> None:
         """Start with a Contextual token as large as the decoder's tokens: the layers would drown a
         small one.
         """
-        first, _, last = self.projector
-        size = self.decoder.model.get_input_embeddings().weight.float().std().item()
+        size = input_embeddings(self.decoder.model).float().std().item()
         for layer, gain in (
             (first, 1.0),
             (last, 3 * size),
@@ -102,6 +104,10 @@ class Causal2Vec(InputModule):
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self.decoder.tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, value: PreTrainedTokenizerBase) -> None:
+        self.decoder.tokenizer = value
 
     @property
     def max_seq_length(self) -> int:
@@ -115,8 +121,8 @@ class Causal2Vec(InputModule):
         return self.decoder.get_embedding_dimension()
 
     def preprocess(
-        self, inputs: list[str], prompt: str | None = None, **_
-    ) -> dict[str, torch.Tensor]:
+        self, inputs: Sequence[object], prompt: str | None = None, **kwargs: Any
+    ) -> Features:
         rows = self.decoder.rows(inputs, prompt)
         places = [self._place(row) for row in rows]
         features = self.decoder.pad(
@@ -128,10 +134,9 @@ class Causal2Vec(InputModule):
             1, slots[:, None], 1
         )
         features["pooling_mask"] |= features["context_mask"]
-        if prompt and self.encode_instruction_in_context:
-            inputs = [prompt + text for text in inputs]
+        instruction = (prompt or "") if self.encode_instruction_in_context else ""
         context = self.encoder_tokenizer(
-            list(inputs),
+            [instruction + text for text in strings(inputs)],
             padding=True,
             truncation=True,
             max_length=self.context_max_length,
@@ -142,12 +147,11 @@ class Causal2Vec(InputModule):
         }
 
     def _place(self, row: Row) -> int:
-        after_bos = len(self.decoder.template.start)
-        return {"first": 0, "after_bos": after_bos, "after_instruction": row.head}[
+        return {"first": 0, "after_bos": row.start, "after_instruction": row.head}[
             self.context_position
         ]
 
-    def forward(self, features: dict[str, torch.Tensor], **_) -> dict[str, torch.Tensor]:
+    def forward(self, features: Features, **kwargs: Any) -> Features:
         mask = features["context_attention_mask"]
         states = self.encoder(
             input_ids=features["context_input_ids"], attention_mask=mask
@@ -160,10 +164,12 @@ class Causal2Vec(InputModule):
         features["token_embeddings"] = output.last_hidden_state
         return features
 
-    def on_model_ready(self, model) -> None:
+    def on_model_ready(self, model: BaseModel) -> None:
         self.decoder.on_model_ready(model)
 
-    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
+    def save(
+        self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
+    ) -> None:
         folder = Path(output_path)
         for part in ("llm", "context_encoder"):
             (folder / part).mkdir(exist_ok=True)
@@ -174,16 +180,7 @@ class Causal2Vec(InputModule):
         (folder / self.config_file_name).write_text(json.dumps(self.get_config_dict(), indent=2))
 
     @classmethod
-    def load(
-        cls,
-        model_name_or_path: str,
-        subfolder: str = "",
-        model_kwargs: dict[str, Any] | None = None,
-        **kwargs,
-    ) -> "Causal2Vec":
-        where = {key: kwargs.get(key) for key in ("token", "cache_folder", "revision")}
-        where["local_files_only"] = kwargs.get("local_files_only", False)
-        folder = Path(cls.load_dir_path(model_name_or_path, subfolder=subfolder, **where))
+    def from_folder(cls, folder: Path, *, model_kwargs: dict[str, Any]) -> Self:
         decoder = Decoder.load(str(folder / "llm"), model_kwargs=model_kwargs)
         encoder = folder / "context_encoder"
         choices = json.loads((folder / cls.config_file_name).read_text(encoding="utf-8"))
@@ -195,7 +192,7 @@ class Causal2Vec(InputModule):
 
 def _with_slot(row: Row, place: int) -> Row:
     """`row` with a place for the Contextual token; which id stands there does not matter."""
-    return Row([*row.ids[:place], row.ids[-1], *row.ids[place:]], row.first + 1, row.head)
+    return row._replace(ids=[*row.ids[:place], row.ids[-1], *row.ids[place:]], first=row.first + 1)
 
 
 def create(
@@ -207,7 +204,7 @@ def create(
     max_length: int = 512,
     device: str | None = None,
     dtype: torch.dtype | None = None,
-    **choices,
+    **choices: Any,
 ) -> SentenceTransformer:
     """A Causal2Vec with an untrained projector; `SentenceTransformer.save` keeps it for `load`.
 

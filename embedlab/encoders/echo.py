@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
-from embedlab.encoders.modules.template import Row, pieces
+from embedlab.encoders.modules.saved import Features
+from embedlab.encoders.modules.template import Row, pieces, strings
 from embedlab.encoders.modules.weights import local
 from embedlab.errors import UserError, unknown
 
@@ -86,7 +88,7 @@ class EchoTemplate:
     def spans(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        texts: Sequence[str],
+        texts: Sequence[object],
         prompt: str | None = None,
         query: bool = False,
     ) -> list[tuple[list[int], list[int]]]:
@@ -95,18 +97,13 @@ class EchoTemplate:
         Raises:
             UserError: a text is no string.
         """
-        for text in texts:
-            if not isinstance(text, str):
-                raise UserError(
-                    f"A text to encode is of type {type(text).__name__}.", "Give strings."
-                )
         template = parse(self.query if query or prompt else self.document)
         filled = [
             [
                 (_fill(piece.text, text=text, prompt=prompt or ""), piece.pooled)
                 for piece in template
             ]
-            for text in texts
+            for text in strings(texts)
         ]
         distinct = list(dict.fromkeys(piece for row in filled for piece, _ in row))
         ids = dict(zip(distinct, pieces(tokenizer, distinct), strict=True)) if distinct else {}
@@ -121,7 +118,7 @@ class EchoTemplate:
         return spans
 
     def rows(
-        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[object], prompt: str | None = None
     ) -> list[Row]:
         return [Row(ids, 0, 0) for ids, _ in self.spans(tokenizer, texts, prompt)]
 
@@ -130,10 +127,15 @@ class EchoDecoder(Decoder):
     """A decoder whose pooling_mask marks the second copy."""
 
     template_class = EchoTemplate
+    template: EchoTemplate
 
     def preprocess(
-        self, inputs: list[str], prompt: str | None = None, task: str | None = None, **_
-    ) -> dict[str, Any]:
+        self,
+        inputs: Sequence[object],
+        prompt: str | None = None,
+        task: str | None = None,
+        **kwargs: Any,
+    ) -> Features:
         spans = self.template.spans(self.tokenizer, inputs, prompt, query=task == "query")
         features = self.pad([Row(ids, 0, 0) for ids, _ in spans])
         tokens = features["attention_mask"].bool()
@@ -144,7 +146,12 @@ class EchoDecoder(Decoder):
 
 
 def read(
-    source: str | Path, template: EchoTemplate, *, revision=None, dtype=None, language_model=False
+    source: str | Path,
+    template: EchoTemplate,
+    *,
+    revision: str | None = None,
+    dtype: torch.dtype | None = None,
+    language_model: bool = False,
 ) -> EchoDecoder:
     """The causal backbone of an echo model, padded with `<unk>` where its tokenizer has no pad
     token.
@@ -163,7 +170,7 @@ def load(
     revision: str | None = None,
     device: str | None = None,
     dtype: torch.dtype | None = None,
-    **template,
+    **template: Any,
 ) -> SentenceTransformer:
     """An echo model from a causal checkpoint.
 
@@ -175,7 +182,7 @@ def load(
         UserError: a template that cannot be read, or weights that do not fit.
     """
     decoder = read(source, EchoTemplate(**template), revision=revision, dtype=dtype)
-    modules = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
+    modules: list[nn.Module] = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import torch
 from sentence_transformers import SparseEncoder
 from torch import nn
+from transformers import PreTrainedModel
 
 from embedlab.encoders.echo import DOCUMENT, QUERY, EchoTemplate, read
 from embedlab.encoders.modules.splade import LexicalHead
+from embedlab.encoders.modules.tokenizers import input_embeddings
 
 # The largest of some hundred logits of unit variance lies about here: few other terms are active.
 _THRESHOLD = 3.0
@@ -54,13 +56,13 @@ def load(
     return SparseEncoder(modules=[decoder, head], device=device, similarity_fn_name="dot")
 
 
-def _retied(model) -> nn.Linear:
+def _retied(model: PreTrainedModel) -> nn.Linear:
     """The input embeddings as output embeddings: logits of unit variance, but for a token's own,
     less `_THRESHOLD`.
     """
-    words = model.get_input_embeddings().weight.detach()
+    words = input_embeddings(model).detach()
     words = words - words.mean(dim=0)  # what all tokens share would make every term active
-    head = nn.Linear(*reversed(words.shape), dtype=words.dtype)
+    head = nn.Linear(words.shape[1], words.shape[0], dtype=words.dtype)
     norm = getattr(model.base_model, "norm", None)
     size = (
         1.0 if norm is None else norm.weight.detach().square().mean().sqrt()

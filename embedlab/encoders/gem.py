@@ -3,14 +3,16 @@ generates.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 
-from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.decoder import Decoder, decoder_of
 from embedlab.encoders.modules.pooling import MarkedPooling
-from embedlab.encoders.modules.template import Template
+from embedlab.encoders.modules.template import Template, token_ids
 from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError
 
@@ -49,7 +51,7 @@ def add_special_tokens(
     )
     model.resize_token_embeddings(max(len(tokenizer), model.config.vocab_size), mean_resizing=True)
     suppressed = model.generation_config.suppress_tokens or []
-    model.generation_config.suppress_tokens = suppressed + tokenizer.convert_tokens_to_ids(tokens)
+    model.generation_config.suppress_tokens = [*suppressed, *token_ids(tokenizer, tokens)]
     return tokens
 
 
@@ -89,7 +91,10 @@ def create(
         max_length=max_length,
     )
     decoder = Decoder(model, tokenizer, template)
-    modules = [decoder, MarkedPooling(decoder.get_embedding_dimension(), pooling, tokens)]
+    modules: list[nn.Module] = [
+        decoder,
+        MarkedPooling(decoder.get_embedding_dimension(), pooling, tokens),
+    ]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")
 
 
@@ -115,10 +120,18 @@ def load(
 
 
 @torch.no_grad()
-def generate(model: SentenceTransformer, text: str, **settings) -> str:
+def generate(model: SentenceTransformer, text: str, **settings: Any) -> str:
     """The continuation of `text` by the very weights that embed; `settings` go to transformers'
     `generate`.
     """
-    inputs = model.tokenizer(text, return_tensors="pt").to(model.device)
-    ids = model[0].model.generate(**inputs, **settings)
-    return model.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    decoder = decoder_of(model)
+    if not isinstance(decoder.model, GenerationMixin):
+        raise UserError(
+            f"A {type(decoder.model).__name__} has no head that generates.",
+            "Load a model that keeps its language-model head, such as a GEM.",
+        )
+    inputs = decoder.tokenizer(text, return_tensors="pt").to(model.device)
+    # transformers annotates `self` with a Protocol that no model of its own fits.
+    ids = decoder.model.generate(**inputs, **settings)  # type: ignore[misc]
+    new = ids[0, inputs["input_ids"].shape[1] :]
+    return str(decoder.tokenizer.decode(new, skip_special_tokens=True))

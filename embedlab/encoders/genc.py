@@ -8,9 +8,11 @@ prompt too, but there it is pooled.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import nn
 
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
@@ -18,16 +20,27 @@ from embedlab.encoders.modules.template import Template
 from embedlab.encoders.modules.weights import local
 from embedlab.errors import unknown
 
+
+class Family(NamedTuple):
+    """Start tokens, what stands before and after the input, end tokens."""
+
+    start: list[str]
+    before: str
+    after: str
+    end: list[str]
+
+
 FAMILIES = {
-    "llama-3": {
-        "start": ["<|begin_of_text|>"],
-        "around": ("<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>\n"),
-        "end": ["<|end_of_text|>"],
-    },
-    "mistral": {"start": ["<s>"], "around": ("[INST]", ""), "end": ["</s>"]},
+    "llama-3": Family(
+        start=["<|begin_of_text|>"],
+        before="<|start_header_id|>user<|end_header_id|>\n\n",
+        after="<|eot_id|>\n",
+        end=["<|end_of_text|>"],
+    ),
+    "mistral": Family(start=["<s>"], before="[INST]", after="", end=["</s>"]),
     # Phi-1.5's own vocabulary lacks these marks: they stand as text, and become tokens where they
     # are tokens.
-    "phi": {"start": [], "around": ("<|im_start|>user\n\n", "\n<|im_end|>"), "end": []},
+    "phi": Family(start=[], before="<|im_start|>user\n\n", after="\n<|im_end|>", end=[]),
 }
 # What is written without an instruction.
 PROMPTS = {"query": ".", "document": ". Candidate:\n"}
@@ -62,13 +75,12 @@ def load(
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES, f"Valid: {', '.join(FAMILIES)}.")
     layout = FAMILIES[family]
-    before, after = layout["around"]
     template = Template(
-        text=before + "{prompt}{text}" + after,
-        bare=before + PROMPTS["query"] + "{text}" + after,
+        text=layout.before + "{prompt}{text}" + layout.after,
+        bare=layout.before + PROMPTS["query"] + "{text}" + layout.after,
         lead="\n",
-        start=layout["start"],
-        end=layout["end"],
+        start=layout.start,
+        end=layout.end,
         pooled="content",
         max_length=max_length,
         keep_end=keep_end,
@@ -76,7 +88,7 @@ def load(
     decoder = Decoder.read(
         local(source, revision), template, attention="bidirectional", dtype=dtype
     )
-    modules = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
+    modules: list[nn.Module] = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
     return SentenceTransformer(
         modules=modules, device=device, similarity_fn_name="cosine", prompts=PROMPTS
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
+from torch import nn
 
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
@@ -49,5 +50,9 @@ def load(
         max_length=max_length,
     )
     decoder = Decoder(model, tokenizer, template, attention="bidirectional")
-    modules = [decoder, MarkedPooling(decoder.get_embedding_dimension()), Normalize()]
+    modules: list[nn.Module] = [
+        decoder,
+        MarkedPooling(decoder.get_embedding_dimension()),
+        Normalize(),
+    ]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")

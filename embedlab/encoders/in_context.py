@@ -15,6 +15,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.template import (
@@ -22,6 +24,7 @@ from embedlab.encoders.modules.template import (
     Row,
     Template,
     pieces,
+    strings,
     token_ids,
 )
 from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
@@ -51,14 +54,12 @@ class InContextTemplate(Template):
     character that was cut within its bytes makes the text longer; so there is a second limit.
     """
 
-    def rows(self, tokenizer, texts: Sequence[str], prompt: str | None = None) -> list[Row]:
+    def rows(
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[object], prompt: str | None = None
+    ) -> list[Row]:
         if not prompt:
             return super().rows(tokenizer, texts)
-        for text in texts:
-            if not isinstance(text, str):
-                raise UserError(
-                    f"A text to encode is of type {type(text).__name__}.", "Give strings."
-                )
+        whole_texts = strings(texts)
         start, end = token_ids(tokenizer, self.start), token_ids(tokenizer, self.end)
         instruction, examples, response = pieces(tokenizer, [prompt, self.prefix, RESPONSE])
         room = self.max_length - len(start) - len(end) - len(response)
@@ -69,8 +70,8 @@ class InContextTemplate(Template):
                 "Shorten the instruction, or raise the maximal length.",
             )
         limit = CHARACTERS_PER_TOKEN * self.max_length
-        queries = pieces(tokenizer, [prompt + text[:limit] for text in texts])
-        queries = tokenizer.batch_decode([ids[:room] for ids in queries])
+        asked = pieces(tokenizer, [prompt + text[:limit] for text in whole_texts])
+        queries = tokenizer.batch_decode([ids[:room] for ids in asked])
         bodies = pieces(tokenizer, [self.prefix + query + RESPONSE for query in queries])
         room = (
             (len(examples) + len(response) + self.max_length + 8) // 8 * 8
@@ -80,7 +81,9 @@ class InContextTemplate(Template):
         )
         bodies = [ids[:room] for ids in bodies]
         head = len(start) + len(examples) + len(instruction)
-        return [Row([*start, *ids, *end], len(start) + len(ids), head) for ids in bodies]
+        return [
+            Row([*start, *ids, *end], len(start) + len(ids), head, len(start)) for ids in bodies
+        ]
 
 
 class InContextDecoder(Decoder):
@@ -126,5 +129,9 @@ def load(
     )
     model = read_backbone(folder, attention, dtype=dtype)
     decoder = InContextDecoder(model, tokenizer, template, attention=attention)
-    modules = [decoder, Pooling(decoder.get_embedding_dimension(), "lasttoken"), Normalize()]
+    modules: list[nn.Module] = [
+        decoder,
+        Pooling(decoder.get_embedding_dimension(), "lasttoken"),
+        Normalize(),
+    ]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")

@@ -8,6 +8,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import nn
 
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.template import Template, default_marks
@@ -40,5 +41,9 @@ def load(
     model = read_backbone(folder, "bidirectional", dtype=dtype)
     template = Template(**default_marks(tokenizer), max_length=max_length)
     decoder = Decoder(model, tokenizer, template, attention="bidirectional")
-    modules = [decoder, Pooling(decoder.get_embedding_dimension(), "mean"), Normalize()]
+    modules: list[nn.Module] = [
+        decoder,
+        Pooling(decoder.get_embedding_dimension(), "mean"),
+        Normalize(),
+    ]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")

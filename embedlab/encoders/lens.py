@@ -7,6 +7,7 @@ document stands bare (github.com/Yibin-Lei/LENS).
 """
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from embedlab.encoders.modules.template import Template
 from embedlab.encoders.modules.weights import local
 from embedlab.errors import UserError
 
-TEMPLATE = {"start": ["<s>"], "end": ["</s>"], "pooled": "content"}
+TEMPLATE = Template(start=["<s>"], end=["</s>"], pooled="content")
 
 
 def recognises(folder: Path, config: dict[str, Any]) -> bool:
@@ -53,7 +54,7 @@ def load(
         UserError: the head is missing or does not fit, or the attention is not bidirectional.
     """
     folder = local(source, revision)
-    template = Template(**TEMPLATE, max_length=max_length, keep_end=keep_end)
+    template = replace(TEMPLATE, max_length=max_length, keep_end=keep_end)
     decoder = Decoder.read(
         folder, template, attention="bidirectional", dtype=dtype, padding_side="left"
     )
@@ -64,7 +65,7 @@ def load(
             f"the model has {decoder.get_embedding_dimension()}.",
             "Download the model again.",
         )
-    modules = [decoder, LexicalHead.of(linear, shift=True), Normalize()]
+    modules: list[nn.Module] = [decoder, LexicalHead.of(linear, shift=True), Normalize()]
     return SparseEncoder(modules=modules, device=device, similarity_fn_name="dot")
 
 

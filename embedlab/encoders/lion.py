@@ -6,19 +6,19 @@ the mean of the token states, each normalised first. Both by dot product
 (github.com/HansiZeng/scaling-retriever).
 """
 
-import json
 from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
+from torch import nn
 
-from embedlab.encoders.llm2vec import merge_adapter
+from embedlab.encoders.llm2vec import base_of, merge_adapter
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
 from embedlab.encoders.modules.splade import LexicalHead
 from embedlab.encoders.modules.template import Template
-from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
+from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer, without_head
 
 
 def load(
@@ -46,23 +46,19 @@ def load(
         UserError: weights do not fit, peft is missing, or the attention is not bidirectional.
     """
     folder = local(source, revision)
-    adapter = folder / "adapter_config.json"
-    base_folder = folder
-    if adapter.exists():
-        base_folder = local(
-            base or json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
-        )
+    adapted = (folder / "adapter_config.json").exists()
+    base_folder = local(base or base_of(folder)) if adapted else folder
     model = read_backbone(
         base_folder, "bidirectional", dtype=dtype, language_model=kind == "sparse"
     )
-    if adapter.exists():
+    if adapted:
         model = merge_adapter(model, folder)
     tokenizer = read_tokenizer(folder if (folder / "tokenizer.json").exists() else base_folder)
     template = Template(start=[tokenizer.bos_token], max_length=max_length)
-    decoder = Decoder(model.base_model, tokenizer, template, attention="bidirectional")
+    decoder = Decoder(without_head(model), tokenizer, template, attention="bidirectional")
     if kind == "sparse":
         head = LexicalHead.of(model.get_output_embeddings(), scale=model.config.hidden_size**-0.25)
         return SparseEncoder(modules=[decoder, head], device=device, similarity_fn_name="dot")
     pooling = MarkedPooling(decoder.get_embedding_dimension())
-    modules = [decoder, Normalize(module_input_name="token_embeddings"), pooling]
+    modules: list[nn.Module] = [decoder, Normalize(module_input_name="token_embeddings"), pooling]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="dot")

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from sentence_transformers import SentenceTransformer
+from torch import nn
 from transformers import PreTrainedModel
 
 from embedlab.encoders.modules.decoder import Decoder
@@ -32,7 +33,7 @@ def load(
     chat: str = "plain",
     skip_instruction: bool = True,
     max_length: int = 512,
-    text_max_length: int = 400,
+    text_max_length: int | None = 400,
     keep_end: bool = True,
     language_model: bool = False,
     revision: str | None = None,
@@ -48,7 +49,7 @@ def load(
         chat: what surrounds the input, one of CHATS.
         skip_instruction: leave the instruction out of the mean.
         max_length: tokens in all.
-        text_max_length: tokens of the text, cut at words.
+        text_max_length: tokens of the text, cut at words; None cuts it at `max_length` alone.
         keep_end: what follows the text stays where the input exceeds `max_length`; False: it is
             cut, as published.
         language_model: keep the head that generates, which masked next-token prediction trains
@@ -65,11 +66,7 @@ def load(
         raise unknown("chat", chat, CHATS, f"Valid: {', '.join(CHATS)}.")
     folders = [*map(local, adapters), local(source, revision)]
     loras = [folder for folder in folders if (folder / "adapter_config.json").exists()]
-    if loras and base is None:
-        base = json.loads((loras[0] / "adapter_config.json").read_text(encoding="utf-8"))[
-            "base_model_name_or_path"
-        ]
-    base_folder = local(base) if loras else folders[-1]
+    base_folder = local(base or base_of(loras[0])) if loras else folders[-1]
     model = read_backbone(base_folder, "bidirectional", dtype=dtype, language_model=language_model)
     for folder in loras:
         model = merge_adapter(model, folder)
@@ -91,8 +88,14 @@ def load(
         text_max_length=text_max_length,
     )
     decoder = Decoder(model, tokenizer, template, attention="bidirectional", padding_side="left")
-    modules = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
+    modules: list[nn.Module] = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")
+
+
+def base_of(adapter: Path) -> str:
+    """The base model that the folder of a LoRA adapter names."""
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    return str(config["base_model_name_or_path"])
 
 
 def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
@@ -114,4 +117,5 @@ def merge_adapter(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
             f" {', '.join(sorted(homeless))}.",
             "Give the base model that the adapter was trained on: base=...",
         )
-    return adapted.merge_and_unload()
+    merged: PreTrainedModel = adapted.merge_and_unload()
+    return merged

@@ -18,14 +18,18 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab.errors import UserError, unknown
 from leaderboard import plugins
 from leaderboard.errors import LeaderboardError
 from leaderboard.plain_json import from_json
 
+if TYPE_CHECKING:
+    from sentence_transformers.base.model import BaseModel
+
 GROUP = "embedlab.encoders"
+Load = Callable[..., "BaseModel"]
 
 METHODS = {
     "nv-embed": "embedlab.encoders.nv_embed",
@@ -72,28 +76,30 @@ class Method:
     plugin: plugins.Plugin | None = None
 
     @property
-    def function(self) -> Callable[..., Any]:
+    def function(self) -> Load:
         """Its `load`, as it is written.
 
         Raises:
             UserError: its package is broken.
         """
         if self.plugin is None:
-            return import_module(self.module).load
+            ours: Load = import_module(self.module).load
+            return ours
         try:
-            return self.plugin.load(GROUP)
+            theirs: Load = self.plugin.load(GROUP)
         except LeaderboardError as error:
             raise UserError(str(error), error.hint) from error
+        return theirs
 
     @property
-    def load(self) -> Callable[..., Any]:
+    def load(self) -> Load:
         """Its `load`; whatever goes wrong in that of a package is one message."""
         if self.plugin is None:
             return self.function
         return _guarded(f"The plug-in {self.plugin}", lambda: self.function, self.plugin.hint)
 
     @property
-    def recognises(self) -> Callable[[Path, dict], bool] | None:
+    def recognises(self) -> Callable[[Path, dict[str, Any]], bool] | None:
         """Whether a local folder holds a model of it; None where its models have no layout of their
         own.
         """
@@ -104,12 +110,10 @@ class Method:
         """What a package says of its models: `Card`s, unchecked
         (`embedlab.models.plugin_cards`).
         """
-        found = self.function
-        return (
-            list(getattr(sys.modules.get(self.module), "CARDS", ()))
-            if self.plugin and found
-            else []
-        )
+        if self.plugin is None:
+            return []
+        _ = self.function  # imports its module
+        return list(getattr(sys.modules.get(self.module), "CARDS", ()))
 
     @property
     def needs_source(self) -> bool:
@@ -149,7 +153,7 @@ def method(name: str) -> Method:
     return known[name]
 
 
-def from_file(spec: str) -> Callable:
+def from_file(spec: str) -> Load:
     """The loader that `path/to/file.py:Name` names, a user's own method.
 
     `Name` is a class or function that takes the keyword arguments `device` and `dtype` and gives a
@@ -166,20 +170,23 @@ def from_file(spec: str) -> Callable:
             f"There is no file {path!r}.", "A method of your own is given as path/to/file.py:Class."
         )
 
-    def get() -> Callable:
+    def get() -> Load:
         module_spec = spec_from_file_location(f"embedlab_file_{file.stem}", file)
+        if module_spec is None or module_spec.loader is None:
+            raise UserError(f"{path} is no Python file.", "Its name has to end in .py.")
         module = module_from_spec(module_spec)
         sys.modules[module_spec.name] = module  # dataclasses and pickle look their module up there
         module_spec.loader.exec_module(module)
-        return getattr(module, name)
+        found: Load = getattr(module, name)
+        return found
 
     return _guarded(f"{name} of {path}", get, "The fault lies in that code.")
 
 
-def _guarded(what: str, get: Callable[[], Callable], hint: str) -> Callable:
+def _guarded(what: str, get: Callable[[], Load], hint: str) -> Load:
     """A loader out of foreign code: whatever goes wrong in it becomes one message."""
 
-    def load(*args, **kwargs):
+    def load(*args: Any, **kwargs: Any) -> "BaseModel":
         from sentence_transformers.base.model import BaseModel
 
         try:

@@ -1,6 +1,7 @@
 """NV-Embed v1 and v2 (arXiv:2405.17428): bidirectional Mistral, latent-attention pooling."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from embedlab.encoders.modules import attention as attentions
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.latent_attention import CrossAttentionBlocks
 from embedlab.encoders.modules.pooling import TrainedPooling, masked_mean
+from embedlab.encoders.modules.saved import Features
 from embedlab.encoders.modules.template import Template
 from embedlab.encoders.modules.weights import local, read_layout, read_tokenizer
 
 # The instruction is not pooled. As published, the cut is at the pieces of the instruction alone,
 # not counting BOS: its last piece, the trailing space, merges with the first word of the query.
-TEMPLATE = {"start": ["<s>"], "end": ["</s>"], "pooled": "after_prompt"}
+TEMPLATE = Template(start=["<s>"], end=["</s>"], pooled="after_prompt")
 
 
 class LatentAttentionPooling(TrainedPooling):
@@ -33,7 +35,7 @@ class LatentAttentionPooling(TrainedPooling):
         head_size: width of each head.
     """
 
-    config_keys = ("size", "latents_number", "heads", "head_size")
+    config_keys = ["size", "latents_number", "heads", "head_size"]  # noqa: RUF012
 
     def __init__(
         self, size: int = 4096, latents_number: int = 512, heads: int = 8, head_size: int = 4096
@@ -46,7 +48,7 @@ class LatentAttentionPooling(TrainedPooling):
         self.latents = nn.Parameter(torch.randn(latents_number, size))
         self.cross_attend_blocks = CrossAttentionBlocks(size, heads, head_size)
 
-    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, features: Features, **kwargs: Any) -> Features:
         states = features["token_embeddings"]
         states = self.cross_attend_blocks(states, self.latents.expand(len(states), -1, -1))
         features["sentence_embedding"] = masked_mean(states, features["pooling_mask"])
@@ -92,7 +94,8 @@ def load(
         for key, value in published["text_config"].items()
         if key not in ("model_type", "architectures")
     }
-    config = attentions.configure(MistralConfig(**text), "bidirectional")
+    config = MistralConfig(**text)
+    attentions.configure(config, "bidirectional")
     config.name_or_path = str(source)
     head = published.get("latent_attention_config", {})
     with torch.device("meta"):
@@ -119,9 +122,9 @@ def load(
     )
     attentions.apply(backbone, "bidirectional")
     pooling.load_state_dict(_below("latent_attention_model.", weights), assign=True)
-    template = Template(**TEMPLATE, max_length=max_length, keep_end=keep_end)
+    template = replace(TEMPLATE, max_length=max_length, keep_end=keep_end)
     decoder = Decoder(backbone, read_tokenizer(folder), template, attention="bidirectional")
-    modules = [decoder, pooling]
+    modules: list[nn.Module] = [decoder, pooling]
     if head.get("output_normalize", True):
         modules.append(Normalize())
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")

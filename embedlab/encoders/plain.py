@@ -6,14 +6,15 @@ RetroMAE (arXiv:2205.12035), Mirror-BERT (arXiv:2104.08027), Trans-Encoder (arXi
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import nn
 
-from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
+from embedlab.encoders.modules.saved import Features
 from embedlab.errors import UserError
 
 
@@ -27,14 +28,14 @@ class PaddedTransformer(Transformer):
 
     config_keys = [*Transformer.config_keys, "pad_to"]  # noqa: RUF012
 
-    def __init__(self, *args, pad_to: int, **kwargs):
+    def __init__(self, *args: Any, pad_to: int, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.pad_to = pad_to
 
-    def forward(self, features: dict[str, Any], **kwargs) -> dict[str, Any]:
+    def forward(self, features: Features, **kwargs: Any) -> Features:
         missing = self.pad_to - features["input_ids"].shape[1]
         padding = {
-            "input_ids": self.tokenizer.pad_token_id,
+            "input_ids": getattr(self.tokenizer, "pad_token_id", 0),
             "attention_mask": 0,
             "token_type_ids": 0,
         }
@@ -54,7 +55,7 @@ def load(
     device: str | None = None,
     dtype: torch.dtype | None = None,
     pooling: str = "cls",
-    similarity: str = "cosine",
+    similarity: Literal["cosine", "dot"] = "cosine",
     max_length: int | None = None,
     query_length: int | None = None,
     document_length: int | None = None,
@@ -78,9 +79,7 @@ def load(
     Raises:
         UserError: `pad` without `max_length`.
     """
-    if pad and not max_length:
-        raise UserError("Padding needs a length.", "Give max_length, in tokens.")
-    settings = {
+    settings: dict[str, Any] = {
         "model_kwargs": {"revision": revision, "dtype": dtype or torch.float32},
         "processor_kwargs": (
             {"revision": revision} | ({"model_max_length": max_length} if max_length else {})
@@ -89,9 +88,15 @@ def load(
         "query_length": query_length,
         "document_length": document_length,
     }
-    if pad:
+    transformer: Transformer
+    if not pad:
+        transformer = Transformer(str(source), **settings)
+    elif max_length:
         transformer = PaddedTransformer(str(source), pad_to=max_length, **settings)
     else:
-        transformer = Transformer(str(source), **settings)
-    modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling)]
+        raise UserError("Padding needs a length.", "Give max_length, in tokens.")
+    modules: list[nn.Module] = [
+        transformer,
+        Pooling(transformer.get_embedding_dimension(), pooling),
+    ]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name=similarity)

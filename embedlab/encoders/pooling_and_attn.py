@@ -7,6 +7,7 @@ github.com/yixuantt/PoolingAndAttn (57791d5).
 """
 
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from embedlab.encoders.llm2vec import merge_adapter
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.latent_attention import CrossAttentionBlocks
 from embedlab.encoders.modules.pooling import TrainedPooling, masked_mean
+from embedlab.encoders.modules.saved import Features
 from embedlab.encoders.modules.template import Row, Template
 from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer, refuse
 from embedlab.errors import UserError
@@ -49,7 +51,7 @@ class TrainablePooling(TrainedPooling):
         head_size: width of each head.
     """
 
-    config_keys = ("size", "layers", "reads", "latents_number", "heads", "head_size")
+    config_keys = ["size", "layers", "reads", "latents_number", "heads", "head_size"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -72,15 +74,16 @@ class TrainablePooling(TrainedPooling):
             self.pos_emb = nn.Embedding(layers, size)
         self.cross_attend_blocks = CrossAttentionBlocks(size, heads, head_size, latents_ask=True)
 
-    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, features: Features, **kwargs: Any) -> Features:
         hiddens = self._hiddens(features)
         latents = self.cross_attend_blocks(hiddens, self.latents.expand(len(hiddens), -1, -1))
         features["sentence_embedding"] = latents.mean(1)
         return features
 
-    def _hiddens(self, features: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _hiddens(self, features: Features) -> torch.Tensor:
         """What the latents attend to, `[B, C, d]`."""
-        states, mask = features["token_embeddings"], features["attention_mask"]
+        states: torch.Tensor = features["token_embeddings"]
+        mask: torch.Tensor = features["attention_mask"]
         if self.reads == "layers":
             means = [masked_mean(layer, mask) for layer in features["all_layer_embeddings"]]
             return torch.stack(means, dim=1) + self.pos_emb.weight
@@ -98,7 +101,9 @@ class TrainablePooling(TrainedPooling):
     def get_embedding_dimension(self) -> int:
         return self.size
 
-    def save(self, output_path: str, *args, **kwargs) -> None:
+    def save(
+        self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
+    ) -> None:
         """The weights go to attn_pool.pt, under the keys that the published code loads."""
         self.save_config(output_path)
         torch.save(
@@ -107,15 +112,10 @@ class TrainablePooling(TrainedPooling):
         )
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "TrainablePooling":
-        where = {
-            key: kwargs[key]
-            for key in ("token", "cache_folder", "revision", "local_files_only")
-            if key in kwargs
-        }
-        pooling = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
-        file = Path(cls.load_dir_path(model_name_or_path, subfolder=subfolder, **where), HEAD_FILE)
-        pooling.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    def from_folder(cls, folder: Path, *, model_kwargs: dict[str, Any]) -> Self:
+        pooling = cls(**cls.load_config(str(folder)))  # its weights are no model.safetensors
+        weights = torch.load(folder / HEAD_FILE, map_location="cpu", weights_only=True)
+        pooling.load_state_dict(weights)
         return pooling
 
 
@@ -126,7 +126,7 @@ class BatchPaddedDecoder(Decoder):
     Padding goes to the next multiple of 8 and takes positions of its own.
     """
 
-    def pad(self, rows: list[Row]) -> dict[str, torch.Tensor]:
+    def pad(self, rows: list[Row]) -> Features:
         features = super().pad(rows)
         missing = -features["input_ids"].shape[1] % 8
         fill = {"input_ids": self.pad_id, "attention_mask": 0, "pooling_mask": 0}

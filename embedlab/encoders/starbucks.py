@@ -9,6 +9,7 @@ layer n needs no further norm (github.com/ielab/Starbucks).
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -20,7 +21,7 @@ from embedlab.errors import unknown
 # Demi, Short, Tall, Grande, Venti, Trenta.
 PAIRS = [(2, 32), (4, 64), (6, 128), (8, 256), (10, 512), (12, 768)]
 
-_TASKS = {
+_TASKS: dict[str, dict[str, Any]] = {
     "retrieval": {
         "pooling": "cls",
         "similarity": "dot",

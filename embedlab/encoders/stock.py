@@ -3,10 +3,13 @@ cross-encoder.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from sentence_transformers.base.model import BaseModel
 
 from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
+from embedlab.errors import UserError
 
 
 def load(
@@ -18,8 +21,8 @@ def load(
     kind: str = "dense",
     max_length: int | None = None,
     include_prompt: bool = True,
-    **settings,
-):
+    **settings: Any,
+) -> BaseModel:
     """Load `source` with the sentence-transformers class for its kind.
 
     Args:
@@ -35,7 +38,7 @@ def load(
     """
     import sentence_transformers as st
 
-    kinds = {
+    kinds: dict[str, type[BaseModel]] = {
         "dense": st.SentenceTransformer,
         "sparse": st.SparseEncoder,
         "multi-vector": st.MultiVectorEncoder,
@@ -48,5 +51,9 @@ def load(
     if max_length:
         model.max_seq_length = max_length
     if not include_prompt:
+        if not isinstance(model, st.SentenceTransformer | st.SparseEncoder):
+            raise UserError(
+                f"A model of the kind {kind} does not pool its prompt.", "Leave include_prompt out."
+            )
         model.set_pooling_include_prompt(False)
     return model

@@ -81,7 +81,7 @@ class _OurModules(dict[str, Any]):
     imports stay lazy.
     """
 
-    def get(self, reference: str, default=None):
+    def get(self, reference: str, default: Any = None) -> Any:
         package, _, name = reference.rpartition(".")
         if name in MODULES and (package == NEEDS or package.startswith("embedlab.encoders.")):
             reference = f"embedlab.encoders.{MODULES[name]}.{name}"

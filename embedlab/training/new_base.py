@@ -1,6 +1,7 @@
 """A new base: a byte-level BPE tokenizer for code and prose, and random backbones of any size."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import (
@@ -19,9 +20,12 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
+from embedlab.encoders.modules.tokenizers import input_embeddings
 from embedlab.errors import UserError
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
@@ -73,11 +77,11 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
 
 def write_random(
     folder: Path,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     architecture: str,
     *,
     words: Path | None = None,
-    **config,
+    **config: Any,
 ) -> None:
     """Save a random backbone and its tokenizer in `folder`, as `from_pretrained` reads them.
 
@@ -113,8 +117,10 @@ def write_random(
     decoder = type(settings) in MODEL_FOR_CAUSAL_LM_MAPPING and not hasattr(
         settings, "type_vocab_size"
     )
-    model = (AutoModelForCausalLM if decoder else AutoModel).from_config(settings)
-    embeddings = model.get_input_embeddings().weight
+    model: PreTrainedModel = (
+        AutoModelForCausalLM.from_config(settings) if decoder else AutoModel.from_config(settings)
+    )
+    embeddings = input_embeddings(model)
     norm = (
         getattr(model.base_model, "norm", None)
         if decoder
@@ -130,8 +136,10 @@ def write_random(
 
 
 @torch.no_grad()
-def _take_words(words, embeddings: torch.Tensor, norm) -> None:
-    source = words.get_input_embeddings().weight
+def _take_words(
+    words: PreTrainedModel, embeddings: torch.Tensor, norm: torch.nn.Module | None
+) -> None:
+    source = input_embeddings(words)
     if source.shape != embeddings.shape:
         raise UserError(
             f"The words have {list(source.shape)} embeddings, the new base"
@@ -140,4 +148,4 @@ def _take_words(words, embeddings: torch.Tensor, norm) -> None:
         )
     embeddings.copy_(source)
     if norm is not None:
-        norm.weight.copy_(words.norm.weight)
+        norm.get_parameter("weight").copy_(words.get_parameter("norm.weight"))

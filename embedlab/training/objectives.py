@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasets import Dataset
 from torch import nn
 
 from embedlab.errors import UserError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer, SparseEncoder
 
 
 class Objective(NamedTuple):
@@ -22,14 +25,14 @@ class Objective(NamedTuple):
 
 
 def contrastive(
-    model,
+    model: "SentenceTransformer",
     *,
     scale: float = 20.0,
     similarity: str = "cosine",
     in_batch: bool = True,
     mini_batch_size: int | None = None,
-    **settings,
-):
+    **settings: Any,
+) -> nn.Module:
     """InfoNCE; without `in_batch` only a row's own negatives count (NV-Embed's second stage), with
     `mini_batch_size` gradients are cached.
     """
@@ -53,7 +56,7 @@ def contrastive(
     return CachedMultipleNegativesRankingLoss(model, mini_batch_size=mini_batch_size, **settings)
 
 
-def matryoshka(model, *, dims: list[int], scale: float = 20.0):
+def matryoshka(model: "SentenceTransformer", *, dims: list[int], scale: float = 20.0) -> nn.Module:
     """MRL: the same loss on every prefix of the vector, slices normalised after slicing
     (arXiv:2205.13147).
     """
@@ -66,7 +69,7 @@ def matryoshka(model, *, dims: list[int], scale: float = 20.0):
 
 
 def splade(
-    model,
+    model: "SparseEncoder",
     *,
     query_weight: float,
     document_weight: float,
@@ -74,7 +77,7 @@ def splade(
     ramp: float = 1 / 3,
     ramp_form: str = "quadratic",
     mini_batch_size: int | None = None,
-):
+) -> nn.Module:
     """SPLADE: InfoNCE on the dot product, FLOPS on queries and documents.
 
     The weights of FLOPS rise from 0 over the share `ramp` of the steps: weight * (step /
@@ -101,10 +104,13 @@ def splade(
 
 
 def _ours(module: str, name: str) -> Callable[..., nn.Module]:
-    def build(model, **settings):
+    def build(model: "SentenceTransformer", **settings: Any) -> nn.Module:
         from importlib import import_module
 
-        return getattr(import_module(f"embedlab.training.losses.{module}"), name)(model, **settings)
+        loss: Callable[..., nn.Module] = getattr(
+            import_module(f"embedlab.training.losses.{module}"), name
+        )
+        return loss(model, **settings)
 
     return build
 
@@ -213,7 +219,9 @@ def prepare(name: str, rows: Dataset, settings: dict[str, Any], **how: Any) -> D
     return objective.teach(arranged, settings) if objective.teach else arranged
 
 
-def build(name: str, model, settings: dict[str, Any]) -> nn.Module:
+def build(
+    name: str, model: "SentenceTransformer | SparseEncoder", settings: dict[str, Any]
+) -> nn.Module:
     """The loss of a stage.
 
     Raises:

@@ -26,6 +26,7 @@ from embedlab.tasks.stdlib_source import Definition, definitions
 PREFIX = 24
 SHORTEST = 4  # words: the benchmark has no shorter texts
 _CHARACTERS = 2000  # of a text; more than the minis read
+Words = tuple[str, ...]
 
 
 def pairs(packages: list[str], kinds: tuple[str, ...] = ("code", "body")) -> list[dict[str, str]]:
@@ -43,8 +44,8 @@ def pairs(packages: list[str], kinds: tuple[str, ...] = ("code", "body")) -> lis
     """
     unseen = _unseen()
     found: dict[str, dict[str, str]] = {}
-    queries: set[tuple] = set()
-    positives: set[tuple] = set()
+    queries: set[tuple[Words, str]] = set()
+    positives: set[Words] = set()
     for package in sorted(packages):
         for definition in definitions(_folder(package), package):
             sentence = first_sentence(definition.docstring)
@@ -65,7 +66,7 @@ def pairs(packages: list[str], kinds: tuple[str, ...] = ("code", "body")) -> lis
     return [found[key] for key in sorted(found)]
 
 
-def words(text: str) -> tuple[str, ...]:
+def words(text: str) -> Words:
     """`text` in lower case without punctuation and white space."""
     return tuple(re.findall(r"[a-z0-9]+", text.lower()))
 
@@ -86,7 +87,7 @@ class Unseen:
     """
 
     def __init__(self, found: Iterator[Definition]):
-        self.beginnings: dict[tuple, set[tuple]] = defaultdict(set)
+        self.beginnings: dict[Words, set[Words]] = defaultdict(set)
         for definition in found:
             for text in (
                 definition.code,

@@ -5,6 +5,7 @@ padding.
 from collections.abc import Iterator
 
 import torch
+from datasets import Dataset
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import RandomSampler
 
@@ -24,14 +25,15 @@ class SimilarLengths(DefaultBatchSampler):
 
     def __init__(
         self,
-        dataset,
+        dataset: Dataset,
         batch_size: int,
         drop_last: bool,
-        valid_label_columns=None,
-        generator=None,
+        valid_label_columns: list[str] | None = None,
+        generator: torch.Generator | None = None,
         seed: int = 0,
     ):
         generator = generator or torch.Generator()
+        self.random = generator
         super().__init__(
             RandomSampler(dataset, generator=generator),
             batch_size,
@@ -46,13 +48,13 @@ class SimilarLengths(DefaultBatchSampler):
         ]
 
     def __iter__(self) -> Iterator[list[int]]:
-        self.generator.manual_seed(self.seed + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=self.generator).tolist()
+        self.random.manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=self.random).tolist()
         for start in range(0, len(order), POOL * self.batch_size):
             pool = sorted(
                 order[start : start + POOL * self.batch_size], key=self.lengths.__getitem__
             )
             batches = [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
-            for number in torch.randperm(len(batches), generator=self.generator).tolist():
+            for number in torch.randperm(len(batches), generator=self.random).tolist():
                 if len(batches[number]) == self.batch_size or not self.drop_last:
                     yield batches[number]

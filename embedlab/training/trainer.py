@@ -6,29 +6,48 @@ merged yet.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
+from datasets import Dataset
 from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
+    SparseEncoder,
     SparseEncoderTrainer,
     SparseEncoderTrainingArguments,
 )
-from transformers import TrainerCallback
+from sentence_transformers.base.training_args import BaseTrainingArguments
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerState
 
 from embedlab.compat.transformers_internals import OwnCheckpoints
+from embedlab.training.recipe import Stage
 from embedlab.training.samplers import SimilarLengths
 from embedlab.training.training_bar import Show
+from embedlab.training.untrained import Model
 from embedlab.training.workplace import keep_last_checkpoint
 
 STATE = "state.pt"
+Arguments = TypeVar("Arguments", bound=BaseTrainingArguments)
+
+
+@runtime_checkable
+class Scheduled(Protocol):
+    """A loss whose terms change over time."""
+
+    def on_step(self, step: int, steps: int) -> None:
+        """Step number `step`, from 0, of `steps` begins."""
 
 
 class _Resumable(OwnCheckpoints):
     """Checkpoints are the state of the loss, which holds the model."""
+
+    loss: Any  # a module; sentence-transformers' own is inferred as a dictionary of several
+    state: TrainerState
+    train_dataset: Dataset
 
     def write_state(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +93,7 @@ class SparseTrainer(_Resumable, SparseEncoderTrainer):
     """The trainer of sparse methods."""
 
 
-def restore(trainer, checkpoint: Path) -> None:
+def restore(trainer: DenseTrainer | SparseTrainer, checkpoint: Path) -> None:
     """Put a trainer where it was when it saved a checkpoint: the model, what its loss learned, and
     its history.
     """
@@ -82,23 +101,53 @@ def restore(trainer, checkpoint: Path) -> None:
     trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
 
 
-def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show | None = None):
+def trainer_for(
+    model: Model,
+    stage: Stage,
+    rows: Dataset,
+    loss: nn.Module,
+    folder: Path,
+    *,
+    seed: int,
+    show: Show | None = None,
+) -> DenseTrainer | SparseTrainer:
     """A trainer for one stage, its checkpoints in `folder`.
 
     Args:
-        model: SentenceTransformer or SparseEncoder.
-        stage: `embedlab.training.recipe.Stage`.
         rows: data set with the columns that the loss reads.
         show: told each step and the loss last logged.
     """
-    sparse = type(model).__name__ == "SparseEncoder"
-    kind, arguments = (
-        (SparseTrainer, SparseEncoderTrainingArguments)
-        if sparse
-        else (DenseTrainer, SentenceTransformerTrainingArguments)
-    )
-    on_cpu = model.device.type == "cpu"
-    args = arguments(
+    trainer: DenseTrainer | SparseTrainer
+    ramp = _ramp(loss) or None
+    if isinstance(model, SparseEncoder):
+        sparse = _arguments(
+            SparseEncoderTrainingArguments, stage, len(rows), folder, seed, model.device
+        )
+        trainer = SparseTrainer(
+            model=model, args=sparse, train_dataset=rows, loss=loss, callbacks=ramp
+        )
+    else:
+        dense = _arguments(
+            SentenceTransformerTrainingArguments, stage, len(rows), folder, seed, model.device
+        )
+        trainer = DenseTrainer(
+            model=model, args=dense, train_dataset=rows, loss=loss, callbacks=ramp
+        )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if isinstance(loss, Scheduled):
+        trainer.add_callback(_Schedule(loss))
+    if show:
+        trainer.add_callback(_Report(show))
+    return trainer
+
+
+def _arguments(
+    kind: type[Arguments], stage: Stage, rows: int, folder: Path, seed: int, device: torch.device
+) -> Arguments:
+    """A stage as the arguments of a trainer, the same for every kind of model."""
+    on_cpu = device.type == "cpu"
+    return kind(
         output_dir=str(folder),
         max_steps=stage.steps,
         per_device_train_batch_size=stage.batch_size,
@@ -110,12 +159,12 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
         optim=stage.optimizer,
         weight_decay=stage.weight_decay,
         max_grad_norm=stage.max_grad_norm,
-        bf16=_bfloat16(stage.precision, model.device),
+        bf16=_bfloat16(stage.precision, device),
         use_cpu=on_cpu,
         save_strategy="steps",
         save_steps=stage.save_steps,
         logging_steps=max(1, min(10, stage.steps // 10)),
-        dataloader_drop_last=len(rows) >= stage.batch_size,
+        dataloader_drop_last=rows >= stage.batch_size,
         dataloader_pin_memory=not on_cpu,
         seed=seed,
         data_seed=seed,
@@ -123,19 +172,9 @@ def trainer_for(model, stage, rows, loss, folder: Path, *, seed: int, show: Show
         report_to=[],
         disable_tqdm=True,
     )
-    trainer = kind(
-        model=model, args=args, train_dataset=rows, loss=loss, callbacks=_ramp(loss) or None
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    if hasattr(loss, "on_step"):
-        trainer.add_callback(_Schedule(loss))
-    if show:
-        trainer.add_callback(_Report(show))
-    return trainer
 
 
-def _ramp(loss) -> list[TrainerCallback]:
+def _ramp(loss: nn.Module) -> list[TrainerCallback]:
     """What lets the weights of FLOPS rise (`objectives.splade`)."""
     if not hasattr(loss, "flops_ramp"):
         return []
@@ -164,10 +203,12 @@ def _bfloat16(precision: str, device: torch.device) -> bool:
 class _Schedule(TrainerCallback):
     """Tells a loss whose terms change over time how far the training is."""
 
-    def __init__(self, loss):
+    def __init__(self, loss: Scheduled):
         self.loss = loss
 
-    def on_step_begin(self, args, state, control, **kwargs) -> None:
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.loss.on_step(state.global_step, state.max_steps)
 
 
@@ -176,14 +217,25 @@ class _Report(TrainerCallback):
 
     def __init__(self, show: Show):
         self.show = show
-        self.loss = None
+        self.loss: float | None = None
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.show(state.global_step, self.loss)  # where an earlier run stopped
 
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if logs and "loss" in logs:
             self.loss = float(logs["loss"])
 
-    def on_step_end(self, args, state, control, **kwargs) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.show(state.global_step, self.loss)

@@ -95,7 +95,7 @@ def _check_types(data: dict[str, Any]) -> None:
         for name in ("kinds", "columns", "packages")
         if isinstance(data.get(name), list)
     }
-    fitting = {
+    fitting: dict[str, bool] = {
         **{name: isinstance(data[name], str) for name in texts if name in data},
         **{name: isinstance(data[name], list) for name in ("kinds", "columns") if name in data},
         **{name: all(isinstance(value, str) for value in values) for name, values in lists.items()},
@@ -177,13 +177,14 @@ def lock(name: str) -> dict[str, Any]:
     lists = tomllib.loads(LOCK.read_text(encoding="utf-8"))
     if name not in lists:
         raise unknown("list of packages", name, lists, f"Valid: {', '.join(lists)}.")
-    return lists[name]
+    found: dict[str, Any] = lists[name]
+    return found
 
 
 def _package_pairs(names: list[str], kinds: tuple[str, ...]) -> list[dict[str, str]]:
     """The pairs, kept under `home()/training`: reading the packages takes a minute or two."""
     code = b"".join(
-        Path(module.__file__).read_bytes() for module in (packages, stdlib, stdlib_source)
+        Path(inspect.getfile(module)).read_bytes() for module in (packages, stdlib, stdlib_source)
     )
     key = hashlib.sha256(
         repr((sorted(packages.versions(names).items()), code)).encode()

@@ -6,13 +6,14 @@ import csv
 import json
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from datasets import Dataset
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import set_seed
 
@@ -24,15 +25,22 @@ from embedlab.models import digests
 from embedlab.training import objectives, training_data, untrained
 from embedlab.training.recipe import Lora, Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
-from embedlab.training.training_bar import bar
+from embedlab.training.training_bar import Show, bar
+from embedlab.training.untrained import Model
 from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of
 from leaderboard.atomic_files import atomic_write
 
+if TYPE_CHECKING:
+    from peft import PeftMixedModel, PeftModel
+
+Progress = Callable[[str, int], AbstractContextManager[Show]]
 CURVE = "loss.csv"
 LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the model
 
 
-def train(recipe: Recipe, out: Path, *, device: str | None = None, progress=bar) -> dict[str, Any]:
+def train(
+    recipe: Recipe, out: Path, *, device: str | None = None, progress: Progress = bar
+) -> dict[str, Any]:
     """Train `recipe` into the folder `out`, or go on where a killed run of the same recipe stopped.
 
     Args:
@@ -102,7 +110,13 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
 
 
 def _run(
-    model, stage: Stage, rows, folder: Path, seed: int, show, learned: Path | None = None
+    model: Model,
+    stage: Stage,
+    rows: Dataset,
+    folder: Path,
+    seed: int,
+    show: Show,
+    learned: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Train one stage in place; the loss curve, one row per logged step.
 
@@ -131,7 +145,7 @@ def _run(
         restore(trainer, checkpoint)
     else:
         with _kernels(model.device):
-            trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     beside = {
         name: value.detach()
         for name, value in loss.named_parameters()
@@ -154,14 +168,14 @@ def _fitting(stage: Stage) -> Iterator[None]:
         ) from error
 
 
-def _kernels(device: torch.device):
+def _kernels(device: torch.device) -> AbstractContextManager[Any]:
     """Plain attention on CPUs: the backward pass of their fused kernel takes twice as long on short
     texts.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
-def _adapt(model, lora: Lora):
+def _adapt(model: Model, lora: Lora) -> "PeftModel | PeftMixedModel":
     """Low-rank adapters in place of the backbone's own weights. Heads outside the backbone train in
     full.
     """
@@ -180,7 +194,7 @@ def _adapt(model, lora: Lora):
     return get_peft_model(backbone, config)
 
 
-def _set_dropout(model, share: float) -> None:
+def _set_dropout(model: Model, share: float) -> None:
     """Dropout of every layer that has one, and of the attention where the layers have none
     (decoders).
     """
@@ -188,7 +202,7 @@ def _set_dropout(model, share: float) -> None:
         if isinstance(module, torch.nn.Dropout):
             module.p = share
         if hasattr(module, "attention_dropout"):
-            module.attention_dropout = share
+            setattr(module, "attention_dropout", share)  # noqa: B010  # no tensor, as torch has it
 
 
 def _base(recipe: Recipe, work: Path, origins: dict[str, Any]) -> str | Path:
@@ -231,7 +245,7 @@ def _note(work: Path, entry: dict[str, Any]) -> None:
 
 
 def _finish(
-    model, recipe: Recipe, base: str | Path, out: Path, facts: dict[str, Any]
+    model: Model, recipe: Recipe, base: str | Path, out: Path, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Save the model, the curve and the record; the work folder goes last, so a kill before loses
     nothing.
@@ -257,10 +271,9 @@ def _finish(
         },
     }
 
-    if getattr(model, "config", None) is not None:
-        model.config.use_cache = (
-            False  # as a trainer sets it, which a run that was stopped after it had none of
-        )
+    config = getattr(model, "config", None)
+    if config is not None:
+        config.use_cache = False  # as a trainer sets it, which a run stopped after it had none of
 
     def fill(result: Path) -> None:
         save_model(model.to(as_torch(recipe.dtype)), result)
@@ -274,8 +287,8 @@ def _finish(
 
 
 def _write_curve(file: Path, stages: list[dict[str, Any]]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["stage", "step", "loss", "learning_rate"])
         for stage in stages:
             rows = (

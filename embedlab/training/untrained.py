@@ -3,11 +3,13 @@ compared with.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
+from torch import nn
 
 from embedlab.bases.folders import require_language_model
 from embedlab.encoders.modules.decoder import Decoder
@@ -19,12 +21,11 @@ from embedlab.models.cards import cards
 from embedlab.models.model_files import weights
 from embedlab.resources import DATA
 
+Model = SentenceTransformer | SparseEncoder
 CHECKPOINTS = DATA / "checkpoints"
 
 
-def build(
-    method: str, base: str | Path, settings: dict[str, Any]
-) -> SentenceTransformer | SparseEncoder:
+def build(method: str, base: str | Path, settings: dict[str, Any]) -> Model:
     """An untrained model.
 
     Args:
@@ -80,13 +81,13 @@ def decoder(
     return _dense([model, MarkedPooling(model.get_embedding_dimension())])
 
 
-def causal2vec(base: Path, *, context_encoder: str, **settings) -> SentenceTransformer:
+def causal2vec(base: Path, *, context_encoder: str, **settings: Any) -> SentenceTransformer:
     from embedlab.encoders import causal2vec as method
 
     return method.create(base, resolve(context_encoder), **settings)
 
 
-def gem(base: Path, **settings) -> SentenceTransformer:
+def gem(base: Path, **settings: Any) -> SentenceTransformer:
     from embedlab.encoders import gem as method
 
     return method.create(base, **settings)
@@ -98,12 +99,12 @@ def nv_embed(
     """Bidirectional attention, latent-attention pooling, L2 (arXiv:2405.17428)."""
     from embedlab.encoders.nv_embed import TEMPLATE, LatentAttentionPooling
 
-    model = _read(base, Template(**TEMPLATE, max_length=max_length), "bidirectional")
+    model = _read(base, replace(TEMPLATE, max_length=max_length), "bidirectional")
     pooling = LatentAttentionPooling(model.get_embedding_dimension(), latents, heads, head_size)
     return _dense([model, pooling, Normalize()])
 
 
-def llm2vec(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:
+def llm2vec(base: Path, *, max_length: int = 512, **settings: Any) -> SentenceTransformer:
     from embedlab.encoders import llm2vec as method
 
     return method.load(
@@ -133,7 +134,7 @@ def multi_layer(
     )
 
 
-def genc(base: Path, *, max_length: int = 512, **settings) -> SentenceTransformer:
+def genc(base: Path, *, max_length: int = 512, **settings: Any) -> SentenceTransformer:
     """ULLME's GenC: bidirectional, mean over the content; the language-model head stays for GRL's
     other losses.
     """
@@ -142,26 +143,26 @@ def genc(base: Path, *, max_length: int = 512, **settings) -> SentenceTransforme
     return _dense([model, MarkedPooling(model.get_embedding_dimension())])
 
 
-def echo(base: Path, **settings) -> SentenceTransformer:
+def echo(base: Path, **settings: Any) -> SentenceTransformer:
     from embedlab.encoders import echo as method
 
     return method.load(base, **settings)
 
 
-def echo_splade(base: Path, **settings) -> SparseEncoder:
+def echo_splade(base: Path, **settings: Any) -> SparseEncoder:
     from embedlab.encoders import echo_splade as method
 
     return method.load(base, **settings)
 
 
-def encoder(base: Path, **settings) -> SentenceTransformer:
+def encoder(base: Path, **settings: Any) -> SentenceTransformer:
     """A BERT-like encoder with a pooling: MRL, 2DMSE, RetroMAE, Mirror-BERT."""
     from embedlab.encoders import plain
 
     return plain.load(base, **settings)
 
 
-def starbucks(base: Path, *, max_length: int | None = None, **settings) -> SentenceTransformer:
+def starbucks(base: Path, *, max_length: int | None = None, **settings: Any) -> SentenceTransformer:
     from embedlab.encoders import starbucks as method
 
     model = method.load(base, **settings)
@@ -170,7 +171,7 @@ def starbucks(base: Path, *, max_length: int | None = None, **settings) -> Sente
     return model
 
 
-METHODS: dict[str, Callable] = {
+METHODS: dict[str, Callable[..., Model]] = {
     "decoder": decoder,
     "causal2vec": causal2vec,
     "gem": gem,
@@ -187,7 +188,7 @@ METHODS: dict[str, Callable] = {
 ENCODERS = ("encoder", "starbucks")  # the others need a causal language model
 
 
-def _read(base: Path, template: Template, attention: str, **settings) -> Decoder:
+def _read(base: Path, template: Template, attention: str, **settings: Any) -> Decoder:
     from embedlab.encoders.modules.weights import read_tokenizer
 
     tokenizer = read_tokenizer(base)
@@ -196,5 +197,5 @@ def _read(base: Path, template: Template, attention: str, **settings) -> Decoder
     return Decoder.read(base, template, attention=attention, **settings)
 
 
-def _dense(modules: list) -> SentenceTransformer:
+def _dense(modules: list[nn.Module]) -> SentenceTransformer:
     return SentenceTransformer(modules=modules, similarity_fn_name="cosine")

@@ -5,6 +5,9 @@ is easily overlooked, and leaves the choice to the kernel where no token is padd
 raises; the scores just drop. So every load measures what each layer does.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
@@ -16,6 +19,8 @@ KINDS = ("causal", "bidirectional")
 
 # One kind for all layers, or one per layer.
 Attention = str | list[str]
+# (input_ids `[B, L]`, attention_mask `[B, L]`): runs the backbone as the method does.
+Forward = Callable[[torch.Tensor, torch.Tensor], None]
 
 
 def configure(config: PretrainedConfig, attention: Attention) -> PretrainedConfig:
@@ -45,7 +50,7 @@ def apply(model: PreTrainedModel, attention: Attention) -> None:
     for layer, kind in zip(layers, kinds, strict=True):
         for module in layer.modules():
             if hasattr(module, "is_causal"):
-                module.is_causal = kind == "causal"
+                setattr(module, "is_causal", kind == "causal")  # noqa: B010  # no tensor, as torch has it
         if len(set(kinds)) > 1:
             layer.register_forward_pre_hook(_ChooseMask(kind), with_kwargs=True)
 
@@ -73,7 +78,9 @@ class _ChooseMask:
     def __init__(self, kind: str):
         self.kind = kind
 
-    def __call__(self, layer, args, kwargs):
+    def __call__(
+        self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         mask = kwargs.pop("layer_masks")[self.kind]
         if _adds_its_mask(layer):
             mask = torch.zeros_like(mask, dtype=args[0].dtype).masked_fill(
@@ -114,7 +121,7 @@ def layers_of(model: nn.Module) -> nn.ModuleList:
 
 
 @torch.no_grad()
-def measure(model: PreTrainedModel, forward) -> list[str]:
+def measure(model: PreTrainedModel, forward: Forward) -> list[str]:
     """What each layer really does.
 
     Within one pass, each layer is run a second time on an input that differs at the last position
@@ -122,15 +129,14 @@ def measure(model: PreTrainedModel, forward) -> list[str]:
 
     Args:
         model: the backbone.
-        forward: `(input_ids [B, L], attention_mask [B, L])` -> runs the backbone as the method
-            does.
+        forward: see `Forward`.
 
     Returns:
         one of `KINDS` per layer, or "depends on padding".
     """
     found: list[set[str]] = []
 
-    def look(layer, args, kwargs, output):
+    def look(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         changed = args[0].clone()
         changed[:, -1] = -changed[
             :, -1
@@ -173,7 +179,7 @@ def _moved(before: torch.Tensor, after: torch.Tensor) -> bool:
     return bool(difference > 1e-6 * before[0].float().norm())
 
 
-def check(model: PreTrainedModel, forward, attention: Attention, name: str) -> None:
+def check(model: PreTrainedModel, forward: Forward, attention: Attention, name: str) -> None:
     """Measure the attention of a loaded model against what was asked.
 
     Raises:

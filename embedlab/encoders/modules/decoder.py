@@ -1,21 +1,33 @@
 """The input module that all LLM embedders share: a template, a backbone, an attention."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
+from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import InputModule
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
 from embedlab.encoders.modules import attention as attentions
-from embedlab.encoders.modules.template import Row, Template
-from embedlab.encoders.modules.weights import read_backbone, read_tokenizer
+from embedlab.encoders.modules.saved import Features, FromFolder
+from embedlab.encoders.modules.template import Layout, Row, Template
+from embedlab.encoders.modules.weights import read_backbone, read_tokenizer, without_head
+from embedlab.errors import UserError
 
 
-class Decoder(InputModule):
+class States(Protocol):
+    """What a backbone gives: the states `[B, L, d]` after its final norm, and, where it was asked,
+    those before and after each layer.
+    """
+
+    last_hidden_state: torch.Tensor
+    hidden_states: tuple[torch.Tensor, ...]
+
+
+class Decoder(FromFolder, InputModule):
     """Token ids by a `Template`, states by a transformer with a set attention.
 
     `preprocess` gives input_ids, attention_mask and pooling_mask, int64 `[B, L]`; `forward` adds
@@ -32,13 +44,14 @@ class Decoder(InputModule):
     """
 
     config_file_name = "decoder_config.json"
-    template_class = Template
+    template_class: ClassVar[type[Layout]] = Template
+    tokenizer: PreTrainedTokenizerBase
 
     def __init__(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        template: Template,
+        template: Layout,
         *,
         attention: attentions.Attention = "causal",
         padding_side: str = "right",
@@ -58,13 +71,14 @@ class Decoder(InputModule):
     def read(
         cls,
         folder: str | Path,
-        template: Template,
+        template: Layout,
         *,
         attention: attentions.Attention = "causal",
         dtype: torch.dtype | None = None,
         language_model: bool = False,
-        **settings,
-    ) -> "Decoder":
+        padding_side: str = "right",
+        all_layers: bool = False,
+    ) -> Self:
         """A decoder from a folder as `save_pretrained` writes it.
 
         Raises:
@@ -72,12 +86,19 @@ class Decoder(InputModule):
         """
         folder = Path(folder)
         model = read_backbone(folder, attention, dtype=dtype, language_model=language_model)
-        return cls(model, read_tokenizer(folder), template, attention=attention, **settings)
+        return cls(
+            model,
+            read_tokenizer(folder),
+            template,
+            attention=attention,
+            padding_side=padding_side,
+            all_layers=all_layers,
+        )
 
     @property
     def backbone(self) -> PreTrainedModel:
         """The transformer without a head."""
-        return self.model.base_model
+        return without_head(self.model)
 
     @property
     def max_seq_length(self) -> int:
@@ -91,18 +112,18 @@ class Decoder(InputModule):
         )
 
     def get_embedding_dimension(self) -> int:
-        return self.model.config.hidden_size
+        return int(self.model.config.hidden_size)
 
-    def rows(self, texts: list[str], prompt: str | None = None) -> list[Row]:
+    def rows(self, texts: Sequence[object], prompt: str | None = None) -> list[Row]:
         """The unpadded inputs; see `Template.rows`."""
         return self.template.rows(self.tokenizer, texts, prompt)
 
     def preprocess(
-        self, inputs: list[str], prompt: str | None = None, **_
-    ) -> dict[str, torch.Tensor]:
+        self, inputs: Sequence[object], prompt: str | None = None, **kwargs: Any
+    ) -> Features:
         return self.pad(self.rows(inputs, prompt))
 
-    def pad(self, rows: list[Row]) -> dict[str, torch.Tensor]:
+    def pad(self, rows: list[Row]) -> Features:
         """Rows as one batch; padding carries the pad token, else EOS, and is masked."""
         length = max(len(row.ids) for row in rows)
         ids = torch.full((len(rows), length), self.pad_id)
@@ -118,30 +139,31 @@ class Decoder(InputModule):
     @property
     def pad_id(self) -> int:
         """The token that stands where there is none."""
-        pad = self.tokenizer.pad_token_id
-        return self.tokenizer.eos_token_id if pad is None else pad
+        pad: int | None = self.tokenizer.pad_token_id
+        return int(self.tokenizer.eos_token_id) if pad is None else pad
 
-    def forward(self, features: dict[str, torch.Tensor], **_) -> dict[str, torch.Tensor]:
+    def forward(self, features: Features, **kwargs: Any) -> Features:
         output = self.states(features["attention_mask"], input_ids=features["input_ids"])
         features["token_embeddings"] = output.last_hidden_state
         if self.all_layers:
             features["all_layer_embeddings"] = list(output.hidden_states[1:])
         return features
 
-    def states(self, attention_mask: torch.Tensor, **inputs):
+    def states(self, attention_mask: torch.Tensor, **inputs: Any) -> States:
         """Run the backbone on `input_ids` or `inputs_embeds`; returns transformers' output
         object.
         """
         position_ids = self.positions(attention_mask)
         if not isinstance(self.attention, str) and len(set(self.attention)) > 1:
             inputs["layer_masks"] = attentions.layer_masks(attention_mask)
-        return self.backbone(
+        output: States = self.backbone(
             attention_mask=attention_mask,
             position_ids=position_ids,
             use_cache=False,
             output_hidden_states=self.all_layers,
             **inputs,
         )
+        return output
 
     def positions(self, attention_mask: torch.Tensor) -> torch.Tensor:
         """Position ids `[B, L]`: they count tokens, so padding on the left leaves a text where it
@@ -149,7 +171,7 @@ class Decoder(InputModule):
         """
         return (attention_mask.cumsum(-1) - 1).clamp(min=0)
 
-    def on_model_ready(self, model) -> None:
+    def on_model_ready(self, model: BaseModel) -> None:
         """Measure the attention once the model stands on its device.
 
         Raises:
@@ -170,7 +192,9 @@ class Decoder(InputModule):
             "language_model": self.model is not self.backbone,
         }
 
-    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
+    def save(
+        self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
+    ) -> None:
         self.model.save_pretrained(output_path)
         self.tokenizer.save_pretrained(output_path)
         (Path(output_path) / self.config_file_name).write_text(
@@ -178,16 +202,22 @@ class Decoder(InputModule):
         )
 
     @classmethod
-    def load(
-        cls,
-        model_name_or_path: str,
-        subfolder: str = "",
-        model_kwargs: dict[str, Any] | None = None,
-        **kwargs,
-    ) -> "Decoder":
-        where = {key: kwargs.get(key) for key in ("token", "cache_folder", "revision")}
-        where["local_files_only"] = kwargs.get("local_files_only", False)
-        settings = cls.load_config(model_name_or_path, subfolder=subfolder, **where)
-        folder = cls.load_dir_path(model_name_or_path, subfolder=subfolder, **where)
+    def from_folder(cls, folder: Path, *, model_kwargs: dict[str, Any]) -> Self:
+        settings = cls.load_config(str(folder))
         template = cls.template_class(**settings.pop("template"))
-        return cls.read(folder, template, dtype=(model_kwargs or {}).get("dtype"), **settings)
+        return cls.read(folder, template, dtype=model_kwargs.get("dtype"), **settings)
+
+
+def decoder_of(model: BaseModel) -> Decoder:
+    """The first module of a model that is built on a decoder.
+
+    Raises:
+        UserError: it is not.
+    """
+    first = model[0]
+    if not isinstance(first, Decoder):
+        raise UserError(
+            f"This needs a model on a decoder; its first module is a {type(first).__name__}.",
+            "Take a method that is built on a language model, such as gem or llm2vec.",
+        )
+    return first

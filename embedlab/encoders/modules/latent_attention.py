@@ -26,33 +26,51 @@ class CrossAttentionBlocks(nn.ModuleList):
     def __init__(self, size: int, heads: int, head_size: int, *, latents_ask: bool = False):
         super().__init__(
             [
-                _Normed(CrossAttention(size, heads, head_size), size, context=True),
-                _Normed(_FeedForward(size), size),
+                _Attend(CrossAttention(size, heads, head_size), size, latents_ask),
+                _Feed(_FeedForward(size), size),
             ]
         )
-        self.latents_ask = latents_ask
 
     def forward(self, states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """states `[B, S, d]`, latents `[B, L, d]` -> `[B, L, d]` where the latents ask, else `[B,
         S, d]`.
         """
         attend, feed = self
-        hiddens, asked = attend.norm(states), attend.norm_context(latents)
-        answer = (
-            latents + attend.fn(asked, hiddens)
-            if self.latents_ask
-            else states + attend.fn(hiddens, asked)
-        )
-        return answer + feed.fn(feed.norm(answer))
+        answer: torch.Tensor = feed(attend(states, latents))
+        return answer
 
 
-class _Normed(nn.Module):
-    def __init__(self, fn: nn.Module, size: int, context: bool = False):
+class _Attend(nn.Module):
+    """Cross-attention with a norm in front of each side, and the asking side as residual."""
+
+    def __init__(self, fn: "CrossAttention", size: int, latents_ask: bool):
         super().__init__()
         self.fn = fn
         self.norm = nn.LayerNorm(size)
-        if context:
-            self.norm_context = nn.LayerNorm(size)
+        self.norm_context = nn.LayerNorm(size)
+        self.latents_ask = latents_ask
+
+    def forward(self, states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        hiddens, asked = self.norm(states), self.norm_context(latents)
+        answer: torch.Tensor = (
+            latents + self.fn(asked, hiddens)
+            if self.latents_ask
+            else states + self.fn(hiddens, asked)
+        )
+        return answer
+
+
+class _Feed(nn.Module):
+    """Feed-forward with a norm in front and a residual."""
+
+    def __init__(self, fn: "_FeedForward", size: int):
+        super().__init__()
+        self.fn = fn
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        fed: torch.Tensor = states + self.fn(self.norm(states))
+        return fed
 
 
 class CrossAttention(nn.Module):
@@ -69,9 +87,10 @@ class CrossAttention(nn.Module):
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.to_q(queries), keys, values)
         )
-        return self.to_out(
+        answers: torch.Tensor = self.to_out(
             F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
         )
+        return answers
 
 
 class _FeedForward(nn.Module):
@@ -85,4 +104,5 @@ class _FeedForward(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         values, gates = self.net[0](states).chunk(2, dim=-1)
-        return self.net[2](values * F.gelu(gates))
+        fed: torch.Tensor = self.net[2](values * F.gelu(gates))
+        return fed

@@ -8,13 +8,17 @@ state.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
+from transformers import PreTrainedConfig
 
 from embedlab.errors import UserError
+
+Vectors = TypeVar("Vectors", np.ndarray, torch.Tensor)
 
 _STACKS = ("layer", "layers", "block", "h")  # what backbones call their list of layers
 _FINAL_NORMS = (
@@ -26,7 +30,7 @@ _FINAL_NORMS = (
 
 
 class _Backbone(NamedTuple):
-    config: object
+    config: PreTrainedConfig
     owner: nn.Module  # the module that holds the list of layers
     attribute: str  # the list's name in `owner`
     layers: nn.ModuleList
@@ -41,6 +45,21 @@ def number_of_layers(model: SentenceTransformer) -> int:
         UserError: the model has no single list of layers.
     """
     return len(layers_of(model))
+
+
+def dimensions_of(model: SentenceTransformer) -> int:
+    """The width of the model's embeddings.
+
+    Raises:
+        UserError: none of its modules says it.
+    """
+    width = model.get_embedding_dimension()
+    if width is None:
+        raise UserError(
+            "No module of this model says how wide its embeddings are.",
+            "Its last module with a width needs get_embedding_dimension().",
+        )
+    return width
 
 
 def layers_of(model: SentenceTransformer) -> nn.ModuleList:
@@ -75,7 +94,8 @@ def layer_outputs(
     """
     backbone = _backbone(model)
     _check(layers, len(backbone.layers))
-    modules, states = list(model), {}
+    modules = list(model)
+    states: dict[int, torch.Tensor] = {}
     with ExitStack() as hooks:
         for n in {*layers, len(backbone.layers)}:
             hooks.enter_context(backbone.layers[n - 1].register_forward_hook(_keep(states, n)))
@@ -116,7 +136,7 @@ def truncate(model: SentenceTransformer, n: int) -> SentenceTransformer:
     return model
 
 
-def slice_and_normalise(vectors, dim: int, normalise: bool):
+def slice_and_normalise(vectors: Vectors, dim: int, normalise: bool) -> Vectors:
     """The first `dim` dimensions of `vectors` (array or tensor `[..., d]`), then L2-normalised if
     asked.
 
@@ -129,10 +149,10 @@ def slice_and_normalise(vectors, dim: int, normalise: bool):
     if not 1 <= dim <= width:
         raise UserError(f"The model has no {dim} dimensions.", f"Valid are 1 to {width}.")
     vectors = vectors[..., :dim]
-    if not normalise:
-        return vectors
-    length = (vectors**2).sum(-1)[..., None] ** 0.5
-    return vectors / length.clip(1e-12)
+    if normalise:
+        length = (vectors**2).sum(-1)[..., None] ** 0.5
+        vectors = vectors / length.clip(1e-12)
+    return vectors
 
 
 def _backbone(model: SentenceTransformer) -> _Backbone:
@@ -167,8 +187,10 @@ def _backbone(model: SentenceTransformer) -> _Backbone:
     return _Backbone(config, owner, name, getattr(owner, name), norm, position)
 
 
-def _keep(states: dict[int, torch.Tensor], n: int):
-    def hook(_layer, _inputs, output):
+def _keep(
+    states: dict[int, torch.Tensor], n: int
+) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+    def hook(_layer: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
         states[n] = output[0] if isinstance(output, tuple) else output
 
     return hook
@@ -182,7 +204,8 @@ def _pool(modules: list[nn.Module], features: dict[str, Any], states: torch.Tens
     features = {**features, "token_embeddings": states}
     for module in modules:
         features = module(features)
-    return features["sentence_embedding"]
+    embedding: torch.Tensor = features["sentence_embedding"]
+    return embedding
 
 
 def _check(layers: Sequence[int], depth: int) -> None:

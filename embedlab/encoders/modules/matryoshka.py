@@ -13,7 +13,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device
 
-from embedlab.encoders.modules.layers import layer_outputs, number_of_layers, slice_and_normalise
+from embedlab.encoders.modules.layers import (
+    dimensions_of,
+    layer_outputs,
+    number_of_layers,
+    slice_and_normalise,
+)
 from embedlab.errors import UserError
 
 View = tuple[int, int]  # layer (from 1), dimension
@@ -37,6 +42,21 @@ def trained_views(model: SentenceTransformer) -> list[View] | Literal["any"]:
     return [tuple(pair) for pair in pairs] if pairs else "any"
 
 
+def views_to_train(model: SentenceTransformer, pairs: Sequence[View] | None) -> list[View]:
+    """The (layer, dimension) pairs given, else those that the model declares.
+
+    Raises:
+        UserError: neither names any.
+    """
+    found = pairs or trained_views(model)
+    if isinstance(found, str):
+        raise UserError(
+            "This model names no (layer, dimension) pairs.",
+            "Give them in the stage's settings: pairs = [[2, 32], [12, 768]].",
+        )
+    return [(layer, dim) for layer, dim in found]
+
+
 def check_views(model: SentenceTransformer, views: Sequence[View], *, force: bool = False) -> None:
     """Refuse views the model was not trained for.
 
@@ -47,7 +67,7 @@ def check_views(model: SentenceTransformer, views: Sequence[View], *, force: boo
     Raises:
         UserError: names the first such view and the valid ones.
     """
-    depth, width = number_of_layers(model), model.get_embedding_dimension()
+    depth, width = number_of_layers(model), dimensions_of(model)
     if wrong := [view for view in views if not (1 <= view[0] <= depth and 1 <= view[1] <= width)]:
         raise UserError(
             f"The model has no view of {wrong[0][1]} dimensions after layer {wrong[0][0]}.",

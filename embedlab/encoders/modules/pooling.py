@@ -2,17 +2,19 @@
 story.
 """
 
+from pathlib import Path
+from typing import Any, Self
+
 import torch
 import torch.nn.functional as F
-from sentence_transformers.base.modules import Module
 
-from embedlab.encoders import trust  # noqa: F401 - saved models load by SentenceTransformer(path)
+from embedlab.encoders.modules.saved import Features, FromFolder
 from embedlab.errors import unknown
 
 MODES = ("mean", "concatenate")
 
 
-class MarkedPooling(Module):
+class MarkedPooling(FromFolder):
     """Pools token_embeddings `[B, L, d]` where pooling_mask is 1.
 
     Args:
@@ -26,7 +28,7 @@ class MarkedPooling(Module):
         UserError: an unknown mode.
     """
 
-    config_keys = ("embedding_dimension", "mode", "tokens", "order", "normalize_parts")
+    config_keys = ["embedding_dimension", "mode", "tokens", "order", "normalize_parts"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class MarkedPooling(Module):
         self.order = order
         self.normalize_parts = normalize_parts
 
-    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, features: Features, **kwargs: Any) -> Features:
         states, mask = features["token_embeddings"], features["pooling_mask"]
         if self.mode == "mean":
             features["sentence_embedding"] = masked_mean(states, mask)
@@ -61,28 +63,26 @@ class MarkedPooling(Module):
     def get_embedding_dimension(self) -> int:
         return self.embedding_dimension * (self.tokens if self.mode == "concatenate" else 1)
 
-    def save(self, output_path: str, *args, **kwargs) -> None:
+    def save(
+        self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
+    ) -> None:
         self.save_config(output_path)
 
 
-class TrainedPooling(Module):
+class TrainedPooling(FromFolder):
     """A pooling with weights of its own, kept as model.safetensors beside its configuration."""
 
-    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
+    def save(
+        self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
+    ) -> None:
         self.save_config(output_path)
         self.save_torch_weights(output_path, safe_serialization)
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "TrainedPooling":
-        where = {
-            key: kwargs[key]
-            for key in ("token", "cache_folder", "revision", "local_files_only")
-            if key in kwargs
-        }
-        module = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
-        return cls.load_torch_weights(
-            model_name_or_path, subfolder=subfolder, model=module, **where
-        )
+    def from_folder(cls, folder: Path, *, model_kwargs: dict[str, Any]) -> Self:
+        module = super().from_folder(folder, model_kwargs=model_kwargs)
+        cls.load_torch_weights(str(folder), model=module)
+        return module
 
 
 def masked_mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -10,19 +10,21 @@ sentence-transformers. Of the decoders, Lion (arXiv:2502.15526) scales the logit
 of words, and Echo-Mistral-SPLADE (arXiv:2408.11119) pools an echo.
 """
 
+from typing import Any, Self
+
 import torch
 from scipy.sparse import csr_matrix
-from sentence_transformers.base.modules import Module
 from torch import nn
 
-from embedlab.encoders import trust  # noqa: F401 - saved models load by SparseEncoder(path)
+from embedlab.encoders.modules.pooling import TrainedPooling
+from embedlab.encoders.modules.saved import Features
 
 # Logits at once, in numbers: 2^27 of them take 512 MB in float32, where a whole batch would take
 # many times that.
 _LOGITS = 2**27
 
 
-class LexicalHead(Module):
+class LexicalHead(TrainedPooling):
     """token_embeddings `[B, L, d]` and pooling_mask `[B, L]` to a sentence_embedding `[B, |V|]`, in
     float32.
 
@@ -54,14 +56,16 @@ class LexicalHead(Module):
         self.linear = nn.Linear(hidden_size, vocabulary, bias=bias)
 
     @classmethod
-    def of(cls, linear: nn.Linear, **settings) -> "LexicalHead":
+    def of(cls, linear: nn.Linear, *, scale: float = 1.0, shift: bool = False) -> Self:
         """The head with the weights of a language model's own."""
         with torch.device("meta"):
-            head = cls(linear.in_features, linear.out_features, linear.bias is not None, **settings)
+            head = cls(
+                linear.in_features, linear.out_features, linear.bias is not None, scale, shift
+            )
         head.linear = linear
         return head
 
-    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def forward(self, features: Features, **kwargs: Any) -> Features:
         states, mask = features["token_embeddings"], features["pooling_mask"].bool()
         if self.shift:
             following = torch.nn.functional.pad(mask[:, 1:], (0, 1))
@@ -80,20 +84,6 @@ class LexicalHead(Module):
     def get_embedding_dimension(self) -> int:
         return self.vocabulary
 
-    def save(self, output_path: str, *args, safe_serialization: bool = True, **kwargs) -> None:
-        self.save_config(output_path)
-        self.save_torch_weights(output_path, safe_serialization)
-
-    @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs) -> "LexicalHead":
-        where = {
-            key: kwargs[key]
-            for key in ("token", "cache_folder", "revision", "local_files_only")
-            if key in kwargs
-        }
-        head = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
-        return cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=head, **where)
-
 
 def to_csr(vectors: torch.Tensor) -> csr_matrix:
     """What a SparseEncoder gives, a dense or sparse tensor `[n, |V|]` on any device, as a float32
@@ -104,8 +94,7 @@ def to_csr(vectors: torch.Tensor) -> csr_matrix:
         vectors = vectors.to_sparse_coo()
     vectors = vectors.to_sparse_coo().coalesce().cpu()
     rows, columns = vectors.indices().numpy()
-    matrix = csr_matrix(
-        (vectors.values().float().numpy(), (rows, columns)), shape=tuple(vectors.shape)
-    )
+    height, width = vectors.shape
+    matrix = csr_matrix((vectors.values().float().numpy(), (rows, columns)), shape=(height, width))
     matrix.eliminate_zeros()
     return matrix

@@ -7,8 +7,8 @@ input is cut, as most of the published code does.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol, TypedDict, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -39,6 +39,32 @@ class Row(NamedTuple):
     ids: list[int]
     first: int
     head: int  # ids before the text: start tokens and prompt
+    start: int = 0  # ids before the prompt: start tokens
+
+
+class Layout(Protocol):
+    """What a decoder asks of its template: rows, and how long one may be. A dataclass, which is
+    saved with the model.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    max_length: int
+
+    def rows(
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[object], prompt: str | None = None
+    ) -> list[Row]:
+        """One row per text.
+
+        Raises:
+            UserError: an input is no string.
+        """
+
+
+class Marks(TypedDict):
+    """The tokens around a text, as settings of a template."""
+
+    start: list[str]
+    end: list[str]
 
 
 @dataclass
@@ -57,8 +83,9 @@ class Template:
     prefix: str = ""  # in front of every prompt, e.g. examples for in-context learning
     # In front of every text, and counted as text; not where the prompt ends in it already.
     lead: str = ""
-    # White space that goes: around the "prompt", also at the "end" of the text, or on "both" sides.
-    strip: str = ""
+    # White space that goes: around the "prompt", also at the "end" of the text, or on "both" sides;
+    # True in models that were saved before there was a choice.
+    strip: str | bool = ""
     apart: bool = False  # prompt and text are cut into pieces separately
     max_length: int = 512  # tokens in all
     text_max_length: int | None = None  # tokens of the text alone, cut at words (LLM2Vec)
@@ -68,11 +95,11 @@ class Template:
     def __post_init__(self) -> None:
         if self.pooled not in POOLED:
             raise unknown("pooled span", self.pooled, POOLED, f"Valid: {', '.join(POOLED)}.")
-        if self.strip is True:  # as models were saved that stripped the text on both sides
+        if self.strip is True:
             self.strip = "both"
 
     def rows(
-        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: str | None = None
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[object], prompt: str | None = None
     ) -> list[Row]:
         """One row per text; never longer than `max_length`, start and end tokens always present.
 
@@ -80,11 +107,7 @@ class Template:
             UserError: an input is no string, a start or end token is unknown, or the prompt leaves
                 no room.
         """
-        for text in texts:
-            if not isinstance(text, str):
-                raise UserError(
-                    f"A text to encode is of type {type(text).__name__}.", "Give strings."
-                )
+        whole_texts = strings(texts)
         start, end = token_ids(tokenizer, self.start), token_ids(tokenizer, self.end)
         room = self.max_length - len(start) - len(end)
         head, tail = self._around(prompt)
@@ -97,24 +120,23 @@ class Template:
             )
         # What can never be read is not cut into pieces either.
         limit = CHARACTERS_PER_TOKEN * self.max_length
-        texts = [self._text(tokenizer, text, limit) for text in texts]
         lead = "" if head.endswith(self.lead) else self.lead
-        texts = [lead + text for text in texts]
+        read = [lead + self._text(tokenizer, text, limit) for text in whole_texts]
         own = (
-            pieces(tokenizer, [text + tail for text in texts])
+            pieces(tokenizer, [text + tail for text in read])
             if self.apart or self.pooled == "text"
-            else None
+            else []
         )
         bodies = (
             [head_ids + ids for ids in own]
             if self.apart
-            else pieces(tokenizer, [head + text + tail for text in texts])
+            else pieces(tokenizer, [head + text + tail for text in read])
         )
         rows = []
         for i, body in enumerate(bodies):
             whole = len(body)
             if whole > room and self.keep_end:
-                body = _fit(tokenizer, head, texts[i], tail, room) if tail else body[:room]
+                body = _fit(tokenizer, head, read[i], tail, room) if tail else body[:room]
             # A model without start and end tokens has nothing to read in an empty text.
             ids = (start + body + end)[: self.max_length] or [tokenizer.eos_token_id]
             first = {
@@ -126,7 +148,8 @@ class Template:
             }[self.pooled]
             if self.pooled == "text" and len(start) + whole > self.max_length and not self.keep_end:
                 first = len(ids) - len(own[i])  # as published: counted from the end of what was cut
-            rows.append(Row(ids, max(0, min(first, len(ids) - 1)), len(start) + len(head_ids)))
+            first = max(0, min(first, len(ids) - 1))
+            rows.append(Row(ids, first, len(start) + len(head_ids), len(start)))
         return rows
 
     def _text(self, tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> str:
@@ -152,19 +175,35 @@ class Template:
         )
 
 
+def strings(texts: Sequence[object]) -> list[str]:
+    """The texts themselves.
+
+    Raises:
+        UserError: one is no string.
+    """
+    found = [text for text in texts if isinstance(text, str)]
+    if len(found) < len(texts):
+        other = next(text for text in texts if not isinstance(text, str))
+        raise UserError(f"A text to encode is of type {type(other).__name__}.", "Give strings.")
+    return found
+
+
 def pieces(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     """Token ids without any that the tokenizer would add by itself."""
-    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)[
+        "input_ids"
+    ]
+    return ids
 
 
-def default_marks(tokenizer: PreTrainedTokenizerBase) -> dict[str, list[str]]:
-    """The start and end tokens that the tokenizer would put around a text by itself, as settings of
-    a template.
-    """
+def default_marks(tokenizer: PreTrainedTokenizerBase) -> Marks:
+    """The start and end tokens that the tokenizer would put around a text by itself."""
     ids, body = tokenizer("a")["input_ids"], pieces(tokenizer, ["a"])[0]
     begin = next(i for i in range(len(ids)) if ids[i : i + len(body)] == body)
-    around = {"start": ids[:begin], "end": ids[begin + len(body) :]}
-    return {side: tokenizer.convert_ids_to_tokens(marks) for side, marks in around.items()}
+    return {
+        "start": list(tokenizer.convert_ids_to_tokens(ids[:begin])),
+        "end": list(tokenizer.convert_ids_to_tokens(ids[begin + len(body) :])),
+    }
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int]:
@@ -173,7 +212,7 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, tokens: list[str]) -> list[int
     Raises:
         UserError: the vocabulary lacks one.
     """
-    ids = tokenizer.convert_tokens_to_ids(tokens)
+    ids = cast("list[int]", tokenizer.convert_tokens_to_ids(tokens))  # a list for a list
     unknown_ids = {None, tokenizer.unk_token_id}
     if missing := [
         t for t, i in zip(tokens, ids, strict=True) if i in unknown_ids and t != tokenizer.unk_token

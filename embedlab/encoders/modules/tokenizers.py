@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from sentence_transformers.base.model import BaseModel
 from sentence_transformers.base.modules import Router, Transformer
 from tokenizers import Tokenizer
 from torch import nn
@@ -42,7 +44,7 @@ _READ_LAST = (
 )  # transformer tasks whose head reads the last position, so padding left
 
 
-def settle(model) -> None:
+def settle(model: BaseModel) -> None:
     """Put right the inputs of every transformer in a sentence-transformers model, so that no vector
     depends on others.
 
@@ -69,9 +71,8 @@ def settle(model) -> None:
             module.register_forward_pre_hook(_padded)
 
 
-def _padded(
-    module, inputs: tuple
-) -> tuple:  # by name: a model with a nameless function cannot be pickled
+# By name: a model with a nameless function cannot be pickled.
+def _padded(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return with_a_column(inputs[0]), *inputs[1:]
 
 
@@ -87,14 +88,14 @@ def with_a_column(features: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _watch_ids(module) -> None:
+def _watch_ids(module: nn.Module) -> None:
     """Look at every batch's ids where the tokenizer has some that the embeddings lack: a GPU would
     not survive them.
     """
     tokenizer, backbone = getattr(module, "tokenizer", None), getattr(module, "model", None)
     if isinstance(tokenizer, PreTrainedTokenizerBase) and isinstance(backbone, PreTrainedModel):
         try:
-            known = backbone.get_input_embeddings().weight.shape[0]
+            known = len(input_embeddings(backbone))
         except (NotImplementedError, AttributeError):  # it has none
             return
         if max(tokenizer.get_vocab().values(), default=0) >= known:
@@ -103,7 +104,7 @@ def _watch_ids(module) -> None:
             )
 
 
-def _refuse_beyond(known: int, name: str, module, inputs: tuple) -> None:
+def _refuse_beyond(known: int, name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
     """Raises a UserError where a batch has a token id that the embeddings, `known` of them, do not
     have.
     """
@@ -152,6 +153,11 @@ def as_published(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrained
     return tokenizer
 
 
+def input_embeddings(model: PreTrainedModel) -> torch.Tensor:
+    """The embeddings of a model's tokens, `[V, d]`."""
+    return model.get_input_embeddings().get_parameter("weight")
+
+
 def positions(model: PreTrainedModel) -> int | None:
     """The most tokens that the model's tables of absolute positions take; None where it has
     none.
@@ -169,7 +175,7 @@ def positions(model: PreTrainedModel) -> int | None:
     return min(limits, default=None)
 
 
-def tokens_of(model, ids: list[int], role: str) -> list[str]:
+def tokens_of(model: BaseModel, ids: list[int], role: str) -> list[str]:
     """What token ids stand for in a model; `role` chooses among the tokenizers of one with several
     towers.
     """
@@ -181,9 +187,9 @@ def tokens_of(model, ids: list[int], role: str) -> list[str]:
     if tokenizer is None:  # a module that cuts texts by itself: the ids alone are known
         return [str(id) for id in ids]
     if hasattr(tokenizer, "convert_ids_to_tokens"):
-        return tokenizer.convert_ids_to_tokens(ids)
+        return list(tokenizer.convert_ids_to_tokens(ids))
     if isinstance(tokenizer, Tokenizer):
-        return [tokenizer.id_to_token(id) for id in ids]
+        return [tokenizer.id_to_token(id) or str(id) for id in ids]  # none beyond its vocabulary
     words = list(tokenizer.get_vocab())  # of a word tokenizer, in the order of the ids
     return [words[id] for id in ids]
 
@@ -244,7 +250,7 @@ def _give_padding_token(tokenizer: PreTrainedTokenizerBase, model: PreTrainedMod
         model.config.pad_token_id = tokenizer.pad_token_id
 
 
-def _all_known(model: nn.Module) -> bool:
+def _all_known(model: BaseModel) -> bool:
     """Whether every module is sentence-transformers' or ours: those find a text's tokens by the
     mask on either side.
     """

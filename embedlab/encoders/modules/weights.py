@@ -5,11 +5,18 @@ initialised.
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from embedlab.bases import folders
 from embedlab.encoders.modules import attention as attentions
@@ -24,7 +31,7 @@ def local(source: str | Path, revision: str | None = None) -> Path:
     return folders.folder(source, revision)
 
 
-def read_tokenizer(folder: Path):
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer in `folder`, as its tokenizer.json has it.
 
     Raises:
@@ -55,18 +62,26 @@ def read_backbone(
         UserError: keys are missing or misshapen, or the attention does not fit the model.
     """
     config = attentions.configure(AutoConfig.from_pretrained(folder), attention)
-    model, report = (AutoModelForCausalLM if language_model else AutoModel).from_pretrained(
+    # With `output_loading_info` it gives a pair, which its annotations leave out.
+    loaded: Any = (AutoModelForCausalLM if language_model else AutoModel).from_pretrained(
         folder,
         config=config,
         dtype=dtype or torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,
     )
+    model: PreTrainedModel
+    model, report = loaded
     missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
     misshapen = {key: (found, wanted) for key, found, wanted in report["mismatched_keys"]}
     _complain(folder, missing, misshapen)
     attentions.apply(model, attention)
     return model
+
+
+def without_head(model: PreTrainedModel) -> PreTrainedModel:
+    """The transformer inside a model with a head, or the model itself where it has none."""
+    return cast(PreTrainedModel, model.base_model)  # annotated as any module
 
 
 def read_layout(
@@ -127,7 +142,7 @@ def refuse(where: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
     _complain(where, [key for key in wanted if key not in found], misshapen)
 
 
-def _complain(where: Path, missing: list[str], misshapen: dict[str, tuple]) -> None:
+def _complain(where: Path, missing: list[str], misshapen: dict[str, tuple[Any, Any]]) -> None:
     problems = []
     if missing:
         problems.append(f"missing: {', '.join(sorted(missing))}")

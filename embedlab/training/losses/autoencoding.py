@@ -7,18 +7,21 @@ sentence-transformers' `Transformer` around a BERT. The head is BERT's own where
 holds one, as bert-base-uncased does, else a new one.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
+from transformers import BertModel, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertAttention, BertIntermediate, BertOutput
 
 from embedlab.compat.transformers_internals import initialise
-from embedlab.encoders.modules.matryoshka import View, trained_views
+from embedlab.encoders.modules.matryoshka import View, views_to_train
+from embedlab.encoders.modules.saved import Features
+from embedlab.encoders.modules.tokenizers import input_embeddings
 from embedlab.errors import UserError
-from embedlab.training.losses.language import MaskedHead, bert_head, token_loss
+from embedlab.training.losses.language import MaskedHead, backbone_of, bert_head, token_loss
 from embedlab.training.losses.masking import (
     IGNORED,
     budget,
@@ -34,7 +37,7 @@ class DecoderLayer(nn.Module):
     -> `[B, L, d]`.
     """
 
-    def __init__(self, encoder):
+    def __init__(self, encoder: BertModel):
         super().__init__()
         self.attention = BertAttention(encoder.config, is_cross_attention=True)
         self.intermediate = BertIntermediate(encoder.config)
@@ -50,20 +53,24 @@ class DecoderLayer(nn.Module):
             encoder_hidden_states=context,
             encoder_attention_mask=_additive(unseen, queries.dtype),
         )
-        return self.output(self.intermediate(states), states)
+        out: torch.Tensor = self.output(self.intermediate(states), states)
+        return out
 
 
 class _AutoEncoding(nn.Module):
+    starts: torch.Tensor
+    special: torch.Tensor
+
     def __init__(self, model: SentenceTransformer, encoder_share: float, decoder_share: float):
         super().__init__()
         self.model = model
-        self.encoder = model[0].model
-        if self.encoder.config.model_type != "bert":
+        encoder = backbone_of(model)
+        if not isinstance(encoder, BertModel):
             raise UserError(
-                "This pre-training needs a BERT, and the base is of type"
-                f" {self.encoder.config.model_type}.",
+                f"This pre-training needs a BERT, and the base is of type {_type_of(encoder)}.",
                 "Give a base such as google-bert/bert-base-uncased.",
             )
+        self.encoder = encoder
         self.encoder_share = encoder_share
         self.decoder_share = decoder_share
         self.head: MaskedHead = bert_head(self.encoder)
@@ -74,7 +81,7 @@ class _AutoEncoding(nn.Module):
         )
 
     def _restore(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        weight, head = self.encoder.get_input_embeddings().weight, self.head
+        weight, head = input_embeddings(self.encoder), self.head
         return token_loss(head.factor * head(states), targets, weight, head.vocabulary_bias)
 
     def _corrupt(
@@ -109,7 +116,9 @@ class DupMAE(_AutoEncoding):
         self.bow_weight = bow_weight
         self.decoder = DecoderLayer(self.encoder)
 
-    def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         ids, mask = sentence_features[0]["input_ids"], sentence_features[0]["attention_mask"].bool()
         words = number_words(ids, _inner(mask), self.starts)
         (predicted,) = whole_words(words, budget(mask.sum(-1), self.encoder_share))
@@ -117,7 +126,11 @@ class DupMAE(_AutoEncoding):
         return self.terms(sentence_features[0], hidden_ids, targets, self._unseen(words, mask))
 
     def terms(
-        self, features: dict[str, Any], hidden_ids, targets, unseen
+        self,
+        features: Features,
+        hidden_ids: torch.Tensor,
+        targets: torch.Tensor,
+        unseen: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """The three terms, given what the draws decided.
 
@@ -154,14 +167,16 @@ class DupMAE(_AutoEncoding):
         unseen[:, 0, 0] = False  # so that CLS sees something whatever was drawn; it is no target
         return unseen
 
-    def _bag_of_words(self, states, ids, mask) -> torch.Tensor:
+    def _bag_of_words(
+        self, states: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
         """Cross-entropy of the maximal logits over the tokens, CLS aside, to the set of the text's
         tokens.
 
         Each token of the set weighs 1 / number of tokens: repeats lower the sum, as in the authors'
             code.
         """
-        weight = self.encoder.get_input_embeddings().weight
+        weight = input_embeddings(self.encoder)
         transformed = self.head.factor * self.head(states[:, 1:])
         logits = nn.functional.linear(transformed, weight, self.head.vocabulary_bias).float()
         scores = logits.masked_fill(~mask[:, 1:, None], -torch.inf).amax(1).log_softmax(-1)
@@ -194,10 +209,12 @@ class SMAE(_AutoEncoding):
         decoder_share: float = 0.4,
     ):
         super().__init__(model, encoder_share, decoder_share)
-        self.pairs = [tuple(pair) for pair in pairs or trained_views(model)]
+        self.pairs = views_to_train(model, pairs)
         self.decoder = deepcopy(self.encoder.encoder.layer[0])
 
-    def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         ids, mask = sentence_features[0]["input_ids"], sentence_features[0]["attention_mask"].bool()
         words = number_words(ids, mask & ~torch.isin(ids, self.special), self.starts)
         lengths = mask.sum(-1)
@@ -209,7 +226,10 @@ class SMAE(_AutoEncoding):
         )
 
     def terms(
-        self, features: dict[str, Any], encoder: tuple, decoder: tuple
+        self,
+        features: Features,
+        encoder: tuple[torch.Tensor, torch.Tensor],
+        decoder: tuple[torch.Tensor, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
         """The two terms, given what the draws decided: ids with masks, and targets, of encoder and
         decoder.
@@ -227,6 +247,10 @@ class SMAE(_AutoEncoding):
             context = torch.cat([self.head(states[:, :1]), embedded[:, 1:]], dim=1)
             mae.append(self._restore(self.decoder(context, attention_mask=padding), wanted))
         return {"mlm": torch.stack(mlm).mean() / 2, "mae": torch.stack(mae).mean() / 2}
+
+
+def _type_of(model: PreTrainedModel) -> str:
+    return str(model.config.model_type)
 
 
 def _inner(mask: torch.Tensor) -> torch.Tensor:

@@ -2,11 +2,16 @@
 a whole batch.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.util import cos_sim
 from torch import nn
+
+from embedlab.encoders.modules.saved import Features
 
 
 def info_nce(
@@ -31,7 +36,7 @@ class OwnNegatives(MultipleNegativesRankingLoss):
     """
 
     def compute_loss_from_embeddings(
-        self, embeddings: list[torch.Tensor], labels=None
+        self, embeddings: list[torch.Tensor], labels: torch.Tensor | None = None
     ) -> torch.Tensor:
         if len(embeddings) < 3:
             raise ValueError("in_batch = false needs a column of negatives")
@@ -56,17 +61,19 @@ class Mirror(nn.Module):
         temperature: of the cosines; 0.04 for sentences, 0.2 for words.
     """
 
-    def __init__(self, model, temperature: float = 0.04):
+    def __init__(self, model: SentenceTransformer, temperature: float = 0.04):
         super().__init__()
         self.model = model
         self.temperature = temperature
 
-    def forward(self, sentence_features, labels=None) -> torch.Tensor:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
         views = [self.model(dict(features))["sentence_embedding"] for features in sentence_features]
         return self.compute_loss_from_embeddings(views)
 
     def compute_loss_from_embeddings(
-        self, embeddings: list[torch.Tensor], labels=None
+        self, embeddings: list[torch.Tensor], labels: torch.Tensor | None = None
     ) -> torch.Tensor:
         vectors = torch.cat(embeddings).float()
         texts = torch.arange(len(embeddings[0]), device=vectors.device).repeat(len(embeddings))

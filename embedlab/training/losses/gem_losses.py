@@ -3,17 +3,20 @@ tell texts apart.
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from embedlab.encoders.gem import training_mask
-from embedlab.encoders.modules.decoder import Decoder
-from embedlab.encoders.modules.template import Row
+from embedlab.encoders.modules.decoder import Decoder, decoder_of
+from embedlab.encoders.modules.saved import Features
+from embedlab.encoders.modules.template import Row, Template, token_ids
+from embedlab.errors import UserError
 from embedlab.training.losses.contrastive import info_nce
-from embedlab.training.losses.language import IGNORED, output_weight, token_loss
+from embedlab.training.losses.language import output_weight, token_loss
+from embedlab.training.losses.masking import IGNORED
 
 MAX_SCALE = 100.0
 
@@ -55,6 +58,7 @@ class GEM(nn.Module):
         self.token_dropout = token_dropout
         self.log_scale = nn.Parameter(torch.tensor(math.log(20.0)))
         self.alpha = 0.0
+        _template(decoder_of(model))  # another model is refused now
 
     def on_step(self, step: int, steps: int) -> None:
         """Set a for step number `step`, from 0."""
@@ -66,7 +70,9 @@ class GEM(nn.Module):
         """exp of the learned log temperature, which is kept in [0, log 100]."""
         return self.log_scale.clamp(0, math.log(MAX_SCALE)).exp()
 
-    def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         features = sentence_features[0]
         parts = {}
         if self.alpha < 1:
@@ -75,12 +81,12 @@ class GEM(nn.Module):
             parts["contrastive"] = self.alpha * self.contrastive(features)
         return parts
 
-    def next_token(self, features: dict[str, Any]) -> torch.Tensor:
-        decoder: Decoder = self.model[0]
-        special = len(decoder.template.end)
+    def next_token(self, features: Features) -> torch.Tensor:
+        decoder = decoder_of(self.model)
+        special = len(_template(decoder).end)
         rows, masks, targets = [], [], []
         for ids in _texts(features, special):
-            tokens = features["input_ids"].new_tensor(self._end_ids(decoder))
+            tokens = features["input_ids"].new_tensor(_end_ids(decoder))
             row, mask, target = self._arranged(ids, tokens)
             rows.append(row)
             masks.append(mask)
@@ -100,7 +106,9 @@ class GEM(nn.Module):
         ).last_hidden_state
         return token_loss(states[:, :-1], wanted[:, 1:], output_weight(decoder.model))
 
-    def _arranged(self, ids: torch.Tensor, tokens: torch.Tensor):
+    def _arranged(
+        self, ids: torch.Tensor, tokens: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """One training sequence, its mask `[L, L]`, and its targets."""
         if len(ids) < 4 or torch.rand(()) < self.raw:
             return ids, training_mask(len(ids), 0, 0).to(ids.device), ids
@@ -114,9 +122,9 @@ class GEM(nn.Module):
         target[len(prefix) : len(prefix) + len(tokens)] = IGNORED
         return row, training_mask(len(prefix), len(tokens), len(suffix)).to(ids.device), target
 
-    def contrastive(self, features: dict[str, Any]) -> torch.Tensor:
-        decoder: Decoder = self.model[0]
-        end, start = self._end_ids(decoder), len(decoder.template.start)
+    def contrastive(self, features: Features) -> torch.Tensor:
+        decoder = decoder_of(self.model)
+        end, start = _end_ids(decoder), len(_template(decoder).start)
         rows = []
         for ids in _texts(features, len(end)):
             keep = torch.rand(len(ids), device=ids.device) >= self.token_dropout
@@ -127,12 +135,26 @@ class GEM(nn.Module):
         texts, others = (self.model(dict(one))["sentence_embedding"] for one in (features, dropped))
         return info_nce(texts, others, self.scale)
 
-    @staticmethod
-    def _end_ids(decoder: Decoder) -> list[int]:
-        return decoder.tokenizer.convert_tokens_to_ids(decoder.template.end)
+
+def _template(decoder: Decoder) -> Template:
+    """The layout, which ends in special tokens.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not isinstance(decoder.template, Template) or not decoder.template.end:
+        raise UserError(
+            "GEM compresses a text into the tokens at its end, and this method has none there.",
+            "Take the method gem.",
+        )
+    return decoder.template
 
 
-def _texts(features: dict[str, Any], special: int) -> list[torch.Tensor]:
+def _end_ids(decoder: Decoder) -> list[int]:
+    return token_ids(decoder.tokenizer, _template(decoder).end)
+
+
+def _texts(features: Features, special: int) -> list[torch.Tensor]:
     """The ids of each row without padding and without the special tokens at its end."""
     return [
         ids[mask.bool()][:-special]

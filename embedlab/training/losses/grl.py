@@ -2,7 +2,7 @@
 other.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import cos_sim
 from torch import nn
 
-from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.decoder import decoder_of
+from embedlab.encoders.modules.layers import dimensions_of
+from embedlab.encoders.modules.saved import Features
 from embedlab.errors import unknown
 from embedlab.training.losses.contrastive import nt_xent
 from embedlab.training.losses.language import causal_states, output_weight
@@ -56,10 +58,13 @@ class GRL(nn.Module):
         self.temperature = temperature
         self.beta = beta
         self.miner = miner
-        width = model.get_embedding_dimension()
+        decoder_of(model)  # another model is refused now
+        width = dimensions_of(model)
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
-    def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         query, *documents = sentence_features
         vectors = [
             self.model(dict(features))["sentence_embedding"] for features in sentence_features
@@ -126,7 +131,7 @@ class GRL(nn.Module):
         return F.kl_div(student, means.detach().softmax(-1), reduction="batchmean")
 
     def log_likelihood(
-        self, query: dict[str, Any], document: dict[str, Any]
+        self, query: Features, document: Features
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """How likely the document is generated after the query; both `[B]`.
 
@@ -134,7 +139,7 @@ class GRL(nn.Module):
             log p(document | query), and the mean log-probability per token of query and document
             (as in the authors' code, whose labels hold the query too), the first token excepted.
         """
-        decoder: Decoder = self.model[0]
+        decoder = decoder_of(self.model)
         ids = torch.cat([query["input_ids"], document["input_ids"]], dim=1)
         mask = torch.cat([query["attention_mask"], document["attention_mask"]], dim=1)
         states, length = causal_states(decoder, ids, mask), ids.shape[1]

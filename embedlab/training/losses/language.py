@@ -2,14 +2,19 @@
 token.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
 from torch import nn
-from transformers import BertForMaskedLM, BertModel
+from transformers import BertForMaskedLM, BertModel, PreTrainedModel
 from transformers.utils import logging
 
-from embedlab.encoders.modules.decoder import Decoder
+from embedlab.encoders.modules.decoder import decoder_of
+from embedlab.encoders.modules.saved import Features
+from embedlab.encoders.modules.tokenizers import input_embeddings
 from embedlab.errors import UserError
 from embedlab.training.losses.masking import IGNORED, mask_id, mask_tokens
 
@@ -25,10 +30,13 @@ class NextToken(nn.Module):
     def __init__(self, model: SentenceTransformer):
         super().__init__()
         self.model = model
+        decoder_of(model)  # another model is refused now
 
-    def forward(self, sentence_features, labels=None) -> torch.Tensor:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
         features = sentence_features[0]
-        decoder: Decoder = self.model[0]
+        decoder = decoder_of(self.model)
         ids, mask = features["input_ids"], features["attention_mask"]
         if decoder.attention == "causal":
             states = decoder.states(mask, input_ids=ids).last_hidden_state
@@ -73,13 +81,15 @@ class MaskedNextToken(nn.Module):
     ):
         super().__init__()
         self.model = model
-        self.mask_id = mask_id(model.tokenizer, mask_token)
+        self.mask_id = mask_id(decoder_of(model).tokenizer, mask_token)
         self.share = share
         self.keep = 0.0 if all_masked else 0.2
 
-    def forward(self, sentence_features, labels=None) -> torch.Tensor:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
         features = sentence_features[0]
-        decoder: Decoder = self.model[0]
+        decoder = decoder_of(self.model)
         ids, mask = features["input_ids"], features["attention_mask"]
         hidden, targets = mask_tokens(
             ids, mask, self.share, self.mask_id, decoder.tokenizer, self.keep
@@ -100,9 +110,11 @@ class MaskedToken(nn.Module):
         super().__init__()
         self.model = model
         self.share = share
-        self.head = MaskedHead(model[0].model.get_input_embeddings().weight)
+        self.head = MaskedHead(input_embeddings(backbone_of(model)))
 
-    def forward(self, sentence_features, labels=None) -> torch.Tensor:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
         features = dict(sentence_features[0])
         tokenizer = self.model.tokenizer
         features["input_ids"], targets = mask_tokens(
@@ -114,9 +126,22 @@ class MaskedToken(nn.Module):
             keep=0.2,
         )
         states = self.model[0](features)["token_embeddings"]
-        return token_loss(
-            self.head(states), targets, self.model[0].model.get_input_embeddings().weight
+        return token_loss(self.head(states), targets, input_embeddings(backbone_of(self.model)))
+
+
+def backbone_of(model: SentenceTransformer) -> PreTrainedModel:
+    """The transformer in the first module of a model.
+
+    Raises:
+        UserError: it has none.
+    """
+    backbone = getattr(model[0], "model", None)
+    if not isinstance(backbone, PreTrainedModel):
+        raise UserError(
+            f"This objective needs a transformer; the first module is a {type(model[0]).__name__}.",
+            "Take a method whose base is a transformer, such as encoder.",
         )
+    return backbone
 
 
 class MaskedHead(nn.Module):
@@ -143,7 +168,8 @@ class MaskedHead(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         dense = F.linear(states, self.dense.weight[:, : states.shape[-1]], self.dense.bias)
-        return self.norm(F.gelu(dense))
+        states = self.norm(F.gelu(dense))
+        return states
 
 
 def bert_head(encoder: BertModel) -> MaskedHead:
@@ -153,11 +179,13 @@ def bert_head(encoder: BertModel) -> MaskedHead:
     What a head gives may be read by a decoder too, beside embeddings. So a new one has a norm of 1,
     and its logits start with unit variance by a constant `factor`.
     """
-    head = MaskedHead(encoder.get_input_embeddings().weight)
+    head = MaskedHead(input_embeddings(encoder))
     head.vocabulary_bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # a base without a head is no fault here
-    whole, report = BertForMaskedLM.from_pretrained(encoder.name_or_path, output_loading_info=True)
+    # With `output_loading_info` it gives a pair, which its annotations leave out.
+    loaded: Any = BertForMaskedLM.from_pretrained(encoder.name_or_path, output_loading_info=True)
+    whole, report = loaded
     logging.set_verbosity(before)
     if any(key.startswith("cls.") for key in report["missing_keys"]):
         head.factor = head.norm.weight[0].item()
@@ -185,7 +213,7 @@ def token_loss(
     return F.cross_entropy(logits, targets[asked], reduction="sum") / asked.sum().clamp(min=1)
 
 
-def output_weight(model) -> torch.Tensor:
+def output_weight(model: PreTrainedModel) -> torch.Tensor:
     """The output embeddings `[V, d]`; a backbone without a head uses its input embeddings, as tied
     models do.
 
@@ -199,4 +227,7 @@ def output_weight(model) -> torch.Tensor:
             "Language modelling needs the model's head, and this method leaves it out.",
             "Take a base whose output embeddings are tied to its input embeddings.",
         )
-    return (head or model.get_input_embeddings()).weight
+    if head is None:
+        return input_embeddings(model)
+    weight: torch.Tensor = head.weight
+    return weight

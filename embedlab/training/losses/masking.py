@@ -1,11 +1,21 @@
 """Which tokens a language model must predict, and what stands in their place."""
 
 import torch
+from transformers import PreTrainedTokenizerBase
+
+from embedlab.errors import UserError
 
 IGNORED = -100  # a target that counts for nothing
 
 
-def mask_tokens(ids, attention_mask, share, mask_id, tokenizer, keep: float = 0.0):
+def mask_tokens(
+    ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    share: float,
+    mask_id: int,
+    tokenizer: PreTrainedTokenizerBase,
+    keep: float = 0.0,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mask a share of the tokens, special tokens excepted.
 
     Args:
@@ -24,7 +34,9 @@ def mask_tokens(ids, attention_mask, share, mask_id, tokenizer, keep: float = 0.
     )
 
 
-def corrupt(ids, predicted, mask_id: int, vocabulary: int, keep: float = 0.2):
+def corrupt(
+    ids: torch.Tensor, predicted: torch.Tensor, mask_id: int, vocabulary: int, keep: float = 0.2
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Put the mask in the place of the `predicted` tokens.
 
     Args:
@@ -45,19 +57,29 @@ def corrupt(ids, predicted, mask_id: int, vocabulary: int, keep: float = 0.2):
     )
 
 
-def mask_id(tokenizer, token: str) -> int:
+def mask_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
     """The id of the token that stands for a masked one; where the vocabulary lacks it, the
-    tokenizer's own mask.
+    tokenizer's own mask, else its unknown token.
+
+    Raises:
+        UserError: it has none of them.
     """
-    found = tokenizer.get_vocab().get(token, tokenizer.mask_token_id)
-    return tokenizer.unk_token_id if found is None else found
+    found: int | None = tokenizer.get_vocab().get(token, tokenizer.mask_token_id)
+    if found is None:
+        found = tokenizer.unk_token_id
+    if found is None:
+        raise UserError(
+            f"The tokenizer knows neither {token!r} nor a mask nor an unknown token.",
+            "Name one of its tokens: mask_token = ...",
+        )
+    return found
 
 
-def word_starts(tokenizer) -> torch.Tensor:
+def word_starts(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
     """bool `[V]`: whether a token begins a word, by the vocabulary's mark (BERT's ##, GPT-2's and
     Llama's blank).
     """
-    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    tokens = list(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
     if any(token.startswith("##") for token in tokens):
         return torch.tensor([not token.startswith("##") for token in tokens])
     blank = next((mark for mark in "Ġ▁" if any(token.startswith(mark) for token in tokens)), "")

@@ -2,7 +2,7 @@
 full one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +11,16 @@ from sentence_transformers.util import cos_sim, dot_score
 from torch import nn
 
 from embedlab.encoders.modules.layers import layer_outputs
-from embedlab.encoders.modules.matryoshka import View, trained_views
+from embedlab.encoders.modules.matryoshka import View, views_to_train
+from embedlab.encoders.modules.saved import Features
 from embedlab.errors import unknown
 
 # The authors train their two models by two programs: retrieval/modeling.py and
 # sts/starbucks_loss.py.
-TASKS = {"retrieval": (dot_score, 1.0, 1.0), "sts": (cos_sim, 20.0, 0.3)}
+TASKS: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], float, float]] = {
+    "retrieval": (dot_score, 1.0, 1.0),
+    "sts": (cos_sim, 20.0, 0.3),
+}
 
 
 class Starbucks(nn.Module):
@@ -50,7 +54,7 @@ class Starbucks(nn.Module):
     ):
         super().__init__()
         self.model = model
-        self.pairs = [tuple(pair) for pair in pairs or trained_views(model)]
+        self.pairs = views_to_train(model, pairs)
         if task not in TASKS:
             raise unknown("task of Starbucks", task, TASKS, f"Valid: {', '.join(TASKS)}.")
         self.task = task
@@ -58,14 +62,16 @@ class Starbucks(nn.Module):
         self.scale = own_scale if scale is None else scale
         self.kl_weight = own_weight if kl_weight is None else kl_weight
 
-    def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         layers = [layer for layer, _ in self.pairs]
         return self.compute_loss_from_embeddings(
             [layer_outputs(self.model, features, layers) for features in sentence_features]
         )
 
     def compute_loss_from_embeddings(
-        self, embeddings: list[torch.Tensor], labels=None
+        self, embeddings: list[torch.Tensor], labels: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """The two terms, from one tensor `[sizes, B, width]` per column; columns are query,
         positive, negatives.
@@ -84,10 +90,9 @@ class Starbucks(nn.Module):
                 _divergence(vectors[i, :, :dim], vectors[-1, :, :dim])
                 for i, (_, dim) in enumerate(self.pairs[:-1])
             ]
-        return {
-            "ranking": sum(F.cross_entropy(size, targets) for size in scores),
-            "distillation": self.kl_weight * sum(divergences),
-        }
+        nothing = torch.zeros((), device=query.device)
+        ranking = sum((F.cross_entropy(size, targets) for size in scores), nothing)
+        return {"ranking": ranking, "distillation": self.kl_weight * sum(divergences, nothing)}
 
 
 def _divergence(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

@@ -6,13 +6,15 @@ and weights otherwise.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
-from embedlab.encoders.modules.layers import layer_outputs, number_of_layers
+from embedlab.encoders.modules.layers import dimensions_of, layer_outputs, number_of_layers
+from embedlab.encoders.modules.saved import Features
 from embedlab.training.losses.contrastive import info_nce
 
 
@@ -44,12 +46,14 @@ class TwoDimensional(nn.Module):
         super().__init__()
         self.model = model
         self.layers = number_of_layers(model)
-        width = model.get_embedding_dimension()
+        width = dimensions_of(model)
         self.dims = dims or [2**power for power in range(3, 20) if 2**power < width]
         self.scale = scale
         self.temperature = temperature
 
-    def forward(self, sentence_features, labels=None) -> dict[str, torch.Tensor]:
+    def forward(
+        self, sentence_features: Sequence[Features], labels: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         layer = int(torch.randint(1, self.layers, ()))
         dim = self.dims[int(torch.randint(len(self.dims), ()))]
         outputs = [
@@ -59,7 +63,12 @@ class TwoDimensional(nn.Module):
         return self.compute_loss_from_embeddings(outputs, layer=layer, dim=dim)
 
     def compute_loss_from_embeddings(
-        self, embeddings: list[torch.Tensor], labels=None, *, layer: int, dim: int
+        self,
+        embeddings: list[torch.Tensor],
+        labels: torch.Tensor | None = None,
+        *,
+        layer: int,
+        dim: int,
     ) -> dict[str, torch.Tensor]:
         """The terms, from one tensor `[2, B, width]` per column: the inner layer's vectors, and the
         full model's.

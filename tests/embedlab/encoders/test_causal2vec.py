@@ -1,5 +1,7 @@
 """Causal2Vec's named choices."""
 
+from copy import copy
+
 import checkpoints
 import numpy as np
 import pytest
@@ -69,3 +71,10 @@ def test_unknown_choices(create, wrong):
 def test_a_folder_that_holds_none(tmp_path):
     with pytest.raises(UserError, match="holds no trained Causal2Vec"):
         causal2vec.load(tmp_path)
+
+
+def test_its_tokenizer_can_be_set_like_any_models(create):
+    model = create()
+    other = copy(model.tokenizer)
+    model.tokenizer = other
+    assert model.tokenizer is other and model[0].decoder.tokenizer is other

@@ -6,6 +6,7 @@ import torch
 
 from embedlab.encoders import gem
 from embedlab.errors import UserError
+from embedlab.training import untrained
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,10 @@ def test_a_folder_that_is_no_gem(tmp_path):
 def test_a_gem_without_tokens(tmp_path):
     with pytest.raises(UserError, match="at least one special token"):
         gem.create(tmp_path, tokens=0)
+
+
+def test_a_model_without_its_head_does_not_generate(tmp_path):
+    folder = checkpoints.write_backbone(tmp_path, "llama")
+    model = untrained.decoder(folder).to("cpu")
+    with pytest.raises(UserError, match="no head that generates"):
+        gem.generate(model, "judo")

@@ -2,6 +2,7 @@
 stock ones load without embedlab, ours say what to install.
 """
 
+import inspect
 import json
 import subprocess
 import sys
@@ -9,8 +10,13 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pytest
+from checkpoints import write_backbone
 from sentence_transformers import SentenceTransformer, SparseEncoder
 
+from embedlab.encoders import stock
+from embedlab.encoders.modules.decoder import Decoder
+from embedlab.errors import UserError
 from embedlab.resources import DATA
 
 CHECKPOINTS = sorted(path.parent for path in (DATA / "checkpoints").glob("*/modules.json"))
@@ -114,10 +120,10 @@ def test_every_module_of_ours_is_known_by_its_class():
     for file in files:
         for name, value in vars(import_module(f"embedlab.encoders.{file}")).items():
             own = isinstance(value, type) and issubclass(value, Module)
-            if own and value.__module__ == f"embedlab.encoders.{file}" and "load" in dir(value):
+            here = own and value.__module__ == f"embedlab.encoders.{file}"
+            if here and not inspect.isabstract(value):
                 named[name] = file
-    abstract = {"TrainedPooling"}
-    assert {name: file for name, file in named.items() if name not in abstract} == trust.MODULES
+    assert named == trust.MODULES
 
 
 def test_what_we_save_says_what_it_needs(tmp_path):
@@ -146,3 +152,15 @@ def test_what_we_save_says_what_it_needs(tmp_path):
     assert not (tmp_path / "mrl/pip_install_embedlab.py").exists()
     splade.save(str(tmp_path / "as it is"))  # without our help it still loads
     SparseEncoder(str(tmp_path / "as it is"), device="cpu")
+
+
+def test_only_what_pools_can_leave_the_prompt_out(tmp_path):
+    with pytest.raises(UserError, match="does not pool its prompt"):
+        stock.load(
+            write_backbone(tmp_path, "bert"), device="cpu", kind="cross", include_prompt=False
+        )
+
+
+def test_a_module_without_its_folder_is_said_so(tmp_path):
+    with pytest.raises(UserError, match="no folder '0_Decoder'"):
+        Decoder.load(str(tmp_path), "0_Decoder")

@@ -128,3 +128,9 @@ def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="There is no file") as error:
         from_file(f"{tmp_path}/none.py:Encoder")
     assert "path/to/file.py:Class" in error.value.hint
+
+
+def test_a_file_that_is_no_python_is_said_so(tmp_path):
+    (tmp_path / "method.txt").write_text("x = 1\n")
+    with pytest.raises(UserError, match="no Python file"):
+        from_file(f"{tmp_path / 'method.txt'}:x")()
