@@ -86,7 +86,7 @@ class GEM(nn.Module):
         special = len(_template(decoder).end)
         rows, masks, targets = [], [], []
         for ids in _texts(features, special):
-            tokens = features["input_ids"].new_tensor(_end_ids(decoder))
+            tokens = features["input_ids"].new_tensor(self._end_ids(decoder))
             row, mask, target = self._arranged(ids, tokens)
             rows.append(row)
             masks.append(mask)
@@ -124,7 +124,7 @@ class GEM(nn.Module):
 
     def contrastive(self, features: Features) -> torch.Tensor:
         decoder = decoder_of(self.model)
-        end, start = _end_ids(decoder), len(_template(decoder).start)
+        end, start = self._end_ids(decoder), len(_template(decoder).start)
         rows = []
         for ids in _texts(features, len(end)):
             keep = torch.rand(len(ids), device=ids.device) >= self.token_dropout
@@ -134,6 +134,10 @@ class GEM(nn.Module):
         dropped = {key: value.to(self.model.device) for key, value in decoder.pad(rows).items()}
         texts, others = (self.model(dict(one))["sentence_embedding"] for one in (features, dropped))
         return info_nce(texts, others, self.scale)
+
+    @staticmethod
+    def _end_ids(decoder: Decoder) -> list[int]:
+        return token_ids(decoder.tokenizer, _template(decoder).end)
 
 
 def _template(decoder: Decoder) -> Template:
@@ -148,10 +152,6 @@ def _template(decoder: Decoder) -> Template:
             "Take the method gem.",
         )
     return decoder.template
-
-
-def _end_ids(decoder: Decoder) -> list[int]:
-    return token_ids(decoder.tokenizer, _template(decoder).end)
 
 
 def _texts(features: Features, special: int) -> list[torch.Tensor]:

@@ -2,13 +2,13 @@
 where the package mistral-common is installed.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
-from embedlab.encoders.modules.template import Template
 from embedlab.encoders.nv_embed import TEMPLATE
 
 sentencepiece = pytest.importorskip("sentencepiece")
@@ -56,7 +56,7 @@ def test_the_prompt_has_18_pieces_and_ends_in_the_space(vocabulary):
     ("query", "pooled"), [("are judo throws", "▁are"), ("42 cats", "▁"), (" x", "▁")]
 )
 def test_pooling_begins_at_the_first_word_of_the_query(vocabulary, tokenizer, query, pooled):
-    row = Template(**TEMPLATE, max_length=4096).rows(tokenizer, [query], PROMPT)[0]
+    row = replace(TEMPLATE, max_length=4096).rows(tokenizer, [query], PROMPT)[0]
     assert row.ids == [1, *vocabulary.encode(PROMPT + query), 2]
     assert row.first == 18
     assert tokenizer.convert_ids_to_tokens(row.ids[18]) == pooled
