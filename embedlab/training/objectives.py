@@ -93,13 +93,18 @@ def splade(
     if ramp_form not in ("quadratic", "linear") or not 0 < ramp <= 1:
         raise ValueError('ramp is a share above 0 and up to 1, ramp_form "quadratic" or "linear"')
     ranking = SparseMultipleNegativesRankingLoss(model, scale=scale, similarity_fct=dot_score)
-    kind, size = (
-        (SpladeLoss, {})
-        if mini_batch_size is None
-        else (CachedSpladeLoss, {"mini_batch_size": mini_batch_size})
-    )
-    loss = kind(model, ranking, document_weight, query_regularizer_weight=query_weight, **size)
-    loss.flops_ramp = (ramp_form, ramp)  # `embedlab.training.trainer` moves the weights by it
+    if mini_batch_size is None:
+        loss = SpladeLoss(model, ranking, document_weight, query_regularizer_weight=query_weight)
+    else:
+        loss = CachedSpladeLoss(
+            model,
+            ranking,
+            document_weight,
+            query_regularizer_weight=query_weight,
+            mini_batch_size=mini_batch_size,
+        )
+    # `embedlab.training.trainer` moves the weights by it; no tensor, as torch has it.
+    setattr(loss, "flops_ramp", (ramp_form, ramp))  # noqa: B010
     return loss
 
 

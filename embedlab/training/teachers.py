@@ -83,7 +83,8 @@ def scores(rows: Dataset, teacher: str) -> np.ndarray:
 
 
 def _unit(found: np.ndarray) -> np.ndarray:
-    return found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
+    unit: np.ndarray = found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
+    return unit
 
 
 def _lexical(queries: list[str], columns: list[list[str]], card: Card) -> np.ndarray:

@@ -176,13 +176,15 @@ def _arguments(
 
 def _ramp(loss: nn.Module) -> list[TrainerCallback]:
     """What lets the weights of FLOPS rise (`objectives.splade`)."""
-    if not hasattr(loss, "flops_ramp"):
-        return []
     from sentence_transformers.sparse_encoder.callbacks.splade_callbacks import (
         SpladeRegularizerWeightSchedulerCallback,
     )
+    from sentence_transformers.sparse_encoder.losses import SpladeLoss
 
-    return [SpladeRegularizerWeightSchedulerCallback(loss, *loss.flops_ramp)]
+    ramp: Any = getattr(loss, "flops_ramp", None)
+    if ramp is None or not isinstance(loss, SpladeLoss):
+        return []
+    return [SpladeRegularizerWeightSchedulerCallback(loss, *ramp)]
 
 
 def _bfloat16(precision: str, device: torch.device) -> bool:

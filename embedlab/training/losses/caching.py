@@ -46,10 +46,10 @@ class GradientCached(CachedLossMixin, nn.Module):
         """The loss of the whole batch; with `with_backward`, each embedding holds its gradient
         after.
         """
-        found: Any = self.loss.compute_loss_from_embeddings(
-            [torch.cat(parts) for parts in reps], labels
-        )
-        total: Tensor = sum(found.values()) if isinstance(found, dict) else found
+        loss: Any = self.loss  # `compute_loss_from_embeddings` is no method of every module
+        found = loss.compute_loss_from_embeddings([torch.cat(parts) for parts in reps], labels)
+        terms: list[Tensor] = list(found.values()) if isinstance(found, dict) else [found]
+        total = sum(terms[1:], terms[0])
         if not with_backward:
             return total
         of_model = {id(one) for one in self.model.parameters()}

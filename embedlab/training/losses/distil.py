@@ -20,7 +20,7 @@ KINDS = ("cosine", "kl", "margin-mse")
 SIMILARITIES = {"cosine": pairwise_cos_sim, "dot": pairwise_dot_score}
 
 
-class _Vectors(EmbedDistillLoss):  # type: ignore[misc]
+class _Vectors(EmbedDistillLoss):
     """`EmbedDistillLoss` with the labels of a batch as one tensor, as a cached loss gives them."""
 
     def compute_loss_from_embeddings(
@@ -66,7 +66,8 @@ def build(
     from embedlab.training.teachers import described
 
     card = described(teacher, vectors=kind == "cosine")
-    measure, loss = SIMILARITIES[similarity], None
+    measure = SIMILARITIES[similarity]
+    loss: nn.Module
     if kind == "cosine":
         width = model.get_embedding_dimension()
         loss = _Vectors(

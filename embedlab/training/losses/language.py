@@ -12,7 +12,7 @@ from torch import nn
 from transformers import BertForMaskedLM, BertModel, PreTrainedModel
 from transformers.utils import logging
 
-from embedlab.encoders.modules.decoder import decoder_of
+from embedlab.encoders.modules.decoder import Decoder, decoder_of
 from embedlab.encoders.modules.saved import Features
 from embedlab.encoders.modules.tokenizers import input_embeddings
 from embedlab.errors import UserError
@@ -52,12 +52,13 @@ def causal_states(decoder: Decoder, ids: torch.Tensor, mask: torch.Tensor) -> to
     causal = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
     itself = torch.eye(length, dtype=torch.bool, device=ids.device)  # padding sees itself
     seen = (causal & mask.bool()[:, None, :]) | itself
-    return decoder.backbone(
+    states: torch.Tensor = decoder.backbone(
         input_ids=ids,
         attention_mask=seen[:, None],
         position_ids=decoder.positions(mask),
         use_cache=False,
     ).last_hidden_state
+    return states
 
 
 class MaskedNextToken(nn.Module):
