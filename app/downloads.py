@@ -32,20 +32,20 @@ def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
 
 def csv(frame: pd.DataFrame) -> str:
     """CSV in which no text is a formula to a spreadsheet."""
-    told = frame.rename(columns=defused).map(
+    safe = frame.rename(columns=defused).map(
         lambda cell: defused(cell) if isinstance(cell, str) else cell
     )
-    return told.to_csv(index=False)
+    return safe.to_csv(index=False)
 
 
 def latex(frame: pd.DataFrame) -> str:
     """A tabular for the package booktabs:
     columns without any value left out, floats with four decimals.
     """
-    whole = frame.dropna(axis="columns", how="all").fillna("")
-    columns = [name for name in whole if not (whole[name] == "").all()]
+    shown = frame.dropna(axis="columns", how="all").fillna("")
+    columns = [name for name in shown if not (shown[name] == "").all()]
     escaped = (
-        whole[columns]
+        shown[columns]
         .rename(columns=_escape)
         .map(lambda cell: _escape(cell) if isinstance(cell, str) else cell)
     )

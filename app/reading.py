@@ -74,12 +74,12 @@ def _fullest(db: str, stamp: Stamp, known: int) -> str | None:
     every = latest_runs.runs(store(), "main").assign(parts=0)
     runs = aggregates.join(every, aggregates.known(latest_runs.tasks(store())))
     has = pd.crosstab(runs["model"], runs["task"]) > 0
-    whole = {}
+    complete = {}
     for name, parts in benchmarks().parts.items():
         present = [task for task in has if task in parts]
-        whole[name] = len(present) * int(has[present].all(axis=1).sum())
-    best = max(whole, key=lambda name: whole[name], default=None)
-    return best if best and whole[best] else None
+        complete[name] = len(present) * int(has[present].all(axis=1).sum())
+    best = max(complete, key=lambda name: complete[name], default=None)
+    return best if best and complete[best] else None
 
 
 def tasks() -> pd.DataFrame:
@@ -91,10 +91,10 @@ def tasks() -> pd.DataFrame:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _tasks(db: str, stamp: Stamp) -> pd.DataFrame:
-    found = store().query(
+    tasks = store().query(
         "SELECT task, any_value(type) AS type, count(*) AS runs FROM results GROUP BY task"
     )
-    apart = found.to_pandas()
+    apart = tasks.to_pandas()
     rows = [apart]
     for name in aggregates.known(apart["task"].tolist())[len(apart) :]:
         members = apart[apart["task"].isin(aggregates.aggregates()[name].members)]
@@ -230,8 +230,8 @@ def failures() -> pd.DataFrame:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _failures(db: str, stamp: Stamp) -> pd.DataFrame:
-    found: pd.DataFrame = store().failures().slice(0, 200).to_pandas()
-    return found
+    failures: pd.DataFrame = store().failures().slice(0, 200).to_pandas()
+    return failures
 
 
 def newest_runs(count: int) -> pd.DataFrame:
@@ -241,7 +241,7 @@ def newest_runs(count: int) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _newest_runs(db: str, stamp: Stamp, count: int) -> pd.DataFrame:
-    found: pd.DataFrame = (
+    runs: pd.DataFrame = (
         store()
         .query(
             'SELECT id, model, layer, dim, "precision", settings, "index", task, main_metric,'
@@ -250,7 +250,7 @@ def _newest_runs(db: str, stamp: Stamp, count: int) -> pd.DataFrame:
         )
         .to_pandas()
     )
-    return found
+    return runs
 
 
 def query_scores(ids: tuple[str, str], metric: str) -> pd.DataFrame:
@@ -280,10 +280,10 @@ def _judged_tasks(db: str, stamp: Stamp) -> dict[str, Task]:
         "SELECT DISTINCT task, type, split, subset, task_revision AS revision FROM results"
         " WHERE has_ranking ORDER BY ALL"
     ).to_pylist()  # fmt: skip
-    found = [
+    tasks = [
         Task(row["task"], row["type"], row["split"], row["subset"], row["revision"]) for row in rows
     ]
-    return {", ".join(filter(None, (t.name, t.split, t.subset, t.revision[:8]))): t for t in found}
+    return {", ".join(filter(None, (t.name, t.split, t.subset, t.revision[:8]))): t for t in tasks}
 
 
 def texts(task: Task) -> Texts | None:

@@ -19,20 +19,20 @@ def saved(root: Path) -> dict[str, Path]:
     links that lead out are left aside.
     """
     inside = root.resolve()
-    found: dict[str, Path] = {}
+    indexes: dict[str, Path] = {}
     for pattern in ("*", "*/*"):
         for manifest in sorted(root.glob(f"{pattern}/{folder.MANIFEST}")):
             path = manifest.parent
             hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-            nested = any(str(path.relative_to(root)).startswith(f"{name}/") for name in found)
+            nested = any(str(path.relative_to(root)).startswith(f"{name}/") for name in indexes)
             if (
                 path.resolve().is_relative_to(inside)
                 and not hidden
                 and not nested
                 and folder.is_index(path)
             ):
-                found[str(path.relative_to(root))] = path
-    return found
+                indexes[str(path.relative_to(root))] = path
+    return indexes
 
 
 def load(path: Path) -> retrievers.Retriever:

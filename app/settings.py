@@ -42,8 +42,8 @@ class Settings:
         if not self.encoders:
             return None
         module, _, name = self.encoders.partition(":")
-        found: Callable[[str], Any] = getattr(import_module(module), name)
-        return found
+        finder: Callable[[str], Any] = getattr(import_module(module), name)
+        return finder
 
     def read_benchmarks(self) -> Benchmarks:
         """What the file holds by now."""

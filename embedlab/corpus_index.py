@@ -130,8 +130,8 @@ def build(
         index = composition.index_of(leaf, part.card.kind, spec or "torch")
         if not part.card.kind.gives_vectors:
             return retrievers.make(index, **part.card.settings)
-        found = _encoder(part, leaf.name, instruction or INSTRUCTION)
-        watched = _Watched(**vars(found), advance=lambda count: advance(count / leaves))
+        encoder = _encoder(part, leaf.name, instruction or INSTRUCTION)
+        watched = _Watched(**vars(encoder), advance=lambda count: advance(count / leaves))
         return retrievers.Encoded(watched, index_for(index, part.card.similarity))
 
     def stage(name: str, depth: int) -> Rerank:
@@ -169,7 +169,7 @@ def _takes_instruction(loaded: models.LoadedModel) -> bool:
     return prompts(loaded, "one") != prompts(loaded, "another")
 
 
-def depth(asked: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:
+def depth(requested: int | None, retriever: retrievers.Retriever, default: int, option: str) -> int:
     """How many documents to retrieve: as many as asked for,
     else `default` or all where there are fewer.
 
@@ -177,12 +177,12 @@ def depth(asked: int | None, retriever: retrievers.Retriever, default: int, opti
         UserError: the index holds fewer than asked for; names the `option`.
     """
     count = len(retriever.ids)
-    if asked and asked > count:
+    if requested and requested > count:
         raise UserError(
-            f"{option} is {asked}, and the index holds {count} documents.",
+            f"{option} is {requested}, and the index holds {count} documents.",
             f"Type {option} {count} or less.",
         )
-    return asked or min(default, count)
+    return requested or min(default, count)
 
 
 def load(path: Path, *, named: Collection[str] = (), **how: Any) -> retrievers.Retriever:

@@ -119,8 +119,8 @@ def _from_foreign_runtime(error: BaseException) -> int | None:
     text = str(error)
     if isinstance(error, OSError) and error.errno:
         return None
-    if found := _NUMBERED.search(text):
-        return int(found[1]) if int(found[1]) in _NEXT else None
+    if match := _NUMBERED.search(text):
+        return int(match[1]) if int(match[1]) in _NEXT else None
     if isinstance(error, RuntimeError) and _WRITER.search(text):
         return errno.ENOSPC
     return next((number for number in _NEXT if os.strerror(number) in text), None)

@@ -105,8 +105,8 @@ def as_torch(dtype: str) -> "torch.dtype":
     """The torch dtype of a name out of `DTYPES`."""
     import torch
 
-    found: torch.dtype = getattr(torch, dtype)
-    return found
+    value: torch.dtype = getattr(torch, dtype)
+    return value
 
 
 def _surely_no_gpu() -> bool:

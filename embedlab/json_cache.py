@@ -24,9 +24,9 @@ def write(file: Path, value: dict[str, Any]) -> None:
         OSError: the disk is full, or the folder cannot be written; the file is as it was.
     """
     content = json.dumps(value, default=str)
-    whole = {**json.loads(content), _CHECKSUM: _checksum(content)}
+    signed = {**json.loads(content), _CHECKSUM: _checksum(content)}
     with atomic_write(file, durable=True, shared=True) as temporary:
-        temporary.write_text(json.dumps(whole), encoding="utf-8")
+        temporary.write_text(json.dumps(signed), encoding="utf-8")
 
 
 def read(file: Path, *, older: bool = False) -> dict[str, Any]:

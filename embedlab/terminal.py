@@ -24,7 +24,7 @@ def printable(text: object) -> str:
     """The text with every character that could act on a terminal as its escape:
     ESC becomes the four letters \\x1b.
     """
-    return _CONTROLS.sub(lambda found: _escape(ord(found[0])), str(text))
+    return _CONTROLS.sub(lambda match: _escape(ord(match[0])), str(text))
 
 
 def _escape(code: int) -> str:
@@ -38,7 +38,7 @@ def replaced(text: str) -> str:
 
 def in_json(text: str) -> str:
     """JSON with the same characters as JSON writes them, \\u001b."""
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def echo(text: object, *, err: bool = False) -> None:

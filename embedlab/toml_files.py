@@ -68,9 +68,9 @@ def read_as(
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        problem, place = _found(str(error))
+        problem, place = _location(str(error))
         raise UserError(
-            f"{_where(path, place)}: {_said(problem, place, values)}.", hint or "Mend the file."
+            f"{_where(path, place)}: {_message(problem, place, values)}.", hint or "Mend the file."
         ) from error
 
 
@@ -93,7 +93,7 @@ def _unknown(
                 yield from _unknown(known[key], value, (*here, key))
 
 
-def _found(message: str) -> tuple[str, tuple[str | int, ...]]:
+def _location(message: str) -> tuple[str, tuple[str | int, ...]]:
     """A message of msgspec, and the place that it names: `$.stages[0].steps`."""
     match = _PLACE.fullmatch(message)
     if not match:
@@ -102,7 +102,7 @@ def _found(message: str) -> tuple[str, tuple[str | int, ...]]:
     return match[1], tuple(name or int(number) for name, number in parts)
 
 
-def _said(problem: str, place: tuple[str | int, ...], values: Any) -> str:
+def _message(problem: str, place: tuple[str | int, ...], values: Any) -> str:
     """What is wrong in words: `steps = 'x'`, and what msgspec expected."""
     try:
         for part in place:
@@ -124,7 +124,7 @@ def _where(path: Path, place: tuple[str | int, ...]) -> str:
 
 def _lines(text: str) -> dict[tuple[str | int, ...], int]:
     """The line of each key and table: ("stages", 0, "steps") -> 7."""
-    found: dict[tuple[str | int, ...], int] = {}
+    line_of: dict[tuple[str | int, ...], int] = {}
     table: tuple[str | int, ...] = ()
     numbers: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -136,7 +136,7 @@ def _lines(text: str) -> dict[tuple[str | int, ...], int]:
                 (names[0], numbers[names[0]]) if names[0] in numbers else (names[0],)
             )
             table = (*first, *names[1:])
-            found.setdefault(table, number)
+            line_of.setdefault(table, number)
         elif key := _KEY.match(line):
-            found.setdefault((*table, key[1].strip("\"'")), number)
-    return found
+            line_of.setdefault((*table, key[1].strip("\"'")), number)
+    return line_of

@@ -38,20 +38,20 @@ def check(plugin: plugins.Plugin) -> Metric:
             "Small letters, digits, - and _ make one, without _at_ and nauc_ before it.",
         )
     metric: Metric = plugin.load(
-        GROUP, lambda found: isinstance(found, Metric), "a leaderboard.metric.Metric"
+        GROUP, lambda value: isinstance(value, Metric), "a leaderboard.metric.Metric"
     )
     return metric
 
 
 @cache
 def _loaded() -> tuple[dict[str, Metric], dict[str, LeaderboardError]]:
-    found, broken = dict(METRICS), {}
+    metrics, broken = dict(METRICS), {}
     for name, plugin in plugins.installed(GROUP, reserved()).items():
         try:
-            found[name] = check(plugin)
+            metrics[name] = check(plugin)
         except LeaderboardError as error:
             broken[name] = error
-    return found, broken
+    return metrics, broken
 
 
 def registered() -> dict[str, Metric]:
@@ -76,11 +76,11 @@ def _typed() -> dict[str, str]:
 
 
 def _names_of(metrics: dict[str, Metric]) -> dict[str, str]:
-    found = {name: name for name in metrics}
+    names = {name: name for name in metrics}
     for name, metric in metrics.items():
         for other in (*metric.short, metric.shown):
-            found.setdefault(other.lower() or name, name)
-    return found
+            names.setdefault(other.lower() or name, name)
+    return names
 
 
 def stored(name: str) -> str:
@@ -95,8 +95,8 @@ def stored(name: str) -> str:
         raise broken()[measure]
     if at:
         return f"{_typed().get(measure, measure)}_at_{cutoff.strip()}"
-    whole = _typed().get(measure, measure)
-    return whole if whole in registered() and not registered()[whole].cut else measure
+    uncut = _typed().get(measure, measure)
+    return uncut if uncut in registered() and not registered()[uncut].cut else measure
 
 
 def shown(name: str) -> str:

@@ -59,35 +59,35 @@ class Plugin:
             if point.value == self.target
         )
         try:
-            found = point.load()
+            value = point.load()
         except (Exception, SystemExit) as error:
             raise LeaderboardError(
                 f"The plug-in {self} cannot be loaded: {type(error).__name__}: {error}", self.hint
             ) from error
-        if not fits(found):
+        if not fits(value):
             raise LeaderboardError(
-                f"The plug-in {self} is a {type(found).__name__}, not {expected}.", self.hint
+                f"The plug-in {self} is a {type(value).__name__}, not {expected}.", self.hint
             )
-        return found
+        return value
 
 
 def every(group: str) -> list[Plugin]:
     """All plug-ins of a group, by name and package."""
     points = entry_points(group=group)
-    found = {
+    entries = {
         Plugin(point.name, point.value, point.dist.name, point.dist.version)
         for point in points
         if point.dist
     }
-    return sorted(found, key=lambda plugin: (plugin.name, plugin.package))
+    return sorted(entries, key=lambda plugin: (plugin.name, plugin.package))
 
 
 def installed(group: str, reserved: Collection[str] = ()) -> dict[str, Plugin]:
     """The plug-ins of a group by name, without those whose name is `reserved`;
     of two of one name the first package's.
     """
-    found: dict[str, Plugin] = {}
+    by_name: dict[str, Plugin] = {}
     for plugin in every(group):
         if plugin.name not in reserved:
-            found.setdefault(plugin.name, plugin)
-    return found
+            by_name.setdefault(plugin.name, plugin)
+    return by_name

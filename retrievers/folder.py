@@ -95,7 +95,7 @@ def _write(home: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -
         for file in files_of(data):
             files[file.relative_to(data).as_posix()] = [file.stat().st_size, file_checksum(file)]
             _sync(file)
-        whole = {
+        content = {
             "signature": SIGNATURE,
             "format": FORMAT,
             **manifest,
@@ -105,7 +105,8 @@ def _write(home: Path, manifest: dict[str, Any], fill: Callable[[Path], None]) -
         }
         new = data / f".{MANIFEST}"
         new.write_text(
-            json.dumps({**whole, "checksum": manifest_checksum(whole)}, indent=1), encoding="utf-8"
+            json.dumps({**content, "checksum": manifest_checksum(content)}, indent=1),
+            encoding="utf-8",
         )
         _sync(new)
         new.replace(home / MANIFEST)

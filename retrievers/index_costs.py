@@ -69,7 +69,7 @@ def latency(retriever: Retriever, queries: Queries, k: int, singles: int = 200) 
 def recall(hits: Hits, exact: Hits) -> float:
     """The share of the exact answer's documents that were found, mean over queries."""
     shares = [
-        len(np.intersect1d(found, wanted[wanted >= 0])) / max(1, int((wanted >= 0).sum()))
-        for found, wanted in zip(hits.rows, exact.rows, strict=True)
+        len(np.intersect1d(retrieved, expected[expected >= 0])) / max(1, int((expected >= 0).sum()))
+        for retrieved, expected in zip(hits.rows, exact.rows, strict=True)
     ]
     return float(np.mean(shares))

@@ -41,15 +41,15 @@ def files_of(data: Path) -> list[Path]:
     """The files below `data`; of an index inside it the manifest alone,
     which vouches for the rest.
     """
-    found = []
+    files = []
     for entry in sorted(data.iterdir()):
         if not entry.is_dir():
-            found.append(entry)
+            files.append(entry)
         elif is_index(entry):
-            found.append(entry / MANIFEST)
+            files.append(entry / MANIFEST)
         else:
-            found += files_of(entry)
-    return found
+            files += files_of(entry)
+    return files
 
 
 def verify(path: Path, data: Path, files: dict[str, Any]) -> None:

@@ -170,18 +170,18 @@ def index_class(family: str) -> type[Retriever]:
         _mend(point),
     )
     try:
-        found = point.load()
+        value = point.load()
     except (Exception, SystemExit) as error:
         raise RetrieverError(
             f"{what} cannot be loaded: {type(error).__name__}: {error}", hint
         ) from error
-    if not (isinstance(found, type) and issubclass(found, Retriever) and hasattr(found, "takes")):
+    if not (isinstance(value, type) and issubclass(value, Retriever) and hasattr(value, "takes")):
         raise RetrieverError(f"{what} is no class below retrievers.indexes.base_index.Index.", hint)
-    if getattr(found, "family", None) != family:
+    if getattr(value, "family", None) != family:
         raise RetrieverError(
-            f"{what} calls its family {getattr(found, 'family', None)!r}, not {family!r}.", hint
+            f"{what} calls its family {getattr(value, 'family', None)!r}, not {family!r}.", hint
         )
-    return found
+    return value
 
 
 def _mend(point: EntryPoint) -> str:

@@ -21,16 +21,16 @@ def search(
     if retriever.settles_ties:
         return retriever.search(queries, k, only=only)
     fetch, hits = k + 1, retriever.search(queries, k + 1, only=only)
-    found = by_id(Hits(hits.rows[:, :k], hits.scores[:, :k]), retriever.ids)
+    best = by_id(Hits(hits.rows[:, :k], hits.scores[:, :k]), retriever.ids)
     # Queries whose last place is tied with what lies beyond.
     cut = np.flatnonzero(_runs_on(hits, k))
     while len(cut):
         fetch = 4 * fetch
         hits = retriever.search(_take(queries, cut), fetch, only=only)
         ordered = by_id(hits, retriever.ids)
-        found.rows[cut], found.scores[cut] = ordered.rows[:, :k], ordered.scores[:, :k]
+        best.rows[cut], best.scores[cut] = ordered.rows[:, :k], ordered.scores[:, :k]
         cut = cut[_runs_on(hits, k)]
-    return found
+    return best
 
 
 def by_id(hits: Hits, ids: Sequence[str]) -> Hits:

@@ -22,8 +22,8 @@ def page() -> None:
     """The page."""
     controls.require_results()
     parts = controls.pick_tasks()
-    found = reading.all_views(parts)
-    counts = found.table["model"].value_counts()
+    views = reading.all_views(parts)
+    counts = views.table["model"].value_counts()
     elastic = sorted(counts[counts > 1].index)
     if not elastic:
         controls.empty(
@@ -32,7 +32,7 @@ def page() -> None:
         return
     left, middle, right = st.columns(3)
     model = left.selectbox("Model", elastic, key="model", bind=controls.URL)
-    own = found.scores.loc[found.table.index[found.table["model"] == model]]
+    own = views.scores.loc[views.table.index[views.table["model"] == model]]
     counts = own.notna().sum()
     measured = counts[counts > 0].sort_values(ascending=False, kind="stable").index.tolist()
     scored = middle.selectbox(

@@ -114,7 +114,7 @@ def _side_by_side(query: str, pair: Pair, ids: tuple[str, str], task: Task, text
             if ranking is None or not len(ranking.rows):
                 st.caption("The ranking was not kept.")
                 continue
-            found = [
+            rankings = [
                 Hit(
                     ranking.document_ids[row],
                     float(score),
@@ -124,7 +124,7 @@ def _side_by_side(query: str, pair: Pair, ids: tuple[str, str], task: Task, text
                 for row, score in zip(ranking.rows[0][:_DEPTH], ranking.scores[0], strict=False)
                 if row >= 0
             ]
-            show(found, terms)
+            show(rankings, terms)
 
 
 def _run_id(views: Views, pair: Pair, label: str) -> str:

@@ -23,11 +23,11 @@ _NONE = "none"
 def page() -> None:
     """The page."""
     folder = Path(settings().indexes or "indexes")
-    found = saved_indexes.saved(folder)
-    if not found:
+    indexes = saved_indexes.saved(folder)
+    if not indexes:
         controls.empty(f"There are no indexes in {folder}.", _COMMAND.format(folder=folder))
         return
-    names = list(found)
+    names = list(indexes)
     first, second, third = st.columns([4, 4, 2])
     left = first.selectbox("Retriever", names, key="left", bind=controls.URL)
     right = second.selectbox(
@@ -55,7 +55,7 @@ def page() -> None:
         with column:
             st.subheader(plain(name))
             try:
-                _answer(found[name], query, k, texts, relevant)
+                _answer(indexes[name], query, k, texts, relevant)
             except retrievers.RetrieverError as error:
                 st.error(plain(str(error)), icon=":material/error:")
                 st.caption(plain(error.hint))
@@ -80,11 +80,11 @@ def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[s
     documents = [(retriever.ids[row], score, retriever.text(row)) for row, score in rows]
     if relevant:
         places = np.flatnonzero([id in relevant for id, _, _ in documents]) + 1
-        found = (
+        answer = (
             f"{len(places)} of {len(relevant)} relevant documents, at"
             f" {', '.join(map(str, places)) or 'no place'}."
         )
-        st.caption(plain(found))
+        st.caption(plain(answer))
     show(
         [
             Hit(id, score, text if text is not None else known.get(id), id in relevant)

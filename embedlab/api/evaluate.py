@@ -96,9 +96,9 @@ def evaluate(
     >>> results.leaderboard()["model"].tolist()
     ['bm25', 'letters']
     """
-    asked, given = locals(), dict[str, LoadedModel]()
+    arguments, given = locals(), dict[str, LoadedModel]()
     names = [_named(model, name, given) for name, model in _listed(models)]
-    options = {name: value for name, value in asked.items() if name in OPTIONS}
+    options = {name: value for name, value in arguments.items() if name in OPTIONS}
     options["data_dir"] = None if data_dir is None else Path(data_dir)
     path = Path(db) if db else home() / "results.duckdb"
     request = Request.of(

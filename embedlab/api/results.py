@@ -100,20 +100,20 @@ class Results:
             "level": level,
         }
         if self._only is None:
-            found = standings.rank(self.store, tasks, metric=metric, split=split, **ranking)
+            ranked = standings.rank(self.store, tasks, metric=metric, split=split, **ranking)
         else:
-            found = standings.rank_views(self.store, self._views(tasks, metric, split), **ranking)
-        rows = [asdict(row) for row in found.rows]
+            ranked = standings.rank_views(self.store, self._views(tasks, metric, split), **ranking)
+        rows = [asdict(row) for row in ranked.rows]
         measured = sorted({name for row in rows for name in row["costs"]})
         frame = pd.DataFrame(
             [
                 {name: value for name, value in row.items() if name not in ("scores", "costs")}
-                | {task: row["scores"].get(task) for task in found.tasks}
+                | {task: row["scores"].get(task) for task in ranked.tasks}
                 | {name: row["costs"].get(name) for name in measured}
                 for row in rows
             ]
         )
-        frame.attrs["notes"] = found.notes
+        frame.attrs["notes"] = ranked.notes
         return frame
 
     def scores(self, metric: str = "main", **where: Any) -> pd.DataFrame:
@@ -130,8 +130,8 @@ class Results:
         Raises:
             LeaderboardError: runs cannot be filtered by a name in `where`.
         """
-        found: pd.DataFrame = self.store.scores(stored(metric), **self._where(where)).to_pandas()
-        return found
+        scores: pd.DataFrame = self.store.scores(stored(metric), **self._where(where)).to_pandas()
+        return scores
 
     def per_query(self, metric: str = "main", **where: Any) -> pd.DataFrame:
         """The score of each query in each run.
@@ -184,7 +184,7 @@ class Results:
         if self._only is not None:
             tasks = tasks or self._tasks()
             models = models or tuple(self._views(tasks, metric, split).table["label"])
-        found = comparison.compare(
+        compared = comparison.compare(
             self.store,
             models,
             tasks,
@@ -194,8 +194,8 @@ class Results:
             level=level,
             split=split,
         )
-        frame = pd.DataFrame([asdict(pair) for pair in found.pairs], columns=_PAIR)
-        frame.attrs["notes"] = found.notes
+        frame = pd.DataFrame([asdict(pair) for pair in compared.pairs], columns=_PAIR)
+        frame.attrs["notes"] = compared.notes
         return frame
 
     @property
@@ -220,14 +220,14 @@ class Results:
         self, tasks: Collection[str] | None, metric: str, split: str
     ) -> evaluated_views.Views:
         """The views that this evaluation was about, as the store has them."""
-        found = evaluated_views.read(self.store, tasks or self._tasks(), metric, split=split)
-        kept = {
+        views = evaluated_views.read(self.store, tasks or self._tasks(), metric, split=split)
+        selected = {
             _view(vars(run) | {"model": run.model.name, "revision": run.model.revision})
             for run in self._only or ()
         }
-        table: list[dict[Any, Any]] = found.table.to_dict("records")
-        return found.only(
-            [at for at, row in zip(found.table.index, table, strict=True) if _view(row) in kept]
+        table: list[dict[Any, Any]] = views.table.to_dict("records")
+        return views.only(
+            [at for at, row in zip(views.table.index, table, strict=True) if _view(row) in selected]
         )
 
 

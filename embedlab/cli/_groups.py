@@ -97,22 +97,22 @@ def words(flag: str, text: str) -> list[str]:
     """
     from embedlab.models.expressions import continues
 
-    found: list[str] = []
+    parts: list[str] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
-        if found and continues(word):
-            found[-1] += f",{word}"
+        if parts and continues(word):
+            parts[-1] += f",{word}"
         else:
-            found.append(word)
-    if not found:
+            parts.append(word)
+    if not parts:
         raise UserError(f"{flag} {text!r} names nothing.", "Separate several by commas.")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(parts))
 
 
 def numbers(flag: str, text: str) -> list[int]:
     """Comma-separated numbers from 1, each once."""
-    found = words(flag, text)
-    if wrong := [word for word in found if not (word.isdecimal() and int(word) > 0)]:
+    parts = words(flag, text)
+    if wrong := [word for word in parts if not (word.isdecimal() and int(word) > 0)]:
         raise UserError(
             f"{flag} takes numbers from 1, not {wrong[0]!r}.", f"Type for example: {flag} 2,4,6"
         )
-    return list(dict.fromkeys(map(int, found)))
+    return list(dict.fromkeys(map(int, parts)))

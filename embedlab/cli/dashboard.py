@@ -98,10 +98,10 @@ def write_benchmarks(target: Path) -> None:
     from embedlab.errors import UserError
     from embedlab.tasks.catalogue import benchmarks
 
-    found = {}
+    contents = {}
     for name in [*benchmarks(), *(benchmark.name for benchmark in get_benchmarks())]:
         try:
-            found[name] = parts(name)
+            contents[name] = parts(name)
         except UserError:  # a benchmark of images or sound
             continue
     from leaderboard.atomic_files import atomic_write
@@ -109,7 +109,7 @@ def write_benchmarks(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target, shared=True) as temporary:
         temporary.write_text(
-            json.dumps({"parts": found, "main_revisions": main_revisions()}), encoding="utf-8"
+            json.dumps({"parts": contents, "main_revisions": main_revisions()}), encoding="utf-8"
         )
 
 

@@ -88,7 +88,7 @@ def _dtype() -> Finding:
 
 def _faiss() -> Finding:
     installed = [
-        f"{name} {found}" for name in ("faiss-cpu", "faiss-gpu") if (found := _version(name))
+        f"{name} {version}" for name in ("faiss-cpu", "faiss-gpu") if (version := _version(name))
     ]
     if installed:
         return Finding("FAISS", "ok", ", ".join(installed))

@@ -86,9 +86,9 @@ def command(
     from embedlab.evaluation.run import evaluate
     from embedlab.models.cards import expand
 
-    names, asked = expand(model), [*(benchmark or ()), *(task or ())]
+    names, tasks = expand(model), [*(benchmark or ()), *(task or ())]
     db = db or home() / "results.duckdb"
-    outcome = evaluate(Request(names, asked, loading, views, encoding, options, db))
+    outcome = evaluate(Request(names, tasks, loading, views, encoding, options, db))
     if as_json:
         print_json({"runs": [_as_json(run) for run in outcome.runs]})
     elif outcome.runs:
@@ -112,8 +112,8 @@ def _summary(outcome: "Outcome") -> "UserError":
         befell.setdefault(failure.hint, []).append(f"{failure.model} on {failure.task}")
     lines = [f"  {', '.join(where)}: {hint}" for hint, where in befell.items()]
     number, all_of_them = len(outcome.failures), len(outcome.failures) + len(outcome.runs)
-    kept = "; the others are recorded" if outcome.runs else ""
-    return UserError(f"{number} of {all_of_them} evaluations failed{kept}.", "\n".join(lines))
+    recorded = "; the others are recorded" if outcome.runs else ""
+    return UserError(f"{number} of {all_of_them} evaluations failed{recorded}.", "\n".join(lines))
 
 
 def _as_json(run: "Run") -> dict[str, Any]:

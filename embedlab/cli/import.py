@@ -117,9 +117,9 @@ def command(
 
 def _matches(queries: dict[str, int]) -> str:
     """How a TREC run and its qrels fit together."""
-    told = f"The run ranks {queries['ranked']:,} of the {queries['judged']:,} judged queries"
-    told += "; the others score 0" if queries["ranked"] < queries["judged"] else ""
-    return told + (
+    message = f"The run ranks {queries['ranked']:,} of the {queries['judged']:,} judged queries"
+    message += "; the others score 0" if queries["ranked"] < queries["judged"] else ""
+    return message + (
         f"; {queries['not judged']:,} of its queries are not judged."
         if queries["not judged"]
         else "."

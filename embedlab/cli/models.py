@@ -32,13 +32,13 @@ def command(
     for problem in problems:
         echo(f"{problem} {problem.hint}", err=True)
     known = {**{card.name: card for card in theirs}, **cards()}
-    found = [
+    listed = [
         card
         for card in known.values()
         if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()
     ]
     if as_json:
-        print_json({"models": [asdict(card) for card in found]})
+        print_json({"models": [asdict(card) for card in listed]})
         return
 
     from embedlab.cli._tables import print_columns
@@ -47,13 +47,13 @@ def command(
     print_columns(
         [
             *(
-                Column(name, [getattr(card, name) for card in found])
+                Column(name, [getattr(card, name) for card in listed])
                 for name in ("name", "method", "kind", "source")
             ),
-            Column("dim", [f"{card.dim:,}" if card.dim else "" for card in found], right=True),
-            Column("attention", [card.attention for card in found]),
-            Column("pooling", [card.pooling for card in found]),
-            Column("weights", [weights(card) for card in found]),
+            Column("dim", [f"{card.dim:,}" if card.dim else "" for card in listed], right=True),
+            Column("attention", [card.attention for card in listed]),
+            Column("pooling", [card.pooling for card in listed]),
+            Column("weights", [weights(card) for card in listed]),
         ]
     )
 

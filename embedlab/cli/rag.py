@@ -118,7 +118,7 @@ def _options(given: list[str]) -> dict[str, Any]:
     """NAME=VALUE as fields of a request;
     a value that reads as JSON is what it says, any other is a string.
     """
-    found = {}
+    fields = {}
     for option in given:
         name, equals, value = option.partition("=")
         if not equals or not name:
@@ -127,10 +127,10 @@ def _options(given: list[str]) -> dict[str, Any]:
                 "Type: reasoning_effort=low, top_p=0.9",
             )
         try:
-            found[name] = json.loads(value)
+            fields[name] = json.loads(value)
         except (ValueError, RecursionError):
-            found[name] = value
-    return found
+            fields[name] = value
+    return fields
 
 
 def _as_json(outcome: "Outcome") -> dict[str, Any]:

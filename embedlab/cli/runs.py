@@ -37,10 +37,10 @@ def list_runs(
         {name: value for name, value in (("model", model), ("task", task)) if value},
     )
     refuse_absent(store, **where)
-    found = store.runs(**where)
-    runs = found.slice(0, limit).to_pylist()
+    listed = store.runs(**where)
+    runs = listed.slice(0, limit).to_pylist()
     if as_json:
-        print_json({"runs": runs, "total": found.num_rows})
+        print_json({"runs": runs, "total": listed.num_rows})
         return
     if not runs:
         echo("No runs. Type: embedlab eval --model all-minilm-l6-v2 --benchmark stdlib-mini")
@@ -89,8 +89,8 @@ def list_runs(
         rows,
         right={"layer", "dim", "depth", "main score"},
     )
-    if found.num_rows > limit:
-        echo(f"{limit} of {found.num_rows:,} runs. Type --limit {found.num_rows} for all.")
+    if listed.num_rows > limit:
+        echo(f"{limit} of {listed.num_rows:,} runs. Type --limit {listed.num_rows} for all.")
 
 
 @commands.command()
@@ -153,13 +153,13 @@ def diff(
 
     store = _store(db)
     one, other = store.run(first), store.run(second)
-    found, inputs = differences(one, other), first_inputs(one, other)
+    settings, inputs = differences(one, other), first_inputs(one, other)
     if as_json:
         print_json(
             {
                 "runs": [one.id, other.id],
                 "main_scores": [one.main_score, other.main_score],
-                "differences": [part._asdict() for part in found],
+                "differences": [part._asdict() for part in settings],
                 "first_inputs": [part._asdict() for part in inputs],
             }
         )
@@ -167,9 +167,9 @@ def diff(
     header = [f"{run.id[:8]} ({run.main_score:.4f})" for run in (one, other)]
     _table(
         ["setting", *header],
-        [[part.name, _shown(part.first), _shown(part.second)] for part in found],
+        [[part.name, _shown(part.first), _shown(part.second)] for part in settings],
     )
-    if not found:
+    if not settings:
         echo("No setting differs.")
     _table([f"first rendered inputs, {header[0]}", header[1]], [list(part) for part in inputs])
 

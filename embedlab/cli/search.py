@@ -78,13 +78,13 @@ def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict[str
     from embedlab.corpus_index import depth
 
     hits = retriever.search([query], depth(k, retriever, _K, "-k"))
-    found = []
+    results = []
     for rank, (row, score) in enumerate(
         zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True), 1
     ):
         if row >= 0:
             text = retriever.text(row) or ""
-            found.append(
+            results.append(
                 {
                     "rank": rank,
                     "id": retriever.ids[row],
@@ -93,7 +93,7 @@ def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict[str
                     "highlights": _spans(query, text),
                 }
             )
-    return found
+    return results
 
 
 def _spans(query: str, text: str) -> list[tuple[int, int]]:

@@ -27,16 +27,16 @@ def command(
 ) -> None:
     from embedlab.tasks.listing import rows
 
-    found = rows(pattern, kind, benchmark, data_dir)
+    listed = rows(pattern, kind, benchmark, data_dir)
     if as_json:
-        print_json({"tasks": found})
+        print_json({"tasks": listed})
         return
     from rich.table import Table
 
     table = Table()
     for column in ("name", "type", "main score", "data"):
         table.add_column(column, no_wrap=column == "name", overflow="fold")
-    for row in found:
+    for row in listed:
         members = f"{row['tasks']} tasks" if "tasks" in row else row["main_score"]
         table.add_row(row["name"], row["type"], members, row["data"])
     console().print(table)

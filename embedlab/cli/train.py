@@ -51,25 +51,25 @@ def command(
             raise missing_extra("Training", "train") from None
         raise
 
-    found = read(recipe, base)
-    target = out or home() / "trained" / (f"{found.name}-untrained" if as_it_is else found.name)
+    plan = read(recipe, base)
+    target = out or home() / "trained" / (f"{plan.name}-untrained" if as_it_is else plan.name)
     if as_it_is:
-        save_untrained(found, target)
+        save_untrained(plan, target)
         echo(
             json.dumps({"model": str(target)})
             if as_json
-            else f"{found.name} before training: {target}"
+            else f"{plan.name} before training: {target}"
         )
         return
-    record = train(found, target, device=device)
+    record = train(plan, target, device=device)
     if as_json:
         print_json({"model": str(target), **record})
     else:
-        stages = zip(found.stages, record["final_loss"], strict=True)
+        stages = zip(plan.stages, record["final_loss"], strict=True)
         losses = ", ".join(f"{stage.objective} {loss}" for stage, loss in stages)
         minutes = record["seconds"] / 60
         echo(
-            f"{found.name}: {record['parameters']:,} parameters, {minutes:.1f} minutes; last loss:"
+            f"{plan.name}: {record['parameters']:,} parameters, {minutes:.1f} minutes; last loss:"
             f" {losses}."
         )
         echo(f"Use it: embedlab eval --model {target} --benchmark stdlib-mini")

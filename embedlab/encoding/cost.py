@@ -81,8 +81,8 @@ class Cost:
                 }
                 continue
             # As they were when something was encoded last.
-            said = name in ("kernels", "workers", "batch_tokens")
-            setattr(self, name, (value or mine) if said else mine + value)
+            is_setting = name in ("kernels", "workers", "batch_tokens")
+            setattr(self, name, (value or mine) if is_setting else mine + value)
 
     def of(self, layer: int | None) -> "Cost":
         """What the vectors of this layer alone cost."""

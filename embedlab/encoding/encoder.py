@@ -126,10 +126,10 @@ class Encoder:
                 holds NaN or infinity.
         """
         keys = text_keys(prompt, texts)
-        asked = {layer: self._own(layer) for layer in layers}
+        own_layers = {layer: self._own(layer) for layer in layers}
         spaces = {
             layer: Space(self.ingredients(role, prompt, layer))
-            for layer in dict.fromkeys(asked.values())
+            for layer in dict.fromkeys(own_layers.values())
         }
         missing = {layer: ~space.has(keys) for layer, space in spaces.items()}
         wanted = [layer for layer, lacking in missing.items() if lacking.any()]
@@ -151,10 +151,10 @@ class Encoder:
             now = self._fill(
                 texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost
             )
-        vectors = {layer: spaces[own].vectors(keys) for layer, own in asked.items()}
+        vectors = {layer: spaces[own].vectors(keys) for layer, own in own_layers.items()}
         cost.by_layer = {
             layer: LayerCost(*vectors[layer].seconds(), now.get(own, 0.0))
-            for layer, own in asked.items()
+            for layer, own in own_layers.items()
         }
         first = next(iter(vectors.values()))
         tokens = first.tokens()

@@ -59,14 +59,14 @@ def vectors_of(
     blocks = layer_outputs(
         encoder, features, numbers, after_backbone=lambda: marks.append(time.perf_counter())
     )
-    found = {
+    vectors = {
         layer: _rows(encoder, block, store_dtype, sparse)
         for layer, block in zip([*inner, None], blocks, strict=False)
     }
     if times is not None:
         heads = time.perf_counter() - marks[0]
         times.add(LayerTimes(marks[0] - began, heads, number_of_layers(encoder), len(numbers)))
-    return found
+    return vectors
 
 
 def forward(
@@ -76,8 +76,8 @@ def forward(
     where it has no weights of its own in another dtype.
     """
     arguments: dict[str, Any] = {"task": role} if role in ("query", "document") else {}
-    if kept := cuts(encoder).get("max_active_dims"):
-        arguments["max_active_dims"] = kept
+    if max_active := cuts(encoder).get("max_active_dims"):
+        arguments["max_active_dims"] = max_active
     first, *rest = encoder
     if any(True for module in rest for _ in module.parameters()):
         output: torch.Tensor = encoder(features, **arguments)["sentence_embedding"]

@@ -126,21 +126,21 @@ def _try(module: nn.Module, linear: nn.Linear, activation: nn.Module | None = No
         vars(linear)["forward"] = _Packed(linear, "gelu" if activation is not None else "none")
         if name:
             setattr(module, name, nn.Identity())
-        found = module(probe)
+        actual = module(probe)
     except (RuntimeError, TypeError, NotImplementedError):
-        found = None
+        actual = None
     tolerance = 1e-5 if linear.weight.dtype == torch.float32 else 2e-2
-    if found is None or not _close(found, expected, tolerance):
+    if actual is None or not _close(actual, expected, tolerance):
         linear.__dict__.pop("forward", None)
         if name:
             setattr(module, name, activation)
 
 
-def _close(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
+def _close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
     spread = float(expected.std())
     if not math.isfinite(spread):  # so are the weights: encoding will say so
         return False
-    return torch.allclose(found, expected, rtol=tolerance, atol=tolerance * spread)
+    return torch.allclose(actual, expected, rtol=tolerance, atol=tolerance * spread)
 
 
 def _is_exact_gelu(module: nn.Module) -> bool:

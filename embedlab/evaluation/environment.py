@@ -31,7 +31,8 @@ def environment() -> dict[str, Any]:
 @cache
 def _machine() -> dict[str, Any]:
     return {
-        "packages": {name: found for name in PACKAGES if (found := _version(name))} | _plugins(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))}
+        | _plugins(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),

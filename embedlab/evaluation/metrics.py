@@ -133,33 +133,33 @@ def evaluate(
         UserError: a metric of an installed package fails, or gives something else.
     """
     best_first = np.lexsort((-judgements.gain, judgements.query))
-    found = Relevance(
+    relevance = Relevance(
         _gains(rows, judgements), judgements.query[best_first], judgements.gain[best_first]
     )
     scores: dict[str, np.ndarray] = {}
     for k in cutoffs:
         for name, metric in measures.registered().items():
             if metric.cut:
-                scores[f"{name}_at_{k}"] = _scored(name, metric, found, k)
+                scores[f"{name}_at_{k}"] = _scored(name, metric, relevance, k)
     for name, metric in measures.registered().items():
         if whole and not metric.cut:
-            scores[name] = _scored(name, metric, found, rows.shape[1])
+            scores[name] = _scored(name, metric, relevance, rows.shape[1])
     return scores
 
 
-def _scored(name: str, metric: Metric, found: Relevance, k: int) -> np.ndarray:
+def _scored(name: str, metric: Metric, relevance: Relevance, k: int) -> np.ndarray:
     """The metric's scores; those of a plug-in are looked at before they are believed."""
     plugin = None if name in METRICS else measures.plugin_of(name)
     if plugin is None:
-        return metric.score(found, k)
+        return metric.score(relevance, k)
     try:
-        scores = np.asarray(metric.score(found, k), dtype=np.float64)
+        scores = np.asarray(metric.score(relevance, k), dtype=np.float64)
     except Exception as error:
         raise UserError(
             f"The metric {plugin} failed: {type(error).__name__}: {error}", plugin.hint
         ) from error
-    if scores.shape != (len(found.gains),) or not np.isfinite(scores).all():
-        number = len(found.gains)
+    if scores.shape != (len(relevance.gains),) or not np.isfinite(scores).all():
+        number = len(relevance.gains)
         raise UserError(
             f"The metric {plugin} gave no {number} finite numbers for {number} queries.",
             plugin.hint,
@@ -214,9 +214,9 @@ def _gains(rows: np.ndarray, judgements: Judgements) -> np.ndarray:
     gains = np.zeros(rows.shape, dtype=np.int32)
     # The last place is what row -1 looks up.
     gain_of_row = np.zeros(judgements.documents + 1, dtype=np.int32)
-    found = judgements.row >= 0
-    judged_row, judged_gain = judgements.row[found], judgements.gain[found]
-    starts = np.searchsorted(judgements.query[found], np.arange(judgements.queries + 1))
+    in_corpus = judgements.row >= 0
+    judged_row, judged_gain = judgements.row[in_corpus], judgements.gain[in_corpus]
+    starts = np.searchsorted(judgements.query[in_corpus], np.arange(judgements.queries + 1))
     for position, (start, stop) in enumerate(pairwise(starts)):
         # One table for all queries stays in the cache.
         gain_of_row[judged_row[start:stop]] = judged_gain[start:stop]

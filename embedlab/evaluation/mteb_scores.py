@@ -57,14 +57,14 @@ def _abstention(
     """nAUC of each metric by three confidences: best score, spread,
     and gap between the best two (arXiv:2402.12997).
     """
-    found = np.where(rows >= 0, scores, np.nan).astype(np.float64)
-    empty = np.isnan(found).all(axis=1)
-    filled = found.copy()
+    confidences = np.where(rows >= 0, scores, np.nan).astype(np.float64)
+    empty = np.isnan(confidences).all(axis=1)
+    filled = confidences.copy()
     filled[empty] = 0.0
     second = (
         np.nan_to_num(filled[:, 1], nan=np.inf)
-        if found.shape[1] > 1
-        else np.full(len(found), np.inf)
+        if confidences.shape[1] > 1
+        else np.full(len(confidences), np.inf)
     )
     confidence = {
         "max": np.nanmax(filled, axis=1),
@@ -113,7 +113,9 @@ def _task_specific(
         query: {name: float(values[q]) for name, values in trec.items()}
         for q, query in enumerate(data.query_ids)
     }
-    found = task.task_specific_scores(by_query, data.qrels, run, hf_split=split, hf_subset=subset)
+    own_scores = task.task_specific_scores(
+        by_query, data.qrels, run, hf_split=split, hf_subset=subset
+    )
     # FollowIR and IFIR add tables of the same metrics for parts of the queries:
     # no scores, as in published files.
-    return {name: float(value) for name, value in found.items() if isinstance(value, Real)}
+    return {name: float(value) for name, value in own_scores.items() if isinstance(value, Real)}

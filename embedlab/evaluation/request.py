@@ -30,8 +30,8 @@ class Request:
 
     def plain(self) -> dict[str, Any]:
         """The request for the record: options by their names."""
-        found = plain(self)
+        options = plain(self)
         for group in ("loading", "views", "task"):
-            found |= plain(getattr(self, group))
-            del found[group]
-        return found
+            options |= plain(getattr(self, group))
+            del options[group]
+        return options

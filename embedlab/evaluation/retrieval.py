@@ -47,13 +47,15 @@ def evaluate(
     depth = shallow(top_k, task, data)
     prepared = protocol.prepare(task, data, list(tasks))
     for view, task in tasks.items():
-        found = protocol.search(task, data, prepared, view, k=searched(top_k, depth, task))
+        searched_result = protocol.search(
+            task, data, prepared, view, k=searched(top_k, depth, task)
+        )
         cost = prepared.cost.of(view.layer) if prepared.cost else None
         started = time.perf_counter()
         result = score(
             task,
             data,
-            found,
+            searched_result,
             view,
             split=split,
             subset=subset,
@@ -63,12 +65,12 @@ def evaluate(
         _heed_own_ids(task, data, result, reporter)
         result.depth = recorded(top_k, depth, task)
         result.cost, result.prompts = cost, prepared.prompts
-        result.costs = {**(cost.named() if cost else {}), **found.costs}
+        result.costs = {**(cost.named() if cost else {}), **searched_result.costs}
         result.phases = {
             "read texts": reading,
-            "encode": cost.seconds if cost else found.costs.get("encode_seconds", 0.0),
-            "index": found.costs.get("index_seconds", 0.0),
-            "search": found.costs["search_seconds"],
+            "encode": cost.seconds if cost else searched_result.costs.get("encode_seconds", 0.0),
+            "index": searched_result.costs.get("index_seconds", 0.0),
+            "search": searched_result.costs["search_seconds"],
             "score": time.perf_counter() - started,
         }
         yield result
@@ -77,7 +79,7 @@ def evaluate(
 def score(
     task: Any,
     data: RetrievalData,
-    found: SearchResult,
+    searched_result: SearchResult,
     view: View = View(),
     *,
     split: str,
@@ -96,7 +98,7 @@ def score(
     Raises:
         UserError: a score is no number.
     """
-    if np.isnan(found.scores[found.rows >= 0]).any():
+    if np.isnan(searched_result.scores[searched_result.rows >= 0]).any():
         raise UserError(
             f"The search returned scores that are not numbers on {task.metadata.name}.",
             "The model's vectors hold NaN: try --dtype float32.",
@@ -109,7 +111,7 @@ def score(
         skip_first=task.skip_first_result,
         smaller_first=smaller_first,
     )
-    rows, scores = found.rows, found.scores
+    rows, scores = searched_result.rows, searched_result.scores
     # Metrics see what mteb retrieves, however many more were asked for.
     first, second = (
         part[:, :depth]
@@ -154,9 +156,9 @@ def _heed_own_ids(task: Any, data: RetrievalData, result: TaskResult, reporter: 
     """Say so where queries of a BEIR folder of the user's find themselves."""
     if task.ignore_identical_ids or not getattr(task, "ours", False) or result.ranking is None:
         return
-    if found := _found_itself(data, result.ranking.rows):
+    if count := _found_itself(data, result.ranking.rows):
         reporter.say(
-            f"{found} of {len(data.query_ids)} queries find the document of their own id first,"
+            f"{count} of {len(data.query_ids)} queries find the document of their own id first,"
             " which nobody judged relevant. If queries are documents here, type"
             " --ignore-identical-ids."
         )

@@ -41,7 +41,7 @@ def trec_run(
             no query or no document in common.
     """
     try:
-        found, qrels = read_trec_run(run_file), read_qrels(qrels_file)
+        ranking, qrels = read_trec_run(run_file), read_qrels(qrels_file)
     except OSError as error:
         what = "There is no file" if isinstance(error, FileNotFoundError) else f"{error.strerror}:"
         raise UserError(
@@ -58,16 +58,19 @@ def trec_run(
         raise UserError(
             f"{qrels_file} has no positive judgement.", "Name the qrels file of this run's queries."
         )
-    place = {query: row for row, query in enumerate(found.query_ids)}
+    place = {query: row for row, query in enumerate(ranking.query_ids)}
     ranked = [query for query in queries if query in place]
-    _check_common(run_file, qrels_file, found, qrels, ranked)
-    shape = (len(queries), found.rows.shape[1])
+    _check_common(run_file, qrels_file, ranking, qrels, ranked)
+    shape = (len(queries), ranking.rows.shape[1])
     rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
     for position, query in enumerate(queries):
         if query in place:
-            rows[position], scores[position] = found.rows[place[query]], found.scores[place[query]]
-    rows, scores = metrics.rank(rows, scores, found.document_ids, queries)
-    values = metrics.evaluate(rows, metrics.judge(qrels, queries, found.document_ids))
+            rows[position], scores[position] = (
+                ranking.rows[place[query]],
+                ranking.scores[place[query]],
+            )
+    rows, scores = metrics.rank(rows, scores, ranking.document_ids, queries)
+    values = metrics.evaluate(rows, metrics.judge(qrels, queries, ranking.document_ids))
     means = {name: float(each.mean()) for name, each in values.items()}
     evaluated, judged = (
         Model(model),
@@ -76,7 +79,7 @@ def trec_run(
     counts = {
         "judged": len(queries),
         "ranked": len(ranked),
-        "not judged": len(found.query_ids) - len(ranked),
+        "not judged": len(ranking.query_ids) - len(ranked),
     }
     return Run(
         evaluated,
@@ -84,7 +87,7 @@ def trec_run(
         means["ndcg_at_10"],
         means,
         per_query=PerQuery(queries, values),
-        ranking=Ranking(queries, found.document_ids, rows, scores),
+        ranking=Ranking(queries, ranking.document_ids, rows, scores),
         texts=Texts({}, qrels, {}),
         source="trec",
         resolved={"run_file": run_file.name, "qrels_file": qrels_file.name, "queries": counts},
@@ -101,8 +104,8 @@ def _revision(store: Store, task: str, split: str, qrels: dict[str, dict[str, in
         " ORDER BY revision"
     )
     for revision in store.query(known, [task, split])["revision"].to_pylist():
-        kept = store.texts(Task(task, "Retrieval", split, revision=revision))
-        if kept and kept.qrels == qrels:
+        stored = store.texts(Task(task, "Retrieval", split, revision=revision))
+        if stored and stored.qrels == qrels:
             return str(revision)
     judged = sorted(
         (query, document, grade) for query in qrels for document, grade in qrels[query].items()
@@ -111,20 +114,20 @@ def _revision(store: Store, task: str, split: str, qrels: dict[str, dict[str, in
 
 
 def _check_common(
-    run_file: Path, qrels_file: Path, found: Ranking, qrels: dict[str, Any], ranked: list[str]
+    run_file: Path, qrels_file: Path, ranking: Ranking, qrels: dict[str, Any], ranked: list[str]
 ) -> None:
     """Refuse a run that has nothing to do with the qrels:
     its score of 0 would say nothing of the model.
     """
-    if not found.query_ids:
+    if not ranking.query_ids:
         raise UserError(
             f"{run_file} ranks nothing.", "A run's line reads `query Q0 document rank score tag`."
         )
-    documents = set(found.document_ids)
+    documents = set(ranking.document_ids)
     if not ranked:
-        what, ours, theirs = "queries", found.query_ids[0], next(iter(qrels))
+        what, ours, theirs = "queries", ranking.query_ids[0], next(iter(qrels))
     elif not any(document in documents for query in ranked for document in qrels[query]):
-        what, ours, theirs = "documents", found.document_ids[0], next(iter(qrels[ranked[0]]))
+        what, ours, theirs = "documents", ranking.document_ids[0], next(iter(qrels[ranked[0]]))
     else:
         return
     raise UserError(

@@ -61,8 +61,8 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
             " (faiss:flat, torch), sparse ones (sparse, seismic, lucene:impact), or texts (lucene,"
             " for bm25).",
         )
-    asked = request.loading.device or request.loading.dtype != "auto"
-    if asked and kinds and not any(kind.has_weights for kind in kinds):
+    requested = request.loading.device or request.loading.dtype != "auto"
+    if requested and kinds and not any(kind.has_weights for kind in kinds):
         raise UserError(
             "--device and --dtype are for models that compute, and bm25 counts words.",
             "Leave them out.",

@@ -71,9 +71,9 @@ def cards() -> dict[str, Card]:
         UserError: a card has a key that is not a field of `Card`, a value of another type, or is no
             TOML.
     """
-    found = {}
+    by_name = {}
     for path in sorted((DATA / "models").glob("*.toml")):
         given = {"name": path.stem}
         hint = "Its keys are the fields of embedlab.models.cards.Card."
-        found[path.stem] = toml_files.read_as(Card, path, "model card", hint=hint, given=given)
-    return found
+        by_name[path.stem] = toml_files.read_as(Card, path, "model card", hint=hint, given=given)
+    return by_name

@@ -70,22 +70,24 @@ def load_parts(tree: Expression, **how: Any) -> dict[str, LoadedModel]:
     return parts
 
 
-def index_of(leaf: Leaf, kind: Kind, asked: str = "") -> str:
+def index_of(leaf: Leaf, kind: Kind, requested: str = "") -> str:
     """The index of a leaf: its own, else the one asked
     for where it takes what the model gives, else the kind's.
     """
-    return leaf.index or (asked if asked and make_index(asked).takes == kind.gives else kind.index)
+    return leaf.index or (
+        requested if requested and make_index(requested).takes == kind.gives else kind.index
+    )
 
 
-def fitting(kind: Kind, asked: Sequence[str]) -> list[str]:
+def fitting(kind: Kind, requested: Sequence[str]) -> list[str]:
     """The indexes that a model of this kind is searched through: of those asked for the ones that
     take what it gives.
 
     Where none does, it is the kind's own; "" for models that rerank, which have no index.
     """
-    return [index for index in asked if kind.gives and make_index(index).takes == kind.gives] or [
-        kind.index
-    ]
+    return [
+        index for index in requested if kind.gives and make_index(index).takes == kind.gives
+    ] or [kind.index]
 
 
 def parts(name: str) -> list[Card]:

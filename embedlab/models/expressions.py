@@ -301,12 +301,12 @@ def _words(text: str, separators: tuple[str, ...]) -> Iterator[str]:
     depth = start = 0
     for place, character in enumerate(text):
         depth += (character == "(") - (character == ")")
-        found = next((s for s in separators if text.startswith(s, place)), "")
+        separator = next((s for s in separators if text.startswith(s, place)), "")
         if depth < 0:
             break
-        if depth == 0 and found:
+        if depth == 0 and separator:
             yield text[start:place].strip()
-            start = place + len(found)
+            start = place + len(separator)
     if depth:
         raise UserError(f"The parentheses of {text.strip()!r} do not match.", f"Valid: {EXAMPLES}.")
     yield text[start:].strip()

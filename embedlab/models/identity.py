@@ -42,24 +42,24 @@ def references(folder: Path) -> list[str]:
     The base model of a PEFT adapter, a tokenizer or code (`auto_map`) of another repository, and
     module classes of installed packages.
     """
-    found = {}
+    contents = {}
     for base in adapter_bases(folder):
-        found[f"base {base}"] = of_source(base)
+        contents[f"base {base}"] = of_source(base)
     for path in folder.rglob("*config.json"):  # of models, tokenizers and processors
         config = _json(path)
         for reference in _strings(config.get("auto_map") or {}):
             repository, elsewhere, _ = reference.partition("--")
             if elsewhere:
-                found[f"code {repository}"] = of_source(repository)
+                contents[f"code {repository}"] = of_source(repository)
         if isinstance(tokenizer := config.get("tokenizer_name_or_path"), str):
-            found[f"tokenizer {tokenizer}"] = of_source(tokenizer)
+            contents[f"tokenizer {tokenizer}"] = of_source(tokenizer)
     for reference in module_classes(folder):
         package = reference.rpartition(".")[0]
         own = (folder / f"{package}.py").is_file()
         if package and not own and not package.startswith(("sentence_transformers.", "embedlab.")):
             for file in module_file(package):
-                found[f"module {package}"] = of_code(file, package.partition(".")[0])
-    return [f"{name}: {content}" for name, content in sorted(found.items())]
+                contents[f"module {package}"] = of_code(file, package.partition(".")[0])
+    return [f"{name}: {content}" for name, content in sorted(contents.items())]
 
 
 def of_settings(settings: Mapping[str, Any]) -> str:
@@ -114,8 +114,8 @@ def module_classes(folder: Path) -> Iterator[str]:
     """The classes that modules.json names, and those within its routers."""
     lists = [_json(folder / "modules.json", list)]
     lists += [_json(path).get("types") for path in folder.rglob("router_config.json")]
-    for found in lists:
-        for module in found.values() if isinstance(found, dict) else found or ():
+    for modules in lists:
+        for module in modules.values() if isinstance(modules, dict) else modules or ():
             reference = module.get("type") if isinstance(module, dict) else module
             if isinstance(reference, str):
                 yield reference
@@ -126,10 +126,10 @@ def _json(path: Path, kind: type = dict) -> Any:
     of which the loader will speak.
     """
     try:
-        found = from_json(path.read_bytes())
+        value = from_json(path.read_bytes())
     except (OSError, ValueError):
         return kind()
-    return found if isinstance(found, kind) else kind()
+    return value if isinstance(value, kind) else kind()
 
 
 def _strings(value: Any) -> Iterator[str]:

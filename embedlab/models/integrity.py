@@ -81,7 +81,7 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
     from transformers import modeling_utils
     from transformers.integrations import peft
 
-    found = Misfit()
+    result = Misfit()
     poolers: list[str] = []
     report = vars(modeling_utils)["log_state_dict_report"]
 
@@ -97,9 +97,9 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
             key for key in missing if key.startswith("pooler.") and model.base_model is model
         ]
         poolers.extend(optional)
-        found.missing.extend(key for key in missing if key not in optional)
-        found.unexpected.extend(sorted(_unread(model, loading_info.unexpected_keys)))
-        found.misshapen.extend(
+        result.missing.extend(key for key in missing if key not in optional)
+        result.unexpected.extend(sorted(_unread(model, loading_info.unexpected_keys)))
+        result.misshapen.extend(
             f"{key} {list(has)} instead of {list(wants)}"
             for key, has, wants in sorted(loading_info.mismatched_keys)
         )
@@ -107,9 +107,9 @@ def watched(seed: int | None = None) -> Iterator[Callable[[Any], Misfit]]:
 
     def misfit(model: Any) -> Misfit:
         if poolers and model is not None and _reads_pooler(model):
-            found.missing.extend(poolers)
+            result.missing.extend(poolers)
             poolers.clear()
-        return found
+        return result
 
     vars(modeling_utils)["log_state_dict_report"] = vars(peft)["log_state_dict_report"] = listen
     try:
@@ -142,7 +142,7 @@ def _keys_with_heads(model: "nn.Module") -> set[str]:
     import transformers
 
     prefix = f"{model.base_model_prefix}."
-    found: set[str] = set()
+    keys: set[str] = set()
     for name in _WITH_HEADS:
         try:
             with torch.device("meta"):  # shapes alone: nothing is allocated
@@ -154,8 +154,8 @@ def _keys_with_heads(model: "nn.Module") -> set[str]:
             for key, _ in [*bare.named_parameters(remove_duplicate=False), *bare.named_buffers()]
         }
         own |= set(bare.state_dict())
-        found |= own | {key.removeprefix(prefix) for key in own} | {prefix + key for key in own}
-    return found - set(model.state_dict())
+        keys |= own | {key.removeprefix(prefix) for key in own} | {prefix + key for key in own}
+    return keys - set(model.state_dict())
 
 
 def _listed(keys: list[str]) -> str:

@@ -129,10 +129,10 @@ def load(
     if found_by_us:
         assert folder is not None  # files alone are to be recognised
         known = Remembered({"source": card.source, "revision": revision, "folder": str(folder)})
-        found = known.get("method", lambda: recognise(folder))
+        recognised = known.get("method", lambda: recognise(folder))
         mteb = known.get("mteb", lambda: _known_to_mteb(card.source))
-        card = replace(card, method=found, kind=kind_of(folder), **mteb)
-        if card.registry and (found, card.kind) == ("sentence-transformers", Kind.DENSE):
+        card = replace(card, method=recognised, kind=kind_of(folder), **mteb)
+        if card.registry and (recognised, card.kind) == ("sentence-transformers", Kind.DENSE):
             settings |= known.get("settings", lambda: mteb_registry.settings(card.registry))
     if "?" in name:
         model_settings.check(card.name, card.method, method(card.method).function, settings)
@@ -177,11 +177,11 @@ def load(
         and not (folder / "modules.json").is_file()
     )
     if bare and found_by_us and model.card.kind == "dense":
-        said = (
+        version = (
             "It does not say how its tokens are pooled; sentence-transformers' default is"
             f" {model.card.pooling}."
         )
-        model.card = replace(model.card, notes=f"{card.notes} {said}".strip())
+        model.card = replace(model.card, notes=f"{card.notes} {version}".strip())
     return model
 
 

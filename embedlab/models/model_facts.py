@@ -18,8 +18,8 @@ def cuts(encoder: Any) -> dict[str, int]:
     """What the model's `encode` cuts off its modules' output: dimensions (`truncate_dim`), or terms
     of a sparse one.
     """
-    found = {name: getattr(encoder, name, None) for name in ("truncate_dim", "max_active_dims")}
-    return {name: value for name, value in found.items() if value is not None}
+    limits = {name: getattr(encoder, name, None) for name in ("truncate_dim", "max_active_dims")}
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def _modules(encoder: Any) -> list[str]:

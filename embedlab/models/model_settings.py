@@ -25,15 +25,15 @@ def split(name: str) -> tuple[str, dict[str, Any]]:
         UserError: a setting that is no `NAME=VALUE`, or comes twice.
     """
     plain, mark, text = name.partition("?")
-    found = {}
+    settings = {}
     for part in text.split("&") if mark else ():
         key, equals, value = part.partition("=")
-        if not (key.isidentifier() and equals and value) or key in found:
+        if not (key.isidentifier() and equals and value) or key in settings:
             raise UserError(
                 f"{part!r} is no setting of {plain!r}.", f"Type settings as {EXAMPLE}, each once."
             )
-        found[key] = _value(value)
-    return plain, found
+        settings[key] = _value(value)
+    return plain, settings
 
 
 def _value(text: str) -> Any:

@@ -21,10 +21,10 @@ def fingerprint(model: Any, probes: Sequence[str]) -> str:
     corpus = Dataset.from_dict({"id": ids, "title": [""] * len(ids), "text": list(probes)})
     queries = Dataset.from_dict({"id": ids, "text": list(probes)})
     metadata = mteb.get_task("SciFact").metadata
-    found, _, _ = searched(
+    results, _, _ = searched(
         model, corpus, queries, dict.fromkeys(ids, ids), len(ids), metadata, "test", "default"
     )
-    ranked = [[query, sorted(scores.items())] for query, scores in sorted(found.items())]
+    ranked = [[query, sorted(scores.items())] for query, scores in sorted(results.items())]
     return hashlib.sha256(repr(ranked).encode()).hexdigest()[:16]
 
 
@@ -53,11 +53,11 @@ def searched(
     began = time.perf_counter()
     searching.index(corpus=corpus, encode_kwargs=dict(HOW), **where)
     built = time.perf_counter()
-    found = searching.search(
+    results = searching.search(
         queries=queries, top_k=k, encode_kwargs=dict(HOW), top_ranked=candidates, **where
     )
     spent = {"index_seconds": built - began, "search_seconds": time.perf_counter() - built}
-    return found, clock, spent
+    return results, clock, spent
 
 
 class _Timed:
@@ -71,7 +71,7 @@ class _Timed:
 
     def encode(self, inputs: Any, **how: Any) -> Any:
         began = time.perf_counter()
-        found = self._model.encode(inputs, **how)
+        vectors = self._model.encode(inputs, **how)
         self.seconds += time.perf_counter() - began
-        self.texts += len(found)
-        return found
+        self.texts += len(vectors)
+        return vectors

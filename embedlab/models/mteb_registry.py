@@ -57,13 +57,13 @@ def known(source: str) -> dict[str, str]:
     by = f"mteb runs this model by {getattr(meta.loader, '__name__', 'no code of its own')}"
     try:
         wrapper = _wrapper(source, ()) if _only_wraps(meta.loader) else None
-        whole = wrapper is not None and _passes_on(wrapper)
+        is_plain = wrapper is not None and _passes_on(wrapper)
     except Exception:
         # A loader that needs more than the model and its texts: packages, keys, files, pictures.
         wrapper = None
     if wrapper is None:
         return {"notes": f"{by}, which embedlab does not follow: prompts are the model's own."}
-    if not whole:
+    if not is_plain:
         return {
             "registry": source,
             "notes": f"{by}, which changes the vectors; embedlab takes them as they are.",
@@ -132,16 +132,16 @@ def settings(source: str) -> dict[str, Any]:
     lengths, padding, pooling.
     """
     model = _wrapper(source, ()).model
-    found = {
+    arguments = {
         key: value
         for key, value in model.arguments.items()
         if key not in _OURS and value not in (None, {}, [])
     }
     if model.max_seq_length:
-        found["max_length"] = model.max_seq_length
+        arguments["max_length"] = model.max_seq_length
     if not model.include_prompt:
-        found["include_prompt"] = False
-    return found
+        arguments["include_prompt"] = False
+    return arguments
 
 
 @lru_cache(maxsize=8)

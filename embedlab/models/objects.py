@@ -91,20 +91,20 @@ class TextEncoder:
                 f"{self.name} has no method `encode`, which texts without a role need.",
                 "Give it one.",
             )
-        found = _array(call(list(texts)))
-        if found.ndim != 2 or found.shape[0] != len(texts) or found.dtype.kind not in "fiub":
+        vectors = _array(call(list(texts)))
+        if vectors.ndim != 2 or vectors.shape[0] != len(texts) or vectors.dtype.kind not in "fiub":
             raise UserError(
-                f"{self.name} gave an array of shape {list(found.shape)} type {found.dtype}, for"
-                f" {len(texts)} texts.",
+                f"{self.name} gave an array of shape {list(vectors.shape)} type {vectors.dtype},"
+                f" for {len(texts)} texts.",
                 "It has to give one row of numbers for each text: an array [n, d].",
             )
-        found = found.astype(np.float32)
-        if not np.isfinite(found.data if sparse.issparse(found) else found).all():
+        vectors = vectors.astype(np.float32)
+        if not np.isfinite(vectors.data if sparse.issparse(vectors) else vectors).all():
             raise UserError(
                 f"{self.name} gave vectors with NaN or infinity.",
                 "Look at what it gives for one text.",
             )
-        return found
+        return vectors
 
     def encode_query(self, texts: Sequence[str], **_: Any) -> np.ndarray | sparse.csr_matrix:
         """Vectors of queries."""
@@ -181,7 +181,7 @@ def _of_texts(model: Any, name: str) -> ObjectModel:
 
 def _of_mteb(model: Any, name: str, kind: Kind) -> MtebModel:
     meta = model.mteb_model_meta
-    said = f"{meta.revision}+" if meta and meta.revision else ""
+    revision = f"{meta.revision}+" if meta and meta.revision else ""
     similarity = str(getattr(meta, "similarity_fn_name", None) or "")
     card = Card(
         name=name,
@@ -189,7 +189,7 @@ def _of_mteb(model: Any, name: str, kind: Kind) -> MtebModel:
         kind=kind,
         similarity=similarity if similarity in _SIMILARITIES else "",
     )
-    return MtebModel(card, lambda: model, revision=said + fingerprint(model, _PROBES))
+    return MtebModel(card, lambda: model, revision=revision + fingerprint(model, _PROBES))
 
 
 def _mteb_kind(model: Any) -> Kind | None:
@@ -207,16 +207,16 @@ def _mteb_kind(model: Any) -> Kind | None:
 def _name(model: Any) -> str:
     meta = getattr(model, "mteb_model_meta", None)
     source = str(getattr(getattr(model, "config", None), "name_or_path", "") or "")
-    found = getattr(meta, "name", None) or (Path(source).name if Path(source).is_dir() else source)
-    if not found and not type(model).__module__.startswith(_LIBRARIES):
-        found = getattr(model, "__name__", "") or (
+    name = getattr(meta, "name", None) or (Path(source).name if Path(source).is_dir() else source)
+    if not name and not type(model).__module__.startswith(_LIBRARIES):
+        name = getattr(model, "__name__", "") or (
             type(model).__name__ if not inspect.isroutine(model) else ""
         )
-    if not found or found in ("<lambda>", "partial"):
+    if not name or name in ("<lambda>", "partial"):
         raise UserError(
             f"This {type(model).__name__} has no name to record it under.", _GIVE_A_NAME
         )
-    return f"{found} (object)" if _is_known(found) else found
+    return f"{name} (object)" if _is_known(name) else name
 
 
 def _is_known(name: str) -> bool:
@@ -256,18 +256,18 @@ def _code(model: Any) -> str:
     return "-".join(sorted({source_code.of_code(Path(inspect.getfile(each))) for each in ours}))
 
 
-def _array(found: Any) -> np.ndarray | sparse.csr_matrix:
-    if hasattr(found, "detach"):
-        found = found.detach().cpu()
-        found = found.to_dense() if found.is_sparse else found
-        array: np.ndarray = (found.float() if found.is_floating_point() else found).numpy()
+def _array(vectors: Any) -> np.ndarray | sparse.csr_matrix:
+    if hasattr(vectors, "detach"):
+        vectors = vectors.detach().cpu()
+        vectors = vectors.to_dense() if vectors.is_sparse else vectors
+        array: np.ndarray = (vectors.float() if vectors.is_floating_point() else vectors).numpy()
         return array
-    if sparse.issparse(found):
-        matrix: sparse.csr_matrix = cast("Any", found).tocsr()
+    if sparse.issparse(vectors):
+        matrix: sparse.csr_matrix = cast("Any", vectors).tocsr()
         return matrix
-    if isinstance(found, Sequence) and found and hasattr(found[0], "detach"):
-        return np.stack([row.detach().float().cpu().numpy() for row in found])
+    if isinstance(vectors, Sequence) and vectors and hasattr(vectors[0], "detach"):
+        return np.stack([row.detach().float().cpu().numpy() for row in vectors])
     try:
-        return np.asarray(found)
+        return np.asarray(vectors)
     except ValueError:  # rows of different lengths
         return np.empty(0, dtype=object)

@@ -18,14 +18,14 @@ def named(name: str) -> Card | None:
     brought = registered().get(name)
     if brought is None or brought.plugin is None:
         return None
-    found = {card.name: card for card in of(brought)}
-    if name not in found and not Path(name).is_dir():
+    by_name = {card.name: card for card in of(brought)}
+    if name not in by_name and not Path(name).is_dir():
         raise UserError(
             f"{name!r} is a method that loads a model's files.",
             f"Type: --model 'FOLDER?method={name}'"
-            + (f", or one of {', '.join(found)}" if found else ""),
+            + (f", or one of {', '.join(by_name)}" if by_name else ""),
         )
-    return found.get(name)
+    return by_name.get(name)
 
 
 def of(brought: Method) -> list[Card]:
@@ -46,13 +46,13 @@ def of(brought: Method) -> list[Card]:
             f'Each is an embedlab.models.cards.Card(NAME, method="{brought.name}").'
             f" {brought.plugin.hint}",
         )
-    said = [card for card in brought.cards if card.method == brought.name]
+    declared = [card for card in brought.cards if card.method == brought.name]
     itself = (
         []
-        if brought.needs_source or brought.name in {card.name for card in said}
+        if brought.needs_source or brought.name in {card.name for card in declared}
         else [_itself(brought)]
     )
-    return [*said, *itself]
+    return [*declared, *itself]
 
 
 def _itself(brought: Method) -> Card:

@@ -34,7 +34,7 @@ def read(path: Path) -> list[Question]:
     """
     if not path.is_file():
         raise UserError(f"There is no file {path}.", LINE)
-    found: dict[str, Question] = {}
+    questions: dict[str, Question] = {}
     for place, row in json_lines(path):
         for name in ("id", "question"):
             if not str(row.get(name) or "").strip():
@@ -46,15 +46,15 @@ def read(path: Path) -> list[Question]:
             if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
                 raise UserError(f'{place}: "{name}" is not a list of strings.', LINE)
         question = Question(str(row["id"]), row["question"], *map(tuple, lists.values()))
-        if question.id in found:
+        if question.id in questions:
             raise UserError(
                 f"{place} gives the id {question.id!r} a second time.",
                 "Ids are unique within a file.",
             )
-        found[question.id] = question
-    if not found:
+        questions[question.id] = question
+    if not questions:
         raise UserError(f"{path} holds no questions.", LINE)
-    return list(found.values())
+    return list(questions.values())
 
 
 def digest(questions: list[Question]) -> str:

@@ -17,7 +17,7 @@ from embedlab.rag.questions import Question
 from embedlab.rag.sources import Source
 from leaderboard import records
 
-Asked: TypeAlias = Any  # an `embedlab.rag.experiment.Request`, which stands above this file
+Request: TypeAlias = Any  # an `embedlab.rag.experiment.Request`, which stands above this file
 
 _STAGES = ("retrieve", "prompt", "generate")
 _SNIPPET = 1_000  # characters of a document kept for the dashboard
@@ -48,7 +48,7 @@ class Pipeline:
 
 
 def rag_record(
-    request: Asked,
+    request: Request,
     pipeline: Pipeline,
     task: records.Task,
     asked_questions: Sequence[Question],
@@ -59,8 +59,8 @@ def rag_record(
     """
     retriever, generator = pipeline.source.retriever, pipeline.generator
     row_of = {id: row for row, id in enumerate(retriever.ids)}
-    found = list(dict.fromkeys(id for answer in answers for id in answer.documents))
-    texts = {id: retriever.text(row_of[id]) or "" for id in found}
+    document_ids = list(dict.fromkeys(id for answer in answers for id in answer.documents))
+    texts = {id: retriever.text(row_of[id]) or "" for id in document_ids}
     metrics = _metrics(asked_questions, answers, texts)
     scores = {
         name: float(np.nanmean(values))
@@ -103,12 +103,12 @@ def rag_record(
         main_score=scores.get(task.main_metric, float("nan")),
         scores=scores,
         costs=_costs(answers),
-        asked={**_asked(request), "generator": without_credentials(request.generator)},
+        asked={**_options(request), "generator": without_credentials(request.generator)},
         resolved=resolved,
         environment=environment(),
         phases=[records.Phase(name, seconds) for name, seconds in phases.items() if seconds],
         per_query=records.PerQuery([question.id for question in asked_questions], metrics),
-        ranking=_ranking(asked_questions, answers, found),
+        ranking=_ranking(asked_questions, answers, document_ids),
         texts=records.Texts(
             {question.id: question.text for question in asked_questions},
             {
@@ -121,11 +121,11 @@ def rag_record(
     )
 
 
-def _asked(request: Asked) -> dict[str, Any]:
+def _options(request: Request) -> dict[str, Any]:
     """The request for the record: how models are loaded stands beside the rest."""
-    found = records.plain(request)
-    loading: dict[str, Any] = found.pop("loading")
-    return found | loading
+    options = records.plain(request)
+    loading: dict[str, Any] = options.pop("loading")
+    return options | loading
 
 
 def _facts(generator: Generator) -> dict[str, Any]:
@@ -205,13 +205,15 @@ def _costs(answers: Sequence[records.Answer]) -> dict[str, float]:
 
 
 def _ranking(
-    asked_questions: Sequence[Question], answers: Sequence[records.Answer], found: list[str]
+    asked_questions: Sequence[Question], answers: Sequence[records.Answer], document_ids: list[str]
 ) -> records.Ranking:
-    place = {id: row for row, id in enumerate(found)}
+    place = {id: row for row, id in enumerate(document_ids)}
     depth = max((len(answer.documents) for answer in answers), default=0)
     rows = np.full((len(answers), depth), -1, dtype=np.int32)
     scores = np.full(rows.shape, -np.inf, dtype=np.float32)
     for q, answer in enumerate(answers):
         rows[q, : len(answer.documents)] = [place[id] for id in answer.documents]
         scores[q, : len(answer.scores)] = answer.scores
-    return records.Ranking([question.id for question in asked_questions], found, rows, scores)
+    return records.Ranking(
+        [question.id for question in asked_questions], document_ids, rows, scores
+    )

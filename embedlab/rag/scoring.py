@@ -38,10 +38,10 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 def normalised(text: str) -> list[str]:
     """The words of a text as they are compared."""
     text = unicodedata.normalize("NFC", text).translate(_WIDTHS).casefold().replace("i\u0307", "i")
-    for parts, whole in _AM:
-        text = parts.sub(whole, text)
-    kept = "".join(map(_sign, unicodedata.normalize("NFC", text)))
-    words = _UNSPACED.sub(r" \1 ", kept)
+    for parts, joined in _AM:
+        text = parts.sub(joined, text)
+    cleaned = "".join(map(_sign, unicodedata.normalize("NFC", text)))
+    words = _UNSPACED.sub(r" \1 ", cleaned)
     return _ARTICLES.sub(" ", words).split() or words.split() or text.split()
 
 

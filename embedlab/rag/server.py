@@ -181,9 +181,11 @@ def _secrets(url: str) -> list[str]:
         parts = urlsplit(url)
     except ValueError:
         return []
-    found = [os.environ.get("OPENAI_API_KEY"), parts.password, unquote(parts.password or "")]
-    found += [value for _, value in parse_qsl(parts.query)]
-    return sorted({secret for secret in found if secret and len(secret) > 3}, key=len, reverse=True)
+    secrets = [os.environ.get("OPENAI_API_KEY"), parts.password, unquote(parts.password or "")]
+    secrets += [value for _, value in parse_qsl(parts.query)]
+    return sorted(
+        {secret for secret in secrets if secret and len(secret) > 3}, key=len, reverse=True
+    )
 
 
 _URL = "Type one such as http://localhost:8000/v1."

@@ -40,19 +40,19 @@ class OutOfReach:
 
 
 def split(
-    selected: "Sequence[AbsTask]", asked: Sequence[str]
+    selected: "Sequence[AbsTask]", requested: Sequence[str]
 ) -> "tuple[list[AbsTask], OutOfReach | None]":
     """The tasks to evaluate, and those of benchmarks that are out of reach.
 
     A task that was asked for by its own name stays: loading it says which of its files would help.
 
     Args:
-        selected: the tasks, not loaded, that `asked` stands for.
+        selected: the tasks, not loaded, that `requested` stands for.
 
     Raises:
         UserError: nothing is left.
     """
-    named = {name.lower() for name in asked}
+    named = {name.lower() for name in requested}
     elsewhere = [
         task
         for task in selected
@@ -63,7 +63,9 @@ def split(
     if not elsewhere or hub.settle():
         return list(selected), None
     own = {task.metadata.name.lower() for task in selected}
-    benchmarks = ", ".join(name for name in asked if name.lower() not in own and not is_here(name))
+    benchmarks = ", ".join(
+        name for name in requested if name.lower() not in own and not is_here(name)
+    )
     missing = OutOfReach(benchmarks, tuple(task.metadata.name for task in elsewhere), len(selected))
     if len(elsewhere) == len(selected):
         raise UserError(

@@ -68,11 +68,11 @@ def read(folder: Path, split: str) -> dict[str, Any]:
     """
     from datasets import Dataset
 
-    found = files(folder, split)
+    paths = files(folder, split)
     for part in ("corpus", "queries"):
-        if part not in found:
+        if part not in paths:
             raise UserError(f"{folder} has no {part}.jsonl.", LAYOUT)
-    if "qrels" not in found:
+    if "qrels" not in paths:
         there = ", ".join(splits(folder)) or "none"
         raise UserError(
             f"{folder} has no qrels/{split}.tsv.",
@@ -85,11 +85,11 @@ def read(folder: Path, split: str) -> dict[str, Any]:
             "Keep one of them.",
         )
 
-    corpus = _texts(found["corpus"], ("title", "text"))
+    corpus = _texts(paths["corpus"], ("title", "text"))
     if not corpus:
-        raise UserError(f"{found['corpus']} holds no documents.", LAYOUT)
-    queries = _texts(found["queries"], ("text", "instruction"))
-    relevant = _judgements(found["qrels"], queries, corpus)
+        raise UserError(f"{paths['corpus']} holds no documents.", LAYOUT)
+    queries = _texts(paths["queries"], ("text", "instruction"))
+    relevant = _judgements(paths["qrels"], queries, corpus)
     judged = {key: query for key, query in queries.items() if key in relevant}
     query_columns = {"id": list(judged), "text": [query["text"] for query in judged.values()]}
     if any(query["instruction"] for query in judged.values()):
@@ -105,7 +105,7 @@ def read(folder: Path, split: str) -> dict[str, Any]:
         "queries": Dataset.from_dict(query_columns),
         "relevant_docs": relevant,
         "top_ranked": (
-            _top_ranked(found["top_ranked"], judged, corpus) if "top_ranked" in found else None
+            _top_ranked(paths["top_ranked"], judged, corpus) if "top_ranked" in paths else None
         ),
     }
 
@@ -161,17 +161,17 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def _qrels_files(folder: Path) -> dict[str, list[Path]]:
     """split -> its files; more than one is a mistake."""
-    found: dict[str, list[Path]] = {}
+    by_split: dict[str, list[Path]] = {}
     for path in sorted((folder / "qrels").glob("*")):
         name = path.name.removesuffix(".gz")
         if Path(name).suffix in _QRELS and path.is_file():
-            found.setdefault(Path(name).stem, []).append(path)
-    return found
+            by_split.setdefault(Path(name).stem, []).append(path)
+    return by_split
 
 
 def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """id -> its texts; `text` must be there, other fields default to ""."""
-    found = {}
+    by_id = {}
     for place, row in json_lines(path):
         key = id_of(row, "_id", place)
         if "text" not in row:
@@ -182,12 +182,12 @@ def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
                 raise UserError(
                     f'{place}: "{name}" is not a string.', "Write texts in double quotes."
                 )
-        if key in found:
+        if key in by_id:
             raise UserError(
                 f"{place} gives the id {key!r} a second time.", "Ids are unique within a file."
             )
-        found[key] = texts
-    return found
+        by_id[key] = texts
+    return by_id
 
 
 _LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'

@@ -27,10 +27,10 @@ def benchmarks() -> dict[str, dict[str, Any]]:
     Raises:
         UserError: a file in data/benchmarks/ is no TOML.
     """
-    found = {}
+    by_name = {}
     for path in sorted((DATA / "benchmarks").glob("*.toml")):
-        found[path.stem] = toml_files.read(path, "benchmark")
-    return found
+        by_name[path.stem] = toml_files.read(path, "benchmark")
+    return by_name
 
 
 def built_in() -> dict[str, dict[str, Any]]:
@@ -95,9 +95,9 @@ def _from_mteb(name: str, apart: bool) -> "list[AbsTask]":
         for alias in (bench.name, *(bench.aliases or ()))
     }
     if name.lower() in tasks:
-        found = [mteb.get_task(tasks[name.lower()])]
+        matches = [mteb.get_task(tasks[name.lower()])]
     elif name.lower() in groups:
-        found = deepcopy(list(get_benchmark(groups[name.lower()]).tasks))
+        matches = deepcopy(list(get_benchmark(groups[name.lower()]).tasks))
     else:
         names = [*benchmarks(), *built_in(), *registry(), *groups.values()]
         raise unknown(
@@ -107,19 +107,19 @@ def _from_mteb(name: str, apart: bool) -> "list[AbsTask]":
             "Type `embedlab tasks PATTERN` to search the names, or give the path of a BEIR folder.",
         )
     if apart:
-        found = [
+        matches = [
             member
-            for task in found
+            for task in matches
             for member in (getattr(task.metadata, "tasks", ()) if task.is_aggregate else [task])
         ]
-    for task in found:
+    for task in matches:
         if task.metadata.modalities != ["text"]:
             raise UserError(
                 f"{task.metadata.name} is about {' and '.join(task.metadata.modalities)}.",
                 "embedlab evaluates tasks of text alone. Type `embedlab tasks PATTERN` to find"
                 " some.",
             )
-    return found
+    return matches
 
 
 def _from_folder(folder: Path, split: str | None, ignore_identical_ids: bool) -> "AbsTask":

@@ -34,16 +34,16 @@ def rows(
     if data_dir:
         local_files.check_mirror(data_dir)
     if benchmark:
-        found = [
+        listed = [
             _task_row(task.metadata, _place(task, data_dir))
             for task in _members(benchmark, data_dir)
         ]
     else:
-        found = _ours()
+        listed = _ours()
         if pattern or kind or data_dir:
-            found += _mteb(pattern, data_dir)
+            listed += _mteb(pattern, data_dir)
     if kind:
-        kinds = {row["type"].lower(): row["type"] for row in found}
+        kinds = {row["type"].lower(): row["type"] for row in listed}
         if kind.lower() not in kinds:
             raise unknown(
                 "task type",
@@ -51,8 +51,8 @@ def rows(
                 kinds.values(),
                 f"Types: {', '.join(sorted(set(kinds.values())))}.",
             )
-        found = [row for row in found if row["type"].lower() == kind.lower()]
-    return [row for row in found if pattern.lower() in row["name"].lower()]
+        listed = [row for row in listed if row["type"].lower() == kind.lower()]
+    return [row for row in listed if pattern.lower() in row["name"].lower()]
 
 
 def _ours() -> list[dict[str, Any]]:

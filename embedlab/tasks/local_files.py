@@ -216,16 +216,16 @@ def _table(task: "AbsTask", place: list[Path], split: str) -> Path:
         if place[0].is_dir()
         else place
     )
-    found = [
+    tables = [
         path
         for path in files
         if path.suffix in labelled_tables.ENDINGS and plain(path.stem) in names
     ]
-    if not found:
+    if not tables:
         columns = ", ".join(labelled_tables.columns(task))
         raise UserError(
             f"{place[0]}: the {split} split of {task.metadata.name} is missing.",
             f"It is read from {split}.tsv, {split}.csv or {split}.jsonl with the columns"
             f" {columns}.",
         )
-    return found[0]
+    return tables[0]

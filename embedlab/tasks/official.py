@@ -159,23 +159,23 @@ def _of_texts(texts: list[str]) -> dict[str, Any]:
     }
 
 
-def _agree(expected: Any, found: Any) -> bool:
+def _agree(expected: Any, actual: Any) -> bool:
     """Whether two statistics are equal in all that both name;
     labels may be numbered in another order.
     """
-    if isinstance(expected, dict) and isinstance(found, dict):
-        if "labels" in expected and "labels" in found and expected["labels"] and found["labels"]:
-            expected, found = (
-                {**each, "labels": _counts(each["labels"])} for each in (expected, found)
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        if "labels" in expected and "labels" in actual and expected["labels"] and actual["labels"]:
+            expected, actual = (
+                {**each, "labels": _counts(each["labels"])} for each in (expected, actual)
             )
         return all(
-            _agree(value, found[key])
+            _agree(value, actual[key])
             for key, value in expected.items()
-            if key in found and value is not None
+            if key in actual and value is not None
         )
-    if isinstance(expected, float) or isinstance(found, float):
-        return found is not None and isclose(expected, found, rel_tol=1e-6, abs_tol=1e-9)
-    return bool(expected == found)
+    if isinstance(expected, float) or isinstance(actual, float):
+        return actual is not None and isclose(expected, actual, rel_tol=1e-6, abs_tol=1e-9)
+    return bool(expected == actual)
 
 
 def _counts(labels: dict[str, Any]) -> list[int]:

@@ -66,9 +66,9 @@ def folder(sizes: dict[str, int]) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     built = Path(tempfile.mkdtemp(dir=target.parent))
     try:
-        found = library()
-        _write_search(built / "search", *code_search(found, sizes))
-        _write_packages(built, docstrings_by_package(found, sizes), sizes["train"])
+        library_texts = library()
+        _write_search(built / "search", *code_search(library_texts, sizes))
+        _write_packages(built, docstrings_by_package(library_texts, sizes), sizes["train"])
         built.rename(target)
     except OSError:
         if not target.is_dir():  # otherwise another process was first
@@ -85,14 +85,14 @@ def library() -> list[Definition]:
 
 
 def code_search(
-    found: list[Definition], sizes: dict[str, int]
+    definitions: list[Definition], sizes: dict[str, int]
 ) -> tuple[dict[str, str], dict[str, set[str]]]:
     """(document id -> code, sentence -> ids of its documents)."""
     documents: dict[str, str] = {}
     first: dict[str, str] = {}  # code without whitespace and name -> id of the document that has it
     queries: dict[str, set[str]] = defaultdict(set)
     spelling: dict[tuple[str, ...], str] = {}
-    for definition in found:
+    for definition in definitions:
         code = _shortened(definition.code, sizes["characters"])
         if code.count("\n") < 2:
             continue
@@ -131,13 +131,15 @@ def is_verbatim(sentence: str, code: str) -> bool:
     return any(f" {' '.join(words[i : i + run])} " in text for i in range(len(words) - run + 1))
 
 
-def docstrings_by_package(found: list[Definition], sizes: dict[str, int]) -> dict[str, list[str]]:
+def docstrings_by_package(
+    definitions: list[Definition], sizes: dict[str, int]
+) -> dict[str, list[str]]:
     """package -> as many masked docstrings as `train`
     and `test` ask for, of the largest packages.
     """
     packages: dict[tuple[str, ...], set[str]] = defaultdict(set)
     texts: dict[tuple[str, ...], str] = {}
-    for definition in found:
+    for definition in definitions:
         text = _masked(_shortened(definition.docstring, sizes["characters"]), definition.name)
         if len(_words(text)) >= 5 and not definition.package.startswith("_"):
             packages[_words(text)].add(definition.package)
@@ -187,8 +189,8 @@ def _sampled(
     relevant = set().union(*(queries[sentence] for sentence in chosen))
     others = sorted(documents.keys() - relevant, key=_order)
     room = max(0, sizes["documents"] - len(relevant)) if sizes["documents"] else len(others)
-    kept = relevant | set(others[:room])
-    return {name: code for name, code in documents.items() if name in kept}, {
+    sampled = relevant | set(others[:room])
+    return {name: code for name, code in documents.items() if name in sampled}, {
         q: queries[q] for q in chosen
     }
 

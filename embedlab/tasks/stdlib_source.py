@@ -56,15 +56,15 @@ def definitions(root: Path | None = None, package: str = "") -> Iterator[Definit
 
 def _modules(root: Path) -> list[Path]:
     """The library's source files, sorted by their path within it."""
-    found = []
+    modules = []
     for folder, below, files in os.walk(root):
         below[:] = [name for name in below if name not in SKIPPED_FOLDERS and name.isidentifier()]
-        found += [
+        modules += [
             Path(folder, name)
             for name in files
             if name.endswith(".py") and not SKIPPED_FILES.fullmatch(name)
         ]
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+    return sorted(modules, key=lambda path: path.relative_to(root).as_posix())
 
 
 def _definitions(
@@ -92,12 +92,12 @@ def _code(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, lines: li
             dropped.update(range(max(first.lineno, inner.lineno + 1), _end(inner) + 1))
         elif ast.get_docstring(inner, clean=False) is not None and first.lineno > inner.lineno:
             dropped.update(range(first.lineno, _end(first) + 1))
-    kept = [
+    code_lines = [
         lines[number - 1].rstrip()
         for number in range(start, _end(node) + 1)
         if number not in dropped
     ]
-    return textwrap.dedent("\n".join(line for line in kept if line))
+    return textwrap.dedent("\n".join(line for line in code_lines if line))
 
 
 def _end(node: ast.stmt) -> int:

@@ -129,11 +129,11 @@ def _read(paths: Sequence[Path], read: Reader) -> _Chunk:
                 report.known += 1
                 continue
             try:
-                found = read(path, content)
+                parsed = read(path, content)
             except Partial as error:  # the rest of the file counts
-                found = error.runs
+                parsed = error.runs
                 report.malformed.append((path, str(error)))
-            runs |= {run.id: run for run in found}
+            runs |= {run.id: run for run in parsed}
         except (Malformed, OSError) as error:
             report.malformed.append((path, str(error)))
             continue

@@ -42,13 +42,13 @@ def read_table(path: Path, content: bytes) -> list[Run]:
         table = csv.DictReader(io.StringIO(content.decode()))
         columns = set(table.fieldnames or ())
         if columns >= _ANSERINI:
-            source, found = "anserini", _anserini_scores(table)
+            source, results = "anserini", _anserini_scores(table)
         elif columns >= _PYSERINI:
-            source, found = "pyserini", _pyserini_scores(table)
+            source, results = "pyserini", _pyserini_scores(table)
         else:
             raise Malformed("neither Anserini's columns nor Pyserini's")
         grouped: dict[tuple[str, str, str, str], dict[str, float]] = {}
-        for name, revision, dataset, split, metric, value in found:
+        for name, revision, dataset, split, metric, value in results:
             grouped.setdefault((name, revision, dataset, split), {})[stored(metric)] = float(value)
     except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
         raise error if isinstance(error, Malformed) else Malformed(str(error)) from None
@@ -84,7 +84,7 @@ def read_trec_run(path: Path) -> Ranking:
     Raises:
         Malformed: a line without six columns or a finite score, or a document twice for one query.
     """
-    found: dict[str, dict[str, float]] = {}
+    ranked: dict[str, dict[str, float]] = {}
     for number, line in lines(path):
         columns = line.split()
         if len(columns) != 6:
@@ -96,21 +96,21 @@ def read_trec_run(path: Path) -> Ranking:
             value = np.nan
         if not isfinite(value):
             raise Malformed(f"{path}:{number}: the score {score!r} is not a number.")
-        if document in found.setdefault(query, {}):
+        if document in ranked.setdefault(query, {}):
             raise Malformed(
                 f"{path}:{number}: query {query!r} ranks document {document!r} a second time."
             )
-        found[query][document] = value
+        ranked[query][document] = value
     row_of = {
         document: row
-        for row, document in enumerate(dict.fromkeys(d for hits in found.values() for d in hits))
+        for row, document in enumerate(dict.fromkeys(d for hits in ranked.values() for d in hits))
     }
-    shape = (len(found), max(map(len, found.values()), default=0))
+    shape = (len(ranked), max(map(len, ranked.values()), default=0))
     rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
-    for place, hits in enumerate(found.values()):
+    for place, hits in enumerate(ranked.values()):
         rows[place, : len(hits)] = [row_of[document] for document in hits]
         scores[place, : len(hits)] = np.clip(list(hits.values()), -_GREATEST, _GREATEST)
-    return Ranking(list(found), list(row_of), rows, scores)
+    return Ranking(list(ranked), list(row_of), rows, scores)
 
 
 def _anserini_scores(table: "csv.DictReader[str]") -> Iterator[tuple[str, str, str, str, str, str]]:

@@ -45,12 +45,12 @@ def merge(store: Store, path: Path) -> Merged:
         with Database(copy, 0).writing():  # brings an older store's runs to what this one's are
             pass
         with Database(copy, 0).reading() as connection:
-            found = connection.execute("SELECT id, has_ranking FROM runs").fetchall()
+            rows = connection.execute("SELECT id, has_ranking FROM runs").fetchall()
             tasks = connection.execute(
                 "SELECT name, type, split, subset, revision FROM tasks"
             ).fetchall()
         known = set(store.query("SELECT id FROM runs")["id"].to_pylist())
-        ranked = [id for id, has_ranking in found if has_ranking and id not in known]
+        ranked = [id for id, has_ranking in rows if has_ranking and id not in known]
         _check_files(other, ranked)
         rankings = {id: store.files.copy_ranking(id, other.files.ranking_path(id)) for id in ranked}
         try:
@@ -89,9 +89,9 @@ def _insert(
         )
         fresh = {id for (id,) in connection.execute("SELECT id FROM fresh").fetchall()}
         ((total,),) = connection.execute("SELECT count(*) FROM other.runs").fetchall()
-        for task, found in texts:
-            if found:
-                store.files.add_texts(task, found)
+        for task, content in texts:
+            if content:
+                store.files.add_texts(task, content)
         for id, temporary in rankings.items():
             if id in fresh:
                 temporary.replace(store.files.ranking_path(id))

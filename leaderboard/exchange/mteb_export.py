@@ -108,8 +108,10 @@ def _revisions(runs: list[dict[str, Any]], paths: list[Path]) -> dict[Path, str]
         parts.setdefault(path, {}).setdefault(revision, set()).add((run["split"], run["subset"]))
         newest[path, revision] = max(newest.get((path, revision), run["created"]), run["created"])
     return {
-        path: max(found, key=lambda revision: (len(found[revision]), newest[path, revision]))
-        for path, found in parts.items()
+        path: max(
+            revisions, key=lambda revision: (len(revisions[revision]), newest[path, revision])
+        )
+        for path, revisions in parts.items()
     }
 
 
@@ -131,7 +133,7 @@ def _aggregated(
                 continue
             mean = sum(entry["main_score"] for entry in entries) / len(entries)
             languages = sorted({language for entry in entries for language in entry["languages"]})
-            whole = {
+            aggregate = {
                 main_metrics[members[0]]: mean,
                 "main_score": mean,
                 "hf_subset": WHOLE,
@@ -142,7 +144,7 @@ def _aggregated(
                 "dataset_revision": "1",  # of all aggregates: mteb.abstasks.AggregateTaskMetadata
                 "task_name": name,
                 "mteb_version": versions.pop() if len(versions) == 1 else None,
-                "scores": {split: [whole]},
+                "scores": {split: [aggregate]},
                 "evaluation_time": None,
                 "kg_co2_emissions": None,
                 "date": max(result["date"] for result in results),

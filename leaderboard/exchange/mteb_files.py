@@ -66,7 +66,7 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
         if not _is_number(entry["main_score"]):
             problems.append(f"no main score for split {split!r}, subset {subset!r}")
             continue
-        told = {"languages": entry.get("languages"), "eval_splits": list(task.eval_splits)}
+        details = {"languages": entry.get("languages"), "eval_splits": list(task.eval_splits)}
         place = Task(
             task.name,
             task.type,
@@ -74,7 +74,7 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
             subset,
             str(data.get("dataset_revision") or ""),
             task.main_metric,
-            {key: value for key, value in told.items() if value},
+            {key: value for key, value in details.items() if value},
         )
         scores = {
             key: float(value)
@@ -128,7 +128,7 @@ def _object(content: bytes) -> dict[str, Any]:
 def _entries(data: dict[str, Any], main_metric: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for split, scores in _splits(data).items():
         if isinstance(scores, list):
-            found = [
+            entries = [
                 (entry.get("hf_subset", "default"), entry)
                 for entry in scores
                 if isinstance(entry, dict)
@@ -137,11 +137,11 @@ def _entries(data: dict[str, Any], main_metric: str) -> Iterator[tuple[str, str,
             by_subset = any(
                 isinstance(value, dict) and key not in _NESTED for key, value in scores.items()
             )
-            found = list(scores.items()) if by_subset else [("default", scores)]
-            found = [(subset, entry) for subset, entry in found if isinstance(entry, dict)]
+            entries = list(scores.items()) if by_subset else [("default", scores)]
+            entries = [(subset, entry) for subset, entry in entries if isinstance(entry, dict)]
         else:
             raise Malformed(f"the scores of {split!r} are a {type(scores).__name__}")
-        for subset, entry in found:
+        for subset, entry in entries:
             entry = _flat(entry)
             entry.setdefault("main_score", entry.get(main_metric))
             yield split, str(subset), entry

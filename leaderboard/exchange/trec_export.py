@@ -65,10 +65,10 @@ def _put(path: Path, lines: Iterator[str]) -> None:
 
 def _run_lines(ranking: Ranking, tag: str) -> Iterator[str]:
     for query, rows, scores in zip(ranking.query_ids, ranking.rows, ranking.scores, strict=True):
-        there = rows >= 0
-        documents = [ranking.document_ids[row] for row in rows[there]]
-        told = _telling(documents, scores[there])
-        for rank, (document, score) in enumerate(zip(documents, told, strict=True), 1):
+        filled = rows >= 0
+        documents = [ranking.document_ids[row] for row in rows[filled]]
+        distinct = _telling(documents, scores[filled])
+        for rank, (document, score) in enumerate(zip(documents, distinct, strict=True), 1):
             yield f"{_column(query)} Q0 {_column(document)} {rank} {score!s} {tag}\n"
 
 

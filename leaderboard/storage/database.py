@@ -297,5 +297,7 @@ def _holder(message: str) -> str:
     """The program named in DuckDB's message "Conflicting lock is held
     in /usr/bin/duckdb (PID 42)".
     """
-    _, found, rest = message.partition("lock is held in ")
-    return rest.partition(")")[0].strip() + ")" if found and "(PID" in rest else "another program"
+    _, separator, rest = message.partition("lock is held in ")
+    return (
+        rest.partition(")")[0].strip() + ")" if separator and "(PID" in rest else "another program"
+    )

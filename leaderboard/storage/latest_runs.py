@@ -63,10 +63,10 @@ def own_splits(store: Store) -> dict[str, set[str]]:
         rows = store.query(
             "SELECT DISTINCT name, details->'$.eval_splits' AS splits FROM tasks"
         ).to_pylist()
-        found: dict[str, set[str]] = {}
+        by_task: dict[str, set[str]] = {}
         for row in rows:
-            found.setdefault(row["name"], set()).update(json.loads(row["splits"] or "[]"))
-        return {name: splits for name, splits in found.items() if splits}
+            by_task.setdefault(row["name"], set()).update(json.loads(row["splits"] or "[]"))
+        return {name: splits for name, splits in by_task.items() if splits}
 
     return store.cached("own splits", read)
 
@@ -100,7 +100,7 @@ def model_details(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
         rows = store.query(
             "SELECT name, revision, details FROM models WHERE details <> '{}'"
         ).to_pylist()
-        found = {(row["name"], row["revision"]): json.loads(row["details"]) for row in rows}
-        return {(name, "several"): details for (name, _), details in found.items()} | found
+        by_model = {(row["name"], row["revision"]): json.loads(row["details"]) for row in rows}
+        return {(name, "several"): details for (name, _), details in by_model.items()} | by_model
 
     return store.cached("model details", read)

@@ -79,7 +79,7 @@ def read(db: str | Path) -> list[Progress]:
     """The evaluations that are running now, longest first;
     stale and unreadable files are removed.
     """
-    found = []
+    running = []
     for path in _folder(db).glob("*.json"):
         try:
             progress = Progress(**from_json(path.read_bytes()))
@@ -89,11 +89,11 @@ def read(db: str | Path) -> list[Progress]:
         except (OSError, TypeError, ValueError):
             current = False
         if current:
-            found.append(progress)
+            running.append(progress)
         else:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-    return sorted(found, key=lambda progress: progress.started)
+    return sorted(running, key=lambda progress: progress.started)
 
 
 def _is_stale(progress: Progress) -> bool:

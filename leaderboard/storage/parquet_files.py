@@ -74,9 +74,13 @@ class Files:
         )
         # Queries without any result have no row;
         # their ids are kept so that the record comes back whole.
-        asked, depth = json.dumps(list(ranking.query_ids)), str(ranking.rows.shape[1])
+        query_ids, depth = json.dumps(list(ranking.query_ids)), str(ranking.rows.shape[1])
         table = table.replace_schema_metadata(
-            {"queries": asked, "depth": depth, "digest": _digest(asked.encode(), depth.encode())}
+            {
+                "queries": query_ids,
+                "depth": depth,
+                "digest": _digest(query_ids.encode(), depth.encode()),
+            }
         )
         return _write(table, self.ranking_path(run_id))
 
@@ -103,17 +107,20 @@ class Files:
             return self._ranking(_read(path, chosen), query_ids)
 
     def _ranking(self, table: pa.Table, query_ids: list[str] | None) -> Ranking:
-        kept = table.schema.metadata
-        if kept.get(b"digest", b"").decode() not in ("", _digest(kept[b"queries"], kept[b"depth"])):
+        metadata = table.schema.metadata
+        if metadata.get(b"digest", b"").decode() not in (
+            "",
+            _digest(metadata[b"queries"], metadata[b"depth"]),
+        ):
             raise ValueError("its queries do not match their digest")
-        queries = json.loads(kept[b"queries"])
+        queries = json.loads(metadata[b"queries"])
         if query_ids is not None:
             queries = [query for query in queries if query in set(query_ids)]
         position = pc.index_in(
             table["query"].cast(pa.string()), pa.array(queries, pa.string())
         ).to_numpy()
         documents = table["document"].cast(pa.string()).unique()
-        shape = (len(queries), int(kept[b"depth"]))
+        shape = (len(queries), int(metadata[b"depth"]))
         rows, scores = np.full(shape, -1, np.int32), np.full(shape, -np.inf, np.float32)
         places = position, table["rank"].to_numpy()
         rows[places] = pc.index_in(table["document"].cast(pa.string()), documents).to_numpy()

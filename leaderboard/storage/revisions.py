@@ -37,17 +37,17 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
     }
     order = imported.assign(**first).sort_values(list(first), ascending=False, kind="stable")
     chosen = order.groupby([*_VIEW, "task"], dropna=False)["revision"].transform("first")
-    kept = order[order["revision"] == chosen].drop(columns=list(first)).sort_index()
+    joined = order[order["revision"] == chosen].drop(columns=list(first)).sort_index()
     for column, named in (
         ("revision", lambda _: "several"),
         ("source", lambda names: " + ".join(sorted(set(names)))),
     ):
-        several = kept.groupby(_VIEW, dropna=False)[column].transform("nunique") > 1
+        several = joined.groupby(_VIEW, dropna=False)[column].transform("nunique") > 1
         if several.any():
-            kept.loc[several, column] = (
-                kept[several].groupby(_VIEW, dropna=False)[column].transform(named)
+            joined.loc[several, column] = (
+                joined[several].groupby(_VIEW, dropna=False)[column].transform(named)
             )
-    return pd.concat([runs[runs["source"] == ""], kept], ignore_index=True)
+    return pd.concat([runs[runs["source"] == ""], joined], ignore_index=True)
 
 
 def of_one_task_revision(runs: pd.DataFrame, view: list[str]) -> pd.DataFrame:
@@ -61,8 +61,8 @@ def of_one_task_revision(runs: pd.DataFrame, view: list[str]) -> pd.DataFrame:
         runs: the columns of `view`, data (the task, or of an aggregate's runs the member),
             task_revision, created.
     """
-    told = runs[[*view, "data", "task_revision"]].drop_duplicates()
-    if not told.duplicated([*view, "data"]).any():
+    distinct = runs[[*view, "data", "task_revision"]].drop_duplicates()
+    if not distinct.duplicated([*view, "data"]).any():
         return runs
     of_revision = runs.groupby(["data", "task_revision"], dropna=False)["created"]
     place = runs.groupby([*view, "data"], dropna=False).ngroup()

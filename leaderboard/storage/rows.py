@@ -219,11 +219,11 @@ def _known(values: Mapping[str, float]) -> list[tuple[str, float]]:
 
 def _unique(rows: Iterable[tuple[tuple[str, ...], tuple[str, ...]]]) -> list[tuple[str, ...]]:
     """Rows with the same key once: the last that has details."""
-    kept: dict[tuple[str, ...], tuple[str, ...]] = {}
+    first: dict[tuple[str, ...], tuple[str, ...]] = {}
     for key, rest in rows:
-        if key not in kept or rest[-1] != "{}":
-            kept[key] = rest
-    return [key + rest for key, rest in kept.items()]
+        if key not in first or rest[-1] != "{}":
+            first[key] = rest
+    return [key + rest for key, rest in first.items()]
 
 
 def _run(run: Run) -> tuple[Any, ...]:

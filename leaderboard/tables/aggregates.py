@@ -29,8 +29,8 @@ class Aggregate(NamedTuple):
 @cache
 def aggregates() -> dict[str, Aggregate]:
     """All aggregates by name."""
-    found = tomllib.loads((Path(__file__).parent / "aggregates.toml").read_text(encoding="utf-8"))
-    return {name: Aggregate(one["split"], tuple(one["members"])) for name, one in found.items()}
+    tables = tomllib.loads((Path(__file__).parent / "aggregates.toml").read_text(encoding="utf-8"))
+    return {name: Aggregate(one["split"], tuple(one["members"])) for name, one in tables.items()}
 
 
 def known(tasks: Collection[str]) -> list[str]:
@@ -55,11 +55,11 @@ def counted(tasks: Iterable[str]) -> list[str]:
     """`tasks` as a ranking counts them:
     an aggregate in place of its members where it, or all of them, are there.
     """
-    found = list(tasks)
+    result = list(tasks)
     for name, one in aggregates().items():
-        if name in found or set(one.members) <= set(found):
-            found = list(dict.fromkeys(name if task in one.members else task for task in found))
-    return found
+        if name in result or set(one.members) <= set(result):
+            result = list(dict.fromkeys(name if task in one.members else task for task in result))
+    return result
 
 
 def join(runs: pd.DataFrame, tasks: Collection[str], split: str = "") -> pd.DataFrame:

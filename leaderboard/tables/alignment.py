@@ -89,7 +89,7 @@ def per_query(
             "`embedlab runs list` shows what there is.",
         )
     by_run = _scores(store, scored)
-    found: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
+    scores: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
     for key, of_part in scored.groupby(["task", "split", "subset"]):
         task, split, subset = cast("tuple[str, str, str]", key)
         run_of = dict(
@@ -102,8 +102,8 @@ def per_query(
                 str(views.table.at[view, "label"]): by_run[run_of[view]]
                 for view in views.table.index
             }
-            found[task][split, subset] = align(named, task)[1]
-    return found
+            scores[task][split, subset] = align(named, task)[1]
+    return scores
 
 
 def _scores(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:

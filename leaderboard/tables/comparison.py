@@ -188,8 +188,8 @@ def _on_task(
         a, b = first.parts(of_views), second.parts(of_views)
         names = (metric, first.label, second.label)
         if a is None or b is None or a.keys() != b.keys():
-            whole = views.scores[task].to_numpy()
-            one, other = float(first.mean(whole)), float(second.mean(whole))
+            means = views.scores[task].to_numpy()
+            one, other = float(first.mean(means)), float(second.mean(means))
             split = of_task["split"].iloc[0]
             pairs.append(Pair(task, split, WHOLE, *names, one, other, one - other))
             continue

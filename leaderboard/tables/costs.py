@@ -15,8 +15,8 @@ _GREATEST = ("peak_", "parameters")
 _DERIVED = "encode_derived_share"
 # Facts of a model, or of a measurement: no matter on which tasks.
 _ANYWHERE = ("parameters", _DERIVED)
-# Costs of which the reader is told where a view has them on some of the tasks alone.
-_TOLD = (
+# Costs that are reported where a view has them on some of the tasks alone.
+_REPORTED = (
     "encode_seconds",
     "texts_per_second",
     "search_seconds",
@@ -73,25 +73,25 @@ def notes(costs: pd.DataFrame, combined: dict[int, dict[str, float]]) -> list[st
     Args:
         costs: as in `combine`, of the views that are shown.
     """
-    said = []
+    lines = []
     partly = {
         name: len({view for view in of_name["view"] if name not in combined.get(view, {})})
         for name, of_name in costs.groupby("name")
-        if name in _TOLD
+        if name in _REPORTED
     }
-    if names := [name for name in _TOLD if partly.get(name)]:
+    if names := [name for name in _REPORTED if partly.get(name)]:
         most = max(partly.values())
-        said.append(
+        lines.append(
             f"{most} {'view was' if most == 1 else 'views were'} not measured on all tasks on which"
             f" others were: what {'it' if most == 1 else 'they'} would show as"
             f" {', '.join(names)} does not compare and is left out."
         )
     if derived := len({view for view in costs["view"] if combined.get(view, {}).get(_DERIVED)}):
-        said.append(
+        lines.append(
             f"The encode seconds and speeds of {derived} {'view' if derived == 1 else 'views'} are"
             " derived, not measured: several layers came of one pass."
         )
-    return said
+    return lines
 
 
 def _is_whole(costs: pd.DataFrame) -> pd.Series:

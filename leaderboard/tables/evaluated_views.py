@@ -76,44 +76,45 @@ class Views:
         Raises:
             LeaderboardError: a name stands for no view or for several, or two names for the same.
         """
-        found = [self._find(name) for name in names]
-        if len(set(found)) < len(found):
+        places = [self._find(name) for name in names]
+        if len(set(places)) < len(places):
             raise LeaderboardError(
                 f"{', '.join(names)} name one view twice.", "Name every view once."
             )
-        return self.only(found)
+        return self.only(places)
 
     def _find(self, name: str) -> int:
         labels = self.table["label"]
         if (exact := labels[labels == name]).size == 1:
             return int(exact.index[0])
         model, _, settings = name.partition("@")
-        found = self.table[self.table["model"].str.lower() == model.lower()]
-        shaping = sorted({key for text in found["settings"] for key in settings_of(text)})
+        matches = self.table[self.table["model"].str.lower() == model.lower()]
+        shaping = sorted({key for text in matches["settings"] for key in settings_of(text)})
         words = re.split(rf",?\b({'|'.join([*VIEW[1:], *shaping])})=", settings)
         for key, value in zip(words[1::2], words[2::2], strict=True):
             values = (
-                [settings_of(text).get(key) for text in found["settings"]]
+                [settings_of(text).get(key) for text in matches["settings"]]
                 if key in shaping
-                else found[key]
+                else matches[key]
             )
-            found = found[
+            matches = matches[
                 [
                     _text(has).startswith(value) if key == "revision" else _text(has) == value
                     for has in values
                 ]
             ]
-        if len(found) > 1 and not settings:
-            found = (
-                found[[view in self.full for view in found.index]]
-                if self.full & set(found.index)
-                else found
+        if len(matches) > 1 and not settings:
+            matches = (
+                matches[[view in self.full for view in matches.index]]
+                if self.full & set(matches.index)
+                else matches
             )
-        if len(found) == 1 and not words[0]:
-            return int(found.index[0])
-        if len(found) > 1 and not words[0]:
+        if len(matches) == 1 and not words[0]:
+            return int(matches.index[0])
+        if len(matches) > 1 and not words[0]:
             raise LeaderboardError(
-                f"{name} stands for {len(found)} views.", f"Type one of: {listed(found['label'])}"
+                f"{name} stands for {len(matches)} views.",
+                f"Type one of: {listed(matches['label'])}",
             )
         close = get_close_matches(name.lower(), labels.str.lower(), n=3, cutoff=0.4)
         likely = labels[labels.str.lower().isin(close) | (labels.str.partition("@")[0] == model)]
@@ -167,8 +168,8 @@ def read(
     if split or not isinstance(tasks, Mapping):
         runs, notes = _of_split(runs, split, latest_runs.own_splits(store))
     if isinstance(tasks, Mapping):
-        asked = [(task, *part) for task in wanted for part in tasks[task]]
-        runs = runs[(runs["parts"] > 0) | pd.MultiIndex.from_frame(runs[_PART]).isin(asked)]
+        requested = [(task, *part) for task in wanted for part in tasks[task]]
+        runs = runs[(runs["parts"] > 0) | pd.MultiIndex.from_frame(runs[_PART]).isin(requested)]
         sizes = {task: len(set(tasks[task])) for task in wanted}
     else:
         sizes = _sizes(runs)
@@ -190,8 +191,8 @@ def _full(table: pd.DataFrame, details: Mapping[tuple[str, str], dict[str, Any]]
 
     def is_full(view: dict[str, Any]) -> bool:
         width = details.get((view["model"], view["revision"]), {}).get("dim")
-        whole = pd.isna(view["dim"]) or (width is not None and view["dim"] >= width)
-        return bool(pd.isna(view["layer"]) and whole and view["precision"] == "float32")
+        full_width = pd.isna(view["dim"]) or (width is not None and view["dim"] >= width)
+        return bool(pd.isna(view["layer"]) and full_width and view["precision"] == "float32")
 
     return frozenset(
         at for at, view in zip(table.index, _records(table), strict=True) if is_full(view)

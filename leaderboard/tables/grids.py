@@ -78,47 +78,47 @@ def grids(
     Raises:
         LeaderboardError: the store has no results of the model on these tasks.
     """
-    found = evaluated_views.read(store, tasks, metric, main_revisions)
-    own = found.table[found.table["model"].str.lower() == model.lower()]
+    views = evaluated_views.read(store, tasks, metric, main_revisions)
+    own = views.table[views.table["model"].str.lower() == model.lower()]
     if own.empty:
         raise LeaderboardError(
             f"The results hold no model {model!r} on these tasks.",
-            f"They hold: {', '.join(sorted(set(found.table['model'])))}.",
+            f"They hold: {', '.join(sorted(set(views.table['model'])))}.",
         )
-    scores = found.scores.loc[own.index]
+    scores = views.scores.loc[own.index]
     scores = scores.loc[:, scores.notna().any()]
     table = own.assign(score=scores.mean(axis=1, skipna=False)).dropna(subset="score")
-    names = found.runs.loc[found.runs["task"].isin(scores.columns), "metric"].unique()
+    names = views.runs.loc[views.runs["task"].isin(scores.columns), "metric"].unique()
     name = shown(names[0]) if len(names) == 1 else "the main scores"
     measure = (
         f"{name} on {scores.columns[0]}"
         if scores.shape[1] == 1
         else f"mean of {name} over {scores.shape[1]} tasks"
     )
-    mixed = found.only(list(table.index)).mixed
+    mixed = views.only(list(table.index)).mixed
     notes = [
         f"The views were scored on different revisions of {listed(mixed)}: their data may differ."
     ]
-    told = [name for name in _ALIKE[2:] if table[name].nunique(dropna=False) > 1]
+    varying = [name for name in _ALIKE[2:] if table[name].nunique(dropna=False) > 1]
     return [
         _grid(
             dict(zip(_ALIKE, map(str, alike), strict=True)),
-            told,
+            varying,
             measure,
             part,
-            notes * bool(mixed) + found.notes,
+            notes * bool(mixed) + views.notes,
         )
         for alike, part in table.groupby(_ALIKE, dropna=False)
     ]
 
 
 def _grid(
-    alike: dict[str, str], told: list[str], measure: str, part: pd.DataFrame, notes: list[str]
+    alike: dict[str, str], varying: list[str], measure: str, part: pd.DataFrame, notes: list[str]
 ) -> Grid:
     view = [
         alike["index"] or "no index",
         alike["precision"],
-        *(alike[name] or f"no {name}" for name in told),
+        *(alike[name] or f"no {name}" for name in varying),
     ]
     layers = [None if pd.isna(layer) else int(layer) for layer in part["layer"]]
     depth = [np.inf if layer is None else layer for layer in layers]

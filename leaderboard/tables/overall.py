@@ -61,11 +61,11 @@ def overall(
         for count, parts in scored
     )
     strata = [list(parts.values()) for _, parts in scored] if by_query else []
-    found = [_of(first, second, scores, strata, test, level) for first, second in pairs]
-    corrected = correct([np.nan if each.p is None else each.p for each in found], correction)
+    tested = [_of(first, second, scores, strata, test, level) for first, second in pairs]
+    corrected = correct([np.nan if each.p is None else each.p for each in tested], correction)
     return [
         each if each.p is None else replace(each, corrected_p=float(p))
-        for each, p in zip(found, corrected, strict=True)
+        for each, p in zip(tested, corrected, strict=True)
     ]
 
 

@@ -26,8 +26,8 @@ class Side:
 
     def mean(self, scores: np.ndarray) -> np.ndarray:
         """The side's scores, float64 `[queries]`, out of those of all views `[views, queries]`."""
-        found: np.ndarray = scores[list(self.rows)].mean(axis=0)
-        return found
+        means: np.ndarray = scores[list(self.rows)].mean(axis=0)
+        return means
 
     def parts(
         self, of_views: Sequence[Mapping[tuple[str, str], float]]

@@ -175,17 +175,17 @@ def rank_views(
     combined = costs.combine(measured)
     rows = _rows(table, views.scores, details, combined)
     placed = table.index[table["place"].notna()]
-    said = costs.notes(measured[measured["view"].isin(placed)], combined)
-    notes = [*_notes(views, complete, incomplete), *said, *([note] if note else [])]
+    cost_notes = costs.notes(measured[measured["view"].isin(placed)], combined)
+    notes = [*_notes(views, complete, incomplete), *cost_notes, *([note] if note else [])]
     return Standings(rows, names, sort, used, level, notes)
 
 
 def _of_models(store: Store) -> list[str] | None:
     """The tasks that a model does by itself; None, for all, where there are no such."""
-    found = store.query(
+    details = store.query(
         "SELECT DISTINCT task FROM results WHERE type IS DISTINCT FROM 'RAG' ORDER BY task"
     )
-    return found["task"].to_pylist() or None
+    return details["task"].to_pylist() or None
 
 
 def front(standings: Standings, cost: str) -> list[bool]:

@@ -210,7 +210,7 @@ class FaissIndex(DenseIndex):
         return hits
 
     def _search_rows(self, queries: np.ndarray, k: int, rows: np.ndarray) -> Hits:
-        found: Hits | None = None
+        best: Hits | None = None
         coded = self._binary and not self.rescore
         for start in range(0, len(rows), _FILTER_ROWS):
             part = rows[start : start + _FILTER_ROWS]
@@ -221,9 +221,9 @@ class FaissIndex(DenseIndex):
                 "ip" if coded else self.metric,
             )
             hits = topk.top(scores, k, part)
-            found = hits if found is None else topk.merge(found, hits, k)
-        assert found is not None  # an empty filter is answered by `search`
-        return found
+            best = hits if best is None else topk.merge(best, hits, k)
+        assert best is not None  # an empty filter is answered by `search`
+        return best
 
     def _rescored(self, queries: np.ndarray, rows: np.ndarray, k: int) -> Hits:
         scores = np.empty(rows.shape, dtype=np.float32)

@@ -120,8 +120,8 @@ def _autoclass() -> Callable[[str], Java]:
     logger = autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
     logger.setLevel(autoclass("java.util.logging.Level").SEVERE)
     _kept.append(logger)  # Java holds loggers weakly, and forgets the level with them
-    found: Callable[[str], Java] = autoclass
-    return found
+    loader: Callable[[str], Java] = autoclass
+    return loader
 
 
 _kept: list[Java] = []

@@ -23,7 +23,7 @@ def search_stream(
         k: documents per query.
         metric: as in `retrievers.make`.
     """
-    found, start = None, 0
+    best, start = None, 0
     for chunk in chunks:
         hits = (
             make(spec, metric=metric)
@@ -31,10 +31,10 @@ def search_stream(
             .search(queries, min(k, len(chunk)))
         )
         hits = Hits(np.where(hits.rows >= 0, hits.rows + start, -1).astype(np.int32), hits.scores)
-        found = hits if found is None else topk.merge(found, hits, k)
+        best = hits if best is None else topk.merge(best, hits, k)
         start += len(chunk)
     return (
-        topk.pad(found, k)
-        if found
+        topk.pad(best, k)
+        if best
         else Hits(np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32))
     )

@@ -74,7 +74,7 @@ class TorchIndex(DenseIndex):
     def _search_batch(
         self, queries: torch.Tensor, k: int, rows: np.ndarray | None, buffer: torch.Tensor
     ) -> Hits:
-        found: Hits | None = None
+        best: Hits | None = None
         start = 0
         for chunk in self._chunks:
             first, start = start, start + len(chunk)
@@ -84,9 +84,9 @@ class TorchIndex(DenseIndex):
                 chunk = chunk[torch.from_numpy(here - first).to(chunk.device)]
             if len(here):
                 hits = _top(self._scores(queries, chunk.float(), buffer), k, here)
-                found = hits if found is None else topk.merge(found, hits, k)
-        assert found is not None  # an empty filter is answered by `search`
-        return found
+                best = hits if best is None else topk.merge(best, hits, k)
+        assert best is not None  # an empty filter is answered by `search`
+        return best
 
     def _scores(
         self, queries: torch.Tensor, documents: torch.Tensor, buffer: torch.Tensor

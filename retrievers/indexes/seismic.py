@@ -119,11 +119,11 @@ class SeismicIndex(SparseVectorIndex):
             query_cut=self.query_cut,
             heap_factor=self.heap_factor,
         )
-        for found in answers:  # each hit names its query; queries without terms have no answer
-            if found:
-                q = int(found[0][0])
-                hits.rows[q, : len(found)] = [int(row) for _, _, row in found]
-                hits.scores[q, : len(found)] = [score for _, score, _ in found]
+        for answer in answers:  # each hit names its query; queries without terms have no answer
+            if answer:
+                q = int(answer[0][0])
+                hits.rows[q, : len(answer)] = [int(row) for _, _, row in answer]
+                hits.scores[q, : len(answer)] = [score for _, score, _ in answer]
         return topk.best(*hits, k)
 
     def _vectors(self, rows: np.ndarray) -> sparse.csr_matrix:
@@ -178,10 +178,10 @@ class SeismicIndex(SparseVectorIndex):
 def _stdout_to_stderr() -> Iterator[None]:
     """Seismic reports its progress on standard output, which belongs to the caller."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    stdout = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)

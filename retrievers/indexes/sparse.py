@@ -102,7 +102,7 @@ class SparseIndex(SparseVectorIndex):
         return Hits(hits[0], hits[1] / np.float32(self.scale**2)) if self.scale else Hits(*hits)
 
     def _search_batch(self, queries: sparse.csr_matrix, k: int, rows: np.ndarray | None) -> Hits:
-        found: Hits | None = None
+        best: Hits | None = None
         start = 0
         for chunk in self._chunks:
             first, start = start, start + chunk.shape[0]
@@ -112,9 +112,9 @@ class SparseIndex(SparseVectorIndex):
                 chunk = chunk[here - first]
             if len(here):
                 hits = topk.top((queries @ chunk.T).toarray(), k, here)
-                found = hits if found is None else topk.merge(found, hits, k)
-        assert found is not None  # an empty filter is answered by `search`
-        return found
+                best = hits if best is None else topk.merge(best, hits, k)
+        assert best is not None  # an empty filter is answered by `search`
+        return best
 
     def memory_bytes(self) -> int:
         return sum(

@@ -117,8 +117,8 @@ class Fusion(Retriever):
         return next((text for text in texts if text is not None), None)
 
     def metadata(self, row: int) -> dict[str, Any]:
-        found = (part.metadata(place) for part, place in self._places(row))
-        return next((metadata for metadata in found if metadata), {})
+        each_part = (part.metadata(place) for part, place in self._places(row))
+        return next((metadata for metadata in each_part if metadata), {})
 
     def _places(self, row: int) -> Iterator[tuple[Retriever, int]]:
         """The parts that hold the document at `row`, and its row in them."""

@@ -80,19 +80,19 @@ class Reranked(Retriever):
 
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         k = topk.check_k(k)
-        found = ties.search(self.first, queries, self.stage.depth, only=only)
-        scores = np.full(found.rows.shape, -np.inf, dtype=np.float32)
+        candidates = ties.search(self.first, queries, self.stage.depth, only=only)
+        scores = np.full(candidates.rows.shape, -np.inf, dtype=np.float32)
         for q, query in enumerate(cast("Sequence[Document]", queries)):
-            rows = found.rows[q][found.rows[q] >= 0]
+            rows = candidates.rows[q][candidates.rows[q] >= 0]
             if len(rows):
                 scores[q, : len(rows)] = self._scored(query, rows)
-        everything = topk.best(found.rows, scores, self.stage.depth)
+        everything = topk.best(candidates.rows, scores, self.stage.depth)
         return topk.pad(ties.by_id(everything, self.ids), k)
 
     def _scored(self, query: Document, rows: np.ndarray) -> np.ndarray:
-        kept = [self.first.text(int(row)) for row in rows]
-        texts = [text for text in kept if text is not None]
-        if len(texts) < len(kept):
+        candidates = [self.first.text(int(row)) for row in rows]
+        texts = [text for text in candidates if text is not None]
+        if len(texts) < len(candidates):
             raise RetrieverError(
                 "The first stage keeps no texts to rerank.",
                 "Put the stage behind a text retriever.",
@@ -148,10 +148,10 @@ class Reranked(Retriever):
                 "Type: retrievers.load(path, encoder=function), which takes a name and gives"
                 " Encoder(model, id).",
             )
-        found = encoder(name)
-        check_encoder(path, id, found.id)
+        scorer = encoder(name)
+        check_encoder(path, id, scorer.id)
         return cls(
-            load(data / "first", encoder), rerank(found.model, manifest["depth"], id=id, name=name)
+            load(data / "first", encoder), rerank(scorer.model, manifest["depth"], id=id, name=name)
         )
 
 

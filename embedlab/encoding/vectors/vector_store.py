@@ -145,8 +145,10 @@ class Space:
 
     def _drop(self, shard: Shard) -> None:
         with FileLock(self.folder / "lock"):
-            kept = [other for other in _manifest(self.folder)["shards"] if other.name != shard.name]
-            _replace(self.folder, self.ingredients, kept)
+            remaining = [
+                other for other in _manifest(self.folder)["shards"] if other.name != shard.name
+            ]
+            _replace(self.folder, self.ingredients, remaining)
         shards.remove(self.folder, shard.name)
 
 
@@ -199,11 +201,11 @@ class Vectors:
             return csr_matrix(
                 vstack(blocks, format="csr")[np.argsort(np.concatenate(groups), kind="stable")]
             )
-        found = np.empty((len(place), self.dim), dtype=np.float32)
+        vectors = np.empty((len(place), self.dim), dtype=np.float32)
         for number, group in zip(numbers, groups, strict=True):
             block = shards.read(self._folder, self._shards[number], "dense")
-            found[group] = block[place[group, 1]]
-        return found
+            vectors[group] = block[place[group, 1]]
+        return vectors
 
     def chunks(self, size: int = 16_384) -> Iterator[np.ndarray | csr_matrix]:
         """All rows in order, `size` at a time."""

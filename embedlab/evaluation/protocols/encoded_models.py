@@ -103,7 +103,7 @@ class _EncodedModels(Protocol):
             # As a task does when it is made, for whatever draws from the global generators.
             set_seed(task.seed)
             started = time.perf_counter()
-            found = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
+            scores = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
             seconds = time.perf_counter() - started
             cost = seen.cost.of(view.layer)
             phases = {"encode": cost.seconds, "score": seconds - seen.cost.seconds}
@@ -112,7 +112,7 @@ class _EncodedModels(Protocol):
                     split,
                     subset,
                     view,
-                    numbers(found[subset]),
+                    numbers(scores[subset]),
                     cost.named(),
                     phases,
                     cost=cost,
@@ -128,7 +128,9 @@ class _EncodedModels(Protocol):
             View(index=spec),
         )
         row_of = {text: row for row, text in enumerate(data.queries)}
-        known = _Known(None, self.model.identity, row_of=row_of, vectors=self._asked(queries, view))
+        known = _Known(
+            None, self.model.identity, row_of=row_of, vectors=self._query_vectors(queries, view)
+        )
         encoded = Encoded(known, index)
         seconds = searching.fill(
             lambda rows, chunk: encoded.add(data.document_ids[rows], data.documents[rows], chunk),
@@ -145,7 +147,7 @@ class _EncodedModels(Protocol):
     def _size(self, data: RetrievalData, vectors: int) -> str:
         raise NotImplementedError
 
-    def _asked(self, queries: Vectors | MemoryVectors, view: View) -> Any:
+    def _query_vectors(self, queries: Vectors | MemoryVectors, view: View) -> Any:
         """The queries as the view sees them."""
         raise NotImplementedError
 
@@ -168,13 +170,13 @@ class SparseModels(_EncodedModels):
     ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
         index = make_index(view.index, metric=metric_of(self.model.card.similarity))
-        chunks, asked = self._chunks(documents, view), self._asked(queries, view)
-        return searching.search(index, chunks, asked, data, k=k, reporter=self.reporter)
+        chunks, query_vectors = self._chunks(documents, view), self._query_vectors(queries, view)
+        return searching.search(index, chunks, query_vectors, data, k=k, reporter=self.reporter)
 
     def _size(self, data: RetrievalData, vectors: int) -> str:
         return f"sparse vectors of {self.model.card.dim:,} terms."
 
-    def _asked(self, queries: Vectors | MemoryVectors, view: View) -> Any:
+    def _query_vectors(self, queries: Vectors | MemoryVectors, view: View) -> Any:
         return queries.read()
 
     def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[Any]:
@@ -200,21 +202,23 @@ class DenseModels(_EncodedModels):
                     "Leave --views out and give --layers and --dims.",
                 )
             return cross((), (), request.views.precisions, indexes, pairs=pairs)
-        asked = cross(request.views.layers, request.views.dims, request.views.precisions, indexes)
-        if pairs == "any" and not any(view.layer for view in asked):
+        requested = cross(
+            request.views.layers, request.views.dims, request.views.precisions, indexes
+        )
+        if pairs == "any" and not any(view.layer for view in requested):
             if wrong := [
-                view.dim for view in asked if view.dim and not 1 <= view.dim <= model.card.dim
+                view.dim for view in requested if view.dim and not 1 <= view.dim <= model.card.dim
             ]:
                 raise UserError(
                     f"{model.name} has no {wrong[0]} dimensions.",
                     f"Valid are dimensions 1 to {model.card.dim}.",
                 )
-        elif any(view[:2] != (None, None) for view in asked):
-            wanted = list(dict.fromkeys((view.layer or 0, view.dim or 0) for view in asked))
+        elif any(view[:2] != (None, None) for view in requested):
+            wanted = list(dict.fromkeys((view.layer or 0, view.dim or 0) for view in requested))
             check = partial(_refuse_missing, model, wanted, request.views.force)
             # Remembered, so that a warm run need not load the model for it.
             model.remembered.get(f"has views {wanted} {request.views.force}", check)
-        return asked
+        return requested
 
     def search(
         self,
@@ -227,22 +231,27 @@ class DenseModels(_EncodedModels):
     ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
         metric, spec = metric_of(self.model.card.similarity), coded(view.index, view.precision)
-        retriever, asked = make_index(spec, metric=metric), self._asked(queries, view)
+        retriever, query_vectors = (
+            make_index(spec, metric=metric),
+            self._query_vectors(queries, view),
+        )
         chunks = partial(self._chunks, documents, view)
         if (
             retriever.exact
             and data.candidates is None
-            and len(documents) * asked.shape[1] * 4 > STREAM_BYTES
+            and len(documents) * query_vectors.shape[1] * 4 > STREAM_BYTES
         ):
             return searching.stream(
-                spec, chunks(), asked, data, k=k, metric=metric, reporter=self.reporter
+                spec, chunks(), query_vectors, data, k=k, metric=metric, reporter=self.reporter
             )
-        found = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
+        result = searching.search(
+            retriever, chunks(), query_vectors, data, k=k, reporter=self.reporter
+        )
         if not retriever.exact and data.candidates is None:
-            exact = search_stream("torch", chunks(), asked, min(k, 10), metric=metric)
-            ours = Hits(found.rows[:, :10], found.scores[:, :10])
-            found.costs["recall_of_exact_at_10"] = index_costs.recall(ours, exact)
-        return found
+            exact = search_stream("torch", chunks(), query_vectors, min(k, 10), metric=metric)
+            ours = Hits(result.rows[:, :10], result.scores[:, :10])
+            result.costs["recall_of_exact_at_10"] = index_costs.recall(ours, exact)
+        return result
 
     def _size(self, data: RetrievalData, vectors: int) -> str:
         card = self.model.card
@@ -254,7 +263,7 @@ class DenseModels(_EncodedModels):
             f"peak memory about {held / 1e9 + 1:,.1f} GB."
         )
 
-    def _asked(self, queries: Vectors | MemoryVectors, view: View) -> np.ndarray:
+    def _query_vectors(self, queries: Vectors | MemoryVectors, view: View) -> np.ndarray:
         return shape(_dense(queries.read()), view, normalise=self.model.card.similarity == "cosine")
 
     def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[np.ndarray]:

@@ -49,10 +49,10 @@ class LexicalModels(Protocol):
             corpus=data.corpus.select(range(last, -1, -1)),
         )
         index, chunks = self._index(view.index), _texts(view.index, ascending)
-        found = searching.search(
+        result = searching.search(
             index, chunks, data.queries, ascending, k=k, reporter=self.reporter
         )
-        return found._replace(rows=np.where(found.rows >= 0, last - found.rows, -1))
+        return result._replace(rows=np.where(result.rows >= 0, last - result.rows, -1))
 
     def retriever(
         self, spec: str, data: RetrievalData, prepared: Prepared

@@ -69,8 +69,8 @@ class MtebEncoder:
         self.prompts[role] = prompt
         vectors, cost = self._encoder.encode(texts, role=role, prompt=prompt, layers=self._layers)
         self.cost.add(cost)
-        found = vectors[self._view.layer]
-        rows = found.read()
+        encoded = vectors[self._view.layer]
+        rows = encoded.read()
         if not isinstance(rows, np.ndarray):
             return finite(np.asarray(rows.toarray()), texts, model.name)
         # Classifiers and clusters see lengths:

@@ -46,13 +46,13 @@ class MtebProtocols(Protocol):
         assert task.dataset is not None  # it is loaded
         parts = task.dataset[data.subset][data.split]
         known = set(data.query_ids)
-        asked = parts["queries"].select(
+        queries = parts["queries"].select(
             [row for row, id in enumerate(parts["queries"][:]["id"]) if id in known]
         )
-        found, clock, spent = mteb_objects.searched(
+        results, clock, spent = mteb_objects.searched(
             self.model.encoder,
             parts["corpus"],
-            asked,
+            queries,
             data.candidates,
             k,
             task.metadata,
@@ -64,7 +64,7 @@ class MtebProtocols(Protocol):
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         for place, query in enumerate(data.query_ids):
             best = sorted(
-                found.get(query, {}).items(), key=lambda pair: (pair[1], pair[0]), reverse=True
+                results.get(query, {}).items(), key=lambda pair: (pair[1], pair[0]), reverse=True
             )[:k]
             if strange := [document for document, _ in best if document not in row_of]:
                 raise UserError(
@@ -90,9 +90,9 @@ class MtebProtocols(Protocol):
             set_seed(task.seed)
             began = time.perf_counter()
             how = dict(mteb_objects.HOW)
-            found = task.evaluate(
+            scores = task.evaluate(
                 self.model.encoder, split, subsets_to_run=subsets, encode_kwargs=how
             )
             phases = {"score": time.perf_counter() - began}
             for subset in subsets:
-                yield TaskResult(split, subset, view, numbers(found[subset]), {}, phases)
+                yield TaskResult(split, subset, view, numbers(scores[subset]), {}, phases)

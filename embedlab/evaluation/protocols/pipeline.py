@@ -49,8 +49,8 @@ class Compositions(Protocol):
         """
         parts, leaves = self.model.parts, self.model.tree.leaves()
         named = [
-            _BETWEEN.join(index_of(leaf, parts[leaf.name].card.kind, asked) for leaf in leaves)
-            for asked in self.request.views.indexes or [""]
+            _BETWEEN.join(index_of(leaf, parts[leaf.name].card.kind, requested) for leaf in leaves)
+            for requested in self.request.views.indexes or [""]
         ]
         return [View(index=index) for index in dict.fromkeys(named)]
 
@@ -93,7 +93,7 @@ class Compositions(Protocol):
 
         retriever = self.model.tree.built(leaf, stage)
         with _watched(stages, len(data.queries), self.reporter):
-            rows, scores, asked = searching.run_queries(retriever, data.queries, data, k=k)
+            rows, scores, search_costs = searching.run_queries(retriever, data.queries, data, k=k)
         if stages:
             seconds, pairs = (
                 sum(getattr(stage, name) for stage in stages) for name in ("seconds", "pairs")
@@ -103,7 +103,7 @@ class Compositions(Protocol):
         spent |= index_costs.latency(
             retriever, data.queries, min(k, 10, len(data.document_ids)), singles=singles
         )
-        return SearchResult(rows, scores, {**spent, **asked})
+        return SearchResult(rows, scores, {**spent, **search_costs})
 
 
 def _sum(costs: list[Cost]) -> Cost | None:

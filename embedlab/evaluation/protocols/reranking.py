@@ -61,8 +61,11 @@ class RerankingModels(Protocol):
         with reporter.phase("rerank", pairs, "pairs") as bar:
             for position, (query, among) in enumerate(zip(data.queries, lists, strict=True)):
                 if among:
-                    found = scored(scorer, query, [data.documents[row] for row in among])
-                    rows[position, : len(among)], scores[position, : len(among)] = among, found
+                    pair_scores = scored(scorer, query, [data.documents[row] for row in among])
+                    rows[position, : len(among)], scores[position, : len(among)] = (
+                        among,
+                        pair_scores,
+                    )
                     bar.advance(len(among), len(among))
         seconds = time.perf_counter() - began
         hits = topk.best(rows, scores, k)
