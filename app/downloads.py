@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from leaderboard.exchange.csv_text import defused
+from leaderboard.tables.table import escape_latex
 
 
 def buttons(frame: Callable[[], pd.DataFrame], name: str) -> None:
@@ -46,8 +47,8 @@ def latex(frame: pd.DataFrame) -> str:
     columns = [name for name in shown if not (shown[name] == "").all()]
     escaped = (
         shown[columns]
-        .rename(columns=_escape)
-        .map(lambda cell: _escape(cell) if isinstance(cell, str) else cell)
+        .rename(columns=escape_latex)
+        .map(lambda cell: escape_latex(cell) if isinstance(cell, str) else cell)
     )
     return escaped.to_latex(index=False, float_format="%.4f", escape=False)
 
@@ -56,12 +57,3 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
-
-
-_WORDED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_SPECIAL = str.maketrans(_WORDED | {character: "\\" + character for character in "&%$#_{}"})
-
-
-def _escape(text: str) -> str:
-    # An empty line would end the table's row.
-    return " ".join(text.splitlines()).translate(_SPECIAL)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.tiny_models import LLAMA
+
 
 @pytest.fixture(scope="session")
 def word_tokenizer():
@@ -70,14 +72,8 @@ def small_base(tmp_path_factory, word_tokenizer):
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("base") / "decoder"
-    sizes = {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
     write_random(
-        folder, word_tokenizer, "llama", **sizes, num_key_value_heads=2, max_position_embeddings=64
+        folder, word_tokenizer, "llama", **LLAMA, num_key_value_heads=2, max_position_embeddings=64
     )
     return folder
 

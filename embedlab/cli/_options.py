@@ -1,15 +1,16 @@
 """Options that several commands share."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from embedlab.cli import _completion
+from embedlab.options import LoadingOptions
 
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU where there is one.")
-]
+_LOADING = {each.name: each.metadata["help"] for each in fields(LoadingOptions)}
+Device = Annotated[str | None, typer.Option(help=_LOADING["device"])]
 NamedModels = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,7 +8,8 @@ from embedlab.terminal import echo, print_table
 from leaderboard.tables.table import Column, latex, markdown
 
 if TYPE_CHECKING:
-    from leaderboard.tables.comparison import Comparison
+    from leaderboard.tables.comparison import Comparison, Pair
+    from leaderboard.tables.overall import Overall
     from leaderboard.tables.standings import Row, Standings
 
 # Up to so many tasks get a column each.
@@ -135,7 +136,7 @@ def _legend(standings: "Standings") -> list[str]:
 def _of_comparison(comparison: "Comparison") -> list[Column]:
     from leaderboard.measures import shown
 
-    pairs, alpha = comparison.pairs, 1 - comparison.level
+    pairs = comparison.pairs
     columns = [
         Column("task", [pair.task for pair in pairs]),
         *(
@@ -145,17 +146,7 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
             > len({pair.task for pair in pairs})
         ),
         Column("metric", [shown(pair.metric) for pair in pairs]),
-        Column("A", [pair.first for pair in pairs]),
-        Column("B", [pair.second for pair in pairs]),
-        Column("score A", [_score(pair.first_score) for pair in pairs], right=True),
-        Column("score B", [_score(pair.second_score) for pair in pairs], right=True),
-        Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs], right=True),
-        Column(
-            f"{comparison.level:.0%} interval",
-            [_bounds(pair.low, pair.high, "+.4f") for pair in pairs],
-            right=True,
-        ),
-        Column("p", [_p(pair.corrected_p, alpha) for pair in pairs], right=True),
+        *_tested(pairs, comparison.level),
         Column(
             "win/tie/loss",
             ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs],
@@ -170,21 +161,28 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
     return [column for column in columns if any(column.cells)]
 
 
-def _of_overall(comparison: "Comparison") -> list[Column]:
-    pairs, alpha = comparison.overall, 1 - comparison.level
-    columns = [
-        Column("tasks", [f"mean over {pair.tasks}" for pair in pairs]),
+def _tested(pairs: "Sequence[Pair | Overall]", level: float) -> list[Column]:
+    """The columns of a tested difference: both sides, their scores, interval and p."""
+    return [
         Column("A", [pair.first for pair in pairs]),
         Column("B", [pair.second for pair in pairs]),
         Column("score A", [_score(pair.first_score) for pair in pairs], right=True),
         Column("score B", [_score(pair.second_score) for pair in pairs], right=True),
         Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs], right=True),
         Column(
-            f"{comparison.level:.0%} interval",
+            f"{level:.0%} interval",
             [_bounds(pair.low, pair.high, "+.4f") for pair in pairs],
             right=True,
         ),
-        Column("p", [_p(pair.corrected_p, alpha) for pair in pairs], right=True),
+        Column("p", [_p(pair.corrected_p, 1 - level) for pair in pairs], right=True),
+    ]
+
+
+def _of_overall(comparison: "Comparison") -> list[Column]:
+    pairs = comparison.overall
+    columns = [
+        Column("tasks", [f"mean over {pair.tasks}" for pair in pairs]),
+        *_tested(pairs, comparison.level),
         Column("over", [pair.over for pair in pairs]),
     ]
     return [column for column in columns if any(column.cells)]

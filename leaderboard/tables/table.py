@@ -84,7 +84,7 @@ def markdown(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
 def latex(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
     """A tabular for the package booktabs, the legend as comments."""
     header, *body = [
-        " & ".join(_line(cell).translate(_LATEX) for cell in cells) + r" \\"
+        " & ".join(map(escape_latex, cells)) + r" \\"
         for cells in [[column.name for column in columns], *rows(columns)]
     ]
     sides = "".join("r" if column.figures else "l" for column in columns)
@@ -92,6 +92,11 @@ def latex(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
     return "\n".join(
         [*top, header, r"\midrule", *body, *end, *(f"% {_line(line)}" for line in legend)]
     )
+
+
+def escape_latex(text: str) -> str:
+    """A cell's text, in which nothing is a command to LaTeX."""
+    return _line(text).translate(_LATEX)
 
 
 def _line(text: str) -> str:

@@ -18,6 +18,7 @@ from embedlab.errors import UserError
 from embedlab.models import cards, expressions, model_settings
 from embedlab.tasks import catalogue
 from embedlab.training import recipe
+from tests.gem_recipe import HEAD
 
 OURS = (UserError, retrievers.RetrieverError)
 PIECES = [
@@ -56,18 +57,9 @@ def test_expressions(text):
         model_settings.split(text)
 
 
-GEM = """
-description = "x"
-method = "gem"
-base = "base-decoder"
-seed = 7
-dtype = "float32"
-[settings]
-tokens = 2
-max_length = 32
-[data]
-path = "pairs.jsonl"
-[[stages]]
+_HEAD = HEAD.format(base="base-decoder", pairs="pairs.jsonl")
+GEM = f"""
+description = "x"{_HEAD}[[stages]]
 objective = "contrastive"
 steps = 2
 batch_size = 4

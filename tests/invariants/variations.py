@@ -19,6 +19,7 @@ from tests.invariants.worlds import (
     PAIRS,
     RANKING,
     SHARED,
+    VIEWED,
     Groups,
     Results,
     World,
@@ -28,14 +29,6 @@ from tests.invariants.worlds import (
 ROOT = Path(__file__).parents[2]
 # No token, none either, none known, more than the model reads.
 ADDED = ("", "   ", "unknown words alone", "w1 " * 300)
-VIEWED = (
-    "retrieval",
-    "STS",
-    "classification",
-    "multilabel classification",
-    "clustering",
-    "clustering, legacy",
-)
 
 
 class Variation(NamedTuple):

@@ -30,16 +30,17 @@ RANKING = (
     FOLDER,
 )
 PAIRS = ("cross", "multi-vector")  # they score pairs, one by one, and keep no vectors
-# Kinds for two models at once: those whose evaluation keeps state, and one of each that does not.
-SHARED = (
+# One task of each kind that sees the views of a model's vectors.
+VIEWED = (
     "retrieval",
     "STS",
     "classification",
     "multilabel classification",
     "clustering",
     "clustering, legacy",
-    FOLDER,
 )
+# Kinds for two models at once: those whose evaluation keeps state, and one of each that does not.
+SHARED = (*VIEWED, FOLDER)
 Groups = Sequence[tuple[Sequence[str], Sequence[str]]]
 # Which shapes are asked on which kinds of task, by one command for each line: a new shape or kind
 # joins by one word.

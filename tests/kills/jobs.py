@@ -10,6 +10,8 @@ from pathlib import Path
 from killing import command
 from working_folder import files, folder, imported, index_results, no_other_names, runs, trec
 
+from tests.gem_recipe import HEAD
+
 
 @dataclass(frozen=True)
 class Job:
@@ -172,17 +174,7 @@ def _questions(work: Path) -> None:
 # train
 
 
-RECIPE = """
-method = "gem"
-base = "{base}"
-seed = 7
-dtype = "float32"
-[settings]
-tokens = 2
-max_length = 32
-[data]
-path = "pairs.jsonl"
-""" + """
+RECIPE = HEAD + """
 [[stages]]
 objective = "contrastive"
 steps = 6
@@ -200,7 +192,7 @@ def _recipe(base: str) -> Callable[[Path], None]:
             {"query": f"w{n} w{n + 1}", "positive": f"w{n} w{n + 2} w{n + 3}"} for n in range(16)
         )
         (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (work / "tiny.toml").write_text(RECIPE.format(base=base))
+        (work / "tiny.toml").write_text(RECIPE.format(base=base, pairs="pairs.jsonl"))
 
     return before
 

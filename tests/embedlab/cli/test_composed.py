@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import retrievers
+from tests.tiny_models import write_cross_encoder
 
 pytest.importorskip("pyserini", reason="needs the extra lucene")
 WORDS = [f"w{n}" for n in range(200)]
@@ -41,22 +42,8 @@ def ranker(tmp_path_factory, word_tokenizer):
     """A random cross-encoder as most public ones are laid out:
     a classifier without files of sentence-transformers.
     """
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
     folder = tmp_path_factory.mktemp("models") / "ranker"
-    word_tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    shape = {
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-    }
-    config = BertConfig(
-        vocab_size=len(word_tokenizer), num_labels=1, initializer_range=0.5, **shape
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
+    write_cross_encoder(folder, word_tokenizer, initializer_range=0.5)
     return folder
 
 

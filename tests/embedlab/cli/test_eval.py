@@ -8,6 +8,8 @@ import re
 import numpy as np
 import pytest
 
+from tests.tiny_models import write_cross_encoder
+
 WORDS = [f"w{n}" for n in range(200)]
 
 
@@ -257,21 +259,10 @@ def test_sparse_models_search_their_own_indexes(cli, home, folder, tmp_path, wor
 
 
 def test_cross_encoders_reorder_candidates(cli, home, folder, tmp_path, word_tokenizer):
-    import torch
     from sentence_transformers import CrossEncoder
-    from transformers import BertConfig, BertForSequenceClassification
 
     raw = tmp_path / "cross"
-    word_tokenizer.save_pretrained(raw)
-    torch.manual_seed(0)
-    shape = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-    }
-    config = BertConfig(vocab_size=len(word_tokenizer), num_labels=1, **shape)
-    BertForSequenceClassification(config).save_pretrained(raw)
+    write_cross_encoder(raw, word_tokenizer, hidden_size=16)
     CrossEncoder(str(raw), device="cpu").save(str(tmp_path / "ranker"))
     code, _, err = cli("eval", "--model", tmp_path / "ranker", "--task", folder)
     assert code == 2

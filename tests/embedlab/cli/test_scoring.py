@@ -8,6 +8,8 @@ import re
 import numpy as np
 import pytest
 
+from tests.tiny_models import write_cross_encoder
+
 WORDS = [f"w{n}" for n in range(12)]  # few, and some documents are equal: many ties
 
 
@@ -53,24 +55,10 @@ def folder(tmp_path):
 @pytest.fixture(scope="module")
 def crosses(tmp_path_factory, word_tokenizer):
     """Random cross-encoders by their number of labels."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
     folders = {}
     for labels in (1, 3):
-        folders[labels] = folder = tmp_path_factory.mktemp("models") / f"cross{labels}"
-        word_tokenizer.save_pretrained(folder)
-        torch.manual_seed(0)
-        shape = {
-            "hidden_size": 32,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-        }
-        config = BertConfig(
-            vocab_size=len(word_tokenizer), num_labels=labels, initializer_range=0.5, **shape
-        )
-        BertForSequenceClassification(config).save_pretrained(folder)
+        folders[labels] = tmp_path_factory.mktemp("models") / f"cross{labels}"
+        write_cross_encoder(folders[labels], word_tokenizer, labels, initializer_range=0.5)
     return folders
 
 

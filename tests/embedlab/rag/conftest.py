@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # capitals_server.py, for the te
 
 from capitals_server import CAPITALS, Server, write
 
+from tests.tiny_models import LLAMA
+
 
 @pytest.fixture(scope="session")
 def capitals(tmp_path_factory):
@@ -61,14 +63,8 @@ def language_model(tmp_path_factory):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "talker"
-    sizes = {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
     write_random(
-        folder, train_tokenizer(texts * 4, 400), "llama", **sizes, max_position_embeddings=192
+        folder, train_tokenizer(texts * 4, 400), "llama", **LLAMA, max_position_embeddings=192
     )
     return folder
 

@@ -5,23 +5,18 @@ import json
 import pytest
 from safetensors.torch import load_file
 
-RECIPE = """
-method = "gem"
-base = "{base}"
-seed = 7
-dtype = "float32"
-[settings]
-tokens = 2
-max_length = 32
-[data]
-path = "{pairs}"
-[[stages]]
+from tests.gem_recipe import HEAD
+
+RECIPE = (
+    HEAD
+    + """[[stages]]
 objective = "contrastive"
 steps = 2
 batch_size = 4
 learning_rate = 1e-3
 precision = "float32"
 """
+)
 
 
 @pytest.mark.effect(

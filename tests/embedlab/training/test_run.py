@@ -16,18 +16,11 @@ from embedlab.resources import DATA
 from embedlab.training import training_data, training_run, untrained
 from embedlab.training.recipe import read
 from embedlab.training.training_run import save_untrained, train
+from tests.gem_recipe import HEAD
 
-TWO_STAGES = """
-method = "gem"
-base = "{base}"
-seed = 7
-dtype = "float32"
-[settings]
-tokens = 2
-max_length = 32
-[data]
-path = "{pairs}"
-[[stages]]
+TWO_STAGES = (
+    HEAD
+    + """[[stages]]
 objective = "gem"
 steps = 6
 batch_size = 4
@@ -45,6 +38,7 @@ save_steps = 2
 dropout = 0.2
 lora = {{ rank = 2, alpha = 4, dropout = 0.1 }}
 """
+)
 
 
 def killed_after(steps):
