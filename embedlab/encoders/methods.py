@@ -44,6 +44,7 @@ METHODS = {
     "plain": "embedlab.encoders.plain",
     "starbucks": "embedlab.encoders.starbucks",
     "echo": "embedlab.encoders.echo",
+    "training-free": "embedlab.encoders.training_free",
     "echo-splade": "embedlab.encoders.echo_splade",
     "lion": "embedlab.encoders.lion",
     "lens": "embedlab.encoders.lens",

@@ -2,6 +2,7 @@
 
     expression := operand >> stage >> ...          each stage puts in order what comes before it
     operand    := model | model@index              bm25, all-minilm-l6-v2@faiss:hnsw32,efSearch=64
+                | mean(BASE), eol(BASE) ...        a language model without training
                 | rrf(expression, ..., k=60, depth=1000, weights=1/2)
                 | weighted(expression, ..., weights=0.3/0.7, normalise=z-score, depth=1000)
                 | (expression)
@@ -19,6 +20,7 @@ from typing import Any
 
 import retrievers
 from embedlab.errors import UserError, unknown
+from embedlab.models import training_free
 from retrievers.pipelines.rerank import Rerank
 
 EXAMPLES = (
@@ -142,6 +144,8 @@ Expression = Leaf | Fused | Reranked
 
 def is_composed(text: str) -> bool:
     """Whether a model's name is an expression of several."""
+    if training_free.split(text):
+        return False
     return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not _is_folder(
         text
     )
@@ -203,7 +207,7 @@ def _expression(text: str) -> Expression:
     first, *stages = _split(text, ">>")
     tree = _operand(first)
     for stage in stages:
-        call = _CALL.fullmatch(stage)
+        call = None if training_free.split(stage) else _CALL.fullmatch(stage)
         if call and call[1] not in _SETTINGS:
             raise unknown("function", call[1], _SETTINGS, "A stage reads rerank(MODEL, depth=100).")
         if call and call[1] != "rerank":
@@ -224,6 +228,8 @@ def _expression(text: str) -> Expression:
 def _operand(text: str) -> Expression:
     if text.startswith("(") and text.endswith(")"):
         return _expression(text[1:-1])
+    if training_free.split(text):
+        return Leaf(text)
     call = _CALL.fullmatch(text)
     if not call:
         return _leaf(text)
@@ -249,7 +255,12 @@ def _operand(text: str) -> Expression:
 
 def _leaf(text: str) -> Leaf:
     name, at, index = text.rpartition("@")
-    return Leaf(name.strip(), index.strip()) if at and not Path(text).exists() else Leaf(text)
+    of_a_base = ")" in index or index.startswith("layers=")  # smollm2-135m@layers=12
+    return (
+        Leaf(text)
+        if not at or of_a_base or Path(text).exists()
+        else Leaf(name.strip(), index.strip())
+    )
 
 
 def _arguments(function: str, text: str) -> tuple[list[str], tuple[tuple[str, str], ...]]:

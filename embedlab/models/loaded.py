@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from embedlab import hub
-from embedlab.errors import unknown
+from embedlab.bases import folders
+from embedlab.errors import UserError, unknown
 from embedlab.hardware import choose_device, choose_dtype, processor_flags
 from embedlab.models import (
     digests,
@@ -18,6 +19,7 @@ from embedlab.models import (
     mteb_registry,
     plugin_cards,
     source_code,
+    training_free,
 )
 from embedlab.models.cards import Card, cards
 from embedlab.models.fact_cache import Remembered
@@ -124,6 +126,13 @@ def load(
         model.card = replace(card, **facts(card, model.encoder))
         return model
 
+    def check(card: Card) -> None:
+        if "?" in name:
+            own = method(card.method).function
+            model_settings.check(card.name, card.method, own, dict(card.settings))
+
+    if card.method != "auto":  # before anything is fetched
+        check(card)
     folder, revision = (None, "") if plugin_cards.without_files(card) else weights(card)
     settings, found_by_us = dict(card.settings), card.method == "auto"
     if found_by_us:
@@ -134,8 +143,7 @@ def load(
         card = replace(card, method=recognised, kind=kind_of(folder), **mteb)
         if card.registry and (recognised, card.kind) == ("sentence-transformers", Kind.DENSE):
             settings |= known.get("settings", lambda: mteb_registry.settings(card.registry))
-    if "?" in name:
-        model_settings.check(card.name, card.method, method(card.method).function, settings)
+        check(card)
     if card.method == "sentence-transformers":
         settings |= {"kind": card.kind.value} | (
             {"trust_remote_code": True} if trust_remote_code else {}
@@ -200,6 +208,11 @@ def find(name: str) -> Card:
     """
     if "?" in name and not Path(name).exists():
         plain, settings = model_settings.split(name)
+        if training_free.split(plain) and (said := {"form", "method"} & settings.keys()):
+            raise UserError(
+                f"{plain} says already what {said.pop()} says.",
+                f"Type one of them: {', '.join(training_free.FORMS)}.",
+            )
         return model_settings.applied(find(plain), settings)
     known = cards()
     if name in known:
@@ -210,9 +223,17 @@ def find(name: str) -> Card:
     if card := plugin_cards.named(name):
         return card
     path = Path(name)
+    if not path.is_dir() and (card := training_free.card(name)):
+        return card
     if path.is_dir():
         return Card(
             name=path.resolve().name, method="auto", source=str(path.resolve()), kind=kind_of(path)
+        )
+    if folders.is_base(name):
+        raise UserError(
+            f"{name} is a base: a language model, which does not say how it embeds.",
+            f"Type mean({name}), or {', '.join(training_free.FORMS[1:])} in its place; or train it:"
+            f" embedlab train RECIPE --base {name}",
         )
     if is_code(name):
         return Card(name=name.rpartition(":")[2], method="file", source=name)

@@ -5,9 +5,9 @@ or on the hub; and what kind of model they hold.
 from pathlib import Path
 
 from embedlab import hub
-from embedlab.bases import packaged
+from embedlab.bases import folders, packaged
 from embedlab.errors import UserError, missing_extra
-from embedlab.models import identity
+from embedlab.models import identity, training_free
 from embedlab.models.cards import Card
 from embedlab.models.kinds import Kind
 from embedlab.resources import DATA
@@ -22,6 +22,9 @@ def weights(card: Card) -> tuple[Path, str]:
         local = DATA / "checkpoints" / card.checkpoint
     if local and local.is_absolute() and local.is_dir():
         return local, identity.of_folder(local)
+    if card.method == training_free.METHOD and folders.is_base(card.source):
+        base = folders.folder(card.source)
+        return base, identity.of_folder(base)
     if card.offline:
         packaged = _packaged(card)
         if packaged:
