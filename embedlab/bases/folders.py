@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from embedlab import hub
 from embedlab.bases import packaged
-from embedlab.bases.cards import Base, bases
+from embedlab.bases.base_cards import Base, bases
 from embedlab.errors import UserError
 from embedlab.resources import home
 from embedlab.terminal import echo
@@ -68,7 +68,7 @@ def folder(name: str | Path, revision: str | None = None) -> Path:
     short = plain.replace("/", "--") if not Path(plain).is_dir() else Path(plain).resolve().name
 
     def make(new: Path) -> None:
-        from embedlab.bases.weights import cut
+        from embedlab.bases.safetensors_files import cut
 
         cut(whole, number, new)
 
@@ -108,7 +108,7 @@ def _converted(base: Base) -> Path:
         again = package.install.replace("install", "install --force-reinstall", 1)
         file = where / package.weights
         packaged.check(file, package.sha256, package.package, base.source, again)
-        from embedlab.bases.weights import convert
+        from embedlab.bases.safetensors_files import convert
 
         echo(f"{base.name}: writing its weights as safetensors, once.", err=True)
         convert(file, new)

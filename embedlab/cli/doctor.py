@@ -140,7 +140,7 @@ def _extra(name: str) -> Finding:
 
 
 def _bases() -> list[Finding]:
-    from embedlab.bases.cards import bases
+    from embedlab.bases.base_cards import bases
     from embedlab.bases.packaged import folder_of
 
     return [

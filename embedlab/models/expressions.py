@@ -20,7 +20,7 @@ from typing import Any
 
 import retrievers
 from embedlab.errors import UserError, unknown
-from embedlab.models import training_free
+from embedlab.models import training_free_names
 from retrievers.pipelines.rerank import Rerank
 
 EXAMPLES = (
@@ -144,7 +144,7 @@ Expression = Leaf | Fused | Reranked
 
 def is_composed(text: str) -> bool:
     """Whether a model's name is an expression of several."""
-    if training_free.split(text):
+    if training_free_names.split(text):
         return False
     return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not _is_folder(
         text
@@ -207,7 +207,7 @@ def _expression(text: str) -> Expression:
     first, *stages = _split(text, ">>")
     tree = _operand(first)
     for stage in stages:
-        call = None if training_free.split(stage) else _CALL.fullmatch(stage)
+        call = None if training_free_names.split(stage) else _CALL.fullmatch(stage)
         if call and call[1] not in _SETTINGS:
             raise unknown("function", call[1], _SETTINGS, "A stage reads rerank(MODEL, depth=100).")
         if call and call[1] != "rerank":
@@ -228,7 +228,7 @@ def _expression(text: str) -> Expression:
 def _operand(text: str) -> Expression:
     if text.startswith("(") and text.endswith(")"):
         return _expression(text[1:-1])
-    if training_free.split(text):
+    if training_free_names.split(text):
         return Leaf(text)
     call = _CALL.fullmatch(text)
     if not call:

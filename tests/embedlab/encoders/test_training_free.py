@@ -10,7 +10,7 @@ from transformers import AutoModel, AutoTokenizer
 from embedlab.encoders import training_free
 from embedlab.encoders.modules import attention
 from embedlab.errors import UserError
-from embedlab.models import training_free as names
+from embedlab.models import training_free_names as names
 
 TEXTS = [
     'Are "judo" throws allowed?',

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from embedlab.bases import folders
-from embedlab.bases.cards import bases
+from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.models.cards import Card
 

@@ -46,7 +46,7 @@ def bases() -> dict[str, Base]:
             Base,
             path,
             "card of a base",
-            hint="Its keys are the fields of embedlab.bases.cards.Base.",
+            hint="Its keys are the fields of embedlab.bases.base_cards.Base.",
             given={"name": path.stem},
         )
         for path in sorted((DATA / "bases").glob("*.toml"))
