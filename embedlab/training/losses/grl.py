@@ -58,7 +58,6 @@ class GRL(nn.Module):
         self.temperature = temperature
         self.beta = beta
         self.miner = miner
-        decoder_of(model)  # another model is refused now
         width = dimensions_of(model)
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 

@@ -21,11 +21,17 @@ precision = "float32"
 """
 
 
-@pytest.mark.parametrize("objective", ["next-token", "masked-next-token", "gem", "grl"])
+@pytest.mark.parametrize("objective", ["next-token", "masked-next-token", "gem"])
 def test_objectives_of_decoders_refuse_encoders(objective, encoder):
     model = untrained.build("encoder", encoder, {})
     with pytest.raises(UserError, match="model on a decoder"):
         objectives.build(objective, model, {})
+
+
+def test_grl_refuses_encoders_where_it_generates(encoder):
+    loss = objectives.build("grl", untrained.build("encoder", encoder, {}), {})
+    with pytest.raises(UserError, match="model on a decoder"):
+        loss.log_likelihood(*[dict.fromkeys(("input_ids", "attention_mask"))] * 2)
 
 
 @pytest.mark.parametrize("objective", ["smae", "dupmae"])
