@@ -25,7 +25,7 @@ def option(
         help: what it does, in one sentence.
         flag: its name on the command line, where that is not the field's.
         form: how it is typed there, where its type does not say: "words" and "numbers" are
-            separated by commas.
+            separated by commas, what is "repeatable" is typed once for each.
         least: the smallest number that it takes.
     """
     return field(
@@ -158,6 +158,21 @@ class TaskOptions:
     data_dir: Path | None = option(
         None, "A local mirror of MTEB data sets (`embedlab tasks --help`)."
     )
+    measures: Sequence[str] = option(
+        (),
+        'A further measure of rankings, of any that ir_measures computes: "ERR@20", "Bpref",'
+        ' "RBP(p=0.9,rel=1)", "nDCG@7". Repeatable.',
+        flag="--measure",
+        form="repeatable",
+    )
+
+    def __post_init__(self) -> None:
+        if self.measures:
+            from leaderboard.measures import requested
+
+            given = [self.measures] if isinstance(self.measures, str) else self.measures
+            names = dict.fromkeys(requested(name)[0] for name in given)
+            object.__setattr__(self, "measures", tuple(names))
 
 
 GROUPS = {

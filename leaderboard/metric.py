@@ -1,4 +1,4 @@
-"""A metric of rankings as a value, and what it sees: where the relevant documents stand."""
+"""A metric of rankings as a value, and what it sees: where the judged documents stand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +16,26 @@ class Relevance:
             where it is not relevant, not judged, or where there is none.
         ideal_query, ideal_gain: query and gain of every positive judgement, found or not: int
             `[positive]`, ordered by query, the greatest gain first.
+        ranked: bool `[queries, depth]`, whether there is a document at the rank.
+        judgement: int32 `[queries, depth]`, which judgement the document at each rank has: its
+            position in `judged_query` and `judged_gain`; -1 where it has none.
+        judged_query, judged_gain: query and grade of every judgement, found or not, also those of
+            0 and below: int `[judgements]`, ordered by query.
     """
 
     gains: np.ndarray
     ideal_query: np.ndarray
     ideal_gain: np.ndarray
+    ranked: np.ndarray
+    judgement: np.ndarray
+    judged_query: np.ndarray
+    judged_gain: np.ndarray
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Whether the document at each rank has a judgement, bool `[queries, depth]`."""
+        judged: np.ndarray = self.judgement >= 0
+        return judged
 
     @cached_property
     def relevant(self) -> np.ndarray:

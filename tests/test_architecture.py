@@ -52,7 +52,7 @@ LEVELS = {
         ["records"],
         [
             "atomic_files", "errors", "measures", "metric", "plain_json", "plugins",
-            "ranking_metrics",
+            "ranking_metrics", "standard_measures",
         ],
     ],
 }  # fmt: skip

@@ -41,6 +41,7 @@ def evaluate(
     split: str | None = None,
     ignore_identical_ids: bool = False,
     data_dir: str | Path | None = None,
+    measures: Sequence[str] = (),
     db: str | Path | None = None,
     progress: bool = True,
 ) -> Results:
@@ -78,6 +79,8 @@ def evaluate(
         ignore_identical_ids: on a BEIR folder of one's own, drop from a query's results the
             document of its id.
         data_dir: a local mirror of MTEB's data sets.
+        measures: further measures of rankings, of any that ir_measures computes: "ERR@20",
+            "Bpref", "RBP(p=0.9,rel=1)", "nDCG@7".
         db: the results store; EMBEDLAB_HOME/results.duckdb by default.
         progress: show bars and notes on standard error.
 

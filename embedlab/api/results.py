@@ -9,11 +9,11 @@ from typing import Any, ParamSpec
 import pandas as pd
 import pyarrow as pa
 
+from embedlab.evaluation.stored_rankings import measure
 from embedlab.resources import home
-from leaderboard.measures import stored
 from leaderboard.records import Failure, Run
 from leaderboard.storage.store import Store
-from leaderboard.tables import comparison, evaluated_views, standings
+from leaderboard.tables import comparison, evaluated_views, metric_names, standings
 
 P = ParamSpec("P")
 _PAIR = [*comparison.Pair.__dataclass_fields__]
@@ -128,10 +128,12 @@ class Results:
             One row per run: run_id, what tells the runs apart, metric, value.
 
         Raises:
-            LeaderboardError: runs cannot be filtered by a name in `where`.
+            LeaderboardError: there is no such metric, no run has it, or runs cannot be filtered by
+                a name in `where`.
         """
-        scores: pd.DataFrame = self.store.scores(stored(metric), **self._where(where)).to_pandas()
-        return scores
+        name = metric_names.in_store(self.store, metric)
+        found: pd.DataFrame = self.store.scores(name, **self._where(where)).to_pandas()
+        return found
 
     def per_query(self, metric: str = "main", **where: Any) -> pd.DataFrame:
         """The score of each query in each run.
@@ -151,6 +153,27 @@ class Results:
         if not parts:
             return runs.assign(query_id=[], value=[])
         return runs.merge(pd.concat(parts).astype({"run_id": str, "query_id": str}), on="run_id")
+
+    def measure(self, *names: str, **where: Any) -> pd.DataFrame:
+        """Compute further measures from the rankings in the store, and record them there.
+
+        Args:
+            names: "ERR@20", "Bpref", "RBP(p=0.9,rel=1)", "nDCG@7": any that ir_measures computes.
+            where: which runs, as in `scores`.
+
+        Returns:
+            One row per run and measure: the columns of `scores`.
+
+        Raises:
+            LeaderboardError: there is no such measure.
+            UserError: no run has a ranking, or one ranks too few documents.
+
+        >>> found = embedlab.results().measure("ERR@20", "Bpref", task="StdlibMiniCodeSearch")
+        >>> sorted(found["metric"].unique())
+        ['Bpref', 'ERR@20']
+        """
+        measured = [run.id for run, _ in measure(self.store, names, **self._where(where))]
+        return pd.concat([self.scores(name, id=measured) for name in names], ignore_index=True)
 
     def compare(
         self,

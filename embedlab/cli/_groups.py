@@ -61,6 +61,8 @@ def _parameters(group: type) -> list[inspect.Parameter]:
 
 def _type(each: Field[Any], declared: Any) -> Any:
     """What typer reads: words and numbers are typed as one text."""
+    if each.metadata["form"] == "repeatable":
+        return list[str] | None
     return str | None if each.metadata["form"] else declared
 
 
@@ -83,6 +85,8 @@ def _value(each: Field[Any], typed: Any) -> Any:
     form, flag = each.metadata["form"], each.metadata["flag"] or f"--{each.name}"
     if not form:
         return typed
+    if form == "repeatable":
+        return tuple(typed or ())
     if form in ("words", "numbers"):
         read = words if form == "words" else numbers
         return default_of(each) if typed is None else tuple(read(flag, typed))

@@ -138,6 +138,7 @@ def _as_json(run: "Run") -> dict[str, Any]:
 
 def _print(outcome: "Outcome", db: Path) -> None:
     from embedlab.cli._tables import print_columns
+    from leaderboard.measures import shown
     from leaderboard.tables.table import Column
 
     runs = sorted(outcome.runs, key=lambda run: (run.task.name, run.task.subset, -run.main_score))
@@ -159,7 +160,7 @@ def _print(outcome: "Outcome", db: Path) -> None:
             ),
             Column("model", [run.model.name for run in runs]),
             Column("view", [_view(run) for run in runs]),
-            Column("metric", [run.task.main_metric for run in runs]),
+            Column("metric", [shown(run.task.main_metric) for run in runs]),
             Column("score", [f"{run.main_score:.4f}" for run in runs], right=True),
             cost("encode s", "encode_seconds", 1),
             cost("texts/s", "texts_per_second", 0),

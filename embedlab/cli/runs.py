@@ -99,6 +99,7 @@ def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
 
     Scores, costs, phases, settings, first rendered inputs.
     """
+    from leaderboard.measures import shown
     from leaderboard.tables.differences import first_inputs, settings
 
     run = _store(db).run(id)
@@ -118,10 +119,11 @@ def show(id: Id, db: Db = None, as_json: AsJson = False) -> None:
             }
         )
         return
-    echo(f"{run.id}  {run.created:%Y-%m-%d %H:%M} UTC  {run.task.main_metric} {run.main_score:.4f}")
+    metric = shown(run.task.main_metric)
+    echo(f"{run.id}  {run.created:%Y-%m-%d %H:%M} UTC  {metric} {run.main_score:.4f}")
     _table(
         ["metric", "score"],
-        [[name, f"{value:.4f}"] for name, value in run.scores.items()],
+        [[shown(name), f"{value:.4f}"] for name, value in run.scores.items()],
         right={"score"},
     )
     _table(
@@ -185,6 +187,34 @@ def rm(
     store = _store(db)
     for id in ids:
         echo(f"Removed {store.remove(id)}.")
+
+
+@commands.command()
+def measure(
+    measure: Annotated[
+        list[str],
+        typer.Option(
+            help='nDCG@7, ERR@20, Bpref, "RBP(p=0.9,rel=1)", any of ir_measures. Repeatable.'
+        ),
+    ],
+    model: OfModels = None,
+    task: OnTasks = None,
+    db: Db = None,
+) -> None:
+    """Add measures to runs, from their rankings in the store.
+
+    With scores of each query, so that leaderboard and compare can use them.
+    """
+    from embedlab.evaluation.stored_rankings import measure as measured
+    from leaderboard.measures import shown
+    from leaderboard.tables.filtering import refuse_absent
+
+    store = _store(db)
+    where = {name: value for name, value in (("model", model), ("task", task)) if value}
+    refuse_absent(store, **where)
+    for run, added in measured(store, measure, **where):
+        names = ", ".join(map(shown, added)) if added else "nothing, it has them"
+        echo(f"{run.id[:8]}  {run.model.name} on {run.task.name}: {names}")
 
 
 @commands.command()

@@ -5,6 +5,7 @@ computed.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError
@@ -32,12 +33,35 @@ def shallow(top_k: int | None, task: "AbsTaskRetrieval", data: RetrievalData) ->
     if not is_within(main, top_k):
         least = re.search(r"_at_(\d+)$", main)
         raise UserError(
-            f"{top_k} documents for a query are too few for {main}, the main metric of"
-            f" {task.metadata.name}.",
+            f"{top_k} documents for a query are too few for {measures.shown(main)}, the main metric"
+            f" of {task.metadata.name}.",
             f"Type --top-k {min(int(least[1]), needed) if least else needed} or more, or leave it"
             " out.",
         )
     return top_k
+
+
+def refuse_beyond(names: Sequence[str], depth: int | None, where: str) -> None:
+    """Refuse measures that look further down than the ranking goes.
+
+    Args:
+        names: of the measures.
+        depth: documents ranked for a query where they are fewer than the task's metrics need.
+        where: the ranking is of, for the message.
+
+    Raises:
+        UserError: the first of them that would be another measure under a wrong name.
+    """
+    for name in names:
+        stored, _, cutoff = measures.requested(name)
+        if depth is not None and (cutoff is None or cutoff > depth):
+            raise UserError(
+                f"{depth} documents for a query are too few for {measures.shown(stored)} on"
+                f" {where}.",
+                f"Leave --top-k out, or type it as {cutoff} or more."
+                if cutoff
+                else "Leave --top-k out: this measure looks at the whole ranking.",
+            )
 
 
 def is_within(metric: str, depth: int | None) -> bool:

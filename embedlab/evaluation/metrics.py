@@ -80,10 +80,10 @@ def rank(
 
 
 class Judgements(NamedTuple):
-    """The positive judgements of a task's queries as arrays, in query order.
+    """The judgements of a task's queries as arrays, in query order.
 
     query: position of the query; row: the document's row, -1 where the corpus lacks it; gain: its
-    relevance.
+    relevance, 0 or less where it was judged not relevant.
     """
 
     queries: int
@@ -103,7 +103,6 @@ def judge(
         (position, row_of.get(document, -1), gain)
         for position, query in enumerate(query_ids)
         for document, gain in qrels.get(query, {}).items()
-        if gain > 0
     ]
     query, row, gain = np.array(triples, dtype=np.int64).reshape(-1, 3).T
     return Judgements(len(query_ids), len(document_ids), query, row, gain)
@@ -132,10 +131,7 @@ def evaluate(
     Raises:
         UserError: a metric of an installed package fails, or gives something else.
     """
-    best_first = np.lexsort((-judgements.gain, judgements.query))
-    relevance = Relevance(
-        _gains(rows, judgements), judgements.query[best_first], judgements.gain[best_first]
-    )
+    relevance = relevance_of(rows, judgements)
     scores: dict[str, np.ndarray] = {}
     for k in cutoffs:
         for name, metric in measures.registered().items():
@@ -145,6 +141,50 @@ def evaluate(
         if whole and not metric.cut:
             scores[name] = _scored(name, metric, relevance, rows.shape[1])
     return scores
+
+
+def evaluate_on_request(
+    rows: np.ndarray, judgements: Judgements, names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Score each query of a ranked run by measures that were asked for by name.
+
+    Args:
+        rows, judgements: as in `evaluate`; all documents of the ranking.
+        names: of measures, as people write them: "ERR@20", "Bpref", "nDCG@7".
+
+    Returns:
+        the store's name -> float64 `[queries]`.
+
+    Raises:
+        LeaderboardError: there is no such measure.
+        UserError: it gives no number for a query.
+    """
+    relevance = relevance_of(rows, judgements) if names else None
+    scores = {}
+    for name in names:
+        stored, metric, k = measures.requested(name)
+        assert relevance is not None
+        depth = k or rows.shape[1]
+        scores[stored] = _scored(stored.partition("_at_")[0], metric, relevance, depth)
+    return scores
+
+
+def relevance_of(rows: np.ndarray, judgements: Judgements) -> Relevance:
+    """What metrics see of a ranked run, `rows` as `rank` returns them."""
+    judgement = _judgement_at(rows, judgements)
+    positive = judgements.gain > 0
+    query, gain = judgements.query[positive], judgements.gain[positive]
+    best_first = np.lexsort((-gain, query))
+    gains = np.append(np.maximum(judgements.gain, 0), 0).astype(np.int32)[judgement]
+    return Relevance(
+        gains,
+        query[best_first],
+        gain[best_first],
+        rows >= 0,
+        judgement,
+        judgements.query,
+        judgements.gain,
+    )
 
 
 def _scored(name: str, metric: Metric, relevance: Relevance, k: int) -> np.ndarray:
@@ -209,17 +249,19 @@ def _sort(
     return row_at[(key & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1].astype(np.int32), scores
 
 
-def _gains(rows: np.ndarray, judgements: Judgements) -> np.ndarray:
-    """The gain of the document at each rank, 0 where it is not relevant: int32 `[queries, k]`."""
-    gains = np.zeros(rows.shape, dtype=np.int32)
+def _judgement_at(rows: np.ndarray, judgements: Judgements) -> np.ndarray:
+    """The number of the judgement of the document at each rank, -1 without one: int32 `[queries,
+    k]`.
+    """
+    numbers = np.full(rows.shape, -1, dtype=np.int32)
     # The last place is what row -1 looks up.
-    gain_of_row = np.zeros(judgements.documents + 1, dtype=np.int32)
-    in_corpus = judgements.row >= 0
-    judged_row, judged_gain = judgements.row[in_corpus], judgements.gain[in_corpus]
+    number_of_row = np.full(judgements.documents + 1, -1, dtype=np.int32)
+    in_corpus = np.flatnonzero(judgements.row >= 0).astype(np.int32)
+    judged_row = judgements.row[in_corpus]
     starts = np.searchsorted(judgements.query[in_corpus], np.arange(judgements.queries + 1))
     for position, (start, stop) in enumerate(pairwise(starts)):
         # One table for all queries stays in the cache.
-        gain_of_row[judged_row[start:stop]] = judged_gain[start:stop]
-        gain_of_row.take(rows[position], out=gains[position], mode="wrap")
-        gain_of_row[judged_row[start:stop]] = 0
-    return gains
+        number_of_row[judged_row[start:stop]] = in_corpus[start:stop]
+        number_of_row.take(rows[position], out=numbers[position], mode="wrap")
+        number_of_row[judged_row[start:stop]] = -1
+    return numbers

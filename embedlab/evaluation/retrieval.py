@@ -3,7 +3,7 @@ ranked by one policy, scored per query.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
 from embedlab.evaluation import metrics
-from embedlab.evaluation.depth import recorded, searched, shallow
+from embedlab.evaluation.depth import recorded, refuse_beyond, searched, shallow
 from embedlab.evaluation.mteb_scores import official_scores
 from embedlab.evaluation.protocols.protocol import Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData, missing_message, retrieval_data
@@ -44,7 +44,8 @@ def evaluate(
     for error in measures.broken().values():
         reporter.say(f"{error} Its scores are left out. {error.hint}")
     reading = time.perf_counter() - started
-    depth = shallow(top_k, task, data)
+    depth, asked = shallow(top_k, task, data), protocol.request.task.measures
+    refuse_beyond(asked, depth, task.metadata.name)
     prepared = protocol.prepare(task, data, list(tasks))
     for view, task in tasks.items():
         searched_result = protocol.search(
@@ -61,6 +62,7 @@ def evaluate(
             subset=subset,
             depth=depth,
             smaller_first=protocol.smaller_id_first,
+            asked=asked,
         )
         _heed_own_ids(task, data, result, reporter)
         result.depth = recorded(top_k, depth, task)
@@ -86,6 +88,7 @@ def score(
     subset: str,
     depth: int | None = None,
     smaller_first: bool = False,
+    asked: Sequence[str] = (),
 ) -> TaskResult:
     """Rank by the policy, score every query, and gather what a run records of it.
 
@@ -94,6 +97,7 @@ def score(
             metrics need (`depth.shallow`); metrics beyond are not computed.
         smaller_first: of documents that score alike, the one with the smaller id comes first (see
             `metrics`).
+        asked: measures beside those of every run; they see all that was ranked.
 
     Raises:
         UserError: a score is no number.
@@ -124,13 +128,16 @@ def score(
         whole=depth is None,
     )
     rows, scores = ranked(rows, scores) if rows.shape[1] > max(task.k_values) else (first, second)
+    official = official_scores(
+        task, data, first, second, per_query, split=split, subset=subset, depth=depth
+    )
+    more = metrics.evaluate_on_request(rows, data.judgements, asked)
+    per_query = more | per_query
     return TaskResult(
         split,
         subset,
         view,
-        scores=official_scores(
-            task, data, first, second, per_query, split=split, subset=subset, depth=depth
-        ),
+        scores={name: float(values.mean()) for name, values in more.items()} | official,
         costs={},
         phases={},
         missing=dict(data.missing),
@@ -143,7 +150,7 @@ def score(
 def _texts(data: RetrievalData, rows: np.ndarray) -> Texts:
     """Queries, judgements, and the documents that the dashboard shows."""
     shown = {int(row) for row in np.unique(rows[:, :SHOWN]) if row >= 0} | {
-        int(row) for row in data.judgements.row if row >= 0
+        int(row) for row in data.judgements.row[data.judgements.gain > 0] if row >= 0
     }
     return Texts(
         dict(zip(data.query_ids, data.queries, strict=True)),

@@ -87,16 +87,13 @@ def refuse_unsearched(request: Request, selected: "list[AbsTask]") -> None:
     """Refuse what shapes a search where none of the tasks searches.
 
     Raises:
-        UserError: --top-k or --index has no effect.
+        UserError: --top-k, --index or --measure has no effect.
     """
-    if (
-        selected
-        and (request.task.top_k or request.views.indexes)
-        and not any(ranks(task) for task in selected)
-    ):
+    searching = request.task.top_k or request.views.indexes or request.task.measures
+    if selected and searching and not any(ranks(task) for task in selected):
         raise UserError(
-            f"--top-k and --index are for tasks that search, and {selected[0].metadata.name} is "
-            f"{selected[0].metadata.type}.",
+            "--top-k, --index and --measure are for tasks that search, and"
+            f" {selected[0].metadata.name} is {selected[0].metadata.type}.",
             "Leave them out.",
         )
 

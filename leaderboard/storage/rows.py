@@ -69,7 +69,7 @@ def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
         "scores": _table(
             "scores", [(run.id, *score) for run in runs for score in _known(run.scores)]
         ),
-        "per_query": _per_query(runs),
+        "per_query": _per_query([(run.id, run.per_query) for run in runs if run.per_query]),
         "phases": _table(
             "phases",
             [
@@ -79,6 +79,15 @@ def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
             ],
         ),
         "costs": _table("costs", [(run.id, *cost) for run in runs for cost in _known(run.costs)]),
+    }
+
+
+def more_scores(run_id: str, per_query: PerQuery) -> dict[str, pa.Table]:
+    """The rows by which measures are added to a run, by table name."""
+    means = {name: float(np.mean(values)) for name, values in per_query.metrics.items()}
+    return {
+        "scores": _table("scores", [(run_id, *score) for score in _known(means)]),
+        "per_query": _per_query([(run_id, per_query)]),
     }
 
 
@@ -272,15 +281,14 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _per_query(runs: Sequence[Run]) -> pa.Table:
+def _per_query(scored: Sequence[tuple[str, PerQuery]]) -> pa.Table:
+    """The rows of runs by their ids."""
     parts = [SCHEMAS["per_query"].empty_table()]
-    for run in runs:
-        if run.per_query is None:
-            continue
-        queries, metrics = run.per_query.query_ids, run.per_query.metrics
+    for run_id, per_query in scored:
+        queries, metrics = per_query.query_ids, per_query.metrics
         count = len(queries)
         columns = [
-            pa.DictionaryArray.from_arrays(np.zeros(count * len(metrics), np.int32), [run.id]),
+            pa.DictionaryArray.from_arrays(np.zeros(count * len(metrics), np.int32), [run_id]),
             pa.DictionaryArray.from_arrays(
                 np.tile(np.arange(count, dtype=np.int32), len(metrics)), pa.array(queries, _TEXT)
             ),

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from leaderboard.records import Answer, Failure, Phase, Ranking, Run, Task, Texts
+from leaderboard.records import Answer, Failure, PerQuery, Phase, Ranking, Run, Task, Texts
 from leaderboard.storage import rows
 from leaderboard.storage.database import Database
 from leaderboard.storage.parquet_files import Files
@@ -69,6 +70,17 @@ class Store:
                 if unfinished:
                     unfinished.unlink(missing_ok=True)
         return run.id
+
+    def add_scores(self, run_id: str, per_query: PerQuery) -> None:
+        """Add measures, and their means, to a stored run; those that it has stay as they are."""
+        content = rows.more_scores(run_id, per_query)
+        with self.database.writing() as connection:
+            run_id = full_id(connection, run_id)
+            has = connection.execute("SELECT metric FROM scores WHERE run_id = ?", [run_id])
+            known = pa.array([metric for (metric,) in has.fetchall()], pa.string())
+            for name, table in content.items():
+                there = pc.is_in(table["metric"].cast(pa.string()), known)
+                insert(connection, {name: table.filter(pc.invert(there))})
 
     def add_failure(self, failure: Failure) -> None:
         """Record that a task could not be finished."""

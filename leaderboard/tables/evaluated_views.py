@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
-from leaderboard.measures import shown, stored
+from leaderboard.measures import shown
 from leaderboard.storage import latest_runs
 from leaderboard.storage.revisions import join_imported, mixed, of_one_task_revision
 from leaderboard.storage.rows import settings_of
 from leaderboard.storage.store import Store
-from leaderboard.tables import aggregates
+from leaderboard.tables import aggregates, metric_names
 
 # Names of tasks; or by name the (split, subset) pairs that make up the task.
 Tasks = Collection[str] | Mapping[str, Collection[tuple[str, str]]]
@@ -53,6 +53,11 @@ class Views:
     def mixed(self) -> list[str]:
         """The tasks that these views were scored on in different revisions."""
         return mixed(self.runs)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The stored names of the metrics that the scores are of."""
+        return sorted(self.runs["metric"].unique())
 
     @property
     def types(self) -> dict[str, str]:
@@ -161,7 +166,7 @@ def read(
         raise LeaderboardError(
             f"The results hold none of the tasks {listed(absent)}.", f"They hold: {listed(known)}"
         )
-    metric = stored(metric)
+    metric = metric_names.in_store(store, metric)
     standing = latest_runs.runs(store, metric)
     runs = aggregates.join(standing.assign(parts=0, data=standing["task"]), wanted, split)
     notes: list[str] = []

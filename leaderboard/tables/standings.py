@@ -1,13 +1,14 @@
 """The leaderboard: the store's views in order, with their uncertainty and what they cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.measures import shown
 from leaderboard.statistics import aggregation
 from leaderboard.statistics.groups import letters, pairwise_p_values
 from leaderboard.statistics.intervals import OVER, interval, rank_interval, resampled_means
@@ -118,7 +119,7 @@ def rank(
     views = read(
         store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split
     )
-    return rank_views(
+    found = rank_views(
         store,
         views,
         sort=sort,
@@ -127,6 +128,8 @@ def rank(
         level=level,
         correction=correction,
     )
+    named = [] if metric == "main" else [f"Scores are {shown(views.metrics[0])}."]
+    return replace(found, notes=[*named, *found.notes])
 
 
 def rank_views(

@@ -37,7 +37,7 @@ def test_metrics_beyond_the_depth_are_not_recorded(cli, home, folder, tiny_folde
 def test_a_depth_that_the_main_metric_needs_is_asked_for(cli, home, folder, tiny_folder):  # noqa: F811
     code, _, err = cli("eval", "-m", tiny_folder, "-t", folder, "--top-k", 3)
     assert code == 2
-    assert "3 documents for a query are too few for ndcg_at_10" in err and "--top-k 10" in err
+    assert "3 documents for a query are too few for nDCG@10" in err and "--top-k 10" in err
     assert Store(home / "results.duckdb").runs().num_rows == 0
 
 
