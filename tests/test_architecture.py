@@ -23,6 +23,7 @@ LEVELS = {
     "embedlab": [
         ["cli"],
         ["api"],
+        ["studies"],
         ["rag", "training"],
         ["evaluation"],
         ["corpus_index", "encoding"],

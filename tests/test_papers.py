@@ -43,7 +43,7 @@ def test_contributing_names_enough_to_be_checked():
         ("leaderboard/metric.py", "class Metric"),
         ("app/main.py", "PAGES"),
         ("embedlab/models/cards.py", "class Card"),
-        ("embedlab/evaluation/run_record.py", "def _shaping"),
+        ("embedlab/evaluation/run_record.py", "def shaping"),
         ("embedlab/encoding/encoder.py", "def ingredients"),
     ],
 )

@@ -28,12 +28,12 @@ app = typer.Typer(
 # name -> module with a function `command`,
 # whose signature is the command's options, or a typer app `commands`.
 COMMANDS: list[str] = [
-    "eval", "train", "models", "tasks", "doctor", "leaderboard", "compare", "runs", "import",
-    "export", "merge", "cache", "grid", "index", "search", "rag", "dashboard",
+    "eval", "train", "study", "models", "tasks", "doctor", "leaderboard", "compare", "runs",
+    "import", "export", "merge", "cache", "grid", "index", "search", "rag", "dashboard",
 ]  # fmt: skip
 
 # Those that go on where they were stopped when the same is typed again.
-GO_ON = ("eval", "rag", "train")
+GO_ON = ("eval", "rag", "study", "train")
 
 
 def _register() -> None:

@@ -79,7 +79,7 @@ def run_record(
         layer=view.layer,
         dim=view.dim or card.dim or None,
         precision=view.precision,
-        settings=_shaping(request, model),
+        settings=shaping(request, model),
         depth=result.depth,
         costs={
             **result.costs,
@@ -99,7 +99,7 @@ def run_record(
     )
 
 
-def _shaping(request: Request, model: LoadedModel) -> dict[str, str]:
+def shaping(request: Request, model: LoadedModel) -> dict[str, str]:
     """What shapes the scores beside the view's own layer, dimensions, precision and index."""
     stored = request.encoding.store_dtype
     shaping = {

@@ -21,6 +21,7 @@ scale = 20.0
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
@@ -95,16 +96,22 @@ class Recipe:
         ).hexdigest()[:16]
 
 
-def read(path: Path, base: str | None = None) -> Recipe:
+def read(
+    path: Path, base: str | None = None, changed: Mapping[str, Any] | None = None
+) -> Recipe:
     """The recipe in a TOML file.
 
     Args:
         path: the file; a bare name is looked up among the shipped recipes.
         base: replaces the recipe's base.
+        changed: values in place of the file's, each by its dotted place: "settings.max_length",
+            "stages.0.steps"; "steps" are those of the last stage, and the earlier ones change in
+            proportion.
 
     Raises:
         UserError: there is no such file, or it is no recipe: the first key that is wrong is named.
     """
+    from embedlab.training import changes
     from embedlab.training.objectives import OBJECTIVES
     from embedlab.training.untrained import METHODS
 
@@ -119,7 +126,11 @@ def read(path: Path, base: str | None = None) -> Recipe:
             names,
             f"Shipped: {', '.join(names)}. Or give the path of a TOML file.",
         )
-    given = {"name": path.stem, **({"base": base} if base else {})}
+    given = {
+        **(changes.apply(toml_files.read(path, "recipe"), changed) if changed else {}),
+        "name": path.stem,
+        **({"base": base} if base else {}),
+    }
     recipe = toml_files.read_as(
         Recipe, path, "recipe", hint=f"Compare it with {shipped.parent}.", given=given
     )

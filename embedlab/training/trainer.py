@@ -70,6 +70,9 @@ class _Resumable(OwnCheckpoints):
         column of its own.
         """
         names = [name for name in self.train_dataset.column_names if f"{name}_input_ids" in inputs]
+        masks = [inputs[key] for key in inputs if key.endswith("attention_mask")]
+        # Kept with the trainer's state, so that a run that was resumed knows those of before.
+        self.state.num_input_tokens_seen += int(sum(mask.sum() for mask in masks))
         return [
             {
                 key.removeprefix(f"{name}_"): value

@@ -84,9 +84,10 @@ def train(
         set_seed(recipe.seed + number)
         name = f"{recipe.name}: {stage.objective} ({number} of {len(recipe.stages)})"
         with progress(name, stage.steps) as show:
-            curve = _run(model, stage, rows, folder, recipe.seed + number, show, learned)
+            curve, tokens = _run(model, stage, rows, folder, recipe.seed + number, show, learned)
         seconds = time.perf_counter() - started
-        _note(work, {"stage": number, "curve": curve, "seconds": seconds, "data": origins})
+        spent = {"seconds": seconds, "tokens": tokens}
+        _note(work, {"stage": number, "curve": curve, **spent, "data": origins})
         started = time.perf_counter()
         with atomic_write(folder / STATE) as temporary:
             torch.save(model.state_dict(), temporary)
@@ -117,8 +118,8 @@ def _run(
     seed: int,
     show: Show,
     learned: Path | None = None,
-) -> list[dict[str, Any]]:
-    """Train one stage in place; the loss curve, one row per logged step.
+) -> tuple[list[dict[str, Any]], int]:
+    """Train one stage in place; the loss curve, one row per logged step, and the tokens read.
 
     Args:
         learned: what the loss of an earlier stage with this objective learned beside the model,
@@ -154,7 +155,8 @@ def _run(
     torch.save(beside, folder / LEARNED)
     if adapter is not None:
         adapter.merge_and_unload()
-    return [entry for entry in trainer.state.log_history if "loss" in entry]
+    curve = [entry for entry in trainer.state.log_history if "loss" in entry]
+    return curve, trainer.state.num_input_tokens_seen
 
 
 @contextmanager
@@ -260,6 +262,7 @@ def _finish(
         "base_weights": _sha256(untrained.resolve(base)),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": round(sum(stage["seconds"] for stage in stages), 1),
+        "tokens": sum(stage.get("tokens", 0) for stage in stages),
         "final_loss": [
             round(float(stage["curve"][-1]["loss"]), 5) if stage["curve"] else None
             for stage in stages

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.statistics.intervals import interval, resampled_means
@@ -21,7 +21,7 @@ from leaderboard.tables.aggregates import WHOLE
 from leaderboard.tables.alignment import per_query
 from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
 from leaderboard.tables.overall import Overall, overall
-from leaderboard.tables.sides import Side, pairs_of
+from leaderboard.tables.sides import Side, Sided, narrowed, pairs_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ class Pair:
     ties: int | None = None
     losses: int | None = None
     effect_size: float | None = None  # Cohen's d of paired samples
+
+
+P = TypeVar("P", Pair, Overall)
 
 
 @dataclass(frozen=True)
@@ -105,47 +108,66 @@ def compare(
         )
     everything = read(store, tasks, metric, main_revisions, split)
     sided = pairs_of(everything, models, planned)
-    views = sided.views
-    shared = views.scores.columns[views.scores.notna().all()]
-    if not len(shared):
+    groups = [narrowed(sided.views, pair) for pair in sided.pairs] if planned else [sided]
+    found = [_compared(store, group, test, level) for group in groups]
+    pairs = _corrected([pair for each, _ in found for pair in each], correction)
+    together = _corrected([pair for _, each in found for pair in each], correction)
+    if not pairs:
         raise LeaderboardError(
             f"{', '.join(models)} have no task in common.",
             "Evaluate them on one: embedlab eval -m MODEL -t SciFact",
         )
-    scored = per_query(store, views, shared.tolist())
+    views = sided.views
+    notes = [note for group in groups for note in _left_out(group.views)]
+    notes = [*dict.fromkeys(notes), *_untested(pairs), *views.notes]
+    if views.mixed:
+        notes.append(
+            f"Scored on different revisions, whose data may differ: {listed(views.mixed)}."
+        )
+    return Comparison(pairs, test, correction, level, notes, together)
+
+
+def _compared(
+    store: Store, sided: Sided, test: str, level: float
+) -> tuple[list[Pair], list[Overall]]:
+    """The pairs on every task that all their views have, and over all of these; not corrected."""
+    views = sided.views
+    shared = _shared(views)
+    scored = per_query(store, views, shared)
     pairs = [
         pair
         for task in scored
         for pair in _on_task(views, sided.pairs, task, scored[task], test, level)
     ]
-    corrected = correct([np.nan if pair.p is None else pair.p for pair in pairs], correction)
-    pairs = [
-        pair if pair.p is None else replace(pair, corrected_p=float(p))
-        for pair, p in zip(pairs, corrected, strict=True)
-    ]
-    notes = [*_left_out(views, shared), *_untested(pairs), *views.notes]
-    if views.mixed:
-        notes.append(
-            f"Scored on different revisions, whose data may differ: {listed(views.mixed)}."
-        )
-    sizes = views.runs.groupby("task")[["split", "subset"]].apply(
-        lambda parts: len(parts.drop_duplicates())
-    )
+    sizes = views.runs[["task", "split", "subset"]].drop_duplicates()["task"].value_counts()
     together = overall(
         sided.pairs,
         views.scores[shared].to_numpy(),
         [(int(sizes[task]), scored[task]) for task in shared],
         test=test,
-        correction=correction,
         level=level,
     )
-    return Comparison(pairs, test, correction, level, notes, together)
+    return pairs, together
 
 
-def _left_out(views: Views, shared: pd.Index) -> list[str]:
+def _corrected(pairs: list[P], correction: str) -> list[P]:
+    p_values = correct([np.nan if pair.p is None else pair.p for pair in pairs], correction)
+    return [
+        pair if pair.p is None else replace(pair, corrected_p=float(p))
+        for pair, p in zip(pairs, p_values, strict=True)
+    ]
+
+
+def _shared(views: Views) -> list[str]:
+    """The tasks that all of the views have."""
+    found: list[str] = views.scores.columns[views.scores.notna().all()].tolist()
+    return found
+
+
+def _left_out(views: Views) -> list[str]:
     """Which tasks some of the views lack, one sentence for all that the same views lack."""
     tasks: dict[str, list[str]] = {}
-    for task in views.scores.columns.difference(shared):
+    for task in views.scores.columns.difference(_shared(views)):
         if views.scores[task].notna().any():
             tasks.setdefault(", ".join(views.table["label"][views.scores[task].isna()]), []).append(
                 task

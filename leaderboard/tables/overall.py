@@ -7,7 +7,7 @@ import numpy as np
 
 from leaderboard.statistics.groups import pairwise_p_values
 from leaderboard.statistics.intervals import interval, resampled_means
-from leaderboard.statistics.significance import TESTS, correct
+from leaderboard.statistics.significance import TESTS
 from leaderboard.tables.sides import Side
 
 FEWEST_TASKS = 6  # with fewer, no test over tasks could reach 0.05: the exact one has 2 ** n signs
@@ -42,17 +42,16 @@ def overall(
     scored: Sequence[tuple[int, Mapping[tuple[str, str], np.ndarray]]],
     *,
     test: str,
-    correction: str,
     level: float,
 ) -> list[Overall]:
-    """Every pair over all tasks; nothing where there is one task alone.
+    """Every pair over all tasks, not corrected yet; nothing where there is one task alone.
 
     Args:
         pairs: the sides.
         scores: of each view on each task, float64 `[views, tasks]`.
         scored: of each task, of how many parts it is made, and the per-query scores `[views,
             queries]` of those that have them.
-        test, correction, level: as in `leaderboard.tables.comparison.compare`.
+        test, level: as in `leaderboard.tables.comparison.compare`.
     """
     if scores.shape[1] < 2:
         return []
@@ -61,12 +60,7 @@ def overall(
         for count, parts in scored
     )
     strata = [list(parts.values()) for _, parts in scored] if by_query else []
-    tested = [_of(first, second, scores, strata, test, level) for first, second in pairs]
-    corrected = correct([np.nan if each.p is None else each.p for each in tested], correction)
-    return [
-        each if each.p is None else replace(each, corrected_p=float(p))
-        for each, p in zip(tested, corrected, strict=True)
-    ]
+    return [_of(first, second, scores, strata, test, level) for first, second in pairs]
 
 
 def _of(

@@ -3,7 +3,7 @@ with several seeds.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -78,6 +78,14 @@ def pairs_of(everything: Views, names: Sequence[str], planned: bool) -> "Sided":
                 f"{first.label} and {second.label} share a view.", "Compare it with another one."
             )
     return Sided(views, pairs)
+
+
+def narrowed(views: Views, pair: "tuple[Side, Side]") -> "Sided":
+    """A pair with its own views alone, so that a task that others lack still counts for it."""
+    rows = [row for side in pair for row in side.rows]
+    at = {row: place for place, row in enumerate(rows)}
+    first, second = (replace(side, rows=tuple(at[row] for row in side.rows)) for side in pair)
+    return Sided(views.only([int(views.table.index[row]) for row in rows]), [(first, second)])
 
 
 @dataclass(frozen=True)

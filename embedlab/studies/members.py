@@ -1,0 +1,161 @@
+"""Who takes part in a study: every training of a grid with every seed, its untrained twin, and the
+models that are given.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from embedlab.errors import UserError, unknown
+from embedlab.models import composition
+from embedlab.models.cards import expand
+from embedlab.studies import checkpoints
+from embedlab.studies.study_file import Planned, Seen, Study, Training
+from embedlab.training import recipe as recipes
+from embedlab.training.recipe import Recipe
+
+_REPLACED = ("recipe", "base")  # by a grid, beside places in the recipe
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a study.
+
+    group: what the report calls it; its seeds share it. model: as `--model` takes it. twin: the
+    group of the same model before its first step.
+    """
+
+    group: str
+    role: str  # trained, control, baseline, twin
+    model: str
+    training: str = ""
+    seed: int | None = None
+    recipe: Recipe | None = None
+    folder: Path | None = None
+    twin: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)  # of the grid
+
+    @property
+    def name(self) -> str:
+        """Its name in the results store."""
+        return self.folder.name if self.folder else composition.find(self.model).name
+
+
+def members(study: Study, path: Path) -> list[Member]:
+    """All members, seed by seed, so that every training has been run once before any is run again.
+
+    Args:
+        study: from `embedlab.studies.study_file.read`.
+        path: its file, for errors.
+
+    Raises:
+        UserError: a recipe or a model is unknown, or a change does not fit its recipe.
+    """
+    found = list(_given(study))
+    of_seeds: dict[int, list[Member]] = {}
+    for training in study.trainings:
+        for seed in training.seeds or study.seeds:
+            for values in _grid(training):
+                try:
+                    of_seeds.setdefault(seed, []).extend(_trained(training, seed, values))
+                except UserError as error:
+                    where = f"{path}: the training {training.name!r}"
+                    raise UserError(f"{where}: {error}", error.hint) from error
+    trained = [member for seed in of_seeds for member in of_seeds[seed]]
+    # A grid over what only training needs shares its untrained twins.
+    return list({(each.group, each.model): each for each in [*found, *trained]}.values())
+
+
+def _given(study: Study) -> Iterator[Member]:
+    for given in study.models:
+        names = expand([given.model])
+        for name in names:
+            composition.find(name)  # whether there is such a model
+            label = given.name if given.name and len(names) == 1 else name
+            yield Member(label, given.role or "baseline", name)
+
+
+def _grid(training: Training) -> Iterator[dict[str, Any]]:
+    for values in product(*training.grid.values()):
+        yield dict(zip(training.grid, values, strict=True))
+
+
+def _trained(training: Training, seed: int, values: dict[str, Any]) -> list[Member]:
+    """A training with one seed, and its twin before it."""
+    own = {"recipe": training.recipe, "base": training.base} | values
+    changed = {**training.set, **({"steps": training.steps} if training.steps else {}), **values}
+    changed = {place: value for place, value in changed.items() if place not in _REPLACED}
+    found = recipes.read(Path(own["recipe"]), own["base"] or None, {**changed, "seed": seed})
+    label = "-".join([training.name, *map(_slug, values.values())])
+    recipe, folder = checkpoints.place(found, label)
+    twin = f"{label}-untrained" if training.twin else ""
+    member = Member(
+        label,
+        training.role or "trained",
+        str(folder),
+        training.name,
+        seed,
+        recipe,
+        folder,
+        twin,
+        values,
+    )
+    if not twin:
+        return [member]
+    before, place = checkpoints.place(checkpoints.twin_of(found), twin)
+    return [Member(twin, "twin", str(place), training.name, seed, before, place), member]
+
+
+def _slug(value: Any) -> str:
+    return re.sub(r"[^\w.=@]+", "-", str(value)).strip("-")
+
+
+def chosen(names: Sequence[str], everyone: Sequence[Member], what: str) -> list[str]:
+    """The groups that names in a comparison or a view stand for, each once, in their order.
+
+    Raises:
+        UserError: a name stands for nobody.
+    """
+    roles = {"trained": "trained", "controls": "control", "baselines": "baseline"}
+    found: list[str] = []
+    for name in names:
+        groups = [
+            each.group
+            for each in everyone
+            if name in (each.group, each.model)
+            or (each.training == name and each.role != "twin")
+            or (name in roles and each.role == roles[name])
+        ]
+        if not groups:
+            known = {*roles, *(each.group for each in everyone)}
+            raise unknown(f"member in {what}", name, known, f"Valid: {', '.join(sorted(known))}.")
+        found += groups
+    return list(dict.fromkeys(found))
+
+
+def pairs(planned: Planned, everyone: Sequence[Member]) -> list[tuple[str, str]]:
+    """The groups that a family of comparisons tests, first and second.
+
+    Raises:
+        UserError: a name stands for nobody, or nobody is left to compare.
+    """
+    what = f"the comparison {planned.name!r}"
+    twins = {each.group: each.twin for each in everyone if each.twin}
+    named = [name for name in planned.second if name != "twin"]
+    found = []
+    for first in chosen(planned.first, everyone, what):
+        seconds = chosen(named, everyone, what)
+        if "twin" in planned.second and first in twins:
+            seconds = [twins[first], *seconds]
+        found += [(first, second) for second in seconds if second != first]
+    if not found:
+        raise UserError(f"In {what} nobody meets anybody.", "Name other members in it.")
+    return list(dict.fromkeys(found))
+
+
+def seen(view: Seen, everyone: Sequence[Member]) -> list[str]:
+    """The groups whose views are evaluated."""
+    return chosen(view.of or ["trained"], everyone, "[[views]]")
