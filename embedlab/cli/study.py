@@ -160,4 +160,6 @@ def _print(plan: "Plan") -> None:
     for note in plan.notes:
         echo(note)
     training = sum(step.train and step.member.role != "twin" for step in steps)
-    echo(f"{training} to train, {sum(bool(step.todo) for step in steps)} to evaluate; {plan.left()}.")
+    echo(
+        f"{training} to train, {sum(bool(step.todo) for step in steps)} to evaluate; {plan.left()}."
+    )

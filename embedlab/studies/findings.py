@@ -259,7 +259,9 @@ def _tested(plan: Plan, store: Store, commands: Commands, planned: Planned) -> T
         return Tested(planned, None, names, "", [*notes, str(error)])
 
 
-def _side(plan: Plan, group: str, views: evaluated_views.Views, full: dict[str, int]) -> tuple[str, str]:
+def _side(
+    plan: Plan, group: str, views: evaluated_views.Views, full: dict[str, int]
+) -> tuple[str, str]:
     """A group as `embedlab compare` takes it, its seeds joined, and as it is labelled there; empty
     where it has no results.
     """

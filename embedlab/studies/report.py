@@ -13,10 +13,11 @@ from embedlab.studies.findings import Findings, Tested, gather
 from embedlab.studies.pages import Data, Heading, Part, Picture, Points, Shell, Text
 from embedlab.studies.plan import Plan
 from embedlab.studies.study_run import StudyOutcome
-from leaderboard.tables.table import latex
 from leaderboard.atomic_files import atomic_write
+from leaderboard.tables.table import latex
 
 _NO_FIGURES = "There are no figures: they need matplotlib. Type: pip install 'embedlab[study]'"
+_OURS = ("report.md", "report.html", "table.tex", "figures", "recipes")
 _TESTS = {
     "randomisation": "Fisher's randomisation test",
     "bootstrap": "the paired bootstrap test",
@@ -44,7 +45,7 @@ def write(plan: Plan, outcome: StudyOutcome, folder: Path, *, db: Path) -> Findi
     Raises:
         UserError: the folder holds somebody else's files.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "report.md").is_file():
+    if folder.is_dir() and {path.name for path in folder.iterdir()} - {*_OURS}:
         raise UserError(f"{folder} holds other files.", "Give another folder: --out DIR")
     found = gather(plan, outcome.failures, db=db, folder=folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,6 @@ def write(plan: Plan, outcome: StudyOutcome, folder: Path, *, db: Path) -> Findi
     if found.scores:
         legend = [found.commands.leaderboard(task) for task in found.tasks()]
         _write(folder / "table.tex", latex(report_tables.scores(found), legend) + "\n")
-    # Last: a folder that has it is a report.
     _write(folder / "report.md", pages.in_markdown(parts))
     return found
 

@@ -96,9 +96,7 @@ class Recipe:
         ).hexdigest()[:16]
 
 
-def read(
-    path: Path, base: str | None = None, changed: Mapping[str, Any] | None = None
-) -> Recipe:
+def read(path: Path, base: str | None = None, changed: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a TOML file.
 
     Args:
