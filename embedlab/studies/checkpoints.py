@@ -12,7 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from embedlab.bases import folders
+from embedlab.bases.cards import bases
 from embedlab.models import identity
+from embedlab.models.digests import sha256
 from embedlab.resources import DATA, home
 from embedlab.training.recipe import Recipe
 from embedlab.training.workplace import RECORD, WORK
@@ -93,17 +96,20 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _content_of(text: str) -> str:
-    """The digest of the shipped checkpoint, folder or file of this name; empty where there is
-    none.
+    """The digest of the shipped checkpoint, folder, base or file of this name; empty where there
+    is none.
     """
     if not text or len(text) > 500 or "\n" in text:
         return ""
-    shipped, path = DATA / "checkpoints" / text, Path(text)
+    plain, _ = folders.split(text)
+    shipped, path = DATA / "checkpoints" / plain, Path(plain)
     if (shipped / "config.json").is_file():
         return identity.of_folder(shipped)
     if path.is_dir():
         return identity.of_folder(path)
-    return identity.sha256(path) if path.is_file() else ""
+    if plain in bases():
+        return bases()[plain].package.sha256
+    return sha256(path) if path.is_file() else ""
 
 
 def _frozen(packages: Any) -> tuple[str, ...]:

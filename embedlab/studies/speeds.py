@@ -73,7 +73,8 @@ class Speeds:
                 found.setdefault(row["task"], {})[row["model"]] = row["seconds"]
             return found
 
-        return self._store.kept("slowest runs", read)
+        found: Mapping[str, Mapping[str, float]] = self._store.cached("slowest runs", read)
+        return found
 
 
 def told(seconds: float) -> str:
