@@ -2,7 +2,6 @@
 the environment variable EMBEDLAB_DASHBOARD, a JSON object.
 """
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from leaderboard.errors import LeaderboardError
 from leaderboard.plain_json import from_json
+from leaderboard.typed_values import convert
 
 VARIABLE = "EMBEDLAB_DASHBOARD"
 
@@ -48,11 +49,21 @@ class Settings:
     def read_benchmarks(self) -> Benchmarks:
         """What the file holds by now."""
         try:
-            return Benchmarks(**from_json(Path(self.benchmarks).read_bytes()))
-        except (OSError, TypeError, ValueError):
+            return convert(from_json(Path(self.benchmarks).read_bytes()), Benchmarks)
+        except (OSError, ValueError):
             return Benchmarks()
 
 
 def settings() -> Settings:
-    """The settings of this process."""
-    return Settings(**json.loads(os.environ.get(VARIABLE, "{}")))
+    """The settings of this process.
+
+    Raises:
+        LeaderboardError: the variable holds something else.
+    """
+    try:
+        return convert(from_json(os.environ.get(VARIABLE, "{}")), Settings)
+    except ValueError as error:
+        raise LeaderboardError(
+            f"{VARIABLE} is not what the dashboard is started with: {error}.",
+            "Type: embedlab dashboard",
+        ) from error

@@ -9,15 +9,13 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import msgspec
-
 from embedlab.errors import UserError, unknown
+from leaderboard.typed_values import Misfit, convert
 
 T = TypeVar("T")
 
 _HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"\s*([\w\"'-]+)\s*=")
-_PLACE = re.compile(r"(.*) - at `\$(.*)`$")
 
 
 def read(path: Path, what: str, hint: str = "") -> dict[str, Any]:
@@ -66,11 +64,10 @@ def read_as(
             f"It stands in {_where(path, (*place, wrong))}. Valid: {', '.join(known)}.",
         )
     try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        problem, place = _location(str(error))
+        return convert(values, kind)
+    except Misfit as error:
         raise UserError(
-            f"{_where(path, place)}: {_message(problem, place, values)}.", hint or "Mend the file."
+            f"{_where(path, error.place)}: {error}.", hint or "Mend the file."
         ) from error
 
 
@@ -91,27 +88,6 @@ def _unknown(
         for key, value in table.items():
             if key in known:
                 yield from _unknown(known[key], value, (*here, key))
-
-
-def _location(message: str) -> tuple[str, tuple[str | int, ...]]:
-    """A message of msgspec, and the place that it names: `$.stages[0].steps`."""
-    match = _PLACE.fullmatch(message)
-    if not match:
-        return message, ()
-    parts = re.findall(r"\.([\w-]+)|\[(\d+)\]", match[2])
-    return match[1], tuple(name or int(number) for name, number in parts)
-
-
-def _message(problem: str, place: tuple[str | int, ...], values: Any) -> str:
-    """What is wrong in words: `steps = 'x'`, and what msgspec expected."""
-    try:
-        for part in place:
-            values = values[part]
-    except (LookupError, TypeError):
-        return problem
-    return (
-        f"{place[-1]} = {values!r}: {problem}" if place and isinstance(place[-1], str) else problem
-    )
 
 
 def _where(path: Path, place: tuple[str | int, ...]) -> str:

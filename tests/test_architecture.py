@@ -53,7 +53,7 @@ LEVELS = {
         ["records"],
         [
             "atomic_files", "errors", "measures", "metric", "plain_json", "plugins",
-            "ranking_metrics", "standard_measures",
+            "ranking_metrics", "standard_measures", "typed_values",
         ],
     ],
 }  # fmt: skip

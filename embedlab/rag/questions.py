@@ -8,10 +8,21 @@ from pathlib import Path
 
 from embedlab.errors import UserError
 from embedlab.tasks.beir import json_lines
+from leaderboard.typed_values import Misfit, convert
 
 LINE = (
     'A line reads {"id": "1", "question": "...", "answers": ["..."], "relevant": ["document-id"]}.'
 )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of the file, as JSON has it."""
+
+    id: str | int | float
+    question: str
+    answers: list[str] | None = None
+    relevant: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,12 @@ def read(path: Path) -> list[Question]:
         for name in ("id", "question"):
             if not str(row.get(name) or "").strip():
                 raise UserError(f'{place} has no "{name}".', LINE)
-        if not isinstance(row["question"], str):
-            raise UserError(f'{place}: "question" is not a string.', LINE)
-        lists = {name: row.get(name) or [] for name in ("answers", "relevant")}
-        for name, values in lists.items():
-            if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-                raise UserError(f'{place}: "{name}" is not a list of strings.', LINE)
-        question = Question(str(row["id"]), row["question"], *map(tuple, lists.values()))
+        try:
+            line = convert(row, _Line)
+        except Misfit as error:
+            raise UserError(f"{place}: {error}.", LINE) from error
+        lists = (tuple(values or ()) for values in (line.answers, line.relevant))
+        question = Question(str(line.id), line.question, *lists)
         if question.id in questions:
             raise UserError(
                 f"{place} gives the id {question.id!r} a second time.",

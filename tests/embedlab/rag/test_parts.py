@@ -77,14 +77,18 @@ def test_contexts_are_scored():
         ('{"id": "2"}', 'questions.jsonl:2 has no "question"'),
         ('{"question": "why"}', 'questions.jsonl:2 has no "id"'),
         ('{"id": "", "question": "why"}', 'questions.jsonl:2 has no "id"'),
-        ('{"id": "2", "question": ["why"]}', 'questions.jsonl:2: "question" is not a string'),
+        (
+            '{"id": "2", "question": ["why"]}',
+            "questions.jsonl:2: question = ['why']: Expected `str`, got `array`.",
+        ),
+        ('{"id": [2], "question": "why"}', "questions.jsonl:2: id = [2]: Expected"),
         (
             '{"id": "2", "question": "why", "answers": "so"}',
-            'questions.jsonl:2: "answers" is not a list of strings',
+            "questions.jsonl:2: answers = 'so': Expected `array | null`, got `str`.",
         ),
         (
             '{"id": "2", "question": "why", "relevant": [1]}',
-            'questions.jsonl:2: "relevant" is not a list',
+            "questions.jsonl:2: relevant[0] = 1: Expected `str`, got `int`.",
         ),
         ('{"id": "1", "question": "why"}', "questions.jsonl:2 gives the id '1' a second time"),
         ('{"id": "2", "question', "questions.jsonl:2 is not JSON"),
