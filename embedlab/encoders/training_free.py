@@ -16,9 +16,11 @@ Start tokens that the tokenizer puts in front are read and not pooled, nor is an
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from embedlab.bases.folders import require_language_model
@@ -26,7 +28,7 @@ from embedlab.encoders.echo import EchoDecoder, EchoTemplate
 from embedlab.encoders.modules.attention import Attention
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
-from embedlab.encoders.modules.template import Template, default_marks, pieces
+from embedlab.encoders.modules.template import Layout, Template, default_marks, pieces
 from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError, unknown
 
@@ -93,24 +95,23 @@ def load(
     tokenizer = read_tokenizer(folder)
     start = default_marks(tokenizer)["start"]
     attention: Attention = "causal"
+    kind: type[Decoder]
+    template: Layout
     if form == "echo":
-        template = echo_template(tokenizer, start, max_length)
-        decoder: Decoder = EchoDecoder(
-            read_backbone(folder, attention, dtype=dtype), tokenizer, template
-        )
+        kind, template = EchoDecoder, echo_template(tokenizer, start, max_length)
     else:
-        kind = QuotedTemplate if form == "eol" else Template
-        template = kind(start=start, max_length=max_length, **_layout(form, token, tokenizer))
+        quoted = form == "eol"
+        kind, layout = (QuotedDecoder, QuotedTemplate) if quoted else (Decoder, Template)
+        template = layout(start=start, max_length=max_length, **_layout(form, token, tokenizer))
         if form == "bidirectional":
             attention = unmasked(str(unmask), folder)
-        model = read_backbone(folder, attention, dtype=dtype)
-        of = QuotedDecoder if form == "eol" else Decoder
-        decoder = of(model, tokenizer, template, attention=attention)
-    modules = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
+    model = read_backbone(folder, attention, dtype=dtype)
+    decoder = kind(model, tokenizer, template, attention=attention)
+    modules: list[nn.Module] = [decoder, MarkedPooling(decoder.get_embedding_dimension())]
     return SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine")
 
 
-def _layout(form: str, token: str, tokenizer: PreTrainedTokenizerBase) -> dict:
+def _layout(form: str, token: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """What of the template is the form's own. "end" without end tokens is the last token."""
     if form == "eol":
         return {"text": _EOL.replace("{text}", "{prompt}{text}"), "bare": _EOL, "pooled": "end"}
