@@ -82,7 +82,7 @@ def command(
     if as_json:
         print_json(findings.plain())
     else:
-        for line in findings.summary():
+        for line in (*findings.summary(), f"The report: {findings.folder / 'report.html'}"):
             echo(line)
     if outcome.failures:
         raise _summary(outcome)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from embedlab.bases import folders
-from embedlab.bases.cards import bases
+from embedlab.bases.base_cards import bases
 from embedlab.models import identity
 from embedlab.models.digests import sha256
 from embedlab.resources import DATA, home

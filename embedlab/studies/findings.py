@@ -82,12 +82,10 @@ class Findings:
         return [task.name for task in self.plan.tasks if task.name in there]
 
     def summary(self) -> list[str]:
-        """The answers in sentences: of each family how many of its firsts are better, and where
-        the report is.
-        """
+        """The answers in sentences: of each family how many of its firsts are better."""
         done = len({(each.group, each.seed, each.task) for each in self.scores})
         wanted = len(self.plan.members) * len(self.plan.tasks)
-        said = [f"{done} of {wanted} scores are there, {len(self.missing)} notes on what is not."]
+        said = [f"{done} of {wanted} scores are there." + " See what is missing." * (done < wanted)]
         for family in self.tested:
             if family.found is None:
                 said.append(f"{family.planned.name}: nothing to test yet.")
@@ -97,7 +95,6 @@ class Findings:
             found = [verdict(pair, family.found.level) for pair in pairs]
             counts = [f"{found.count(each)} {each}" for each in VERDICTS if each in found]
             said.append(f"{family.planned.name}, {what}: {', '.join(counts)} of {len(pairs)}.")
-        said.append(f"The report: {self.folder / 'report.html'}")
         return said
 
     def plain(self) -> dict[str, Any]:

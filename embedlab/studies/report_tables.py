@@ -81,6 +81,7 @@ def tested(family: Tested) -> list[Column]:
         Column("first", [family.names[pair.first] for pair in pairs]),
         Column("second", [family.names[pair.second] for pair in pairs]),
         Column("task", [task for task, _ in lines]),
+        Column("verdict", [verdict(pair, level) for pair in pairs]),
         Column("first score", [f"{pair.first_score:.4f}" for pair in pairs], right=True),
         Column("second score", [f"{pair.second_score:.4f}" for pair in pairs], right=True),
         Column("difference", [f"{pair.difference:+.4f}" for pair in pairs], right=True),
@@ -94,7 +95,6 @@ def tested(family: Tested) -> list[Column]:
         ),
         Column("p", [_p(pair.p) for pair in pairs], right=True),
         Column("corrected p", [_p(pair.corrected_p) for pair in pairs], right=True),
-        Column("verdict", [verdict(pair, level) for pair in pairs]),
     ]
 
 

@@ -1,0 +1,92 @@
+"""A study so small that it runs in seconds: random models of 32 dimensions, two collections."""
+
+import json
+
+import numpy as np
+import pytest
+
+WORDS = [f"w{n}" for n in range(200)]
+RECIPE = """
+method = "decoder"
+base = "{base}"
+dtype = "float32"
+[settings]
+max_length = 32
+[data]
+path = "{pairs}"
+[[stages]]
+objective = "contrastive"
+steps = 4
+batch_size = 4
+learning_rate = 1e-3
+precision = "float32"
+save_steps = 2
+"""
+STUDY = """
+title = "Mean or last"
+question = "Does the mean over all tokens beat the last one?"
+tasks = ["{first}", "{second}"]
+seeds = [1, 2]
+
+[options]
+device = "cpu"
+
+[[trainings]]
+name = "mean"
+recipe = "{recipe}"
+
+[[trainings]]
+name = "last"
+recipe = "{recipe}"
+role = "control"
+set = {{ "settings.pooled" = "end" }}
+
+[[models]]
+model = "bm25"
+
+[[views]]
+of = ["mean"]
+dims = [8, 16]
+
+[[comparisons]]
+name = "Trained or not"
+first = ["trained", "controls"]
+second = ["twin"]
+
+[[comparisons]]
+name = "Mean or others"
+first = ["mean"]
+second = ["controls", "baselines"]
+level = 0.9
+"""
+
+
+def collection(folder, seed):
+    """A BEIR folder of 20 documents and 8 queries, each some words of a document."""
+    rng = np.random.default_rng(seed)
+    (folder / "qrels").mkdir(parents=True)
+    texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(20)]
+    corpus = [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)]
+    queries = [{"_id": f"q{n}", "text": " ".join(texts[n].split()[:5])} for n in range(8)]
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(8))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path, small_base):
+    """The file of the study; its recipe is tiny.toml beside it."""
+    rng = np.random.default_rng(9)
+    rows = [" ".join(rng.choice(WORDS, 8)) for _ in range(16)]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(
+        "".join(json.dumps({"query": row[:12], "positive": row}) + "\n" for row in rows)
+    )
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.format(base=small_base, pairs=pairs))
+    file = tmp_path / "study.toml"
+    folders = [collection(tmp_path / name, n) for n, name in enumerate(("one", "two"))]
+    file.write_text(STUDY.format(first=folders[0], second=folders[1], recipe=recipe))
+    return file
