@@ -75,8 +75,30 @@ def collection(folder, seed):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory):
+    """A random Llama of two layers and 32 dimensions."""
+    import torch
+
+    from embedlab.training.new_base import train_tokenizer, write_random
+
+    folder = tmp_path_factory.mktemp("base") / "decoder"
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    torch.manual_seed(0)
+    write_random(
+        folder,
+        train_tokenizer([" ".join(WORDS)] * 2, 400),
+        "llama",
+        **sizes,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+    )
+    return folder
+
+
 @pytest.fixture
-def study(tmp_path, small_base):
+def study(tmp_path, tiny_base):
     """The file of the study; its recipe is tiny.toml beside it."""
     rng = np.random.default_rng(9)
     rows = [" ".join(rng.choice(WORDS, 8)) for _ in range(16)]
@@ -85,7 +107,7 @@ def study(tmp_path, small_base):
         "".join(json.dumps({"query": row[:12], "positive": row}) + "\n" for row in rows)
     )
     recipe = tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE.format(base=small_base, pairs=pairs))
+    recipe.write_text(RECIPE.format(base=tiny_base, pairs=pairs))
     file = tmp_path / "study.toml"
     folders = [collection(tmp_path / name, n) for n, name in enumerate(("one", "two"))]
     file.write_text(STUDY.format(first=folders[0], second=folders[1], recipe=recipe))
