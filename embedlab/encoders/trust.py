@@ -30,6 +30,7 @@ MODULES = {
     "LexicalHead": "modules.splade",
     "MarkedPooling": "modules.pooling",
     "PaddedTransformer": "plain",
+    "QuotedDecoder": "training_free",
     "TrainablePooling": "pooling_and_attn",
 }
 
