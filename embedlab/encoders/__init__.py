@@ -1,3 +1,3 @@
-"""The methods of the literature, one file each (`methods` lists them); what they share is in
-`modules`.
+"""The methods of the literature, one file each
+(`methods` lists them); what they share is in `modules`.
 """

@@ -1,5 +1,5 @@
-"""Causal2Vec (arXiv:2507.23386): a light encoder's summary of the text stands in front of it, in a
-causal decoder.
+"""Causal2Vec (arXiv:2507.23386):
+a light encoder's summary of the text stands in front of it, in a causal decoder.
 
 The embedding joins the states of this Contextual token and of EOS. The paper's code and weights are
 not public; what its abstracts leave open is a named choice here, so a model trained with this file
@@ -89,14 +89,12 @@ class Causal2Vec(FromFolder, InputModule):
 
     @torch.no_grad()
     def _start_projector(self, first: nn.Linear, last: nn.Linear) -> None:
-        """Start with a Contextual token as large as the decoder's tokens: the layers would drown a
-        small one.
+        """Start with a Contextual token as large as the decoder's tokens:
+        the layers would drown a small one.
         """
         size = input_embeddings(self.decoder.model).float().std().item()
-        for layer, gain in (
-            (first, 1.0),
-            (last, 3 * size),
-        ):  # 3: what the mean over states and GELU take away
+        for layer, gain in ((first, 1.0), (last, 3 * size)):
+            # 3: what the mean over states and GELU take away.
             weight = torch.empty_like(layer.weight, dtype=torch.float32)
             layer.weight.copy_(nn.init.orthogonal_(weight, gain))
             nn.init.zeros_(layer.bias)

@@ -153,8 +153,8 @@ def read(
     dtype: torch.dtype | None = None,
     language_model: bool = False,
 ) -> EchoDecoder:
-    """The causal backbone of an echo model, padded with `<unk>` where its tokenizer has no pad
-    token.
+    """The causal backbone of an echo model, padded with `<unk>`
+    where its tokenizer has no pad token.
     """
     decoder = EchoDecoder.read(
         local(source, revision), template, dtype=dtype, language_model=language_model

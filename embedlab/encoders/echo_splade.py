@@ -1,5 +1,5 @@
-"""Echo-Mistral-SPLADE (arXiv:2408.11119): a sparse vector from the logits over the second copy of
-the text.
+"""Echo-Mistral-SPLADE (arXiv:2408.11119):
+a sparse vector from the logits over the second copy of the text.
 
 The paper names the backbone (Mistral-7B, causal), the echo and the SPLADE head; its template, the
 lengths and whether logits are shifted it leaves open. Here: the echo templates with the text of the
@@ -57,16 +57,15 @@ def load(
 
 
 def _retied(model: PreTrainedModel) -> nn.Linear:
-    """The input embeddings as output embeddings: logits of unit variance, but for a token's own,
-    less `_THRESHOLD`.
+    """The input embeddings as output embeddings:
+    logits of unit variance, but for a token's own, less `_THRESHOLD`.
     """
     words = input_embeddings(model).detach()
     words = words - words.mean(dim=0)  # what all tokens share would make every term active
     head = nn.Linear(words.shape[1], words.shape[0], dtype=words.dtype)
     norm = getattr(model.base_model, "norm", None)
-    size = (
-        1.0 if norm is None else norm.weight.detach().square().mean().sqrt()
-    )  # of the states that the head reads
+    # Of the states that the head reads.
+    size = 1.0 if norm is None else norm.weight.detach().square().mean().sqrt()
     head.weight = nn.Parameter(words / (words.std() * words.shape[1] ** 0.5 * size))
     nn.init.constant_(head.bias, -_THRESHOLD)
     return head

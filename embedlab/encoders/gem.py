@@ -1,5 +1,5 @@
-"""GEM (arXiv:2506.04344): special tokens at the end of the text hold its embedding; the model still
-generates.
+"""GEM (arXiv:2506.04344): special tokens at the end of the text hold its embedding;
+the model still generates.
 """
 
 from pathlib import Path
@@ -121,8 +121,8 @@ def load(
 
 @torch.no_grad()
 def generate(model: SentenceTransformer, text: str, **settings: Any) -> str:
-    """The continuation of `text` by the very weights that embed; `settings` go to transformers'
-    `generate`.
+    """The continuation of `text` by the very weights that embed;
+    `settings` go to transformers' `generate`.
     """
     decoder = decoder_of(model)
     if not isinstance(decoder.model, GenerationMixin):

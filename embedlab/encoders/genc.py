@@ -1,5 +1,5 @@
-"""GenC, the models of ULLME (arXiv:2408.03402): bidirectional, the mean over what follows the
-instruction.
+"""GenC, the models of ULLME (arXiv:2408.03402):
+bidirectional, the mean over what follows the instruction.
 
 Template and pooling are those of the code that the published weights were made with (commit e8c9332
 of github.com/nlp-uoregon/ullme), not of later versions of it. Queries take the prompt
@@ -38,8 +38,8 @@ FAMILIES = {
         end=["<|end_of_text|>"],
     ),
     "mistral": Family(start=["<s>"], before="[INST]", after="", end=["</s>"]),
-    # Phi-1.5's own vocabulary lacks these marks: they stand as text, and become tokens where they
-    # are tokens.
+    # Phi-1.5's own vocabulary lacks these marks:
+    # they stand as text, and become tokens where they are tokens.
     "phi": Family(start=[], before="<|im_start|>user\n\n", after="\n<|im_end|>", end=[]),
 }
 # What is written without an instruction.

@@ -1,5 +1,5 @@
-"""In-context embedders (bge-en-icl, LG-ANNA-Embedding arXiv:2506.07438): solved examples in front
-of the query.
+"""In-context embedders (bge-en-icl, LG-ANNA-Embedding arXiv:2506.07438):
+solved examples in front of the query.
 
 A query reads `<instruct>task\\n<query>text\\n<response>`, after as many examples in the same form,
 with their responses, as are given. Documents stay bare. The embedding is the state of EOS. Cut and
@@ -35,8 +35,8 @@ RESPONSE = "\n<response>"
 
 
 def examples_text(examples: list[dict[str, str]]) -> str:
-    """The examples (instruction, query, response) as they precede a query, each followed by a blank
-    line.
+    """The examples (instruction, query, response)
+    as they precede a query, each followed by a blank line.
     """
     return "".join(
         INSTRUCTION.replace("{instruction}", e["instruction"])
@@ -47,8 +47,8 @@ def examples_text(examples: list[dict[str, str]]) -> str:
 
 @dataclass
 class InContextTemplate(Template):
-    """Queries are cut, turned back into text, and only then put between examples and `<response>`,
-    as published.
+    """Queries are cut, turned back into text,
+    and only then put between examples and `<response>`, as published.
 
     The way through text is not neutral: behind a special token it leaves one more blank, and a
     character that was cut within its bytes makes the text longer; so there is a second limit.

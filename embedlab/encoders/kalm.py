@@ -1,5 +1,5 @@
-"""KaLM-Embedding V2 and V2.5 (arXiv:2506.20923): bidirectional Qwen2, the mean over every token,
-L2.
+"""KaLM-Embedding V2 and V2.5 (arXiv:2506.20923):
+bidirectional Qwen2, the mean over every token, L2.
 """
 
 from pathlib import Path
@@ -23,8 +23,8 @@ def load(
     device: str | None = None,
     dtype: torch.dtype | None = None,
 ) -> SentenceTransformer:
-    """Load the published weights as a Qwen2 without causal mask; start and end tokens are the
-    tokenizer's own.
+    """Load the published weights as a Qwen2 without causal mask;
+    start and end tokens are the tokenizer's own.
 
     Args:
         source: hub id or local folder.

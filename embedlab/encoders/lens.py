@@ -39,8 +39,8 @@ def load(
     max_length: int = 512,
     keep_end: bool = True,
 ) -> SparseEncoder:
-    """A LENS checkpoint: the backbone's weights, and the head as a pickled linear layer in
-    lm_head.pth.
+    """A LENS checkpoint: the backbone's weights,
+    and the head as a pickled linear layer in lm_head.pth.
 
     Args:
         source: hub id or local folder.
@@ -74,8 +74,8 @@ def _read_head(file: Path) -> nn.Linear:
         raise UserError(
             f"There is no {file}: the head of a LENS model.", "Download the model again."
         )
-    # The file is a pickled module. Only a linear layer may come out of it: pickles can run any
-    # code.
+    # The file is a pickled module. Only a linear layer may come out of it:
+    # pickles can run any code.
     try:
         with torch.serialization.safe_globals([nn.Linear]):
             head = torch.load(file, map_location="cpu", weights_only=True)

@@ -1,5 +1,5 @@
-"""Lion (arXiv:2502.15526): bidirectional Llama 3 retrievers, LoRA adapters on a base adapted by
-masked prediction.
+"""Lion (arXiv:2502.15526): bidirectional Llama 3 retrievers,
+LoRA adapters on a base adapted by masked prediction.
 
 Sparse: log(1 + relu(max over all tokens of logit / d^(1/4))), BOS included, nothing shifted. Dense:
 the mean of the token states, each normalised first. Both by dot product

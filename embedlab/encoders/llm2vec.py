@@ -1,5 +1,5 @@
-"""LLM2Vec (arXiv:2404.05961): a decoder made bidirectional, LoRA adapters merged in, the mean over
-the text alone.
+"""LLM2Vec (arXiv:2404.05961): a decoder made bidirectional,
+LoRA adapters merged in, the mean over the text alone.
 """
 
 import json
@@ -80,8 +80,8 @@ def load(
         bare=before + "{text}" + after,
         start=[tokenizer.bos_token] if tokenizer.bos_token else [],
         pooled="text" if skip_instruction else "all",
-        # The published code strips the whole string, in which a mark stands before the text; plain
-        # chat strips nothing.
+        # The published code strips the whole string, in which a mark stands before the text;
+        # plain chat strips nothing.
         strip="end" if before or after else "prompt",
         keep_end=keep_end,
         max_length=max_length,

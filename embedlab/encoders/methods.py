@@ -52,14 +52,8 @@ METHODS = {
 }
 
 
-RESERVED = (
-    "bm25",
-    "auto",
-    "file",
-    "composed",
-    "object",
-    "mteb",
-)  # what cards say of models that no method here loads
+# What cards say of models that no method here loads.
+RESERVED = ("bm25", "auto", "file", "composed", "object", "mteb")
 
 
 @dataclass(frozen=True)
@@ -101,8 +95,8 @@ class Method:
 
     @property
     def recognises(self) -> Callable[[Path, dict[str, Any]], bool] | None:
-        """Whether a local folder holds a model of it; None where its models have no layout of their
-        own.
+        """Whether a local folder holds a model of it;
+        None where its models have no layout of their own.
         """
         return getattr(import_module(self.module), "recognises", None)
 
@@ -129,8 +123,8 @@ class Method:
 
 
 def registered() -> Mapping[str, Method]:
-    """All methods by name: ours, then those of installed packages, none of which replaces one of
-    ours.
+    """All methods by name: ours, then those of installed packages,
+    none of which replaces one of ours.
     """
     ours = {name: Method(name, module) for name, module in METHODS.items()}
     theirs = plugins.installed(GROUP, {*METHODS, *RESERVED})
@@ -211,8 +205,8 @@ def _guarded(what: str, get: Callable[[], Load], hint: str) -> Load:
 
 
 def recognise(folder: Path) -> str:
-    """The method whose published layout a local model folder has; "sentence-transformers" where
-    none claims it.
+    """The method whose published layout a local model folder has;
+    "sentence-transformers" where none claims it.
 
     Raises:
         UserError: its config.json is none.

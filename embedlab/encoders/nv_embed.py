@@ -25,8 +25,8 @@ TEMPLATE = Template(start=["<s>"], end=["</s>"], pooled="after_prompt")
 
 
 class LatentAttentionPooling(TrainedPooling):
-    """Each token attends to a trained dictionary of latents; then the mean over the marked tokens
-    (section 3.1).
+    """Each token attends to a trained dictionary of latents;
+    then the mean over the marked tokens (section 3.1).
 
     Args:
         size: width of tokens and latents.
@@ -72,8 +72,8 @@ def load(
     max_length: int = 4096,
     keep_end: bool = True,
 ) -> SentenceTransformer:
-    """Load the published checkpoint: `embedding_model.*` and `latent_attention_model.*` in
-    safetensors.
+    """Load the published checkpoint:
+    `embedding_model.*` and `latent_attention_model.*` in safetensors.
 
     Args:
         source: hub id or local folder.

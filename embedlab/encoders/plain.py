@@ -1,5 +1,5 @@
-"""Published encoders that are a bare transformers checkpoint: what their papers pool, and how long,
-is said here.
+"""Published encoders that are a bare transformers checkpoint:
+what their papers pool, and how long, is said here.
 
 RetroMAE (arXiv:2205.12035), Mirror-BERT (arXiv:2104.08027), Trans-Encoder (arXiv:2109.13059), 2DMSE
 (arXiv:2402.14776) and the like: a backbone, one pooling, one similarity.
@@ -19,8 +19,8 @@ from embedlab.errors import UserError
 
 
 class PaddedTransformer(Transformer):
-    """Pads every text on the right to one fixed length, and lets the pooling that follows read the
-    padding too.
+    """Pads every text on the right to one fixed length,
+    and lets the pooling that follows read the padding too.
 
     So Mirror-BERT's mean is the average over all positions (github.com/cambridgeltl/mirror-bert).
     Attention never sees the padding, but each padded position has a state of its own.

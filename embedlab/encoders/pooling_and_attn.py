@@ -37,8 +37,8 @@ HEAD_FILE = "attn_pool.pt"
 
 
 class TrainablePooling(TrainedPooling):
-    """Latents attend to what the backbone gives; the mean over the latents is the embedding
-    (section 3).
+    """Latents attend to what the backbone gives;
+    the mean over the latents is the embedding (section 3).
 
     Args:
         size: width of states and latents.
@@ -120,8 +120,8 @@ class TrainablePooling(TrainedPooling):
 
 
 class BatchPaddedDecoder(Decoder):
-    """The decoder of variant 4, whose head also reads the padding: padded and positioned as the
-    published code does.
+    """The decoder of variant 4, whose head also reads the padding:
+    padded and positioned as the published code does.
 
     Padding goes to the next multiple of 8 and takes positions of its own.
     """
@@ -133,9 +133,8 @@ class BatchPaddedDecoder(Decoder):
         padded = {
             key: F.pad(value, (missing, 0), value=fill[key]) for key, value in features.items()
         }
-        return padded | {
-            "pad_to_multiple_of": 8
-        }  # who cuts a batch to its longest text must ask again
+        # Whoever cuts a batch to its longest text has to pad it again.
+        return padded | {"pad_to_multiple_of": 8}
 
     def positions(self, attention_mask: torch.Tensor) -> torch.Tensor:
         return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(

@@ -1,5 +1,5 @@
-"""Starbucks (arXiv:2410.13230): Matryoshka models trained on the diagonal of layers and dimensions
-only.
+"""Starbucks (arXiv:2410.13230):
+Matryoshka models trained on the diagonal of layers and dimensions only.
 
 Retrieval: CLS of layer n, its first d dimensions, dot product, no normalisation at any point;
 queries of 32 and
@@ -41,8 +41,8 @@ def load(
     task: str = "retrieval",
     pairs: Sequence[View] = PAIRS,
 ) -> SentenceTransformer:
-    """A Starbucks checkpoint, which is a plain BERT; `modules.matryoshka.encode_views` gives its
-    sizes.
+    """A Starbucks checkpoint, which is a plain BERT;
+    `modules.matryoshka.encode_views` gives its sizes.
 
     Args:
         source: hub id or local folder.

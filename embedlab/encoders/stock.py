@@ -1,5 +1,5 @@
-"""Any model that sentence-transformers loads by itself: dense, sparse, multi-vector,
-cross-encoder.
+"""Any model that sentence-transformers loads by itself:
+dense, sparse, multi-vector, cross-encoder.
 """
 
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Saved models that hold our modules: what they are called in a folder, and that importing this
-file is enough.
+"""Saved models that hold our modules: what they are called in a folder,
+and that importing this file is enough.
 
 To sentence-transformers 6 every module class outside its own namespace is remote code, an installed
 package's too, and its error shows nothing of ours but the name of the class. So a folder says
@@ -57,8 +57,8 @@ def save_model(model: BaseModel, folder: Path) -> None:
 
 
 def say_what_is_needed(folder: Path) -> None:
-    """Name our modules in a saved model's folder by what they need; a folder without any is left as
-    it is.
+    """Name our modules in a saved model's folder by what they need;
+    a folder without any is left as it is.
     """
     file = folder / "modules.json"
     modules = json.loads(file.read_text(encoding="utf-8"))
@@ -78,8 +78,8 @@ def say_what_is_needed(folder: Path) -> None:
 
 
 class _OurModules(dict[str, Any]):
-    """Looked up with the `type` of each entry of a modules.json; resolved only then, so that
-    imports stay lazy.
+    """Looked up with the `type` of each entry of a modules.json;
+    resolved only then, so that imports stay lazy.
     """
 
     def get(self, reference: str, default: Any = None) -> Any:

@@ -32,8 +32,8 @@ SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
 
 
 def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer, one for decoder and encoder: `<s>` is BOS and CLS, `</s>` is EOS
-    and SEP.
+    """A byte-level BPE tokenizer, one for decoder and encoder:
+    `<s>` is BOS and CLS, `</s>` is EOS and SEP.
 
     Text is lower-cased, and identifiers are cut into their words (`readFile_name` -> `read file
     name`), so that code and the prose about it share their tokens. White space counts as one blank,

@@ -57,8 +57,8 @@ def contrastive(
 
 
 def matryoshka(model: "SentenceTransformer", *, dims: list[int], scale: float = 20.0) -> nn.Module:
-    """MRL: the same loss on every prefix of the vector, slices normalised after slicing
-    (arXiv:2205.13147).
+    """MRL: the same loss on every prefix of the vector,
+    slices normalised after slicing (arXiv:2205.13147).
     """
     from sentence_transformers.sentence_transformer.losses import (
         MatryoshkaLoss,

@@ -1,5 +1,5 @@
-"""Training data that every machine has: functions and docstrings of the packages installed beside
-us.
+"""Training data that every machine has:
+functions and docstrings of the packages installed beside us.
 
 Two kinds of pair, both out of real source: the first sentence of a docstring -> the code without
 docstrings, and the first sentence -> the rest of the docstring. The standard library itself is

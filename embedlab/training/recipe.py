@@ -29,13 +29,14 @@ from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
+from embedlab.hardware import DTYPES
 from embedlab.resources import DATA
 
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adapters instead of the backbone's own weights; they are merged at the end of the
-    stage.
+    """Low-rank adapters instead of the backbone's own weights;
+    they are merged at the end of the stage.
     """
 
     rank: int = 16
@@ -53,19 +54,16 @@ class Stage:
     batch_size: int = 64
     accumulate: int = 1  # batches per step
     learning_rate: float = 2e-5
-    learning_rates: dict[str, float] = field(
-        default_factory=dict
-    )  # by regular expression of parameter names
+    # By regular expression of parameter names.
+    learning_rates: dict[str, float] = field(default_factory=dict)
     warmup: float = 0.1  # share of the steps
-    schedule: str = (
-        "linear"  # of the learning rate after the warm-up, a name of transformers' SchedulerType
-    )
+    # Of the learning rate after the warm-up, a name of transformers' SchedulerType.
+    schedule: str = "linear"
     optimizer: str = "adamw_torch"
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
-    precision: str = (
-        "auto"  # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs and on CPUs with AMX
-    )
+    # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs and on CPUs with AMX.
+    precision: str = "auto"
     save_steps: int = 100
     settings: dict[str, Any] = field(default_factory=dict)
     lora: Lora | None = None
@@ -138,6 +136,8 @@ def read(path: Path, base: str | None = None, changed: Mapping[str, Any] | None 
         )
     if recipe.method not in METHODS:
         raise unknown("method", recipe.method, METHODS, f"Valid: {', '.join(METHODS)}.")
+    if recipe.dtype not in DTYPES:
+        raise unknown("dtype", recipe.dtype, DTYPES, f"Valid: {', '.join(DTYPES)}.")
     for stage in recipe.stages:
         if stage.objective not in OBJECTIVES:
             raise unknown(

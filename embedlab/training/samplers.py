@@ -1,5 +1,5 @@
-"""Batches of texts that are about as long: without them, half of what goes through a model is
-padding.
+"""Batches of texts that are about as long: without them,
+half of what goes through a model is padding.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ POOL = 8  # batches whose rows are sorted together; the pools themselves are dra
 
 
 class SimilarLengths(DefaultBatchSampler):
-    """Every row once per epoch, in batches of similar length; the pools' rows and the batches'
-    order are random.
+    """Every row once per epoch, in batches of similar length;
+    the pools' rows and the batches' order are random.
 
     Args:
         dataset: rows of texts; a row's length is the characters of its longest text.

@@ -134,8 +134,8 @@ def _spread(found: np.ndarray) -> np.ndarray:
 
 
 def distilled(rows: Dataset, settings: dict[str, Any]) -> Dataset:
-    """`rows` with the labels of `embedlab.training.losses.distil`: scores, or vectors for
-    "cosine".
+    """`rows` with the labels of `embedlab.training.losses.distil`:
+    scores, or vectors for "cosine".
     """
     if settings.get("kind", "kl") != "cosine":
         return with_scores(rows, settings, "teacher")

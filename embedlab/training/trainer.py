@@ -54,8 +54,8 @@ class _Resumable(OwnCheckpoints):
         torch.save(self.loss.state_dict(), folder / STATE)
 
     def checkpoint_written(self) -> None:
-        """The one before it goes once this one is whole: a run that is killed here goes on from one
-        of them.
+        """The one before it goes once this one is whole:
+        a run that is killed here goes on from one of them.
         """
         keep_last_checkpoint(Path(self.args.output_dir), self.state.global_step)
 
@@ -83,8 +83,8 @@ class _Resumable(OwnCheckpoints):
         ], inputs.get("label")
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """No generated README: the record and the card are written by `embedlab train` and by
-        hand.
+        """No generated README:
+        the record and the card are written by `embedlab train` and by hand.
         """
 
 
@@ -97,8 +97,8 @@ class SparseTrainer(_Resumable, SparseEncoderTrainer):
 
 
 def restore(trainer: DenseTrainer | SparseTrainer, checkpoint: Path) -> None:
-    """Put a trainer where it was when it saved a checkpoint: the model, what its loss learned, and
-    its history.
+    """Put a trainer where it was when it saved a checkpoint:
+    the model, what its loss learned, and its history.
     """
     trainer.read_state(checkpoint)
     trainer.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
@@ -191,8 +191,8 @@ def _ramp(loss: nn.Module) -> list[TrainerCallback]:
 
 
 def _bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to train under autocast. CPUs without AMX take several times as long for it, above
-    all backwards.
+    """Whether to train under autocast.
+    CPUs without AMX take several times as long for it, above all backwards.
     """
     from embedlab.hardware import choose_dtype
 

@@ -119,8 +119,8 @@ def _check_types(data: dict[str, Any]) -> None:
 def mine(
     rows: Dataset, teacher: str, number: int = 7, ratio: float = 0.95, depth: int = 50
 ) -> Dataset:
-    """`rows` with columns negative_1 to negative_n: the positives of other rows that a teacher
-    ranks highest.
+    """`rows` with columns negative_1 to negative_n:
+    the positives of other rows that a teacher ranks highest.
 
     Positive-aware: a candidate that scores more than `ratio` times the row's own positive may well
     be right, and is left out (TopKPercPos, arXiv:2407.15831; NV-Embed takes 0.95). Rows with fewer

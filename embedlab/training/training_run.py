@@ -1,5 +1,5 @@
-"""A training run: stages one after the other, resumable, and a record of how the model came
-about.
+"""A training run: stages one after the other, resumable,
+and a record of how the model came about.
 """
 
 import csv
@@ -97,8 +97,8 @@ def train(
 
 
 def save_untrained(recipe: Recipe, out: Path) -> None:
-    """Save the model of `recipe` as it is before the first step: what the trained one is measured
-    against.
+    """Save the model of `recipe` as it is before the first step:
+    what the trained one is measured against.
 
     Raises:
         UserError: `out` holds something, or a part of the recipe does not fit another.
@@ -171,15 +171,15 @@ def _fitting(stage: Stage) -> Iterator[None]:
 
 
 def _kernels(device: torch.device) -> AbstractContextManager[Any]:
-    """Plain attention on CPUs: the backward pass of their fused kernel takes twice as long on short
-    texts.
+    """Plain attention on CPUs:
+    the backward pass of their fused kernel takes twice as long on short texts.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _adapt(model: Model, lora: Lora) -> "PeftModel | PeftMixedModel":
-    """Low-rank adapters in place of the backbone's own weights. Heads outside the backbone train in
-    full.
+    """Low-rank adapters in place of the backbone's own weights.
+    Heads outside the backbone train in full.
     """
     try:
         from peft import LoraConfig, get_peft_model
@@ -197,8 +197,8 @@ def _adapt(model: Model, lora: Lora) -> "PeftModel | PeftMixedModel":
 
 
 def _set_dropout(model: Model, share: float) -> None:
-    """Dropout of every layer that has one, and of the attention where the layers have none
-    (decoders).
+    """Dropout of every layer that has one, and of the attention
+    where the layers have none (decoders).
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -249,13 +249,12 @@ def _note(work: Path, entry: dict[str, Any]) -> None:
 def _finish(
     model: Model, recipe: Recipe, base: str | Path, out: Path, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Save the model, the curve and the record; the work folder goes last, so a kill before loses
-    nothing.
+    """Save the model, the curve and the record;
+    the work folder goes last, so a kill before loses nothing.
     """
     lines = (out / WORK / "stages.jsonl").read_text(encoding="utf-8").splitlines()
-    stages = list(
-        {stage["stage"]: stage for stage in map(json.loads, lines)}.values()
-    )  # a repeated stage counts once
+    # A repeated stage counts once.
+    stages = list({stage["stage"]: stage for stage in map(json.loads, lines)}.values())
     record = {
         "digest": recipe.digest,
         "recipe": asdict(recipe),

@@ -1,5 +1,5 @@
-"""Each method on a base, before training: what a recipe starts from, and what a trained model is
-compared with.
+"""Each method on a base, before training: what a recipe starts from,
+and what a trained model is compared with.
 """
 
 from collections.abc import Callable
@@ -69,8 +69,8 @@ def decoder(
     max_length: int = 512,
     language_model: bool = False,
 ) -> SentenceTransformer:
-    """A decoder with `<s> text </s>`, and the mean over "all" tokens or over the "end" token
-    alone.
+    """A decoder with `<s> text </s>`,
+    and the mean over "all" tokens or over the "end" token alone.
     """
     model = _read(
         base,
@@ -135,8 +135,8 @@ def multi_layer(
 
 
 def genc(base: Path, *, max_length: int = 512, **settings: Any) -> SentenceTransformer:
-    """ULLME's GenC: bidirectional, mean over the content; the language-model head stays for GRL's
-    other losses.
+    """ULLME's GenC: bidirectional, mean over the content;
+    the language-model head stays for GRL's other losses.
     """
     template = Template(pooled="content", max_length=max_length)
     model = _read(base, template, "bidirectional", language_model=True)

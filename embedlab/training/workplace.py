@@ -54,8 +54,8 @@ def claim(out: Path, digest: str) -> dict[str, Any] | None:
 
 
 def _is_fresh(out: Path) -> bool:
-    """Whether nobody's work is in a folder: it is empty, or a run was stopped in it before it
-    began.
+    """Whether nobody's work is in a folder: it is empty,
+    or a run was stopped in it before it began.
     """
     return out.is_dir() and all(
         path.name == WORK
@@ -114,7 +114,6 @@ def keep_last_checkpoint(folder: Path, step: int) -> None:
     (folder / f"{PREFIX_CHECKPOINT_DIR}-{step}" / WHOLE).touch()
     for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         if path.name != f"{PREFIX_CHECKPOINT_DIR}-{step}":
-            (path / WHOLE).unlink(
-                missing_ok=True
-            )  # first, so that a half removed one counts as none
+            # First, so that a half removed one counts as none.
+            (path / WHOLE).unlink(missing_ok=True)
             shutil.rmtree(path)

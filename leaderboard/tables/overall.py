@@ -15,8 +15,8 @@ FEWEST_TASKS = 6  # with fewer, no test over tasks could reach 0.05: the exact o
 
 @dataclass(frozen=True)
 class Overall:
-    """First less second in the mean over tasks. What follows `difference` is None where nothing can
-    be tested.
+    """First less second in the mean over tasks.
+    What follows `difference` is None where nothing can be tested.
 
     over: "queries" (interval: bootstrap within each task; p: t-test with the tasks' parts as
     strata), "tasks" (where per-query scores are lacking and there are six tasks or more: bootstrap

@@ -1,5 +1,5 @@
-"""What a comparison sets against each other: a view, or the mean of several, such as one training
-with several seeds.
+"""What a comparison sets against each other:
+a view, or the mean of several, such as one training with several seeds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,3 @@
-"""What the methods share: templates, backbones, attention, pooling, layers and dimensions as
-views.
+"""What the methods share: templates, backbones, attention,
+pooling, layers and dimensions as views.
 """

@@ -138,9 +138,8 @@ def measure(model: PreTrainedModel, forward: Forward) -> list[str]:
 
     def look(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         changed = args[0].clone()
-        changed[:, -1] = -changed[
-            :, -1
-        ]  # layer norms are odd functions, so this passes through each of them
+        # Layer norms are odd functions, so this passes through each of them.
+        changed[:, -1] = -changed[:, -1]
         again = layer.forward(changed, *args[1:], **kwargs)
         before, after = (out[0] if isinstance(out, tuple) else out for out in (output, again))
         found.append(

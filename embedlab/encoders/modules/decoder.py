@@ -150,8 +150,8 @@ class Decoder(FromFolder, InputModule):
         return features
 
     def states(self, attention_mask: torch.Tensor, **inputs: Any) -> States:
-        """Run the backbone on `input_ids` or `inputs_embeds`; returns transformers' output
-        object.
+        """Run the backbone on `input_ids` or `inputs_embeds`;
+        returns transformers' output object.
         """
         position_ids = self.positions(attention_mask)
         if not isinstance(self.attention, str) and len(set(self.attention)) > 1:
@@ -166,8 +166,8 @@ class Decoder(FromFolder, InputModule):
         return output
 
     def positions(self, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Position ids `[B, L]`: they count tokens, so padding on the left leaves a text where it
-        was.
+        """Position ids `[B, L]`: they count tokens,
+        so padding on the left leaves a text where it was.
         """
         return (attention_mask.cumsum(-1) - 1).clamp(min=0)
 

@@ -1,5 +1,5 @@
-"""The cross-attention block that NV-Embed and multi-layer pooling share, under the names of their
-checkpoints.
+"""The cross-attention block that NV-Embed and multi-layer pooling share,
+under the names of their checkpoints.
 
 In both `norm` belongs to the backbone's states and `norm_context` to the trained latents; who asks
 whom differs. NV-Embed (arXiv:2405.17428, section 3.1): the tokens are the queries, the latents keys
@@ -32,8 +32,8 @@ class CrossAttentionBlocks(nn.ModuleList):
         )
 
     def forward(self, states: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        """states `[B, S, d]`, latents `[B, L, d]` -> `[B, L, d]` where the latents ask, else `[B,
-        S, d]`.
+        """states `[B, S, d]`, latents `[B, L, d]` -> `[B, L, d]`
+        where the latents ask, else `[B, S, d]`.
         """
         attend, feed = self
         answer: torch.Tensor = feed(attend(states, latents))

@@ -21,12 +21,8 @@ from embedlab.errors import UserError
 Vectors = TypeVar("Vectors", np.ndarray, torch.Tensor)
 
 _STACKS = ("layer", "layers", "block", "h")  # what backbones call their list of layers
-_FINAL_NORMS = (
-    "norm",
-    "final_norm",
-    "final_layer_norm",
-    "ln_f",
-)  # beside the list, in pre-norm models
+# Beside the list, in pre-norm models.
+_FINAL_NORMS = ("norm", "final_norm", "final_layer_norm", "ln_f")
 
 
 class _Backbone(NamedTuple):
@@ -121,8 +117,8 @@ def layer_outputs(
 
 
 def truncate(model: SentenceTransformer, n: int) -> SentenceTransformer:
-    """Drop every layer after the n-th from `model` itself, so that only n layers run; returns the
-    model.
+    """Drop every layer after the n-th from `model` itself,
+    so that only n layers run; returns the model.
 
     Raises:
         UserError: the model has no layer `n`, or no single list of layers.
@@ -137,8 +133,8 @@ def truncate(model: SentenceTransformer, n: int) -> SentenceTransformer:
 
 
 def slice_and_normalise(vectors: Vectors, dim: int, normalise: bool) -> Vectors:
-    """The first `dim` dimensions of `vectors` (array or tensor `[..., d]`), then L2-normalised if
-    asked.
+    """The first `dim` dimensions of `vectors`
+    (array or tensor `[..., d]`), then L2-normalised if asked.
 
     The order matters: Matryoshka losses slice first and normalise the slice.
 
@@ -198,9 +194,8 @@ def _keep(
 
 def _pool(modules: list[nn.Module], features: dict[str, Any], states: torch.Tensor) -> torch.Tensor:
     if not any(True for module in modules for _ in module.parameters()):
-        states = (
-            states.float()
-        )  # as the evaluation's own pass does: pooling without weights runs in float32
+        # As the evaluation's own pass does: pooling without weights runs in float32.
+        states = states.float()
     features = {**features, "token_embeddings": states}
     for module in modules:
         features = module(features)

@@ -28,8 +28,8 @@ _KEY = "matryoshka_views"  # in config.json
 
 
 def declare_views(model: SentenceTransformer, pairs: Sequence[View]) -> None:
-    """Note in the model's configuration, which is saved with it, the (layer, dimension) pairs it is
-    trained for.
+    """Note in the model's configuration, which is saved with it,
+    the (layer, dimension) pairs it is trained for.
 
     Not in a module of its own: such a model would no longer load where embedlab is not installed.
     """

@@ -1,5 +1,5 @@
-"""Pooling over the positions that a template marks, where the attention mask is not the whole
-story.
+"""Pooling over the positions that a template marks,
+where the attention mask is not the whole story.
 """
 
 from pathlib import Path
@@ -86,8 +86,8 @@ class TrainedPooling(FromFolder):
 
 
 def masked_mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of `[B, L, d]` over the positions where mask `[B, L]` is 1; summed in float32, `[B, d]`
-    in their dtype.
+    """Mean of `[B, L, d]` over the positions where mask `[B, L]` is 1;
+    summed in float32, `[B, d]` in their dtype.
     """
     mask = mask[..., None].float()
     return ((states.float() * mask).sum(1) / mask.sum(1).clamp(min=1)).to(states.dtype)

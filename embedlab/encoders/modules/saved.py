@@ -39,8 +39,8 @@ class FromFolder(Module):
         init_defaults: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """As sentence-transformers calls it; `init_defaults` has no effect: our folders say
-        everything.
+        """As sentence-transformers calls it; `init_defaults` has no effect:
+        our folders say everything.
 
         Raises:
             UserError: the model has no such folder.

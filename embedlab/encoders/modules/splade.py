@@ -19,14 +19,14 @@ from torch import nn
 from embedlab.encoders.modules.pooling import TrainedPooling
 from embedlab.encoders.modules.saved import Features
 
-# Logits at once, in numbers: 2^27 of them take 512 MB in float32, where a whole batch would take
-# many times that.
+# Logits at once, in numbers: 2^27 of them take 512 MB in float32,
+# where a whole batch would take many times that.
 _LOGITS = 2**27
 
 
 class LexicalHead(TrainedPooling):
-    """token_embeddings `[B, L, d]` and pooling_mask `[B, L]` to a sentence_embedding `[B, |V|]`, in
-    float32.
+    """token_embeddings `[B, L, d]` and pooling_mask `[B, L]`
+    to a sentence_embedding `[B, |V|]`, in float32.
 
     Args:
         hidden_size: d.
@@ -86,8 +86,8 @@ class LexicalHead(TrainedPooling):
 
 
 def to_csr(vectors: torch.Tensor) -> csr_matrix:
-    """What a SparseEncoder gives, a dense or sparse tensor `[n, |V|]` on any device, as a float32
-    CSR matrix.
+    """What a SparseEncoder gives, a dense or sparse tensor `[n, |V|]` on any device,
+    as a float32 CSR matrix.
     """
     vectors = vectors.detach()
     if vectors.layout is torch.strided:

@@ -26,14 +26,14 @@ POOLED = {
 }
 
 
-# Longer than any piece of a vocabulary (128 in the longest), so a text cut here still fills its
-# limit.
+# Longer than any piece of a vocabulary (128 in the longest),
+# so a text cut here still fills its limit.
 CHARACTERS_PER_TOKEN = 256
 
 
 class Row(NamedTuple):
-    """One input: its token ids, and the first of the pooled ones; those behind it are pooled
-    too.
+    """One input: its token ids, and the first of the pooled ones;
+    those behind it are pooled too.
     """
 
     ids: list[int]
@@ -153,8 +153,8 @@ class Template:
         return rows
 
     def _text(self, tokenizer: PreTrainedTokenizerBase, text: str, limit: int) -> str:
-        """A text as it is put in: without the white space that goes, and cut where the method cuts
-        by words.
+        """A text as it is put in: without the white space that goes,
+        and cut where the method cuts by words.
         """
         if self.strip == "both":
             text = text.strip()
@@ -232,8 +232,8 @@ def cut_at_words(
     *,
     rescue: bool = True,
 ) -> str:
-    """LLM2Vec's rule: keep the share of the words that the tokens exceed the limit by, until the
-    text fits.
+    """LLM2Vec's rule: keep the share of the words
+    that the tokens exceed the limit by, until the text fits.
 
     As published, lengths are measured on what the model would read, so none is above `measured`
     tokens. A text without white space becomes empty by this rule; with `rescue` it is left to the

@@ -19,8 +19,8 @@ from embedlab.compat.sentence_transformers_internals import first_of_route
 from embedlab.compat.transformers_internals import backend_of, replace_backend
 from embedlab.errors import UserError
 
-# Blanks and line breaks where rebuilt tokenizers were seen to differ, and scripts that normalisers
-# touch.
+# Blanks and line breaks where rebuilt tokenizers were seen to differ,
+# and scripts that normalisers touch.
 _PROBES = (
     " x y",
     "  a",
@@ -32,21 +32,15 @@ _PROBES = (
     "x</s> y",
     "[SEP] z",
 )
-PER_TOKEN = {
-    "input_ids",
-    "attention_mask",
-    "token_type_ids",
-    "pooling_mask",
-}  # features with one entry per token
-_READ_LAST = (
-    "text-generation",
-    "any-to-any",
-)  # transformer tasks whose head reads the last position, so padding left
+# Features with one entry per token.
+PER_TOKEN = {"input_ids", "attention_mask", "token_type_ids", "pooling_mask"}
+# Transformer tasks whose head reads the last position, so padding left.
+_READ_LAST = ("text-generation", "any-to-any")
 
 
 def settle(model: BaseModel) -> None:
-    """Put right the inputs of every transformer in a sentence-transformers model, so that no vector
-    depends on others.
+    """Put right the inputs of every transformer in a sentence-transformers model,
+    so that no vector depends on others.
 
     * The tokenizer splits as its tokenizer.json does (`as_published`).
     * One without a padding token gets one: padding is masked, so which does not matter.
@@ -77,8 +71,8 @@ def _padded(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def with_a_column(features: dict[str, Any]) -> dict[str, Any]:
-    """The features; texts that all have no token get one column, masked, where a tokenizer gave
-    none.
+    """The features; texts that all have no token get one column,
+    masked, where a tokenizer gave none.
     """
     if "attention_mask" not in features or features["input_ids"].shape[1]:
         return features
@@ -89,8 +83,8 @@ def with_a_column(features: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watch_ids(module: nn.Module) -> None:
-    """Look at every batch's ids where the tokenizer has some that the embeddings lack: a GPU would
-    not survive them.
+    """Look at every batch's ids where the tokenizer has some that the embeddings lack:
+    a GPU would not survive them.
     """
     tokenizer, backbone = getattr(module, "tokenizer", None), getattr(module, "model", None)
     if isinstance(tokenizer, PreTrainedTokenizerBase) and isinstance(backbone, PreTrainedModel):
@@ -105,8 +99,8 @@ def _watch_ids(module: nn.Module) -> None:
 
 
 def _refuse_beyond(known: int, name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-    """Raises a UserError where a batch has a token id that the embeddings, `known` of them, do not
-    have.
+    """Raises a UserError where a batch has a token id that the embeddings,
+    `known` of them, do not have.
     """
     ids = inputs[0].get("input_ids")
     if ids is not None and ids.numel() and int(ids.max()) >= known:
@@ -159,12 +153,12 @@ def input_embeddings(model: PreTrainedModel) -> torch.Tensor:
 
 
 def positions(model: PreTrainedModel) -> int | None:
-    """The most tokens that the model's tables of absolute positions take; None where it has
-    none.
+    """The most tokens that the model's tables of absolute positions take;
+    None where it has none.
     """
     limits = [
-        # RoBERTa and its kin count from behind the padding token's place, OPT and BART from an
-        # offset.
+        # RoBERTa and its kin count from behind the padding token's place,
+        # OPT and BART from an offset.
         table.num_embeddings
         - getattr(table, "offset", 0 if table.padding_idx is None else table.padding_idx + 1)
         for name, table in model.named_modules()
@@ -176,8 +170,8 @@ def positions(model: PreTrainedModel) -> int | None:
 
 
 def tokens_of(model: BaseModel, ids: list[int], role: str) -> list[str]:
-    """What token ids stand for in a model; `role` chooses among the tokenizers of one with several
-    towers.
+    """What token ids stand for in a model;
+    `role` chooses among the tokenizers of one with several towers.
     """
     first = model[0]
     if isinstance(first, Router):
@@ -195,8 +189,8 @@ def tokens_of(model: BaseModel, ids: list[int], role: str) -> list[str]:
 
 
 def _knows_nothing(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, folder: Path) -> bool:
-    """Whether the folder has none of the files of such a tokenizer, and all words are the same to
-    it.
+    """Whether the folder has none of the files of such a tokenizer,
+    and all words are the same to it.
     """
     names = {"tokenizer.json", *getattr(tokenizer, "vocab_files_names", {}).values()}
     if not folder.is_dir() or any(next(folder.rglob(name), None) for name in names):
@@ -244,9 +238,8 @@ def _give_padding_token(tokenizer: PreTrainedTokenizerBase, model: PreTrainedMod
             tokenizer.convert_ids_to_tokens(0),
         )
         tokenizer.pad_token = next(token for token in known if token is not None)
-    if (
-        getattr(model.config, "pad_token_id", None) is None
-    ):  # by which heads of classifiers find the last token
+    if getattr(model.config, "pad_token_id", None) is None:
+        # Heads of classifiers find the last token by it.
         model.config.pad_token_id = tokenizer.pad_token_id
 
 

@@ -1,5 +1,5 @@
-"""Reading published checkpoints: every missing or misshapen key is named, nothing is quietly
-initialised.
+"""Reading published checkpoints:
+every missing or misshapen key is named, nothing is quietly initialised.
 """
 
 import json

@@ -1,3 +1,3 @@
-"""Losses that sentence-transformers lacks, each with its interface: `forward(sentence_features,
-labels)`.
+"""Losses that sentence-transformers lacks, each with its interface:
+`forward(sentence_features, labels)`.
 """

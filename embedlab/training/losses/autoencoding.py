@@ -1,5 +1,5 @@
-"""Masked auto-encoding from a bottleneck: the encoder's CLS state must let a weak decoder restore
-the text.
+"""Masked auto-encoding from a bottleneck:
+the encoder's CLS state must let a weak decoder restore the text.
 
 DupMAE, i.e. RetroMAE v2 (arXiv:2211.08769, github.com/staoxiao/RetroMAE), and Starbucks' SMAE
 (arXiv:2410.13230, github.com/ielab/Starbucks). Both read one column, mask whole words, and train
@@ -93,8 +93,8 @@ class _AutoEncoding(nn.Module):
 
 
 class DupMAE(_AutoEncoding):
-    """MLM in the encoder, a one-layer enhanced decoder on CLS, and a bag of words from the other
-    tokens.
+    """MLM in the encoder, a one-layer enhanced decoder on CLS,
+    and a bag of words from the other tokens.
 
     Args:
         model: its first module is a `Transformer` around a BERT.
@@ -143,9 +143,8 @@ class DupMAE(_AutoEncoding):
         states = self.model[0](features | {"input_ids": hidden_ids})["token_embeddings"]
         cls = states[:, :1]
         context = torch.cat([cls, self.encoder.embeddings(input_ids=ids)[:, 1:]], dim=1)
-        queries = self.encoder.embeddings(
-            inputs_embeds=cls.expand_as(context)
-        )  # with position and type, and normed
+        # With position and type, and normed.
+        queries = self.encoder.embeddings(inputs_embeds=cls.expand_as(context))
         decoded = self.decoder(queries, context, unseen)
         return {
             "encoder": self._restore(states, targets),
@@ -154,8 +153,8 @@ class DupMAE(_AutoEncoding):
         }
 
     def _unseen(self, words: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Each position sees CLS, [SEP] and its own random part of the words; never itself or
-        padding.
+        """Each position sees CLS, [SEP] and its own random part of the words;
+        never itself or padding.
         """
         batch, length = words.shape
         draws = min(length, self.MASKS)
@@ -170,8 +169,8 @@ class DupMAE(_AutoEncoding):
     def _bag_of_words(
         self, states: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """Cross-entropy of the maximal logits over the tokens, CLS aside, to the set of the text's
-        tokens.
+        """Cross-entropy of the maximal logits over the tokens,
+        CLS aside, to the set of the text's tokens.
 
         Each token of the set weighs 1 / number of tokens: repeats lower the sum, as in the authors'
             code.
@@ -186,8 +185,8 @@ class DupMAE(_AutoEncoding):
 
 
 class SMAE(_AutoEncoding):
-    """Starbucks' pre-training: for each size, MLM at its layer and width, and a decoder from its
-    CLS.
+    """Starbucks' pre-training: for each size, MLM at its layer
+    and width, and a decoder from its CLS.
 
     The mean over the sizes of (MLM + MAE) / 2. The heads are shared; a narrower state uses the
     first columns of the dense layer, and that transform also widens the narrow CLS for the decoder.
@@ -231,8 +230,8 @@ class SMAE(_AutoEncoding):
         encoder: tuple[torch.Tensor, torch.Tensor],
         decoder: tuple[torch.Tensor, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """The two terms, given what the draws decided: ids with masks, and targets, of encoder and
-        decoder.
+        """The two terms, given what the draws decided:
+        ids with masks, and targets, of encoder and decoder.
         """
         mask = features["attention_mask"]
         hidden_ids, targets = encoder
@@ -262,8 +261,8 @@ def _inner(mask: torch.Tensor) -> torch.Tensor:
 
 
 def _additive(unseen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """`[B, L, L]` bool -> `[B, 1, L, L]`: what attention adds to its scores, whichever kernel runs
-    it.
+    """`[B, L, L]` bool -> `[B, 1, L, L]`:
+    what attention adds to its scores, whichever kernel runs it.
     """
     return torch.zeros_like(unseen, dtype=dtype).masked_fill(unseen, torch.finfo(dtype).min)[
         :, None

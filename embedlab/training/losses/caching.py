@@ -43,8 +43,8 @@ class GradientCached(CachedLossMixin, nn.Module):
     def calculate_loss(
         self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
     ) -> Tensor:
-        """The loss of the whole batch; with `with_backward`, each embedding holds its gradient
-        after.
+        """The loss of the whole batch; with `with_backward`,
+        each embedding holds its gradient after.
         """
         loss: Any = self.loss  # `compute_loss_from_embeddings` is no method of every module
         found = loss.compute_loss_from_embeddings([torch.cat(parts) for parts in reps], labels)

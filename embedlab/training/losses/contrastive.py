@@ -1,5 +1,5 @@
-"""Contrastive losses: InfoNCE over a score matrix, over each row's own negatives, and NT-Xent over
-a whole batch.
+"""Contrastive losses: InfoNCE over a score matrix,
+over each row's own negatives, and NT-Xent over a whole batch.
 """
 
 from collections.abc import Sequence
@@ -50,8 +50,8 @@ class OwnNegatives(MultipleNegativesRankingLoss):
 
 
 class Mirror(nn.Module):
-    """Mirror-BERT's loss (arXiv:2104.08027, section 2): NT-Xent on cosine over both views of every
-    text.
+    """Mirror-BERT's loss (arXiv:2104.08027, section 2):
+    NT-Xent on cosine over both views of every text.
 
     Each of the 2B vectors has one softmax: its other view against the 2B - 2 vectors of other
     texts.

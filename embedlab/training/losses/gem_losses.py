@@ -1,5 +1,5 @@
-"""GEM's training (arXiv:2506.04344, section 3): first compress the text into special tokens, then
-tell texts apart.
+"""GEM's training (arXiv:2506.04344, section 3):
+first compress the text into special tokens, then tell texts apart.
 """
 
 import math
@@ -94,9 +94,8 @@ class GEM(nn.Module):
         length = max(map(len, rows))
         ids = features["input_ids"].new_full((len(rows), length), decoder.tokenizer.eos_token_id)
         wanted = torch.full_like(ids, IGNORED)
-        mask = torch.eye(length, dtype=torch.bool, device=ids.device).repeat(
-            len(rows), 1, 1
-        )  # padding sees itself
+        # Padding sees itself.
+        mask = torch.eye(length, dtype=torch.bool, device=ids.device).repeat(len(rows), 1, 1)
         for i, (row, seen, target) in enumerate(zip(rows, masks, targets, strict=True)):
             ids[i, : len(row)], wanted[i, : len(row)] = row, target
             mask[i, : len(row), : len(row)] = seen

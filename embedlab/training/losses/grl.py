@@ -1,5 +1,5 @@
-"""GRL, the training of ULLME's GenC models (arXiv:2408.03402): embedding and generation teach each
-other.
+"""GRL, the training of ULLME's GenC models (arXiv:2408.03402):
+embedding and generation teach each other.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ MINERS = ("pair-margin", "multi-similarity", "none")
 
 
 class GRL(nn.Module):
-    """Sum of three terms over columns query, positive, and negatives (without negatives, the next
-    row's positive):
+    """Sum of three terms over columns query, positive, and negatives
+    (without negatives, the next row's positive):
 
     * NT-Xent on projected embeddings, the projection being for training only. Every vector of the
       batch that has a positive is an anchor; the logits are minus the Euclidean distances of the
@@ -88,8 +88,8 @@ class GRL(nn.Module):
         }
 
     def contrastive(self, columns: list[torch.Tensor]) -> torch.Tensor:
-        """NT-Xent over columns `[B, d]`: queries, positives, then negatives that are nobody's
-        positive.
+        """NT-Xent over columns `[B, d]`: queries, positives,
+        then negatives that are nobody's positive.
         """
         rows, negatives = len(columns[0]), len(columns) - 2
         vectors = F.normalize(torch.cat(columns).float(), dim=-1)
@@ -111,20 +111,19 @@ class GRL(nn.Module):
             return torch.where(same, distances > 0, distances < 0.5)
         positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
         nearest = cosines.masked_fill(same, -torch.inf).amax(-1, keepdim=True)  # of the negatives
-        farthest = cosines.masked_fill(~positive, torch.inf).amin(
-            -1, keepdim=True
-        )  # of the positives
+        # Of the positives.
+        farthest = cosines.masked_fill(~positive, torch.inf).amin(-1, keepdim=True)
         return torch.where(same, cosines - 0.25 < nearest, cosines + 0.25 > farthest)
 
     def preference(self, sums: torch.Tensor) -> torch.Tensor:
-        """DPO without a reference: the positive before the first negative, from log-likelihoods
-        `[B, candidates]`.
+        """DPO without a reference: the positive before the first negative,
+        from log-likelihoods `[B, candidates]`.
         """
         return -F.logsigmoid(self.beta * (sums[:, 0] - sums[:, 1])).mean()
 
     def agreement(self, cosines: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
-        """KL(softmax(means) || softmax(cosines / temperature)), both `[B, candidates]`; the means
-        only teach.
+        """KL(softmax(means) || softmax(cosines / temperature)),
+        both `[B, candidates]`; the means only teach.
         """
         student = (cosines.float() / self.temperature).log_softmax(-1)
         return F.kl_div(student, means.detach().softmax(-1), reduction="batchmean")

@@ -1,5 +1,5 @@
-"""Language modelling on the backbone inside an embedder: next token, masked token, masked next
-token.
+"""Language modelling on the backbone inside an embedder:
+next token, masked token, masked next token.
 """
 
 from collections.abc import Sequence
@@ -62,8 +62,8 @@ def causal_states(decoder: Decoder, ids: torch.Tensor, mask: torch.Tensor) -> to
 
 
 class MaskedNextToken(nn.Module):
-    """LLM2Vec's MNTP (arXiv:2404.05961, section 2.2): a masked token is predicted from the state
-    before it.
+    """LLM2Vec's MNTP (arXiv:2404.05961, section 2.2):
+    a masked token is predicted from the state before it.
 
     Args:
         model: its first module is a bidirectional `Decoder`.
@@ -174,8 +174,8 @@ class MaskedHead(nn.Module):
 
 
 def bert_head(encoder: BertModel) -> MaskedHead:
-    """The masked-language-modelling head that the folder of a BERT holds, or a new one where it
-    holds none.
+    """The masked-language-modelling head that the folder of a BERT holds,
+    or a new one where it holds none.
 
     What a head gives may be read by a decoder too, beside embeddings. So a new one has a norm of 1,
     and its logits start with unit variance by a constant `factor`.
@@ -215,8 +215,8 @@ def token_loss(
 
 
 def output_weight(model: PreTrainedModel) -> torch.Tensor:
-    """The output embeddings `[V, d]`; a backbone without a head uses its input embeddings, as tied
-    models do.
+    """The output embeddings `[V, d]`;
+    a backbone without a head uses its input embeddings, as tied models do.
 
     Raises:
         UserError: it has no head, and its configuration says that its output embeddings are others

@@ -76,8 +76,8 @@ def mask_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
 
 
 def word_starts(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
-    """bool `[V]`: whether a token begins a word, by the vocabulary's mark (BERT's ##, GPT-2's and
-    Llama's blank).
+    """bool `[V]`: whether a token begins a word, by the vocabulary's mark
+    (BERT's ##, GPT-2's and Llama's blank).
     """
     tokens = list(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
     if any(token.startswith("##") for token in tokens):
@@ -87,8 +87,8 @@ def word_starts(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
 
 
 def number_words(ids: torch.Tensor, may: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
-    """The number of each token's word within its text, from 0, and -1 where a token must not be
-    masked.
+    """The number of each token's word within its text, from 0,
+    and -1 where a token must not be masked.
 
     Args:
         ids: `[B, L]`.
@@ -101,8 +101,8 @@ def number_words(ids: torch.Tensor, may: torch.Tensor, starts: torch.Tensor) -> 
 
 
 def whole_words(words: torch.Tensor, *budgets: torch.Tensor) -> list[torch.Tensor]:
-    """Draw whole words until each budget of tokens is spent; a word that does not fit in is passed
-    over.
+    """Draw whole words until each budget of tokens is spent;
+    a word that does not fit in is passed over.
 
     As transformers' `DataCollatorForWholeWordMask` draws them. With several budgets the draws are
     nested, as in Starbucks' pre-training: a word can only be in an earlier one if it is in the

@@ -65,8 +65,8 @@ class SoftLabels(nn.Module):
     def compute_loss_from_embeddings(
         self, embeddings: list[Tensor], labels: Tensor | None = None
     ) -> Tensor:
-        """The loss, from one tensor `[B, d]` per column and the teacher's scores `[B, columns -
-        1]`.
+        """The loss, from one tensor `[B, d]` per column
+        and the teacher's scores `[B, columns - 1]`.
         """
         assert labels is not None
         query, *documents = (F.normalize(one.float(), dim=-1) for one in embeddings)

@@ -1,5 +1,5 @@
-"""Starbucks' representation learning (arXiv:2410.13230): a fixed list of sizes, each taught by the
-full one.
+"""Starbucks' representation learning (arXiv:2410.13230):
+a fixed list of sizes, each taught by the full one.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,8 +24,8 @@ TASKS: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], flo
 
 
 class Starbucks(nn.Module):
-    """Sum over the sizes of InfoNCE and, the full size apart, of the KL divergence to the full
-    size.
+    """Sum over the sizes of InfoNCE and, the full size apart,
+    of the KL divergence to the full size.
 
     For retrieval the divergence compares the scores of the documents in the batch, and the full
     size only teaches. For STS it compares the softmax over the components of the vectors, the full
@@ -73,8 +73,8 @@ class Starbucks(nn.Module):
     def compute_loss_from_embeddings(
         self, embeddings: list[torch.Tensor], labels: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """The two terms, from one tensor `[sizes, B, width]` per column; columns are query,
-        positive, negatives.
+        """The two terms, from one tensor `[sizes, B, width]` per column;
+        columns are query, positive, negatives.
         """
         query, documents = embeddings[0], torch.cat(embeddings[1:], dim=1)
         scores = [

@@ -1,5 +1,5 @@
-"""2DMSE (arXiv:2402.14776): in each step one inner layer and one prefix of the vector learn beside
-the full model.
+"""2DMSE (arXiv:2402.14776): in each step one inner layer
+and one prefix of the vector learn beside the full model.
 
 sentence-transformers' `Matryoshka2dLoss` differs: it also draws the token embeddings as a layer,
 and weights otherwise.
@@ -19,8 +19,8 @@ from embedlab.training.losses.contrastive import info_nce
 
 
 class TwoDimensional(nn.Module):
-    """The loss of the authors' trainer, with layer m of M drawn from 1 to M - 1 and dimension d
-    from `dims`:
+    """The loss of the authors' trainer,
+    with layer m of M drawn from 1 to M - 1 and dimension d from `dims`:
 
         L(full) + L(m) / m + T log(2 + m) KL(m || full)  +  L(full[:d]) + L(m[:d]) / m
 
@@ -70,8 +70,8 @@ class TwoDimensional(nn.Module):
         layer: int,
         dim: int,
     ) -> dict[str, torch.Tensor]:
-        """The terms, from one tensor `[2, B, width]` per column: the inner layer's vectors, and the
-        full model's.
+        """The terms, from one tensor `[2, B, width]` per column:
+        the inner layer's vectors, and the full model's.
         """
         inner, full = ([column[i] for column in embeddings] for i in (0, 1))
         return {

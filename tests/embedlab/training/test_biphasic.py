@@ -1,5 +1,5 @@
-"""First causal, then masked language modelling (arXiv:2507.00994) on a decoder without its causal
-mask.
+"""First causal, then masked language modelling
+(arXiv:2507.00994) on a decoder without its causal mask.
 """
 
 import pytest

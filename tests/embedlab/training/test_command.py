@@ -47,3 +47,11 @@ def test_every_option(cli, home, decoder, encoder, pairs_file, tmp_path):
     assert code == 2 and "nowhere" in err
     code, _, err = cli(*command, "--device", "cuda:99")
     assert code == 2 and "cuda:99" in err
+
+
+def test_a_dtype_that_does_not_exist_is_refused_before_any_work(cli, home, pairs_file, tmp_path):
+    recipe = RECIPE.format(base="nowhere", pairs=pairs_file).replace("float32", "float99", 1)
+    (tmp_path / "tiny.toml").write_text(recipe)
+    code, _, err = cli("train", tmp_path / "tiny.toml", "--out", tmp_path / "model")
+    assert code == 2 and "float99" in err and "bfloat16" in err
+    assert not (tmp_path / "model").exists()

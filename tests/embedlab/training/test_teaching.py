@@ -290,8 +290,8 @@ def test_a_teachers_vectors_are_made_once(home, triples, dense_teacher, monkeypa
 
 
 def by_hand(kind, query, documents, labels, temperature=0.05):
-    """KL (arXiv:1503.02531, equation 4 with its t^2) and MarginMSE (arXiv:2010.02666, equation 3),
-    on cosines.
+    """KL (arXiv:1503.02531, equation 4 with its t^2) and MarginMSE
+    (arXiv:2010.02666, equation 3), on cosines.
     """
     unit = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in (query, *documents)]
     scores = np.stack([(unit[0] * one).sum(1) for one in unit[1:]], axis=1)
