@@ -14,7 +14,7 @@ _SHOWN = 600  # characters of a document
 
 
 class Hit(NamedTuple):
-    """A document as shown. score: None where it has none. text: None where it was not kept."""
+    """A document as shown. score: None where it has none. text: None where it was not stored."""
 
     id: str
     score: float | None
@@ -40,7 +40,7 @@ def show_terms(terms: Sequence[tuple[str, float]]) -> None:
 def _item(place: int, hit: Hit, terms: Sequence[str]) -> str:
     badge = '<span class="lab-badge">relevant</span>' if hit.relevant else ""
     score = "" if hit.score is None else f'<span class="score">{hit.score:.4f}</span>'
-    text = "The text was not kept." if hit.text is None else hit.text
+    text = "The text was not stored." if hit.text is None else hit.text
     begun = text if len(text) <= _SHOWN else f"{text[:_SHOWN].rsplit(maxsplit=1)[0]} …"
     cut = highlighted(begun, terms)
     return (

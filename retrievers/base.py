@@ -41,6 +41,9 @@ class RetrievedDocument(NamedTuple):
     metadata: dict[str, Any]
 
 
+Found = RetrievedDocument  # its name in 0.1
+
+
 class Retriever(ABC):
     """Documents in, ranked documents out.
 
@@ -137,6 +140,8 @@ class Retriever(ABC):
             for row, score in zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
             if row >= 0
         ]
+
+    found = retrieve  # its name in 0.1
 
     def __rshift__(self, stage: Any) -> "Retriever":
         """`retriever >> stage`: the stage works on what this retriever finds."""

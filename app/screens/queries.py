@@ -53,7 +53,7 @@ def differing_queries(answer: Comparison, views: Views) -> None:
             "The queries that differ most",
         )
     if texts is None or not texts.queries:
-        st.caption("The texts of this task were not kept.")
+        st.caption("The texts of this task were not stored.")
         return
     options = {f"{_text(texts, query)[:120]} [{query}]": query for query in listed.index}
     _side_by_side(
@@ -112,7 +112,7 @@ def _side_by_side(query: str, pair: Pair, ids: tuple[str, str], task: Task, text
             st.html(f'<div class="lab-name">{breakable(label)}</div>')
             ranking = reading.store().ranking(id, [query])
             if ranking is None or not len(ranking.rows):
-                st.caption("The ranking was not kept.")
+                st.caption("The ranking was not stored.")
                 continue
             rankings = [
                 Hit(

@@ -100,7 +100,7 @@ def _show(run: Run) -> None:
     }
     groups = {
         "Prompts": "resolved.prompts",
-        "As asked": "asked.",
+        "As requested": "asked.",
         "As resolved": "resolved.",
         "Environment": "environment.",
     }

@@ -82,7 +82,7 @@ def prune(
     models = {_printable(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
     if model and not any(model.lower() in name.lower() for name in models):
         raise UserError(
-            f"No vectors of a model {model!r} are kept.",
+            f"No vectors of a model {model!r} are stored.",
             "Type `embedlab cache du` for all that are.",
         )
     echo(f"Freed {vector_store.prune(matching=model) / 1e6:,.1f} MB.")
@@ -105,7 +105,7 @@ def verify(as_json: Json = False) -> None:
         echo(
             f"{len(problems)} damaged; the next run encodes their texts again."
             if problems
-            else "All shards are whole."
+            else "All shards are intact."
         )
     raise typer.Exit(1 if problems else 0)
 
