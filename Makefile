@@ -10,7 +10,7 @@ eval: .venv/ready
 	$(BIN)/embedlab eval --model causal2vec --model minis --model bm25 --model all-minilm-l6-v2 --benchmark stdlib-mini
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 dashboard: .venv/ready
 	$(BIN)/embedlab dashboard

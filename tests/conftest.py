@@ -1,8 +1,28 @@
 """A tiny model with real parts: random BERT weights, its own tokenizer, mean pooling."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.tiny_models import LLAMA
+
+# The folders that take longest, first: so both processes are busy until the end.
+LONGEST = (
+    "tests/oracles", "tests/invariants", "tests/docs", "tests/kills", "tests/plugins", "tests/fuzz",
+    "tests/golden", "tests/embedlab/training", "tests/embedlab/encoders", "tests/leaderboard",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by how long their folders take; within a folder they stay as they are."""
+    root = Path(__file__).parents[1]
+
+    def place(item: pytest.Item) -> int:
+        file = item.path.relative_to(root).as_posix() if item.path.is_relative_to(root) else ""
+        found = (n for n, folder in enumerate(LONGEST) if file.startswith(f"{folder}/"))
+        return next(found, len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
