@@ -10,13 +10,16 @@ from typing import Any
 
 
 def models(incomplete: str) -> list[str]:
-    """Cards' names and groups, and the methods of installed packages."""
+    """Cards' names and groups, methods of installed packages, and bases without training."""
+    from embedlab.bases.base_cards import bases
     from embedlab.encoders.methods import registered
     from embedlab.models.cards import cards
+    from embedlab.models.training_free_names import FORMS
 
+    untrained = [f"{form}({base})" for form in FORMS for base in bases()]
     groups = {card.group for card in cards().values() if card.group}
     theirs = [name for name, method in registered().items() if method.plugin]
-    return _beginning(incomplete, [*cards(), *groups, *theirs])
+    return _beginning(incomplete, [*cards(), *groups, *theirs, *untrained])
 
 
 def tasks(incomplete: str) -> list[str]:

