@@ -57,7 +57,7 @@ COMMANDS = {
     "embedlab runs list": "runs list",
     "embedlab runs show": "runs show {first}",
     "embedlab runs diff": "runs diff {first} {second}",
-    "embedlab models": "models base-mean",
+    "embedlab models": "models m2",
     "embedlab tasks": "tasks stdlib",
     "embedlab doctor": "doctor",
     "embedlab index": "index --model bm25 --corpus path/to/beir-folder --out my-index",
