@@ -110,6 +110,17 @@ def test_fused_indexed_and_searched(cli, home, base, tmp_path):
         assert json.loads(found)["results"][0]["id"] == "d1"
 
 
+def test_rag(cli, home, base, folder, tmp_path):
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"id": "1", "question": "w3 w43 w83", "relevant": ["d3"]}\n')
+    name = f"mean({base})"
+    code, out, err = cli(
+        "rag", "--retriever", name, "--questions", questions, "--corpus", folder, "--json", "-k", 1
+    )
+    assert code == 0, err
+    assert '"d3"' in out
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
