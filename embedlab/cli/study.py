@@ -36,6 +36,17 @@ def command(
         Path | None,
         typer.Option(help="The report's folder; studies/NAME beside the store by default."),
     ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task",
+            "-t",
+            help="One more task, such as a BEIR folder of this machine. Repeatable.",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="A local mirror of MTEB data sets, as for `embedlab eval`.")
+    ] = None,
     device: Device = None,
     db: Db = None,
     as_json: Annotated[
@@ -67,6 +78,7 @@ def command(
         raise
 
     study, path = study_file.read(file)
+    study = study_file.here(study, task or (), data_dir)
     db = db or home() / "results.duckdb"
     plan = plans.make(study, path, db=db, device=device)
     if dry_run:

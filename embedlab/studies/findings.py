@@ -263,12 +263,20 @@ def _side(
     where it has no results.
     """
     models, labels = views.table["model"].to_dict(), views.table["label"].to_dict()
-    own = [m.name for m in plan.members if m.group == group and m.name in full]
+    plain, settings = members.view_of(group)
+    own = [m.name for m in plan.members if m.group == plain and m.name in full]
     typed, shown = [], []
     for name in dict.fromkeys(own):
         label = str(labels[full[name]])
         alone = sum(models[view] == name for view in views.full) == 1
-        typed.append(name if alone else label)
+        found = name if alone else label
+        if settings:
+            try:
+                found = name + settings
+                label = str(views.select([found]).table["label"].iloc[0])
+            except LeaderboardError:
+                continue
+        typed.append(found)
         shown.append(label)
     return MEAN_OF.join(typed), MEAN_OF.join(shown)
 

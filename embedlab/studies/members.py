@@ -17,6 +17,7 @@ from embedlab.studies.study_file import Planned, Seen, Study, Training
 from embedlab.training import recipe as recipes
 from embedlab.training.recipe import Recipe
 
+_VIEW = re.compile(r"(.+?)(@(?:layer|dim|precision|index)=.+)")
 _REPLACED = ("recipe", "base")  # by a grid, beside places in the recipe
 
 
@@ -60,7 +61,7 @@ def members(study: Study, path: Path) -> list[Member]:
         for seed in training.seeds or study.seeds:
             for values in _grid(training):
                 try:
-                    of_seeds.setdefault(seed, []).extend(_trained(training, seed, values))
+                    of_seeds.setdefault(seed, []).extend(_trained(study, training, seed, values))
                 except UserError as error:
                     where = f"{path}: the training {training.name!r}"
                     raise UserError(f"{where}: {error}", error.hint) from error
@@ -83,10 +84,11 @@ def _grid(training: Training) -> Iterator[dict[str, Any]]:
         yield dict(zip(training.grid, values, strict=True))
 
 
-def _trained(training: Training, seed: int, values: dict[str, Any]) -> list[Member]:
+def _trained(study: Study, training: Training, seed: int, values: dict[str, Any]) -> list[Member]:
     """A training with one seed, and its twin before it."""
-    own = {"recipe": training.recipe, "base": training.base} | values
-    changed = {**training.set, **({"steps": training.steps} if training.steps else {}), **values}
+    own = {"recipe": training.recipe, "base": training.base or study.base} | values
+    steps = training.steps or study.steps
+    changed = {**({"steps": steps} if steps else {}), **study.set, **training.set, **values}
     changed = {place: value for place, value in changed.items() if place not in _REPLACED}
     found = recipes.read(Path(own["recipe"]), own["base"] or None, {**changed, "seed": seed})
     label = "-".join([training.name, *map(_slug, values.values())])
@@ -116,24 +118,33 @@ def _slug(value: Any) -> str:
 def chosen(names: Sequence[str], everyone: Sequence[Member], what: str) -> list[str]:
     """The groups that names in a comparison or a view stand for, each once, in their order.
 
+    A view's settings may follow: "mrl@dim=32" is the group mrl seen so.
+
     Raises:
         UserError: a name stands for nobody.
     """
     roles = {"trained": "trained", "controls": "control", "baselines": "baseline"}
     found: list[str] = []
     for name in names:
+        plain, settings = view_of(name)
         groups = [
-            each.group
+            each.group + settings
             for each in everyone
-            if name in (each.group, each.model)
-            or (each.training == name and each.role != "twin")
-            or (name in roles and each.role == roles[name])
+            if plain in (each.group, each.model)
+            or (each.training == plain and each.role != "twin")
+            or (plain in roles and each.role == roles[plain])
         ]
         if not groups:
             known = {*roles, *(each.group for each in everyone)}
             raise unknown(f"member in {what}", name, known, f"Valid: {', '.join(sorted(known))}.")
         found += groups
     return list(dict.fromkeys(found))
+
+
+def view_of(name: str) -> tuple[str, str]:
+    """A name and the settings of the view behind it, "@dim=32"; empty where it is seen in full."""
+    found = _VIEW.fullmatch(name)
+    return (found[1], found[2]) if found else (name, "")
 
 
 def pairs(planned: Planned, everyone: Sequence[Member]) -> list[tuple[str, str]]:

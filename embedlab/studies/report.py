@@ -3,12 +3,19 @@ command that gives it.
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
-from embedlab.studies import figures, pages, report_figures, report_tables, written_recipe
+from embedlab.studies import (
+    figures,
+    pages,
+    report_figures,
+    report_tables,
+    study_file,
+    written_recipe,
+)
 from embedlab.studies.findings import Findings, Tested, gather
 from embedlab.studies.pages import Data, Heading, Part, Picture, Points, Shell, Text
 from embedlab.studies.plan import Plan
@@ -186,9 +193,16 @@ def _again(found: Findings) -> str:
     from embedlab.resources import home
 
     db = found.commands.db
-    words: Sequence[str] = ["embedlab", "study", str(found.plan.path)]
-    if found.folder != db.parent / "studies" / found.plan.study.name:
-        words = [*words, "--out", str(found.folder)]
+    study = found.plan.study
+    words = ["embedlab", "study", str(found.plan.path)]
+    written = study_file.read(found.plan.path)[0]
+    words += [
+        word for task in study.tasks if task not in written.tasks for word in ("--task", task)
+    ]
+    if study.options.get("data_dir") != written.options.get("data_dir"):
+        words += ["--data-dir", str(study.options["data_dir"])]
+    if found.folder != db.parent / "studies" / study.name:
+        words += ["--out", str(found.folder)]
     if db != home() / "results.duckdb":
-        words = [*words, "--db", str(db)]
+        words += ["--db", str(db)]
     return shlex.join(words)

@@ -14,6 +14,10 @@ from embedlab.training.recipe import Recipe
 from leaderboard.storage.store import Store
 
 
+# A training of fewer rows took its time for loading, which tells nothing of a longer one.
+_FEWEST_ROWS = 500
+
+
 class Speeds:
     """Measured seconds; None stands for what nothing like it was measured of.
 
@@ -43,7 +47,8 @@ class Speeds:
     def trained(self, recipe: Recipe, seconds: float) -> None:
         """Remember what a training of this study took."""
         own = asdict(recipe)
-        self._trained.append((own, seconds / _texts(own)))
+        if _texts(own) >= _FEWEST_ROWS:
+            self._trained.append((own, seconds / _texts(own)))
 
     def evaluation(self, member: Member, task: str, everyone: list[Member]) -> float | None:
         """Seconds on a task: what the slowest run of a model like it took, since a run of vectors
@@ -91,7 +96,7 @@ def _records() -> "list[tuple[dict[str, Any], float]]":
         record = checkpoints.record(file.parent)
         recipe, machine = record.get("recipe"), record.get("environment") or {}
         here = machine.get("cpu") == _cpu() and bool(machine.get("gpus")) == _has_gpu()
-        if recipe and record.get("seconds") and here:
+        if recipe and record.get("seconds") and here and _texts(recipe) >= _FEWEST_ROWS:
             found.append((recipe, record["seconds"] / _texts(recipe)))
     return found
 

@@ -28,7 +28,8 @@ first = ["trained"]
 second = ["twin"]            # the same model before its first step
 """
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,9 @@ class Study:
     views: list[Seen] = field(default_factory=list)
     comparisons: list[Planned] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [1])
+    base: str = ""  # of every training that names none
+    steps: int = 0
+    set: dict[str, Any] = field(default_factory=dict)  # in every recipe
     metric: str = "main"
     budget: str = ""  # what it takes, for people
     notes: str = ""  # what a reader of the report has to know
@@ -141,6 +145,12 @@ def read(path: Path) -> tuple[Study, Path]:
     for problem, hint in _problems(study):
         raise UserError(f"{path}: {problem}", hint)
     return study, path
+
+
+def here(study: Study, tasks: Sequence[str], data_dir: Path | None) -> Study:
+    """The study with what only this machine has: further tasks, and a mirror of MTEB's data."""
+    options = study.options | ({"data_dir": str(data_dir)} if data_dir else {})
+    return replace(study, tasks=list(dict.fromkeys([*study.tasks, *tasks])), options=options)
 
 
 def _problems(study: Study) -> "list[tuple[str, str]]":

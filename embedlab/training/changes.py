@@ -12,8 +12,9 @@ def apply(values: dict[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         values: as the TOML file has them.
-        changed: by dotted place, such as "settings.max_length" or "stages.0.steps". "steps" alone
-            are those of the last stage; the earlier ones change in proportion.
+        changed: by dotted place, such as "settings.max_length", "stages.0.steps", or for all
+            stages "stages.*.lora". "steps" alone are those of the last stage; the earlier ones
+            change in proportion.
 
     Raises:
         UserError: there is no such place.
@@ -22,6 +23,9 @@ def apply(values: dict[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
     for place, value in changed.items():
         if place == "steps":
             _set_steps(found, value)
+        elif place.startswith("stages.*."):
+            for number in range(len(found.get("stages") or [])):
+                _put(found, place.replace("*", str(number), 1), value)
         else:
             _put(found, place, value)
     return found

@@ -16,7 +16,7 @@ from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
 from embedlab.encoders.modules.template import Template
 from embedlab.encoders.modules.weights import local
-from embedlab.errors import UserError
+from embedlab.errors import UserError, unknown
 from embedlab.models.cards import cards
 from embedlab.models.model_files import weights
 from embedlab.resources import DATA
@@ -94,12 +94,18 @@ def gem(base: Path, **settings: Any) -> SentenceTransformer:
 
 
 def nv_embed(
-    base: Path, *, latents: int = 512, heads: int = 8, head_size: int = 4096, max_length: int = 512
+    base: Path,
+    *,
+    latents: int = 512,
+    heads: int = 8,
+    head_size: int = 4096,
+    max_length: int = 512,
+    attention: str = "bidirectional",
 ) -> SentenceTransformer:
-    """Bidirectional attention, latent-attention pooling, L2 (arXiv:2405.17428)."""
+    """Latent-attention pooling, L2, and as published bidirectional attention (arXiv:2405.17428)."""
     from embedlab.encoders.nv_embed import TEMPLATE, LatentAttentionPooling
 
-    model = _read(base, replace(TEMPLATE, max_length=max_length), "bidirectional")
+    model = _read(base, replace(TEMPLATE, max_length=max_length), attention)
     pooling = LatentAttentionPooling(model.get_embedding_dimension(), latents, heads, head_size)
     return _dense([model, pooling, Normalize()])
 
@@ -116,19 +122,26 @@ def multi_layer(
     base: Path,
     *,
     attention: str = "bidirectional",
+    reads: str = "",
     latents: int = 768,
     heads: int = 32,
     head_size: int = 2048,
     max_length: int = 1024,
 ) -> SentenceTransformer:
-    """Multi-layer trainable pooling (arXiv:2409.02727, variants 3 and 5)."""
+    """Multi-layer trainable pooling (arXiv:2409.02727).
+
+    Without `reads` as published: the last token of each layer under causal attention (variant 3),
+    the mean of each layer under bidirectional (variant 5).
+    """
     from embedlab.encoders.pooling_and_attn import TrainablePooling
 
     model = _read(
         base, Template(max_length=max_length), attention, padding_side="left", all_layers=True
     )
     size, layers = model.get_embedding_dimension(), model.model.config.num_hidden_layers
-    reads = "last_of_layers" if attention == "causal" else "layers"
+    reads = reads or ("last_of_layers" if attention == "causal" else "layers")
+    if reads not in ("layers", "last_of_layers"):
+        raise unknown("reads", reads, ("layers", "last_of_layers"))
     return _dense(
         [model, TrainablePooling(size, layers, reads, latents, heads, head_size), Normalize()]
     )

@@ -99,7 +99,7 @@ def check_every_score(page, typed, runs):
         of_tasks[answer["tasks"][0]] = {row["label"]: row for row in answer["rows"]}
     for row in rows:
         run = typed(row["command"])
-        assert (run["model"]["name"], run["task"]["name"]) == (
+        assert (run["settings"]["model.name"], run["settings"]["task.name"]) == (
             row["in the store"].partition("@")[0],
             row["task"],
         )
