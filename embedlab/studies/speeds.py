@@ -13,7 +13,6 @@ from embedlab.studies.members import Member
 from embedlab.training.recipe import Recipe
 from leaderboard.storage.store import Store
 
-
 # A training of fewer rows took its time for loading, which tells nothing of a longer one.
 _FEWEST_ROWS = 500
 
