@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from embedlab.api.index import Index
     from embedlab.api.load import load
     from embedlab.api.results import Results, results
+    from embedlab.api.study import study
     from embedlab.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Index", "Results", "UserError", "__version__", "evaluate", "load", "results"]
+__all__ = ["Index", "Results", "UserError", "__version__", "evaluate", "load", "results", "study"]
 
 _PLACES = {
     "evaluate": "embedlab.api.evaluate",
@@ -27,6 +28,7 @@ _PLACES = {
     "load": "embedlab.api.load",
     "Results": "embedlab.api.results",
     "results": "embedlab.api.results",
+    "study": "embedlab.api.study",
     "UserError": "embedlab.errors",
 }
 

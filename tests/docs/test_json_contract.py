@@ -70,6 +70,7 @@ COMMANDS = {
     "embedlab cache du": "cache du",
     "embedlab cache verify": "cache verify",
     "embedlab train": "train tiny.toml --out trained",
+    "embedlab study": "study small.toml --out report",
 }
 RECIPE = """
 method = "decoder"
@@ -80,6 +81,19 @@ data = { path = "pairs.jsonl", columns = ["query", "positive"] }
 objective = "contrastive"
 steps = 1
 batch_size = 1
+"""
+STUDY = """
+title = "Words or vectors"
+question = "Does base-mean beat bm25?"
+tasks = ["path/to/beir-folder"]
+[[models]]
+model = "bm25"
+[[models]]
+model = "base-mean"
+[[comparisons]]
+name = "Vectors or words"
+first = ["base-mean"]
+second = ["bm25"]
 """
 
 
@@ -92,6 +106,7 @@ def answers(reader):
     Path("other.run").write_text("q1 Q0 d2 1 3.5 other\nq2 Q0 d1 1 2.0 other\n")
     Path("path/to/qrels.txt").write_text("q1 0 d2 1\nq2 0 d1 1\n")
     Path("tiny.toml").write_text(RECIPE)
+    Path("small.toml").write_text(STUDY)
     Path("pairs.jsonl").write_text('{"query": "a b", "positive": "c d"}\n')
     reader.type("embedlab eval --model bm25 --task path/to/beir-folder", run=True)
     reader.type("embedlab eval --model bm25 --task path/to/beir-folder --db other.duckdb", run=True)

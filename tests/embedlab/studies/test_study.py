@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import embedlab
 from leaderboard.storage.store import Store
 
 SECONDS = 240  # until the process that is to be killed has saved a checkpoint
@@ -88,6 +89,11 @@ def test_a_killed_study_goes_on_and_every_number_is_in_the_store(study, home, ty
     again = typed(["study", study, "--device", "cpu"])
     assert again["scores"] == answer["scores"] and store.runs().num_rows == len(runs)
     assert sorted(path.parent.name for path in home.glob("trained/*/training.json")) == trained
+
+    found = embedlab.study(study, device="cpu", progress=False)
+    assert found.report == report and found.missing == [] and found.failures.empty
+    assert found.scores["score"].tolist() == [each["score"] for each in answer["scores"]]
+    assert len(found.comparisons) == 8 and store.runs().num_rows == len(runs)
 
 
 def check_every_score(page, typed, runs):
