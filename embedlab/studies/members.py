@@ -57,16 +57,18 @@ def members(study: Study, path: Path) -> list[Member]:
     """
     found = list(_given(study))
     of_seeds: dict[int, list[Member]] = {}
+    twins: dict[str, Member] = {}
     for training in study.trainings:
         for seed in training.seeds or study.seeds:
             for values in _grid(training):
                 try:
-                    of_seeds.setdefault(seed, []).extend(_trained(study, training, seed, values))
+                    of_seeds.setdefault(seed, []).extend(
+                        _trained(study, training, seed, values, twins)
+                    )
                 except UserError as error:
                     where = f"{path}: the training {training.name!r}"
                     raise UserError(f"{where}: {error}", error.hint) from error
     trained = [member for seed in of_seeds for member in of_seeds[seed]]
-    # A grid over what only training needs shares its untrained twins.
     return list({(each.group, each.model): each for each in [*found, *trained]}.values())
 
 
@@ -84,8 +86,14 @@ def _grid(training: Training) -> Iterator[dict[str, Any]]:
         yield dict(zip(training.grid, values, strict=True))
 
 
-def _trained(study: Study, training: Training, seed: int, values: dict[str, Any]) -> list[Member]:
-    """A training with one seed, and its twin before it."""
+def _trained(
+    study: Study, training: Training, seed: int, values: dict[str, Any], twins: dict[str, Member]
+) -> list[Member]:
+    """A training with one seed, and its twin before it.
+
+    Args:
+        twins: by key, those so far: trainings that start from the same model share its twin.
+    """
     own = {"recipe": training.recipe, "base": training.base or study.base} | values
     steps = training.steps or study.steps
     changed = {**({"steps": steps} if steps else {}), **study.set, **training.set, **values}
@@ -93,7 +101,15 @@ def _trained(study: Study, training: Training, seed: int, values: dict[str, Any]
     found = recipes.read(Path(own["recipe"]), own["base"] or None, {**changed, "seed": seed})
     label = "-".join([training.name, *map(_slug, values.values())])
     recipe, folder = checkpoints.place(found, label)
-    twin = f"{label}-untrained" if training.twin else ""
+    twin: Member | None = None
+    if training.twin:
+        start = checkpoints.twin_of(found)
+        digits = checkpoints.key(start)
+        if digits not in twins:
+            name = f"{label}-untrained"
+            before, place = checkpoints.place(start, name)
+            twins[digits] = Member(name, "twin", str(place), training.name, seed, before, place)
+        twin = twins[digits]
     member = Member(
         label,
         training.role or "trained",
@@ -102,13 +118,10 @@ def _trained(study: Study, training: Training, seed: int, values: dict[str, Any]
         seed,
         recipe,
         folder,
-        twin,
+        twin.group if twin else "",
         values,
     )
-    if not twin:
-        return [member]
-    before, place = checkpoints.place(checkpoints.twin_of(found), twin)
-    return [Member(twin, "twin", str(place), training.name, seed, before, place), member]
+    return [twin, member] if twin else [member]
 
 
 def _slug(value: Any) -> str:

@@ -108,6 +108,18 @@ def test_a_checkpoint_is_known_by_content_alone(study, home, tmp_path):
     assert not set(keys(study).values()) & set(changed.values())
 
 
+def test_trainings_that_start_alike_share_their_twin(study, home):
+    text = study.read_text().replace('set = { "settings.pooled" = "end" }', "steps = 2")
+    study.write_text(text)
+    found = members.members(*study_file.read(study))
+    twins = [each for each in found if each.role == "twin"]
+    assert {(each.group, each.seed) for each in twins} == {
+        ("mean-untrained", 1),
+        ("mean-untrained", 2),
+    }
+    assert len(twins) == 2 and {each.twin for each in found if each.twin} == {"mean-untrained"}
+
+
 def test_a_recipe_is_written_as_it_is_read(study, home, tmp_path):
     names = ["gem-mini", "llm2vec-mini", "nv-embed-mini", "base-decoder", "multi-layer"]
     for name in names:
