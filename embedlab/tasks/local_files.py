@@ -141,14 +141,14 @@ def _load(task: Task, num_proc: int | None = None, **_: Any) -> None:
     subsets: dict[str, Any] = {}
     used: dict[str, Path] = {}
     for subset in task.hf_subsets:
-        place = _place(task, subset)
+        place = place_of(task, subset)
         if isinstance(task, AbsTaskRetrieval):
-            folder = _beir_folder(place[0])
+            folder = beir_folder(place[0])
             subsets[subset] = {split: beir.read(folder, split) for split in task.eval_splits}
             for split in task.eval_splits:
                 used |= split_files(folder, split, subset)
         else:
-            paths = {split: _table(task, place, split) for split in splits(task)}
+            paths = {split: table_of(task, place, split) for split in splits(task)}
             subsets[subset] = DatasetDict(labelled_tables.read(task, paths))
             used |= {f"{subset}/{split}": path for split, path in paths.items()}
     # mteb keeps a retrieval task's subsets apart always,
@@ -180,7 +180,7 @@ def splits(task: "AbsTask") -> list[str]:
     return list(dict.fromkeys([*train, *task.eval_splits]))
 
 
-def _place(task: Task, subset: str) -> list[Path]:
+def place_of(task: Task, subset: str) -> list[Path]:
     """Where a subset's files lie: its own folder, or the task's where it is the only subset."""
     own = task.sources[0] / subset
     if own.is_dir():
@@ -195,7 +195,7 @@ def _place(task: Task, subset: str) -> list[Path]:
     return sources
 
 
-def _beir_folder(folder: Path) -> Path:
+def beir_folder(folder: Path) -> Path:
     """`folder`, or the one BEIR folder below it."""
     below = sorted(
         {path.parent for name in ("corpus.jsonl", "corpus.jsonl.gz") for path in folder.rglob(name)}
@@ -203,7 +203,7 @@ def _beir_folder(folder: Path) -> Path:
     return folder if beir.is_folder(folder) or len(below) != 1 else below[0]
 
 
-def _table(task: "AbsTask", place: list[Path], split: str) -> Path:
+def table_of(task: "AbsTask", place: list[Path], split: str) -> Path:
     """The file of one split: `<split>.*` in or below the task's folder,
     or `<Task>[.-]<split>.*`.
     """

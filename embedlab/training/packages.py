@@ -11,8 +11,7 @@ import hashlib
 import json
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
@@ -21,10 +20,8 @@ from pathlib import Path
 from embedlab.errors import UserError
 from embedlab.tasks.stdlib import first_sentence, is_verbatim
 from embedlab.tasks.stdlib_source import Definition, definitions
+from embedlab.training.overlap import Unseen
 
-# Words: a text that repeats so many from the beginning of a standard library text is a copy.
-PREFIX = 24
-SHORTEST = 4  # words: the benchmark has no shorter texts
 _CHARACTERS = 2000  # of a text; more than the minis read
 Words = tuple[str, ...]
 
@@ -80,37 +77,19 @@ def versions(packages: list[str]) -> dict[str, str]:
     }
 
 
-class Unseen:
-    """Tells texts that repeat a standard library text: all of it, or its first `PREFIX` words.
-
-    Case, punctuation and white space do not count.
+def texts_of(found: Iterable[Definition]) -> Iterator[str]:
+    """What must not be seen of the standard library: code, docstrings, and their first
+    sentences.
     """
-
-    def __init__(self, found: Iterator[Definition]):
-        self.beginnings: dict[Words, set[Words]] = defaultdict(set)
-        for definition in found:
-            for text in (
-                definition.code,
-                definition.docstring,
-                first_sentence(definition.docstring),
-            ):
-                beginning = words(text)[:PREFIX]
-                if len(beginning) >= SHORTEST:
-                    self.beginnings[beginning[:SHORTEST]].add(beginning)
-
-    def repeats(self, text: str) -> bool:
-        """Whether the beginning of a standard library text stands anywhere in `text`."""
-        own = words(text)
-        for start in range(len(own) - SHORTEST + 1):
-            for beginning in self.beginnings.get(own[start : start + SHORTEST], ()):
-                if own[start : start + len(beginning)] == beginning:
-                    return True
-        return False
+    for definition in found:
+        yield definition.code
+        yield definition.docstring
+        yield first_sentence(definition.docstring)
 
 
 @cache
 def _unseen() -> Unseen:
-    return Unseen(definitions())
+    return Unseen(texts_of(definitions()), near=False, split=words)
 
 
 def _folder(package: str) -> Path:

@@ -73,7 +73,7 @@ def scores(rows: Dataset, teacher: str) -> np.ndarray:
     for name in documents:
         others = vectors(rows[name][:], teacher, "document")
         if card.kind == "dense" and card.similarity == "cosine":
-            products = (_unit(queries) * _unit(others)).sum(1)
+            products = (unit(queries) * unit(others)).sum(1)
         elif card.kind == "dense":
             products = (queries * others).sum(1)
         else:
@@ -82,9 +82,10 @@ def scores(rows: Dataset, teacher: str) -> np.ndarray:
     return np.stack(found, axis=1).astype(np.float32)
 
 
-def _unit(found: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
-    return unit
+def unit(found: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    lengths: np.ndarray = np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
+    return found / lengths
 
 
 def _lexical(queries: list[str], columns: list[list[str]], card: Card) -> np.ndarray:

@@ -6,6 +6,7 @@ from embedlab.errors import UserError
 from embedlab.tasks import stdlib
 from embedlab.tasks.stdlib_source import Definition
 from embedlab.training import packages
+from embedlab.training.overlap import Unseen
 from tests.embedlab.training.overlap import benchmark_texts, repeated
 
 SOME = ["peft", "accelerate"]  # small ones, to ask for little time
@@ -33,9 +34,8 @@ def test_a_vendored_copy_is_recognised():
         "def walk(self):\n    yield self\n    for part in self.parts:\n        yield from"
         " part.walk()"
     )
-    unseen = packages.Unseen(
-        iter([Definition("email.walk", "Walk over the message tree.", stdlib_code)])
-    )
+    definition = Definition("email.walk", "Walk over the message tree.", stdlib_code)
+    unseen = Unseen(packages.texts_of([definition]))
     assert unseen.repeats(stdlib_code)
     assert unseen.repeats("# copied from Python\n" + stdlib_code.upper().replace("    ", "\t"))
     assert unseen.repeats("It says: walk over the MESSAGE tree! And more.")

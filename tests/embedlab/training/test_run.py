@@ -349,24 +349,3 @@ def test_shipped_recipes_can_be_read(path):
     if path.stem != "packages":
         recipe = read(Path(path.name))
         assert recipe.name == path.stem and recipe.description
-
-
-def test_mined_negatives_are_never_close_to_the_positive(pairs_file, decoder, monkeypatch):
-    model = untrained.build("decoder", decoder, {"max_length": 32})
-    from types import SimpleNamespace
-
-    import embedlab.models
-
-    monkeypatch.setattr(embedlab.models, "load", lambda name: SimpleNamespace(encoder=model))
-    rows, _ = training_data.load({"path": str(pairs_file)}, seed=1)
-    mined = training_data.mine(rows, "any", number=2, ratio=0.999)
-    assert mined.column_names == ["query", "positive", "negative_1", "negative_2"]
-    for row in mined:
-        query, positive, *negatives = model.encode(list(row.values()), convert_to_tensor=True)
-        limit = 0.999 * torch.cosine_similarity(query, positive, dim=0) + 1e-4
-        assert all(
-            torch.cosine_similarity(query, negative, dim=0) <= limit for negative in negatives
-        )
-        assert row["positive"] not in (row["negative_1"], row["negative_2"])
-    with pytest.raises(UserError, match="No row has"):
-        training_data.mine(rows, "any", number=2, ratio=0.01)
