@@ -62,7 +62,7 @@ class Stage:
     optimizer: str = "adamw_torch"
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
-    # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs and on CPUs with AMX.
+    # float32, bfloat16 (autocast), or auto: bfloat16 on GPUs, and on CPUs with AMX or AVX512-BF16.
     precision: str = "auto"
     save_steps: int = 100
     settings: dict[str, Any] = field(default_factory=dict)

@@ -192,16 +192,14 @@ def _ramp(loss: nn.Module) -> list[TrainerCallback]:
 
 def _bfloat16(precision: str, device: torch.device) -> bool:
     """Whether to train under autocast.
-    CPUs without AMX take several times as long for it, above all backwards.
+    CPUs that do not multiply bfloat16 take several times as long for it, above all backwards; with
+    AVX512-BF16 a step of LoRA takes 0.6 of the time that it takes in float32.
     """
     from embedlab.hardware import choose_dtype
 
-    if (
-        precision == "auto"
-        and device.type == "cpu"
-        and not torch.cpu.get_capabilities().get("amx_tile", False)
-    ):
-        return False
+    if precision == "auto" and device.type == "cpu":
+        there = torch.cpu.get_capabilities()
+        return bool(there.get("amx_tile") or there.get("avx512_bf16"))
     return choose_dtype(precision, str(device))[0] == "bfloat16"
 
 

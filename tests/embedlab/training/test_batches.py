@@ -6,6 +6,7 @@ import torch
 from datasets import Dataset
 
 from embedlab.training.samplers import SimilarLengths
+from embedlab.training.trainer import _bfloat16
 
 ROWS = Dataset.from_dict(
     {
@@ -51,3 +52,11 @@ def test_seed_and_epoch_say_the_order():
     assert batches() == batches()
     assert batches() != batches(epoch=1)
     assert batches() != batches(seed=4)
+
+
+def test_bfloat16_where_the_processor_multiplies_it(monkeypatch):
+    cpu = torch.device("cpu")
+    for there, wanted in (({}, False), ({"amx_tile": True}, True), ({"avx512_bf16": True}, True)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda there=there: there)
+        assert _bfloat16("auto", cpu) == wanted
+        assert _bfloat16("bfloat16", cpu) and not _bfloat16("float32", cpu)

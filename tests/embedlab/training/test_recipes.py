@@ -10,8 +10,8 @@ import torch
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from small_pairs import QUERIES, TEXTS
 
-import embedlab.models
 from embedlab.encoders.modules.matryoshka import encode_views
+from embedlab.encoders.trust import save_model
 from embedlab.resources import DATA
 from embedlab.training import untrained
 from embedlab.training.recipe import read
@@ -21,7 +21,14 @@ RECIPES = sorted(path.stem for path in (DATA / "recipes").glob("*.toml") if path
 ON_ENCODERS = ("encoder", "starbucks")
 
 
-def in_small(recipe, decoder, encoder, pairs_file):
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory, decoder):
+    folder = tmp_path_factory.mktemp("teacher") / "dense"
+    save_model(untrained.build("decoder", decoder, {"max_length": 24}), folder)
+    return str(folder)
+
+
+def in_small(recipe, decoder, encoder, pairs_file, teacher="any"):
     """`recipe` with everything that has a size made tiny, and nothing else changed."""
     settings = {**recipe.settings, "max_length": 24}
     settings |= {
@@ -48,12 +55,12 @@ def in_small(recipe, decoder, encoder, pairs_file):
         base = base | {key: value for key, value in small.items() if key in base}
     data = {"path": str(pairs_file)}
     if recipe.data.get("negatives"):
-        data["negatives"] = {"teacher": "any", "number": 1, "ratio": 0.9999}
+        data["negatives"] = {"teacher": teacher, "number": 1, "ratio": 0.9999}
     stages = []
     for stage in recipe.stages:
         own = stage.settings | ({"dims": [8, 32]} if "dims" in stage.settings else {})
         more = {
-            "negatives": data.get("negatives", {"teacher": "any", "number": 1, "ratio": 0.9999})
+            "negatives": data.get("negatives", {"teacher": teacher, "number": 1, "ratio": 0.9999})
         }
         stages.append(
             replace(
@@ -70,13 +77,9 @@ def in_small(recipe, decoder, encoder, pairs_file):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_runs_and_its_result_loads(
-    name, tmp_path, decoder, encoder, pairs_file, monkeypatch
+    name, tmp_path, decoder, encoder, pairs_file, teacher, home
 ):
-    from types import SimpleNamespace
-
-    teacher = untrained.build("decoder", decoder, {"max_length": 24})
-    monkeypatch.setattr(embedlab.models, "load", lambda name: SimpleNamespace(encoder=teacher))
-    recipe = in_small(read(Path(name)), decoder, encoder, pairs_file)
+    recipe = in_small(read(Path(name)), decoder, encoder, pairs_file, teacher)
     record = train(recipe, tmp_path / "out", device="cpu")
     assert len(record["final_loss"]) == len(recipe.stages) and all(
         loss > 0 for loss in record["final_loss"]
