@@ -80,7 +80,7 @@ def mine(
     known: dict[str, set[str]] = {query: set(found) for query, found in (right or {}).items()}
     for query, positive in zip(rows["query"][:], rows["positive"][:], strict=True):
         known.setdefault(query, set()).add(positive)
-    settings = {"number": number, "ratio": ratio, "depth": depth, "skip": skip}
+    settings: dict[str, Any] = {"number": number, "ratio": ratio, "depth": depth, "skip": skip}
     file = _file(rows, known, texts, [teacher, *named], settings)
     if file.is_file():
         return Dataset.from_json(str(file), keep_in_memory=True)
@@ -156,10 +156,11 @@ def _scorer(teacher: str, queries: list[str], texts: list[str]) -> Any:
     """A function of a query's row and texts' rows to the teacher's scores of them."""
     card = teachers.described(teacher)
     if card.kind.gives_vectors:
-        asked = teachers.vectors(queries, teacher, "query")
-        documents = teachers.vectors(texts, teacher, "document")
-        if sparse.issparse(documents):
-            return lambda query, rows: (documents[rows] @ asked[query].T).toarray().ravel()
+        asked: Any = teachers.vectors(queries, teacher, "query")
+        documents: Any = teachers.vectors(texts, teacher, "document")
+        if isinstance(documents, sparse.csr_matrix):
+            weights: Any = documents
+            return lambda query, rows: (weights[rows] @ asked[query].T).toarray().ravel()
         if card.similarity == "cosine":
             asked, documents = teachers.unit(asked), teachers.unit(documents)
         return lambda query, rows: documents[rows] @ asked[query]

@@ -84,8 +84,8 @@ def scores(rows: Dataset, teacher: str) -> np.ndarray:
 
 def unit(found: np.ndarray) -> np.ndarray:
     """Rows of length 1."""
-    lengths: np.ndarray = np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
-    return found / lengths
+    rows: np.ndarray = found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
+    return rows
 
 
 def _lexical(queries: list[str], columns: list[list[str]], card: Card) -> np.ndarray:

@@ -78,7 +78,9 @@ def load(data: dict[str, Any], seed: int) -> tuple[Dataset, dict[str, Any]]:
         raise UserError(
             f"[data] names {beside[0]} and [[data.sources]].", "Move it into a source of its own."
         )
-    tables, found, origin = [], [], {}
+    tables: list[Dataset] = []
+    found: list[task_rows.Source] = []
+    origin: dict[str, Any] = {}
     for part in parts:
         if part is not data:
             _check(part, OF_A_SOURCE, "[[data.sources]]")
@@ -107,7 +109,7 @@ def load(data: dict[str, Any], seed: int) -> tuple[Dataset, dict[str, Any]]:
                 right[query] = right.get(query, set()) | texts
         corpus = [text for source in found for text in source.corpus if guard.lets(text)]
         rows = mine(rows, right, corpus, **data["negatives"])
-    record = {"digest": digest(rows), "rows": len(rows)}
+    record: dict[str, Any] = {"digest": digest(rows), "rows": len(rows)}
     if origin["versions"]:
         record["versions"] = origin["versions"]
     if tasks := [source.origin for source in found if source.origin]:
