@@ -56,6 +56,8 @@ def folder(name: str | Path, revision: str | None = None) -> Path:
     plain, layers = split(str(name))
     card = bases().get(plain)
     if card and not Path(plain).is_dir():
+        if layers:  # before anything is converted
+            _check(plain, layers, card.layers)
         whole, digest = _converted(card), card.package.sha256[:16]
     else:
         whole, digest = Path(plain), ""
@@ -150,12 +152,17 @@ def _number(name: str, layers: str, whole: Path) -> int:
             f"The configuration of {name} does not say how many layers it has.",
             "Use it whole, without @layers=.",
         )
+    _check(name, layers, there)
+    return int(layers)
+
+
+def _check(name: str, layers: str, there: int) -> None:
+    """Refuse a number of layers that is none from 1 to what there are."""
     if not (layers.isascii() and layers.isdigit() and 1 <= int(layers) <= there):
         raise UserError(
             f"{name} cannot be cut to {layers!r} layers.",
             f"It has {there}: type {name}@layers=N with N from 1 to {there}.",
         )
-    return int(layers)
 
 
 def _digest(folder: Path) -> str:
