@@ -30,7 +30,8 @@ def key(recipe: Recipe) -> str:
     content = asdict(recipe)
     del content["name"], content["description"]
     named = {text: digest for text in _texts(content) if (digest := _content_of(text))}
-    sources = [recipe.data, *(stage.data for stage in recipe.stages)]
+    every = [recipe.data, *(stage.data for stage in recipe.stages)]
+    sources = [part for data in every for part in (data, *(data.get("sources") or []))]
     packages = [_versions(_frozen(data["packages"])) for data in sources if data.get("packages")]
     whole = json.dumps([content, named, packages], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode()).hexdigest()[:DIGITS]
