@@ -1,10 +1,16 @@
 """A tiny model with real parts: random BERT weights, its own tokenizer, mean pooling."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.tiny_models import LLAMA
+
+# Here and in the processes that tests start: models this small lose more to threads than they win,
+# and the threads of several processes wait for each other at full speed.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The folders that take longest, first: so both processes are busy until the end.
 LONGEST = (
@@ -23,6 +29,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(found, len(LONGEST))
 
     items.sort(key=place)
+
+
+def pytest_runtest_setup() -> None:
+    """Without a GPU, torch keeps for later the stack of each call that seeds one: a millisecond
+    for each of mteb's many.
+    """
+    torch = sys.modules.get("torch")
+    for kind in ("cuda", "xpu"):
+        device = getattr(torch, kind, None)
+        if device and hasattr(device, "random") and not device.is_available():
+            device.random._lazy_call = lambda *_, **__: None
 
 
 @pytest.fixture(scope="session")

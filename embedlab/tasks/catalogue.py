@@ -89,11 +89,13 @@ def _from_mteb(name: str, apart: bool) -> "list[AbsTask]":
     from mteb.benchmarks.get_benchmark import get_benchmark, get_benchmarks
 
     tasks = {task.lower(): task for task in registry()}
-    groups = {
-        alias.lower(): bench.name
-        for bench in get_benchmarks()
-        for alias in (bench.name, *(bench.aliases or ()))
-    }
+    groups: dict[str, str] = {}
+    if name.lower() not in tasks:  # to list the benchmarks takes seconds
+        groups = {
+            alias.lower(): bench.name
+            for bench in get_benchmarks()
+            for alias in (bench.name, *(bench.aliases or ()))
+        }
     if name.lower() in tasks:
         matches = [mteb.get_task(tasks[name.lower()])]
     elif name.lower() in groups:

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from embedlab.errors import UserError
-from embedlab.tasks.stdlib import first_sentence, is_verbatim
+from embedlab.tasks.stdlib import first_sentence, is_verbatim, library
 from embedlab.tasks.stdlib_source import Definition, definitions
 from embedlab.training.overlap import Unseen
 
@@ -89,7 +89,7 @@ def texts_of(found: Iterable[Definition]) -> Iterator[str]:
 
 @cache
 def _unseen() -> Unseen:
-    return Unseen(texts_of(definitions()), near=False, split=words)
+    return Unseen(texts_of(library()), near=False, split=words)
 
 
 def _folder(package: str) -> Path:

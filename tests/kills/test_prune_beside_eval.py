@@ -4,10 +4,11 @@ for real, with two processes, again and again.
 
 import json
 import os
-import subprocess
-import sys
+import time
 
 from working_folder import folder, runs
+
+from tests import ready
 
 EVAL = """
 import sys, time
@@ -35,13 +36,11 @@ def test_pruning_beside_an_evaluation_does_no_harm(tiny_folder, tmp_path, home, 
         "--json",
     ]  # fmt: skip
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    running = subprocess.Popen(
-        [sys.executable, "-c", EVAL, *typed], env=environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    running = ready.Process("-c", EVAL, *typed, env=environment)
     pruned = 0
     while not list(home.glob("vectors/*/manifest.json")):
-        assert running.poll() is None, running.stderr.read()
+        assert running.poll() is None, running.said()
+        time.sleep(0.005)
     for _ in range(10):
         assert cli("cache", "prune")[0] == 0
         pruned += 1

@@ -105,12 +105,13 @@ def read(db, said: str, shape_of: dict, kinds: dict, found: dict, refused: dict)
     from leaderboard.storage.store import Store
 
     kind_of = {kind.task: name for name, kind in kinds.items()}
-    store = Store(db)
-    for id in store.runs()["id"].to_pylist():
-        run = store.run(id)
-        cell = shape_of[run.model.name], kind_of[run.task.name.partition("@")[0]]
-        found.setdefault(cell, {})[run.task.split, run.task.subset] = run.scores | {
-            "main": run.main_score
+    store, scores = Store(db), {}
+    for row in store.query("SELECT run_id, metric, value FROM scores").to_pylist():
+        scores.setdefault(row["run_id"], {})[row["metric"]] = row["value"]
+    for run in store.runs().to_pylist():
+        cell = shape_of[run["model"]], kind_of[run["task"].partition("@")[0]]
+        found.setdefault(cell, {})[run["split"], run["subset"]] = scores[run["id"]] | {
+            "main": run["main_score"]
         }
     for model, task, reason in re.findall(
         r"^(\S+) (?:skips|on) ([^\s@:]+)\S*(?:: | failed: )(.*)$", said, re.MULTILINE

@@ -5,11 +5,11 @@ an encoder, an index and a metric are added to a copy of the tree, file by file.
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import ready
 
 ROOT = Path(__file__).parents[2]
 STEPS = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -113,10 +113,7 @@ class Tree:
             "PYTHONPATH": str(self.root),
             "EMBEDLAB_HOME": str(self.root / "home"),
         }
-        command = [sys.executable, "-m", "embedlab", *arguments]
-        done = subprocess.run(
-            command, env=environment, cwd=self.root, capture_output=True, text=True, timeout=500
-        )
+        done = ready.run("-m", "embedlab", *arguments, env=environment, cwd=self.root)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

@@ -4,7 +4,6 @@ its encoder, index and metric from the command line to the store.
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.settings import VARIABLE, Settings
+from tests import ready
 
 TASK = "StdlibMiniCodeSearch"
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -36,8 +36,7 @@ def evaluated(example_package, tmp_path_factory):
     environment = {**os.environ, "PYTHONPATH": path, "EMBEDLAB_HOME": str(home)}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "embedlab", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+        done = ready.run("-m", "embedlab", *arguments, env=environment)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

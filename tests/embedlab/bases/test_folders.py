@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,6 +12,7 @@ from embedlab.bases import folders, packaged
 from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.models import identity
+from tests import ready
 
 # Writes the cut base slowly, and says so in a file; what it is given is the base's name.
 SLOW = """
@@ -35,9 +33,8 @@ print(folders.folder(sys.argv[1]))
 
 
 def slowly(name, log, seconds, home):
-    command = [sys.executable, "-c", SLOW, name, str(log), str(seconds)]
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    return ready.Process("-c", SLOW, name, log, seconds, env=environment)
 
 
 def test_a_cut_base_is_its_first_layers_and_the_final_norm(small_base, home):
@@ -87,7 +84,7 @@ def test_a_kill_leaves_nothing_that_counts(small_base, home, tmp_path):
     until = time.monotonic() + 60
     while not log.exists() and time.monotonic() < until:
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate()
     folder = folders.folder(name)
     assert AutoModel.from_pretrained(folder).config.num_hidden_layers == 1

@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 
 import pytest
@@ -9,6 +8,7 @@ from embedlab import corpus_index
 from embedlab.cli import run
 from embedlab.errors import UserError
 from retrievers import RetrieverError, folder
+from tests import ready
 
 DOCUMENTS = {"a": ("w1", "the cell w5"), "b": ("", "gene w2 w3 of the cell"), "c": ("w9", "a gene")}
 
@@ -169,10 +169,7 @@ def test_a_killed_index_is_none(tmp_path, tiny_folder):
         " slow(self, folder):\n    save(self, folder)\n    print('half', flush=True)\n   "
         " time.sleep(60)\nTexts.save = slow\nfrom embedlab.cli import run\nrun()"
     )
-    arguments = [sys.executable, "-c", code, *map(str, command)]
-    victim = subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    victim = ready.Process("-c", code, *command)
     assert victim.stdout.readline() == "half\n"
     victim.kill()
     victim.wait()

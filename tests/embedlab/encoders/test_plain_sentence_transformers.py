@@ -4,8 +4,6 @@ stock ones load without embedlab, ours say what to install.
 
 import inspect
 import json
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from embedlab.encoders import stock
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.errors import UserError
 from embedlab.resources import DATA
+from tests import ready
 
 CHECKPOINTS = sorted(path.parent for path in (DATA / "checkpoints").glob("*/modules.json"))
 STOCK = [
@@ -56,10 +55,8 @@ def note(folder, way, trust):
 
 
 def run(code: str) -> dict:
-    """What a fresh process prints as JSON in its last line."""
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
-    )
+    """What a process of its own prints as JSON in its last line."""
+    answer = ready.run("-c", code)
     assert answer.returncode == 0, answer.stderr[-2000:]
     return json.loads(answer.stdout.splitlines()[-1])
 

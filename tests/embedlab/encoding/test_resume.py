@@ -1,12 +1,12 @@
 """A run that is killed at any moment goes on where it was, and ends with the very same scores."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests import ready
 
 SCRIPT = Path(__file__).with_name("killed_runs.py")
 
@@ -37,14 +37,7 @@ def folder(tmp_path_factory):
 
 
 def run(model, folder, home, kills: int) -> tuple[int, list[str]]:
-    answer = subprocess.run(
-        [sys.executable, SCRIPT, model, folder, home, str(kills)],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        cwd=Path(__file__).parents[3],
-    )
+    answer = ready.run(SCRIPT, model, folder, home, kills, cwd=Path(__file__).parents[3])
     assert answer.returncode == 0, answer.stderr[-2000:]
     killed, *digests = answer.stdout.split()
     return int(killed), digests

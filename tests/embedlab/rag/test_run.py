@@ -3,14 +3,12 @@ going on after a stop, one clear error for each fault.
 """
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from capitals_server import CAPITALS, write
 
 from leaderboard.storage.store import Store
+from tests import ready
 
 
 def rag(index, capitals, *options):
@@ -178,10 +176,7 @@ def test_a_stop_costs_the_question_at_hand_at_most(cli, home, index, capitals, s
     assert code == 2 and "the context is too long" in err and "what was answered is kept" in err
     assert not Store(home / "results.duckdb").runs().num_rows
     server.fail_from, server.hang_from = None, 8  # five were answered and one was refused
-    victim = subprocess.Popen(
-        [sys.executable, "-c", "from embedlab.cli import run; run()", *map(str, command)],
-        env={**os.environ, "EMBEDLAB_HOME": str(home)}, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    victim = ready.Process("-m", "embedlab", *command)
     assert server.hanging.wait(120)
     victim.kill()
     victim.wait()

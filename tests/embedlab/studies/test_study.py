@@ -4,9 +4,6 @@ import json
 import os
 import re
 import shlex
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 
 import embedlab
 from leaderboard.storage.store import Store
+from tests import ready
 
 SECONDS = 240  # until the process that is to be killed has saved a checkpoint
 
@@ -32,19 +30,14 @@ def typed(cli, home):
 
 def killed_in_training(study, home):
     """Run the study in a process of its own, and kill it once a training has saved a checkpoint."""
-    command = [sys.executable, "-m", "embedlab", "study", str(study)]
     environment = {**os.environ, "EMBEDLAB_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        until = time.monotonic() + SECONDS
-        while not list(home.glob("trained/*/unfinished/*/checkpoint-*/whole")):
-            assert process.poll() is None and time.monotonic() < until, process.stderr.read()[
-                -2000:
-            ]
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = ready.Process("-m", "embedlab", "study", study, env=environment)
+    until = time.monotonic() + SECONDS
+    while not list(home.glob("trained/*/unfinished/*/checkpoint-*/whole")):
+        assert process.poll() is None and time.monotonic() < until, process.said()[-2000:]
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
 
 
 def sections(page):
