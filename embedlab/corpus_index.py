@@ -208,8 +208,13 @@ def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> r
             runs here.
 
     Raises:
-        UserError: it is a file of code that was not named.
+        UserError: it is a file of code that was not named, or no model has a name.
     """
+    if not name:
+        raise UserError(
+            "The index was built with a model that is an object, which no name finds.",
+            "Load it in Python, with that object: embedlab.Index.load(path, model).",
+        )
     if models.is_code(name) and name not in named:
         raise UserError(
             f"The index asks to run a file of code, {name!r}.",

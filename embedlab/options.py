@@ -5,12 +5,13 @@ A group is a dataclass. The command line is built from its fields (`embedlab.cli
 whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from embedlab.errors import UserError, unknown
+from embedlab.hardware import DTYPES
 
 STORE_DTYPES = ("float32", "float16")
 
@@ -33,9 +34,50 @@ def option(
     )
 
 
+class OptionGroup:
+    """Checks each value against its field: its type, the least number that it takes. A single value
+    stands for a list of it, and what is named twice counts once.
+
+    Raises:
+        UserError: a value is of another type, or too small.
+    """
+
+    def __post_init__(self) -> None:
+        for each in fields(cast(Any, self)):
+            object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
+
+
+def _checked(each: Field[Any], value: Any) -> Any:
+    from leaderboard.typed_values import Misfit, convert
+
+    several = each.metadata["form"] in ("words", "numbers", "repeatable")
+    value = value.tolist() if hasattr(value, "tolist") else value  # of numpy
+    if several:
+        value = default_of(each) if value is None else value
+        single = isinstance(value, str) or not isinstance(value, Iterable)
+        value = (value,) if single else tuple(value)
+    if isinstance(value, str) and Path in get_args(each.type):
+        value = Path(value)
+    flag, least = flag_of(each), each.metadata["least"]
+    try:
+        convert(value, cast(Any, each.type))
+    except Misfit as error:
+        raise UserError(f"{flag} cannot be {value!r}: {error}.", each.metadata["help"]) from error
+    for number in value if several else (value,):
+        if least is not None and number is not None and number < least:
+            raise UserError(
+                f"{flag} {number}: there is no such number.", f"{flag} takes {least} or more."
+            )
+    return tuple(dict.fromkeys(value)) if several else value
+
+
 @dataclass(frozen=True)
-class LoadingOptions:
-    """How models are loaded that are given by name."""
+class LoadingOptions(OptionGroup):
+    """How models are loaded that are given by name.
+
+    Raises:
+        UserError: an unknown dtype.
+    """
 
     device: str | None = option(None, "cpu, cuda, cuda:1, mps; a GPU where there is one.")
     dtype: str = option("auto", "auto, float32, bfloat16, float16.")
@@ -43,9 +85,15 @@ class LoadingOptions:
         False, "Run the Python code that a model's folder or repository brings."
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        valid = ("auto", *DTYPES)
+        if self.dtype not in valid:
+            raise unknown("--dtype", self.dtype, valid, f"Valid: {', '.join(valid)}.")
+
 
 @dataclass(frozen=True)
-class ViewOptions:
+class ViewOptions(OptionGroup):
     """What is seen of a model's vectors, and through which indexes."""
 
     indexes: Sequence[str] = option(
@@ -57,10 +105,10 @@ class ViewOptions:
         form="words",
     )
     layers: Sequence[int | None] = option(
-        (None,), "Layers to evaluate, e.g. 2,4,6.", form="numbers"
+        (None,), "Layers to evaluate, e.g. 2,4,6.", form="numbers", least=1
     )
     dims: Sequence[int | None] = option(
-        (None,), "Dimensions to cut to, e.g. 32,64,128.", form="numbers"
+        (None,), "Dimensions to cut to, e.g. 32,64,128.", form="numbers", least=1
     )
     precisions: Sequence[str] = option(
         ("float32",),
@@ -82,6 +130,7 @@ class ViewOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.diagonal and (any(self.layers) or any(self.dims)):
             raise UserError(
                 "--views diagonal stands for the pairs that the method was trained for.",
@@ -100,7 +149,7 @@ class ViewOptions:
 
 
 @dataclass(frozen=True)
-class EncodingOptions:
+class EncodingOptions(OptionGroup):
     """How a model's vectors are made and kept.
 
     Raises:
@@ -124,6 +173,7 @@ class EncodingOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.store_dtype not in STORE_DTYPES:
             raise unknown(
                 "--store-dtype",
@@ -131,15 +181,10 @@ class EncodingOptions:
                 STORE_DTYPES,
                 f"Valid: {', '.join(STORE_DTYPES)}.",
             )
-        for name, value in (("--batch-tokens", self.batch_tokens), ("--workers", self.workers)):
-            if value is not None and value < 1:
-                raise UserError(
-                    f"{name} {value}: there is no such number.", f"{name} takes 1 or more."
-                )
 
 
 @dataclass(frozen=True)
-class TaskOptions:
+class TaskOptions(OptionGroup):
     """What is evaluated of a task, on which data."""
 
     top_k: int | None = option(
@@ -167,11 +212,11 @@ class TaskOptions:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.measures:
             from leaderboard.measures import requested
 
-            given = [self.measures] if isinstance(self.measures, str) else self.measures
-            names = dict.fromkeys(requested(name)[0] for name in given)
+            names = dict.fromkeys(requested(name)[0] for name in self.measures)
             object.__setattr__(self, "measures", tuple(names))
 
 
@@ -191,6 +236,11 @@ def grouped(options: dict[str, Any]) -> dict[str, Any]:
         )
         for name, group in GROUPS.items()
     }
+
+
+def flag_of(each: Field[Any]) -> str:
+    """The name of a field on the command line."""
+    return str(each.metadata["flag"] or f"--{each.name.replace('_', '-')}")
 
 
 def default_of(each: Field[Any]) -> Any:

@@ -4,15 +4,17 @@ Read into dataclasses, and every error names the file and the line.
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeAlias, TypeVar, get_args
 
 from embedlab.errors import UserError, unknown
 from leaderboard.typed_values import Misfit, convert
 
 T = TypeVar("T")
+Place: TypeAlias = tuple[str | int, ...]  # the keys and positions that lead to a value
 
 _HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"\s*([\w\"'-]+)\s*=")
@@ -56,24 +58,30 @@ def read_as(
         UserError: a key is unknown, missing, or its value of another type; names file and line.
     """
     values = {**read(path, what, hint), **(given or {})}
+    return checked(kind, values, partial(where, path), hint or "Mend the file.")
+
+
+def checked(kind: type[T], values: Any, locate: Callable[[Place], str], hint: str) -> T:
+    """What was read of a file, or a table of it, as a dataclass.
+
+    Args:
+        kind: its fields are the keys.
+        values: what was read.
+        locate: where a key stands, for the message: `where` of the file.
+
+    Raises:
+        UserError: a key is unknown, missing, or its value of another type.
+    """
     for place, wrong, known in _unknown(kind, values, ()):
-        raise unknown(
-            "key",
-            wrong,
-            known,
-            f"It stands in {_where(path, (*place, wrong))}. Valid: {', '.join(known)}.",
-        )
+        at = locate((*place, wrong))
+        raise unknown("key", wrong, known, f"It stands in {at}. Valid: {', '.join(known)}.")
     try:
         return convert(values, kind)
     except Misfit as error:
-        raise UserError(
-            f"{_where(path, error.place)}: {error}.", hint or "Mend the file."
-        ) from error
+        raise UserError(f"{locate(error.place)}: {error}.", hint) from error
 
 
-def _unknown(
-    kind: Any, values: Any, place: tuple[str | int, ...]
-) -> Iterator[tuple[Any, str, list[str]]]:
+def _unknown(kind: Any, values: Any, place: Place) -> Iterator[tuple[Any, str, list[str]]]:
     """Keys that no field has: where they stand, the key, and the fields there are."""
     kind = next((each for each in (kind, *get_args(kind)) if is_dataclass(each)), None)
     if kind is None:
@@ -90,27 +98,27 @@ def _unknown(
                 yield from _unknown(known[key], value, (*here, key))
 
 
-def _where(path: Path, place: tuple[str | int, ...]) -> str:
-    """The file and the line at which a key, or the table that it lacks in, stands."""
+def where(path: Path, place: Place) -> str:
+    """The file and the line at which a key, or the table that it lacks in, stands:
+    `where(path, ("stages", 0, "steps"))` is "recipe.toml:7".
+    """
     lines = _lines(path.read_text(encoding="utf-8"))
     while place and place not in lines:
         place = place[:-1]
     return f"{path}:{lines[place]}" if place in lines else str(path)
 
 
-def _lines(text: str) -> dict[tuple[str | int, ...], int]:
+def _lines(text: str) -> dict[Place, int]:
     """The line of each key and table: ("stages", 0, "steps") -> 7."""
-    line_of: dict[tuple[str | int, ...], int] = {}
-    table: tuple[str | int, ...] = ()
+    line_of: dict[Place, int] = {}
+    table: Place = ()
     numbers: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
             names = [name.strip().strip("\"'") for name in header[2].split(".")]
             if header[1] == "[[":
                 numbers[names[0]] = numbers.get(names[0], -1) + 1
-            first: tuple[str | int, ...] = (
-                (names[0], numbers[names[0]]) if names[0] in numbers else (names[0],)
-            )
+            first: Place = (names[0], numbers[names[0]]) if names[0] in numbers else (names[0],)
             table = (*first, *names[1:])
             line_of.setdefault(table, number)
         elif key := _KEY.match(line):

@@ -91,7 +91,7 @@ def make(spec: str, **settings: Any) -> Retriever:
     if f"{family}:{kind.lower()}" in known_families:
         family, kind = f"{family}:{kind.lower()}", ""
     if family not in known_families:
-        close = get_close_matches(spec.lower(), [*SPECS, *known_families], n=3, cutoff=0.4)
+        close = get_close_matches(spec.lower(), {*SPECS, *known_families}, n=3, cutoff=0.4)
         raise RetrieverError(
             f"Unknown retriever {spec!r}.",
             (f"Did you mean {' or '.join(close)}? " if close else "") + _hint(),

@@ -102,7 +102,6 @@ def evaluate(
     arguments, given = locals(), dict[str, LoadedModel]()
     names = [_named(model, name, given) for name, model in _listed(models)]
     options = {name: value for name, value in arguments.items() if name in OPTIONS}
-    options["data_dir"] = None if data_dir is None else Path(data_dir)
     path = Path(db) if db else home() / "results.duckdb"
     request = Request.of(
         expand(names),
@@ -132,6 +131,8 @@ def _listed(models: Any) -> list[tuple[str, Any]]:
 def _named(model: Any, name: str, given: dict[str, LoadedModel]) -> str:
     """The name of a model; an object's loaded model is put under it in `given`."""
     if isinstance(model, str | Path):
+        if model == "":
+            raise UserError("A model's name is empty.", "Type `embedlab models` for all.")
         if name and name != str(model):
             raise UserError(
                 f"{str(model)!r} is a name already.", f"Leave {name!r} out: names are for objects."

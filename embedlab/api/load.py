@@ -1,5 +1,6 @@
 """`embedlab.load`: a model as sentence-transformers has it."""
 
+from pathlib import Path
 from typing import Any
 
 from embedlab.errors import UserError
@@ -7,7 +8,7 @@ from embedlab.models import composition, expressions
 
 
 def load(
-    name: str,
+    name: str | Path,
     *,
     instruction: str = "",
     device: str | None = None,
@@ -42,6 +43,9 @@ def load(
     """
     from embedlab import corpus_index, models
 
+    if not isinstance(name, str | Path) or name == "":
+        raise UserError(f"{name!r} is no model's name.", "Type `embedlab models` for all.")
+    name = str(name)
     if expressions.is_composed(name) or composition.find(name).method == "bm25":
         raise UserError(
             f"{name} gives no vectors.",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from embedlab.errors import UserError, unknown
-from embedlab.options import default_of
+from embedlab.options import default_of, flag_of
 
 _VIEWS = {"grid": False, "diagonal": True}
 
@@ -67,8 +67,8 @@ def _type(each: Field[Any], declared: Any) -> Any:
 
 
 def _option(each: Field[Any]) -> Any:
-    flag = each.metadata["flag"] or f"--{each.name.replace('_', '-')}"
-    return typer.Option(flag, help=each.metadata["help"], min=each.metadata["least"])
+    least = None if each.metadata["form"] else each.metadata["least"]
+    return typer.Option(flag_of(each), help=each.metadata["help"], min=least)
 
 
 def _typed_default(each: Field[Any]) -> Any:
@@ -82,7 +82,7 @@ def _typed_default(each: Field[Any]) -> Any:
 
 
 def _value(each: Field[Any], typed: Any) -> Any:
-    form, flag = each.metadata["form"], each.metadata["flag"] or f"--{each.name}"
+    form, flag = each.metadata["form"], flag_of(each)
     if not form:
         return typed
     if form == "repeatable":

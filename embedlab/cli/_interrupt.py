@@ -10,7 +10,7 @@ from typing import Any
 from embedlab.terminal import echo
 
 _GOES_ON = (
-    "Stopping. What is finished is kept: type the same command again, and it goes on from there."
+    "Stopping. What is finished is saved: type the same command again, and it goes on from there."
 )
 
 

@@ -159,6 +159,12 @@ def _print(outcome: "Outcome", db: Path) -> None:
                 else []
             ),
             Column("model", [run.model.name for run in runs]),
+            *(
+                [Column("revision", [run.model.revision for run in runs])]
+                if len({(run.model.name, run.model.revision) for run in runs})
+                > len({run.model.name for run in runs})
+                else []
+            ),
             Column("view", [_view(run) for run in runs]),
             Column("metric", [shown(run.task.main_metric) for run in runs]),
             Column("score", [f"{run.main_score:.4f}" for run in runs], right=True),

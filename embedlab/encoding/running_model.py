@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from embedlab.errors import UserError
 from embedlab.hardware import devices
 from embedlab.models import LoadedModel
-from embedlab.models.kinds import Kind
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 
@@ -44,7 +43,7 @@ class RunningModel:
     @property
     def sparse(self) -> bool:
         """Whether its vectors are sparse."""
-        return self.model.card.kind is Kind.SPARSE
+        return self.model.card.kind.is_sparse
 
     def workers(self, depth: int | None) -> "Workers":
         """Copies of the model that keep its first `depth` layers

@@ -20,6 +20,21 @@ class Kind(StrEnum):
         return self in (Kind.DENSE, Kind.SPARSE)
 
     @property
+    def is_dense(self) -> bool:
+        """Whether a text's vector is an array without gaps, to which cosines apply."""
+        return self is Kind.DENSE
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether a text's vector is a row of a sparse matrix."""
+        return self is Kind.SPARSE
+
+    @property
+    def usual_similarity(self) -> str:
+        """How its vectors are compared where the model does not say."""
+        return "dot" if self is Kind.SPARSE else "cosine"
+
+    @property
     def has_views(self) -> bool:
         """Whether layers, dimensions and precisions of its vectors can be chosen."""
         return self is Kind.DENSE

@@ -176,7 +176,7 @@ def load(
     model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
     if model.misfit or card.method not in METHODS:
         model.revision = "-".join(filter(None, (revision, digests.of_loaded(model.encoder))))
-    if "encoder" in vars(model) and described.get("kind", card.kind) not in (Kind.CROSS, Kind.LATE):
+    if "encoder" in vars(model) and Kind(described.get("kind", card.kind)).gives_vectors:
         model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
     model.card = replace(card, **described)
     bare = (
@@ -184,7 +184,7 @@ def load(
         and folder
         and not (folder / "modules.json").is_file()
     )
-    if bare and found_by_us and model.card.kind == "dense":
+    if bare and found_by_us and model.card.kind.is_dense:
         version = (
             "It does not say how its tokens are pooled; sentence-transformers' default is"
             f" {model.card.pooling}."
@@ -282,11 +282,11 @@ def facts(card: Card, encoder: Any) -> dict[str, Any]:
     if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:
         facts |= {
             "kind": kinds[0],
-            "similarity": encoder.similarity_fn_name if kinds[0] is Kind.SPARSE else "dot",
+            "similarity": encoder.similarity_fn_name if kinds[0].is_sparse else "dot",
         }
-        if kinds[0] is Kind.SPARSE and not card.dim:
+        if kinds[0].is_sparse and not card.dim:
             # Before its first vector it names the width of its last layer.
             facts["dim"] = encoder.encode(["a"]).shape[-1]
     elif not card.similarity:
-        facts["similarity"] = encoder.similarity_fn_name if card.kind is Kind.DENSE else "dot"
+        facts["similarity"] = encoder.similarity_fn_name if card.kind.is_dense else "dot"
     return {key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"}

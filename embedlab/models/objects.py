@@ -174,7 +174,7 @@ def _of_texts(model: Any, name: str) -> ObjectModel:
         digest.update((probed.toarray() if sparse.issparse(probed) else probed).tobytes())
     kind = Kind.SPARSE if sparse.issparse(probed) else Kind.DENSE
     own = str(getattr(model, "similarity_fn_name", None) or "")
-    similarity = own if own in _SIMILARITIES else "dot" if kind is Kind.SPARSE else "cosine"
+    similarity = own if own in _SIMILARITIES else kind.usual_similarity
     card = Card(name=name, method="object", kind=kind, dim=probed.shape[1], similarity=similarity)
     return ObjectModel(card, lambda: encoder, revision=digest.hexdigest()[:16])
 

@@ -8,7 +8,7 @@ from embedlab.evaluation.request import Request
 from embedlab.studies import checkpoints, evaluations, members
 from embedlab.studies.evaluations import StudyTask
 from embedlab.studies.members import Member
-from embedlab.studies.speeds import Speeds, told
+from embedlab.studies.speeds import Speeds, in_words
 from embedlab.studies.study_file import Study
 from leaderboard.storage.store import Store
 
@@ -65,7 +65,7 @@ class Plan:
             return "nothing left to do"
         if not known:
             return "time left unknown: nothing like it was measured here yet"
-        return f"about {told(sum(known))} left" + (
+        return f"about {in_words(sum(known))} left" + (
             f", and {unknown} part{'s' * (unknown > 1)} of which nothing was measured yet"
             if unknown
             else ""

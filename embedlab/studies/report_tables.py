@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from embedlab.studies.findings import Findings, Tested, verdict
-from embedlab.studies.speeds import told
+from embedlab.studies.speeds import in_words
 from leaderboard.measures import shown
 from leaderboard.tables.comparison import Pair
 from leaderboard.tables.overall import Overall
@@ -130,7 +130,7 @@ def trainings(found: Findings) -> list[Column]:
                 "steps": " + ".join(str(stage["steps"]) for stage in stages),
                 "rows read": read,
                 "tokens": record.get("tokens") or DASH,
-                "wall time": told(record["seconds"]) if record.get("seconds") else DASH,
+                "wall time": in_words(record["seconds"]) if record.get("seconds") else DASH,
                 "last loss": DASH if not losses or losses[-1] is None else f"{losses[-1]:.4f}",
                 "machine": ", ".join(gpus)
                 or f"{machine.get('cpu', '')}, {machine.get('threads', '?')} threads",

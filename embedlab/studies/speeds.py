@@ -81,7 +81,7 @@ class Speeds:
         return found
 
 
-def told(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """A time as people say it: 40 s, 12 min, 3.4 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"

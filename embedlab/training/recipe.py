@@ -21,7 +21,7 @@ scale = 20.0
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
@@ -31,6 +31,8 @@ from embedlab import toml_files
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import DTYPES
 from embedlab.resources import DATA
+
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ def read(path: Path, base: str | None = None, changed: Mapping[str, Any] | None 
     Raises:
         UserError: there is no such file, or it is no recipe: the first key that is wrong is named.
     """
+    from transformers import SchedulerType
+    from transformers.training_args import OptimizerNames
+
     from embedlab.training import changes
     from embedlab.training.objectives import OBJECTIVES
     from embedlab.training.untrained import METHODS
@@ -134,15 +139,15 @@ def read(path: Path, base: str | None = None, changed: Mapping[str, Any] | None 
         raise UserError(
             f"The recipe {path.name} has no stages.", "Add one [[stages]] with objective and steps."
         )
-    if recipe.method not in METHODS:
-        raise unknown("method", recipe.method, METHODS, f"Valid: {', '.join(METHODS)}.")
-    if recipe.dtype not in DTYPES:
-        raise unknown("dtype", recipe.dtype, DTYPES, f"Valid: {', '.join(DTYPES)}.")
-    for stage in recipe.stages:
-        if stage.objective not in OBJECTIVES:
-            raise unknown(
-                "objective", stage.objective, OBJECTIVES, f"Valid: {', '.join(OBJECTIVES)}."
-            )
+    _check(path, (), recipe, {"method": METHODS, "dtype": DTYPES})
+    in_stages = {
+        "objective": OBJECTIVES,
+        "precision": PRECISIONS,
+        "schedule": [each.value for each in SchedulerType],
+        "optimizer": [each.value for each in OptimizerNames],
+    }
+    for number, stage in enumerate(recipe.stages):
+        _check(path, ("stages", number), stage, in_stages)
         for name in ("steps", "batch_size", "accumulate", "learning_rate", "save_steps"):
             if not 0 < getattr(stage, name) < inf:
                 raise UserError(
@@ -154,3 +159,22 @@ def read(path: Path, base: str | None = None, changed: Mapping[str, Any] | None 
                 f"rank is {stage.lora.rank} in the recipe {path.name}.", "Give more than 0."
             )
     return recipe
+
+
+def _check(
+    path: Path,
+    place: tuple[str | int, ...],
+    table: Recipe | Stage,
+    valid: Mapping[str, Collection[str]],
+) -> None:
+    """Refuse values that are none of the valid ones; the error names file and line."""
+    for name, names in valid.items():
+        value = getattr(table, name)
+        if value not in names:
+            raise unknown(
+                name,
+                value,
+                names,
+                f"It stands in {toml_files.where(path, (*place, name))}."
+                f" Valid: {', '.join(names)}.",
+            )

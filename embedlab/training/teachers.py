@@ -27,7 +27,7 @@ def described(teacher: str, *, vectors: bool = False) -> Card:
         UserError: it is unknown, or cannot teach.
     """
     card = models.load(teacher).card
-    if vectors and card.kind != "dense":
+    if vectors and not card.kind.is_dense:
         raise UserError(
             f"{teacher} is a {card.kind} model: there is nothing to compare dense vectors with.",
             'Give kind = "kl", which compares scores, or a dense teacher.',
@@ -72,9 +72,9 @@ def scores(rows: Dataset, teacher: str) -> np.ndarray:
     found = []
     for name in documents:
         others = vectors(rows[name][:], teacher, "document")
-        if card.kind == "dense" and card.similarity == "cosine":
+        if card.kind.is_dense and card.similarity == "cosine":
             products = (unit(queries) * unit(others)).sum(1)
-        elif card.kind == "dense":
+        elif card.kind.is_dense:
             products = (queries * others).sum(1)
         else:
             products = np.asarray(queries.multiply(others).sum(1)).ravel()

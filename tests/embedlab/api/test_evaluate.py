@@ -13,6 +13,7 @@ import typer
 
 import embedlab
 from embedlab import cli
+from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.options import GROUPS
 from tests.oracles import task_types
@@ -41,6 +42,35 @@ def test_every_option_is_in_python_on_the_command_line_and_in_the_record(each):
     assert typed in {flag for option in command.params for flag in option.opts}
     recorded = Request.of(["m"], ["t"]).plain()
     assert each.name in {**recorded, **recorded["encoding"]}
+
+
+@pytest.mark.parametrize(
+    "each",
+    [each for group in GROUPS.values() for each in fields(group)],
+    ids=lambda each: each.name,
+)
+def test_an_option_of_another_type_is_refused_before_any_work(each):
+    with pytest.raises(UserError, match=each.metadata["flag"] or each.name.replace("_", "-")):
+        Request.of(["m"], ["t"], **{each.name: {}.keys})
+    if each.metadata["least"]:
+        with pytest.raises(UserError, match="there is no such number"):
+            Request.of(["m"], ["t"], **{each.name: each.metadata["least"] - 1})
+
+
+def test_a_single_value_stands_for_a_list_and_numpys_numbers_for_pythons():
+    views = Request.of(
+        ["m"], ["t"], indexes="torch", dims=np.array([8, 16, 8]), layers=2, precisions="int8"
+    ).views
+    assert (views.indexes, views.dims) == (("torch",), (8, 16))
+    assert (views.layers, views.precisions) == ((2,), ("int8",))
+
+
+@pytest.mark.parametrize("name", ["", None, 5])
+def test_what_is_no_model_is_refused(name):
+    with pytest.raises(UserError):
+        embedlab.load(name)
+    with pytest.raises(UserError):
+        embedlab.evaluate(name, "StdlibMiniCodeSearch", progress=False)
 
 
 def test_it_takes_nothing_else():

@@ -112,6 +112,8 @@ def test_an_index_belongs_to_its_model(home, tmp_path, tiny_folder, sentence_mod
     embedlab.Index.build(DOCUMENTS, words).save(tmp_path / "index")
     with pytest.raises(RetrieverError, match=r"another|made with"):
         embedlab.Index.load(tmp_path / "index", ones)
+    with pytest.raises(embedlab.UserError, match="an object, which no name finds"):
+        embedlab.Index.load(tmp_path / "index")
     by_name, by_object = (
         embedlab.Index.build(DOCUMENTS, model, **how)
         for model, how in ((str(tiny_folder), {"dtype": "float32"}), (sentence_model, {}))

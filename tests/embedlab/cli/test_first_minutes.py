@@ -253,3 +253,6 @@ def test_runs_of_two_folders_of_one_name_can_be_told_apart(
     revisions = {run["model_revision"] for run in json.loads(out)["runs"]}
     _, out, _ = cli("runs", "list")
     assert len(revisions) == 2 and all(revision in out for revision in revisions)
+    _, out, _ = cli("eval", "-m", tiny_folder, "-m", twin, "-t", corner)
+    table = out.partition("Recorded in")[0]
+    assert all(revision in table for revision in revisions)

@@ -140,7 +140,8 @@ def test_device(evaluated, refused, store, tiny_folder, corner):
 
 
 @pytest.mark.effect("eval --dtype")
-def test_dtype(ok, home, tiny_folder, corner):
+def test_dtype(ok, refused, home, tiny_folder, corner):
+    assert "bfloat16" in refused("eval", "--model", "bm25", "--task", corner, "--dtype", "float99")
     for dtype in ("float32", "bfloat16"):
         ok("eval", "--model", tiny_folder, "--task", corner, "--dtype", dtype, "--json")
     assert {ingredients["dtype"] for ingredients in manifests(home)} == {"float32", "bfloat16"}

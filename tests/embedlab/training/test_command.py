@@ -49,9 +49,26 @@ def test_every_option(cli, home, decoder, encoder, pairs_file, tmp_path):
     assert code == 2 and "cuda:99" in err
 
 
-def test_a_dtype_that_does_not_exist_is_refused_before_any_work(cli, home, pairs_file, tmp_path):
-    recipe = RECIPE.format(base="nowhere", pairs=pairs_file).replace("float32", "float99", 1)
-    (tmp_path / "tiny.toml").write_text(recipe)
+@pytest.mark.parametrize(
+    ("key", "in_stage", "valid"),
+    [
+        ("method", False, "causal2vec"),
+        ("dtype", False, "bfloat16"),
+        ("objective", True, "contrastive"),
+        ("precision", True, "bfloat16"),
+        ("schedule", True, "cosine"),
+        ("optimizer", True, "adamw_torch"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_refused_before_any_work(
+    cli, home, pairs_file, tmp_path, key, in_stage, valid
+):
+    lines = RECIPE.format(base="nowhere", pairs=pairs_file).splitlines()
+    lines = [line for line in lines if line.partition(" =")[0] != key]
+    at = lines.index("[[stages]]") + 1 if in_stage else 0
+    lines.insert(at, f'{key} = "float99"')
+    (tmp_path / "tiny.toml").write_text("\n".join(lines))
     code, _, err = cli("train", tmp_path / "tiny.toml", "--out", tmp_path / "model")
-    assert code == 2 and "float99" in err and "bfloat16" in err
+    assert code == 2 and "float99" in err and valid in err
+    assert f"tiny.toml:{at + 1}" in "".join(err.split())
     assert not (tmp_path / "model").exists()
