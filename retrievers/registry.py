@@ -109,7 +109,17 @@ def make(spec: str, **settings: Any) -> Retriever:
                 f"{family} has no setting {name!r}.", f"It has: {', '.join(sorted(_names(known)))}."
             )
         values[parameter.name] = _typed(value, parameter)
-    return cls(**values)
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        if family in FAMILIES:
+            raise
+        point = _installed()[family]
+        raise RetrieverError(
+            f"The plug-in {family!r} of the package {_package(point)} takes no {spec!r}:"
+            f" {type(error).__name__}: {error}",
+            f"Its settings are {', '.join(sorted(_names(known)))}.",
+        ) from error
 
 
 def load(path: Path, encoder: Any = None) -> Retriever:

@@ -192,15 +192,22 @@ def read(
 
 
 def _full(table: pd.DataFrame, details: Mapping[tuple[str, str], dict[str, Any]]) -> frozenset[int]:
-    """The views at full depth, width and precision; the width is known from the model's details."""
+    """The views at full depth, width and precision; depth and width are known from the model's
+    details. Its last layer by number stands for the full depth where that was not evaluated.
+    """
 
     def is_full(view: dict[str, Any]) -> bool:
-        width = details.get((view["model"], view["revision"]), {}).get("dim")
-        full_width = pd.isna(view["dim"]) or (width is not None and view["dim"] >= width)
-        return bool(pd.isna(view["layer"]) and full_width and view["precision"] == "float32")
+        size = details.get((view["model"], view["revision"]), {})
+        wide = pd.isna(view["dim"]) or (bool(size.get("dim")) and view["dim"] >= size["dim"])
+        deep = pd.isna(view["layer"]) or view["layer"] == size.get("layers")
+        return bool(deep and wide and view["precision"] == "float32")
 
+    full = [
+        (at, view) for at, view in zip(table.index, _records(table), strict=True) if is_full(view)
+    ]
+    unnumbered = {view["model"] for _, view in full if pd.isna(view["layer"])}
     return frozenset(
-        at for at, view in zip(table.index, _records(table), strict=True) if is_full(view)
+        at for at, view in full if pd.isna(view["layer"]) or view["model"] not in unnumbered
     )
 
 

@@ -5,6 +5,7 @@ The one file with faiss.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,6 +52,12 @@ class FaissIndex(DenseIndex):
     """
 
     family: ClassVar[str] = "faiss"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "ef_search": (1, inf),
+        "ef_construction": (1, inf),
+        "nprobe": (1, inf),
+        "rescore": (0, inf),
+    }
 
     kind: str = "flat"
     ef_search: int = 128

@@ -6,6 +6,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -34,10 +35,20 @@ class Index(Retriever):
 
     family: ClassVar[str]  # the word before the colon in the factory string
     takes: ClassVar[str]  # "dense" or "sparse" vectors, or "text"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}  # least and most of its settings
 
     encoder: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
+        for name, (least, most) in self.ranges.items():
+            value = getattr(self, name)
+            if not least <= value <= most:  # nor is NaN
+                raise RetrieverError(
+                    f"The setting {name} is {value}.",
+                    f"It is {least} or more."
+                    if most == inf
+                    else f"It is a number from {least} to {most:,g}.",
+                )
         self.clear()
 
     @property

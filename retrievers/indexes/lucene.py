@@ -1,7 +1,7 @@
 """BM25 with Lucene, as Anserini runs it, in this process."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +29,11 @@ class LuceneIndex(LuceneBase):
 
     family: ClassVar[str] = "lucene"
     takes: ClassVar[str] = "text"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **LuceneBase.ranges,
+        "k1": (0, 1e6),
+        "b": (0, 1),
+    }
 
     kind: str = "flat"
     k1: float = 0.9

@@ -2,10 +2,12 @@
 
 import os
 from abc import abstractmethod
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from retrievers.indexes.lucene_store import LuceneStore
 @dataclass(eq=False)
 class LuceneBase(Index):
     """What the Lucene indexes share. `threads` searches run at a time; 0 takes one per core."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"threads": (0, inf)}
 
     threads: int = 0
 

@@ -1,6 +1,8 @@
 """Vectors in Lucene: an impact index for learned sparse ones, an HNSW graph for dense ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +29,11 @@ class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
     """
 
     family: ClassVar[str] = "lucene:impact"
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **LuceneBase.ranges,
+        "scale": (1e-6, 1e9),
+    }
 
     scale: float = 100.0
 
@@ -83,6 +90,10 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
     """
 
     family: ClassVar[str] = "lucene:hnsw"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        **LuceneBase.ranges,
+        "ef_search": (1, inf),
+    }
 
     ef_search: int = 128
 

@@ -5,9 +5,10 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +42,12 @@ class SeismicIndex(SparseVectorIndex):
     """
 
     family: ClassVar[str] = "seismic"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "n_postings": (1, inf),
+        "summary_energy": (0, 1),
+        "query_cut": (1, inf),
+        "heap_factor": (0, 1),
+    }
 
     n_postings: int = 3500
     summary_energy: float = 0.4

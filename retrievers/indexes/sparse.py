@@ -1,6 +1,6 @@
 """Learned sparse vectors: checks, and exact search as a product of CSR matrices in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -69,6 +69,8 @@ class SparseIndex(SparseVectorIndex):
     """
 
     family: ClassVar[str] = "sparse"
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"scale": (0, 1e9)}
 
     scale: float = 0.0
 

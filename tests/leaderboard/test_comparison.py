@@ -135,6 +135,19 @@ def test_a_bare_name_is_the_model_in_full(store):
     assert "binary" not in caught.value.hint and "faiss:hnsw32" in caught.value.hint
 
 
+def test_in_a_grid_alone_the_last_layer_is_the_model_in_full(store):
+    details = {"dim": 128, "layers": 6}
+    for scores, layer, dim in (("a", 6, 128), ("b", 2, 128), ("b", 6, 64)):
+        grid = run("h", SCORES[scores], layer=layer, dim=dim, index="torch")
+        store.add(replace(grid, model=replace(grid.model, details=details)))
+    (pair,) = compare(store, ["h", "b"]).pairs
+    assert pair.first_score == pytest.approx(SCORES["a"].mean())
+    whole = run("h", SCORES["c"], layer=None, dim=128, index="torch")
+    store.add(replace(whole, model=replace(whole.model, details=details)))
+    (pair,) = compare(store, ["h", "b"]).pairs
+    assert pair.first_score == pytest.approx(SCORES["c"].mean())
+
+
 def test_unknown_names_are_one_clear_error(store):
     for name in ("aa", "a@dim=7", "a@colour=red"):
         with pytest.raises(LeaderboardError, match=f"no {name}") as caught:

@@ -154,3 +154,35 @@ def test_a_language_whose_analyser_java_lacks_is_refused_before_documents_are_re
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(RetrieverError, match="is not there"):
         retrievers.make("torch", device=device)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("faiss:hnsw32,efSearch=0", "ef_search"),
+        ("faiss:hnsw32,efConstruction=-1", "ef_construction"),
+        ("faiss:ivf4,nprobe=0", "nprobe"),
+        ("faiss:sq8,rescore=-2", "rescore"),
+        ("lucene:hnsw,efSearch=0", "ef_search"),
+        ("lucene,k1=-5", "k1"),
+        ("lucene,k1=nan", "k1"),
+        ("lucene:multifield,b=7", "b"),
+        ("seismic,queryCut=0", "query_cut"),
+        ("seismic,heapFactor=nan", "heap_factor"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused_before_anything_is_indexed(spec, name):
+    with pytest.raises(RetrieverError, match=f"The setting {name} is") as caught:
+        retrievers.make(spec)
+    assert caught.value.hint
+
+
+def test_every_number_of_an_index_has_a_range():
+    from dataclasses import fields
+
+    from retrievers.registry import FAMILIES, index_class
+
+    for family in FAMILIES:
+        cls = index_class(family)
+        numbers = {each.name for each in fields(cls) if type(each.default) in (int, float)}
+        assert numbers == set(cls.ranges), family

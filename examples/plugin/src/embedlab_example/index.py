@@ -8,6 +8,7 @@ import numpy as np
 
 from retrievers import topk
 from retrievers.base import Hits
+from retrievers.errors import RetrieverError
 from retrievers.indexes.dense import DenseIndex
 
 
@@ -19,9 +20,14 @@ class NumpyIndex(DenseIndex):
 
     bits: int = 32  # a setting: --index numpy,bits=16
 
+    def __post_init__(self) -> None:
+        if self.bits not in (16, 32, 64):
+            raise RetrieverError(f"The setting bits is {self.bits}.", "It is 16, 32 or 64.")
+        super().__post_init__()
+
     @property
     def exact(self) -> bool:
-        return self.bits == 32
+        return self.bits >= 32
 
     def _clear(self) -> None:
         super()._clear()
