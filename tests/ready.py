@@ -15,6 +15,7 @@ import tempfile
 from multiprocessing import get_context
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import ModuleType
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["torch", "mteb", "sentence_transformers"])
@@ -41,7 +42,12 @@ class Process:
         self._process = _CONTEXT.Process(
             target=_run, args=([*map(str, words)], *place, theirs, its, messages)
         )
-        self._process.start()
+        # It would import what is the main module here, and with it what is ours.
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            self._process.start()
+        finally:
+            sys.modules["__main__"] = main
         for end in (theirs, ours, mine, its):
             end.close()
         self.pid = self._process.pid

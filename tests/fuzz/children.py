@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 SECONDS = 60
 # So many bytes more than it has: what asks for more is refused, and others keep theirs.
@@ -52,7 +52,8 @@ def _serve() -> None:
     from embedlab import cli
 
     cli._register()
-    for module in iter_modules(leaderboard.__path__, "leaderboard."):
+    import_module("pandas")  # what pyarrow and DuckDB import where they need it
+    for module in walk_packages(leaderboard.__path__, "leaderboard."):
         import_module(module.name)
     asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # native code prints what it likes

@@ -21,8 +21,9 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -210,6 +211,8 @@ class Undisturbed:
         place.fine(job.before)
         shutil.copytree(place.work, place.prepared, symlinks=True)
         self.there = place.fine(job.kept)[0]
+        _import(place.fine(partial(_imported, job))[0])
+        place.anew()
         _, self.writes, self.seconds = place.fine(job.run)
         self.final, self.made = place.fine(job.final)[0], place.fine(job.made)[0]
 
@@ -232,6 +235,22 @@ class Undisturbed:
         except RuntimeError as error:
             return str(error)
         return f"made {again} instead of {self.made}" if again != self.made else ""
+
+
+def _imported(job, work: Path) -> list[str]:
+    """What the job imports, and what looks at what it has made."""
+    job.run(work)
+    job.made(work)
+    return list(sys.modules)
+
+
+def _import(names: list[str]) -> None:
+    """Import it here, once for all forks: it takes each longer than its work, and the moments of
+    kills would fall into it.
+    """
+    for name in names:
+        with suppress(Exception):  # some modules have a name under which nobody can import them
+            import_module(name)
 
 
 def main(name: str, folder: Path, points: int, number: int) -> None:

@@ -32,6 +32,19 @@ def example_package(tmp_path_factory) -> Path:
     return target
 
 
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory):
+    """A function that makes an EMBEDLAB_HOME; all share the texts of the built-in benchmark."""
+    texts = tmp_path_factory.mktemp("stdlib")
+
+    def make() -> Path:
+        home = tmp_path_factory.mktemp("home")
+        (home / "stdlib").symlink_to(texts)
+        return home
+
+    return make
+
+
 @pytest.fixture
 def installed(monkeypatch):
     """A function that makes the packages of a folder those of this process."""

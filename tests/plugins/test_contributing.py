@@ -74,8 +74,8 @@ def section(title: str) -> str:
 class Tree:
     """A copy of the packages and their data; `named` is the section that is being followed."""
 
-    def __init__(self, root: Path):
-        self.root, self.named, self.touched = root, "", []
+    def __init__(self, root: Path, home: Path):
+        self.root, self.home, self.named, self.touched = root, home, "", []
         for name in ("embedlab", "retrievers", "leaderboard"):
             shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         (root / "data").mkdir()
@@ -111,7 +111,7 @@ class Tree:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.root),
-            "EMBEDLAB_HOME": str(self.root / "home"),
+            "EMBEDLAB_HOME": str(self.home),
         }
         done = ready.run("-m", "embedlab", *arguments, env=environment, cwd=self.root)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -119,8 +119,8 @@ class Tree:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    tree = Tree(tmp_path_factory.mktemp("tree"))
+def tree(tmp_path_factory, new_home):
+    tree = Tree(tmp_path_factory.mktemp("tree"), new_home())
     tree.follow("Add a method")
     tree.write("embedlab/encoders/my_method.py", ENCODER)
     tree.change(

@@ -27,11 +27,11 @@ MODELS = ("--model", "trigrams", "--model", "trigrams?dim=32")
 
 
 @pytest.fixture(scope="module")
-def evaluated(example_package, tmp_path_factory):
+def evaluated(example_package, new_home):
     """A home in which another process, which has the package, evaluated;
     and a function that runs commands there.
     """
-    home = tmp_path_factory.mktemp("home")
+    home = new_home()
     path = os.pathsep.join(filter(None, (str(example_package), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "EMBEDLAB_HOME": str(home)}
 
