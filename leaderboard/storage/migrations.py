@@ -1,5 +1,6 @@
 """The versions of the store's schema: bringing a file up to date; whether its tables are ours."""
 
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -37,13 +38,19 @@ def migrate(connection: duckdb.DuckDBPyConnection, version: int, last: int | Non
         connection.execute("UPDATE meta SET schema_version = ?", [number])
 
 
+@cache
+def _objects_of(version: int, schema: Path) -> dict[str, tuple[str, object]]:
+    """What a store of this schema version holds, by the files in the folder `schema`."""
+    with duckdb.connect(":memory:") as pattern:
+        migrate(pattern, 0, version)
+        return _objects(pattern)
+
+
 def foreign_object(connection: duckdb.DuckDBPyConnection, version: int) -> str:
     """What is wrong with the tables and views of a file of this schema version: one of ours is
     missing or another, or there is one more; empty where nothing is.
     """
-    with duckdb.connect(":memory:") as pattern:
-        migrate(pattern, 0, version)
-        wanted, present = _objects(pattern), _objects(connection)
+    wanted, present = _objects_of(version, SCHEMA), _objects(connection)
     for name in sorted({**wanted, **present}):
         if name not in present:
             return f"{name!r} is missing"
