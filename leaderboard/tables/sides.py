@@ -44,7 +44,8 @@ def pairs_of(everything: Views, names: Sequence[str], planned: bool) -> "Sided":
 
     Args:
         everything: all views of the tasks.
-        names: as `Views.select` takes them; several joined by " + " stand for their mean.
+        names: as `Views.select` takes them; several joined by " + " stand for their mean. A view
+            that has " + " in its own name (a pipeline and its generator) is that view.
         planned: the first with the second, the third with the fourth, ... instead of each with
             each.
 
@@ -52,7 +53,7 @@ def pairs_of(everything: Views, names: Sequence[str], planned: bool) -> "Sided":
         LeaderboardError: a name stands for no view or for several, one side for another's view
             twice, or a planned comparison has an odd number of names.
     """
-    members = [name.split(MEAN_OF) for name in names]
+    members = [_members(name, everything) for name in names]
     flat = [name for side in members for name in side]
     if planned and len(names) % 2:
         raise LeaderboardError(
@@ -78,6 +79,24 @@ def pairs_of(everything: Views, names: Sequence[str], planned: bool) -> "Sided":
                 f"{first.label} and {second.label} share a view.", "Compare it with another one."
             )
     return Sided(views, pairs)
+
+
+def _members(name: str, everything: Views) -> list[str]:
+    """The names that `name` joins; each is the longest that a view or a model has."""
+    known = {*everything.table["label"].str.lower(), *everything.table["model"].str.lower()}
+    words, members = name.split(MEAN_OF), []
+    while words:
+        ends = range(len(words), 0, -1)
+        joined = [MEAN_OF.join(words[:end]) for end in ends]
+        matches = [
+            end
+            for end, text in zip(ends, joined, strict=True)
+            if text.lower() in known or text.lower().partition("@")[0] in known
+        ]
+        end = matches[0] if matches else 1
+        members.append(MEAN_OF.join(words[:end]))
+        words = words[end:]
+    return members
 
 
 def narrowed(views: Views, pair: "tuple[Side, Side]") -> "Sided":

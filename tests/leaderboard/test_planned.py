@@ -100,3 +100,17 @@ def test_without_queries_six_tasks_are_resampled_and_fewer_are_not(store):
 def test_pairs_that_are_none_are_refused(store, names, problem):
     with pytest.raises(LeaderboardError, match=problem):
         compare(store, names, planned=True)
+
+
+def test_a_name_with_a_plus_of_its_own_is_one_view(store):
+    named = {"lucene + reader": "seed1", "lucene": "seed2", "reader": "control1"}
+    for name, model in named.items():
+        store.add(run(name, "questions", SCORES[model, "SciFact"]))
+    (pair,) = compare(store, ["lucene + reader", "reader"], ["questions"], test="t").pairs
+    expected = (SCORES["seed1", "SciFact"] - SCORES["control1", "SciFact"]).mean()
+    assert (pair.first, pair.second) == ("lucene + reader", "reader")
+    assert pair.difference == pytest.approx(expected)
+    names = ["lucene + reader + lucene", "reader"]
+    (pair,) = compare(store, names, ["questions"], test="t").pairs
+    both = (SCORES["seed1", "SciFact"] + SCORES["seed2", "SciFact"]) / 2
+    assert pair.difference == pytest.approx((both - SCORES["control1", "SciFact"]).mean())

@@ -58,7 +58,7 @@ def test_a_run_in_another_dtype_is_another_view(cli, home, folder, tiny_folder):
 
 
 @pytest.mark.effect("leaderboard --split")
-def test_scores_on_another_split_are_never_averaged(cli, folder, tiny_folder):  # noqa: F811
+def test_scores_on_another_split_are_never_averaged(cli, home, folder, tiny_folder):  # noqa: F811
     (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq0\td5\t1\n")
     evaluate = ["eval", "-m", tiny_folder, "-t", folder, "--dtype", "float32", "--json"]
     (test,) = json.loads(cli(*evaluate)[1])["runs"]
