@@ -19,6 +19,7 @@ from sentence_transformers.base.modules import InputModule
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from embedlab.encoders.modules import based
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling, masked_mean
 from embedlab.encoders.modules.saved import Features, FromFolder
@@ -27,6 +28,7 @@ from embedlab.encoders.modules.tokenizers import input_embeddings
 from embedlab.encoders.modules.weights import local, read_backbone, read_tokenizer
 from embedlab.errors import UserError, unknown
 
+TRAINED = ("whole", "lora", "frozen")
 POSITIONS = ("first", "after_bos", "after_instruction")
 CONTEXT_POOLINGS = ("cls", "mean")
 
@@ -46,8 +48,12 @@ class Causal2Vec(FromFolder, InputModule):
         context_position: "first", "after_bos" or "after_instruction".
         encode_instruction_in_context: whether the encoder also reads the instruction.
         context_max_length: tokens that the encoder reads.
+
+    `train_context` says how a stage of training with LoRA treats the encoder: "whole" (as the paper
+    trains it), "lora" (the same with few weights, as the decoder), or "frozen".
     """
 
+    train_context = "whole"
     config_file_name = "causal2vec.json"
     config_keys = [  # noqa: RUF012
         "context_pooling",
@@ -118,6 +124,13 @@ class Causal2Vec(FromFolder, InputModule):
     def get_embedding_dimension(self) -> int:
         return self.decoder.get_embedding_dimension()
 
+    def train(self, mode: bool = True) -> Self:
+        """As any module; an encoder that stays as it is has no dropout either."""
+        super().train(mode)
+        if self.train_context == "frozen":
+            self.encoder.eval()
+        return self
+
     def preprocess(
         self, inputs: Sequence[object], prompt: str | None = None, **kwargs: Any
     ) -> Features:
@@ -172,7 +185,7 @@ class Causal2Vec(FromFolder, InputModule):
         for part in ("llm", "context_encoder"):
             (folder / part).mkdir(exist_ok=True)
         self.decoder.save(str(folder / "llm"))
-        self.encoder.save_pretrained(folder / "context_encoder")
+        based.save(self.encoder, folder / "context_encoder")
         self.encoder_tokenizer.save_pretrained(folder / "context_encoder")
         save_model(self.projector, str(folder / "projector.safetensors"))
         (folder / self.config_file_name).write_text(json.dumps(self.get_config_dict(), indent=2))
@@ -200,6 +213,7 @@ def create(
     concat_order: tuple[str, str] = ("context", "eos"),
     normalize_parts: bool = False,
     max_length: int = 512,
+    train_context: str = "whole",
     device: str | None = None,
     dtype: torch.dtype | None = None,
     **choices: Any,
@@ -212,9 +226,11 @@ def create(
         concat_order: order of the two states in the embedding `[2 * hidden]`.
         normalize_parts: each state is scaled to unit length first.
         max_length: tokens for the decoder, the Contextual token not counted.
+        train_context: see `Causal2Vec`.
         device: torch device.
         dtype: dtype of the weights; None is float32.
-        choices: the keyword arguments of `Causal2Vec`.
+        choices: the keyword arguments of `Causal2Vec`; the encoder reads `max_length` tokens
+            where `context_max_length` is not among them.
 
     Raises:
         UserError: an unknown choice, or weights that do not fit.
@@ -224,6 +240,8 @@ def create(
             f"Unknown concat_order {concat_order!r}.",
             "Valid: ('context', 'eos'), ('eos', 'context').",
         )
+    if train_context not in TRAINED:
+        raise unknown("train_context", train_context, TRAINED, f"Valid: {', '.join(TRAINED)}.")
     folder, encoder_folder = local(llm), local(context_encoder)
     tokenizer = read_tokenizer(folder)
     template = Template(
@@ -235,7 +253,9 @@ def create(
     )
     decoder = Decoder(read_backbone(folder, "causal", dtype=dtype), tokenizer, template)
     encoder = read_backbone(encoder_folder, "bidirectional", dtype=dtype)
+    choices = {"context_max_length": max_length} | choices
     module = Causal2Vec(decoder, encoder, read_tokenizer(encoder_folder), **choices)
+    module.train_context = train_context
     pooling = MarkedPooling(
         decoder.get_embedding_dimension(),
         "concatenate",

@@ -11,15 +11,9 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SparseEncoder
-from torch import nn
-from transformers import PreTrainedModel
 
 from embedlab.encoders.echo import DOCUMENT, QUERY, EchoTemplate, read
-from embedlab.encoders.modules.splade import LexicalHead
-from embedlab.encoders.modules.tokenizers import input_embeddings
-
-# The largest of some hundred logits of unit variance lies about here: few other terms are active.
-_THRESHOLD = 3.0
+from embedlab.encoders.modules.splade import LexicalHead, words_of
 
 
 def load(
@@ -50,22 +44,7 @@ def load(
     """
     template = EchoTemplate(query, document, max_length=max_length)
     decoder = read(source, template, revision=revision, dtype=dtype, language_model=True)
-    output = _retied(decoder.model) if retie else decoder.model.get_output_embeddings()
-    head = LexicalHead.of(output, shift=shift)
+    head = LexicalHead.of(words_of(decoder.model, retie), shift=shift)
+    head.retied = retie
     decoder.model = decoder.backbone
     return SparseEncoder(modules=[decoder, head], device=device, similarity_fn_name="dot")
-
-
-def _retied(model: PreTrainedModel) -> nn.Linear:
-    """The input embeddings as output embeddings:
-    logits of unit variance, but for a token's own, less `_THRESHOLD`.
-    """
-    words = input_embeddings(model).detach()
-    words = words - words.mean(dim=0)  # what all tokens share would make every term active
-    head = nn.Linear(words.shape[1], words.shape[0], dtype=words.dtype)
-    norm = getattr(model.base_model, "norm", None)
-    # Of the states that the head reads.
-    size = 1.0 if norm is None else norm.weight.detach().square().mean().sqrt()
-    head.weight = nn.Parameter(words / (words.std() * words.shape[1] ** 0.5 * size))
-    nn.init.constant_(head.bias, -_THRESHOLD)
-    return head

@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 from transformers import GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 
+from embedlab.encoders.modules import based
 from embedlab.encoders.modules.decoder import Decoder, decoder_of
 from embedlab.encoders.modules.pooling import MarkedPooling
 from embedlab.encoders.modules.template import Template, token_ids
@@ -49,6 +50,7 @@ def add_special_tokens(
     tokenizer.add_special_tokens(
         {"extra_special_tokens": tokens}, replace_extra_special_tokens=False
     )
+    based.of(model).tokens = token_ids(tokenizer, tokens)
     model.resize_token_embeddings(max(len(tokenizer), model.config.vocab_size), mean_resizing=True)
     suppressed = model.generation_config.suppress_tokens or []
     model.generation_config.suppress_tokens = [*suppressed, *token_ids(tokenizer, tokens)]

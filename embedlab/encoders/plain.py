@@ -14,11 +14,36 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
+from embedlab.encoders.modules import based
 from embedlab.encoders.modules.saved import Features
 from embedlab.errors import UserError
 
 
-class PaddedTransformer(Transformer):
+class BasedTransformer(Transformer):
+    """A Transformer whose folder may hold what was trained on a base, and not the whole."""
+
+    def _load_model(
+        self, model_name_or_path: str, transformer_task: Any, config: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        folder = Path(model_name_or_path)
+        load = super()._load_model
+        if not based.is_based(folder):
+            return load(model_name_or_path, transformer_task, config, *args, **kwargs)
+        dtype = kwargs.pop("dtype", None) or torch.float32
+        base = str(based.base_folder(folder))
+        model = load(base, transformer_task, config, *args, dtype=torch.float32, **kwargs)
+        module: nn.Module = based.complete(model, folder)
+        return module.to(dtype)
+
+    def save(
+        self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
+    ) -> None:
+        based.save(self.model, Path(output_path))
+        self.processor.save_pretrained(output_path)
+        self.save_config(output_path)
+
+
+class PaddedTransformer(BasedTransformer):
     """Pads every text on the right to one fixed length,
     and lets the pooling that follows read the padding too.
 
@@ -90,7 +115,8 @@ def load(
     }
     transformer: Transformer
     if not pad:
-        transformer = Transformer(str(source), **settings)
+        kind = BasedTransformer if based.is_based(Path(source)) else Transformer
+        transformer = kind(str(source), **settings)
     elif max_length:
         transformer = PaddedTransformer(str(source), pad_to=max_length, **settings)
     else:

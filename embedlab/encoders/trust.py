@@ -21,6 +21,7 @@ NEEDS = "pip_install_embedlab"
 
 # Every module of ours, by class; found by `save_model`'s test where one is missing.
 MODULES = {
+    "BasedTransformer": "plain",
     "BatchPaddedDecoder": "pooling_and_attn",
     "Causal2Vec": "causal2vec",
     "Decoder": "modules.decoder",

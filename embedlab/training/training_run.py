@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -18,20 +18,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import set_seed
 
 from embedlab.encoders.trust import save_model
-from embedlab.errors import UserError, missing_extra
+from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
 from embedlab.models import digests
-from embedlab.training import objectives, training_data, untrained
-from embedlab.training.recipe import Lora, Recipe, Stage
+from embedlab.training import adapting, objectives, training_data, untrained
+from embedlab.training.recipe import Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
 from embedlab.training.training_bar import Show, bar
 from embedlab.training.untrained import Model
 from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of
 from leaderboard.atomic_files import atomic_write
-
-if TYPE_CHECKING:
-    from peft import PeftMixedModel, PeftModel
 
 Progress = Callable[[str, int], AbstractContextManager[Show]]
 CURVE = "loss.csv"
@@ -67,6 +64,8 @@ def train(
     base = _base(recipe, work, origins)
     set_seed(recipe.seed)
     model = untrained.build(recipe.method, base, recipe.settings).to(device)
+    adapting.stand_on_base(model, recipe, base)
+    dtype = as_torch(recipe.dtype)
     for number, stage in enumerate(recipe.stages, 1):
         folder = work / f"{number}-{stage.objective}"
         earlier = [
@@ -79,16 +78,19 @@ def train(
             model.load_state_dict(
                 torch.load(folder / STATE, map_location=device, weights_only=True)
             )
+            adapting.recall(model, folder)
             continue
         rows, origins[f"stage {number}"] = training_data.load(recipe.data | stage.data, recipe.seed)
         set_seed(recipe.seed + number)
         name = f"{recipe.name}: {stage.objective} ({number} of {len(recipe.stages)})"
         with progress(name, stage.steps) as show:
-            curve, tokens = _run(model, stage, rows, folder, recipe.seed + number, show, learned)
+            seed = recipe.seed + number
+            curve, tokens = _run(model, stage, rows, folder, seed, show, learned, dtype)
         seconds = time.perf_counter() - started
         spent = {"seconds": seconds, "tokens": tokens}
         _note(work, {"stage": number, "curve": curve, **spent, "data": origins})
         started = time.perf_counter()
+        adapting.keep(model, folder)
         with atomic_write(folder / STATE) as temporary:
             torch.save(model.state_dict(), temporary)
         for checkpoint in folder.glob("checkpoint-*"):
@@ -107,6 +109,7 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
     base = _base(recipe, out / WORK, {})
     set_seed(recipe.seed)
     model = untrained.build(recipe.method, base, recipe.settings).to(as_torch(recipe.dtype))
+    adapting.stand_on_base(model, recipe, base)
     publish(out, lambda result: save_model(model, result))
 
 
@@ -117,18 +120,20 @@ def _run(
     folder: Path,
     seed: int,
     show: Show,
-    learned: Path | None = None,
+    learned: Path | None,
+    dtype: torch.dtype,
 ) -> tuple[list[dict[str, Any]], int]:
     """Train one stage in place; the loss curve, one row per logged step, and the tokens read.
 
     Args:
         learned: what the loss of an earlier stage with this objective learned beside the model,
             such as GEM's temperature: this stage goes on from it.
+        dtype: of the result, in which adapters are kept.
     """
     if stage.dropout is not None:
         _set_dropout(model, stage.dropout)  # before the adapters, which have their own
     with _fitting(stage):
-        adapter = _adapt(model, stage.lora) if stage.lora else None
+        adapters = adapting.Adapters(model, stage.lora) if stage.lora else None
         loss = objectives.build(stage.objective, model, stage.settings).to(model.device)
     if learned:
         loss.load_state_dict(
@@ -153,8 +158,8 @@ def _run(
         if not name.startswith("model.")
     }
     torch.save(beside, folder / LEARNED)
-    if adapter is not None:
-        adapter.merge_and_unload()
+    if adapters is not None:
+        adapters.merge(dtype)
     curve = [entry for entry in trainer.state.log_history if "loss" in entry]
     return curve, trainer.state.num_input_tokens_seen
 
@@ -175,25 +180,6 @@ def _kernels(device: torch.device) -> AbstractContextManager[Any]:
     the backward pass of their fused kernel takes twice as long on short texts.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-
-
-def _adapt(model: Model, lora: Lora) -> "PeftModel | PeftMixedModel":
-    """Low-rank adapters in place of the backbone's own weights.
-    Heads outside the backbone train in full.
-    """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise missing_extra("LoRA", "train") from None
-    config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.targets
-    )
-    backbone = model.transformers_model
-    if backbone is None:
-        raise UserError(
-            "This method has no single backbone for LoRA.", "Leave lora out of the stage."
-        )
-    return get_peft_model(backbone, config)
 
 
 def _set_dropout(model: Model, share: float) -> None:

@@ -11,18 +11,14 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
 from torch import nn
 
+from embedlab.bases import origins
 from embedlab.bases.folders import require_language_model
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
 from embedlab.encoders.modules.template import Template
-from embedlab.encoders.modules.weights import local
 from embedlab.errors import UserError, unknown
-from embedlab.models.cards import cards
-from embedlab.models.model_files import weights
-from embedlab.resources import DATA
 
 Model = SentenceTransformer | SparseEncoder
-CHECKPOINTS = DATA / "checkpoints"
 
 
 def build(method: str, base: str | Path, settings: dict[str, Any]) -> Model:
@@ -54,11 +50,7 @@ def resolve(base: str | Path) -> Path:
     Raises:
         UserError: it is nowhere, and the hub does not have it.
     """
-    shipped = CHECKPOINTS / str(base)
-    if (shipped / "config.json").is_file():
-        return shipped
-    card = cards().get(str(base))
-    return weights(card)[0] if card and card.offline else local(base)
+    return origins.find(str(base))
 
 
 def decoder(

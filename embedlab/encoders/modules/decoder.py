@@ -12,6 +12,7 @@ from sentence_transformers.base.modules import InputModule
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embedlab.encoders.modules import attention as attentions
+from embedlab.encoders.modules import based
 from embedlab.encoders.modules.saved import Features, FromFolder
 from embedlab.encoders.modules.template import Layout, Row, Template
 from embedlab.encoders.modules.weights import read_backbone, read_tokenizer, without_head
@@ -195,7 +196,7 @@ class Decoder(FromFolder, InputModule):
     def save(
         self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
     ) -> None:
-        self.model.save_pretrained(output_path)
+        based.save(self.model, Path(output_path))
         self.tokenizer.save_pretrained(output_path)
         (Path(output_path) / self.config_file_name).write_text(
             json.dumps(self.get_config_dict(), indent=2)

@@ -10,18 +10,26 @@ sentence-transformers. Of the decoders, Lion (arXiv:2502.15526) scales the logit
 of words, and Echo-Mistral-SPLADE (arXiv:2408.11119) pools an echo.
 """
 
+from pathlib import Path
 from typing import Any, Self
 
 import torch
 from scipy.sparse import csr_matrix
 from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from embedlab.bases import origins
+from embedlab.encoders.modules import based
 from embedlab.encoders.modules.pooling import TrainedPooling
 from embedlab.encoders.modules.saved import Features
+from embedlab.encoders.modules.tokenizers import input_embeddings
+from embedlab.errors import UserError
 
 # Logits at once, in numbers: 2^27 of them take 512 MB in float32,
 # where a whole batch would take many times that.
 _LOGITS = 2**27
+# The largest of some hundred logits of unit variance lies about here: few other terms are active.
+_THRESHOLD = 3.0
 
 
 class LexicalHead(TrainedPooling):
@@ -54,6 +62,9 @@ class LexicalHead(TrainedPooling):
         self.scale = scale
         self.shift = shift
         self.linear = nn.Linear(hidden_size, vocabulary, bias=bias)
+        # Whose words the weights are, where training leaves them alone; and how they are taken.
+        self.origin: based.Based | None = None
+        self.retied = False
 
     @classmethod
     def of(cls, linear: nn.Linear, *, scale: float = 1.0, shift: bool = False) -> Self:
@@ -83,6 +94,69 @@ class LexicalHead(TrainedPooling):
 
     def get_embedding_dimension(self) -> int:
         return self.vocabulary
+
+    def save(
+        self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any
+    ) -> None:
+        """The weights, or, where they are those of the base still, the base and the bias."""
+        folder, origin = Path(output_path), self.origin
+        if origin is None or not torch.equal(self._words(origin), self.linear.weight.cpu()):
+            super().save(output_path, *args, safe_serialization=safe_serialization)
+            return
+        self.save_config(output_path)
+        bias = {"bias": self.linear.bias.detach().cpu()} if self.bias else {}
+        based.write(folder, origin, bias, retied=self.retied)
+
+    def _words(self, origin: based.Based) -> torch.Tensor:
+        """The head's weight as its base gives it."""
+        base = origins.find(origin.base, origin.revision or None)
+        found = words_of(_language_model(base), self.retied)
+        return found.weight.detach().to(self.linear.weight.dtype)
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, model_kwargs: dict[str, Any]) -> Self:
+        if not based.is_based(folder):
+            return super().from_folder(folder, model_kwargs=model_kwargs)
+        said, config = based.said(folder), cls.load_config(str(folder))
+        linear = words_of(_language_model(based.base_folder(folder)), said.retied)
+        tensors = based.tensors(folder)
+        if config["bias"]:
+            linear.bias = nn.Parameter(tensors["bias"].float())
+        head = cls.of(linear, scale=config["scale"], shift=config["shift"])
+        head.retied = said.retied
+        head.origin = based.Based(said.base, said.revision)
+        return head
+
+
+def words_of(model: PreTrainedModel, retied: bool) -> nn.Linear:
+    """A language model's output embeddings.
+
+    Args:
+        retied: its input embeddings in their place, for logits of unit variance, but for a token's
+            own, less `_THRESHOLD`.
+    """
+    output = model.get_output_embeddings()
+    if not retied:
+        if not isinstance(output, nn.Linear):
+            raise UserError(
+                f"A {type(model).__name__} has no head over its vocabulary.",
+                "Give a causal language model.",
+            )
+        return output
+    words = input_embeddings(model).detach()
+    words = words - words.mean(dim=0)  # what all tokens share would make every term active
+    head = nn.Linear(words.shape[1], words.shape[0], dtype=words.dtype)
+    norm = getattr(model.base_model, "norm", None)
+    # Of the states that the head reads.
+    size = 1.0 if norm is None else norm.weight.detach().square().mean().sqrt()
+    head.weight = nn.Parameter(words / (words.std() * words.shape[1] ** 0.5 * size))
+    nn.init.constant_(head.bias, -_THRESHOLD)
+    return head
+
+
+def _language_model(folder: Path) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model
 
 
 def to_csr(vectors: torch.Tensor) -> csr_matrix:

@@ -20,6 +20,7 @@ from transformers import (
 
 from embedlab.bases import folders
 from embedlab.encoders.modules import attention as attentions
+from embedlab.encoders.modules import based
 from embedlab.encoders.modules.tokenizers import as_published
 from embedlab.errors import UserError
 
@@ -61,12 +62,18 @@ def read_backbone(
     Raises:
         UserError: keys are missing or misshapen, or the attention does not fit the model.
     """
-    config = attentions.configure(AutoConfig.from_pretrained(folder), attention)
+    source = based.base_folder(folder) if based.is_based(folder) else folder
+    if source != folder and based.is_based(source):
+        raise UserError(
+            f"The base of {folder} stands on a base itself: {source}.",
+            "Train on a whole model, or on one of a package.",
+        )
+    config = attentions.configure(AutoConfig.from_pretrained(source), attention)
     # With `output_loading_info` it gives a pair, which its annotations leave out.
     loaded: Any = (AutoModelForCausalLM if language_model else AutoModel).from_pretrained(
-        folder,
+        source,
         config=config,
-        dtype=dtype or torch.float32,
+        dtype=torch.float32 if source != folder else dtype or torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,
     )
@@ -74,8 +81,10 @@ def read_backbone(
     model, report = loaded
     missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
     misshapen = {key: (found, wanted) for key, found, wanted in report["mismatched_keys"]}
-    _complain(folder, missing, misshapen)
+    _complain(source, missing, misshapen)
     attentions.apply(model, attention)
+    if source != folder:
+        cast(Any, based.complete(model, folder)).to(dtype or torch.float32)
     return model
 
 
