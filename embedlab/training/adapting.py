@@ -28,16 +28,26 @@ def stand_on_base(model: Model, recipe: Recipe, base: str | Path) -> None:
     """Note which bases a model stands on, so that it is saved as what was trained on them.
 
     Only where every stage leaves the bases' own weights alone, and they have a name.
+
+    Raises:
+        UserError: the encoder of a Causal2Vec is to train by LoRA in stages without.
     """
-    if not isinstance(recipe.base, str) or not all(stage.lora for stage in recipe.stages):
+    first, with_lora = model[0], all(stage.lora for stage in recipe.stages)
+    if isinstance(first, Causal2Vec) and first.train_context != "whole":
+        if first.train_context == "lora" and not with_lora:
+            raise UserError(
+                'train_context = "lora" needs lora in every stage of the recipe.',
+                'Add lora = { rank = 16 } to [[stages]], or give "whole" or "frozen".',
+            )
+        if first.train_context == "frozen":
+            first.encoder.requires_grad_(False)
+        _note(first.encoder, recipe.settings["context_encoder"])
+    if not isinstance(recipe.base, str) or not with_lora:
         return
-    first = model[0]
     if type(first) is Transformer:
         first.__class__ = BasedTransformer  # it saves itself so, and is the same otherwise
     if isinstance(first, Causal2Vec):
         _note(first.decoder.model, base)
-        if first.train_context != "whole":
-            _note(first.encoder, recipe.settings["context_encoder"])
     elif model.transformers_model is not None:
         _note(model.transformers_model, base)
     for head in model.modules():
@@ -76,9 +86,6 @@ class Adapters:
             )
             self.adapted.append(get_peft_model(backbone, config))
         self.still = [m.linear.weight for m in model.modules() if isinstance(m, LexicalHead)]
-        first: Any = model[0]
-        if isinstance(first, Causal2Vec) and first.train_context == "frozen":
-            self.still += first.encoder.parameters()
         for weight in self.still:
             weight.requires_grad_(False)
 
