@@ -72,3 +72,40 @@ def test_it_is_evaluated_without_training(whole, cli, tmp_path):
     code, _, err = cli("eval", "--model", "mean(smollm2-135m@layers=31)", "--task", folder)
     assert code == 2
     assert "smollm2-135m cannot be cut to '31' layers" in err and "It has 30" in err
+
+
+RECIPE = """
+method = "gem"
+base = "smollm2-135m@layers=2"
+[settings]
+tokens = 1
+max_length = 16
+[data]
+path = "PAIRS"
+[[stages]]
+objective = "contrastive"
+steps = 1
+batch_size = 2
+learning_rate = 1e-3
+precision = "float32"
+lora = { rank = 16, alpha = 32, dropout = 0.0 }
+"""
+
+
+def test_what_is_trained_on_it_is_small(whole, cli, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoModel
+
+    pairs = tmp_path / "pairs.jsonl"
+    rows = ({"query": f"capital {n}", "positive": f"city {n}"} for n in range(4))
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "gem.toml").write_text(RECIPE.replace("PAIRS", str(pairs)))
+    out = tmp_path / "out"
+    code, _, err = cli("train", tmp_path / "gem.toml", "--out", out, "--device", "cpu")
+    assert code == 0, err
+    assert json.loads((out / "base.json").read_text())["base"] == "smollm2-135m@layers=2"
+    weights = {path.name: path.stat().st_size for path in out.rglob("*.safetensors")}
+    assert list(weights) == ["adapter.safetensors"] and weights["adapter.safetensors"] < 1e6
+    words = SentenceTransformer(str(out), device="cpu")[0].model.get_output_embeddings().weight
+    base = AutoModel.from_pretrained(whole).get_input_embeddings().weight
+    assert words.shape[0] == 1 + len(base) and torch.equal(words[: len(base)], base)
