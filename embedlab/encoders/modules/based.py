@@ -51,7 +51,7 @@ def of(model: nn.Module) -> Based:
 
 
 @dataclass(frozen=True)
-class Said:
+class BaseRecord:
     """base.json."""
 
     base: str
@@ -67,7 +67,7 @@ def is_based(folder: Path) -> bool:
     return (folder / NAME).is_file()
 
 
-def said(folder: Path) -> Said:
+def base_record(folder: Path) -> BaseRecord:
     """What a folder says of its base.
 
     Raises:
@@ -75,7 +75,7 @@ def said(folder: Path) -> Said:
     """
     file = folder / NAME
     try:
-        return convert(from_json(file.read_bytes()), Said)
+        return convert(from_json(file.read_bytes()), BaseRecord)
     except (OSError, ValueError, Misfit) as error:
         raise UserError(f"{file} does not name a base: {error}.", "Get the model again.") from error
 
@@ -86,9 +86,9 @@ def base_folder(folder: Path) -> Path:
     Raises:
         UserError: it is not here, or another one.
     """
-    found = said(folder)
-    base = _find(found.base, found.revision or None, folder)
-    origins.check(found.base, base, found.digest, folder / NAME)
+    record = base_record(folder)
+    base = _find(record.base, record.revision or None, folder)
+    origins.check(record.base, base, record.digest, folder / NAME)
     return base
 
 
@@ -107,12 +107,12 @@ def write(folder: Path, origin: Based, trained: dict[str, torch.Tensor], **more:
     """Write what was trained, and name its base.
 
     Args:
-        more: further fields of `Said`.
+        more: further fields of `BaseRecord`.
     """
     base = _find(origin.base, origin.revision or None, folder)
-    says = Said(origin.base, origin.revision, origins.digest(base), **more)
+    record = BaseRecord(origin.base, origin.revision, origins.digest(base), **more)
     save_file(trained, folder / ADAPTER, metadata={"format": "pt"})
-    (folder / NAME).write_text(json.dumps(asdict(says), indent=1) + "\n", encoding="utf-8")
+    (folder / NAME).write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
 
 
 def complete(
@@ -126,15 +126,15 @@ def complete(
     Raises:
         UserError: the adapter does not fit the base.
     """
-    says, trained = said(folder), tensors(folder)
-    found = Based(says.base, says.revision, says.tokens, stages_of(trained))
+    record, trained = base_record(folder), tensors(folder)
+    found = Based(record.base, record.revision, record.tokens, stages_of(trained))
     try:
         for factors in found.stages:
             merge(model, factors)
-        _set_rows(model, says, trained)
+        _set_rows(model, record, trained)
     except (KeyError, AttributeError, RuntimeError, IndexError) as error:
         raise UserError(
-            f"The adapter in {folder} does not fit its base {says.base}: {error}.",
+            f"The adapter in {folder} does not fit its base {record.base}: {error}.",
             "Get the model again.",
         ) from error
     if (folder / GENERATION).is_file():
@@ -228,15 +228,15 @@ def _is_same(model: PreTrainedModel, base: Path, folder: Path) -> bool:
 
 
 @torch.no_grad()
-def _set_rows(model: PreTrainedModel, says: Said, trained: dict[str, torch.Tensor]) -> None:
-    if not says.tokens:
+def _set_rows(model: PreTrainedModel, record: BaseRecord, trained: dict[str, torch.Tensor]) -> None:
+    if not record.tokens:
         return
-    if says.vocabulary != len(input_embeddings(model)):
-        model.resize_token_embeddings(says.vocabulary, mean_resizing=False)
+    if record.vocabulary != len(input_embeddings(model)):
+        model.resize_token_embeddings(record.vocabulary, mean_resizing=False)
     words, head = input_embeddings(model), _own_head(model)
-    words[says.tokens] = trained["tokens"].to(words)
+    words[record.tokens] = trained["tokens"].to(words)
     if head is not None:
-        head[says.tokens] = trained["head"].to(head)
+        head[record.tokens] = trained["head"].to(head)
 
 
 def _own_head(model: PreTrainedModel) -> torch.Tensor | None:

@@ -117,14 +117,14 @@ class LexicalHead(TrainedPooling):
     def from_folder(cls, folder: Path, *, model_kwargs: dict[str, Any]) -> Self:
         if not based.is_based(folder):
             return super().from_folder(folder, model_kwargs=model_kwargs)
-        said, config = based.said(folder), cls.load_config(str(folder))
-        linear = words_of(_language_model(based.base_folder(folder)), said.retied)
+        record, config = based.base_record(folder), cls.load_config(str(folder))
+        linear = words_of(_language_model(based.base_folder(folder)), record.retied)
         tensors = based.tensors(folder)
         if config["bias"]:
             linear.bias = nn.Parameter(tensors["bias"].float())
         head = cls.of(linear, scale=config["scale"], shift=config["shift"])
-        head.retied = said.retied
-        head.origin = based.Based(said.base, said.revision)
+        head.retied = record.retied
+        head.origin = based.Based(record.base, record.revision)
         return head
 
 
