@@ -3,7 +3,8 @@
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -36,6 +37,21 @@ def missing_extra(feature: str, extra: str) -> UserError:
         f"{feature} needs packages that are not installed.",
         f"Type: pip install 'embedlab[{extra}]'",
     )
+
+
+@contextmanager
+def training_packages(feature: str) -> Iterator[None]:
+    """Imports that need the packages of the extra `train`, for `feature`.
+
+    Raises:
+        UserError: one of them is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if error.name in ("accelerate", "datasets", "peft"):
+            raise missing_extra(feature, "train") from None
+        raise
 
 
 _PACKAGES = {"embedlab", "retrievers", "leaderboard", "app"}
@@ -101,6 +117,20 @@ def explained(error: BaseException) -> tuple[str, str] | None:
             _NEXT[error.errno],
         )
     return None
+
+
+def reason(error: BaseException, command: str) -> tuple[str, str]:
+    """The problem and hint that are recorded of what failed inside a command, while the rest goes
+    on; `--debug` shows its traceback.
+    """
+    if os.environ.get("EMBEDLAB_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    return explained(error) or (
+        f"{type(error).__name__}: {error}",
+        f"Type `embedlab --debug {command} ...` to see where it happened.",
+    )
 
 
 # What libraries that write files themselves make of the machine's error: Rust (safetensors,

@@ -56,7 +56,10 @@ def study(
             failed, a warning says so, and the others are done.
     """
     from embedlab import hub
-    from embedlab.studies import plan, report, study_file, study_run
+    from embedlab.errors import training_packages
+
+    with training_packages("A study"):
+        from embedlab.studies import plan, report, study_file, study_run
 
     hub.settle()
     written, path = study_file.read(Path(file))

@@ -50,7 +50,7 @@ def digest(folder: Path) -> str:
 
 @cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    import torch
+    from embedlab.bases.safetensors_files import tensor_bytes
 
     if not files:
         return ""
@@ -58,11 +58,10 @@ def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     for path, _, _ in files:
         with safe_open(path, framework="pt") as opened:
             for key in opened.keys():  # noqa: SIM118 - no dict
-                tensor = opened.get_tensor(key).contiguous()
-                content = tensor.reshape(-1).view(torch.uint8).numpy().data
+                tensor = opened.get_tensor(key)
                 found[key] = (
                     f"{key} {tensor.dtype} {tuple(tensor.shape)}"
-                    f" {hashlib.sha256(content).hexdigest()}\n"
+                    f" {hashlib.sha256(tensor_bytes(tensor)).hexdigest()}\n"
                 )
     lines = "".join(found[key] for key in sorted(found))
     return hashlib.sha256(lines.encode()).hexdigest()

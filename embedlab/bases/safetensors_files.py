@@ -18,6 +18,11 @@ from embedlab.errors import UserError, missing_extra
 _LAYER = re.compile(r"\.(?:layers|layer|blocks|block|h)\.(\d+)\.")
 
 
+def tensor_bytes(tensor: torch.Tensor) -> memoryview:
+    """A tensor's bytes, in its own dtype."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
 def convert(file: Path, target: Path) -> None:
     """Write a language model out of GGUF as `from_pretrained` reads it: float32 safetensors,
     configuration, tokenizer.

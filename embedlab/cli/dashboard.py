@@ -14,6 +14,7 @@ import typer
 from embedlab.cli._options import Db
 from embedlab.terminal import echo
 
+_PACKAGES = Path(__file__).parents[2]
 _BENCHMARKS = 2  # raised when what `write_benchmarks` writes changes
 
 
@@ -56,23 +57,11 @@ def command(
         "encoders": "embedlab.corpus_index:recorded_encoder",
     }
     echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
-    packages = Path(__file__).parents[2]
-    # By path and with -P: an app.py of the user's may lie where they are.
-    page = packages / "app" / "__main__.py"
-    serve = [
-        sys.executable,
-        "-P",
-        str(page),
-        "--server.port",
-        str(port),
-        "--server.address",
-        "127.0.0.1",
-    ]
     # The packages of this Python, also where embedlab runs
     # from a checkout and the folder is another.
-    path = os.pathsep.join(filter(None, (str(packages), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "EMBEDLAB_DASHBOARD": json.dumps(settings), "PYTHONPATH": path}
-    with subprocess.Popen(serve, env=environment) as child:
+    with subprocess.Popen(serving(port), env=environment) as child:
         # Else the server would outlive this command.
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         try:
@@ -111,6 +100,15 @@ def write_benchmarks(target: Path) -> None:
         temporary.write_text(
             json.dumps({"parts": contents, "main_revisions": main_revisions()}), encoding="utf-8"
         )
+
+
+def serving(port: int) -> list[str]:
+    """The command that serves the dashboard. By path and with -P: an app.py of the user's may lie
+    where they are.
+    """
+    page = _PACKAGES / "app" / "__main__.py"
+    address = ["--server.port", str(port), "--server.address", "127.0.0.1"]
+    return [sys.executable, "-P", str(page), *address]
 
 
 def _is_free(port: int) -> bool:

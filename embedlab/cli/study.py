@@ -58,7 +58,7 @@ def command(
     What is there already is used. Stopped or killed, it goes on: type the same again.
     """
     from embedlab import hub
-    from embedlab.errors import UserError, missing_extra
+    from embedlab.errors import UserError, training_packages
     from embedlab.resources import home
 
     if dry_run and (report_only or out):
@@ -68,14 +68,10 @@ def command(
             "Type one of them.",
         )
     hub.settle()
-    try:
+    with training_packages("A study"):
         from embedlab.studies import plan as plans
         from embedlab.studies import study_file
         from embedlab.studies.study_run import StudyOutcome, run
-    except ImportError as error:
-        if error.name in ("accelerate", "datasets", "peft"):
-            raise missing_extra("A study", "train") from None
-        raise
 
     study, path = study_file.read(file)
     study = study_file.here(study, task or (), data_dir)

@@ -39,17 +39,13 @@ def command(
     A killed run goes on from its last checkpoint: type the same again.
     """
     from embedlab import hub
-    from embedlab.errors import missing_extra
+    from embedlab.errors import training_packages
     from embedlab.resources import home
 
     hub.settle()
-    try:
+    with training_packages("Training"):
         from embedlab.training.recipe import read
         from embedlab.training.training_run import save_untrained, train
-    except ImportError as error:
-        if error.name in ("accelerate", "datasets", "peft"):
-            raise missing_extra("Training", "train") from None
-        raise
 
     plan = read(recipe, base)
     target = out or home() / "trained" / (f"{plan.name}-untrained" if as_it_is else plan.name)

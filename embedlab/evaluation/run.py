@@ -1,15 +1,13 @@
 """A run: plan, encode, view, search, score, record; one failed task never costs the others."""
 
-import os
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from embedlab import tasks
-from embedlab.errors import explained
+from embedlab.errors import reason
 from embedlab.evaluation.protocols.choice import protocol_for
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run_record import run_record
@@ -134,12 +132,7 @@ def _recorded(
     try:
         yield
     except Exception as error:
-        if os.environ.get("EMBEDLAB_DEBUG"):
-            traceback.print_exc()
-        problem, hint = explained(error) or (
-            f"{type(error).__name__}: {error}",
-            "Type `embedlab --debug eval ...` to see where it happened.",
-        )
+        problem, hint = reason(error, "eval")
         for name in names:
             failure = records.Failure(model, name, problem, hint, asked=request.plain())
             outcome.failures.append(failure)

@@ -2,14 +2,16 @@
 no model of it could use them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.models import LoadedModel, composition, expressions
+from embedlab.models.kinds import Kind
 from embedlab.models.objects import MtebModel, ObjectModel
-from embedlab.options import EncodingOptions
+from embedlab.options import EncodingOptions, LoadingOptions
 from retrievers.indexes.base_index import make_index
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
         for card in ([given[name].card] if name in given else composition.parts(name))
     ]
     kinds = {card.kind for card in cards}
-    given_to_indexes = {kind.gives for kind in kinds} - {""}
     leaves = [
         leaf
         for name in names
@@ -49,9 +50,8 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
             " similarity.",
             "Leave it out.",
         )
-    unfit = [
-        index for index in request.views.indexes if make_index(index).takes not in given_to_indexes
-    ]
+    used = without_unused(request, kinds)
+    unfit = [index for index in request.views.indexes if index not in used.views.indexes]
     if not all(map(composition.is_known, cards)):
         return
     if unfit:
@@ -62,7 +62,7 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
             " for bm25).",
         )
     requested = request.loading.device or request.loading.dtype != "auto"
-    if requested and kinds and not any(kind.has_weights for kind in kinds):
+    if requested and kinds and used.loading != request.loading:
         raise UserError(
             "--device and --dtype are for models that compute, and bm25 counts words.",
             "Leave them out.",
@@ -75,12 +75,29 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
             "--layers, --dims, --precision and --views are for dense models, and none is here.",
             "Leave them out.",
         )
-    if request.encoding != EncodingOptions() and not any(kind.gives_vectors for kind in kinds):
+    if used.encoding != request.encoding:
         raise UserError(
             "--store-dtype, --batch-tokens, --workers and --compile are for models that give"
             " vectors, and none is here.",
             "Leave them out.",
         )
+
+
+def without_unused(request: Request, kinds: Collection[Kind]) -> Request:
+    """The request without the indexes, loading and encoding options that no model of these kinds
+    can use.
+
+    Raises:
+        RetrieverError: an index is unknown.
+    """
+    gives = {kind.gives for kind in kinds} - {""}
+    indexes = tuple(each for each in request.views.indexes if make_index(each).takes in gives)
+    request = replace(request, views=replace(request.views, indexes=indexes))
+    if not any(kind.has_weights for kind in kinds):
+        request = replace(request, loading=LoadingOptions())
+    if not any(kind.gives_vectors for kind in kinds):
+        request = replace(request, encoding=EncodingOptions())
+    return request
 
 
 def refuse_unsearched(request: Request, selected: "list[AbsTask]") -> None:

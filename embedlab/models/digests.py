@@ -2,12 +2,9 @@
 
 import hashlib
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embedlab.bases.packaged import sha256 as sha256
-
-if TYPE_CHECKING:
-    import torch
 
 
 def of_text(text: str) -> str:
@@ -22,6 +19,8 @@ def of_loaded(encoder: Any) -> str:
     import torch
     from xxhash import xxh3_128
 
+    from embedlab.bases.safetensors_files import tensor_bytes
+
     digest = xxh3_128()
 
     def add(name: str, content: Any) -> None:
@@ -31,7 +30,7 @@ def of_loaded(encoder: Any) -> str:
     for name, tensor in sorted(
         {**dict(encoder.named_parameters()), **dict(encoder.named_buffers())}.items()
     ):
-        add(f"{name} {tensor.dtype} {tuple(tensor.shape)}", _bytes(tensor.detach()))
+        add(f"{name} {tensor.dtype} {tuple(tensor.shape)}", tensor_bytes(tensor))
     for name, module in encoder.named_modules():
         add(name, f"{type(module).__module__}.{type(module).__qualname__}".encode())
         for key, value in sorted(vars(module).items()):
@@ -43,12 +42,6 @@ def of_loaded(encoder: Any) -> str:
                 continue
             add(f"{name}.{key}", _content(value))
     return digest.hexdigest()
-
-
-def _bytes(tensor: "torch.Tensor") -> memoryview:
-    import torch
-
-    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _content(value: Any) -> bytes:

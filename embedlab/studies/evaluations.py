@@ -12,9 +12,9 @@ from embedlab.errors import UserError, explained
 from embedlab.evaluation.protocols.choice import protocol_for
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run_record import shaping
-from embedlab.evaluation.unused import ranks
+from embedlab.evaluation.unused import ranks, without_unused
 from embedlab.models import LoadedModel, composition
-from embedlab.options import EncodingOptions, LoadingOptions, ViewOptions
+from embedlab.options import ViewOptions
 from embedlab.progress import Reporter
 from embedlab.studies import members
 from embedlab.studies.members import Member
@@ -22,7 +22,6 @@ from embedlab.studies.study_file import Study
 from embedlab.tasks import availability
 from leaderboard.storage.rows import settings_text
 from leaderboard.storage.store import Store
-from retrievers.indexes.base_index import make_index
 
 if TYPE_CHECKING:
     from mteb import AbsTask
@@ -103,7 +102,9 @@ def requests(
     options = study.options | ({"device": device} if device else {})
     if "data_dir" in options:
         options = options | {"data_dir": Path(options["data_dir"])}
-    full = _usable(Request.of([member.model], [], db=db, **options))
+    kinds = {card.kind for card in composition.parts(member.model)}
+    # A study's options are for all its models.
+    full = without_unused(Request.of([member.model], [], db=db, **options), kinds)
     views = [
         ViewOptions(
             full.views.indexes,
@@ -117,19 +118,6 @@ def requests(
         if member.group in members.seen(view, everyone)
     ]
     return [full, *(replace(full, views=each) for each in views if each != full.views)]
-
-
-def _usable(request: Request) -> Request:
-    """The request without what this one model cannot use: a study's options are for all of them."""
-    kinds = {card.kind for card in composition.parts(request.models[0])}
-    gives = {kind.gives for kind in kinds}
-    indexes = tuple(each for each in request.views.indexes if make_index(each).takes in gives)
-    request = replace(request, views=replace(request.views, indexes=indexes))
-    if not any(kind.has_weights for kind in kinds):
-        request = replace(request, loading=LoadingOptions())
-    if not any(kind.gives_vectors for kind in kinds):
-        request = replace(request, encoding=EncodingOptions())
-    return request
 
 
 def for_tasks(request: Request, asked: Sequence[StudyTask]) -> Request:

@@ -1,8 +1,6 @@
 """A study runs: it trains what is missing, evaluates it, and goes on where it was stopped."""
 
-import os
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +8,7 @@ from pathlib import Path
 
 from datasets import disable_progress_bars
 
-from embedlab.errors import explained
+from embedlab.errors import explained, reason
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import evaluate
 from embedlab.models.loading import quiet
@@ -89,12 +87,7 @@ def _trained(
             if not step.begun:
                 speeds.trained(member.recipe, time.perf_counter() - began)
     except Exception as error:
-        if os.environ.get("EMBEDLAB_DEBUG"):
-            traceback.print_exc()
-        problem, hint = explained(error) or (
-            f"{type(error).__name__}: {error}",
-            "Type `embedlab --debug study ...` to see where it happened.",
-        )
+        problem, hint = reason(error, "study")
         outcome.failures.append(records.Failure(member.name, TRAINING, problem, hint))
         reporter.say(f"{member.group} (seed {member.seed}) failed in training: {problem}")
         return False

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.settings import VARIABLE
+from embedlab.cli.dashboard import serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -33,18 +33,8 @@ def served(folder: Path, **settings: Path) -> Iterator[tuple[str, int]]:
     environment = {**os.environ, VARIABLE: given, "PYTHONPATH": str(Path(__file__).parents[2])}
     # A name that many folders have.
     (folder / "app.py").write_text("raise SystemExit('another app than ours')")
-    page = Path(__file__).parents[2] / "app" / "__main__.py"
-    command = [
-        sys.executable,
-        "-P",
-        str(page),
-        "--server.port",
-        str(port),
-        "--server.address",
-        "127.0.0.1",
-    ]
     with subprocess.Popen(
-        command, env=environment, cwd=folder, stderr=subprocess.DEVNULL
+        serving(port), env=environment, cwd=folder, stderr=subprocess.DEVNULL
     ) as server:
         address = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(f"{address}/_stcore/health")

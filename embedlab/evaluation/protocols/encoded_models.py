@@ -62,11 +62,6 @@ class _EncodedModels(Protocol):
         else:
             self.encoder = Encoder(model, request.encoding, reporter=reporter)
 
-    def views(self) -> list[View]:
-        return [
-            View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)
-        ]
-
     def prepare(
         self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]
     ) -> Prepared:

@@ -9,7 +9,6 @@ from embedlab.encoding.vectors.views import View
 from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
-from embedlab.models.composition import fitting
 from retrievers import Retriever, make
 
 if TYPE_CHECKING:
@@ -27,11 +26,6 @@ class LexicalModels(Protocol):
     """
 
     smaller_id_first = True
-
-    def views(self) -> list[View]:
-        return [
-            View(index=index) for index in fitting(self.model.card.kind, self.request.views.indexes)
-        ]
 
     def search(
         self,

@@ -14,6 +14,7 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models import LoadedModel
+from embedlab.models.composition import fitting
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 from retrievers import Retriever
@@ -63,13 +64,14 @@ class Protocol(ABC):
             options = "--store-dtype, --batch-tokens, --workers and --compile"
             reporter.say(f"{model.name} gives no vectors to keep: {options} are not for it.")
 
-    @abstractmethod
     def views(self) -> list[View]:
-        """What the request sees of the model.
+        """What the request sees of the model: here, the whole of it through each index that fits.
 
         Raises:
             UserError: the model has no such layer or dimension.
         """
+        indexes = fitting(self.model.card.kind, self.request.views.indexes)
+        return [View(index=index) for index in indexes]
 
     def prepare(
         self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]

@@ -23,9 +23,6 @@ class RerankingModels(Protocol):
     and late interaction by its largest similarities.
     """
 
-    def views(self) -> list[View]:
-        return [View(index="")]
-
     def search(
         self,
         task: "AbsTaskRetrieval",

@@ -1,11 +1,10 @@
 """A small collection, and tiny tasks of mteb's with several splits and subsets."""
 
-import json
 import random
 
-import numpy as np
 import pytest
 
+from tests.beir_folder import write_beir
 from tests.oracles import task_types
 
 WORDS = [f"w{n}" for n in range(200)]
@@ -14,17 +13,7 @@ WORDS = [f"w{n}" for n in range(200)]
 @pytest.fixture(scope="session")
 def corner(tmp_path_factory):
     """A BEIR folder of 30 documents and 8 queries, each a document's beginning."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("beir") / "corner"
-    (folder / "qrels").mkdir(parents=True)
-    texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(30)]
-    documents = [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)]
-    queries = [{"_id": f"q{n}", "text": " ".join(texts[n].split()[:4])} for n in range(8)]
-    for name, rows in (("corpus", documents), ("queries", queries)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(8))
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
-    return folder
+    return write_beir(tmp_path_factory.mktemp("beir") / "corner", WORDS, 30, 4)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.beir_folder import write_beir
+
 WORDS = [f"w{n}" for n in range(200)]
 RECIPE = """
 method = "decoder"
@@ -62,17 +64,8 @@ level = 0.9
 
 
 def collection(folder, seed):
-    """A BEIR folder of 20 documents and 8 queries, each some words of a document."""
-    rng = np.random.default_rng(seed)
-    (folder / "qrels").mkdir(parents=True)
-    texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(20)]
-    corpus = [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)]
-    queries = [{"_id": f"q{n}", "text": " ".join(texts[n].split()[:5])} for n in range(8)]
-    for name, rows in (("corpus", corpus), ("queries", queries)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(8))
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
-    return folder
+    """A BEIR folder of 20 documents and 8 queries."""
+    return write_beir(folder, WORDS, 20, 5, seed)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from small_pairs import QUERIES, TEXTS
 from embedlab.encoders.trust import save_model
 from embedlab.errors import UserError
 from embedlab.training import mining, untrained
+from tests.embedlab.training.decoder_recipe import RECIPE
 
 ROWS = Dataset.from_dict({"query": QUERIES, "positive": TEXTS})
 
@@ -117,22 +118,6 @@ def test_mined_rows_are_kept_and_found_again(teacher, home, monkeypatch):
     assert list(mining.mine(ROWS, **given)) == list(first)
 
 
-RECIPE = """
-method = "decoder"
-base = "{base}"
-[settings]
-max_length = 24
-[data]
-path = "{pairs}"
-[data.negatives]
-{values}
-[[stages]]
-objective = "focal"
-steps = 1
-batch_size = 2
-"""
-
-
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
@@ -151,7 +136,8 @@ def test_bad_tables_are_one_sentence(
 ):
     path = tmp_path / "recipe.toml"
     values = values.replace("TEACHER", teacher[0])
-    path.write_text(RECIPE.format(base=decoder, pairs=pairs_file, values=values))
+    data = f'path = "{pairs_file}"\n[data.negatives]\n{values}'
+    path.write_text(RECIPE.format(base=decoder, data=data, objective="focal"))
     code, _, err = cli("train", path, "--out", tmp_path / "out")
     assert code == 2 and problem in err and "Traceback" not in err, err
 
@@ -159,7 +145,8 @@ def test_bad_tables_are_one_sentence(
 def test_a_recipe_with_mined_negatives(teacher, cli, home, decoder, pairs_file, tmp_path):
     path = tmp_path / "recipe.toml"
     values = f'teacher = "{teacher[0]}"\nnumber = 2\nratio = 0.999\ndepth = 16'
-    path.write_text(RECIPE.format(base=decoder, pairs=pairs_file, values=values))
+    data = f'path = "{pairs_file}"\n[data.negatives]\n{values}'
+    path.write_text(RECIPE.format(base=decoder, data=data, objective="focal"))
     code, out, err = cli("train", path, "--out", tmp_path / "out", "--json")
     assert code == 0, err
     assert json.loads(out)["data"]["stage 1"]["rows"] > 0

@@ -7,6 +7,7 @@ import pytest
 
 from embedlab.training import training_data
 from embedlab.training.overlap import Unseen
+from tests.embedlab.training.decoder_recipe import RECIPE
 from tests.embedlab.training.overlap import repeated
 
 WORDS = [f"w{n}" for n in range(400)]
@@ -113,20 +114,6 @@ def test_examples_of_classes(mirror, home):
     assert training_data.load(data, seed=2)[1] != record
 
 
-RECIPE = """
-method = "decoder"
-base = "{base}"
-[settings]
-max_length = 24
-[data]
-{data}
-[[stages]]
-objective = "contrastive"
-steps = 1
-batch_size = 2
-"""
-
-
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
@@ -157,14 +144,15 @@ batch_size = 2
 def test_bad_data_are_one_sentence(data, problem, folder, mirror, cli, home, decoder, tmp_path):
     path = tmp_path / "recipe.toml"
     data = data.replace("FOLDER", str(folder[0])).replace("MIRROR", str(mirror))
-    path.write_text(RECIPE.format(base=decoder, data=data))
+    path.write_text(RECIPE.format(base=decoder, data=data, objective="contrastive"))
     code, _, err = cli("train", path, "--out", tmp_path / "out")
     assert code == 2 and problem in err and "Traceback" not in err, err
 
 
 def test_the_proof_is_in_the_checkpoints_record(folder, cli, home, decoder, tmp_path):
     path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(base=decoder, data=f'task = "{folder[0]}"'))
+    data = f'task = "{folder[0]}"'
+    path.write_text(RECIPE.format(base=decoder, data=data, objective="contrastive"))
     code, _, err = cli("train", path, "--out", tmp_path / "out", "--json")
     assert code == 0, err
     kept = json.loads((tmp_path / "out" / "training.json").read_text())
