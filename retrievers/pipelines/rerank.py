@@ -5,7 +5,7 @@ Pairs, whole lists in one pass, and late interaction.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -15,8 +15,25 @@ from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import check_encoder
 from retrievers.texts import Document, joined
 
+Scores = Sequence[float] | np.ndarray
 # A scorer of one query's candidates: query, texts -> scores [len(texts)].
-Listwise = Callable[[str, list[str]], Sequence[float]]
+Listwise = Callable[[str, list[str]], Scores]
+TOGETHER = 128  # queries whose candidates a scorer of many lists gets at once
+
+
+@runtime_checkable
+class ListScorer(Protocol):
+    """A scorer that sees the candidates of many queries at once: so it reads a text that several
+    of them found once, or has several requests under way.
+    """
+
+    def score_lists(self, queries: Sequence[str], lists: Sequence[list[str]]) -> Sequence[Scores]:
+        """Scores of each query's candidates, in their order.
+
+        Args:
+            queries: `[q]` texts.
+            lists: `[q]` lists of candidates' texts, none of them empty.
+        """
 
 
 def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Rerank":
@@ -26,12 +43,15 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
         model: a cross-encoder (`predict` on pairs of query and text); a late-interaction encoder
             (`encode_query` and `encode_document` give one array of token vectors per text); or what
             sees a query's whole list in one pass, as Uni-Encoder does (arXiv:2106.01263): a
-            function `(query, texts) -> scores`, or a model with such a method `score_list`.
+            function `(query, texts) -> scores`, or a model with such a method `score_list`; or
+            what sees the lists of many queries (`ListScorer`).
         id: changes whenever the scores would: the weights' revision or digest.
         name: what to load the model by again. A stage with a name is saved with its index.
     """
     if depth < 1:
         raise RetrieverError(f"The depth is {depth}.", "Rerank 1 document or more.")
+    if isinstance(model, ListScorer):
+        return Rerank(model, depth, id, name)
     if hasattr(model, "score_list"):
         return Rerank(model.score_list, depth, id, name)
     if hasattr(model, "predict"):
@@ -51,7 +71,7 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
 class Rerank:
     """A stage: what scores, how deep, and what identifies the model (see `rerank`)."""
 
-    scorer: Listwise
+    scorer: Listwise | ListScorer
     depth: int = 100
     id: str = ""
     name: str = ""
@@ -82,14 +102,19 @@ class Reranked(Retriever):
         k = topk.check_k(k)
         candidates = ties.search(self.first, queries, self.stage.depth, only=only)
         scores = np.full(candidates.rows.shape, -np.inf, dtype=np.float32)
-        for q, query in enumerate(cast("Sequence[Document]", queries)):
-            rows = candidates.rows[q][candidates.rows[q] >= 0]
-            if len(rows):
-                scores[q, : len(rows)] = self._scored(query, rows)
+        texts = cast("Sequence[Document]", queries)
+        counts = (candidates.rows >= 0).sum(axis=1)
+        found = np.flatnonzero(counts)
+        for start in range(0, len(found), TOGETHER):
+            part = found[start : start + TOGETHER]
+            lists = [self._texts(candidates.rows[q, : counts[q]]) for q in part]
+            answers = scored(self.stage.scorer, [joined(texts[q]) for q in part], lists)
+            for q, answer in zip(part, answers, strict=True):
+                scores[q, : counts[q]] = answer
         everything = topk.best(candidates.rows, scores, self.stage.depth)
         return topk.pad(ties.by_id(everything, self.ids), k)
 
-    def _scored(self, query: Document, rows: np.ndarray) -> np.ndarray:
+    def _texts(self, rows: np.ndarray) -> list[str]:
         candidates = [self.first.text(int(row)) for row in rows]
         texts = [text for text in candidates if text is not None]
         if len(texts) < len(candidates):
@@ -97,7 +122,7 @@ class Reranked(Retriever):
                 "The first stage keeps no texts to rerank.",
                 "Put the stage behind a text retriever.",
             )
-        return scored(self.stage.scorer, joined(query), texts)
+        return texts
 
     def text(self, row: int) -> str | None:
         return self.first.text(row)
@@ -155,16 +180,31 @@ class Reranked(Retriever):
         )
 
 
-def scored(scorer: Listwise, query: str, texts: list[str]) -> np.ndarray:
-    """A reranker's scores of a query's candidates, float32 `[len(texts)]`.
+def scored(
+    scorer: Listwise | ListScorer, queries: Sequence[str], lists: Sequence[list[str]]
+) -> list[np.ndarray]:
+    """A reranker's scores of each query's candidates: `[q]` arrays, float32 `[len(list)]`.
 
     Raises:
         RetrieverError: they are not one finite number each.
     """
-    scores = np.asarray(scorer(query, texts), dtype=np.float32)
-    if scores.shape != (len(texts),) or not np.isfinite(scores).all():
+    if isinstance(scorer, ListScorer):
+        answers = list(scorer.score_lists(queries, lists))
+    else:
+        answers = [scorer(query, texts) for query, texts in zip(queries, lists, strict=True)]
+    if len(answers) != len(lists):
         raise RetrieverError(
-            f"The reranker gave scores of shape {list(scores.shape)} for {len(texts)} documents, or"
+            f"The reranker gave {len(answers)} lists of scores for {len(lists)} queries.",
+            "A reranker gives one list of scores per query.",
+        )
+    return [_checked(answer, len(texts)) for answer, texts in zip(answers, lists, strict=True)]
+
+
+def _checked(answer: Scores, count: int) -> np.ndarray:
+    scores = np.asarray(answer, dtype=np.float32)
+    if scores.shape != (count,) or not np.isfinite(scores).all():
+        raise RetrieverError(
+            f"The reranker gave scores of shape {list(scores.shape)} for {count} documents, or"
             " NaN.",
             "A reranker gives one finite score per document: a cross-encoder with one label.",
         )

@@ -100,6 +100,30 @@ def test_a_reranker_is_saved_by_its_name(monkeypatch, tmp_path, ids, texts):
             retrievers.load(tmp_path / "again", encoder)
 
 
+class Lengths:
+    """Sees the candidates of all queries at once."""
+
+    def __init__(self):
+        self.asked = []
+
+    def score_lists(self, queries, lists):
+        self.asked.append((list(queries), [len(texts) for texts in lists]))
+        return [[-len(text) for text in texts] for texts in lists]
+
+
+def test_a_scorer_of_many_lists_gets_them_together(ids, texts):
+    first, scorer = retrievers.make("lucene").index(ids, texts), Lengths()
+    queries = ["w3 w5", "nothing has this", "w7"]
+    one = first >> rerank(lambda query, found: [-len(text) for text in found], depth=20)
+    many = first >> rerank(scorer, depth=20)
+    for ours, theirs in zip(many.search(queries, 20), one.search(queries, 20), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert scorer.asked == [(["w3 w5", "w7"], [20, 20])], "a query without candidates is not asked"
+    scorer.score_lists = lambda queries, lists: [[1.0]]
+    with pytest.raises(RetrieverError, match="1 lists of scores for 2 queries"):
+        many.search(queries, 20)
+
+
 def test_reranking_orders_by_the_scorer_alone(ids, texts):
     first = retrievers.make("lucene").index(ids, texts)
     shortest = first >> rerank(lambda query, found: [-len(text) for text in found], depth=20)

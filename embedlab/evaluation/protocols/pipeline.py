@@ -18,7 +18,7 @@ from embedlab.models.expressions import Leaf
 from embedlab.progress import Bar, Reporter
 from retrievers import Encoded, Retriever, index_costs, rerank
 from retrievers.indexes.base_index import Index
-from retrievers.pipelines.rerank import Rerank
+from retrievers.pipelines.rerank import ListScorer, Rerank, Scores, scored
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
@@ -125,13 +125,21 @@ class _Timed:
         self.bar: Bar | None = None
         self.seconds, self.pairs = 0.0, 0
 
-    def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
-        began = time.perf_counter()
-        scores: Sequence[float] = self.scorer(query, texts)
-        self.seconds += time.perf_counter() - began
-        self.pairs += len(texts)
-        if self.bar:
-            self.bar.advance(1, len(texts))
+    def score_lists(self, queries: Sequence[str], lists: Sequence[list[str]]) -> Sequence[Scores]:
+        """As `ListScorer`; a scorer of single lists gets one after the other, so that the bar
+        moves.
+        """
+        together = len(lists) if isinstance(self.scorer, ListScorer) else 1
+        scores: list[Scores] = []
+        for start in range(0, len(lists), together):
+            part = slice(start, start + together)
+            began = time.perf_counter()
+            scores += scored(self.scorer, queries[part], lists[part])
+            self.seconds += time.perf_counter() - began
+            pairs = sum(map(len, lists[part]))
+            self.pairs += pairs
+            if self.bar:
+                self.bar.advance(len(lists[part]), pairs)
         return scores
 
 

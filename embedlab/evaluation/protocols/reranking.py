@@ -12,7 +12,7 @@ from embedlab.errors import UserError
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from retrievers import rerank, topk
-from retrievers.pipelines.rerank import scored
+from retrievers.pipelines.rerank import TOGETHER, scored
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
@@ -56,14 +56,15 @@ class RerankingModels(Protocol):
         pairs, scorer = sum(map(len, lists)), rerank(model.encoder).scorer
         began = time.perf_counter()
         with reporter.phase("rerank", pairs, "pairs") as bar:
-            for position, (query, among) in enumerate(zip(data.queries, lists, strict=True)):
-                if among:
-                    pair_scores = scored(scorer, query, [data.documents[row] for row in among])
-                    rows[position, : len(among)], scores[position, : len(among)] = (
-                        among,
-                        pair_scores,
-                    )
-                    bar.advance(len(among), len(among))
+            ranked = [position for position, among in enumerate(lists) if among]
+            for start in range(0, len(ranked), TOGETHER):
+                part = ranked[start : start + TOGETHER]
+                texts = [[data.documents[row] for row in lists[position]] for position in part]
+                answers = scored(scorer, [data.queries[position] for position in part], texts)
+                for position, answer in zip(part, answers, strict=True):
+                    rows[position, : len(answer)] = lists[position]
+                    scores[position, : len(answer)] = answer
+                    bar.advance(len(answer), len(answer))
         seconds = time.perf_counter() - began
         hits = topk.best(rows, scores, k)
         costs = {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
