@@ -11,7 +11,7 @@ from embedlab.evaluation.environment import environment
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models.cards import Card
-from embedlab.models.loaded import LoadedModel
+from embedlab.models.loaded_model import LoadedModel
 from embedlab.tasks import recorded_name
 from leaderboard import records
 

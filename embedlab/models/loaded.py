@@ -2,9 +2,7 @@
 a hub id, a local folder, or a plugin's file.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,54 +22,10 @@ from embedlab.models import (
 from embedlab.models.cards import Card, cards
 from embedlab.models.fact_cache import Remembered
 from embedlab.models.kinds import Kind
+from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.loading import Loading
 from embedlab.models.model_facts import FACTS
 from embedlab.models.model_files import KINDS, kind_of, weights
-
-
-@dataclass
-class LoadedModel:
-    """A model ready to encode, and everything about how it came to be."""
-
-    card: Card
-    loader: Callable[[], Any] | None  # gives the encoder; None for bm25, a retriever of its own
-    revision: str  # hub commit, or digest of what it was loaded from
-    device: str = ""
-    dtype: str = ""
-    dtype_reason: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
-    code: str = ""  # digest of the method's own code; empty where sentence-transformers does it all
-    # What of the checkpoint does not fit, where forced.
-    misfit: dict[str, list[str]] = field(default_factory=dict)
-    remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)
-
-    @cached_property
-    def encoder(self) -> Any:
-        """The SentenceTransformer, SparseEncoder or CrossEncoder,
-        loaded when first asked for; None for bm25.
-        """
-        return self.loader() if self.loader else None
-
-    @property
-    def name(self) -> str:
-        return self.card.name
-
-    @property
-    def identity(self) -> str:
-        """What the vector store keys on:
-        the weights, not the name they go by, and the code that reads them.
-        """
-        return f"{self.card.source or self.card.name}@{self.revision}" + (
-            f" {self.code}" if self.code else ""
-        )
-
-    def fact(self, name: str) -> Any:
-        """One of `profile.FACTS`: asked of the encoder where it is loaded,
-        else as it was when it was loaded last.
-        """
-        if "encoder" not in vars(self) and name in self.remembered:
-            return self.remembered.get(name)
-        return FACTS[name](self.encoder)
 
 
 def load(

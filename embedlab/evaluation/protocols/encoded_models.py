@@ -26,7 +26,7 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models.composition import fitting
-from embedlab.models.loaded import LoadedModel
+from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.objects import ObjectModel
 from embedlab.models.prompts import prompt_for
 from embedlab.progress import Reporter
