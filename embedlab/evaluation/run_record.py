@@ -44,6 +44,8 @@ def run_record(
         "dtype": model.dtype,
         "dtype_reason": model.dtype_reason,
         "settings": model.settings,
+        "chosen": card.chosen,  # behind the name, or on a card of the user's
+        "card": card.file,
         "misfit": model.misfit,
         "prompts": result.prompts,
         "max_length": card.max_length,
@@ -119,6 +121,7 @@ def _part(model: LoadedModel, prompts: dict[str, Any]) -> dict[str, Any]:
         "dtype": model.dtype,
         "dtype_reason": model.dtype_reason,
         "settings": model.settings or model.card.settings,
+        "chosen": model.card.chosen,
         "misfit": model.misfit,
         "prompts": prompts,
         "max_length": model.card.max_length,
@@ -130,5 +133,5 @@ def _facts(card: Card) -> dict[str, Any]:
     return {
         key: value
         for key, value in asdict(card).items()
-        if value not in ("", 0, [], {}) and key != "settings"
+        if value not in ("", 0, [], {}) and key not in ("settings", "chosen", "file")
     }

@@ -49,6 +49,11 @@ class Card:
     settings: dict[str, Any] = field(default_factory=dict)
     published: list[dict[str, Any]] = field(default_factory=list)  # {task, metric, score, source}
     notes: str = ""
+    # Of a model under settings (`model_settings`): the model's name without them, what was chosen,
+    # and the user's card that says so.
+    origin: str = ""
+    chosen: dict[str, Any] = field(default_factory=dict)
+    file: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", Kind(self.kind))  # a TOML file has its name

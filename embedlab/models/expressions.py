@@ -20,7 +20,7 @@ from typing import Any
 
 import retrievers
 from embedlab.errors import UserError, unknown
-from embedlab.models import training_free_names
+from embedlab.models import quoted, training_free_names
 from retrievers.pipelines.rerank import Rerank
 
 EXAMPLES = (
@@ -144,11 +144,18 @@ Expression = Leaf | Fused | Reranked
 
 def is_composed(text: str) -> bool:
     """Whether a model's name is an expression of several."""
-    if training_free_names.split(text):
+    hidden = quoted.masked(text)
+    if ">>" not in hidden and training_free_names.split(hidden):
         return False
-    return (">>" in text or re.match(r"\s*\(*\s*[\w-]+\s*\(", text) is not None) and not _is_folder(
-        text
-    )
+    calls = re.match(r"\s*\(*\s*[\w-]+\s*\(", hidden) is not None
+    return (">>" in hidden or calls) and not _is_folder(text)
+
+
+def _is_there(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_folder(text: str) -> bool:
@@ -200,7 +207,8 @@ def parse(text: str) -> Expression:
 
 def _nesting(text: str) -> int:
     """The most parentheses open at once."""
-    return max(accumulate((character == "(") - (character == ")") for character in text), default=0)
+    steps = ((character == "(") - (character == ")") for character in quoted.masked(text))
+    return max(accumulate(steps), default=0)
 
 
 def _expression(text: str) -> Expression:
@@ -228,11 +236,11 @@ def _expression(text: str) -> Expression:
 def _operand(text: str) -> Expression:
     if text.startswith("(") and text.endswith(")"):
         return _expression(text[1:-1])
-    if training_free_names.split(text):
-        return Leaf(text)
-    call = _CALL.fullmatch(text)
+    call = None if training_free_names.split(text) else _CALL.fullmatch(quoted.masked(text))
     if not call:
         return _leaf(text)
+    call = _CALL.fullmatch(text)
+    assert call  # as it is with its quotes masked
     if call[1] not in _FUSIONS:
         more = (
             "A reranker stands behind >>: bm25 >> MODEL."
@@ -254,12 +262,11 @@ def _operand(text: str) -> Expression:
 
 
 def _leaf(text: str) -> Leaf:
-    name, at, index = text.rpartition("@")
+    at = quoted.masked(text).rfind("@")
+    name, index = text[: max(at, 0)], text[at + 1 :]
     of_a_base = ")" in index or index.startswith("layers=")  # smollm2-135m@layers=12
     return (
-        Leaf(text)
-        if not at or of_a_base or Path(text).exists()
-        else Leaf(name.strip(), index.strip())
+        Leaf(text) if at < 0 or of_a_base or _is_there(text) else Leaf(name.strip(), index.strip())
     )
 
 
@@ -310,9 +317,10 @@ def _split(text: str, *separators: str) -> list[str]:
 
 def _words(text: str, separators: tuple[str, ...]) -> Iterator[str]:
     depth = start = 0
-    for place, character in enumerate(text):
+    hidden = quoted.masked(text)
+    for place, character in enumerate(hidden):
         depth += (character == "(") - (character == ")")
-        separator = next((s for s in separators if text.startswith(s, place)), "")
+        separator = next((s for s in separators if hidden.startswith(s, place)), "")
         if depth < 0:
             break
         if depth == 0 and separator:

@@ -62,6 +62,13 @@ def references(folder: Path) -> list[str]:
     return [f"{name}: {content}" for name, content in sorted(contents.items())]
 
 
+def brings_code(folder: Path) -> bool:
+    """Whether a model's folder holds Python code, or names code of another repository."""
+    if any(folder.rglob("*.py")):
+        return True
+    return any(_json(path).get("auto_map") for path in folder.rglob("*config.json"))
+
+
 def of_settings(settings: Mapping[str, Any]) -> str:
     """The digest of the models that a method's settings name beside its source;
     empty where there are none.

@@ -11,6 +11,7 @@ from embedlab.bases import folders
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import choose_device, choose_dtype, processor_flags
 from embedlab.models import (
+    common_settings,
     digests,
     identity,
     model_settings,
@@ -58,35 +59,18 @@ def load(
             card, None, revision=digests.of_text(repr(sorted(card.settings.items())))
         )
     hub.settle()
-    from embedlab.encoders.methods import METHODS, from_file, method, recognise
+    from embedlab.encoders.methods import METHODS, method, recognise
 
     device = choose_device(device)
-    dtype_name, reason = choose_dtype(dtype, device)
+    dtype_name, reason = choose_dtype(card.chosen.get("dtype", dtype), device)
     if card.method == "file":
-        built = Loading(
-            name, from_file(card.source), force, {"device": device, "dtype": dtype_name}
-        )
-        encoder = built()
-        code = source_code.of_code(Path(card.source.rpartition(":")[0]))
-        model = LoadedModel(
-            card,
-            lambda: encoder,
-            f"{code}-{digests.of_loaded(encoder)}",
-            device,
-            dtype_name,
-            reason,
-            misfit=built.misfit.named(),
-        )
-        model.card = replace(card, **facts(card, model.encoder))
-        return model
+        return _of_file(name, card, force, device, dtype_name, reason)
 
-    def check(card: Card) -> None:
-        if "?" in name:
-            own = method(card.method).function
-            model_settings.check(card.name, card.method, own, dict(card.settings))
+    def divided(card: Card) -> tuple[dict[str, Any], dict[str, Any]]:
+        return model_settings.divided(card, method(card.method).function if card.chosen else None)
 
     if card.method != "auto":  # before anything is fetched
-        check(card)
+        divided(card)
     folder, revision = (None, "") if plugin_cards.without_files(card) else weights(card)
     settings, found_by_us = dict(card.settings), card.method == "auto"
     if found_by_us:
@@ -97,7 +81,12 @@ def load(
         card = replace(card, method=recognised, kind=kind_of(folder), **mteb)
         if card.registry and (recognised, card.kind) == ("sentence-transformers", Kind.DENSE):
             settings |= known.get("settings", lambda: mteb_registry.settings(card.registry))
-        check(card)
+    own, common = divided(card)
+    settings |= own
+    common_settings.refuse_unfit(card, common, loaded=bool(METHODS.get(card.method)))
+    if common.get("trust_remote_code"):
+        _refuse_needless_trust(card, folder)
+        trust_remote_code = True
     if card.method == "sentence-transformers":
         settings |= {"kind": card.kind.value} | (
             {"trust_remote_code": True} if trust_remote_code else {}
@@ -106,12 +95,9 @@ def load(
     if card.method in METHODS and (named := identity.of_settings(settings)):
         revision = f"{revision}+{named}"
     address = {
-        **{
-            key: value
-            for key, value in vars(card).items()
-            if key not in ("published", "description", "notes")
-        },
+        **{key: value for key, value in vars(card).items() if key not in _NOT_REMEMBERED_BY},
         "settings": settings,
+        "chosen": common_settings.shaping(common),
         "revision": revision,
         "code": code,
         "folder": str(folder),
@@ -121,8 +107,8 @@ def load(
         "processor": sorted(processor_flags()),  # which kernels there are
     }
     arguments = {"device": device, "dtype": dtype_name, **settings}
-    loading = Loading(name, card.method, force, arguments, folder)
-    model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code)
+    loading = Loading(name, card.method, force, arguments, folder, common, strict=not card.file)
+    model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code, common)
     # A plugin's code may change without notice:
     # it is loaded every time, and what was loaded is its identity.
     model.remembered = Remembered(address if card.method in METHODS else None)
@@ -138,13 +124,57 @@ def load(
         and folder
         and not (folder / "modules.json").is_file()
     )
-    if bare and found_by_us and model.card.kind.is_dense:
+    if bare and found_by_us and model.card.kind.is_dense and "pooling" not in common:
         version = (
             "It does not say how its tokens are pooled; sentence-transformers' default is"
             f" {model.card.pooling}."
         )
         model.card = replace(model.card, notes=f"{card.notes} {version}".strip())
     return model
+
+
+# Of a card: what no fact of the loaded model depends on.
+_NOT_REMEMBERED_BY = (
+    "published", "description", "notes", "name", "origin", "file", "prompts", "instruction",
+    "instruct_documents",
+)  # fmt: skip
+
+
+def _of_file(
+    name: str, card: Card, force: bool, device: str, dtype: str, reason: str
+) -> LoadedModel:
+    """The model that code of the user's makes, `path/to/file.py:Class`."""
+    from embedlab.encoders.methods import from_file
+
+    _, common = model_settings.divided(card, None)
+    arguments = {"device": device, "dtype": dtype}
+    built = Loading(
+        name, from_file(card.source), force, arguments, chosen=common, strict=not card.file
+    )
+    encoder = built()
+    code = source_code.of_code(Path(card.source.rpartition(":")[0]))
+    model = LoadedModel(
+        card,
+        lambda: encoder,
+        f"{code}-{digests.of_loaded(encoder)}",
+        device,
+        dtype,
+        reason,
+        misfit=built.misfit.named(),
+        chosen=common,
+    )
+    model.card = replace(card, **facts(card, model.encoder))
+    common_settings.refuse_unfit(model.card, common, loaded=True)
+    return model
+
+
+def _refuse_needless_trust(card: Card, folder: Path | None) -> None:
+    brings = card.method == "sentence-transformers" and folder and identity.brings_code(folder)
+    if not brings:
+        raise UserError(
+            f"trust_remote_code has no effect on {card.origin}: it brings no code of its own.",
+            "Leave it out.",
+        )
 
 
 def _misfit(model: LoadedModel, loading: "Loading") -> dict[str, list[str]]:
@@ -160,7 +190,7 @@ def find(name: str) -> Card:
     Raises:
         UserError: the name fits none of these, or a setting cannot be read.
     """
-    if "?" in name and not Path(name).exists():
+    if "?" in name and not is_path(name):
         plain, settings = model_settings.split(name)
         if training_free_names.split(plain) and (said := {"form", "method"} & settings.keys()):
             raise UserError(
@@ -202,6 +232,14 @@ def find(name: str) -> Card:
         [*known, *others],
         "Type `embedlab models` for all; hub ids (owner/name) and local folders work too.",
     )
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is the path of something that is there."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # longer than a path may be, or with a null byte
+        return False
 
 
 def is_code(name: str) -> bool:

@@ -22,6 +22,7 @@ class LoadedModel:
     dtype_reason: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     code: str = ""  # digest of the method's own code; empty where sentence-transformers does it all
+    chosen: dict[str, Any] = field(default_factory=dict)  # common settings (`common_settings`)
     # What of the checkpoint does not fit, where forced.
     misfit: dict[str, list[str]] = field(default_factory=dict)
     remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)
@@ -42,9 +43,8 @@ class LoadedModel:
         """What the vector store keys on:
         the weights, not the name they go by, and the code that reads them.
         """
-        return f"{self.card.source or self.card.name}@{self.revision}" + (
-            f" {self.code}" if self.code else ""
-        )
+        name = self.card.source or self.card.origin or self.card.name
+        return f"{name}@{self.revision}" + (f" {self.code}" if self.code else "")
 
     def fact(self, name: str) -> Any:
         """One of `profile.FACTS`: asked of the encoder where it is loaded,

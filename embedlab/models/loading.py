@@ -10,7 +10,7 @@ from typing import Any
 from embedlab.bases import folders
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
-from embedlab.models import identity, integrity, source_code
+from embedlab.models import common_settings, identity, integrity, source_code
 from leaderboard.plain_json import from_json
 
 _OURS = "pip_install_embedlab"  # the name of our modules in a saved folder
@@ -27,6 +27,8 @@ class Loading:
     force: bool
     arguments: dict[str, Any]  # of the loader; dtype by its name, so that no torch is needed before
     folder: Path | None = None
+    chosen: dict[str, Any] = field(default_factory=dict)  # settings put on what was loaded
+    strict: bool = True  # refuse those that the model has anyway
     misfit: integrity.Misfit = field(default_factory=integrity.Misfit)  # known once it was loaded
 
     def __call__(self) -> Any:
@@ -55,6 +57,7 @@ class Loading:
         from embedlab.encoders.modules.tokenizers import settle
 
         settle(encoder)
+        common_settings.put(encoder, self.chosen, self.name, strict=self.strict)
         return encoder
 
 

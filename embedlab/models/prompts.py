@@ -5,7 +5,7 @@ its instruction template, mteb's or the model's own.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from embedlab.models import mteb_registry
+from embedlab.models import common_settings, mteb_registry
 from embedlab.models.cards import Card
 from embedlab.models.fact_cache import Remembered
 
@@ -22,13 +22,14 @@ def prompt_for(
 
     The first of these that applies, in mteb's order of precedence within each:
 
-    1. the card's `prompts`, by task-role, task, type-role, type, role; `{instruction}` is filled
-    in;
-    2. the card's `instruction` template around the task's own instruction from mteb; documents of
+    1. the prompts of the user's, behind the model's name or on a card, then their template;
+    2. the card's `prompts`, by task-role, task, type-role, type, role; `{instruction}` is filled
+       in;
+    3. the card's `instruction` template around the task's own instruction from mteb; documents of
        asymmetric tasks stay bare unless the card says `instruct_documents`;
-    3. for a hub model of mteb's registry, what mteb's own wrapper of the model gives;
-    4. the prompts in the model's sentence-transformers configuration, as mteb and `encode_query`
-    take them.
+    4. for a hub model of mteb's registry, what mteb's own wrapper of the model gives;
+    5. the prompts in the model's sentence-transformers configuration, as mteb and `encode_query`
+       take them.
 
     Args:
         card: the model's card.
@@ -36,40 +37,56 @@ def prompt_for(
         task_metadata: mteb's metadata of the task, or a `RetrievalTask`.
         prompt_type: mteb's `PromptType`, or None for tasks whose texts have no role.
     """
+    return with_reason(card, own, task_metadata, prompt_type)[0]
+
+
+def with_reason(
+    card: Card, own: dict[str, str], task_metadata: "Described", prompt_type: "PromptType | None"
+) -> tuple[str, str]:
+    """The prompt, and whose it is, in words; arguments as those of `prompt_for`."""
     from mteb.models.abs_encoder import get_prompt_name
 
+    def filled(words: str) -> str:
+        if "{instruction}" not in words:
+            return words
+        return words.replace("{instruction}", instruction_of(task_metadata, prompt_type))
+
+    whose = f"the card {card.file}" if card.file else "the name"
+    is_document = prompt_type is not None and prompt_type.value == "document"
+    chosen = common_settings.prompts(card.chosen)
+    name = get_prompt_name(chosen, task_metadata, prompt_type)
+    if name is not None:
+        return filled(chosen[name]), f"{whose}, prompt.{name}"
+    # Documents keep what they have without the user's template.
+    if (template := card.chosen.get("instruction")) and (
+        not is_document or card.instruct_documents
+    ):
+        return filled(template), f"{whose}, instruction"
     name = get_prompt_name(card.prompts, task_metadata, prompt_type)
     if name is not None:
-        words = card.prompts[name]
-        return (
-            words.format(instruction=instruction_of(task_metadata, prompt_type))
-            if "{instruction}" in words
-            else words
-        )
+        return filled(card.prompts[name]), f"embedlab's card, prompts.{name}"
     if card.instruction:
-        if (
-            prompt_type is not None
-            and prompt_type.value == "document"
-            and not card.instruct_documents
-        ):
-            return ""
-        return card.instruction.format(instruction=instruction_of(task_metadata, prompt_type))
+        if is_document and not card.instruct_documents:
+            return "", "embedlab's card: documents go without instruction"
+        return filled(card.instruction), "embedlab's card, instruction"
     if card.registry:
         # Asking mteb imports torch, which a run with nothing to encode does without.
         known = Remembered({"registry": card.registry, "own": own})
         question = (
             f"{task_metadata.name} {task_metadata.type} {prompt_type} {task_metadata.prompt!r}"
         )
-        return known.get(
+        answer: str = known.get(
             question, lambda: mteb_registry.prompt(card.registry, own, task_metadata, prompt_type)
         )
+        return answer, f"mteb's registry, {card.registry}"
     # sentence-transformers fills in both roles,
     # so that its default prompt is for texts without a role.
     own = {"query": "", "document": "", **own}
     name = get_prompt_name(
         {key: value for key, value in own.items() if key}, task_metadata, prompt_type
     )
-    return own.get("" if name is None else name, "")
+    prompt = own.get("" if name is None else name, "")
+    return prompt, "the model's own files" if prompt else "none is declared"
 
 
 def instruction_of(task_metadata: "Described", prompt_type: "PromptType | None") -> str:

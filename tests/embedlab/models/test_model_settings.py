@@ -103,6 +103,21 @@ def test_what_is_no_setting_is_refused(folders, settings, message, hint):
     assert hint in error.value.hint
 
 
-def test_bm25_has_no_method(folders):
-    with pytest.raises(UserError, match="bm25 takes no settings"):
-        models.load("bm25?k1=2")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("depth=2", "Unknown setting of bm25 'depth'"),
+        ("max_length=8", "Unknown setting of bm25"),
+        ("k1=high", "bm25 has k1='high'"),
+        ("b=0.4", "b=0.4 is what bm25 has anyway"),
+    ],
+)
+def test_settings_that_bm25_has_not(settings, message):
+    with pytest.raises(UserError, match=message):
+        models.load(f"bm25?{settings}")
+
+
+def test_bm25_under_other_settings_is_another_model():
+    plain, other = models.load("bm25"), models.load("bm25?k1=2&b=1")
+    assert other.card.settings == {"k1": 2.0, "b": 1.0} != plain.card.settings
+    assert other.name == "bm25?b=1&k1=2" and other.revision != plain.revision
