@@ -7,11 +7,13 @@ whole.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import DTYPES
+from embedlab.spending import Purse
 
 STORE_DTYPES = ("float32", "float16")
 
@@ -184,6 +186,31 @@ class EncodingOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class ServerOptions(OptionGroup):
+    """How models behind a server are asked.
+
+    Raises:
+        UserError: a number below the least.
+    """
+
+    in_flight: int = option(8, "Requests to a server at once.", least=1)
+    batch_texts: int = option(
+        64, "The most texts in one request to a server; half of it where that refuses.", least=1
+    )
+    budget: float | None = option(
+        None,
+        "US dollars that this command may spend on servers with a known price: what would cost"
+        " more is refused before anything is sent.",
+        least=0,
+    )
+
+    @cached_property
+    def purse(self) -> Purse:
+        """What pays for everything that these options are given to."""
+        return Purse(self.budget)
+
+
+@dataclass(frozen=True)
 class TaskOptions(OptionGroup):
     """What is evaluated of a task, on which data."""
 
@@ -224,6 +251,7 @@ GROUPS = {
     "loading": LoadingOptions,
     "views": ViewOptions,
     "encoding": EncodingOptions,
+    "server": ServerOptions,
     "task": TaskOptions,
 }
 

@@ -37,6 +37,9 @@ def evaluate(
     batch_tokens: int | None = None,
     workers: int | None = None,
     compiled: bool = False,
+    in_flight: int = 8,
+    batch_texts: int = 64,
+    budget: float | None = None,
     top_k: int | None = None,
     split: str | None = None,
     ignore_identical_ids: bool = False,
@@ -74,6 +77,9 @@ def evaluate(
         batch_tokens: tokens that go through a model at once.
         workers: copies of a model that encode side by side.
         compiled: let torch compile a model's layers.
+        in_flight: requests to a server at once.
+        batch_texts: the most texts in one request to a server.
+        budget: US dollars that may be spent on servers with a known price.
         top_k: documents retrieved per query, the task's largest cut-off by default.
         split: another split than the tasks' own.
         ignore_identical_ids: on a BEIR folder of one's own, drop from a query's results the

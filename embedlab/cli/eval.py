@@ -9,7 +9,13 @@ from embedlab.cli import _completion
 from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
-from embedlab.options import EncodingOptions, LoadingOptions, TaskOptions, ViewOptions
+from embedlab.options import (
+    EncodingOptions,
+    LoadingOptions,
+    ServerOptions,
+    TaskOptions,
+    ViewOptions,
+)
 from embedlab.terminal import echo
 
 if TYPE_CHECKING:
@@ -56,7 +62,11 @@ Benchmarks = Annotated[
 
 
 @with_options(
-    views=ViewOptions, loading=LoadingOptions, encoding=EncodingOptions, options=TaskOptions
+    views=ViewOptions,
+    loading=LoadingOptions,
+    encoding=EncodingOptions,
+    server=ServerOptions,
+    options=TaskOptions,
 )
 def command(
     model: Models = None,
@@ -66,6 +76,7 @@ def command(
     views: ViewOptions,
     loading: LoadingOptions,
     encoding: EncodingOptions,
+    server: ServerOptions,
     options: TaskOptions,
     db: Db = None,
     as_json: Annotated[
@@ -88,7 +99,7 @@ def command(
 
     names, tasks = expand(model), [*(benchmark or ()), *(task or ())]
     db = db or home() / "results.duckdb"
-    outcome = evaluate(Request(names, tasks, loading, views, encoding, options, db))
+    outcome = evaluate(Request(names, tasks, loading, views, encoding, server, options, db))
     if as_json:
         print_json({"runs": [_as_json(run) for run in outcome.runs]})
     elif outcome.runs:

@@ -53,7 +53,7 @@ METHODS = {
 
 
 # What cards say of models that no method here loads.
-RESERVED = ("bm25", "auto", "file", "composed", "object", "mteb")
+RESERVED = ("bm25", "auto", "file", "composed", "object", "mteb", "server")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+_SETTINGS = ("kernels", "workers", "batch_tokens", "has_price", "cuts_unseen")
+
 
 @dataclass
 class LayerTimes:
@@ -68,6 +70,12 @@ class Cost:
     kernels: str = ""  # how linear layers ran: packed, compiled or plain
     workers: int = 0  # copies of the model at work now; 0 where every vector was there
     batch_tokens: int = 0  # tokens of a batch now, after any halving; 0 as above
+    requests: int = 0  # to a server, now
+    requests_again: int = 0  # ... of these, tries after one that brought no answer
+    has_price: bool = False
+    price: float = 0.0  # US dollars of all texts, whenever they were paid for
+    price_now: float = 0.0  # ... and now
+    cuts_unseen: bool = False  # a server does not say which texts it cut
     first_inputs: list[str] = field(default_factory=list)
     first_tokens: list[list[str]] = field(default_factory=list)
     by_layer: dict[int | None, LayerCost] = field(default_factory=dict)
@@ -81,7 +89,7 @@ class Cost:
                 }
                 continue
             # As they were when something was encoded last.
-            is_setting = name in ("kernels", "workers", "batch_tokens")
+            is_setting = name in _SETTINGS
             setattr(self, name, (value or mine) if is_setting else mine + value)
 
     def of(self, layer: int | None) -> "Cost":
@@ -105,7 +113,7 @@ class Cost:
         counted = {
             "tokens_per_second": self.tokens / seconds,
             "tokens_per_text": self.tokens / texts,
-            "truncated_share": self.truncated / texts,
+            **({} if self.cuts_unseen else {"truncated_share": self.truncated / texts}),
         }
         return {
             "encode_seconds": self.measured_seconds,
@@ -121,4 +129,12 @@ class Cost:
                 else {}
             ),
             **({"encode_derived_share": derived} if derived else {}),
+            **(
+                {"price_usd": self.price, "price_now_usd": self.price_now} if self.has_price else {}
+            ),
+            **(
+                {"requests": float(self.requests), "requests_again": float(self.requests_again)}
+                if self.requests
+                else {}
+            ),
         }

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from embedlab.options import EncodingOptions, LoadingOptions, TaskOptions, ViewOptions, grouped
+from embedlab.options import (
+    EncodingOptions,
+    LoadingOptions,
+    ServerOptions,
+    TaskOptions,
+    ViewOptions,
+    grouped,
+)
 from leaderboard.records import plain
 
 
@@ -18,6 +25,7 @@ class Request:
     loading: LoadingOptions = field(default_factory=LoadingOptions)
     views: ViewOptions = field(default_factory=ViewOptions)
     encoding: EncodingOptions = field(default_factory=EncodingOptions)
+    server: ServerOptions = field(default_factory=ServerOptions)
     task: TaskOptions = field(default_factory=TaskOptions)
     db: Path | None = None
 
@@ -31,7 +39,7 @@ class Request:
     def plain(self) -> dict[str, Any]:
         """The request for the record: options by their names."""
         options = plain(self)
-        for group in ("loading", "views", "task"):
+        for group in ("loading", "views", "server", "task"):
             options |= plain(getattr(self, group))
             del options[group]
         return options

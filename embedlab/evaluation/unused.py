@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
-from embedlab.models import LoadedModel, composition, expressions
+from embedlab.models import LoadedModel, composition, expressions, server_models
+from embedlab.models.cards import Card
 from embedlab.models.kinds import Kind
 from embedlab.models.objects import MtebModel, ObjectModel
-from embedlab.options import EncodingOptions, LoadingOptions
+from embedlab.options import EncodingOptions, LoadingOptions, ServerOptions
 from retrievers.indexes.base_index import make_index
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
             " (faiss:flat, torch), sparse ones (sparse, seismic, lucene:impact), or texts (lucene,"
             " for bm25).",
         )
+    _refuse_for_servers(request, cards)
     requested = request.loading.device or request.loading.dtype != "auto"
     if requested and kinds and used.loading != request.loading:
         raise UserError(
@@ -79,6 +81,24 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
         raise UserError(
             "--store-dtype, --batch-tokens, --workers and --compile are for models that give"
             " vectors, and none is here.",
+            "Leave them out.",
+        )
+
+
+def _refuse_for_servers(request: Request, cards: Collection[Card]) -> None:
+    """Refuse what has no effect on models behind a server, and what has one on them alone."""
+    served = [card for card in cards if card.method == server_models.METHOD]
+    if not served and request.server != ServerOptions():
+        raise UserError(
+            "--in-flight, --batch-texts and --budget are for models behind a server, and none is"
+            " here.",
+            "Leave them out.",
+        )
+    elsewhere = served and all(card in served or not card.kind.has_weights for card in cards)
+    if elsewhere and request.loading != LoadingOptions():
+        raise UserError(
+            "--device, --dtype and --trust-remote-code are for models on this machine, and none is"
+            " here.",
             "Leave them out.",
         )
 

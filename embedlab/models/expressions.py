@@ -21,6 +21,7 @@ from typing import Any
 import retrievers
 from embedlab.errors import UserError, unknown
 from embedlab.models import quoted, training_free_names
+from embedlab.servers import server_names
 from retrievers.pipelines.rerank import Rerank
 
 EXAMPLES = (
@@ -229,8 +230,17 @@ def _expression(text: str) -> Expression:
                 f"{stage} names {len(words)} models.",
                 "A stage is one model: rerank(MODEL, depth=100).",
             )
-        tree = Reranked(tree, words[0], **_values("rerank", settings))
+        tree = Reranked(tree, _asked_to_rerank(words[0]), **_values("rerank", settings))
     return tree
+
+
+def _asked_to_rerank(name: str) -> str:
+    """A model behind a server under the name that says what is asked of it: its scores, where the
+    name does not say (`embedlab.models.server_models`).
+    """
+    if not server_names.is_server(name) or re.search(r"[?&]api=", name):
+        return name
+    return f"{name}{'&' if '?' in name else '?'}api=rerank"
 
 
 def _operand(text: str) -> Expression:

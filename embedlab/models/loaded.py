@@ -17,6 +17,8 @@ from embedlab.models import (
     model_settings,
     mteb_registry,
     plugin_cards,
+    server_loading,
+    server_models,
     source_code,
     training_free_names,
 )
@@ -27,6 +29,7 @@ from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.loading import Loading
 from embedlab.models.model_facts import FACTS
 from embedlab.models.model_files import KINDS, kind_of, weights
+from embedlab.servers import server_names
 
 
 def load(
@@ -54,6 +57,8 @@ def load(
             promises.
     """
     card = find(name)
+    if card.method == server_models.METHOD:
+        return server_loading.load(card)
     if card.method == "bm25":
         return LoadedModel(
             card, None, revision=digests.of_text(repr(sorted(card.settings.items())))
@@ -190,6 +195,8 @@ def find(name: str) -> Card:
     Raises:
         UserError: the name fits none of these, or a setting cannot be read.
     """
+    if server_names.is_server(name):
+        return server_models.card(name)
     if "?" in name and not is_path(name):
         plain, settings = model_settings.split(name)
         if training_free_names.split(plain) and (said := {"form", "method"} & settings.keys()):

@@ -1,13 +1,7 @@
 """What a generator is: it turns a prompt into an answer."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-_SECRET = re.compile(
-    r"(?P<scheme>https?://)(?P<place>[^/?#\s'\"]*)(?P<path>[^?#\s'\"]*)(\?[^\s'\"]*)?(#[^\s'\"]*)?",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -21,16 +15,6 @@ class Generated:
     prompt_tokens: int | None
     answer_tokens: int | None
     cut: bool = False
-
-
-def without_credentials(text: str) -> str:
-    """A URL, or a text with URLs in it, without what may be secret:
-    name and password, query, fragment.
-    """
-    return _SECRET.sub(
-        lambda url: f"{url['scheme']}{url['place'].rpartition('@')[2]}{url['path'].rstrip('/')}",
-        text,
-    )
 
 
 class Generator(Protocol):

@@ -12,9 +12,10 @@ import numpy as np
 
 from embedlab.evaluation.environment import environment
 from embedlab.rag import prompt, scoring
-from embedlab.rag.generator import Generator, without_credentials
+from embedlab.rag.generator import Generator
 from embedlab.rag.questions import Question
 from embedlab.rag.sources import Source
+from embedlab.servers.secrecy import without_credentials
 from leaderboard import records
 
 Request: TypeAlias = Any  # an `embedlab.rag.experiment.Request`, which stands above this file

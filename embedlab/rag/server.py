@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from embedlab.errors import UserError, missing_extra
-from embedlab.rag.generator import Generated, without_credentials
+from embedlab.rag.generator import Generated
+from embedlab.servers import secrecy
+from embedlab.servers.secrecy import without_credentials
 
 try:
     import httpx
@@ -46,7 +48,7 @@ class ServerGenerator:
         options: dict[str, Any] | None = None,
     ) -> None:
         self.url = without_credentials(url)
-        self._secrets = _secrets(url)
+        self._secrets = secrecy.of_url(url)
         self._client = _client(url)
         self.name = model or self._only_model()
         self.identity = f"{self.url} {self.name}"
@@ -112,10 +114,7 @@ class ServerGenerator:
         """What a server or the client says, without what is secret:
         servers repeat what they were sent.
         """
-        text = without_credentials(str(words))
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text[:300]
+        return secrecy.shown(words, self._secrets)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -172,19 +171,6 @@ def _client(url: str) -> "openai.OpenAI":
         # Prompts go where the user said, and answers come from there:
         # nobody is sent on to another server.
         http_client=openai.DefaultHttpxClient(auth=login, follow_redirects=False),
-    )
-
-
-def _secrets(url: str) -> list[str]:
-    """What of a URL and of the environment must not be shown, longest first."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return []
-    secrets = [os.environ.get("OPENAI_API_KEY"), parts.password, unquote(parts.password or "")]
-    secrets += [value for _, value in parse_qsl(parts.query)]
-    return sorted(
-        {secret for secret in secrets if secret and len(secret) > 3}, key=len, reverse=True
     )
 
 

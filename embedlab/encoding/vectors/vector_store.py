@@ -66,6 +66,14 @@ class Space:
             else:
                 self._adopt(shard)
 
+    def declare(self) -> None:
+        """Make the space, still without vectors: `prune` and `cache ls` know then what it is."""
+        if not (self.folder / "manifest.json").is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / "lock"):
+                space_users.enter(self.folder)
+                _replace(self.folder, self.ingredients, _manifest(self.folder)["shards"])
+
     def has(self, keys: np.ndarray) -> np.ndarray:
         """Which of the keys (dtype V16) have a vector here: bool `[n]`."""
         return self._find(keys) >= 0
@@ -235,7 +243,10 @@ class Vectors:
                 np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64)
             )
             shard = self._shards[number]
-            spent = float(shard.seconds * counts[rows][distinct].sum() / max(of_shard, 1))
+            share = counts[rows][distinct].sum() / of_shard if of_shard else 0.0
+            if not of_shard:  # nobody counted
+                share = len(distinct) / max(shard.rows, 1)
+            spent = float(shard.seconds * share)
             total, derived = total + spent, derived + spent * shard.derived
         return Seconds(total, derived)
 

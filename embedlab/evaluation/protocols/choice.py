@@ -11,6 +11,7 @@ from embedlab.models import LoadedModel
 from embedlab.models.composition import ComposedModel
 from embedlab.models.kinds import Kind
 from embedlab.models.objects import MtebModel
+from embedlab.models.server_models import ServerModel
 from embedlab.progress import Reporter
 
 _OF_KIND: dict[Kind, type[Protocol]] = {
@@ -27,6 +28,8 @@ def protocol_for(request: Request, model: LoadedModel, reporter: Reporter) -> Pr
     if isinstance(model, ComposedModel):
         parts = {name: protocol_for(request, part, reporter) for name, part in model.parts.items()}
         return Compositions(request, model, reporter, parts)
+    if isinstance(model, ServerModel):
+        model.options = request.server
     if isinstance(model, MtebModel):
         return MtebProtocols(request, model, reporter)
     return _OF_KIND[model.card.kind](request, model, reporter)

@@ -16,11 +16,12 @@ from embedlab.compat.mteb_internals import set_seed
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder
 from embedlab.encoding.in_memory import MemoryVectors, ObjectEncoder
+from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.encoding.vectors.vector_store import Vectors
 from embedlab.encoding.vectors.views import View, coded, cross, shape
 from embedlab.errors import UserError
 from embedlab.evaluation import searching
-from embedlab.evaluation.protocols.mteb_encoder import MtebEncoder
+from embedlab.evaluation.protocols.mteb_encoder import AnyEncoder, MtebEncoder
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
@@ -29,6 +30,7 @@ from embedlab.models.composition import fitting
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.objects import ObjectModel
 from embedlab.models.prompts import prompt_for
+from embedlab.models.server_models import ServerModel
 from embedlab.progress import Reporter
 from retrievers import Encoded, Hits, Retriever, index_costs
 from retrievers import Encoder as TextEncoder
@@ -51,7 +53,7 @@ class _EncodedModels(Protocol):
 
     def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         super().__init__(request, model, reporter)
-        self.encoder: Encoder | ObjectEncoder
+        self.encoder: AnyEncoder
         if isinstance(model, ObjectModel):  # whose vectors have no store
             if any(request.views.layers):
                 raise UserError(
@@ -59,6 +61,13 @@ class _EncodedModels(Protocol):
                     "Leave layers out, or give it by name or folder.",
                 )
             self.encoder = ObjectEncoder(model, reporter)
+        elif isinstance(model, ServerModel):
+            if any(request.views.layers):
+                raise UserError(
+                    f"{model.name} is behind a server, and its layers are not to be seen.",
+                    "Leave layers out.",
+                )
+            self.encoder = ServerEncoder(model, request.encoding, reporter)
         else:
             self.encoder = Encoder(model, request.encoding, reporter=reporter)
 
@@ -71,15 +80,16 @@ class _EncodedModels(Protocol):
         layers = list(dict.fromkeys(view.layer for view in views))
         self.reporter.say(self._forecast(data, len(layers)))
         cost = Cost()
-        prompts: dict[str, str] = {}
         vectors: dict[PromptType, Mapping[int | None, Vectors | MemoryVectors]] = {}
-        for role, texts in (
-            (PromptType.query, data.queries),
-            (PromptType.document, data.documents),
-        ):
-            prompts[role.value] = prompt_for(
-                self.model.card, self.model.fact("prompts"), task.metadata, role
-            )
+        texts_of = {PromptType.query: data.queries, PromptType.document: data.documents}
+        prompts = {
+            role.value: prompt_for(self.model.card, self.model.fact("prompts"), task.metadata, role)
+            for role in texts_of
+        }
+        if isinstance(self.encoder, ServerEncoder):  # before anything is paid for
+            asked = {(role.value, prompts[role.value]): texts for role, texts in texts_of.items()}
+            self.encoder.check_budget(asked, task.metadata.name)
+        for role, texts in texts_of.items():
             vectors[role], spent = self.encoder.encode(
                 texts, role=role.value, prompt=prompts[role.value], layers=layers
             )

@@ -10,6 +10,7 @@ import numpy as np
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder, finite
 from embedlab.encoding.in_memory import ObjectEncoder
+from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.encoding.vectors.views import Quantiser, View, shape
 from embedlab.models.prompts import prompt_for
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mteb.types import PromptType
 
 
+AnyEncoder = Encoder | ObjectEncoder | ServerEncoder
 _Similarity = Callable[..., Any]  # of two arrays or tensors; gives a tensor
 
 
@@ -32,7 +34,7 @@ class MtebEncoder:
     """
 
     def __init__(
-        self, encoder: Encoder | ObjectEncoder, view: View, layers: Sequence[int | None] = (None,)
+        self, encoder: AnyEncoder, view: View, layers: Sequence[int | None] = (None,)
     ) -> None:
         from mteb.models.model_meta import ModelMeta
 
@@ -42,6 +44,8 @@ class MtebEncoder:
         self.cost = Cost()
         self.prompts: dict[str, str] = {}
         name = card.source if card.source.count("/") == 1 else f"embedlab/{card.name}"
+        if name.count("/") > 1:  # of a server; mteb's names have one
+            name = f"embedlab/{card.name.replace('/', '_')}"
         self.mteb_model_meta = ModelMeta.create_empty(
             {"name": name, "revision": encoder.model.revision}
         )

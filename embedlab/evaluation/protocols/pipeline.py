@@ -13,8 +13,10 @@ from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.models import LoadedModel
 from embedlab.models.composition import ComposedModel, index_of
 from embedlab.models.expressions import Leaf
+from embedlab.models.server_models import ServerModel
 from embedlab.progress import Bar, Reporter
 from retrievers import Encoded, Retriever, index_costs, rerank
 from retrievers.indexes.base_index import Index
@@ -92,18 +94,32 @@ class Compositions(Protocol):
             return rerank(stages[-1], depth)
 
         retriever = self.model.tree.built(leaf, stage)
+        before = self.request.server.purse.spent
         with _watched(stages, len(data.queries), self.reporter):
             rows, scores, search_costs = searching.run_queries(retriever, data.queries, data, k=k)
-        if stages:
+        models = [self.model.parts[name] for name in self.model.tree.stages()]
+        if any(isinstance(model, ServerModel) and model.price for model in models):
+            spent["rerank_price_now_usd"] = self.request.server.purse.spent - before
+        if stages and not any(_is_partly_kept(model) for model in models):
             seconds, pairs = (
                 sum(getattr(stage, name) for stage in stages) for name in ("seconds", "pairs")
             )
             spent |= {"rerank_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
+        if any(isinstance(model, ServerModel) for model in models):
+            # Asked again, a server's scores are those that were kept: their time says nothing.
+            if any(_is_partly_kept(model) for model in models):
+                search_costs.pop("queries_per_second")
+            return SearchResult(rows, scores, {**spent, **search_costs})
         singles = _SINGLES if stages else 50
         spent |= index_costs.latency(
             retriever, data.queries, min(k, 10, len(data.document_ids)), singles=singles
         )
         return SearchResult(rows, scores, {**spent, **search_costs})
+
+
+def _is_partly_kept(model: LoadedModel) -> bool:
+    """Whether some scores of a reranker behind a server had been asked for before."""
+    return isinstance(model, ServerModel) and bool(model.encoder.kept)
 
 
 def _sum(costs: list[Cost]) -> Cost | None:

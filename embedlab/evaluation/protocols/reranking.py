@@ -11,6 +11,7 @@ from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.models.server_models import ServerModel
 from retrievers import rerank, topk
 from retrievers.pipelines.rerank import TOGETHER, scored
 
@@ -54,7 +55,8 @@ class RerankingModels(Protocol):
         rows = np.full((len(lists), max(map(len, lists), default=0)), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         pairs, scorer = sum(map(len, lists)), rerank(model.encoder).scorer
-        began = time.perf_counter()
+        began, purse = time.perf_counter(), self.request.server.purse
+        before = purse.spent
         with reporter.phase("rerank", pairs, "pairs") as bar:
             ranked = [position for position, among in enumerate(lists) if among]
             for start in range(0, len(ranked), TOGETHER):
@@ -68,4 +70,8 @@ class RerankingModels(Protocol):
         seconds = time.perf_counter() - began
         hits = topk.best(rows, scores, k)
         costs = {"search_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
+        if isinstance(model, ServerModel):
+            costs |= {"price_now_usd": purse.spent - before} if model.price else {}
+            if model.encoder.kept:  # not all was asked for now
+                costs.pop("pairs_per_second")
         return SearchResult(hits.rows, hits.scores, costs)

@@ -10,7 +10,7 @@ import pytest
 
 from embedlab.errors import UserError
 from embedlab.rag import generators
-from embedlab.rag.generator import without_credentials
+from embedlab.servers.secrecy import without_credentials
 
 
 def completion(content="statins", finish="stop", **more):

@@ -1,0 +1,99 @@
+"""One request to a server that speaks JSON over HTTP."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import httpx
+
+from embedlab.errors import UserError
+from embedlab.servers import rate_limits
+from embedlab.servers.refusals import Refused
+from embedlab.servers.secrecy import without_credentials
+
+_SECONDS = 300.0  # for one answer
+_TO_CONNECT = 10.0
+
+
+class Reply(NamedTuple):
+    """What came back: the JSON, and the headers in small letters."""
+
+    body: Any
+    headers: Mapping[str, str]
+
+
+class HttpClient:
+    """Args:
+    url: the protocol's root, such as http://localhost:8000/v1.
+    connections: open at once.
+
+    The key, where one is needed, is OPENAI_API_KEY; it goes to this address and nowhere else.
+
+    Raises:
+        UserError: it is no URL.
+    """
+
+    def __init__(self, url: str, connections: int) -> None:
+        key = os.environ.get("OPENAI_API_KEY")
+        try:
+            self._client = httpx.Client(
+                base_url=f"{url}/",
+                headers={"Authorization": f"Bearer {key}"} if key else {},
+                timeout=httpx.Timeout(_SECONDS, connect=_TO_CONNECT),
+                limits=httpx.Limits(max_connections=connections),
+                # Texts go where the user said, and answers come from there.
+                follow_redirects=False,
+            )
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UserError(f"{without_credentials(url)} is no URL: {error}.") from None
+
+    def post(self, path: str, body: dict[str, Any]) -> Reply:
+        """The answer to a request.
+
+        Raises:
+            Refused: there is none, or no JSON.
+        """
+        return self._answer("POST", path, json=body)
+
+    def models(self) -> list[str]:
+        """The models that the server lists; empty where it lists none."""
+        try:
+            rows = self._answer("GET", "models").body["data"]
+            return [row["id"] for row in rows if isinstance(row["id"], str)]
+        except (Refused, KeyError, TypeError):
+            return []
+
+    def _answer(self, method: str, path: str, **content: Any) -> Reply:
+        try:
+            response = self._client.request(method, path, **content)
+        except httpx.HTTPError as error:
+            raise Refused(str(error) or type(error).__name__) from error
+        except UnicodeEncodeError as error:  # half of a surrogate pair
+            raise UserError(f"A text cannot be sent: {error}.", "Mend the data set.") from error
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if not response.is_success:
+            place = headers.get("location") if response.is_redirect else None
+            raise Refused(
+                place or words(response),
+                response.status_code,
+                retry_after=rate_limits.retry_after(headers),
+            )
+        try:
+            return Reply(response.json(), headers)
+        except (ValueError, RecursionError) as error:
+            raise Refused(f"no JSON ({error})", response.status_code, malformed=True) from error
+
+
+def words(response: httpx.Response) -> str:
+    """What the server says of an error, without the wrapping that each has of its own."""
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return response.text.strip() or response.reason_phrase
+    for name in ("error", "message", "detail"):
+        if isinstance(body, dict) and body.get(name):
+            said = body[name]
+            inner = said.get("message") if isinstance(said, dict) else said
+            code = said.get("code") if isinstance(said, dict) else None
+            return f"{inner} ({code})" if isinstance(code, str) else str(inner)
+    return str(body)

@@ -1,0 +1,70 @@
+"""What providers ask for a million tokens: data/prices.toml, and EMBEDLAB_HOME/prices.toml of the
+user's own.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embedlab import toml_files
+from embedlab.servers.server_names import Address
+
+_PER = 1_000_000
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """One source of prices, as the TOML file has it."""
+
+    source: str  # where they were read
+    date: str  # ... and when
+    # US dollars of a million tokens, by the model as `--model` names it, without settings.
+    million_tokens: dict[str, float] = field(default_factory=dict)
+    # US dollars of a query with its candidates, where the provider counts these.
+    query: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a model costs, and where that was read."""
+
+    token: float = 0.0  # US dollars
+    query: float = 0.0
+    source: str = ""
+
+    def of(self, tokens: float, queries: int = 0) -> float:
+        """US dollars of so many tokens and queries."""
+        return self.token * tokens + self.query * queries
+
+    def __str__(self) -> str:
+        each = f"{self.query:g} USD a query" if self.query else ""
+        tokens = f"{self.token * _PER:g} USD a million tokens" if self.token or not each else ""
+        return f"{', '.join(filter(None, (tokens, each)))}; {self.source}"
+
+
+def price_of(address: Address, files: list[Path]) -> Price | None:
+    """The price of a model; None where nobody knows.
+
+    Args:
+        files: price lists, the first that names the model counts.
+
+    Raises:
+        UserError: a file is no price list.
+    """
+    names = [f"{address.route}:{address.model}", address.source]
+    for path in files:
+        if not path.is_file():
+            continue
+        listed = toml_files.read_as(PriceList, path, "price list")
+        for name in names:
+            if name in listed.million_tokens or name in listed.query:
+                million = listed.million_tokens.get(name, 0.0)
+                said = f"{listed.source}, {listed.date}"
+                return Price(million / _PER, listed.query.get(name, 0.0), said)
+    return None
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text has: English has four or five bytes to a token, and this is to
+    be rather too many.
+    """
+    return len(text.encode("utf-8", "surrogatepass")) * 2 // 7 + 2

@@ -1,0 +1,54 @@
+"""What must not be shown or kept: keys, and what URLs may hold beside the place they lead to."""
+
+import os
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_URL = re.compile(
+    r"(?P<scheme>https?://)(?P<place>[^/?#\s'\"]*)(?P<path>[^?#\s'\"]*)(\?[^\s'\"]*)?(#[^\s'\"]*)?",
+    re.IGNORECASE,
+)
+# The environment's variables whose values are secret, by how providers name them.
+_SECRET = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?|ACCESS_KEY(_ID)?)$")
+_SHORTEST = 4  # characters: what is shorter would blank ordinary words
+_LONGEST = 300  # characters shown of what a server says
+
+
+def without_credentials(text: str) -> str:
+    """A URL, or a text with URLs in it, without what may be secret:
+    name and password, query, fragment.
+    """
+    return _URL.sub(
+        lambda url: f"{url['scheme']}{url['place'].rpartition('@')[2]}{url['path'].rstrip('/')}",
+        text,
+    )
+
+
+def of_url(url: str) -> list[str]:
+    """Password and query values of a URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    password = parts.password or ""
+    return [password, unquote(password), *(value for _, value in parse_qsl(parts.query))]
+
+
+def of_environment() -> list[str]:
+    """The values of the environment's variables that hold keys."""
+    return [value for name, value in os.environ.items() if _SECRET.search(name.upper())]
+
+
+def shown(words: object, secrets: Iterable[str] = ()) -> str:
+    """What a server or a client says, without what is secret:
+    servers repeat what they were sent.
+
+    Args:
+        secrets: those beside the environment's own.
+    """
+    text = without_credentials(str(words))
+    known = {secret for secret in (*secrets, *of_environment()) if len(secret) >= _SHORTEST}
+    for secret in sorted(known, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text[:_LONGEST]
