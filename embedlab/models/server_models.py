@@ -4,7 +4,7 @@ Of what runs at the address nobody knows more than it says. What identifies the 
 address, its name there and the settings; `revision=WORD` tells apart what the server changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import model_settings
+from embedlab.models import common_settings, model_settings
 from embedlab.models.cards import Card
 from embedlab.models.kinds import Kind
 from embedlab.models.loaded_model import LoadedModel
@@ -26,93 +26,69 @@ from embedlab.servers.server_names import Address
 
 METHOD = "server"
 ROLES = ("query", "document", "text")
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 # What is asked of the server: its vectors, its scores, or a language model's opinion.
 APIS = ("embeddings", "rerank", "pointwise", "listwise")
 _BATCH_TOKENS = 65_536  # of one request; OpenAI takes 300,000
 
 
-@dataclass(frozen=True)
-class _Setting:
-    help: str
-    type: type = str
-    valid: tuple[str, ...] = ()
-    apis: tuple[str, ...] = APIS
-
-
-SETTINGS = {
-    "api": _Setting("What is asked of the server.", valid=APIS),
-    "revision": _Setting("A word that tells apart what the server changed."),
-    "dimensions": _Setting("The length of its vectors.", int, apis=("embeddings",)),
-    "encoding": _Setting("How vectors travel.", valid=("base64", "float"), apis=("embeddings",)),
-    "max_length": _Setting(
-        "Tokens after which the server cuts a text (vLLM's truncate_prompt_tokens).",
-        int,
-        apis=("embeddings",),
-    ),
-    "similarity": _Setting("How vectors are compared.", valid=SIMILARITIES, apis=("embeddings",)),
-    "instruction": _Setting("The template of queries, with {instruction}.", apis=("embeddings",)),
-    **{
-        f"input_type.{role}": _Setting(
-            f"What the server calls a {role}, such as search_{role}.", apis=("embeddings",)
-        )
-        for role in ROLES
-    },
-}
-_PROMPT = "prompt."  # prompt.query, prompt.document, prompt.TASK-query
+# Settings of an embedder: of its vectors, and (the rest) of what is sent or how they are compared.
 _SHAPING = ("dimensions", "encoding", "max_length", *(f"input_type.{role}" for role in ROLES))
+_COMMON = ("similarity", "instruction", "max_length")
+_ENCODINGS = ("base64", "float")
 
 
 def card(name: str) -> Card:
     """The card of the model behind a server that a name leads to.
 
+    Settings behind it: `api`; `revision`, a word that tells apart what the server changed; of
+    embeddings `dimensions`, `encoding` (base64 or float), `input_type.query` and `.document` (what
+    the server calls a role), `max_length` (vLLM's truncate_prompt_tokens), `similarity`,
+    `instruction`, and prompts as all models have them.
+
     Raises:
         UserError: the name leads nowhere, or has a setting that there is not.
     """
+    server_names.refuse_secrets(name)
     plain, settings = model_settings.split(name.strip())
     address = server_names.address(plain)
     api = settings.get("api", "embeddings")
-    for key, value in settings.items():
-        _check(key, value, str(api))
+    _check(settings, api)
     embeds = api == "embeddings"
-    written = "&".join(f"{key}={value}" for key, value in sorted(settings.items()))
     return Card(
-        name=f"{plain}?{written}" if written else plain,
+        name=f"{plain}?{model_settings.written(settings)}" if settings else plain,
         method=METHOD,
         source=address.source,
-        revision=str(settings.get("revision", "")),
+        revision=settings.get("revision", ""),
         kind=Kind.DENSE if embeds else Kind.CROSS,
         description=f"{address.model} at {address.place}.",
         similarity=settings.get("similarity", "cosine") if embeds else "",
-        prompts={
-            key.removeprefix(_PROMPT): value
-            for key, value in settings.items()
-            if key.startswith(_PROMPT)
-        },
+        max_length=settings.get("max_length", 0),
+        prompts=common_settings.prompts(settings),
         instruction=settings.get("instruction", ""),
         settings={"api": api, **{key: settings[key] for key in _SHAPING if key in settings}},
+        origin=plain if settings else "",
+        chosen=settings,
     )
 
 
-def _check(key: str, value: Any, api: str) -> None:
-    if key.startswith(_PROMPT):
-        if api != "embeddings" or not isinstance(value, str):
-            raise UserError(f"{key}={value!r} is no prompt of embeddings.", "Leave it out.")
-        return
-    if key not in SETTINGS:
-        valid = [*SETTINGS, "prompt.query", "prompt.document"]
-        raise unknown(
-            "setting of a model behind a server", key, valid, f"Valid: {', '.join(valid)}."
-        )
-    setting = SETTINGS[key]
-    if setting.type is int and not (type(value) is int and value > 0):
-        raise UserError(f"{key} is {value!r}.", f"Give a whole number from 1: {key}=256")
-    if setting.type is str and key != "revision" and not isinstance(value, str):
-        raise UserError(f"{key} is {value!r}, which is no text.", setting.help)
-    if setting.valid and value not in setting.valid:
-        raise unknown(key, str(value), setting.valid, f"Valid: {', '.join(setting.valid)}.")
-    if api not in setting.apis:
-        raise UserError(f"{key} has no effect on api={api}.", "Leave it out.")
+def _check(settings: Mapping[str, Any], api: Any) -> None:
+    if api not in APIS:
+        raise unknown("api", str(api), APIS, f"Valid: {', '.join(APIS)}.")
+    valid = ["api", "revision"]
+    if api == "embeddings":
+        valid += [*_SHAPING, *_COMMON, "prompt.query", "prompt.document"]
+    for key, value in settings.items():
+        prompt = api == "embeddings" and common_settings.is_prompt(key)
+        if key not in valid and not prompt:
+            hint = f"Valid: {', '.join(dict.fromkeys(valid))}."
+            raise unknown(f"setting of a model behind a server (api={api})", key, valid, hint)
+        if key == "dimensions" and not (type(value) is int and value > 0):
+            raise UserError(f"{key} is {value!r}.", f"Give a whole number from 1: {key}=256")
+        if key == "encoding" and value not in _ENCODINGS:
+            raise unknown(key, str(value), _ENCODINGS, f"Valid: {', '.join(_ENCODINGS)}.")
+        if key.startswith("input_type.") and not isinstance(value, str):
+            raise UserError(f"{key} is {value!r}, which is no word.", f"Type {key}=search_query.")
+    common_settings.check_values(settings)
 
 
 @dataclass

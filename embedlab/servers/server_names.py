@@ -66,6 +66,17 @@ def address(name: str) -> Address:
     return Address("url", url.rstrip("/"), _model(model, without_credentials(url), url))
 
 
+def refuse_secrets(name: str) -> None:
+    """Refuse a name whose URL holds what may be secret.
+
+    Raises:
+        UserError: it holds a user's name, a password or a query, or is no URL.
+    """
+    url = name.strip().partition("#")[0]
+    if url.lower().startswith(("http://", "https://")):
+        _check(url, without_credentials(url))
+
+
 def _model(model: str, name: str, url: str = "") -> str:
     if not model.strip():
         hint = f"Type {without_credentials(url)}#MODEL." if url else f"Valid: {EXAMPLES}."
