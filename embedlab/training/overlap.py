@@ -71,7 +71,10 @@ class Unseen:
 
     def kind(self, text: str) -> str:
         """How `text` repeats one of the texts: one of `KINDS`, or empty."""
-        found = self.split(text)
+        return self.kind_of(self.split(text))
+
+    def kind_of(self, found: Words) -> str:
+        """`kind` of a text that is split already."""
         if found in self.whole:
             return "exact"
         if self._contains(found):
@@ -87,6 +90,9 @@ class Unseen:
 
     def _is_near(self, own: Words) -> bool:
         pairs = _pairs(own) if len(own) >= SHORTEST and self._near else frozenset()
+        known = len(self._counts.keys() & pairs)
+        if known < NEAR * len(pairs):  # it shares more with any text that it is near to
+            return False
         return any(
             len(pairs & other) >= NEAR * len(pairs | other)
             for pair in self._rarest(pairs)
@@ -198,20 +204,22 @@ class Guard:
 
     def __init__(self, held: list[HeldOut]) -> None:
         self.held = [(each, Unseen(each.texts)) for each in held]
-        self.checked: set[str] = set()
         self.dropped = {each.name: dict.fromkeys(KINDS, 0) for each in held}
-        self._known: dict[str, bool] = {}
+        self._compared: dict[str, set[str]] = {}  # by text, the tasks of which it repeats a text
 
     def lets(self, text: str) -> bool:
         """Whether a text may be seen in training; each distinct text counts once."""
-        if text not in self._known:
-            self.checked.add(text)
-            kinds = {each.name: unseen.kind(text) for each, unseen in self.held}
+        if text not in self._compared:
+            kinds = self._kinds(text)
             for name, kind in kinds.items():
-                if kind:
-                    self.dropped[name][kind] += 1
-            self._known[text] = not any(kinds.values())
-        return self._known[text]
+                self.dropped[name][kind] += 1
+            self._compared[text] = set(kinds)
+        return not self._compared[text]
+
+    def _kinds(self, text: str) -> dict[str, str]:
+        found = words(text)
+        kinds = {each.name: unseen.kind_of(found) for each, unseen in self.held}
+        return {name: kind for name, kind in kinds.items() if kind}
 
     def report(self, used: Iterable[str]) -> dict[str, Any]:
         """What was compared, and what of it was left out, by task.
@@ -226,14 +234,19 @@ class Guard:
         """
         distinct = set(used)
         own = {words(text) for text in distinct}
+        repeated = Counter(
+            name
+            for text in distinct
+            for name in (self._compared[text] if text in self._compared else self._kinds(text))
+        )
         return {
             each.name: {
                 "held_out_texts": len(set(each.texts)),
                 "held_out_digest": each.digest,
-                "compared_texts": len(self.checked),
+                "compared_texts": len(self._compared),
                 "dropped": dict(self.dropped[each.name]),
-                "left": sum(bool(unseen.kind(text)) for text in distinct),
+                "left": repeated[each.name],
                 "shared_corpus_documents": len(own & each.corpus),
             }
-            for each, unseen in self.held
+            for each, _ in self.held
         }
