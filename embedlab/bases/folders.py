@@ -72,7 +72,7 @@ def folder(name: str | Path, revision: str | None = None) -> Path:
     def make(new: Path) -> None:
         from embedlab.bases.safetensors_files import cut
 
-        cut(whole, number, new)
+        cut(whole, number, layers_key(_config(whole)), new)
 
     return _made(f"{short}@layers={number}", digest, make)
 
@@ -146,7 +146,8 @@ def _number(name: str, layers: str, whole: Path) -> int:
         UserError: it is none from 1 to what there are.
     """
     require_language_model(whole, name)
-    there = _config(whole).get("num_hidden_layers")
+    config = _config(whole)
+    there = config.get(layers_key(config))
     if not isinstance(there, int):
         raise UserError(
             f"The configuration of {name} does not say how many layers it has.",
@@ -156,11 +157,21 @@ def _number(name: str, layers: str, whole: Path) -> int:
     return int(layers)
 
 
+def layers_key(config: dict[str, Any]) -> str:
+    """Under what name a configuration has its number of layers: GPT-2's is n_layer."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = config.get("model_type", "")
+    names = CONFIG_MAPPING[kind].attribute_map if kind in CONFIG_MAPPING else {}
+    own = names.get("num_hidden_layers", "")
+    return own if own in config else "num_hidden_layers"
+
+
 def _check(name: str, layers: str, there: int) -> None:
     """Refuse a number of layers that is none from 1 to what there are."""
     if not (layers.isascii() and layers.isdigit() and 1 <= int(layers) <= there):
         raise UserError(
-            f"{name} cannot be cut to {layers!r} layers.",
+            f"{name} cannot be cut to {layers.removeprefix('?')!r} layers.",
             f"It has {there}: type {name}@layers=N with N from 1 to {there}.",
         )
 

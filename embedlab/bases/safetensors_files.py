@@ -55,8 +55,11 @@ def convert(file: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def cut(source: Path, layers: int, target: Path) -> None:
+def cut(source: Path, layers: int, key: str, target: Path) -> None:
     """Write the model in `source` with its first layers only; what is no layer stays.
+
+    Args:
+        key: under which the configuration has their number.
 
     Raises:
         UserError: there are no safetensors, or the layers cannot be told from their names.
@@ -71,19 +74,19 @@ def cut(source: Path, layers: int, target: Path) -> None:
     dropped = 0
     for file in files:
         with safe_open(file, framework="pt") as opened:
-            for key in opened.keys():  # noqa: SIM118 - no dict
-                layer = _LAYER.search(f".{key}")
+            for name in opened.keys():  # noqa: SIM118 - no dict
+                layer = _LAYER.search(f".{name}")
                 if layer and int(layer[1]) >= layers:
                     dropped += 1
                 else:
-                    kept[key] = opened.get_tensor(key)
+                    kept[name] = opened.get_tensor(name)
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    if not dropped and config["num_hidden_layers"] != layers:
+    if not dropped and config[key] != layers:
         raise UserError(
             f"The layers of {source} cannot be told from the names of its weights.",
             "Use it whole, without @layers=.",
         )
-    config["num_hidden_layers"] = layers
+    config[key] = layers
     if isinstance(config.get("layer_types"), list):
         config["layer_types"] = config["layer_types"][:layers]
     for path in source.iterdir():

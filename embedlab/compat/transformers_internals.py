@@ -35,6 +35,19 @@ def initialise(module: nn.Module, like: PreTrainedModel) -> None:
     module.apply(like._init_weights)
 
 
+def named_in(model: PreTrainedModel, key: str) -> str:
+    """What a model calls the weight that files call `key`, such as GPT-NeoX's `embed_out`, its
+    `lm_head` (`conversion_mapping.get_model_conversion_mapping`).
+    """
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightRenaming
+
+    for each in get_model_conversion_mapping(model):
+        if isinstance(each, WeightRenaming):
+            key, _ = each.rename_source_key(key)
+    return key
+
+
 class OwnCheckpoints:
     """A trainer whose checkpoints are written and read by its own methods.
 

@@ -257,7 +257,7 @@ def _operand(text: str) -> Expression:
             if call[1] == "rerank"
             else f"Valid: {EXAMPLES}."
         )
-        raise unknown("function", call[1], _FUSIONS, more)
+        raise unknown("function", call[1], [*_FUSIONS, *training_free_names.FORMS], more)
     parts, settings = _arguments(call[1], call[2])
     if len(parts) == 1:
         raise UserError(

@@ -134,15 +134,19 @@ def _reads_pooler(model: Any) -> bool:
 def _unread(model: "nn.Module", keys: Iterable[str]) -> set[str]:
     """The keys that belong to no head which transformers knows for this architecture."""
     keys = set(keys)
-    return keys - _keys_with_heads(model) if keys else keys
+    return keys - _of_heads(model, keys) if keys else keys
 
 
-def _keys_with_heads(model: "nn.Module") -> set[str]:
+def _of_heads(model: "nn.Module", asked: set[str]) -> set[str]:
+    """Which of these keys belong to a head, by its own names or those that files have for them."""
     import torch
     import transformers
 
+    from embedlab.compat.transformers_internals import named_in
+
     prefix = f"{model.base_model_prefix}."
-    keys: set[str] = set()
+    found: set[str] = set()
+    there = set(model.state_dict())
     for name in _WITH_HEADS:
         try:
             with torch.device("meta"):  # shapes alone: nothing is allocated
@@ -154,8 +158,9 @@ def _keys_with_heads(model: "nn.Module") -> set[str]:
             for key, _ in [*bare.named_parameters(remove_duplicate=False), *bare.named_buffers()]
         }
         own |= set(bare.state_dict())
-        keys |= own | {key.removeprefix(prefix) for key in own} | {prefix + key for key in own}
-    return keys - set(model.state_dict())
+        keys = own | {key.removeprefix(prefix) for key in own} | {prefix + key for key in own}
+        found |= {key for key in asked if {key, named_in(bare, key)} & (keys - there)}
+    return found
 
 
 def _listed(keys: list[str]) -> str:

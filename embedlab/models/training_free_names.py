@@ -9,8 +9,8 @@ from pathlib import Path
 
 from embedlab.bases import folders
 from embedlab.bases.base_cards import bases
-from embedlab.errors import UserError
-from embedlab.models.cards import Card
+from embedlab.errors import UserError, unknown
+from embedlab.models.cards import Card, cards
 
 METHOD = "training-free"
 # As in embedlab.encoders.training_free, which imports torch.
@@ -48,11 +48,14 @@ def card(name: str) -> Card | None:
     if Path(plain).is_dir():
         cut = f"@layers={layers}" if layers else ""
         source, shown = f"{Path(plain).resolve()}{cut}", f"{Path(plain).resolve().name}{cut}"
-    elif not known and plain.count("/") != 1:
+    elif plain in cards():
         raise UserError(
-            f"There is no base {base!r}.",
-            f"Type {form}(BASE), where BASE is {', '.join(bases())}, a hub id, or a folder.",
+            f"{plain} is an embedding model, no language model to take as it is.",
+            f"Type {plain} alone, or {form}(BASE) with a base: {', '.join(bases())}.",
         )
+    elif not known and plain.count("/") != 1:
+        more = f"Type {form}(BASE), where BASE is {', '.join(bases())}, a hub id, or a folder."
+        raise unknown("base", base, bases(), more)
     return Card(
         name=f"{form}({shown})",
         method=METHOD,

@@ -34,12 +34,22 @@ def configure(config: PretrainedConfig, attention: Attention) -> PretrainedConfi
     """
     kinds = per_layer(attention, config.num_hidden_layers)
     config.is_causal = "bidirectional" not in kinds
-    if not config.is_causal:
-        for name, value in {"sliding_window": None, "use_sliding_window": False}.items():
-            if hasattr(config, name):
-                setattr(config, name, value)
-        if getattr(config, "layer_types", None):
-            config.layer_types = ["full_attention"] * config.num_hidden_layers
+    if config.is_causal:
+        return config
+    types = getattr(config, "layer_types", None)
+    if types and not {*types} <= {"full_attention", "sliding_attention", "chunked_attention"}:
+        raise UserError(
+            f"A model of type {config.model_type} has layers without attention, in which no token"
+            " can see a later one.",
+            "Take a form that is causal, such as mean, last or echo.",
+        )
+    # A model of both sorts of layers makes both masks, whoever uses them, and needs a width.
+    width = config.max_position_embeddings if "sliding_attention" in (types or ()) else None
+    for name, value in {"sliding_window": width, "use_sliding_window": False}.items():
+        if hasattr(config, name):
+            setattr(config, name, value)
+    if types:
+        config.layer_types = ["full_attention"] * config.num_hidden_layers
     return config
 
 

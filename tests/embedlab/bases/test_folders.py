@@ -20,13 +20,13 @@ import sys, time
 from pathlib import Path
 from embedlab.bases import folders, safetensors_files
 cut = safetensors_files.cut
-def slow(source, layers, target):
+def slow(source, layers, key, target):
     with open(sys.argv[2], "a") as log:
         log.write("cut\\n")
     (target / "half").touch()
     time.sleep(float(sys.argv[3]))
     (target / "half").unlink()
-    cut(source, layers, target)
+    cut(source, layers, key, target)
 safetensors_files.cut = slow
 print(folders.folder(sys.argv[1]))
 """

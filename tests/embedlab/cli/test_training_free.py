@@ -126,7 +126,10 @@ def test_rag(cli, home, base, folder, tmp_path):
     [
         ("mean()", "names no base"),
         ("mean(last(smollm2-135m))", "names no base"),
-        ("mean(nowhere)", "There is no base 'nowhere'"),
+        ("mean(nowhere)", "Unknown base 'nowhere'"),
+        ("mean(smollm-135m)", "Did you mean smollm2-135m?"),
+        ("mean(all-minilm-l6-v2)", "is an embedding model, no language model"),
+        ("means(smollm2-135m)", "Did you mean mean?"),
         ("smollm2-135m", "is a base: a language model, which does not say how it embeds"),
         ("smollm2-135m@layers=12", "Type mean(smollm2-135m@layers=12)"),
         ("bm25 >> mean(smollm2-135m)", "it cannot rerank"),
