@@ -12,8 +12,8 @@ from scipy import sparse
 import retrievers
 from embedlab import models
 from embedlab.errors import UserError
-from embedlab.models import composition, expressions
-from embedlab.models.prompts import prompts_for_search
+from embedlab.models import composition, expressions, user_cards
+from embedlab.models.prompts import RetrievalTask, prompts_for_search, refuse_unused_prompts
 from embedlab.tasks import beir
 from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
@@ -113,6 +113,9 @@ def build(
         else expressions.Leaf(model, spec)
     )
     parts, leaves = composition.load_parts(tree, **how), len(tree.leaves())
+    for part in parts.values():
+        if part.card.kind.gives_vectors and part.card.chosen:
+            refuse_unused_prompts(part.card, part.fact("prompts"), [RetrievalTask(INSTRUCTION)])
     if instruction and not any(map(_takes_instruction, parts.values())):
         raise UserError(
             f"{model} has no template that an instruction would fill.", "Leave --instruction out."
@@ -130,12 +133,14 @@ def build(
         index = composition.index_of(leaf, part.card.kind, spec or "torch")
         if not part.card.kind.gives_vectors:
             return retrievers.make(index, **part.card.settings)
-        encoder = _encoder(part, leaf.name, instruction or INSTRUCTION)
+        name = user_cards.by_settings(leaf.name)
+        encoder = _encoder(part, name, instruction or INSTRUCTION)
         watched = _Watched(**vars(encoder), advance=lambda count: advance(count / leaves))
         return retrievers.Encoded(watched, index_for(index, part.card.similarity))
 
     def stage(name: str, depth: int) -> Rerank:
-        return retrievers.rerank(parts[name].encoder, depth, id=parts[name].identity, name=name)
+        again = user_cards.by_settings(name)
+        return retrievers.rerank(parts[name].encoder, depth, id=parts[name].identity, name=again)
 
     return tree.built(leaf, stage).index(ids, documents)
 
@@ -215,10 +220,16 @@ def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> r
             "The index was built with a model that is an object, which no name finds.",
             "Load it in Python, with that object: embedlab.Index.load(path, model).",
         )
-    if models.is_code(name) and name not in named:
+    card = models.find(name)
+    if card.method == "file" and not {name, card.source} & set(named):
         raise UserError(
-            f"The index asks to run a file of code, {name!r}.",
+            f"The index asks to run a file of code, {card.source!r}.",
             'If you know that file and trust it, name it yourself: embedlab search INDEX "query"'
-            f" --model {name}",
+            f" --model {card.source}",
+        )
+    if card.chosen.get("trust_remote_code") and not how.get("trust_remote_code"):
+        raise UserError(
+            f"The index asks to run the code that the model {card.origin} brings.",
+            "If you know that code and trust it, type again with --trust-remote-code.",
         )
     return encoder(name, **how)

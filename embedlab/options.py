@@ -227,6 +227,12 @@ class TaskOptions(OptionGroup):
         " document of its id, as ArguAna and Quora do. The task is another one then, under another"
         " name.",
     )
+    seed: int | None = option(
+        None,
+        "Of tasks that draw at random, such as the examples of a classifier: another one than"
+        " mteb's 42. Its scores stand beside those of other seeds.",
+        least=0,
+    )
     data_dir: Path | None = option(
         None, "A local mirror of MTEB data sets (`embedlab tasks --help`)."
     )

@@ -43,6 +43,7 @@ def evaluate(
     top_k: int | None = None,
     split: str | None = None,
     ignore_identical_ids: bool = False,
+    seed: int | None = None,
     data_dir: str | Path | None = None,
     measures: Sequence[str] = (),
     db: str | Path | None = None,
@@ -84,6 +85,8 @@ def evaluate(
         split: another split than the tasks' own.
         ignore_identical_ids: on a BEIR folder of one's own, drop from a query's results the
             document of its id.
+        seed: of tasks that draw at random, such as the examples of a classifier; mteb's 42 by
+            default.
         data_dir: a local mirror of MTEB's data sets.
         measures: further measures of rankings, of any that ir_measures computes: "ERR@20",
             "Bpref", "RBP(p=0.9,rel=1)", "nDCG@7".

@@ -13,13 +13,14 @@ def models(incomplete: str) -> list[str]:
     """Cards' names and groups, methods of installed packages, and bases without training."""
     from embedlab.bases.base_cards import bases
     from embedlab.encoders.methods import registered
+    from embedlab.models import user_cards
     from embedlab.models.cards import cards
     from embedlab.models.training_free_names import FORMS
 
     untrained = [f"{form}({base})" for form in FORMS for base in bases()]
     groups = {card.group for card in cards().values() if card.group}
     theirs = [name for name, method in registered().items() if method.plugin]
-    return _beginning(incomplete, [*cards(), *groups, *theirs, *untrained])
+    return _beginning(incomplete, [*cards(), *user_cards.named(), *groups, *theirs, *untrained])
 
 
 def tasks(incomplete: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Options of commands, built from the dataclasses that declare them (`embedlab.options`)."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
@@ -18,6 +18,8 @@ def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[...
     """Give a command the fields of a dataclass as options,
     in the place of the parameter of that name.
 
+    A command with a parameter `typed` gets the names of those that the user typed.
+
     >>> @with_options(encoding=EncodingOptions)
     ... def command(encoding): ...  # gets an EncodingOptions
     """
@@ -26,16 +28,20 @@ def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[...
         parameters: list[inspect.Parameter] = []
         for name, parameter in inspect.signature(command).parameters.items():
             own = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            if name == "typed":
+                own = own.replace(name="context", annotation=typer.Context)
             parameters += _parameters(groups[name]) if name in groups else [own]
 
         @wraps(command)
         def typed(**given: Any) -> None:
-            built = {
+            built: dict[str, Any] = {
                 name: group(
                     **{each.name: _value(each, given.pop(each.name)) for each in fields(group)}
                 )
                 for name, group in groups.items()
             }
+            if context := given.pop("context", None):
+                built["typed"] = _typed(context)
             command(**given, **built)
 
         typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -44,6 +50,25 @@ def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[...
         return typed
 
     return decorate
+
+
+def _typed(context: typer.Context) -> set[str]:
+    source = context.get_parameter_source
+    return {
+        name
+        for name in context.params
+        if (where := source(name)) is not None and where.name == "COMMANDLINE"
+    }
+
+
+def values_of(names: Collection[str], *groups: Any) -> dict[str, Any]:
+    """The values of those fields of the groups that have one of the names."""
+    return {
+        each.name: getattr(group, each.name)
+        for group in groups
+        for each in fields(group)
+        if each.name in names
+    }
 
 
 def _parameters(group: type) -> list[inspect.Parameter]:

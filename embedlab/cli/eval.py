@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedlab.cli import _completion
-from embedlab.cli._groups import with_options
+from embedlab.cli._groups import values_of, with_options
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 from embedlab.options import (
@@ -61,6 +61,24 @@ Benchmarks = Annotated[
 ]
 
 
+Cards = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--card",
+        help="A card of yours, FILE.toml: a model with its settings, as `--model FILE.toml`; those"
+        " in EMBEDLAB_HOME/models have names. Repeatable.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="An experiment as a TOML file: models, tasks and all options of this command, over"
+        " several dtypes and seeds. Options that are typed win.",
+    ),
+]
+
+
 @with_options(
     views=ViewOptions,
     loading=LoadingOptions,
@@ -72,7 +90,10 @@ def command(
     model: Models = None,
     task: Tasks = None,
     benchmark: Benchmarks = None,
+    card: Cards = None,
+    config: Config = None,
     *,
+    typed: set[str],
     views: ViewOptions,
     loading: LoadingOptions,
     encoding: EncodingOptions,
@@ -84,22 +105,20 @@ def command(
     ] = False,
 ) -> None:
     """Evaluate models on tasks, and rank the results."""
-    from embedlab.errors import UserError
+    from embedlab.evaluation import experiment_file
     from embedlab.resources import home
 
-    if not model or not (task or benchmark):
-        raise UserError(
-            "eval needs a model and a task.",
-            "Type: embedlab eval --model all-minilm-l6-v2 --model bm25 --benchmark stdlib-mini",
-        )
-
-    from embedlab.evaluation.request import Request
-    from embedlab.evaluation.run import evaluate
-    from embedlab.models.cards import expand
-
-    names, tasks = expand(model), [*(benchmark or ()), *(task or ())]
+    names = {
+        "models": [*(model or ()), *map(str, card or ())],
+        "tasks": [*(benchmark or ()), *(task or ())],
+    }
+    asked = {
+        **(experiment_file.read(config) if config else {}),
+        **{name: named for name, named in names.items() if named},
+        **values_of(typed, views, loading, encoding, server, options),
+    }
     db = db or home() / "results.duckdb"
-    outcome = evaluate(Request(names, tasks, loading, views, encoding, server, options, db))
+    outcome = experiment_file.run(asked, db)
     if as_json:
         print_json({"runs": [_as_json(run) for run in outcome.runs]})
     elif outcome.runs:

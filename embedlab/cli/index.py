@@ -21,6 +21,10 @@ def command(
             help='A card\'s name, a hub id, a local folder, bm25, or "rrf(bm25, MODEL)".',
         ),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(help="A card of yours, FILE.toml, in place of --model (docs/models.md)."),
+    ] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file."),
@@ -60,6 +64,10 @@ def command(
     from embedlab.errors import UserError
     from retrievers import folder
 
+    if card is not None:
+        if model is not None:
+            raise UserError("--card and --model both name the model.", "Type one of them.")
+        model = str(card)
     if model is None or corpus is None or out is None:
         given = (("--model", model), ("--corpus", corpus), ("--out", out))
         missing = [name for name, value in given if value is None]

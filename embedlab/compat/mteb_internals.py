@@ -19,6 +19,16 @@ def set_seed(seed: int) -> None:
     _set_seed(seed)
 
 
+def reseed(task: "AbsTask", seed: int) -> None:
+    """Give a task that is not loaded the state that it has when it is made with another seed
+    (`AbsTask.__init__`).
+    """
+    from mteb._set_seed import _set_seed
+
+    task.seed = seed
+    task.rng_state, task.np_rng = _set_seed(seed)
+
+
 def task_classes() -> "dict[str, type[AbsTask]]":
     """mteb's task classes by name (`mteb.get_tasks._TASKS_REGISTRY`)."""
     from mteb.get_tasks import _TASKS_REGISTRY

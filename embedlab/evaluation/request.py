@@ -1,11 +1,12 @@
 """What the user asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from embedlab.options import (
+    GROUPS,
     EncodingOptions,
     LoadingOptions,
     ServerOptions,
@@ -35,6 +36,17 @@ class Request:
     ) -> Self:
         """A request with options by the names of their fields, whatever group they are in."""
         return cls(models, tasks, **grouped(options), db=db)
+
+    def with_options(self, **options: Any) -> Self:
+        """The same request with other options, by the names of their fields."""
+        changed = {}
+        for name in GROUPS:
+            own = {each.name for each in fields(getattr(self, name))} & options.keys()
+            if own:
+                changed[name] = replace(
+                    getattr(self, name), **{field: options[field] for field in own}
+                )
+        return replace(self, **changed)
 
     def plain(self) -> dict[str, Any]:
         """The request for the record: options by their names."""

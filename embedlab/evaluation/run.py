@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from embedlab import tasks
+from embedlab.compat.mteb_internals import reseed
 from embedlab.errors import reason
 from embedlab.evaluation.protocols.choice import protocol_for
 from embedlab.evaluation.request import Request
@@ -15,6 +16,8 @@ from embedlab.evaluation.task_run import evaluate_task
 from embedlab.evaluation.unused import ranks, refuse_unsearched, refuse_unused
 from embedlab.models import LoadedModel, composition
 from embedlab.models.cards import Card
+from embedlab.models.composition import ComposedModel
+from embedlab.models.prompts import refuse_unused_prompts
 from embedlab.progress import Reporter
 from embedlab.resources import home
 from embedlab.tasks import availability
@@ -51,7 +54,13 @@ def evaluate(
     """
     reporter, given = reporter or Reporter(request.db), given or {}
     names = list(dict.fromkeys(request.models))
-    cards = [given[name].card if name in given else composition.find(name) for name in names]
+    # Settings in another order are the same model.
+    by_card = {
+        (card.name, card.source): (name, card)
+        for name in reversed(names)
+        for card in [given[name].card if name in given else composition.find(name)]
+    }
+    names, cards = map(list, zip(*reversed(by_card.values()), strict=True)) if by_card else ([], [])
     refuse_unused(request, names, given)
     selected = tasks.resolve(
         request.tasks,
@@ -60,6 +69,9 @@ def evaluate(
         ignore_identical_ids=request.task.ignore_identical_ids,
     )
     refuse_unsearched(request, selected)
+    if request.task.seed is not None:
+        for task in selected:
+            reseed(task, request.task.seed)
     if request.task.data_dir and not any(
         tasks.is_mirrored(task, request.task.data_dir) for task in selected
     ):
@@ -94,6 +106,7 @@ def evaluate(
             if card.method == "auto" and model.card.notes:
                 reporter.say(f"{model.name}: {model.card.notes}")
             loading = time.perf_counter() - started
+            _refuse_unused_prompts(model, todo)
             protocol = protocol_for(request, model, reporter)
             for task in todo:
                 with (
@@ -110,6 +123,12 @@ def evaluate(
         for failure in outcome.failures:
             store.add_failure(failure)
     return outcome
+
+
+def _refuse_unused_prompts(model: LoadedModel, todo: "list[AbsTask]") -> None:
+    for part in model.parts.values() if isinstance(model, ComposedModel) else [model]:
+        if part.card.chosen and part.card.kind.gives_vectors:
+            refuse_unused_prompts(part.card, part.fact("prompts"), [task.metadata for task in todo])
 
 
 def _applies(card: Card, task: "AbsTask", reporter: Reporter) -> bool:

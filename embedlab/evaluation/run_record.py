@@ -10,6 +10,7 @@ from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.task_result import TaskResult
+from embedlab.evaluation.unused import draws
 from embedlab.models.cards import Card
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.tasks import recorded_name
@@ -65,7 +66,7 @@ def run_record(
             name: _part(each, result.prompts.get(name, {})) for name, each in parts.items()
         }
     return records.Run(
-        model=records.Model(card.name, model.revision, card.kind.value, _facts(card)),
+        model=records.Model(card.name, model.recorded_revision, card.kind.value, _facts(card)),
         task=records.Task(
             recorded_name(task),
             metadata.type,
@@ -81,7 +82,7 @@ def run_record(
         layer=view.layer,
         dim=view.dim or card.dim or None,
         precision=view.precision,
-        settings=shaping(request, model),
+        settings=shaping(request, model) | _seed(request, task),
         depth=result.depth,
         costs={
             **result.costs,
@@ -109,6 +110,11 @@ def shaping(request: Request, model: LoadedModel) -> dict[str, str]:
         "store_dtype": stored if model.device and stored != "float32" else "",
     }
     return {name: value for name, value in shaping.items() if value}
+
+
+def _seed(request: Request, task: Any) -> dict[str, str]:
+    """The seed asked for, where the task draws at random."""
+    return {} if request.task.seed is None or not draws(task) else {"seed": str(request.task.seed)}
 
 
 def _part(model: LoadedModel, prompts: dict[str, Any]) -> dict[str, Any]:

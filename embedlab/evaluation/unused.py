@@ -124,9 +124,15 @@ def refuse_unsearched(request: Request, selected: "list[AbsTask]") -> None:
     """Refuse what shapes a search where none of the tasks searches.
 
     Raises:
-        UserError: --top-k, --index or --measure has no effect.
+        UserError: --top-k, --index, --measure or --seed has no effect.
     """
     searching = request.task.top_k or request.views.indexes or request.task.measures
+    if request.task.seed is not None and selected and not any(map(draws, selected)):
+        raise UserError(
+            f"--seed has no effect: {selected[0].metadata.name} is {selected[0].metadata.type},"
+            " which draws nothing at random.",
+            "It is for tasks that do, such as classification and clustering: leave it out.",
+        )
     if selected and searching and not any(ranks(task) for task in selected):
         raise UserError(
             "--top-k, --index and --measure are for tasks that search, and"
@@ -142,6 +148,13 @@ def ranks(task: "AbsTask") -> bool:
         "Reranking",
         "InstructionRetrieval",
         "InstructionReranking",
+    )
+
+
+def draws(task: "AbsTask") -> bool:
+    """Whether a task of mteb draws at random: what a classifier learns from, what is clustered."""
+    return "Classification" in task.metadata.type.replace("PairClassification", "") or (
+        task.metadata.type in ("Clustering", "Regression")
     )
 
 

@@ -90,6 +90,13 @@ def fitting(card: Card) -> list[str]:
     return [*names, *(["prompt.query", "prompt.document"] if card.kind in _VECTORS else [])]
 
 
+def whose(card: Card) -> str:
+    """Who says what was chosen for a model, in words: its name, or a card of the user's."""
+    if not card.file:
+        return "the name"
+    return f"{'the name or ' if '?' in card.name else ''}the card {card.file}"
+
+
 def prompts(chosen: Mapping[str, Any]) -> dict[str, str]:
     """The prompts among the settings, by role, task type or task."""
     return {key.removeprefix(_PROMPT): value for key, value in chosen.items() if is_prompt(key)}
@@ -191,18 +198,17 @@ def _is_local(card: Card) -> bool:
     return Path(card.source).is_dir() or folders.is_base(card.source) or card.method == "file"
 
 
-def on_card(card: Card, settings: Mapping[str, Any], *, strict: bool) -> Card:
+def on_card(card: Card, settings: Mapping[str, Any]) -> Card:
     """The card with what the settings say of the model's facts.
 
-    Args:
-        strict: refuse a value that the card has anyway.
+    Raises:
+        UserError: a value is what the card has anyway.
     """
-    if strict:
-        for key in ("revision", "instruction", "similarity"):
-            if settings.get(key) and settings[key] == getattr(card, key):
-                raise UserError(
-                    f"{key}={settings[key]} is what {card.origin} has anyway.", "Leave it out."
-                )
+    for key in ("revision", "instruction", "similarity"):
+        if settings.get(key) and settings[key] == getattr(card, key):
+            raise UserError(
+                f"{key}={settings[key]} is what {card.origin} has anyway.", "Leave it out."
+            )
     facts: dict[str, Any] = {
         key: settings[key] for key in ("max_length", "similarity", "pooling") if key in settings
     }
@@ -213,11 +219,8 @@ def on_card(card: Card, settings: Mapping[str, Any], *, strict: bool) -> Card:
     return replace(card, **facts)
 
 
-def put(encoder: Any, settings: Mapping[str, Any], name: str, *, strict: bool) -> None:
+def put(encoder: Any, settings: Mapping[str, Any], name: str) -> None:
     """Put the settings on a loaded model.
-
-    Args:
-        strict: refuse a value that the model has anyway.
 
     Raises:
         UserError: the model has no such thing, or the value has no effect on it.
@@ -239,7 +242,7 @@ def put(encoder: Any, settings: Mapping[str, Any], name: str, *, strict: bool) -
     if similarity := settings.get("similarity"):
         anyway += ["similarity"] * _ranks_alike(encoder, similarity)
         encoder.similarity_fn_name = similarity
-    if anyway and strict:
+    if anyway:
         key = anyway[0]
         raise UserError(
             f"{key}={settings[key]} has no effect on {name}: its vectors and their order are the"

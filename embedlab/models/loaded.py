@@ -21,6 +21,7 @@ from embedlab.models import (
     server_models,
     source_code,
     training_free_names,
+    user_cards,
 )
 from embedlab.models.cards import Card, cards
 from embedlab.models.fact_cache import Remembered
@@ -112,7 +113,7 @@ def load(
         "processor": sorted(processor_flags()),  # which kernels there are
     }
     arguments = {"device": device, "dtype": dtype_name, **settings}
-    loading = Loading(name, card.method, force, arguments, folder, common, strict=not card.file)
+    loading = Loading(name, card.method, force, arguments, folder, common)
     model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code, common)
     # A plugin's code may change without notice:
     # it is loaded every time, and what was loaded is its identity.
@@ -153,9 +154,7 @@ def _of_file(
 
     _, common = model_settings.divided(card, None)
     arguments = {"device": device, "dtype": dtype}
-    built = Loading(
-        name, from_file(card.source), force, arguments, chosen=common, strict=not card.file
-    )
+    built = Loading(name, from_file(card.source), force, arguments, chosen=common)
     encoder = built()
     code = source_code.of_code(Path(card.source.rpartition(":")[0]))
     model = LoadedModel(
@@ -197,6 +196,8 @@ def find(name: str) -> Card:
     """
     if server_names.is_server(name):
         return server_models.card(name)
+    if theirs := user_cards.found(name, find):
+        return theirs
     if "?" in name and not is_path(name):
         plain, settings = model_settings.split(name)
         if training_free_names.split(plain) and (said := {"form", "method"} & settings.keys()):
@@ -236,7 +237,7 @@ def find(name: str) -> Card:
     raise unknown(
         "model",
         name,
-        [*known, *others],
+        [*known, *user_cards.named(), *others],
         "Type `embedlab models` for all; hub ids (owner/name) and local folders work too.",
     )
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from embedlab.models.cards import Card
+from embedlab.models.digests import of_text
 from embedlab.models.fact_cache import Remembered
 from embedlab.models.model_facts import FACTS
 
@@ -45,6 +46,14 @@ class LoadedModel:
         """
         name = self.card.source or self.card.origin or self.card.name
         return f"{name}@{self.revision}" + (f" {self.code}" if self.code else "")
+
+    @property
+    def recorded_revision(self) -> str:
+        """The revision as runs record it: a card of the user's may say other things tomorrow."""
+        if not self.card.file:
+            return self.revision
+        said = repr(sorted({**self.card.settings, **self.card.chosen}.items()))
+        return f"{self.revision}+card-{of_text(said)[:8]}"
 
     def fact(self, name: str) -> Any:
         """One of `profile.FACTS`: asked of the encoder where it is loaded,

@@ -28,7 +28,6 @@ class Loading:
     arguments: dict[str, Any]  # of the loader; dtype by its name, so that no torch is needed before
     folder: Path | None = None
     chosen: dict[str, Any] = field(default_factory=dict)  # settings put on what was loaded
-    strict: bool = True  # refuse those that the model has anyway
     misfit: integrity.Misfit = field(default_factory=integrity.Misfit)  # known once it was loaded
 
     def __call__(self) -> Any:
@@ -57,7 +56,7 @@ class Loading:
         from embedlab.encoders.modules.tokenizers import settle
 
         settle(encoder)
-        common_settings.put(encoder, self.chosen, self.name, strict=self.strict)
+        common_settings.put(encoder, self.chosen, self.name)
         return encoder
 
 

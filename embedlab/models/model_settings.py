@@ -76,24 +76,19 @@ def _written(key: str, value: Any) -> str:
     return str(value)
 
 
-def applied(card: Card, settings: Mapping[str, Any], *, name: str = "", file: str = "") -> Card:
+def applied(card: Card, settings: Mapping[str, Any]) -> Card:
     """The card of the model under these settings;
     scores that were published without them are not its own.
-
-    Args:
-        name: of the model; by default its card's, with the settings behind it.
-        file: the card of the user's that says so.
 
     Raises:
         UserError: the method is none, or a setting has no value of its kind, or no effect on the
             model.
     """
-    name = name or f"{card.name}?{written(settings)}"
+    name = f"{card.name}?{written(settings)}"
     named: dict[str, Any] = {
         "name": name,
         "origin": card.origin or card.name,
         "published": [],
-        "file": file,
     }
     if card.method == "bm25":
         return replace(card, **named, settings={**card.settings, **_of_bm25(card, settings)})
@@ -113,7 +108,7 @@ def applied(card: Card, settings: Mapping[str, Any], *, name: str = "", file: st
     }
     common_settings.check_values(certain)
     common_settings.refuse_unfit(changed, certain)
-    return common_settings.on_card(changed, own, strict=not file)
+    return common_settings.on_card(changed, own)
 
 
 def _of_bm25(card: Card, settings: Mapping[str, Any]) -> dict[str, float]:

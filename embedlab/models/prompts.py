@@ -2,9 +2,12 @@
 its instruction template, mteb's or the model's own.
 """
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from embedlab.errors import UserError, unknown
 from embedlab.models import common_settings, mteb_registry
 from embedlab.models.cards import Card
 from embedlab.models.fact_cache import Remembered
@@ -51,7 +54,7 @@ def with_reason(
             return words
         return words.replace("{instruction}", instruction_of(task_metadata, prompt_type))
 
-    whose = f"the card {card.file}" if card.file else "the name"
+    whose = common_settings.whose(card)
     is_document = prompt_type is not None and prompt_type.value == "document"
     chosen = common_settings.prompts(card.chosen)
     name = get_prompt_name(chosen, task_metadata, prompt_type)
@@ -87,6 +90,64 @@ def with_reason(
     )
     prompt = own.get("" if name is None else name, "")
     return prompt, "the model's own files" if prompt else "none is declared"
+
+
+def refuse_unused_prompts(card: Card, own: dict[str, str], tasks: "Sequence[Described]") -> None:
+    """Refuse a prompt or template behind a model's name that changes no text of these tasks.
+
+    A card of the user's may have prompts for other tasks: there, a name that is neither a role nor
+    a task type nor a task is refused.
+
+    Args:
+        tasks: mteb's metadata of each task, or what stands for it.
+
+    Raises:
+        UserError: names the setting.
+    """
+    from mteb.types import PromptType
+
+    sentences = [key for key in card.chosen if common_settings.is_sentence(key)]
+    if card.file:
+        _refuse_unknown(card, tasks)
+        return
+    roles = (PromptType.query, PromptType.document, None)
+    for key in sentences if tasks else ():
+        less = {name: value for name, value in card.chosen.items() if name != key}
+        without = replace(card, chosen=less)
+        if all(
+            prompt_for(card, own, task, role) == prompt_for(without, own, task, role)
+            for task in tasks
+            for role in roles
+        ):
+            where = ", ".join(task.name or "search" for task in tasks[:3])
+            raise UserError(
+                f"{key}={card.chosen[key]!r} has no effect on {card.origin} in {where}: every text"
+                " has the same prompt without.",
+                "Leave it out. Prompts go by role (prompt.query, prompt.document), task type"
+                " (prompt.STS) or task (prompt.SciFact-query).",
+            )
+
+
+def _refuse_unknown(card: Card, tasks: "Sequence[Described]") -> None:
+    """Refuse prompts on a card of the user's that go by no role, task type or task."""
+    from typing import get_args
+
+    from mteb.abstasks.task_metadata import TaskType
+
+    from embedlab.compat.mteb_internals import task_classes
+
+    known = {"query", "document", *get_args(TaskType), *task_classes()} | {
+        task.name for task in tasks
+    }
+    for name in common_settings.prompts(card.chosen):
+        if name not in known and re.sub("-(query|document)$", "", name) not in known:
+            raise unknown(
+                f"role, task type or task of a prompt in {card.file}",
+                name,
+                known,
+                "Valid: query, document, a task type (STS) or a task (SciFact), also with a role"
+                " behind it: SciFact-query.",
+            )
 
 
 def instruction_of(task_metadata: "Described", prompt_type: "PromptType | None") -> str:

@@ -13,7 +13,7 @@ def load(card: Card) -> ServerModel:
         None,
         revision=card.revision or "as served",
         settings=dict(card.settings),
-        address=server_names.address(card.name.partition("?")[0]),
+        address=server_names.address((card.origin or card.name).partition("?")[0]),
     )
     embeds = card.settings["api"] == "embeddings"
     model.loader = lambda: ServerTexts(model) if embeds else reranker(model)
