@@ -6,9 +6,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy import sparse
-
 import retrievers
 from embedlab import models
 from embedlab.errors import UserError
@@ -18,6 +15,7 @@ from embedlab.tasks import beir
 from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
 from retrievers.texts import Document
+from retrievers.token_vectors import Rows, stacked
 
 # mteb's where a retrieval task has none: folders are evaluated with it.
 INSTRUCTION = "Retrieve text based on user query."
@@ -31,17 +29,14 @@ class _Watched(retrievers.Encoder):
 
     advance: Callable[[int], object] = lambda count: None
 
-    def encode_documents(self, documents: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
+    def encode_documents(self, documents: Sequence[Document]) -> Rows:
         parts: list[Any] = []
         for start in range(0, len(documents), _STEP):
             part = documents[start : start + _STEP]
             parts.append(super().encode_documents(part))
             self.advance(len(part))
-        return (
-            sparse.vstack(parts, format="csr")
-            if sparse.issparse(parts[0])
-            else np.concatenate(parts)
-        )
+        rows: Rows = stacked(parts)
+        return rows
 
 
 def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
@@ -112,9 +107,11 @@ def build(
         if expressions.is_composed(model)
         else expressions.Leaf(model, spec)
     )
-    parts, leaves = composition.load_parts(tree, **how), len(tree.leaves())
+    parts = composition.load_parts(tree, **how)
+    late = [name for name in tree.stages() if parts[name].card.kind.gives_tokens]
+    passes = len(tree.leaves()) + len(late)
     for part in parts.values():
-        if part.card.kind.gives_vectors and part.card.chosen:
+        if part.card.kind.encodes and part.card.chosen:
             refuse_unused_prompts(part.card, part.fact("prompts"), [RetrievalTask(INSTRUCTION)])
     if instruction and not any(map(_takes_instruction, parts.values())):
         raise UserError(
@@ -131,16 +128,22 @@ def build(
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]
         index = composition.index_of(leaf, part.card.kind, spec or "torch")
-        if not part.card.kind.gives_vectors:
+        if not part.card.kind.encodes:
             return retrievers.make(index, **part.card.settings)
-        name = user_cards.by_settings(leaf.name)
-        encoder = _encoder(part, name, instruction or INSTRUCTION)
-        watched = _Watched(**vars(encoder), advance=lambda count: advance(count / leaves))
-        return retrievers.Encoded(watched, index_for(index, part.card.similarity))
+        return encoded(leaf.name, index)
+
+    def encoded(name: str, index: str) -> retrievers.Encoded:
+        again = user_cards.by_settings(name)
+        encoder = _encoder(parts[name], again, instruction or INSTRUCTION)
+        watched = _Watched(**vars(encoder), advance=lambda count: advance(count / passes))
+        return retrievers.Encoded(watched, index_for(index, parts[name].card.similarity))
 
     def stage(name: str, depth: int) -> Rerank:
-        again = user_cards.by_settings(name)
-        return retrievers.rerank(parts[name].encoder, depth, id=parts[name].identity, name=again)
+        kind, again = parts[name].card.kind, user_cards.by_settings(name)
+        scorer = parts[name].encoder
+        if kind.gives_tokens:  # kept with the index, so that no candidate is encoded at search
+            scorer = encoded(name, composition.index_of(expressions.Leaf(name), kind, spec))
+        return retrievers.rerank(scorer, depth, id=parts[name].identity, name=again)
 
     return tree.built(leaf, stage).index(ids, documents)
 
@@ -164,7 +167,7 @@ def prompts(loaded: models.LoadedModel, instruction: str) -> dict[str, dict[str,
     """By role, the arguments of `encode_query` and `encode_document`
     with which a model is measured in search.
     """
-    if not loaded.card.kind.gives_vectors:
+    if not loaded.card.kind.encodes:
         return {}
     return prompts_for_search(loaded.card, loaded.fact("prompts"), instruction)
 

@@ -15,7 +15,7 @@ from embedlab.errors import UserError, unknown
 from embedlab.hardware import DTYPES
 from embedlab.spending import Purse
 
-STORE_DTYPES = ("float32", "float16")
+STORE_DTYPES = ("float32", "float16", "int8")
 
 
 def option(
@@ -158,7 +158,10 @@ class EncodingOptions(OptionGroup):
         UserError: an unknown dtype, or a number below 1.
     """
 
-    store_dtype: str = option("float32", "float32 or float16: dtype of the vectors on disk.")
+    store_dtype: str = option(
+        "float32",
+        "float32 or float16: dtype of the vectors on disk; for late interaction int8 too.",
+    )
     batch_tokens: int | None = option(
         None, "Tokens that go through the model at once, padding included.", least=1
     )

@@ -11,9 +11,10 @@ from scipy.sparse import csr_matrix, issparse
 from retrievers.errors import RetrieverError
 from retrievers.texts import Document
 
-# What a retriever takes: texts, vectors `[n, d]`, or a CSR matrix `[n, |V|]`.
-Documents = Sequence[Document] | np.ndarray | csr_matrix
-Queries = Sequence[Document] | np.ndarray | csr_matrix
+# What a retriever takes: texts, vectors `[n, d]`, a CSR matrix `[n, |V|]`, or token vectors
+# (`retrievers.token_vectors`): one array `[t_i, d]` for each text.
+Documents = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
+Queries = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
 
 
 class Hits(NamedTuple):

@@ -28,6 +28,8 @@ FAMILIES = {
     "lucene:hnsw": "retrievers.indexes.lucene_vectors:LuceneHnswIndex",
     "sparse": "retrievers.indexes.sparse:SparseIndex",
     "seismic": "retrievers.indexes.seismic:SeismicIndex",
+    "maxsim": "retrievers.indexes.maxsim:MaxSimIndex",
+    "muvera": "retrievers.indexes.muvera:MuveraIndex",
 }
 COMPOSED = {
     "encoded": "retrievers.pipelines.encoded:Encoded",
@@ -37,7 +39,7 @@ COMPOSED = {
 SPECS = (
     "faiss:flat", "faiss:hnsw32", "faiss:ivf64", "faiss:ivf64,sq8", "faiss:ivf64,pq48", "faiss:sq8",
     "faiss:pq48", "faiss:binary", "torch", "lucene", "lucene:multifield", "lucene:impact",
-    "lucene:hnsw", "sparse", "seismic",
+    "lucene:hnsw", "sparse", "seismic", "maxsim", "maxsim,bits=8", "muvera:faiss:flat",
 )  # fmt: skip
 
 

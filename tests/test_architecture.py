@@ -44,7 +44,8 @@ LEVELS = {
         ["indexes"],
         [
             "base", "copies", "errors", "folder", "index_costs", "index_generations",
-            "index_manifest", "registry", "texts", "ties", "topk",
+            "fixed_encodings", "index_manifest", "registry", "texts", "ties", "token_codes",
+            "token_vectors", "topk",
         ],
     ],
     "leaderboard": [

@@ -8,6 +8,7 @@ from typing import Any, Self
 from embedlab import corpus_index
 from embedlab.errors import UserError
 from embedlab.models import objects
+from embedlab.models.cards import Card
 from retrievers import Encoded, Encoder, Retriever
 from retrievers.base import RetrievedDocument
 from retrievers.pipelines.encoded import index_for
@@ -74,12 +75,9 @@ class Index:
                 "instruction, device, dtype and trust_remote_code are for models given by name.",
                 "Leave them out.",
             )
-        encoder, similarity = _of_object(model)
-        return cls(
-            Encoded(
-                encoder, index_for(index or _DEFAULT[similarity == "sparse"], similarity)
-            ).index(ids, texts)
-        )
+        encoder, card = _of_object(model)
+        index = index or ("torch" if card.kind.is_dense else card.kind.index)
+        return cls(Encoded(encoder, index_for(index, card.similarity)).index(ids, texts))
 
     @classmethod
     def load(
@@ -126,9 +124,6 @@ class Index:
         return len(self.retriever.ids)
 
 
-_DEFAULT = ("torch", "sparse")
-
-
 def _corpus(documents: Any) -> tuple[list[str], list[Document]]:
     if isinstance(documents, str | Path):
         return corpus_index.read_corpus(Path(documents))
@@ -139,12 +134,12 @@ def _corpus(documents: Any) -> tuple[list[str], list[Document]]:
     return list(documents), list(documents.values())
 
 
-def _of_object(model: Any) -> tuple[Encoder, str]:
-    """The object as an encoder of queries and documents, and its similarity."""
+def _of_object(model: Any) -> tuple[Encoder, Card]:
+    """The object as an encoder of queries and documents, and its card."""
     loaded = objects.load(model)
-    if isinstance(loaded, objects.MtebModel) or not loaded.card.kind.gives_vectors:
+    if isinstance(loaded, objects.MtebModel) or not loaded.card.kind.encodes:
         raise UserError(
             f"{loaded.name} gives no vectors that an index holds.",
             "Give a model with encode(texts).",
         )
-    return Encoder(loaded.encoder, loaded.identity), loaded.card.similarity
+    return Encoder(loaded.encoder, loaded.identity), loaded.card

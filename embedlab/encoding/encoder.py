@@ -16,13 +16,15 @@ from scipy.sparse import csr_matrix
 from embedlab.encoding.cost import Cost, LayerCost
 from embedlab.encoding.running_model import RunningModel
 from embedlab.encoding.vectors.keys import text_keys
-from embedlab.encoding.vectors.vector_store import Space, Vectors
+from embedlab.encoding.vectors.stored_vectors import Vectors
+from embedlab.encoding.vectors.vector_store import Space
 from embedlab.errors import UserError
 from embedlab.models import LoadedModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
+from retrievers.token_vectors import Rows, TokenVectors
 
-Rows = TypeVar("Rows", np.ndarray, csr_matrix, np.ndarray | csr_matrix)
+Some = TypeVar("Some", np.ndarray, csr_matrix, np.ndarray | csr_matrix, Rows)
 
 
 class Encoder:
@@ -35,7 +37,8 @@ class Encoder:
         reporter: where progress is shown.
 
     Raises:
-        UserError: the model's device takes no so many workers.
+        UserError: the model's device takes no so many workers, or the store keeps no vectors of
+            this model in the dtype asked for.
     """
 
     def __init__(
@@ -45,6 +48,12 @@ class Encoder:
         *,
         reporter: Reporter | None = None,
     ) -> None:
+        if options.store_dtype == "int8" and not model.card.kind.gives_tokens:
+            raise UserError(
+                f"--store-dtype int8 is for late interaction, and {model.name} is a"
+                f" {model.card.kind} model.",
+                "Type float32 or float16; --precision int8 evaluates its vectors in int8.",
+            )
         self.model, self.options, self.reporter = model, options, reporter or Reporter()
         self._running = RunningModel(model, options, self.reporter)
 
@@ -248,17 +257,23 @@ class Encoder:
         )
 
 
-def finite(vectors: Rows, texts: Sequence[str], model: str) -> Rows:
-    """The vectors, dense `[n, d]` or CSR, of a model's texts.
+def finite(vectors: Some, texts: Sequence[str], model: str) -> Some:
+    """The vectors, dense `[n, d]`, CSR or of tokens, of a model's texts.
 
     Raises:
         UserError: one holds NaN or infinity: not every evaluator would say so, and some would give
             a score.
     """
-    values = vectors if isinstance(vectors, np.ndarray) else vectors.data
+    if isinstance(vectors, TokenVectors):
+        values = vectors.codes if vectors.factors is None else vectors.factors
+    else:
+        values = vectors if isinstance(vectors, np.ndarray) else vectors.data
     if not np.isfinite(values).all():
         if isinstance(vectors, np.ndarray):
             row = np.argmin(np.isfinite(vectors).all(axis=1))
+        elif isinstance(vectors, TokenVectors):
+            token = np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+            row = np.searchsorted(vectors.offsets, token, side="right") - 1
         else:
             weights = vectors.tocsr().tocoo()
             row = weights.row[np.argmin(np.isfinite(weights.data))]

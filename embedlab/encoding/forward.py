@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.sentence_transformer.modules.tokenizer import WordTokenizer
 from sentence_transformers.util import select_max_active_dims, truncate_embeddings
 from torch import nn
@@ -18,7 +18,9 @@ from embedlab.encoders.modules.layers import layer_outputs, number_of_layers
 from embedlab.encoding.cost import LayerTimes
 from embedlab.errors import UserError
 from embedlab.models.model_facts import cuts
+from retrievers.token_vectors import Rows, TokenVectors
 
+TOKEN_BITS = {"float32": 32, "float16": 16, "int8": 8}  # by the store's dtype
 _ENCODE = ("encode", "encode_query", "encode_document", "_inference")
 
 
@@ -31,8 +33,9 @@ def vectors_of(
     role: str = "text",
     store_dtype: str = "float32",
     sparse: bool = False,
+    tokens: bool = False,
     times: LayerTimes | None = None,
-) -> dict[int | None, np.ndarray | csr_matrix]:
+) -> dict[int | None, Rows]:
     """Layer -> vectors `[B, d]` of one batch; None is the model's own output.
 
     Args:
@@ -40,6 +43,7 @@ def vectors_of(
         role: "query", "document" or "text", told to the modules that ask for it.
         store_dtype: dtype of dense vectors.
         sparse: give CSR matrices.
+        tokens: give the vectors of all tokens that a multi-vector encoder scores.
         times: told where the time of several layers went.
     """
     began = time.perf_counter()
@@ -51,6 +55,8 @@ def vectors_of(
         )
         for name, value in features.items()
     }
+    if tokens:
+        return {None: _tokens(outputs(encoder, features, role), store_dtype)}
     inner = [layer for layer in layers if layer is not None]
     if not inner:
         return {None: _rows(encoder, forward(encoder, features, role), store_dtype, sparse)}
@@ -59,7 +65,7 @@ def vectors_of(
     blocks = layer_outputs(
         encoder, features, numbers, after_backbone=lambda: marks.append(time.perf_counter())
     )
-    vectors = {
+    vectors: dict[int | None, Rows] = {
         layer: _rows(encoder, block, store_dtype, sparse)
         for layer, block in zip([*inner, None], blocks, strict=False)
     }
@@ -72,7 +78,15 @@ def vectors_of(
 def forward(
     encoder: SentenceTransformer, features: dict[str, Any], role: str = "text"
 ) -> torch.Tensor:
-    """The model's output; pooling runs in float32
+    """The model's vectors `[B, d]`."""
+    output: torch.Tensor = outputs(encoder, features, role)["sentence_embedding"]
+    return output
+
+
+def outputs(
+    encoder: SentenceTransformer, features: dict[str, Any], role: str = "text"
+) -> dict[str, torch.Tensor]:
+    """All that the model's modules leave; pooling runs in float32
     where it has no weights of its own in another dtype.
     """
     arguments: dict[str, Any] = {"task": role} if role in ("query", "document") else {}
@@ -80,11 +94,11 @@ def forward(
         arguments["max_active_dims"] = max_active
     first, *rest = encoder
     if any(True for module in rest for _ in module.parameters()):
-        output: torch.Tensor = encoder(features, **arguments)["sentence_embedding"]
+        output: dict[str, torch.Tensor] = encoder(features, **arguments)
         return output
     hook = first.register_forward_hook(_in_float32)
     try:
-        pooled: torch.Tensor = encoder(features, **arguments)["sentence_embedding"]
+        pooled: dict[str, torch.Tensor] = encoder(features, **arguments)
         return pooled
     finally:
         hook.remove()
@@ -118,8 +132,12 @@ def padding_shows(encoder: SentenceTransformer) -> bool:
 
 
 def _of_first(encoder: SentenceTransformer, texts: list[str], role: str) -> np.ndarray:
-    """The vector of the first text, `[d]` or `[1, |V|]`."""
-    vectors = vectors_of(encoder, encoder.preprocess(texts, task=role), [None], role=role)[None]
+    """The vector of the first text, `[d]` or `[1, |V|]`, or those of its tokens `[t, d]`."""
+    tokens = isinstance(encoder, MultiVectorEncoder)
+    features = encoder.preprocess(texts, task=role)
+    vectors = vectors_of(encoder, features, [None], role=role, tokens=tokens)[None]
+    if isinstance(vectors, TokenVectors):
+        return vectors[0]
     return np.asarray(vectors[0] if isinstance(vectors, np.ndarray) else vectors[0].toarray())
 
 
@@ -130,7 +148,8 @@ def refuse_own_encode(encoder: SentenceTransformer, name: str) -> None:
     Raises:
         UserError: names the method that is replaced.
     """
-    base = SparseEncoder if isinstance(encoder, SparseEncoder) else SentenceTransformer
+    kinds = (SparseEncoder, MultiVectorEncoder)
+    base = next((kind for kind in kinds if isinstance(encoder, kind)), SentenceTransformer)
     for method in _ENCODE:
         if method in vars(encoder) or getattr(type(encoder), method, None) is not getattr(
             base, method
@@ -145,6 +164,15 @@ def _in_float32(_module: nn.Module, _inputs: object, features: dict[str, Any]) -
     if "token_embeddings" in features:
         features["token_embeddings"] = features["token_embeddings"].float()
     return features
+
+
+def _tokens(output: dict[str, torch.Tensor], store_dtype: str) -> TokenVectors:
+    """The vectors of the tokens that a batch's mask leaves."""
+    mask = output["attention_mask"].bool()
+    offsets = np.zeros(len(mask) + 1, dtype=np.int64)
+    np.cumsum(mask.sum(dim=1).cpu().numpy(), out=offsets[1:])
+    vectors = TokenVectors(output["token_embeddings"][mask].float().cpu().numpy(), offsets)
+    return vectors.coded(TOKEN_BITS[store_dtype])
 
 
 def _rows(

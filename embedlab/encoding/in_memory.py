@@ -12,6 +12,7 @@ from embedlab.encoding.cost import Cost
 from embedlab.models.objects import ObjectModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
+from retrievers.token_vectors import Rows, TokenVectors, stacked
 
 _CHUNK = 1_024  # texts given to the object at once
 
@@ -19,22 +20,28 @@ _CHUNK = 1_024  # texts given to the object at once
 class MemoryVectors:
     """Vectors of a list of texts, in its order: what `vector_store.Vectors` is, without files."""
 
-    def __init__(self, rows: np.ndarray | sparse.csr_matrix) -> None:
+    def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self.sparse = sparse.issparse(rows)
 
     def __len__(self) -> int:
-        return int(self._rows.shape[0])
+        return len(self._rows) if isinstance(self._rows, TokenVectors) else self._rows.shape[0]
 
     @property
     def dim(self) -> int:
-        return int(self._rows.shape[1])
+        rows = self._rows
+        return rows.dim if isinstance(rows, TokenVectors) else int(rows.shape[1])
 
-    def read(self, start: int = 0, stop: int | None = None) -> np.ndarray | sparse.csr_matrix:
-        """Rows start to stop as float32 `[n, d]`, or as a CSR matrix."""
+    def tokens(self) -> np.ndarray:
+        """Tokens of each text, 0 where nobody counts them, `[n]`."""
+        rows = self._rows
+        return rows.lengths if isinstance(rows, TokenVectors) else np.zeros(len(self), np.int64)
+
+    def read(self, start: int = 0, stop: int | None = None) -> Rows:
+        """Rows start to stop as float32 `[n, d]`, as a CSR matrix, or as token vectors."""
         return self._rows[start:stop]
 
-    def chunks(self, size: int = 16_384) -> Iterator[np.ndarray | sparse.csr_matrix]:
+    def chunks(self, size: int = 16_384) -> Iterator[Rows]:
         """All rows in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.read(start, start + size)
@@ -70,12 +77,7 @@ class ObjectEncoder:
                 bar.advance(len(part), len(part))
         seconds = time.perf_counter() - began
         row_of = {text: row for row, text in enumerate(distinct)}
-        rows = (
-            sparse.vstack(parts, format="csr")
-            if sparse.issparse(parts[0])
-            else np.concatenate(parts)
-        )
-        rows = rows[[row_of[text] for text in texts]]
+        rows = stacked(parts)[[row_of[text] for text in texts]]
         cost = Cost(
             len(texts),
             measured_seconds=seconds,

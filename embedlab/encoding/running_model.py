@@ -45,6 +45,11 @@ class RunningModel:
         """Whether its vectors are sparse."""
         return self.model.card.kind.is_sparse
 
+    @property
+    def tokens(self) -> bool:
+        """Whether its texts have a vector for each token."""
+        return self.model.card.kind.gives_tokens
+
     def workers(self, depth: int | None) -> "Workers":
         """Copies of the model that keep its first `depth` layers
         (None keeps all), made anew where that changes.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import vstack
 from sentence_transformers import SentenceTransformer
 
 from embedlab.compat.sentence_transformers_internals import position_offset
@@ -20,6 +20,7 @@ from embedlab.encoding.forward import vectors_of
 from embedlab.encoding.replicas import Workers
 from embedlab.encoding.running_model import RunningModel
 from embedlab.progress import Bar
+from retrievers.token_vectors import Rows, TokenVectors
 
 
 class Encoded(NamedTuple):
@@ -30,13 +31,13 @@ class Encoded(NamedTuple):
     part: np.ndarray
     tokens: np.ndarray
     padded: int
-    vectors: dict[int | None, np.ndarray | csr_matrix]
+    vectors: dict[int | None, Rows]
     times: LayerTimes
 
 
 T = TypeVar("T")
 # Vectors by layer, and where the time went.
-_Batch = tuple[dict[int | None, np.ndarray | csr_matrix], LayerTimes]
+_Batch = tuple[dict[int | None, Rows], LayerTimes]
 # What `_collect` takes.
 _Submitted = tuple[np.ndarray, np.ndarray, list[np.ndarray], list[Future[_Batch]], bool]
 
@@ -146,6 +147,7 @@ class Pass:
                 role=self._role,
                 store_dtype=self._running.options.store_dtype,
                 sparse=self._running.sparse,
+                tokens=self._running.tokens,
                 times=times,
             )
             return vectors, times
@@ -161,7 +163,9 @@ class Pass:
             layer: self._stack([vectors[layer] for vectors, _ in pieces]) for layer in self._layers
         }, times
 
-    def _stack(self, rows: list[Any]) -> np.ndarray | csr_matrix:
+    def _stack(self, rows: list[Any]) -> Rows:
+        if self._running.tokens:
+            return TokenVectors.joined(rows)
         return vstack(rows, format="csr") if self._running.sparse else np.concatenate(rows)
 
 

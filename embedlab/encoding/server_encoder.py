@@ -19,7 +19,8 @@ from filelock import FileLock
 
 from embedlab.encoding.cost import Cost, LayerCost
 from embedlab.encoding.vectors.keys import text_keys
-from embedlab.encoding.vectors.vector_store import Space, Vectors
+from embedlab.encoding.vectors.stored_vectors import Vectors
+from embedlab.encoding.vectors.vector_store import Space
 from embedlab.errors import UserError
 from embedlab.models.server_models import ServerModel
 from embedlab.options import EncodingOptions

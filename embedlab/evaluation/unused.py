@@ -115,7 +115,7 @@ def without_unused(request: Request, kinds: Collection[Kind]) -> Request:
     request = replace(request, views=replace(request.views, indexes=indexes))
     if not any(kind.has_weights for kind in kinds):
         request = replace(request, loading=LoadingOptions())
-    if not any(kind.gives_vectors for kind in kinds):
+    if not any(kind.encodes for kind in kinds):
         request = replace(request, encoding=EncodingOptions())
     return request
 

@@ -135,13 +135,13 @@ def _check(tree: Expression, cards: Mapping[str, Card]) -> None:
                 f'Type: "bm25 >> {leaf.name}"',
             )
         if card and leaf.index and make_index(leaf.index).takes != card.kind.gives:
-            given = f"{card.kind} vectors of" if card.kind.gives_vectors else "texts of"
+            given = f"{card.kind} vectors of" if card.kind.encodes else "texts of"
             raise UserError(
                 f"The index {leaf.index} takes no {given} {leaf.name}.",
                 f"{card.kind.index} does, for example.",
             )
     for name in tree.stages():
-        if name in cards and cards[name].kind.gives:
+        if name in cards and not cards[name].kind.reranks:
             raise UserError(
                 f"{name} is a {cards[name].kind} model: it cannot rerank.",
                 f"Choose a cross-encoder or a late-interaction model, or fuse: rrf(bm25, {name}).",

@@ -20,6 +20,21 @@ class Kind(StrEnum):
         return self in (Kind.DENSE, Kind.SPARSE)
 
     @property
+    def gives_tokens(self) -> bool:
+        """Whether each text gets a vector for each of its tokens."""
+        return self is Kind.LATE
+
+    @property
+    def encodes(self) -> bool:
+        """Whether its texts are encoded, by themselves, into vectors that the store keeps."""
+        return self.gives_vectors or self.gives_tokens
+
+    @property
+    def reranks(self) -> bool:
+        """Whether it can put in order what another has found."""
+        return self in (Kind.CROSS, Kind.LATE)
+
+    @property
     def is_dense(self) -> bool:
         """Whether a text's vector is an array without gaps, to which cosines apply."""
         return self is Kind.DENSE
@@ -32,12 +47,14 @@ class Kind(StrEnum):
     @property
     def usual_similarity(self) -> str:
         """How its vectors are compared where the model does not say."""
-        return "dot" if self is Kind.SPARSE else "cosine"
+        return {Kind.SPARSE: "dot", Kind.LATE: "maxsim"}.get(self, "cosine")
 
     @property
     def has_views(self) -> bool:
-        """Whether layers, dimensions and precisions of its vectors can be chosen."""
-        return self is Kind.DENSE
+        """Whether dimensions and precisions of its vectors can be chosen,
+        and layers, where they are dense.
+        """
+        return self in (Kind.DENSE, Kind.LATE)
 
     @property
     def has_weights(self) -> bool:
@@ -49,11 +66,23 @@ class Kind(StrEnum):
         """What an index gets of it, in the words of `retrievers.takes`;
         empty where none holds it.
         """
-        return {Kind.DENSE: "dense", Kind.SPARSE: "sparse", Kind.LEXICAL: "text"}.get(self, "")
+        return _GIVES.get(self, "")
 
     @property
     def index(self) -> str:  # type: ignore[override]  # a text's own `index`, which no kind needs
         """The index that it is searched through where none is named; empty where none holds it."""
-        return {Kind.DENSE: "faiss:flat", Kind.SPARSE: "sparse", Kind.LEXICAL: "lucene"}.get(
-            self, ""
-        )
+        return _INDEXES.get(self, "")
+
+
+_GIVES = {
+    Kind.DENSE: "dense",
+    Kind.SPARSE: "sparse",
+    Kind.LEXICAL: "text",
+    Kind.LATE: "multi-vector",
+}
+_INDEXES = {
+    Kind.DENSE: "faiss:flat",
+    Kind.SPARSE: "sparse",
+    Kind.LEXICAL: "lucene",
+    Kind.LATE: "maxsim",
+}

@@ -122,7 +122,7 @@ def load(
     model.misfit = model.remembered.get("misfit", lambda: _misfit(model, loading))
     if model.misfit or card.method not in METHODS:
         model.revision = "-".join(filter(None, (revision, digests.of_loaded(model.encoder))))
-    if "encoder" in vars(model) and Kind(described.get("kind", card.kind)).gives_vectors:
+    if "encoder" in vars(model) and Kind(described.get("kind", card.kind)).encodes:
         model.remembered.update({name: of(model.encoder) for name, of in FACTS.items()})
     model.card = replace(card, **described)
     bare = (
@@ -282,7 +282,7 @@ def facts(card: Card, encoder: Any) -> dict[str, Any]:
     if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:
         facts |= {
             "kind": kinds[0],
-            "similarity": encoder.similarity_fn_name if kinds[0].is_sparse else "dot",
+            "similarity": encoder.similarity_fn_name if kinds[0].encodes else "dot",
         }
         if kinds[0].is_sparse and not card.dim:
             # Before its first vector it names the width of its last layer.

@@ -10,7 +10,9 @@ from torch import nn
 from embedlab.errors import UserError
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer, SparseEncoder
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
+
+    from embedlab.training.untrained import Model
 
 
 class Objective(NamedTuple):
@@ -108,6 +110,24 @@ def splade(
     return loss
 
 
+def maxsim(
+    model: "MultiVectorEncoder", *, scale: float = 1.0, mini_batch_size: int | None = None
+) -> nn.Module:
+    """InfoNCE on MaxSim, over a multi-vector encoder's tokens
+    (sentence-transformers' MultiVectorMultipleNegativesRankingLoss).
+    """
+    from sentence_transformers.multi_vector_encoder.losses import (
+        CachedMultiVectorMultipleNegativesRankingLoss,
+        MultiVectorMultipleNegativesRankingLoss,
+    )
+
+    if mini_batch_size is None:
+        return MultiVectorMultipleNegativesRankingLoss(model, scale=scale)
+    return CachedMultiVectorMultipleNegativesRankingLoss(
+        model, scale=scale, mini_batch_size=mini_batch_size
+    )
+
+
 def _ours(module: str, name: str) -> Callable[..., nn.Module]:
     def build(model: "SentenceTransformer", **settings: Any) -> nn.Module:
         from importlib import import_module
@@ -144,6 +164,7 @@ OBJECTIVES = {
     "2dmse": Objective(_ours("two_dimensional", "TwoDimensional"), "pairs"),
     "starbucks": Objective(_ours("starbucks_losses", "Starbucks"), "pairs"),
     "splade": Objective(splade, "pairs"),
+    "maxsim": Objective(maxsim, "pairs"),
     "distil": Objective(
         _ours("distil", "build"),
         "pairs",
@@ -224,9 +245,7 @@ def prepare(name: str, rows: Dataset, settings: dict[str, Any], **how: Any) -> D
     return objective.teach(arranged, settings) if objective.teach else arranged
 
 
-def build(
-    name: str, model: "SentenceTransformer | SparseEncoder", settings: dict[str, Any]
-) -> nn.Module:
+def build(name: str, model: "Model", settings: dict[str, Any]) -> nn.Module:
     """The loss of a stage.
 
     Raises:

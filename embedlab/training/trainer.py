@@ -11,6 +11,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from datasets import Dataset
 from sentence_transformers import (
+    MultiVectorEncoder,
+    MultiVectorEncoderTrainer,
+    MultiVectorEncoderTrainingArguments,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
     SparseEncoder,
@@ -96,7 +99,14 @@ class SparseTrainer(_Resumable, SparseEncoderTrainer):
     """The trainer of sparse methods."""
 
 
-def restore(trainer: DenseTrainer | SparseTrainer, checkpoint: Path) -> None:
+class LateTrainer(_Resumable, MultiVectorEncoderTrainer):
+    """The trainer of late-interaction methods."""
+
+
+Trainer = DenseTrainer | SparseTrainer | LateTrainer
+
+
+def restore(trainer: Trainer, checkpoint: Path) -> None:
     """Put a trainer where it was when it saved a checkpoint:
     the model, what its loss learned, and its history.
     """
@@ -113,14 +123,14 @@ def trainer_for(
     *,
     seed: int,
     show: Show | None = None,
-) -> DenseTrainer | SparseTrainer:
+) -> Trainer:
     """A trainer for one stage, its checkpoints in `folder`.
 
     Args:
         rows: data set with the columns that the loss reads.
         show: told each step and the loss last logged.
     """
-    trainer: DenseTrainer | SparseTrainer
+    trainer: Trainer
     ramp = _ramp(loss) or None
     if isinstance(model, SparseEncoder):
         sparse = _arguments(
@@ -129,6 +139,11 @@ def trainer_for(
         trainer = SparseTrainer(
             model=model, args=sparse, train_dataset=rows, loss=loss, callbacks=ramp
         )
+    elif isinstance(model, MultiVectorEncoder):
+        late = _arguments(
+            MultiVectorEncoderTrainingArguments, stage, len(rows), folder, seed, model.device
+        )
+        trainer = LateTrainer(model=model, args=late, train_dataset=rows, loss=loss, callbacks=ramp)
     else:
         dense = _arguments(
             SentenceTransformerTrainingArguments, stage, len(rows), folder, seed, model.device

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
 from torch import nn
 
@@ -18,7 +18,7 @@ from embedlab.encoders.modules.pooling import MarkedPooling
 from embedlab.encoders.modules.template import Template
 from embedlab.errors import UserError, unknown
 
-Model = SentenceTransformer | SparseEncoder
+Model = SentenceTransformer | SparseEncoder | MultiVectorEncoder
 
 
 def build(method: str, base: str | Path, settings: dict[str, Any]) -> Model:
@@ -176,6 +176,31 @@ def starbucks(base: Path, *, max_length: int | None = None, **settings: Any) -> 
     return model
 
 
+def colbert(base: Path, *, dim: int = 128, max_length: int | None = None) -> MultiVectorEncoder:
+    """A BERT-like encoder, and a projection of each of its tokens to `dim` dimensions, normalised
+    (ColBERT, arXiv:2004.12832, section 3.2).
+
+    Without ColBERT's query augmentation by mask tokens and without its markers of queries and
+    documents: both sides are encoded alike.
+    """
+    from sentence_transformers.base.modules import Dense, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    transformer = Transformer(str(base))
+    projection = Dense(
+        transformer.get_embedding_dimension(),
+        dim,
+        bias=False,
+        activation_function=nn.Identity(),
+        module_input_name="token_embeddings",
+    )
+    normalise = Normalize(module_input_name="token_embeddings")
+    model = MultiVectorEncoder(modules=[transformer, projection, MultiVectorMask(), normalise])
+    if max_length:
+        model.max_seq_length = max_length
+    return model
+
+
 METHODS: dict[str, Callable[..., Model]] = {
     "decoder": decoder,
     "causal2vec": causal2vec,
@@ -188,9 +213,10 @@ METHODS: dict[str, Callable[..., Model]] = {
     "echo-splade": echo_splade,
     "encoder": encoder,
     "starbucks": starbucks,
+    "colbert": colbert,
 }
 
-ENCODERS = ("encoder", "starbucks")  # the others need a causal language model
+ENCODERS = ("encoder", "starbucks", "colbert")  # the others need a causal language model
 
 
 def _read(base: Path, template: Template, attention: str, **settings: Any) -> Decoder:

@@ -13,7 +13,10 @@ from retrievers.indexes.base_index import Index
 
 METRICS = ("ip", "cosine", "l2", "l1")
 # sentence-transformers' words.
-SIMILARITIES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2", "manhattan": "l1"}
+SIMILARITIES = {
+    "cosine": "cosine", "dot": "ip", "euclidean": "l2", "manhattan": "l1",
+    "maxsim": "maxsim", "meanmaxsim": "meanmaxsim",
+}  # fmt: skip
 
 
 def metric_of(similarity: str) -> str:

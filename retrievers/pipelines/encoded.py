@@ -15,6 +15,7 @@ from retrievers.indexes.base_index import Index, check_encoder, make_index
 from retrievers.indexes.dense import metric_of
 from retrievers.registry import load
 from retrievers.texts import Document, Texts, check_texts, joined
+from retrievers.token_vectors import Rows, TokenVectors, check_token_vectors, is_ragged
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class Encoder:
     query: dict[str, Any] = field(default_factory=dict)
     document: dict[str, Any] = field(default_factory=dict)
 
-    def encode_queries(self, texts: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
-        """Vectors `[n, d]`, or a CSR matrix `[n, |V|]` from a sparse model."""
+    def encode_queries(self, texts: Sequence[Document]) -> Rows:
+        """Vectors `[n, d]`, a CSR matrix `[n, |V|]` from a sparse model,
+        or `TokenVectors` from a multi-vector one.
+        """
         return _vectors(self.model.encode_query([joined(text) for text in texts], **self.query))
 
-    def encode_documents(self, documents: Sequence[Document]) -> np.ndarray | sparse.csr_matrix:
-        """Vectors `[n, d]`, or a CSR matrix `[n, |V|]` from a sparse model."""
+    def encode_documents(self, documents: Sequence[Document]) -> Rows:
+        """Vectors `[n, d]`, a CSR matrix `[n, |V|]` from a sparse model,
+        or `TokenVectors` from a multi-vector one.
+        """
         return _vectors(
             self.model.encode_document(
                 [joined(document) for document in documents], **self.document
@@ -196,28 +201,37 @@ def index_for(spec: str, similarity: str = "") -> Index:
     """An empty index from a factory string, which ranks as a model does that names this similarity.
 
     A metric in the string wins; without either, dense vectors are compared by cosine, sparse ones
-    by inner product.
+    by inner product, token vectors by MaxSim.
 
     Raises:
         RetrieverError: the index cannot rank so.
     """
     index = make_index(spec)
-    if index.takes != "text" and "metric=" not in spec:
-        return make_index(
-            spec, metric=metric_of(similarity or ("cosine" if index.takes == "dense" else "dot"))
+    if index.takes == "text" or "metric=" in spec:
+        return index
+    late = similarity.endswith("maxsim")
+    if similarity and late != (index.takes == "multi-vector"):
+        given = "token vectors" if late else "one vector for each text"
+        raise RetrieverError(
+            f"The index {spec} takes {index.takes} vectors, and the model gives {given}.",
+            "Use maxsim or muvera:faiss:flat." if late else "Use torch, faiss:flat or sparse.",
         )
-    return index
+    return make_index(spec, metric=metric_of(similarity or _USUAL[index.takes]))
 
 
-def as_lists(vectors: np.ndarray | sparse.csr_matrix) -> list[list[float]]:
+_USUAL = {"dense": "cosine", "sparse": "dot", "multi-vector": "maxsim"}
+
+
+def as_lists(vectors: Rows) -> list[list[float]]:
     """Dense vectors `[n, d]` as the lists of numbers that frameworks take.
 
     Raises:
-        RetrieverError: they are sparse.
+        RetrieverError: they are sparse, or token vectors.
     """
     if not isinstance(vectors, np.ndarray):
         raise RetrieverError(
-            "A sparse encoder has no dense vectors to give.", "Use a dense encoder."
+            "A sparse or multi-vector encoder has no dense vectors to give.",
+            "Use a dense encoder.",
         )
     lists: list[list[float]] = vectors.tolist()
     return lists
@@ -227,8 +241,10 @@ def _similarity(model: Any) -> str:
     return str(getattr(model, "similarity_fn_name", None) or "")
 
 
-def _vectors(output: Any) -> np.ndarray | sparse.csr_matrix:
+def _vectors(output: Any) -> Rows:
     """A sentence-transformers answer as numpy or scipy has it."""
+    if isinstance(output, TokenVectors) or is_ragged(output):
+        return check_token_vectors(output)
     if getattr(output, "is_sparse", False) or "sparse" in str(getattr(output, "layout", "")):
         output = output.detach().cpu().to_sparse_coo().coalesce()
         values = output.values().float().numpy()
@@ -237,5 +253,5 @@ def _vectors(output: Any) -> np.ndarray | sparse.csr_matrix:
         ).tocsr()
     if hasattr(output, "detach"):
         output = output.detach().float().cpu().numpy()
-    vectors: np.ndarray | sparse.csr_matrix = output
+    vectors: Rows = output
     return vectors

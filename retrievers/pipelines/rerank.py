@@ -13,6 +13,7 @@ from retrievers import folder, ties, topk
 from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.indexes.base_index import check_encoder
+from retrievers.pipelines.late import MaxSim
 from retrievers.texts import Document, joined
 
 Scores = Sequence[float] | np.ndarray
@@ -44,13 +45,15 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
             (`encode_query` and `encode_document` give one array of token vectors per text); or what
             sees a query's whole list in one pass, as Uni-Encoder does (arXiv:2106.01263): a
             function `(query, texts) -> scores`, or a model with such a method `score_list`; or
-            what sees the lists of many queries (`ListScorer`).
+            what sees the lists of many queries (`ListScorer`). Or a text retriever, such as
+            `Encoded(multi_vector_encoder, "maxsim")`: it indexes the same documents, and ranks
+            the candidates by what it holds of them.
         id: changes whenever the scores would: the weights' revision or digest.
         name: what to load the model by again. A stage with a name is saved with its index.
     """
     if depth < 1:
         raise RetrieverError(f"The depth is {depth}.", "Rerank 1 document or more.")
-    if isinstance(model, ListScorer):
+    if isinstance(model, ListScorer | Retriever):
         return Rerank(model, depth, id, name)
     if hasattr(model, "score_list"):
         return Rerank(model.score_list, depth, id, name)
@@ -71,7 +74,7 @@ def rerank(model: Any, depth: int = 100, *, id: str = "", name: str = "") -> "Re
 class Rerank:
     """A stage: what scores, how deep, and what identifies the model (see `rerank`)."""
 
-    scorer: Listwise | ListScorer
+    scorer: Listwise | ListScorer | Retriever
     depth: int = 100
     id: str = ""
     name: str = ""
@@ -96,11 +99,27 @@ class Reranked(Retriever):
 
     def index(self, ids: Sequence[str], documents: Documents) -> "Reranked":
         self.first.index(ids, documents)
+        if self._second:
+            self._second.index(ids, documents)
         return self
 
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         k = topk.check_k(k)
         candidates = ties.search(self.first, queries, self.stage.depth, only=only)
+        scores = self._scores(queries, candidates)
+        everything = topk.best(candidates.rows, scores, self.stage.depth)
+        return topk.pad(ties.by_id(everything, self.ids), k)
+
+    @property
+    def _second(self) -> Retriever | None:
+        """The retriever that ranks the candidates, where one does."""
+        return self.stage.scorer if isinstance(self.stage.scorer, Retriever) else None
+
+    def _scores(self, queries: Queries, candidates: Hits) -> np.ndarray:
+        """Of each candidate, as the stage has them: `[q, depth]`."""
+        if self._second:
+            return _ranked(self._second, queries, candidates, self.ids)
+        assert not isinstance(self.stage.scorer, Retriever)
         scores = np.full(candidates.rows.shape, -np.inf, dtype=np.float32)
         texts = cast("Sequence[Document]", queries)
         counts = (candidates.rows >= 0).sum(axis=1)
@@ -111,8 +130,7 @@ class Reranked(Retriever):
             answers = scored(self.stage.scorer, [joined(texts[q]) for q in part], lists)
             for q, answer in zip(part, answers, strict=True):
                 scores[q, : counts[q]] = answer
-        everything = topk.best(candidates.rows, scores, self.stage.depth)
-        return topk.pad(ties.by_id(everything, self.ids), k)
+        return scores
 
     def _texts(self, rows: np.ndarray) -> list[str]:
         candidates = [self.first.text(int(row)) for row in rows]
@@ -131,12 +149,13 @@ class Reranked(Retriever):
         return self.first.metadata(row)
 
     def save(self, path: Path) -> None:
-        """Write the first stage, and the reranker's name to load it by again.
+        """Write the first stage, and the reranker's name to load it by again; of a stage that is
+        a retriever, what it holds.
 
         Raises:
             RetrieverError: the reranker has no name.
         """
-        if not self.stage.name:
+        if not self.stage.name and not self._second:
             raise RetrieverError(
                 "A reranker without a name cannot be saved.",
                 "Name it, rerank(model, id=..., name=...), or save the first stage alone.",
@@ -145,9 +164,16 @@ class Reranked(Retriever):
             "retriever": "reranked",
             "model": {"name": self.stage.name, "id": self.stage.id},
             "depth": self.stage.depth,
+            "indexed": self._second is not None,
             "documents": len(self.ids),
         }
-        folder.write(path, manifest, lambda target: self.first.save(target / "first"))
+
+        def fill(target: Path) -> None:
+            self.first.save(target / "first")
+            if self._second:
+                self._second.save(target / "second")
+
+        folder.write(path, manifest, fill)
 
     @classmethod
     def opened(
@@ -167,6 +193,11 @@ class Reranked(Retriever):
         from retrievers.registry import load
 
         name, id = manifest["model"]["name"], manifest["model"]["id"]
+        if manifest.get("indexed"):
+            second = load(data / "second", encoder)
+            return cls(
+                load(data / "first", encoder), rerank(second, manifest["depth"], id=id, name=name)
+            )
         if not callable(encoder):
             raise RetrieverError(
                 f"The index at {path} needs its reranker, {name}.",
@@ -178,6 +209,23 @@ class Reranked(Retriever):
         return cls(
             load(data / "first", encoder), rerank(scorer.model, manifest["depth"], id=id, name=name)
         )
+
+
+def _ranked(
+    second: Retriever, queries: Queries, candidates: Hits, ids: Sequence[str]
+) -> np.ndarray:
+    """The scores that a retriever of the same documents gives the candidates."""
+    scores = np.full(candidates.rows.shape, -np.inf, dtype=np.float32)
+    texts = cast("Sequence[Document]", queries)
+    for q, rows in enumerate(candidates.rows):
+        names = [ids[row] for row in rows[rows >= 0].tolist()]
+        if not names:
+            continue
+        hits = second.search([texts[q]], len(names), only=names)
+        own = [second.ids[row] for row in hits.rows[0][hits.rows[0] >= 0].tolist()]
+        found = dict(zip(own, hits.scores[0].tolist(), strict=False))
+        scores[q, : len(names)] = [found.get(name, -np.inf) for name in names]
+    return scores
 
 
 def scored(
@@ -222,29 +270,3 @@ class Pairwise:
             [(query, text) for text in texts], show_progress_bar=False
         )
         return scores
-
-
-@dataclass(frozen=True)
-class MaxSim:
-    """Late interaction: for each query token its best document token, summed
-    (ColBERT, arXiv:2004.12832).
-    """
-
-    encoder: Any
-
-    def __call__(self, query: str, texts: list[str]) -> list[float]:
-        tokens = _array(self.encoder.encode_query([query])[0])
-        documents = self.encoder.encode_document(texts)
-        return [float((tokens @ _array(document).T).max(axis=1).sum()) for document in documents]
-
-
-def _array(vectors: Any) -> np.ndarray:
-    """Token vectors `[t, d]` in float32."""
-    vectors = vectors.detach().float().cpu().numpy() if hasattr(vectors, "detach") else vectors
-    tokens: np.ndarray = np.asarray(vectors, dtype=np.float32)
-    if tokens.ndim != 2:
-        raise RetrieverError(
-            f"Late interaction needs token vectors [t, d], got shape {list(tokens.shape)}.",
-            "Use a multi-vector encoder.",
-        )
-    return tokens

@@ -17,13 +17,15 @@ RANKING = ("retrieval", "instruction retrieval", "instruction levels", *RERANKIN
 
 # Where there must be no score but a reason, in these words. mteb evaluates no pair scorer where a
 # vector per text is needed ("does not support CrossEncoders", "... Search"), nor a cross-encoder
-# without candidates; late interaction over a whole corpus it can, while embedlab wants a first
-# stage.
+# without candidates.
 NONE = {
-    (shape, kind): "reorders candidates" if kind in RANKING else "needs a vector per text"
-    for shape in ("multi-vector", "cross")
+    ("cross", kind): "reorders candidates" if kind in RANKING else "needs a vector per text"
     for kind in task_types.kinds()
     if kind not in RERANKING
+} | {
+    ("multi-vector", kind): "needs a vector per text"
+    for kind in task_types.kinds()
+    if kind not in RANKING
 }
 # mteb's own scores move by up to 1e-6 with its batch size, since the last bits of vectors do; least
 # squares of a regression make more of them, and most of all where there are more terms than texts.

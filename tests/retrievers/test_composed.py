@@ -5,7 +5,7 @@ import retrievers
 from retrievers import RetrieverError, rerank, rrf, ties, weighted
 from retrievers.base import Hits
 from retrievers.pipelines.fusion import fuse
-from retrievers.pipelines.rerank import MaxSim
+from retrievers.pipelines.late import MaxSim
 
 
 def hits(*lists):
@@ -192,8 +192,8 @@ class Letters:
 
 
 def test_max_sim_by_hand():
-    assert MaxSim(Letters())("abba", ["a", "ab", "xyz"]) == [2.0, 4.0, 0.0]
-    assert rerank(Letters()).scorer("c", ["ab", "abc"]) == [0.0, 1.0]
+    scores = MaxSim(Letters()).score_lists(["abba", "c"], [["a", "ab", "xyz"], ["ab", "abc"]])
+    assert [each.tolist() for each in scores] == [[2.0, 4.0, 0.0], [0.0, 1.0]]
 
 
 def test_bad_compositions(ids, texts, vectors, tmp_path):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import xxhash
-from scipy.sparse import csr_matrix
+
+from retrievers.token_vectors import Rows, TokenVectors
 
 
 class Shard(NamedTuple):
@@ -28,7 +29,7 @@ def write(
     folder: Path,
     keys: np.ndarray,
     tokens: np.ndarray,
-    vectors: np.ndarray | csr_matrix,
+    vectors: Rows,
     seconds: float,
     derived: bool = False,
 ) -> Shard:
@@ -37,6 +38,10 @@ def write(
     parts = {"keys": keys.view(np.uint8).reshape(-1, 16), "tokens": tokens.astype(np.int32)}
     if isinstance(vectors, np.ndarray):
         parts["dense"] = vectors
+    elif isinstance(vectors, TokenVectors):
+        parts |= {"codes": vectors.codes, "offsets": vectors.offsets}
+        if vectors.factors is not None:
+            parts["factors"] = vectors.factors
     else:
         parts |= {
             "data": vectors.data,

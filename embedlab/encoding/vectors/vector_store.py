@@ -3,7 +3,9 @@
     EMBEDLAB_HOME/vectors/<space>/manifest.json      what made the vectors, and the list of shards
                                  /<shard>.keys.npy   16-byte keys of the rendered texts
                                  /<shard>.dense.npy  vectors [n, d] (or .data/.indices/.indptr of a
-                                 CSR matrix) /<shard>.tokens.npy tokens per text
+                                 CSR matrix; or .codes [T, d] of all tokens, .offsets [n + 1] of the
+                                 texts in them, .factors [T] of int8)
+                                 /<shard>.tokens.npy tokens per text
 
 Shards are never changed. The manifest is replaced atomically under a lock, so a reader sees the
 list before or after an addition, and a killed writer leaves at most files that no manifest names
@@ -14,19 +16,20 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
-from scipy.sparse import csr_matrix, vstack
 
 from embedlab import json_cache
 from embedlab.encoding.vectors import shards, space_users
 from embedlab.encoding.vectors.keys import space_address
 from embedlab.encoding.vectors.shards import Shard
+from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.errors import UserError
 from embedlab.resources import home
 from embedlab.terminal import echo
+from retrievers.token_vectors import Rows
 
 
 class Space:
@@ -82,7 +85,7 @@ class Space:
         self,
         keys: np.ndarray,
         tokens: np.ndarray,
-        vectors: np.ndarray | csr_matrix,
+        vectors: Rows,
         seconds: float,
         *,
         derived: bool = False,
@@ -158,106 +161,6 @@ class Space:
             ]
             _replace(self.folder, self.ingredients, remaining)
         shards.remove(self.folder, shard.name)
-
-
-class Seconds(NamedTuple):
-    """All that was spent, and the part of it that was not measured
-    but derived of a pass through several layers.
-    """
-
-    all: float
-    derived: float
-
-
-class Vectors:
-    """Vectors of a list of texts, gathered from memory-mapped shards chunk by chunk.
-
-    `len()` is the number of texts; `dim` the width; `sparse` tells CSR from dense.
-    """
-
-    def __init__(self, folder: Path, listed: list[Shard], place: np.ndarray) -> None:
-        self._folder, self._shards, self._place = folder, listed, place
-        self.sparse = bool(listed) and "data" in listed[0].files
-
-    def __len__(self) -> int:
-        return len(self._place)
-
-    @property
-    def dim(self) -> int:
-        if not self._shards:
-            return 0
-        first = self._shards[0]
-        return int(
-            shards.read(self._folder, first, "width")[0]
-            if self.sparse
-            else shards.read(self._folder, first, "dense").shape[1]
-        )
-
-    def read(self, start: int = 0, stop: int | None = None) -> np.ndarray | csr_matrix:
-        """Rows start to stop as float32 `[n, d]`, or as a CSR matrix."""
-        place = self._place[start:stop]
-        order = np.argsort(place[:, 0], kind="stable")
-        numbers, first = np.unique(place[order, 0], return_index=True)
-        groups = np.split(order, first[1:])
-        if self.sparse:
-            blocks = [
-                self._csr(number)[place[group, 1]]
-                for number, group in zip(numbers, groups, strict=True)
-            ]
-            if not blocks:
-                return csr_matrix(np.empty((0, self.dim), dtype=np.float32))
-            return csr_matrix(
-                vstack(blocks, format="csr")[np.argsort(np.concatenate(groups), kind="stable")]
-            )
-        vectors = np.empty((len(place), self.dim), dtype=np.float32)
-        for number, group in zip(numbers, groups, strict=True):
-            block = shards.read(self._folder, self._shards[number], "dense")
-            vectors[group] = block[place[group, 1]]
-        return vectors
-
-    def chunks(self, size: int = 16_384) -> Iterator[np.ndarray | csr_matrix]:
-        """All rows in order, `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self.read(start, start + size)
-
-    def tokens(self) -> np.ndarray:
-        """Tokens of each text, int32 `[n]`."""
-        counts = np.empty(len(self), dtype=np.int32)
-        for number in np.unique(self._place[:, 0]):
-            rows = self._place[:, 0] == number
-            counts[rows] = shards.read(self._folder, self._shards[number], "tokens")[
-                self._place[rows, 1]
-            ]
-        return counts
-
-    def seconds(self) -> "Seconds":
-        """What encoding these texts took when it was done:
-        each shard's time, shared out by tokens.
-        """
-        total, derived, counts = 0.0, 0.0, self.tokens()
-        for number in np.unique(self._place[:, 0]):
-            rows = self._place[:, 0] == number
-            # A text that comes twice was encoded once.
-            _, distinct = np.unique(self._place[rows, 1], return_index=True)
-            of_shard = int(
-                np.sum(shards.read(self._folder, self._shards[number], "tokens"), dtype=np.int64)
-            )
-            shard = self._shards[number]
-            share = counts[rows][distinct].sum() / of_shard if of_shard else 0.0
-            if not of_shard:  # nobody counted
-                share = len(distinct) / max(shard.rows, 1)
-            spent = float(shard.seconds * share)
-            total, derived = total + spent, derived + spent * shard.derived
-        return Seconds(total, derived)
-
-    def _csr(self, number: int) -> csr_matrix:
-        data, indices, indptr = (
-            np.asarray(shards.read(self._folder, self._shards[number], part))
-            for part in ("data", "indices", "indptr")
-        )
-        return csr_matrix(
-            (data.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, self.dim)
-        )
 
 
 def spaces(root: Path | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:

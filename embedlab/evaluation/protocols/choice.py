@@ -1,6 +1,7 @@
 """Which protocol evaluates a model: chosen here, once."""
 
 from embedlab.evaluation.protocols.encoded_models import DenseModels, SparseModels
+from embedlab.evaluation.protocols.late_interaction import LateModels
 from embedlab.evaluation.protocols.lexical import LexicalModels
 from embedlab.evaluation.protocols.mteb_protocol import MtebProtocols
 from embedlab.evaluation.protocols.pipeline import Compositions
@@ -19,7 +20,7 @@ _OF_KIND: dict[Kind, type[Protocol]] = {
     Kind.SPARSE: SparseModels,
     Kind.LEXICAL: LexicalModels,
     Kind.CROSS: RerankingModels,
-    Kind.LATE: RerankingModels,
+    Kind.LATE: LateModels,
 }
 
 

@@ -10,14 +10,13 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from embedlab.compat.mteb_internals import set_seed
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder
 from embedlab.encoding.in_memory import MemoryVectors, ObjectEncoder
 from embedlab.encoding.server_encoder import ServerEncoder
-from embedlab.encoding.vectors.vector_store import Vectors
+from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.views import View, coded, cross, shape
 from embedlab.errors import UserError
 from embedlab.evaluation import searching
@@ -38,6 +37,7 @@ from retrievers.indexes.base_index import make_index
 from retrievers.indexes.chunked import search_stream
 from retrievers.indexes.dense import metric_of
 from retrievers.texts import Document, joined
+from retrievers.token_vectors import Rows
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
@@ -48,8 +48,8 @@ CHUNK_BYTES = 1 << 27  # vectors read from the store at a time
 STREAM_BYTES = 1 << 30
 
 
-class _EncodedModels(Protocol):
-    """What dense and sparse models have in common."""
+class EncodedModels(Protocol):
+    """What dense, sparse and multi-vector models have in common."""
 
     def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         super().__init__(request, model, reporter)
@@ -161,7 +161,7 @@ class _EncodedModels(Protocol):
         raise NotImplementedError
 
 
-class SparseModels(_EncodedModels):
+class SparseModels(EncodedModels):
     """A weight for each term of a vocabulary: CSR matrices `[n, |V|]`."""
 
     def search(
@@ -188,7 +188,7 @@ class SparseModels(_EncodedModels):
         return documents.chunks()
 
 
-class DenseModels(_EncodedModels):
+class DenseModels(EncodedModels):
     """A vector for each text, float32 `[n, d]`;
     layers, dimensions, precisions and indexes are views of it.
     """
@@ -276,7 +276,7 @@ class DenseModels(_EncodedModels):
             yield shape(_dense(chunk), view, normalise=self.model.card.similarity == "cosine")
 
 
-def _dense(vectors: np.ndarray | csr_matrix) -> np.ndarray:
+def _dense(vectors: Rows) -> np.ndarray:
     assert isinstance(vectors, np.ndarray)  # of a dense model
     return vectors
 
@@ -314,8 +314,6 @@ class _Known(TextEncoder):
     row_of: Mapping[str, int] = field(default_factory=dict)
     vectors: Any = None
 
-    def encode_queries(self, texts: Sequence[Document]) -> np.ndarray | csr_matrix:
-        chosen: np.ndarray | csr_matrix = self.vectors[
-            np.array([self.row_of[joined(text)] for text in texts])
-        ]
+    def encode_queries(self, texts: Sequence[Document]) -> Rows:
+        chosen: Rows = self.vectors[np.array([self.row_of[joined(text)] for text in texts])]
         return chosen

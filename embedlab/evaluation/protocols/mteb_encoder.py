@@ -13,6 +13,7 @@ from embedlab.encoding.in_memory import ObjectEncoder
 from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.encoding.vectors.views import Quantiser, View, shape
 from embedlab.models.prompts import prompt_for
+from retrievers.token_vectors import TokenVectors
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +76,7 @@ class MtebEncoder:
         self.cost.add(cost)
         encoded = vectors[self._view.layer]
         rows = encoded.read()
+        assert not isinstance(rows, TokenVectors)  # no vector per text
         if not isinstance(rows, np.ndarray):
             return finite(np.asarray(rows.toarray()), texts, model.name)
         # Classifiers and clusters see lengths:

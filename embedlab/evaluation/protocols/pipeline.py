@@ -59,8 +59,11 @@ class Compositions(Protocol):
     def prepare(
         self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]
     ) -> Prepared:
-        """What each part prepares, by its name; prompts by part, and the summed cost of all."""
-        prepared = {name: part.prepare(task, data, [View()]) for name, part in self.parts.items()}
+        """What each part that finds documents prepares, by name; prompts by part, the cost of all.
+        What only reranks reads no more than what was found.
+        """
+        finding = dict.fromkeys(leaf.name for leaf in self.model.tree.leaves())
+        prepared = {name: self.parts[name].prepare(task, data, [View()]) for name in finding}
         prompts = {name: each.prompts for name, each in prepared.items() if each.cost}
         return Prepared(
             prepared, prompts, _sum([each.cost for each in prepared.values() if each.cost])
@@ -90,7 +93,7 @@ class Compositions(Protocol):
             return retriever
 
         def stage(name: str, depth: int) -> Rerank:
-            stages.append(_Timed(rerank(self.model.parts[name].encoder).scorer))
+            stages.append(_Timed(self.parts[name].scorer(task)))
             return rerank(stages[-1], depth)
 
         retriever = self.model.tree.built(leaf, stage)
@@ -105,6 +108,8 @@ class Compositions(Protocol):
                 sum(getattr(stage, name) for stage in stages) for name in ("seconds", "pairs")
             )
             spent |= {"rerank_seconds": seconds, "pairs_per_second": pairs / max(seconds, 1e-9)}
+            if encoded := sum(getattr(stage.scorer, "encode_seconds", 0.0) for stage in stages):
+                spent["rerank_encode_seconds"] = encoded
         if any(isinstance(model, ServerModel) for model in models):
             # Asked again, a server's scores are those that were kept: their time says nothing.
             if any(_is_partly_kept(model) for model in models):

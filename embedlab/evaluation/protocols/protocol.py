@@ -18,6 +18,7 @@ from embedlab.models.composition import fitting
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 from retrievers import Retriever
+from retrievers.pipelines.rerank import ListScorer, Listwise
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
@@ -32,6 +33,8 @@ class Prepared:
     vectors: Any = None
     prompts: Mapping[str, Any] = field(default_factory=dict)
     cost: Cost | None = None
+    # What a view found that others are measured against, by what it saw.
+    exact: dict[Any, np.ndarray] = field(default_factory=dict)
 
 
 class SearchResult(NamedTuple):
@@ -60,7 +63,7 @@ class Protocol(ABC):
 
     def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         self.request, self.model, self.reporter = request, model, reporter
-        if not model.card.kind.gives_vectors and request.encoding != EncodingOptions():
+        if not model.card.kind.encodes and request.encoding != EncodingOptions():
             options = "--store-dtype, --batch-tokens, --workers and --compile"
             reporter.say(f"{model.name} gives no vectors to keep: {options} are not for it.")
 
@@ -113,6 +116,10 @@ class Protocol(ABC):
             " vector per text.",
             "Choose retrieval or reranking tasks for it.",
         )
+
+    def scorer(self, task: "AbsTaskRetrieval") -> Listwise | ListScorer:
+        """What ranks candidates, as a stage of a composition."""
+        raise NotImplementedError(f"{self.model.card.kind} models are no stages of a composition")
 
     def retriever(
         self, spec: str, data: RetrievalData, prepared: Prepared

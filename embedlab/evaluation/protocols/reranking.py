@@ -1,6 +1,4 @@
-"""Cross-encoders and late interaction: they score pairs,
-so they rank the candidates that a reranking task gives.
-"""
+"""Cross-encoders: they score pairs, so they rank the candidates that a reranking task gives."""
 
 import time
 from typing import TYPE_CHECKING
@@ -12,17 +10,15 @@ from embedlab.errors import UserError
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models.server_models import ServerModel
-from retrievers import rerank, topk
-from retrievers.pipelines.rerank import TOGETHER, scored
+from retrievers import Retriever, rerank, topk
+from retrievers.pipelines.rerank import TOGETHER, ListScorer, Listwise, scored
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
 
 
 class RerankingModels(Protocol):
-    """Models that score a query with a document: cross-encoders,
-    and late interaction by its largest similarities.
-    """
+    """Models that score a query with a document."""
 
     def search(
         self,
@@ -54,7 +50,7 @@ class RerankingModels(Protocol):
         ]
         rows = np.full((len(lists), max(map(len, lists), default=0)), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
-        pairs, scorer = sum(map(len, lists)), rerank(model.encoder).scorer
+        pairs, scorer = sum(map(len, lists)), self.scorer(task)
         began, purse = time.perf_counter(), self.request.server.purse
         before = purse.spent
         with reporter.phase("rerank", pairs, "pairs") as bar:
@@ -75,3 +71,8 @@ class RerankingModels(Protocol):
             if model.encoder.kept:  # not all was asked for now
                 costs.pop("pairs_per_second")
         return SearchResult(hits.rows, hits.scores, costs)
+
+    def scorer(self, task: "AbsTaskRetrieval") -> Listwise | ListScorer:
+        scorer = rerank(self.model.encoder).scorer
+        assert not isinstance(scorer, Retriever)  # the model of a reranker is none
+        return scorer

@@ -1,0 +1,177 @@
+"""Late interaction: a vector for each token, kept in the vector store; exact MaxSim, indexes, and
+second stages that score what the store holds.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embedlab.encoding.cost import Cost
+from embedlab.encoding.in_memory import MemoryVectors
+from embedlab.encoding.vectors.stored_vectors import Vectors
+from embedlab.encoding.vectors.views import View, coded, cross
+from embedlab.errors import UserError
+from embedlab.evaluation import searching
+from embedlab.evaluation.protocols.encoded_models import CHUNK_BYTES, EncodedModels
+from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
+from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.evaluation.task_result import TaskResult
+from embedlab.models.composition import fitting
+from embedlab.models.prompts import prompt_for
+from retrievers import Hits, index_costs
+from retrievers.indexes.base_index import make_index
+from retrievers.indexes.dense import metric_of
+from retrievers.pipelines.late import score_lists
+from retrievers.token_vectors import Rows, TokenVectors
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTaskRetrieval
+
+
+class LateModels(EncodedModels):
+    """Token vectors `[t_i, d]` of each text;
+    dimensions, precisions, indexes and pooling of tokens are views of them.
+    """
+
+    def views(self) -> list[View]:
+        """Every dimension and precision through every index that holds token vectors."""
+        request, model = self.request, self.model
+        if any(request.views.layers) or request.views.diagonal:
+            raise UserError(
+                f"{model.name} is a late-interaction model: its single layers are not seen.",
+                "Leave --layers and --views out; --dims and --precision are for it.",
+            )
+        if wrong := [dim for dim in request.views.dims if dim and dim > model.card.dim]:
+            raise UserError(
+                f"{model.name} has no {wrong[0]} dimensions.",
+                f"Valid are dimensions 1 to {model.card.dim}.",
+            )
+        indexes = fitting(model.card.kind, request.views.indexes)
+        return cross((None,), request.views.dims, request.views.precisions, indexes)
+
+    def search(
+        self,
+        task: "AbsTaskRetrieval",
+        data: RetrievalData,
+        prepared: Prepared,
+        view: View,
+        *,
+        k: int,
+    ) -> SearchResult:
+        queries, documents = prepared.vectors[view.layer]
+        metric = metric_of(self.model.card.similarity)
+        retriever = make_index(_coded(view), metric=metric)
+        asked, chunks = self._query_vectors(queries, view), partial(self._chunks, documents, view)
+        result = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
+        result.costs["index_bytes_per_document"] = result.costs["index_bytes"] / max(
+            len(data.document_ids), 1
+        )
+        if data.candidates is None:
+            found = result.rows[:, :10]
+            if retriever.exact:
+                prepared.exact[view.dim] = found
+            elif view.dim not in prepared.exact:
+                prepared.exact[view.dim] = self._exact(data, asked, chunks(), min(k, 10))
+            best = prepared.exact[view.dim]
+            result.costs["recall_of_exact_at_10"] = index_costs.recall(
+                Hits(found, result.scores), Hits(best, result.scores)
+            )
+        return result
+
+    def _exact(
+        self, data: RetrievalData, asked: TokenVectors, chunks: Iterator[TokenVectors], k: int
+    ) -> np.ndarray:
+        """Rows `[q, k]` of the best by exact MaxSim."""
+        index = make_index("maxsim", metric=metric_of(self.model.card.similarity))
+        add = lambda rows, chunk: index.add(data.document_ids[rows], chunk)  # noqa: E731
+        searching.fill(add, chunks, data, self.reporter)
+        return index.search(asked, k).rows
+
+    def score(
+        self, tasks: Mapping[View, Any], split: str, subsets: list[str]
+    ) -> Iterator[TaskResult]:
+        return Protocol.score(self, tasks, split, subsets)
+
+    def scorer(self, task: "AbsTaskRetrieval") -> "StoredTokens":
+        """What ranks candidates in a composition."""
+        return StoredTokens(self, task)
+
+    def _size(self, data: RetrievalData, vectors: int) -> str:
+        width = {"float32": 4, "float16": 2, "int8": 1}[self.encoder.options.store_dtype]
+        return f"a vector of {self.model.card.dim * width:,} bytes for each token."
+
+    def _query_vectors(self, queries: Vectors | MemoryVectors, view: View) -> TokenVectors:
+        return _shaped(queries.read(), view)
+
+    def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[TokenVectors]:
+        tokens = float(documents.tokens().mean()) if len(documents) else 1.0
+        size = int(CHUNK_BYTES // (4 * max(documents.dim, 1) * max(tokens, 1)))
+        for chunk in documents.chunks(max(size, 1)):
+            yield _shaped(chunk, view)
+
+
+class StoredTokens:
+    """A second stage that encodes each candidate once, into the vector store, and scores by MaxSim.
+
+    What was read is held until the search is over: a candidate of several queries is read once.
+    """
+
+    def __init__(self, protocol: LateModels, task: "AbsTaskRetrieval") -> None:
+        from mteb.types import PromptType
+
+        model = protocol.model
+        self._encoder, self._mean = protocol.encoder, model.card.similarity == "meanmaxsim"
+        self.prompts = {
+            role.value: prompt_for(model.card, model.fact("prompts"), task.metadata, role)
+            for role in PromptType
+        }
+        self.cost = Cost()
+        self.encode_seconds = 0.0  # now, reading from the store included
+        self._known: dict[str, dict[str, np.ndarray]] = {"query": {}, "document": {}}
+
+    def score_lists(
+        self, queries: Sequence[str], lists: Sequence[list[str]]
+    ) -> Sequence[np.ndarray]:
+        """As `retrievers.pipelines.rerank.ListScorer`."""
+        distinct = list(dict.fromkeys(text for texts in lists for text in texts))
+        began = time.perf_counter()
+        wanted, documents = self._vectors("query", queries), self._vectors("document", distinct)
+        self.encode_seconds += time.perf_counter() - began
+        return score_lists(wanted, documents, distinct, lists, mean=self._mean)
+
+    def _vectors(self, role: str, texts: Sequence[str]) -> TokenVectors:
+        known = self._known[role]
+        if fresh := [text for text in dict.fromkeys(texts) if text not in known]:
+            vectors, cost = self._encoder.encode(fresh, role=role, prompt=self.prompts[role])
+            self.cost.add(cost)
+            tokens = vectors[None].read()
+            assert isinstance(tokens, TokenVectors)
+            known |= {text: tokens[row] for row, text in enumerate(fresh)}
+        return TokenVectors.of([known[text] for text in texts])
+
+
+def _coded(view: View) -> str:
+    """The index that holds a view's precision."""
+    if view.precision == "float32":
+        return view.index
+    if "," in view.index or not make_index(view.index).codes:
+        raise UserError(
+            f"--precision {view.precision} goes with --index maxsim, not {view.index}.",
+            "The bits of other indexes are their own setting: muvera:faiss:flat,bits=8.",
+        )
+    if view.precision == "float16":
+        return make_index(view.index).codes["float16"]
+    return coded(view.index, view.precision)
+
+
+def _shaped(vectors: Rows, view: View) -> TokenVectors:
+    """The first dimensions of token vectors, each of length 1 again after a cut."""
+    assert isinstance(vectors, TokenVectors)  # of a late-interaction model
+    if not view.dim or view.dim >= vectors.dim:
+        return vectors
+    cut = vectors.floats()[:, : view.dim]
+    cut = cut / np.maximum(np.linalg.norm(cut, axis=1, keepdims=True), 1e-12)
+    return TokenVectors(np.ascontiguousarray(cut), vectors.offsets - vectors.offsets[0])
