@@ -127,7 +127,7 @@ def evaluate(
 
 def _refuse_unused_prompts(model: LoadedModel, todo: "list[AbsTask]") -> None:
     for part in model.parts.values() if isinstance(model, ComposedModel) else [model]:
-        if part.card.chosen and part.card.kind.gives_vectors:
+        if part.card.chosen and part.card.kind.encodes:
             refuse_unused_prompts(part.card, part.fact("prompts"), [task.metadata for task in todo])
 
 

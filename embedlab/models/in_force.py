@@ -111,7 +111,7 @@ def _of_model(model: LoadedModel) -> Iterator[Setting]:
 
 
 def _prompts(model: LoadedModel, tasks: Sequence[Described]) -> Iterator[Setting]:
-    if not model.card.kind.gives_vectors:
+    if not model.card.kind.encodes:
         return
     from mteb.types import PromptType
 
