@@ -1,5 +1,6 @@
 """`embedlab eval`: models on tasks, through an index, into the leaderboard."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ from embedlab.cli import _completion
 from embedlab.cli._groups import values_of, with_options
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
+from embedlab.cli._prompt_spread import print_spread
 from embedlab.options import (
     EncodingOptions,
     LoadingOptions,
@@ -69,6 +71,14 @@ Cards = Annotated[
         " in EMBEDLAB_HOME/models have names. Repeatable.",
     ),
 ]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts",
+        help='A TOML file of prompts, claim = "Is this true? ": each model is evaluated under its'
+        " own and all of them; shown are the spread, the order of models, and what is significant.",
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -91,6 +101,7 @@ def command(
     task: Tasks = None,
     benchmark: Benchmarks = None,
     card: Cards = None,
+    prompts: Prompts = None,
     config: Config = None,
     *,
     typed: set[str],
@@ -115,12 +126,16 @@ def command(
     asked = {
         **(experiment_file.read(config) if config else {}),
         **{name: named for name, named in names.items() if named},
+        **({"prompts": prompts} if prompts else {}),
         **values_of(typed, views, loading, encoding, server, options),
     }
     db = db or home() / "results.duckdb"
-    outcome = experiment_file.run(asked, db)
+    outcome, spread = experiment_file.run(asked, db)
     if as_json:
-        print_json({"runs": [_as_json(run) for run in outcome.runs]})
+        runs = [_as_json(run) for run in outcome.runs]
+        print_json({"runs": runs} | ({"prompts": asdict(spread)} if spread else {}))
+    elif spread and spread.prompted:
+        print_spread(spread, db)
     elif outcome.runs:
         _print(outcome, db)
     if outcome.failures:

@@ -17,10 +17,12 @@ from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
+from embedlab.evaluation import prompt_sweep
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import Outcome, evaluate
 from embedlab.models.cards import expand
 from embedlab.options import GROUPS, grouped
+from leaderboard.tables.prompt_spread import PromptSpread
 
 _LISTS = ("models", "cards", "tasks", "benchmarks")
 _EACH = {"dtypes": "dtype", "seeds": "seed"}  # one evaluation for each, and the option that it is
@@ -38,7 +40,7 @@ def read(path: Path) -> dict[str, Any]:
             f"There is no experiment {path}.", 'It is a TOML file: models = ["bm25"], tasks = [...]'
         )
     said, at = toml_files.read(path, "experiment"), partial(toml_files.where, path)
-    known = (*_LISTS, *_EACH, *_OPTIONS)
+    known = (*_LISTS, "prompts", *_EACH, *_OPTIONS)
     for key, value in said.items():
         if key not in known:
             raise unknown(
@@ -49,6 +51,8 @@ def read(path: Path) -> dict[str, Any]:
             raise UserError(f"{at((key,))}: {key} is empty.", "Leave it out, or fill it.")
         if key in _LISTS and not all(isinstance(each, str) and each for each in several):
             raise UserError(f"{at((key,))}: {key} = {value!r} names nothing.", "Write names: [...]")
+        if key == "prompts" and not isinstance(value, str):
+            raise UserError(f"{at((key,))}: prompts = {value!r} is no file.", "Write its path.")
         if _EACH.get(key) in said:
             raise UserError(f"{at((key,))}: {key} and {_EACH[key]} say the same.", "Write one.")
         try:
@@ -64,17 +68,22 @@ def read(path: Path) -> dict[str, Any]:
     return {**said, "models": models, "tasks": tasks}
 
 
-def run(asked: Mapping[str, Any], db: Path) -> Outcome:
+def run(asked: Mapping[str, Any], db: Path) -> tuple[Outcome, PromptSpread | None]:
     """Evaluate what was asked for, one dtype and seed after the other.
 
     Args:
-        asked: "models", "tasks", and options by their fields' names.
+        asked: "models", "tasks", "prompts" (a file, `prompt_sets`), and options by their fields'
+            names.
         db: the results store.
+
+    Returns:
+        What came of it, and the comparison of prompts where a file of them was given.
 
     Raises:
         UserError: there is no model or no task, or an option has no effect.
     """
     options = dict(asked)
+    prompts = options.pop("prompts", None)
     names, tasks = (options.pop(name, ()) for name in ("models", "tasks"))
     if not names or not tasks:
         raise UserError(
@@ -91,9 +100,12 @@ def run(asked: Mapping[str, Any], db: Path) -> Outcome:
         asked_once.with_options(**dict(zip(each, values, strict=True)))
         for values in product(*each.values())
     ]
+    if prompts:
+        return prompt_sweep.run(requests, Path(prompts))
     outcomes = [evaluate(request) for request in requests]
-    return Outcome(
+    together = Outcome(
         [run for outcome in outcomes for run in outcome.runs],
         [failure for outcome in outcomes for failure in outcome.failures],
         alone=len(outcomes) == 1 and outcomes[0].alone,
     )
+    return together, None

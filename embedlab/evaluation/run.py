@@ -83,6 +83,7 @@ def evaluate(
     # the error that ends the run says it then.
     store = Store(request.db or home() / "results.duckdb")
     outcome = Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
+    previous: LoadedModel | None = None
     for name, card in zip(names, cards, strict=True):
         if out_of_reach:
             missing = records.Failure(
@@ -99,6 +100,8 @@ def evaluate(
                 force=request.views.force,
                 trust_remote_code=request.loading.trust_remote_code,
             )
+            model.take_encoder_of(previous)
+            previous = model
             if model.misfit:
                 reporter.say(
                     f"{model.name} does not fit its checkpoint, and is evaluated all the same."

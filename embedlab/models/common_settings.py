@@ -51,8 +51,6 @@ _OF_PROMPTS = Setting(
 )
 # What a method's loader may have as a setting of its own, under the same name.
 _OF_LOADERS = ("max_length", "truncate_dim", "pooling", "similarity")
-# What shapes no vector of the model itself, and is no part of what is remembered of it.
-_BESIDE = ("similarity", "instruction")
 
 
 def is_prompt(key: str) -> bool:
@@ -108,8 +106,8 @@ def of_prompts(by_name: Mapping[str, str]) -> dict[str, str]:
 
 
 def shaping(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the loaded model depends on: all but prompts and the similarity."""
-    return {k: v for k, v in chosen.items() if not is_prompt(k) and k not in _BESIDE}
+    """The settings that the loaded model depends on: all but what is read before a text."""
+    return {key: value for key, value in chosen.items() if not is_sentence(key)}
 
 
 def check_values(settings: Mapping[str, Any]) -> None:

@@ -35,6 +35,10 @@ class Remembered:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def is_of_the_same(self, other: "Remembered") -> bool:
+        """Whether both are of the same address."""
+        return self._file is not None and self._file == other._file
+
     @overload
     def get(self, name: str) -> Any: ...
 

@@ -9,7 +9,7 @@ from embedlab.models import common_settings, model_settings
 from embedlab.models.cards import Card
 from embedlab.models.common_settings import whose
 from embedlab.models.loaded_model import LoadedModel
-from embedlab.models.prompts import Described, RetrievalTask, with_reason
+from embedlab.models.prompts import Described, RetrievalTask, has_roles, with_reason
 
 _GENERAL = "Retrieve text based on user query."  # as of an index, and of a folder
 OURS, FILES, MTEB = "embedlab's card", "the model's own files", "mteb's registry"
@@ -119,10 +119,6 @@ def _prompts(model: LoadedModel, tasks: Sequence[Described]) -> Iterator[Setting
     for task in tasks or [RetrievalTask(_GENERAL)]:
         roles: tuple[PromptType | None, ...] = tuple(PromptType)
         where = f"{task.name}, " if task.name else ""
-        for role in roles if _searches(task) else (None,):
+        for role in roles if has_roles(task) else (None,):
             prompt, why = with_reason(model.card, own, task, role)
             yield Setting(f"prompt ({where}{role.value if role else 'text'})", repr(prompt), why)
-
-
-def _searches(task: Described) -> bool:
-    return "Retrieval" in task.type or "Reranking" in task.type

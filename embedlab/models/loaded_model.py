@@ -35,6 +35,11 @@ class LoadedModel:
         """
         return self.loader() if self.loader else None
 
+    def take_encoder_of(self, other: "LoadedModel | None") -> None:
+        """Use what the other has loaded, where it is the same but for its prompts."""
+        if other and "encoder" in vars(other) and self.remembered.is_of_the_same(other.remembered):
+            self.encoder = other.encoder
+
     @property
     def name(self) -> str:
         return self.card.name

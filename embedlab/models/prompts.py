@@ -58,6 +58,8 @@ def with_reason(
     is_document = prompt_type is not None and prompt_type.value == "document"
     chosen = common_settings.prompts(card.chosen)
     name = get_prompt_name(chosen, task_metadata, prompt_type)
+    if name is None and prompt_type is None and "text" in chosen:
+        name = "text"
     if name is not None:
         return filled(chosen[name]), f"{whose}, prompt.{name}"
     # Documents keep what they have without the user's template.
@@ -104,28 +106,47 @@ def refuse_unused_prompts(card: Card, own: dict[str, str], tasks: "Sequence[Desc
     Raises:
         UserError: names the setting.
     """
-    from mteb.types import PromptType
-
-    sentences = [key for key in card.chosen if common_settings.is_sentence(key)]
     if card.file:
         _refuse_unknown(card, tasks)
         return
-    roles = (PromptType.query, PromptType.document, None)
-    for key in sentences if tasks else ():
+    for key in without_effect(card, own, tasks)[:1]:
+        where = ", ".join(task.name or "search" for task in tasks[:3])
+        raise UserError(
+            f"{key}={card.chosen[key]!r} has no effect on {card.origin} in {where}: every text"
+            " has the same prompt without.",
+            "Leave it out. Prompts go by role (prompt.query, prompt.document; prompt.text where"
+            " texts have none), task type (prompt.STS) or task (prompt.SciFact-query).",
+        )
+
+
+def without_effect(card: Card, own: dict[str, str], tasks: "Sequence[Described]") -> list[str]:
+    """Which of the prompts that were chosen for a model change no text of these tasks."""
+    idle = []
+    for key in [key for key in card.chosen if common_settings.is_sentence(key)] if tasks else ():
         less = {name: value for name, value in card.chosen.items() if name != key}
         without = replace(card, chosen=less)
         if all(
             prompt_for(card, own, task, role) == prompt_for(without, own, task, role)
             for task in tasks
-            for role in roles
+            for role in _roles(task)
         ):
-            where = ", ".join(task.name or "search" for task in tasks[:3])
-            raise UserError(
-                f"{key}={card.chosen[key]!r} has no effect on {card.origin} in {where}: every text"
-                " has the same prompt without.",
-                "Leave it out. Prompts go by role (prompt.query, prompt.document), task type"
-                " (prompt.STS) or task (prompt.SciFact-query).",
-            )
+            idle.append(key)
+    return idle
+
+
+def _roles(task: "Described") -> "tuple[PromptType | None, ...]":
+    from mteb.types import PromptType
+
+    both = (PromptType.query, PromptType.document)
+    if has_roles(task):
+        return both
+    # Some tasks of these types tell their two sides apart.
+    return (*both, None) if task.type in ("STS", "PairClassification") else (None,)
+
+
+def has_roles(task: "Described") -> bool:
+    """Whether a task's texts are queries and documents."""
+    return "Retrieval" in task.type or "Reranking" in task.type
 
 
 def _refuse_unknown(card: Card, tasks: "Sequence[Described]") -> None:
@@ -136,7 +157,7 @@ def _refuse_unknown(card: Card, tasks: "Sequence[Described]") -> None:
 
     from embedlab.compat.mteb_internals import task_classes
 
-    known = {"query", "document", *get_args(TaskType), *task_classes()} | {
+    known = {"query", "document", "text", *get_args(TaskType), *task_classes()} | {
         task.name for task in tasks
     }
     for name in common_settings.prompts(card.chosen):
@@ -145,8 +166,8 @@ def _refuse_unknown(card: Card, tasks: "Sequence[Described]") -> None:
                 f"role, task type or task of a prompt in {card.file}",
                 name,
                 known,
-                "Valid: query, document, a task type (STS) or a task (SciFact), also with a role"
-                " behind it: SciFact-query.",
+                "Valid: query, document, text, a task type (STS) or a task (SciFact), also with a"
+                " role behind it: SciFact-query.",
             )
 
 
