@@ -78,7 +78,9 @@ class Encoder:
 
     @property
     def kernels(self) -> str:
-        """How linear layers run: "packed", "compiled" or "plain"."""
+        """How linear layers run: "packed", "compiled" or "plain"; or what else runs them."""
+        if self.model.card.backend:
+            return self.model.runtime
         if self.options.compiled:
             return "compiled"
         return self.model.remembered.get("kernels", self._plain_or_packed)
@@ -204,7 +206,9 @@ class Encoder:
         pool = self._running.workers(
             None if None in spaces else max(layer for layer in spaces if layer is not None)
         )
-        cost.kernels, cost.workers = pool.kernels, len(pool)
+        cost.workers = len(pool)
+        if not self.model.card.backend:
+            cost.kernels = pool.kernels
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
             passed = Pass(
                 self._running, pool, texts, prompt=prompt, role=role, layers=list(spaces), bar=bar

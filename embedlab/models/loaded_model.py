@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from embedlab.models.backends import BACKENDS
 from embedlab.models.cards import Card
 from embedlab.models.digests import of_text
 from embedlab.models.fact_cache import Remembered
@@ -50,7 +51,13 @@ class LoadedModel:
         the weights, not the name they go by, and the code that reads them.
         """
         name = self.card.source or self.card.origin or self.card.name
-        return f"{name}@{self.revision}" + (f" {self.code}" if self.code else "")
+        return " ".join(filter(None, (f"{name}@{self.revision}", self.code, self.runtime)))
+
+    @property
+    def runtime(self) -> str:
+        """The backend with the package that runs it, and its version; empty for torch."""
+        backend = BACKENDS.get(self.card.backend)
+        return f"{backend.name} ({backend.runtime})" if backend else ""
 
     @property
     def recorded_revision(self) -> str:

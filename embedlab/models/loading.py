@@ -10,7 +10,14 @@ from typing import Any
 from embedlab.bases import folders
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
-from embedlab.models import common_settings, identity, integrity, source_code
+from embedlab.models import (
+    backends,
+    common_settings,
+    digests,
+    identity,
+    integrity,
+    source_code,
+)
 from leaderboard.plain_json import from_json
 
 _OURS = "pip_install_embedlab"  # the name of our modules in a saved folder
@@ -28,6 +35,7 @@ class Loading:
     arguments: dict[str, Any]  # of the loader; dtype by its name, so that no torch is needed before
     folder: Path | None = None
     chosen: dict[str, Any] = field(default_factory=dict)  # settings put on what was loaded
+    backend: str = ""  # what runs the backbone, where that is not torch
     misfit: integrity.Misfit = field(default_factory=integrity.Misfit)  # known once it was loaded
 
     def __call__(self) -> Any:
@@ -35,7 +43,10 @@ class Loading:
         from embedlab.encoders.methods import method
 
         load = method(self.method).load if isinstance(self.method, str) else self.method
-        arguments = {**self.arguments, "dtype": as_torch(self.arguments["dtype"])}
+        backend = backends.BACKENDS.get(self.backend)
+        # What is exported is what torch has in full precision.
+        dtype = "float32" if backend and backend.exports else self.arguments["dtype"]
+        arguments = {**self.arguments, "dtype": as_torch(dtype)}
         if self.force and self.method == "sentence-transformers":
             arguments["model_kwargs"] = {
                 **arguments.get("model_kwargs", {}),
@@ -57,6 +68,11 @@ class Loading:
 
         settle(encoder)
         common_settings.put(encoder, self.chosen, self.name)
+        if backend and backend.exports:
+            from embedlab.encoders.backends.backbone import serve
+
+            dtype = self.arguments["dtype"]
+            serve(encoder, backend.name, backend.runtime, dtype, digests.of_loaded, self.name)
         return encoder
 
 

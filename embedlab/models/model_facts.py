@@ -30,9 +30,16 @@ def _modules(encoder: Any) -> list[str]:
 
 
 def _attention_kernel(encoder: Any) -> str | None:
+    if _runtime(encoder):  # its own affair
+        return None
     from embedlab.compat.transformers_internals import attention_of
 
     return attention_of(getattr(encoder, "config", None)) or None
+
+
+def _runtime(encoder: Any) -> str:
+    """What runs the backbone, with its version; empty for torch."""
+    return str(getattr(getattr(encoder, "transformers_model", None), "runtime_name", ""))
 
 
 def _layers(encoder: Any) -> int | None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import common_settings, quoted
+from embedlab.models import backends, common_settings, quoted
 from embedlab.models.cards import Card
 
 EXAMPLE = "nv-embed-v2?keep_end=false&max_length=512"
@@ -27,13 +27,14 @@ _PLAIN = re.compile(r"[\w./:+@<>,\[\] -]*[\w./:+@<>\]]")  # what needs no quotes
 
 
 def split(name: str) -> tuple[str, dict[str, Any]]:
-    """A model's name, and the settings behind it.
+    """A model's name, and the settings behind it; `NAME@onnx` stands for `NAME?backend=onnx`.
 
     Raises:
         UserError: a setting that is no `NAME=VALUE`, or comes twice.
     """
     plain, mark, text = name.partition("?")
-    settings: dict[str, Any] = {}
+    plain, backend = backends.split(plain)
+    settings: dict[str, Any] = {"backend": backend} if backend else {}
     for part in quoted.split(text, "&") if mark else ():
         key, equals, value = part.partition("=")
         if not (_KEY.fullmatch(key) and equals and value) or key in settings:
@@ -67,6 +68,13 @@ def written(settings: Mapping[str, Any]) -> str:
     return "&".join(f"{key}={_written(key, value)}" for key, value in sorted(settings.items()))
 
 
+def named(plain: str, settings: Mapping[str, Any]) -> str:
+    """The model's name with its backend and its other settings behind it."""
+    rest = written({key: value for key, value in settings.items() if key != "backend"})
+    backend = f"@{settings['backend']}" if "backend" in settings else ""
+    return plain + backend + (f"?{rest}" if rest else "")
+
+
 def _written(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -84,14 +92,14 @@ def applied(card: Card, settings: Mapping[str, Any]) -> Card:
         UserError: the method is none, or a setting has no value of its kind, or no effect on the
             model.
     """
-    name = f"{card.name}?{written(settings)}"
-    named: dict[str, Any] = {
+    name = named(card.name, settings)
+    changed_name: dict[str, Any] = {
         "name": name,
         "origin": card.origin or card.name,
         "published": [],
     }
     if card.method == "bm25":
-        return replace(card, **named, settings={**card.settings, **_of_bm25(card, settings)})
+        return replace(card, **changed_name, settings={**card.settings, **_of_bm25(card, settings)})
     own = dict(settings)
     method = own.pop("method", card.method)
     if method != card.method:
@@ -99,7 +107,7 @@ def applied(card: Card, settings: Mapping[str, Any]) -> Card:
 
         if method not in (known := registered()):
             raise unknown("method", method, known, f"Valid: {', '.join(known)}.")
-    changed = replace(card, **named, method=method, chosen={**card.chosen, **own})
+    changed = replace(card, **changed_name, method=method, chosen={**card.chosen, **own})
     # Of the rest only the loader tells whether it is its own: `divided` asks it.
     certain = {
         key: value
@@ -112,6 +120,11 @@ def applied(card: Card, settings: Mapping[str, Any]) -> Card:
 
 
 def _of_bm25(card: Card, settings: Mapping[str, Any]) -> dict[str, float]:
+    if "backend" in settings:
+        raise UserError(
+            "bm25 counts words: it has no transformer that another backend could run.",
+            "Leave the backend out; all-minilm-l6-v2@onnx has one.",
+        )
     for key, value in settings.items():
         if key not in _BM25:
             raise unknown(

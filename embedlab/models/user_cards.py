@@ -24,7 +24,7 @@ from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
-from embedlab.models import common_settings, model_settings
+from embedlab.models import backends, common_settings, model_settings
 from embedlab.models.cards import Card, cards
 from embedlab.resources import home
 
@@ -65,10 +65,10 @@ def found(name: str, find: Callable[[str], Card]) -> Card | None:
         )
     said = _read(file)
     card = find(_spelled(name))
-    behind = f"?{model_settings.written(settings)}" if settings else ""
+    name = model_settings.named(file.stem, settings)
     own = {word: said[word] for word in _WORDS if word in said}
     origin = card.origin or card.name
-    return replace(card, name=f"{file.stem}{behind}", origin=origin, file=str(file), **own)
+    return replace(card, name=name, origin=origin, file=str(file), **own)
 
 
 def by_settings(name: str) -> str:
@@ -84,8 +84,8 @@ def by_settings(name: str) -> str:
 
 def _split(name: str) -> tuple[str, dict[str, Any]]:
     """A name and its settings; of one that is no card's, whatever stands in it stays unread."""
-    plain = name.partition("?")[0]
-    return model_settings.split(name) if "?" in name and file_of(plain) else (name, {})
+    plain, _ = backends.split(name.partition("?")[0])
+    return model_settings.split(name) if plain != name and file_of(plain) else (name, {})
 
 
 def _spelled(name: str, seen: tuple[Path, ...] = ()) -> str:
@@ -100,7 +100,8 @@ def _spelled(name: str, seen: tuple[Path, ...] = ()) -> str:
         raise UserError(f"The card {file} leads back to itself.", "Name another model in it.")
     said = _read(file)
     below = _spelled(said["model"], (*seen, file))
-    inner, on_it = model_settings.split(below) if "?" in below else (below, {})
+    has_settings = "?" in below or backends.ends_with_one(below)
+    inner, on_it = model_settings.split(below) if has_settings else (below, {})
     every = {**on_it, **_settings(said), **settings}
     return f"{inner}?{model_settings.written(every)}" if every else inner
 
