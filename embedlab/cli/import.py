@@ -66,6 +66,7 @@ def command(
             "--processes is for a folder of results: one file is read at once.", "Leave it out."
         )
     if path.is_dir():
+        from embedlab.models import registry_facts
         from embedlab.tasks.facts import task_facts
         from leaderboard.exchange.mteb_files import read
 
@@ -74,7 +75,7 @@ def command(
             report = import_files(
                 store,
                 files,
-                partial(read, facts=task_facts()),
+                partial(read, facts=task_facts(), models=registry_facts.every()),
                 processes=processes,
                 progress=bar.advance,
             )

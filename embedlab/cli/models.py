@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from embedlab.models.cards import Card
 
 
+_LISTED = 4
+
+
 @with_options(loading=LoadingOptions)
 def command(
     words: Annotated[
@@ -80,10 +83,18 @@ def show(name: str, tasks: list[str], loading: LoadingOptions, as_json: bool) ->
     print_columns(
         [
             Column("setting", [setting.name for setting in found]),
-            Column("in force", [str(setting.value) for setting in found]),
+            Column("in force", [_shown(setting.value) for setting in found]),
             Column("because of", [setting.why for setting in found]),
         ]
     )
+
+
+def _shown(value: object) -> str:
+    """A value in a cell; of a long list the beginning."""
+    if not isinstance(value, list):
+        return str(value)
+    more = f" and {len(value) - _LISTED} more (--json)" if len(value) > _LISTED else ""
+    return ", ".join(map(str, value[:_LISTED])) + more
 
 
 def listed_models(pattern: str, as_json: bool) -> None:

@@ -11,8 +11,8 @@ from embedlab.evaluation.environment import environment
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.evaluation.unused import draws
-from embedlab.models.cards import Card
 from embedlab.models.loaded_model import LoadedModel
+from embedlab.models.registry_facts import of_card, of_several
 from embedlab.tasks import recorded_name
 from leaderboard import records
 
@@ -67,7 +67,7 @@ def run_record(
             name: _part(each, result.prompts.get(name, {})) for name, each in parts.items()
         }
     return records.Run(
-        model=records.Model(card.name, model.recorded_revision, card.kind.value, _facts(card)),
+        model=records.Model(card.name, model.recorded_revision, card.kind.value, _facts(model)),
         task=records.Task(
             recorded_name(task),
             metadata.type,
@@ -136,8 +136,11 @@ def _part(model: LoadedModel, prompts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _facts(card: Card) -> dict[str, Any]:
-    return {
+def _facts(model: LoadedModel) -> dict[str, Any]:
+    """What is known of the model: of mteb's registry, and before that of its card and itself."""
+    card, parts = model.card, getattr(model, "parts", None)
+    known = of_several(part.card for part in parts.values()) if parts else of_card(card)
+    return known | {
         key: value
         for key, value in asdict(card).items()
         if value not in ("", 0, [], {}) and key not in ("settings", "chosen", "file")

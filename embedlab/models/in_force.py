@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from embedlab import models
 from embedlab.errors import UserError
-from embedlab.models import common_settings, model_settings
+from embedlab.models import common_settings, model_settings, registry_facts
 from embedlab.models.cards import Card
 from embedlab.models.common_settings import whose
 from embedlab.models.loaded_model import LoadedModel
@@ -42,8 +42,14 @@ def settings(name: str, tasks: Sequence[Described] = (), **how: Any) -> list[Set
     except UserError as error:
         if not _absent(card):
             raise
-        return [*_of_card(card, before), Setting("weights", "not here", str(error))]
-    return [*_of_card(model.card, before), *_of_model(model), *_prompts(model, tasks)]
+        absent = Setting("weights", "not here", str(error))
+        return [*_of_card(card, before), absent, *_known(card)]
+    return [
+        *_of_card(model.card, before),
+        *_of_model(model),
+        *_prompts(model, tasks),
+        *_known(model.card),
+    ]
 
 
 def _absent(card: Card) -> bool:
@@ -108,6 +114,15 @@ def _of_model(model: LoadedModel) -> Iterator[Setting]:
             yield Setting(f"settings.{key}", value, f"{MTEB}, {card.registry}")
     if model.fact("attention_kernel"):
         yield Setting("attention", model.fact("attention_kernel"), FILES)
+
+
+def _known(card: Card) -> Iterator[Setting]:
+    """Facts that shape no vector: the licence, and what the model was trained on."""
+    registry = registry_facts.of_card(card)
+    for key in ("parameters", "licence", "release_date", "languages", "training_datasets"):
+        own = getattr(card, key, None)
+        if value := own or registry.get(key):
+            yield Setting(key.replace("_", " "), value, "the card or the model" if own else MTEB)
 
 
 def _prompts(model: LoadedModel, tasks: Sequence[Described]) -> Iterator[Setting]:

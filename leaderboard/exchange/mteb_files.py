@@ -8,6 +8,7 @@ authors reported themselves.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -36,7 +37,12 @@ class TaskFacts(NamedTuple):
     eval_splits: tuple[str, ...] = ()
 
 
-def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run]:
+def read(
+    path: Path,
+    content: bytes,
+    facts: Mapping[str, TaskFacts],
+    models: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Run]:
     """The runs of one file, one for each split and subset,
     with ids that depend on what was evaluated alone.
 
@@ -45,6 +51,8 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
         content: the file's bytes.
         facts: of the tasks by name; a task without keeps its name, an empty type, and the main
             metric "main_score".
+        models: what is known of models by name, for what their folders do not say; of what they
+            were trained on it says more.
 
     Raises:
         Malformed: no JSON, no scores, or no entry with a main score; Partial where only some
@@ -59,6 +67,9 @@ def read(path: Path, content: bytes, facts: Mapping[str, TaskFacts]) -> list[Run
     if not entries:
         raise Malformed("no scores")
     model = _model(path.parent)
+    if known := (models or {}).get(model.name):
+        trained = {k: known[k] for k in ("training_datasets",) if k in known}
+        model = replace(model, details={**known, **model.details, **trained})
     seconds = data.get("evaluation_time")
     runs = {}
     problems = []

@@ -1,0 +1,74 @@
+"""mteb's registry as a source of facts: what it says of a model, whoever runs it.
+
+Dimensions, length, parameters, licence, release date, languages, and the tasks that it was trained
+on, with those made of the same data, as mteb counts them for zero-shot. What a card or the model
+itself says comes before.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from math import isfinite
+from typing import Any
+
+from embedlab.models.cards import Card
+from embedlab.models.fact_cache import Remembered
+
+Facts = dict[str, Any]  # a card's words for them, and release_date, languages, training_datasets
+
+
+def of_card(card: Card) -> Facts:
+    """The facts of a card's model; empty where mteb knows none. Kept between runs."""
+    if not card.kind.has_weights:
+        return {"training_datasets": []}  # what counts words has learned nothing
+    name = card.registry or card.source
+    if name.count("/") != 1 or name.startswith(("/", ".")):
+        return {}
+    known: Facts = Remembered({"facts of mteb's registry": name}).get("facts", lambda: of(name))
+    return known
+
+
+def of_several(cards: Iterable[Card]) -> Facts:
+    """The facts of several models as one: what any of them was trained on, where all say so."""
+    trained = [of_card(card).get("training_datasets") for card in cards]
+    if any(each is None for each in trained):
+        return {}
+    return {"training_datasets": sorted({task for each in trained for task in each or ()})}
+
+
+def of(name: str) -> Facts:
+    """The facts of a model by its name in mteb's registry, in any case; empty for another."""
+    name = _names().get(name.lower(), "")
+    return _facts(name) if name else {}
+
+
+def every() -> dict[str, Facts]:
+    """The facts of all models of mteb's registry by their names there."""
+    return {name: _facts(name) for name in _names().values()}
+
+
+@cache
+def _names() -> dict[str, str]:
+    from mteb.models.model_implementations import MODEL_REGISTRY
+
+    return {name.lower(): name for name in MODEL_REGISTRY}
+
+
+def _facts(name: str) -> Facts:
+    from mteb.models.model_implementations import MODEL_REGISTRY
+
+    meta = MODEL_REGISTRY[name]
+    dims = meta.embed_dim
+    trained = meta.get_training_datasets()
+    facts = {
+        "dim": max(dims) if isinstance(dims, list | tuple) else dims,
+        "max_length": int(meta.max_tokens)
+        if meta.max_tokens and isfinite(meta.max_tokens)
+        else None,
+        "parameters": meta.n_parameters,
+        "licence": meta.license,
+        "public": meta.open_weights,
+        "release_date": str(meta.release_date) if meta.release_date else None,
+        "languages": sorted(map(str, meta.languages)) if meta.languages else None,
+        "training_datasets": None if trained is None else sorted(trained),
+    }
+    return {key: value for key, value in facts.items() if value is not None}
