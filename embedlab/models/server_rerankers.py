@@ -76,6 +76,7 @@ class ServerReranker:
             scores[job.row][job.first : job.first + len(job.texts)] = self._kept(job)
 
         with self._served.explained():
+            self._served.check_listed()
             for _ in self._served.in_flight.all(self._jobs(queries, lists), send):
                 pass
         return scores

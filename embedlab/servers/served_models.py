@@ -4,13 +4,13 @@ server have in common.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from embedlab.errors import UserError
+from embedlab.errors import UserError, unknown
 from embedlab.servers import refusals
 from embedlab.servers.embeddings import Ask, Embeddings, openai_protocol
 from embedlab.servers.http_client import HttpClient
@@ -36,6 +36,7 @@ class Served:
     price: Price | None
     number: int
     purse: Purse
+    _is_listed: bool = field(default=False, init=False)
 
     @cached_property
     def client(self) -> HttpClient:
@@ -44,6 +45,20 @@ class Served:
     @cached_property
     def in_flight(self) -> InFlight:
         return InFlight(self.number, self.purse, self.price)
+
+    def check_listed(self) -> None:
+        """Once: the server knows the model. Some answer for any name with the one that they have.
+
+        Raises:
+            UserError: the server lists its models, and this is none of them.
+        """
+        if self._is_listed or self.address.route != "url":
+            return
+        known, name = self.client.models(), self.address.model
+        if known and name not in known and f"{name}:latest" not in known:  # Ollama's names
+            hint = f"It serves: {', '.join(known[:10])}."
+            raise unknown(f"model at {self.address.place}", name, known, hint)
+        self._is_listed = True
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -131,6 +146,7 @@ class ServedEmbedder(Served):
             return len(batch)
 
         with self.explained():
+            self.check_listed()
             yield from self.in_flight.all(self._batches(texts), send)
 
     def one(self, text: str) -> np.ndarray:
@@ -140,6 +156,7 @@ class ServedEmbedder(Served):
             UserError: the server gives none, or a wrong one.
         """
         with self.explained():
+            self.check_listed()
             sent = self.in_flight.ask(
                 estimated_tokens(text), lambda: self._embeddings([text], "text")
             )

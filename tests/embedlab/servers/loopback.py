@@ -14,11 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
+PROBE = "The quick brown fox jumps over the lazy dog."
+
 
 class Loopback(ThreadingHTTPServer):
     """`embed` gives the vectors of texts, float32 `[n, d]`. What it does beside answering:
 
-    received: how often each text came; answered: how often its vector left whole.
+    received: how often each text came; answered: how often its right vector left.
     faults: what goes wrong, one for each request, the first first; a function of the handler and
         the answer's body that returns the body to send, or None where it has sent something itself.
     headers: of every answer. delay: seconds before it. key: the one that it takes.
@@ -37,7 +39,7 @@ class Loopback(ThreadingHTTPServer):
         self.received, self.answered, self.requests = Counter(), Counter(), []
         self.faults, self.headers, self.delay, self.key = [], {}, 0.0, None
         self.models, self.at_once, self.most_at_once = ["minilm"], 0, 0
-        self.most_texts, self.say = None, None
+        self.most_texts, self.say, self.lists, self.any_model = None, None, True, False
 
     def serve(self):
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -54,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        if not self.server.lists:
+            self.answer(404, {"detail": "Not Found"})
+            return
         self.answer(200, {"object": "list", "data": [{"id": name} for name in self.server.models]})
 
     def do_POST(self):
@@ -76,18 +81,19 @@ class Handler(BaseHTTPRequestHandler):
         if server.key and self.headers.get("Authorization") != f"Bearer {server.key}":
             sent = self.headers.get("Authorization")
             return self.answer(401, {"error": {"message": f"Incorrect API key provided: {sent}"}})
-        if request.get("model") not in (None, *server.models):
+        if request.get("model") not in (None, *server.models) and not server.any_model:
             message = f"The model `{request['model']}` does not exist."
             return self.answer(404, {"error": {"message": message, "code": "model_not_found"}})
         ways = {"embeddings": embeddings, "rerank": rerank, "completions": chat}
         status, body, texts = ways[self.path.rpartition("/")[2]](server, request)
         time.sleep(server.delay)
+        right = body
         if fault and status == 200:
             body = fault(self, body)
             if body is None:
                 return None
         self.answer(status, body)
-        if status == 200:
+        if status == 200 and body is right:
             with server.lock:
                 server.answered.update(texts)
         return None
