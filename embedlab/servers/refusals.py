@@ -30,6 +30,7 @@ class Refused(Exception):
         retry_after: float | None = None,
         malformed: bool = False,
     ) -> None:
+        words = shown(words)  # servers repeat what they were sent
         super().__init__(words)
         self.words, self.status, self.retry_after = words, status, retry_after
         self.malformed = malformed
