@@ -21,6 +21,7 @@ from filelock import FileLock
 from embedlab import hub
 from embedlab.bases import packaged
 from embedlab.bases.base_cards import Base, bases
+from embedlab.bases.disk import LOCK
 from embedlab.errors import UserError
 from embedlab.resources import home
 from embedlab.terminal import echo
@@ -125,7 +126,7 @@ def _made(name: str, digest: str, make: Callable[[Path], None]) -> Path:
     if whole.is_dir():
         return whole
     place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place / "lock"):
+    with FileLock(place / LOCK):
         if not whole.is_dir():
             new = place / f".{digest}.part"
             shutil.rmtree(new, ignore_errors=True)  # of a process that was killed here

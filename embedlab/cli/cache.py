@@ -1,4 +1,6 @@
-"""`embedlab cache`: what the vector store holds, and how to free space."""
+"""`embedlab cache`: what the vector store and the bases that were written out take, and how to free
+space.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +13,7 @@ from embedlab.terminal import echo
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="What the vector store holds, and how to free space.",
+    help="What the vector store and the bases hold, and how to free space.",
 )
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 
@@ -54,19 +56,22 @@ def ls(as_json: Json = False) -> None:
 
 @commands.command("du")
 def du(as_json: Json = False) -> None:
-    """Say how much disk each model takes."""
+    """Say how much disk the vectors of each model take, and the weights of each base."""
+    from embedlab.bases import disk
     from embedlab.encoding.vectors.vector_store import spaces
 
     taken: dict[str, int] = {}
     for folder, manifest in spaces():
         model = _printable(manifest["ingredients"])["model"]
         taken[model] = taken.get(model, 0) + _size(folder)
+    bases = disk.sizes()
     if as_json:
-        print_json({"bytes": taken})
+        print_json({"bytes": taken, "bases": bases})
         return
-    for model, size in sorted(taken.items(), key=lambda item: -item[1]):
-        echo(f"{size / 1e6:12,.1f} MB  {model}")
-    echo(f"{sum(taken.values()) / 1e6:12,.1f} MB  in all")
+    named = [*taken.items(), *((f"base {name}", size) for name, size in bases.items())]
+    for name, size in sorted(named, key=lambda item: -item[1]):
+        echo(f"{size / 1e6:12,.1f} MB  {name}")
+    echo(f"{sum(size for _, size in named) / 1e6:12,.1f} MB  in all")
 
 
 @commands.command("prune")
@@ -74,8 +79,16 @@ def prune(
     model: Annotated[
         str, typer.Option(help="Also remove all vectors of models whose name contains this.")
     ] = "",
+    base: Annotated[
+        str,
+        typer.Option(
+            help="Also remove the weights of bases whose name contains this; they are written"
+            " again when they are needed."
+        ),
+    ] = "",
 ) -> None:
     """Remove files that interrupted runs left behind."""
+    from embedlab.bases import disk
     from embedlab.encoding.vectors import vector_store
     from embedlab.errors import UserError
 
@@ -85,7 +98,8 @@ def prune(
             f"No vectors of a model {model!r} are stored.",
             "Type `embedlab cache du` for all that are.",
         )
-    echo(f"Freed {vector_store.prune(matching=model) / 1e6:,.1f} MB.")
+    freed = disk.prune(base) + vector_store.prune(matching=model)
+    echo(f"Freed {freed / 1e6:,.1f} MB.")
 
 
 @commands.command("verify")

@@ -35,9 +35,9 @@ def command(
     generator: Annotated[
         str,
         typer.Option(
-            help="A causal language model or a trained GEM (hub id, folder), or the URL of an"
-            " OpenAI-compatible server, such as http://localhost:8000/v1. Without one, the contexts"
-            " alone are measured."
+            help="A causal language model (smollm2-135m, a hub id, a folder), a trained GEM, or the"
+            " URL of an OpenAI-compatible server, such as http://localhost:8000/v1. Without one,"
+            " the contexts alone are measured."
         ),
     ] = "",
     generator_model: Annotated[str, typer.Option(help="The model's name at the server.")] = "",

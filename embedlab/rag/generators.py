@@ -19,9 +19,9 @@ def find(
     """The generator that `spec` names.
 
     Args:
-        spec: the URL of an OpenAI-compatible server, such as http://localhost:8000/v1; or a causal
-            language model of transformers or a trained GEM, as a local folder, a hub id, or a
-            card's name.
+        spec: the URL of an OpenAI-compatible server, such as http://localhost:8000/v1; or a base
+            (`smollm2-135m`), another causal language model of transformers or a trained GEM, as a
+            local folder, a hub id, or a card's name.
         model: the model's name at the server; may be left out where it serves a single one.
         max_tokens: the most tokens of an answer.
         temperature: 0 takes the likeliest token each time.

@@ -1,5 +1,5 @@
-"""A generator on this machine: a causal language model of transformers,
-or the weights of a GEM, which also embed.
+"""A generator on this machine: a base by name, a causal language model of transformers, or the
+weights of a GEM, which also embed.
 """
 
 from pathlib import Path
@@ -8,17 +8,19 @@ from typing import Any
 import torch
 
 from embedlab import hub, models
+from embedlab.bases import folders
+from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch, choose_device, choose_dtype
-from embedlab.models import integrity
+from embedlab.models import identity, integrity
 from embedlab.models.cards import Card
 from embedlab.models.loading import quiet
 from embedlab.models.model_files import weights
 from embedlab.rag.generator import Generated
 
 _HINT = (
-    "Choose a causal language model (such as Qwen/Qwen3-0.6B), a trained GEM, or the URL of a"
-    " server."
+    f"Choose a base ({', '.join(bases())}), another causal language model (such as"
+    " Qwen/Qwen3-0.6B), a trained GEM, or the URL of a server."
 )
 
 
@@ -28,11 +30,13 @@ class LocalGenerator:
     def __init__(
         self, name: str, max_tokens: int, temperature: float, device: str | None, dtype: str
     ) -> None:
-        card = models.find(name)
-        self.name = card.name
+        base = folders.is_base(name)
+        self.name = name if base else models.find(name).name
         device = choose_device(device)
         dtype, reason = choose_dtype(dtype, device)
-        self._model, self._tokenizer, self.identity = _loaded(card, device, dtype)
+        self._model, self._tokenizer, self.identity = (
+            _of_base(name, device, dtype) if base else _loaded(models.find(name), device, dtype)
+        )
         self._max_tokens, self._temperature = max_tokens, temperature
         positions = getattr(self._model.config, "max_position_embeddings", None)
         if positions and positions <= max_tokens:
@@ -100,7 +104,7 @@ def _loaded(card: Card, device: str, dtype: str) -> tuple[Any, Any, str]:
         raise UserError(f"{card.name} cannot generate text.", _HINT)
     hub.settle()
     folder, revision = weights(card)
-    identity = f"{card.source or card.name}@{revision}"
+    known = f"{card.source or card.name}@{revision}"
     if (folder / "modules.json").is_file():
         # A GEM, saved as the sentence-transformers model that it also is.
         encoder = models.load(
@@ -111,7 +115,15 @@ def _loaded(card: Card, device: str, dtype: str) -> tuple[Any, Any, str]:
         model, tokenizer = _language_model(folder, card.name, device, dtype)
     if model is None or not getattr(model, "can_generate", lambda: False)():
         raise UserError(f"{card.name} cannot generate text.", _HINT)
-    return model.eval(), tokenizer, identity
+    return model.eval(), tokenizer, known
+
+
+def _of_base(name: str, device: str, dtype: str) -> tuple[Any, Any, str]:
+    """As `_loaded`, of a base by its name."""
+    folder = folders.folder(name)
+    folders.require_language_model(folder, name)
+    model, tokenizer = _language_model(folder, name, device, dtype)
+    return model.eval(), tokenizer, f"{name}@{identity.of_folder(folder)}"
 
 
 def _language_model(folder: Path, name: str, device: str, dtype: str) -> tuple[Any, Any]:

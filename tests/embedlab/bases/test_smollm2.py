@@ -74,6 +74,13 @@ def test_it_is_evaluated_without_training(whole, cli, tmp_path):
     assert "smollm2-135m cannot be cut to '31' layers" in err and "It has 30" in err
 
 
+def test_it_answers_questions(whole):
+    from embedlab.rag import generators
+
+    generator = generators.find("smollm2-135m", max_tokens=8, device="cpu", dtype="float32")
+    assert "Paris" in generator.generate("What is the capital of France?").text
+
+
 RECIPE = """
 method = "gem"
 base = "smollm2-135m@layers=2"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from embedlab.bases import folders
 from embedlab.errors import UserError
 from embedlab.rag import generators, prompt, questions, scoring
 
@@ -169,6 +170,15 @@ def test_a_chat_template_is_used(language_model, tmp_path):
     wanted = tokenizer("<s>user why?</s><s>assistant", add_special_tokens=False)["input_ids"]
     assert generator.generate("why?").prompt_tokens == len(wanted)
     assert generator.settings["chat_template"]
+
+
+def test_the_first_layers_of_a_model_generate(language_model, home):
+    name = f"{language_model}@layers=1"
+    cut = generators.find(name, max_tokens=4, device="cpu")
+    same = generators.find(str(folders.folder(name)), max_tokens=4, device="cpu")
+    assert cut.name == name and cut.generate("the capital of") == same.generate("the capital of")
+    with pytest.raises(UserError, match="cannot be cut to '9' layers"):
+        generators.find(f"{language_model}@layers=9")
 
 
 def test_the_weights_of_a_gem_generate(language_model, tmp_path):
