@@ -2,14 +2,15 @@
 trained models' records, each with the command that shows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from embedlab.studies import checkpoints, members
+from embedlab.evaluation.perplexity import Perplexity
+from embedlab.studies import checkpoints, members, perplexities
 from embedlab.studies import plan as plans
 from embedlab.studies.members import Member
 from embedlab.studies.plan import Plan
@@ -63,6 +64,10 @@ class Findings:
     tested: list[Tested] = field(default_factory=list)
     grids: list[tuple[Member, str, Grid]] = field(default_factory=list)  # member, task
     trained: list[tuple[Member, dict[str, Any]]] = field(default_factory=list)  # with its record
+    # Of members that write text, before and after training where both are known.
+    perplexities: list[tuple[Member, Perplexity | None, Perplexity | None]] = field(
+        default_factory=list
+    )
     missing: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     folder: Path = Path()
@@ -113,6 +118,15 @@ class Findings:
                 }
                 for each in self.tested
             ],
+            "perplexities": [
+                {
+                    "group": member.group,
+                    "seed": member.seed,
+                    "before": before.perplexity if before else None,
+                    "after": after.perplexity if after else None,
+                }
+                for member, before, after in self.perplexities
+            ],
             "missing": self.missing,
             "failures": [
                 {"model": each.model, "task": each.task, "problem": each.problem, "hint": each.hint}
@@ -154,8 +168,22 @@ def gather(plan: Plan, failures: Sequence[Failure], *, db: Path, folder: Path) -
         for member in plan.members
         if member.folder and member.role != "twin" and checkpoints.is_trained(member.folder)
     ]
+    found.perplexities = list(_perplexities(plan))
     found.missing = _missing(plan, found)
     return found
+
+
+def _perplexities(
+    plan: Plan,
+) -> Iterator[tuple[Member, Perplexity | None, Perplexity | None]]:
+    twins = {each.group: each for each in plan.members if each.role == "twin"}
+    for member in plan.members:
+        if member.role == "twin" or not member.folder:
+            continue
+        after = perplexities.known(member)
+        before = perplexities.known(twins[member.twin]) if member.twin in twins else None
+        if after or (before and perplexities.writes(member)):
+            yield member, before, after
 
 
 def _scores(plan: Plan, store: Store, task: str) -> list[Scored]:

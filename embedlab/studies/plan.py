@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedlab.evaluation.request import Request
-from embedlab.studies import checkpoints, evaluations, members
+from embedlab.studies import checkpoints, evaluations, members, perplexities
 from embedlab.studies.evaluations import StudyTask
 from embedlab.studies.members import Member
 from embedlab.studies.speeds import Speeds, in_words
@@ -26,11 +26,12 @@ class Step:
     todo: list[tuple[Request, list[StudyTask]]] = field(default_factory=list)
     training_seconds: float | None = 0.0
     evaluation_seconds: float | None = 0.0
+    perplexity: bool = False  # whether it writes text, and how well is still to be measured
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.train and not self.todo
+        return not self.train and not self.todo and not self.perplexity
 
     @property
     def tasks(self) -> list[str]:
@@ -117,7 +118,8 @@ def step(
         left = plan.tasks if train else evaluations.missing(store, request, plan.tasks)
         if left:
             todo.append((request, list(left)))
-    found = Step(member, train, begun, todo)
+    writes = not train and perplexities.missing(member)
+    found = Step(member, train, begun, todo, perplexity=writes)
     found.training_seconds = speeds.training(member) if train else 0.0
     names = [task.name for _, each in todo for task in each]
     each = [speeds.evaluation(member, name, plan.members) for name in dict.fromkeys(names)]

@@ -97,6 +97,8 @@ def _parts(found: Findings, folder: Path) -> Iterator[Part]:
         yield from _views(found, folder if drawn else None)
     if found.trained:
         yield from _trainings(found, folder if drawn else None)
+    if found.perplexities:
+        yield from _perplexity(found)
     if found.scores:
         yield Heading("Every score")
         yield Text("One line per member, seed and task; the command shows all about its run.")
@@ -159,6 +161,26 @@ def _trainings(found: Findings, folder: Path | None) -> Iterator[Part]:
             for name in names
         ]
     )
+
+
+def _perplexity(found: Findings) -> Iterator[Part]:
+    """Whether the members that kept the head of a language model still write."""
+    measured = next(each for _, *both in found.perplexities for each in both if each)
+    yield Heading("Perplexity")
+    yield Text(
+        "What kept its language model is to go on writing: perplexity before the first step and"
+        f" after the last, on {measured.texts} texts ({measured.source}),"
+        f" {measured.max_length} tokens of each at most; lower is better."
+    )
+    yield Data(report_tables.perplexities(found))
+    twins = {member.group: member.model for member in found.plan.members if member.role == "twin"}
+    names = [
+        name
+        for member, before, after in found.perplexities
+        for name, known in ((twins.get(member.twin, ""), before), (member.model, after))
+        if known
+    ]
+    yield Shell([shlex.join(["embedlab", "perplexity", *dict.fromkeys(names)])])
 
 
 def _how(found: Findings) -> Iterator[Part]:

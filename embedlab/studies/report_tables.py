@@ -141,3 +141,17 @@ def trainings(found: Findings) -> list[Column]:
 
 
 _FIGURES = ("steps", "rows read", "tokens", "wall time", "last loss")
+
+
+def perplexities(found: Findings) -> list[Column]:
+    """One line per member and seed that writes text."""
+    shown = [
+        (member, *(f"{each.perplexity:.3f}" if each else "" for each in (before, after)))
+        for member, before, after in found.perplexities
+    ]
+    return [
+        Column("member", [member.group for member, _, _ in shown]),
+        Column("seed", [member.seed for member, _, _ in shown]),
+        Column("before", [before for _, before, _ in shown], right=True),
+        Column("after", [after for _, _, after in shown], right=True),
+    ]

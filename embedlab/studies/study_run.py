@@ -13,7 +13,7 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import evaluate
 from embedlab.models.loading import quiet
 from embedlab.progress import Reporter
-from embedlab.studies import evaluations
+from embedlab.studies import evaluations, perplexities
 from embedlab.studies import plan as plans
 from embedlab.studies.members import Member
 from embedlab.studies.plan import Plan, Step
@@ -23,7 +23,7 @@ from embedlab.training.training_run import save_untrained, train
 from leaderboard import records
 from leaderboard.storage.store import Store
 
-TRAINING = "training"  # stands for the task in a failure of it
+TRAINING, PERPLEXITY = "training", "perplexity"  # stand for the task in a failure of them
 
 
 @dataclass
@@ -62,6 +62,8 @@ def run(
         step = plans.step(plan, member, store, speeds, db=db, device=device)
         for request, tasks in step.todo:
             _evaluated(member, evaluations.for_tasks(request, tasks), outcome, reporter)
+        if step.perplexity:
+            _read(member, outcome, device, reporter)
         for later in left[number:]:  # by what has just been measured
             _estimate(later, plan, speeds)
     return outcome
@@ -113,6 +115,18 @@ def _evaluated(member: Member, request: Request, outcome: StudyOutcome, reporter
         reporter.say(f"{failure.model} on {failure.task} failed: {failure.problem}")
 
 
+def _read(member: Member, outcome: StudyOutcome, device: str | None, reporter: Reporter) -> None:
+    """Measure the perplexity of a member that writes."""
+    try:
+        perplexities.measure(member, device)
+    except Exception as error:
+        if explained(error) is None:
+            raise
+        problem, hint = explained(error) or ("", "")
+        outcome.failures.append(records.Failure(member.name, PERPLEXITY, problem, hint))
+        reporter.say(f"{member.group}: no perplexity: {problem}")
+
+
 def _bar(at: str) -> Callable[[str, int], AbstractContextManager[Show]]:
     @contextmanager
     def progress(name: str, steps: int) -> Iterator[Show]:
@@ -134,6 +148,8 @@ def _what(step: Step) -> str:
     if step.todo:
         count = len(step.tasks)
         doing.append(f"evaluate on {count} task{'s' * (count > 1)}")
+    if step.perplexity:
+        doing.append("measure its perplexity")
     return f"{who}: {', '.join(doing)}"
 
 

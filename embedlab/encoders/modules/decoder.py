@@ -139,9 +139,9 @@ class Decoder(FromFolder, InputModule):
 
     @property
     def pad_id(self) -> int:
-        """The token that stands where there is none."""
-        pad: int | None = self.tokenizer.pad_token_id
-        return int(self.tokenizer.eos_token_id) if pad is None else pad
+        """The token that stands where there is none, and is masked."""
+        known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((int(token) for token in known if token is not None), 0)
 
     def forward(self, features: Features, **kwargs: Any) -> Features:
         output = self.states(features["attention_mask"], input_ids=features["input_ids"])

@@ -138,7 +138,7 @@ class Template:
             if whole > room and self.keep_end:
                 body = _fit(tokenizer, head, read[i], tail, room) if tail else body[:room]
             # A model without start and end tokens has nothing to read in an empty text.
-            ids = (start + body + end)[: self.max_length] or [tokenizer.eos_token_id]
+            ids = (start + body + end)[: self.max_length] or [tokenizer.eos_token_id or 0]
             first = {
                 "all": 0,
                 "after_prompt": len(head_ids) if prompt else 0,

@@ -92,7 +92,9 @@ class GEM(nn.Module):
             masks.append(mask)
             targets.append(target)
         length = max(map(len, rows))
-        ids = features["input_ids"].new_full((len(rows), length), decoder.tokenizer.eos_token_id)
+        end = decoder.tokenizer.eos_token_id
+        fill = decoder.pad_id if end is None else end  # masked all the same
+        ids = features["input_ids"].new_full((len(rows), length), fill)
         wanted = torch.full_like(ids, IGNORED)
         # Padding sees itself.
         mask = torch.eye(length, dtype=torch.bool, device=ids.device).repeat(len(rows), 1, 1)
