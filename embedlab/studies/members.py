@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import composition
+from embedlab.models import composition, model_settings
 from embedlab.models.cards import expand
 from embedlab.studies import checkpoints
 from embedlab.studies.study_file import Planned, Seen, Study, Training
@@ -42,7 +42,9 @@ class Member:
     @property
     def name(self) -> str:
         """Its name in the results store."""
-        return self.folder.name if self.folder else composition.find(self.model).name
+        if not self.folder:
+            return composition.find(self.model).name
+        return self.folder.name + self.model.removeprefix(str(self.folder))
 
 
 def members(study: Study, path: Path) -> list[Member]:
@@ -108,12 +110,13 @@ def _trained(
         if digits not in twins:
             name = f"{label}-untrained"
             before, place = checkpoints.place(start, name)
-            twins[digits] = Member(name, "twin", str(place), training.name, seed, before, place)
+            model = model_settings.named(str(place), study.settings)
+            twins[digits] = Member(name, "twin", model, training.name, seed, before, place)
         twin = twins[digits]
     member = Member(
         label,
         training.role or "trained",
-        str(folder),
+        model_settings.named(str(folder), study.settings),
         training.name,
         seed,
         recipe,

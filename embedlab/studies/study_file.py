@@ -114,6 +114,8 @@ class Study:
     base: str = ""  # of every training that names none
     steps: int = 0
     set: dict[str, Any] = field(default_factory=dict)  # in every recipe
+    # Of every trained model and twin when it is evaluated, as behind a model's name.
+    settings: dict[str, Any] = field(default_factory=dict)
     metric: str = "main"
     budget: str = ""  # what it takes, for people
     notes: str = ""  # what a reader of the report has to know

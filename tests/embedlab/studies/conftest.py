@@ -29,6 +29,7 @@ title = "Mean or last"
 question = "Does the mean over all tokens beat the last one?"
 tasks = ["{first}", "{second}"]
 seeds = [1, 2]
+settings = {{ max_length = 16 }}
 
 [options]
 device = "cpu"

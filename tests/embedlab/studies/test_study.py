@@ -115,7 +115,7 @@ def check_means(page, runs):
             own = [
                 run["main_score"]
                 for run in runs
-                if re.fullmatch(rf"{row['member']}(-s\d-\w+)?", run["model"])
+                if re.fullmatch(rf"{row['member']}(-s\d-\w+\?max_length=16)?", run["model"])
                 and run["task"] == task
                 and run["dim"] in (None, 32)
             ]
