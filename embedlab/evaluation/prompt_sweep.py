@@ -65,7 +65,7 @@ def _swept(request: Request, sets: dict[str, dict[str, str]]) -> dict[tuple[str,
     for name in request.models:
         card = composition.find(name)
         names[card.name, OWN] = name
-        if expressions.is_composed(name) or not card.kind.gives_vectors:
+        if expressions.is_composed(name) or not card.kind.encodes:
             continue
         model = composition.load(
             name,

@@ -22,6 +22,7 @@ SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 _SPARSE_POOLINGS = ("max", "sum")
 _DENSE, _VECTORS = (Kind.DENSE,), (Kind.DENSE, Kind.SPARSE)
+_READING = (*_VECTORS, Kind.LATE)  # those that read prompts
 _COMPUTING = (Kind.DENSE, Kind.SPARSE, Kind.CROSS, Kind.LATE)
 _PROMPT = "prompt."
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -46,10 +47,10 @@ COMMON = {
     "dtype": Setting("Of the weights.", valid=DTYPES),
     "backend": Setting("What runs the transformer; also NAME@onnx.", valid=("torch", *BACKENDS)),
     "trust_remote_code": Setting("Run the Python code that the model brings.", bool),
-    "instruction": Setting("The template of queries, with {instruction}.", kinds=_VECTORS),
+    "instruction": Setting("The template of queries, with {instruction}.", kinds=_READING),
 }
 _OF_PROMPTS = Setting(
-    "What precedes a text: by role (query, document), task type or task.", kinds=_VECTORS
+    "What precedes a text: by role (query, document), task type or task.", kinds=_READING
 )
 # What a method's loader may have as a setting of its own, under the same name.
 _OF_LOADERS = ("max_length", "truncate_dim", "pooling", "similarity")
@@ -87,7 +88,7 @@ def _setting(key: str) -> Setting:
 def fitting(card: Card) -> list[str]:
     """The names of the settings for models of the card's kind."""
     names = [name for name, setting in COMMON.items() if card.kind in setting.kinds]
-    return [*names, *(["prompt.query", "prompt.document"] if card.kind in _VECTORS else [])]
+    return [*names, *(["prompt.query", "prompt.document"] if card.kind in _READING else [])]
 
 
 def whose(card: Card) -> str:

@@ -100,6 +100,8 @@ def _of_model(model: LoadedModel) -> Iterator[Setting]:
     if not model.loader:
         return
     yield Setting("device", model.device, "")
+    backend = whose(card) if "backend" in card.chosen else OURS if card.backend else "default"
+    yield Setting("backend", card.backend or "torch", backend)
     reason = whose(card) if "dtype" in card.chosen else model.dtype_reason
     yield Setting("dtype", model.dtype, reason)
     trusted = bool(model.settings.get("trust_remote_code"))
