@@ -63,8 +63,6 @@ def card(name: str) -> Card:
         description=f"{address.model} at {address.place}.",
         similarity=settings.get("similarity", "cosine") if embeds else "",
         max_length=settings.get("max_length", 0),
-        prompts=common_settings.prompts(settings),
-        instruction=settings.get("instruction", ""),
         settings={"api": api, **{key: settings[key] for key in _SHAPING if key in settings}},
         origin=plain if settings else "",
         chosen=settings,

@@ -60,11 +60,12 @@ class Chat:
 
     def _reply(self, prompt: str, most: int, more: dict[str, Any]) -> Reply:
         messages = [{"role": "user", "content": prompt}]
+        length = self._length  # other threads may find out meanwhile
         try:
-            return self._ask(messages, {"temperature": 0.0, self._length: most, **more})
+            return self._ask(messages, {"temperature": 0.0, length: most, **more})
         except Refused as error:
             newer = "max_completion_tokens"  # OpenAI's later models know this name alone
-            if self._length == newer or newer not in error.words:
+            if length == newer or newer not in error.words:
                 raise
             self._length = newer
             return self._reply(prompt, most, more)

@@ -46,10 +46,11 @@ class Embeddings:
         more = dict(self._more)
         if word := self._types.get(role):
             more["input_type"] = word
+        encoding = self._encoding  # other threads may find out meanwhile
         try:
-            reply = self._ask(list(texts), {**more, "encoding_format": self._encoding})
+            reply = self._ask(list(texts), {**more, "encoding_format": encoding})
         except Refused as error:
-            if self._encoding == "float" or "encoding_format" not in error.words:
+            if encoding == "float" or "encoding_format" not in error.words:
                 raise
             self._encoding = "float"  # a server that knows no other
             return self(texts, role)

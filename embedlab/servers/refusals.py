@@ -82,6 +82,10 @@ def explain(error: Refused, address: Address, known: list[str]) -> NoReturn:
         ) from error
     if error.status == 429:
         raise UserError(f"{place} allows no more for now: {words}", KEPT) from error
+    if error.status >= 500 or error.malformed:
+        raise UserError(
+            f"{place} fails again and again: {error.status} {words}", f"Look at the server. {KEPT}"
+        ) from error
     missing = error.status == 404 or (error.status == 400 and "model" in error.words.lower())
     if missing and known and address.model not in known:
         raise unknown(

@@ -25,16 +25,17 @@ class RerankEndpoint:
         Raises:
             Refused: the server gave no answer; BrokenAnswer: it must not be used.
         """
+        as_tei = self._as_tei  # other threads may find out meanwhile
         try:
-            return scores_of(self._ask(query, texts), len(texts))
+            return scores_of(self._ask(query, texts, as_tei), len(texts))
         except Refused as error:
-            if self._as_tei or error.status not in (400, 422) or "texts" not in error.words:
+            if as_tei or error.status not in (400, 422) or "texts" not in error.words:
                 raise
             self._as_tei = True
             return self(query, texts)
 
-    def _ask(self, query: str, texts: list[str]) -> Reply:
-        if self._as_tei:
+    def _ask(self, query: str, texts: list[str], as_tei: bool) -> Reply:
+        if as_tei:
             return self._client.post("rerank", {"query": query, "texts": texts})
         more = {"top_n": len(texts), "return_documents": False}
         return self._client.post(

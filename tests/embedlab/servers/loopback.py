@@ -39,6 +39,7 @@ class Loopback(ThreadingHTTPServer):
         self.received, self.answered, self.requests = Counter(), Counter(), []
         self.faults, self.headers, self.delay, self.key = [], {}, 0.0, None
         self.models, self.at_once, self.most_at_once = ["minilm"], 0, 0
+        self.tei, self.fault_of_reranking = False, None
         self.most_texts, self.say, self.lists, self.any_model = None, None, True, False
 
     def serve(self):
@@ -69,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
             fault = server.faults.pop(0) if server.faults else None
+            if self.path.endswith("/rerank"):
+                fault = server.fault_of_reranking
         try:
             self.respond(server, request, fault)
         except (BrokenPipeError, ConnectionResetError):
@@ -138,7 +141,11 @@ def body_of(vectors, encoding="base64"):
 
 
 def rerank(server, request):
+    if server.tei and "texts" not in request:
+        return 422, {"error": "missing field `texts`"}, []
     texts = request.get("documents") or request["texts"]
+    if server.most_texts and len(texts) > server.most_texts:
+        return 413, {"error": f"batch size {len(texts)} > maximum allowed batch size"}, texts
     vectors = server.embed([request["query"], *texts])
     scores = vectors[1:] @ vectors[0]
     order = np.argsort(-scores)
