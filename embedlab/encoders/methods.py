@@ -13,7 +13,7 @@ the name of a model, too. `CARDS` in the same module says more of its models: a 
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -48,6 +48,7 @@ METHODS = {
     "echo-splade": "embedlab.encoders.echo_splade",
     "lion": "embedlab.encoders.lion",
     "lens": "embedlab.encoders.lens",
+    "yes-no": "embedlab.encoders.yes_no",
     "sentence-transformers": "embedlab.encoders.stock",
 }
 
@@ -148,11 +149,15 @@ def method(name: str) -> Method:
     return known[name]
 
 
-def from_file(spec: str) -> Load:
+def from_file(spec: str, *, asked: Sequence[str] = (), objects: Sequence[str] = ()) -> Load:
     """The loader that `path/to/file.py:Name` names, a user's own method.
 
-    `Name` is a class or function that takes the keyword arguments `device` and `dtype` and gives a
-    `SentenceTransformer`, `SparseEncoder` or `CrossEncoder`.
+    `Name` is a class or function that gives a model of sentence-transformers, or another object
+    that is a model. It gets the keyword arguments `device` and `dtype` where it takes them.
+
+    Args:
+        asked: of these, those that the user asked for by name.
+        objects: methods of which such an object has one.
 
     Raises:
         UserError: the file is not there. What goes wrong inside it, a UserError says when the
@@ -172,13 +177,30 @@ def from_file(spec: str) -> Load:
         module = module_from_spec(module_spec)
         sys.modules[module_spec.name] = module  # dataclasses and pickle look their module up there
         module_spec.loader.exec_module(module)
-        found: Load = getattr(module, name)
-        return found
+        return _taking(getattr(module, name), name, asked)
 
-    return _guarded(f"{name} of {path}", get, "The fault lies in that code.")
+    return _guarded(f"{name} of {path}", get, "The fault lies in that code.", objects)
 
 
-def _guarded(what: str, get: Callable[[], Load], hint: str) -> Load:
+def _taking(found: Callable[..., Any], name: str, asked: Sequence[str]) -> Load:
+    """Calls `found` with those of the arguments that it takes."""
+
+    def load(**arguments: Any) -> Any:
+        parameters = inspect.signature(found).parameters
+        if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+            return found(**arguments)
+        for option in asked:
+            if option not in parameters:
+                raise UserError(
+                    f"--{option} has no effect on {name}, which takes no {option}.",
+                    f"Leave it out, or give {name} an argument {option}.",
+                )
+        return found(**{key: value for key, value in arguments.items() if key in parameters})
+
+    return load
+
+
+def _guarded(what: str, get: Callable[[], Load], hint: str, objects: Sequence[str] = ()) -> Load:
     """A loader out of foreign code: whatever goes wrong in it becomes one message."""
 
     def load(*args: Any, **kwargs: Any) -> "BaseModel":
@@ -193,11 +215,12 @@ def _guarded(what: str, get: Callable[[], Load], hint: str) -> Load:
                 f"{what} failed: {type(error).__name__}: {error}",
                 f"{hint} Type again with --debug before the command for its traceback.",
             ) from error
-        if not isinstance(model, BaseModel):
+        if not isinstance(model, BaseModel) and not any(hasattr(model, each) for each in objects):
             raise UserError(
                 f"{what} gave a {type(model).__name__}.",
-                "It has to give a SentenceTransformer, SparseEncoder or CrossEncoder of"
-                " sentence-transformers.",
+                "It has to give a SentenceTransformer, SparseEncoder, MultiVectorEncoder or"
+                " CrossEncoder of sentence-transformers"
+                + (", or an object with encode(texts) or predict(pairs)." if objects else "."),
             )
         return model
 

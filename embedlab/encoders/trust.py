@@ -31,6 +31,7 @@ MODULES = {
     "LexicalHead": "modules.splade",
     "MarkedPooling": "modules.pooling",
     "PaddedTransformer": "plain",
+    "QuestionTransformer": "yes_no",
     "QuotedDecoder": "training_free",
     "TrainablePooling": "pooling_and_attn",
 }

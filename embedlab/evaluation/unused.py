@@ -74,7 +74,8 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
         for name in names
     ):
         raise UserError(
-            "--layers, --dims, --precision and --views are for dense models, and none is here.",
+            "--layers, --dims, --precision and --views are for dense models (--dims and --precision"
+            " for late interaction too), and none is here.",
             "Leave them out.",
         )
     if used.encoding != request.encoding:

@@ -2,6 +2,7 @@
 a hub id, a local folder, or a plugin's file.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ from embedlab.models.fact_cache import Remembered
 from embedlab.models.kinds import Kind
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.loading import Loading
+from embedlab.models.model_card_facts import facts
 from embedlab.models.model_facts import FACTS
-from embedlab.models.model_files import KINDS, kind_of, weights
+from embedlab.models.model_files import kind_of, weights
 from embedlab.servers import server_names
 
 
@@ -68,9 +70,15 @@ def load(
     hub.settle()
     from embedlab.encoders.methods import METHODS, method, recognise
 
+    named = device
     device, dtype_name, reason = _where(card, device, card.chosen.get("dtype", dtype))
     if card.method == "file":
-        return _of_file(name, card, force, device, dtype_name, reason)
+        asked = tuple(
+            option
+            for option, given in (("device", named), ("dtype", reason == "asked for"))
+            if given
+        )
+        return _of_file(name, card, force, device, dtype_name, reason, asked)
 
     def divided(card: Card) -> tuple[dict[str, Any], dict[str, Any]]:
         return model_settings.divided(card, method(card.method).function if card.chosen else None)
@@ -150,18 +158,27 @@ _NOT_REMEMBERED_BY = (
 
 
 def _of_file(
-    name: str, card: Card, force: bool, device: str, dtype: str, reason: str
+    name: str, card: Card, force: bool, device: str, dtype: str, reason: str, asked: Sequence[str]
 ) -> LoadedModel:
-    """The model that code of the user's makes, `path/to/file.py:Class`."""
+    """The model that code of the user's makes, `path/to/file.py:Class`: one of
+    sentence-transformers, or any object (`objects`).
+    """
+    from sentence_transformers.base.model import BaseModel
+
     from embedlab.encoders.methods import from_file
+    from embedlab.models import objects
 
     _, common = model_settings.divided(card, None)
     arguments = {"device": device, "dtype": dtype}
-    built = Loading(
-        name, from_file(card.source), force, arguments, chosen=common, backend=card.backend
-    )
+    loader = from_file(card.source, asked=asked, objects=objects.CALLS)
+    built = Loading(name, loader, force, arguments, chosen=common, backend=card.backend)
     encoder = built()
     code = source_code.of_code(Path(card.source.rpartition(":")[0]))
+    if not isinstance(encoder, BaseModel):
+        common_settings.refuse_unfit(card, common, loaded=False)
+        model = objects.load(encoder, card.name)
+        model.revision = f"{code}-{model.revision}"
+        return model
     model = LoadedModel(
         card,
         lambda: encoder,
@@ -279,33 +296,3 @@ def _known_to_mteb(source: str) -> dict[str, Any]:
     return (
         mteb_registry.known(source) if source.count("/") == 1 and not source.startswith("/") else {}
     )
-
-
-def facts(card: Card, encoder: Any) -> dict[str, Any]:
-    """What only the loaded model tells, where the card leaves it open."""
-    facts = {
-        "dim": getattr(encoder, "get_embedding_dimension", lambda: None)() or 0,
-        "max_length": FACTS["max_length"](encoder) or 0,
-        "pooling": next(
-            (
-                str(part.pooling_mode)
-                for part in encoder.children()
-                if hasattr(part, "pooling_mode")
-            ),
-            "",
-        ),
-        "parameters": sum(p.numel() for p in encoder.parameters())
-        # Of a backbone that another runtime runs.
-        + sum(getattr(part, "parameter_count", 0) for part in encoder.modules()),
-    }
-    if kinds := [KINDS[base.__name__] for base in type(encoder).__mro__ if base.__name__ in KINDS]:
-        facts |= {
-            "kind": kinds[0],
-            "similarity": encoder.similarity_fn_name if kinds[0].encodes else "dot",
-        }
-        if kinds[0].is_sparse and not card.dim:
-            # Before its first vector it names the width of its last layer.
-            facts["dim"] = encoder.encode(["a"]).shape[-1]
-    elif not card.similarity:
-        facts["similarity"] = encoder.similarity_fn_name if card.kind.is_dense else "dot"
-    return {key: value for key, value in facts.items() if not getattr(card, key) or key == "kind"}

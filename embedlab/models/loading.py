@@ -40,6 +40,8 @@ class Loading:
 
     def __call__(self) -> Any:
         quiet()
+        from sentence_transformers.base.model import BaseModel
+
         from embedlab.encoders.methods import method
 
         load = method(self.method).load if isinstance(self.method, str) else self.method
@@ -55,7 +57,10 @@ class Loading:
         where = [str(self.folder)] if self.folder else []
         with integrity.watched(seed=0 if self.force else None) as misfit:
             try:
-                encoder = load(*where, **arguments).eval()
+                encoder = load(*where, **arguments)
+                if not isinstance(encoder, BaseModel):  # an object, out of code of the user's
+                    return encoder
+                encoder.eval()
             except UserError:
                 raise
             except Exception as error:

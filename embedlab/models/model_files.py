@@ -22,7 +22,7 @@ def weights(card: Card) -> tuple[Path, str]:
         local = DATA / "checkpoints" / card.checkpoint
     if local and local.is_absolute() and local.is_dir():
         return local, identity.of_folder(local)
-    if card.method == training_free_names.METHOD and folders.is_base(card.source):
+    if card.method in training_free_names.METHODS and folders.is_base(card.source):
         base = folders.folder(card.source)
         return base, identity.of_folder(base)
     if card.offline:
@@ -62,13 +62,33 @@ KINDS = {"SparseEncoder": Kind.SPARSE, "CrossEncoder": Kind.CROSS, "MultiVectorE
 
 def kind_of(folder: Path) -> Kind:
     """Whether a local folder holds a dense, sparse, multi-vector or cross encoder."""
-    config = folder / "config_sentence_transformers.json"
-    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    text = _text(folder / "config_sentence_transformers.json")
     for name, kind in KINDS.items():
         if f'"{name}"' in text:
             return kind
+    if _is_colbert(folder, text):
+        return Kind.LATE
     # Most public cross-encoders are older than that file; their classifier's head tells them.
-    config = folder / "config.json"
-    text = config.read_text(encoding="utf-8") if config.is_file() else ""
+    text = _text(folder / "config.json")
     is_classifier = "ForSequenceClassification" in text and not (folder / "modules.json").is_file()
     return Kind.CROSS if is_classifier else Kind.DENSE
+
+
+def _is_colbert(folder: Path, config: str) -> bool:
+    """Whether a folder holds a late-interaction model that PyLate or Stanford's ColBERT saved:
+    sentence-transformers' MultiVectorEncoder reads both.
+
+    Args:
+        config: its config_sentence_transformers.json.
+    """
+    marks = (
+        (config, '"ColBERT"'),
+        (config, '"query_prefix"'),
+        (_text(folder / "modules.json"), '"pylate.'),
+        (_text(folder / "config.json"), '"HF_ColBERT"'),
+    )
+    return any(mark in text for text, mark in marks)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""

@@ -6,6 +6,9 @@
   through mteb;
 * anything with `encode`, or with `encode_query` and `encode_document`, or a function from texts to
   an array: its vectors are taken as they come, and never kept, since nobody knows what shaped them.
+  One array `[t_i, d]` for each text makes it a late-interaction model;
+* anything with `predict` on pairs of query and text, or with `score_list` or `score_lists`
+  (`retrievers.rerank`): a reranker.
 """
 
 import copy
@@ -21,15 +24,20 @@ from scipy import sparse
 
 from embedlab.encoders.methods import registered
 from embedlab.errors import UserError
-from embedlab.models import LoadedModel, digests, source_code
+from embedlab.models import digests, source_code
 from embedlab.models.cards import Card, cards
 from embedlab.models.kinds import Kind
-from embedlab.models.loaded import facts
+from embedlab.models.loaded_model import LoadedModel
+from embedlab.models.model_card_facts import facts
 from embedlab.models.mteb_objects import fingerprint
+from retrievers import Retriever, rerank
+from retrievers.pipelines.rerank import scored
+from retrievers.token_vectors import Rows, TokenVectors, is_ragged
 
 # Packages whose modules are what they were when they were installed; ours count by their code.
 _LIBRARIES = ("sentence_transformers", "transformers", "torch", "peft", "embedlab")
-_SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+_SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan", "maxsim", "meanmaxsim")
+_SCORES = ("predict", "score_list", "score_lists")
 _PROBES = (
     "a",
     "The quick brown fox jumps over the lazy dog.",
@@ -40,6 +48,7 @@ _PROBES = (
     "Straße, café, 東京",
     "one two three four five six seven eight nine ten " * 20,
 )
+CALLS = ("encode", "encode_query", *_SCORES)  # what makes an object a model
 _GIVE_A_NAME = 'Give it one: embedlab.evaluate({"my-model": model}, ...)'
 
 
@@ -73,8 +82,8 @@ class TextEncoder:
     model: Any
     name: str
 
-    def encode(self, texts: Sequence[str], role: str = "text") -> np.ndarray | sparse.csr_matrix:
-        """float32 `[n, d]`, or a CSR matrix.
+    def encode(self, texts: Sequence[str], role: str = "text") -> Rows:
+        """float32 `[n, d]`, a CSR matrix, or token vectors.
 
         Args:
             role: "query", "document" or "text".
@@ -91,7 +100,10 @@ class TextEncoder:
                 f"{self.name} has no method `encode`, which texts without a role need.",
                 "Give it one.",
             )
-        vectors = _array(call(list(texts)))
+        answer = call(list(texts))
+        if texts and is_ragged(answer) and len(answer) == len(texts):
+            return TokenVectors.of(answer)
+        vectors = _array(answer)
         if vectors.ndim != 2 or vectors.shape[0] != len(texts) or vectors.dtype.kind not in "fiub":
             raise UserError(
                 f"{self.name} gave an array of shape {list(vectors.shape)} type {vectors.dtype},"
@@ -106,11 +118,11 @@ class TextEncoder:
             )
         return vectors
 
-    def encode_query(self, texts: Sequence[str], **_: Any) -> np.ndarray | sparse.csr_matrix:
+    def encode_query(self, texts: Sequence[str], **_: Any) -> Rows:
         """Vectors of queries."""
         return self.encode(texts, "query")
 
-    def encode_document(self, texts: Sequence[str], **_: Any) -> np.ndarray | sparse.csr_matrix:
+    def encode_document(self, texts: Sequence[str], **_: Any) -> Rows:
         """Vectors of documents."""
         return self.encode(texts, "document")
 
@@ -138,13 +150,15 @@ def load(model: Any, name: str = "") -> LoadedModel:
     if kind := _mteb_kind(model):
         return _of_mteb(model, name, kind)
     if inspect.isclass(model) or not (
-        callable(model) or hasattr(model, "encode") or hasattr(model, "encode_query")
+        callable(model) or any(hasattr(model, name) for name in CALLS)
     ):
         raise UserError(
             f"A model cannot be a {type(model).__name__}.",
-            "Give a name, a folder, an object with encode(texts), or a function from a list of"
-            " texts to an array.",
+            "Give a name, a folder, an object with encode(texts) or predict(pairs), or a function"
+            " from a list of texts to an array.",
         )
+    if not hasattr(model, "encode") and any(hasattr(model, each) for each in _SCORES):
+        return _of_scores(model, name)
     return _of_texts(model, name)
 
 
@@ -171,12 +185,29 @@ def _of_texts(model: Any, name: str) -> ObjectModel:
     digest = hashlib.sha256()
     for role in ("query", "document"):
         probed = encoder.encode(_PROBES, role)
-        digest.update((probed.toarray() if sparse.issparse(probed) else probed).tobytes())
-    kind = Kind.SPARSE if sparse.issparse(probed) else Kind.DENSE
+        digest.update(_bytes(probed))
+    late = isinstance(probed, TokenVectors)
+    kind = Kind.LATE if late else Kind.SPARSE if sparse.issparse(probed) else Kind.DENSE
+    dim = probed.dim if isinstance(probed, TokenVectors) else probed.shape[1]
     own = str(getattr(model, "similarity_fn_name", None) or "")
     similarity = own if own in _SIMILARITIES else kind.usual_similarity
-    card = Card(name=name, method="object", kind=kind, dim=probed.shape[1], similarity=similarity)
+    card = Card(name=name, method="object", kind=kind, dim=dim, similarity=similarity)
     return ObjectModel(card, lambda: encoder, revision=digest.hexdigest()[:16])
+
+
+def _of_scores(model: Any, name: str) -> ObjectModel:
+    """A reranker; its scores of a few pairs identify it."""
+    scorer = rerank(model).scorer
+    assert not isinstance(scorer, Retriever)  # an index is no model
+    (scores,) = scored(scorer, [_PROBES[2]], [list(_PROBES)])
+    card = Card(name=name, method="object", kind=Kind.CROSS)
+    return ObjectModel(card, lambda: model, revision=digests.of_text(str(scores.tolist())))
+
+
+def _bytes(vectors: Rows) -> bytes:
+    if isinstance(vectors, TokenVectors):
+        return vectors.floats().tobytes() + vectors.offsets.tobytes()
+    return (vectors if isinstance(vectors, np.ndarray) else vectors.toarray()).tobytes()
 
 
 def _of_mteb(model: Any, name: str, kind: Kind) -> MtebModel:

@@ -1,4 +1,5 @@
-"""Embedding a language model without training it, as a model's name: `mean(BASE)`, `eol(BASE)`.
+"""A language model without training, as a model's name: `mean(BASE)`, `eol(BASE)`; and
+`yes-no(BASE)`, which reranks (`embedlab.encoders.yes_no`).
 
 A BASE is a base by name (`smollm2-135m`, `smollm2-135m@layers=12`), a hub id, or a folder. What
 each form does stands in `embedlab.encoders.training_free`.
@@ -6,16 +7,20 @@ each form does stands in `embedlab.encoders.training_free`.
 
 import re
 from pathlib import Path
+from typing import Any
 
 from embedlab.bases import folders
 from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError, unknown
 from embedlab.models.cards import Card, cards
+from embedlab.models.kinds import Kind
 
 METHOD = "training-free"
 # As in embedlab.encoders.training_free, which imports torch.
 FORMS = ("mean", "last", "bidirectional", "echo", "eol", "special-token")
-_CALL = re.compile(rf"\s*({'|'.join(FORMS)})\s*\((.*)\)\s*", re.DOTALL)
+RERANKER = "yes-no"  # a method of its own, of the same name
+METHODS = (METHOD, RERANKER)
+_CALL = re.compile(rf"\s*({'|'.join((*FORMS, RERANKER))})\s*\((.*)\)\s*", re.DOTALL)
 _POOLING = {"mean": "mean", "bidirectional": "mean", "echo": "mean of the second copy"}
 
 
@@ -56,13 +61,18 @@ def card(name: str) -> Card | None:
     elif not known and plain.count("/") != 1:
         more = f"Type {form}(BASE), where BASE is {', '.join(bases())}, a hub id, or a folder."
         raise unknown("base", base, bases(), more)
+    of_all: dict[str, Any] = {
+        "name": f"{form}({shown})",
+        "source": source,
+        "description": f"{plain} without training: {form}.",
+        "licence": known.licence if known else "",
+        "base": shown,
+    }
+    if form == RERANKER:
+        return Card(**of_all, method=RERANKER, kind=Kind.CROSS, attention="causal")
     return Card(
-        name=f"{form}({shown})",
+        **of_all,
         method=METHOD,
-        source=source,
-        description=f"{plain} without training: {form}.",
-        licence=known.licence if known else "",
-        base=shown,
         pooling=_POOLING.get(form, "last token"),
         attention="bidirectional" if form == "bidirectional" else "causal",
         similarity="cosine",

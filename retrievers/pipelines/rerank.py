@@ -2,6 +2,7 @@
 Pairs, whole lists in one pass, and late interaction.
 """
 
+import inspect
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -266,7 +267,11 @@ class Pairwise:
     model: Any
 
     def __call__(self, query: str, texts: list[str]) -> Sequence[float]:
-        scores: Sequence[float] = self.model.predict(
-            [(query, text) for text in texts], show_progress_bar=False
+        pairs = [(query, text) for text in texts]
+        shows = "show_progress_bar" in inspect.signature(self.model.predict).parameters
+        scores: Sequence[float] = (
+            self.model.predict(pairs, show_progress_bar=False)
+            if shows
+            else self.model.predict(pairs)
         )
         return scores

@@ -36,6 +36,8 @@ class LateModels(EncodedModels):
     dimensions, precisions, indexes and pooling of tokens are views of them.
     """
 
+    sees_views = True
+
     def views(self) -> list[View]:
         """Every dimension and precision through every index that holds token vectors."""
         request, model = self.request, self.model

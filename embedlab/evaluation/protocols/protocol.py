@@ -119,7 +119,7 @@ class Protocol(ABC):
 
     def scorer(self, task: "AbsTaskRetrieval") -> Listwise | ListScorer:
         """What ranks candidates, as a stage of a composition."""
-        raise NotImplementedError(f"{self.model.card.kind} models are no stages of a composition")
+        raise self._unfit("stage")
 
     def retriever(
         self, spec: str, data: RetrievalData, prepared: Prepared
@@ -127,4 +127,10 @@ class Protocol(ABC):
         """A text retriever over the documents, as a leaf of a composition,
         and the seconds that building it took.
         """
-        raise NotImplementedError(f"{self.model.card.kind} models are no leaves of a composition")
+        raise self._unfit("part")
+
+    def _unfit(self, place: str) -> UserError:
+        return UserError(
+            f"{self.model.name} cannot be a {place} of a composition: mteb searches with it.",
+            "Evaluate it alone, or give an object with encode(texts) or predict(pairs).",
+        )
