@@ -28,8 +28,8 @@ app = typer.Typer(
 # name -> module with a function `command`,
 # whose signature is the command's options, or a typer app `commands`.
 COMMANDS: list[str] = [
-    "eval", "train", "study", "models", "tasks", "doctor", "leaderboard", "compare", "runs",
-    "import", "export", "merge", "cache", "grid", "index", "search", "rag", "perplexity",
+    "eval", "train", "study", "models", "tasks", "doctor", "leaderboard", "compare", "parity",
+    "runs", "import", "export", "merge", "cache", "grid", "index", "search", "rag", "perplexity",
     "dashboard",
 ]  # fmt: skip
 

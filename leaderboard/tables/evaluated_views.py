@@ -92,7 +92,7 @@ class Views:
         labels = self.table["label"]
         if (exact := labels[labels == name]).size == 1:
             return int(exact.index[0])
-        model, _, settings = name.partition("@")
+        model, settings = self._divided(name)
         matches = self.table[self.table["model"].str.lower() == model.lower()]
         shaping = sorted({key for text in matches["settings"] for key in settings_of(text)})
         words = re.split(rf",?\b({'|'.join([*VIEW[1:], *shaping])})=", settings)
@@ -127,6 +127,18 @@ class Views:
             f"The results hold no {name} on these tasks.",
             f"They hold: {listed(likely if len(likely) else labels)}",
         )
+
+    def _divided(self, name: str) -> tuple[str, str]:
+        """A model's name, and what of its view stands behind it; a name may have an @ itself
+        (`all-minilm-l6-v2@onnx@dim=64`).
+        """
+        known = set(self.table["model"].str.lower())
+        places = [place for place, letter in enumerate(name) if letter == "@"]
+        for place in [len(name), *reversed(places)]:
+            if name[:place].lower() in known:
+                return name[:place], name[place + 1 :]
+        model, _, settings = name.partition("@")
+        return model, settings
 
 
 def read(

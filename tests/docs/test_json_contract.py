@@ -53,6 +53,7 @@ COMMANDS = {
     "embedlab eval": "eval --model base-mean --task path/to/beir-folder",
     "embedlab leaderboard": "leaderboard --pareto encode_seconds",
     "embedlab compare": "compare bm25 base-mean",
+    "embedlab parity": "parity base-mean base-mean?dtype=bfloat16 --task path/to/beir-folder",
     "embedlab grid": "grid --model base-mean",
     "embedlab runs list": "runs list",
     "embedlab runs show": "runs show {first}",

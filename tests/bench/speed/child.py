@@ -1,7 +1,8 @@
 """One system, loaded once, that encodes what it is told:
 `child.py SYSTEM`, commands and answers as JSON lines.
 
-Systems: "embedlab", "embedlab float32", "embedlab compiled", "sentence-transformers float32", "...
+Systems: "embedlab", "embedlab float32", "embedlab compiled", "embedlab onnx float32", "embedlab
+onnx-int8", "embedlab openvino float32", "... bfloat16", "sentence-transformers float32", "...
 bfloat16". A command is {"texts": [...], "max_length": n or null}.
 """
 
@@ -19,11 +20,13 @@ MODEL = "all-minilm-l6-v2"
 def encode_with_embedlab(system: str):
     from embedlab import models
     from embedlab.encoding.encoder import Encoder
+    from embedlab.models.backends import BACKENDS
     from embedlab.options import EncodingOptions
     from embedlab.progress import Reporter
 
-    dtype = "float32" if "float32" in system else "bfloat16"
-    loaded = models.load(MODEL, device="cpu", dtype=dtype)
+    backend = next((word for word in system.split() if word in BACKENDS), "")
+    dtype = "float32" if "float32" in system else "auto" if "int8" in system else "bfloat16"
+    loaded = models.load(MODEL + (f"@{backend}" if backend else ""), device="cpu", dtype=dtype)
     plain = loaded.encoder.max_seq_length
     encoder = Encoder(loaded, EncodingOptions(compiled="compiled" in system), reporter=Reporter())
 

@@ -2,17 +2,24 @@
 long and short texts, and the cost curve over sequence lengths.
 """
 
+from importlib.util import find_spec
+
 from measuring import Child, alternate, best, ratio, table
 from peak import model_flop
 from texts import abstracts, of_length, short
 
 OURS, OURS_FLOAT, COMPILED = "embedlab", "embedlab float32", "embedlab compiled"
+BACKENDS = {
+    "onnxruntime": ("embedlab onnx float32", "embedlab onnx-int8"),
+    "openvino": ("embedlab openvino float32", "embedlab openvino bfloat16"),
+}
 THEIRS, THEIRS_BF16 = "sentence-transformers float32", "sentence-transformers bfloat16"
 
 
 def compare(peaks: dict[str, float], *, tiny: bool, compiled: bool) -> tuple[str, list[list[str]]]:
     """Long and short texts through every system. Gives the tables, and the rows of the summary."""
-    names = [OURS, OURS_FLOAT, THEIRS, THEIRS_BF16, *([COMPILED] if compiled else [])]
+    others = [name for package, names in BACKENDS.items() if find_spec(package) for name in names]
+    names = [OURS, OURS_FLOAT, THEIRS, THEIRS_BF16, *others, *([COMPILED] if compiled else [])]
     children = {name: Child(name) for name in names}
     out, summary = [], []
     try:
@@ -39,7 +46,7 @@ def compare(peaks: dict[str, float], *, tiny: bool, compiled: bool) -> tuple[str
             rows = []
             for name, each in taken.items():
                 one = best(each)
-                rate, peak = flop / one.seconds, peaks[one.facts["dtype"]]
+                rate, peak = flop / one.seconds, peaks.get(one.facts["dtype"])
                 rows.append(
                     [
                         name,
@@ -48,7 +55,7 @@ def compare(peaks: dict[str, float], *, tiny: bool, compiled: bool) -> tuple[str
                         f"{tokens / one.seconds:,.0f}",
                         f"{one.facts['padding']:.1%}" if "padding" in one.facts else "",
                         f"{rate / 1e9:,.0f}",
-                        f"{rate / peak:.0%}",
+                        f"{rate / peak:.0%}" if peak else "",
                         f"{one.busy:.0%}",
                         f"{one.peak / 1e9:.2f}",
                         ratio(taken[THEIRS], each),
@@ -80,6 +87,14 @@ def compare(peaks: dict[str, float], *, tiny: bool, compiled: bool) -> tuple[str
                     f"encode {label}, float32",
                     f"{ratio(taken[THEIRS], taken[OURS_FLOAT])} x {THEIRS}",
                 ],
+            ]
+            summary += [
+                [
+                    f"encode {label}, {name}",
+                    f"{ratio(taken[name], taken[ours])} x as fast is {ours}",
+                ]
+                for name in others
+                for ours in [OURS_FLOAT if name.endswith("float32") else OURS]
             ]
     finally:
         for child in children.values():

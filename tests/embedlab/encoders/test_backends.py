@@ -144,6 +144,18 @@ def test_runs_record_the_backend(cli, corner, tiny_folder, one_home):
 
 
 @needs_onnx
+def test_a_compared_model_may_have_an_at_sign_and_a_view(cli, corner, tiny_folder):
+    code, _, err = cli(
+        "eval", "--task", corner, "--dims", "8,16", "--model", tiny_folder,
+        "--model", f"{tiny_folder}@onnx",
+    )  # fmt: skip
+    assert code == 0, err
+    code, out, err = cli("compare", "tiny@dim=8", "tiny@onnx@dim=8", "--json")
+    assert code == 0, err
+    assert json.loads(out)["pairs"][0]["second"] == "tiny@onnx@dim=8"
+
+
+@needs_onnx
 def test_a_file_that_does_otherwise_than_torch_is_refused(tiny_folder, one_home):
     import onnx
 
