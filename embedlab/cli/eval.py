@@ -34,7 +34,8 @@ Models = Annotated[
         autocompletion=_completion.models,
         help=(
             "A card's name (`embedlab models`), a hub id, a local folder, path/to/file.py:Class,"
-            ' minis for all that ship, or several composed: "rrf(bm25, all-minilm-l6-v2)",'
+            " openai:MODEL or http://HOST:PORT/v1#MODEL for a server, minis for all that ship, or"
+            ' several composed: "rrf(bm25, all-minilm-l6-v2)",'
             ' "weighted(bm25, MODEL@faiss:hnsw32, weights=0.3/0.7)", "bm25 >> rerank(CROSS-ENCODER,'
             ' depth=50)". Repeatable.'
         ),

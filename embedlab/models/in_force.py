@@ -96,6 +96,10 @@ def _of_model(model: LoadedModel) -> Iterator[Setting]:
         why = f"{whose(card)}: {card.chosen['revision']}"
     elif card.method == "auto" or (card.source.count("/") == 1 and not card.revision):
         why = "the newest commit here"
+    if card.method == "server":
+        why = why if "revision" in card.chosen else "nobody here sees its weights"
+        yield Setting("revision", model.revision, why)
+        return
     yield Setting("revision", model.revision, why)
     if not model.loader:
         return
