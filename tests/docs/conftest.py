@@ -56,7 +56,7 @@ def reader(tmp_path, monkeypatch, caches, cli):
     place.mkdir()
     monkeypatch.chdir(place)
     write_beir(Path("path/to/beir-folder"))
-    shutil.copytree(ROOT / "data" / "checkpoints" / "causal2vec", "my-causal2vec")
+    shutil.copytree(ROOT / "data" / "checkpoints" / "causal2vec-mini", "my-causal2vec")
     return Reader(cli, monkeypatch)
 
 

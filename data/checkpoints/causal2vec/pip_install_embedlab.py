@@ -11,4 +11,4 @@ and load it with one import before:
 """
 
 from embedlab.encoders.causal2vec import Causal2Vec  # noqa: F401
-from embedlab.encoders.pooling import MarkedPooling  # noqa: F401
+from embedlab.encoders.modules.pooling import MarkedPooling  # noqa: F401

@@ -191,7 +191,7 @@ def test_no_line_of_the_help_is_cut(cli, monkeypatch):
 @pytest.mark.parametrize(
     ("typed", "names"),
     [
-        ("eval --model causal2vec-m", {"causal2vec-mistral-7b"}),
+        ("eval --model causal2vec-mis", {"causal2vec-mistral-7b"}),
         ("eval --model mini", {"minis"}),
         ("eval --benchmark stdlib-", {"stdlib-mini"}),
         ("eval --task StdlibMiniC", {"StdlibMiniCodeSearch"}),

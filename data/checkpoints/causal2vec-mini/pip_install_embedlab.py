@@ -1,0 +1,14 @@
+"""This model's modules are those of embedlab. Type:
+
+    pip install embedlab
+
+and load it with one import before:
+
+    import embedlab.encoders.trust
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer("path/to/this/folder")
+"""
+
+from embedlab.encoders.causal2vec import Causal2Vec  # noqa: F401
+from embedlab.encoders.pooling import MarkedPooling  # noqa: F401
