@@ -147,11 +147,14 @@ class ServerTexts:
     def encode(
         self, texts: Sequence[str], *, role: str = "text", prompt: str | None = None, **_: Any
     ) -> np.ndarray:
-        """Vectors, float32 `[n, d]`.
+        """Vectors, float32 `[n, d]`; of a single text, `[d]`.
 
         Raises:
             UserError: the server gives none, or wrong ones.
         """
+        if isinstance(texts, str):
+            vector: np.ndarray = self.encode([texts], role=role, prompt=prompt)[0]
+            return vector
         head = self.prompts.get(role, "") if prompt is None else prompt
         rendered = [head + text for text in texts]
         sent = [n for n, text in enumerate(rendered) if text.strip() or self.sends_blank]

@@ -191,3 +191,16 @@ def test_an_unknown_model(cli, home, capitals, server, kind):
     assert code == 2 and "minilmm" in err and "Traceback" not in err
     assert ("Did you mean minilm?" in err) == server.lists
     assert not server.received and not (home / "vectors").exists()
+
+
+def test_an_index_and_python_ask_the_server_too(cli, home, capitals, server, tmp_path):
+    model = f'{server.url}#minilm?prompt.query="query: "'
+    code, _, err = cli("index", "--corpus", capitals, "--model", model, "--out", tmp_path / "i")
+    assert code == 0, err
+    code, out, err = cli("search", tmp_path / "i", "What is eaten in Oslo?", "--json")
+    assert code == 0 and "Norway" in out, err
+    assert server.requests[-1][1]["input"] == ["query: What is eaten in Oslo?"]
+    encoder = embedlab.load(model)
+    assert encoder.encode_query("a").shape == (384,)
+    assert encoder.encode_document(["a", "b"]).shape == (2, 384)
+    assert server.requests[-2][1]["input"] == ["query: a"]
