@@ -224,13 +224,15 @@ def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> r
             "Load it in Python, with that object: embedlab.Index.load(path, model).",
         )
     card = models.find(name)
-    if card.method == "file" and not {name, card.source} & set(named):
+    known = {*named, *map(user_cards.by_settings, named)}
+    if card.method == "file" and not {name, card.source} & known:
         raise UserError(
             f"The index asks to run a file of code, {card.source!r}.",
             'If you know that file and trust it, name it yourself: embedlab search INDEX "query"'
             f" --model {card.source}",
         )
-    if card.chosen.get("trust_remote_code") and not how.get("trust_remote_code"):
+    trusted = how.get("trust_remote_code") or name in known
+    if card.chosen.get("trust_remote_code") and not trusted:
         raise UserError(
             f"The index asks to run the code that the model {card.origin} brings.",
             "If you know that code and trust it, type again with --trust-remote-code.",

@@ -20,7 +20,7 @@ def load(
 
     Args:
         name: a card's name (`embedlab models`), a hub id, a local folder, or
-            `path/to/file.py:Class`.
+            `path/to/file.py:Class`; settings may follow, as in "base-mean?max_length=32".
         instruction: fills the query template of models that have one; by default that of a general
             search.
         device: torch device such as "cuda:1" or "cpu"; None takes a GPU where there is one.

@@ -55,12 +55,11 @@ def evaluate(
     reporter, given = reporter or Reporter(request.db), given or {}
     names = list(dict.fromkeys(request.models))
     # Settings in another order are the same model.
-    by_card = {
-        (card.name, card.source): (name, card)
-        for name in reversed(names)
-        for card in [given[name].card if name in given else composition.find(name)]
-    }
-    names, cards = map(list, zip(*reversed(by_card.values()), strict=True)) if by_card else ([], [])
+    by_card: dict[tuple[str, str], tuple[str, Card]] = {}
+    for name in names:
+        card = given[name].card if name in given else composition.find(name)
+        by_card.setdefault((card.name, card.source), (name, card))
+    names, cards = [name for name, _ in by_card.values()], [card for _, card in by_card.values()]
     refuse_unused(request, names, given)
     selected = tasks.resolve(
         request.tasks,

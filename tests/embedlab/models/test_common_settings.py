@@ -90,6 +90,22 @@ def test_what_has_no_effect_is_refused(tiny_folder, settings, message, hint):
     assert message in str(error.value) and hint in error.value.hint
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "splade-v3?similarity=cosine",
+        "splade-v3?truncate_dim=8",
+        "trans-encoder-cross-bert-base?pooling=cls",
+        'trans-encoder-cross-bert-base?prompt.query="q: "',
+        'trans-encoder-cross-bert-base?instruction="{instruction}"',
+    ],
+)
+def test_what_a_kind_of_model_has_no_use_for_is_refused_before_it_is_fetched(name):
+    with pytest.raises(UserError, match=r"has no effect on .*, a (sparse|cross) model") as error:
+        models.find(name)
+    assert "It takes: max_length" in error.value.hint
+
+
 @pytest.mark.parametrize("text", ["a & b? ", 'he said "x"', "a, b; c)", "k1 >> k2", "x@y", "ä\n"])
 def test_a_prompt_may_hold_any_character(tiny_folder, text):
     written = model_settings.written({"prompt.query": text, "max_length": 8})
