@@ -79,7 +79,7 @@ class Encoder:
     @property
     def kernels(self) -> str:
         """How linear layers run: "packed", "compiled" or "plain"; or what else runs them."""
-        if self.model.card.backend:
+        if self.model.runs_elsewhere:
             return self.model.runtime
         if self.options.compiled:
             return "compiled"
@@ -207,7 +207,7 @@ class Encoder:
             None if None in spaces else max(layer for layer in spaces if layer is not None)
         )
         cost.workers = len(pool)
-        if not self.model.card.backend:
+        if not self.model.runs_elsewhere:
             cost.kernels = pool.kernels
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
             passed = Pass(

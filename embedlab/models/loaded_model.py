@@ -67,6 +67,11 @@ class LoadedModel:
         said = repr(sorted({**self.card.settings, **self.card.chosen}.items()))
         return f"{self.revision}+card-{of_text(said)[:8]}"
 
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether another runtime than torch runs the backbone."""
+        return bool(self.card.backend) and BACKENDS[self.card.backend].exports
+
     def fact(self, name: str) -> Any:
         """One of `profile.FACTS`: asked of the encoder where it is loaded,
         else as it was when it was loaded last.
