@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from small_pairs import QUERIES, TEXTS
 
 from embedlab.encoders.modules.matryoshka import encode_views
@@ -18,7 +18,7 @@ from embedlab.training.recipe import read
 from embedlab.training.training_run import train
 
 RECIPES = sorted(path.stem for path in (DATA / "recipes").glob("*.toml") if path.stem != "packages")
-ON_ENCODERS = ("encoder", "starbucks")
+ON_ENCODERS = ("encoder", "starbucks", "colbert")
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +85,22 @@ def test_a_recipe_runs_and_its_result_loads(
         loss > 0 for loss in record["final_loss"]
     )
 
-    kind = SparseEncoder if recipe.method == "echo-splade" else SentenceTransformer
-    trained = kind(str(tmp_path / "out"), device="cpu")
-    vectors = trained.encode(TEXTS[:3], convert_to_tensor=True)
-    assert torch.isfinite(vectors.to_dense()).all()
+    kinds = {"echo-splade": SparseEncoder, "colbert": MultiVectorEncoder}
+    trained = kinds.get(recipe.method, SentenceTransformer)(str(tmp_path / "out"), device="cpu")
+    vectors = encoded(trained)
+    assert torch.isfinite(vectors).all()
     if isinstance(recipe.base, str):
         before = untrained.build(recipe.method, recipe.base, recipe.settings)
         assert before.state_dict().keys() == trained.state_dict().keys()
         # float32 on both sides, so that only training can make a difference.
-        assert not torch.equal(
-            before.encode(TEXTS[:3], convert_to_tensor=True).to_dense(), vectors.to_dense()
-        )
+        assert not torch.equal(encoded(before), vectors)
+
+
+def encoded(model):
+    """Vectors of three texts `[3, d]`; of a multi-vector encoder, those of all their tokens."""
+    if isinstance(model, MultiVectorEncoder):
+        return torch.cat(model.encode_document(TEXTS[:3]))
+    return model.encode(TEXTS[:3], convert_to_tensor=True).to_dense()
 
 
 def test_starbucks_keeps_its_sizes(tmp_path, decoder, encoder, pairs_file):
