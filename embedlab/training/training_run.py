@@ -22,7 +22,7 @@ from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
 from embedlab.models import digests
-from embedlab.training import adapting, objectives, training_data, untrained
+from embedlab.training import adapting, objectives, snapshots, training_data, untrained
 from embedlab.training.recipe import Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
 from embedlab.training.training_bar import Show, bar
@@ -36,7 +36,12 @@ LEARNED = "loss.pt"  # in a stage's folder: what its loss learned beside the mod
 
 
 def train(
-    recipe: Recipe, out: Path, *, device: str | None = None, progress: Progress = bar
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: str | None = None,
+    progress: Progress = bar,
+    every: int | None = None,
 ) -> dict[str, Any]:
     """Train `recipe` into the folder `out`, or go on where a killed run of the same recipe stopped.
 
@@ -45,6 +50,7 @@ def train(
         out: a new or empty folder.
         device: torch device; None takes a GPU where there is one.
         progress: `(name, steps)` -> a context that gives a function of step and loss.
+        every: keep the model at every so many steps of the last stage too (`snapshots.folders`).
 
     Returns:
         the record that also stands in out/training.json: recipe, seed, data digest, versions,
@@ -85,7 +91,9 @@ def train(
         name = f"{recipe.name}: {stage.objective} ({number} of {len(recipe.stages)})"
         with progress(name, stage.steps) as show:
             seed = recipe.seed + number
-            curve, tokens = _run(model, stage, rows, folder, seed, show, learned, dtype)
+            last = number == len(recipe.stages)
+            kept = every if last else None
+            curve, tokens = _run(model, stage, rows, folder, seed, show, learned, dtype, kept)
         seconds = time.perf_counter() - started
         spent = {"seconds": seconds, "tokens": tokens}
         _note(work, {"stage": number, "curve": curve, **spent, "data": origins})
@@ -95,6 +103,8 @@ def train(
             torch.save(model.state_dict(), temporary)
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
+    if every:
+        snapshots.build(recipe, base, out)
     return _finish(model, recipe, base, out, facts)
 
 
@@ -122,6 +132,7 @@ def _run(
     show: Show,
     learned: Path | None,
     dtype: torch.dtype,
+    every: int | None,
 ) -> tuple[list[dict[str, Any]], int]:
     """Train one stage in place; the loss curve, one row per logged step, and the tokens read.
 
@@ -129,6 +140,7 @@ def _run(
         learned: what the loss of an earlier stage with this objective learned beside the model,
             such as GEM's temperature: this stage goes on from it.
         dtype: of the result, in which adapters are kept.
+        every: see `train`.
     """
     if stage.dropout is not None:
         _set_dropout(model, stage.dropout)  # before the adapters, which have their own
@@ -145,6 +157,8 @@ def _run(
     )
     with _fitting(stage):
         trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
+    if every:
+        trainer.add_callback(snapshots.Snapshots(loss, every, folder.parent))
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(folder)
     if checkpoint and step_of(checkpoint) >= stage.steps:  # the trainer would take one step more
