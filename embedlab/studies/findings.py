@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from embedlab.evaluation.perplexity import Perplexity
-from embedlab.studies import checkpoints, members, perplexities
+from embedlab.studies import checkpoints, curves, member_scores, members, perplexities
 from embedlab.studies import plan as plans
+from embedlab.studies.member_scores import Scored
 from embedlab.studies.members import Member
 from embedlab.studies.plan import Plan
 from embedlab.studies.shown_commands import Commands
@@ -19,27 +20,11 @@ from embedlab.studies.study_file import Planned
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Failure
 from leaderboard.storage.store import Store
-from leaderboard.tables import evaluated_views, standings
+from leaderboard.tables import evaluated_views
 from leaderboard.tables.comparison import Comparison, Pair, compare
 from leaderboard.tables.grids import Grid, grids
 from leaderboard.tables.overall import Overall
 from leaderboard.tables.sides import MEAN_OF
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A member's score on a task; low and high bound its interval, None where nothing can be
-    resampled.
-    """
-
-    group: str
-    seed: int | None
-    model: str  # in the store
-    task: str
-    score: float
-    low: float | None
-    high: float | None
-    runs: list[str]
 
 
 @dataclass(frozen=True)
@@ -68,6 +53,8 @@ class Findings:
     perplexities: list[tuple[Member, Perplexity | None, Perplexity | None]] = field(
         default_factory=list
     )
+    # Member, steps and score of the models at some steps, and of the whole trainings beside them.
+    curve: list[tuple[Member, int, Scored]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     folder: Path = Path()
@@ -127,6 +114,10 @@ class Findings:
                 }
                 for member, before, after in self.perplexities
             ],
+            "curve": [
+                {"group": member.group, "steps": steps} | asdict(scored) | {"group": member.group}
+                for member, steps, scored in self.curve
+            ],
             "missing": self.missing,
             "failures": [
                 {"model": each.model, "task": each.task, "problem": each.problem, "hint": each.hint}
@@ -160,7 +151,7 @@ def gather(plan: Plan, failures: Sequence[Failure], *, db: Path, folder: Path) -
     found = Findings(plan, commands, failures=list(failures), folder=folder)
     store = Store(db)
     for task in plan.tasks:
-        found.scores += _scores(plan, store, task.name)
+        found.scores += member_scores.of_members(plan, store, task.name)
     found.tested = [_tested(plan, store, commands, planned) for planned in plan.study.comparisons]
     found.grids = list(_grids(plan, store))
     found.trained = [
@@ -169,6 +160,7 @@ def gather(plan: Plan, failures: Sequence[Failure], *, db: Path, folder: Path) -
         if member.folder and member.role != "twin" and checkpoints.is_trained(member.folder)
     ]
     found.perplexities = list(_perplexities(plan))
+    found.curve = list(member_scores.of_steps(plan, store))
     found.missing = _missing(plan, found)
     return found
 
@@ -186,62 +178,6 @@ def _perplexities(
             yield member, before, after
 
 
-def _scores(plan: Plan, store: Store, task: str) -> list[Scored]:
-    """The score of each member on a task, as `embedlab leaderboard --task` shows it."""
-    study = plan.study
-    split = str(study.options.get("split", ""))
-    try:
-        views = evaluated_views.read(store, [task], study.metric, split=split)
-        rows = standings.rank(store, [task], metric=study.metric, split=split, incomplete=True).rows
-    except LeaderboardError:
-        return []
-    full = _full(plan, views)
-    found = []
-    for member in plan.members:
-        if (view := full.get(member.name)) is None:
-            continue
-        label = str(views.table["label"][view])
-        row = next(row for row in rows if row.label == label)
-        runs = views.runs.loc[views.runs["view"] == view, "run_id"].tolist()
-        if task not in row.scores:
-            continue
-        score = row.scores[task]
-        found.append(
-            Scored(
-                member.group, member.seed, label, task, score, row.low, row.high, sorted(set(runs))
-            )
-        )
-    return found
-
-
-def _full(plan: Plan, views: evaluated_views.Views) -> dict[str, int]:
-    """By the name of each member in the store, its view in full that stands for it: of several the
-    one of the newest run, through the first index that the study asks for.
-    """
-    places = {index: n for n, index in enumerate(plan.study.options.get("indexes", []))}
-    created = views.runs.groupby("view")["created"].max().to_dict()
-    rows = views.table.reset_index().to_dict("records")
-    found: dict[str, int] = {}
-    for member in plan.members:
-        own = [
-            row
-            for row in rows
-            if row["model"] == member.name and row["view"] in views.full and not row["source"]
-        ]
-        if not own:
-            continue
-        newest = max(own, key=lambda row: created[row["view"]])
-        same = [
-            row
-            for row in own
-            if (row["revision"], row["settings"]) == (newest["revision"], newest["settings"])
-        ]
-        found[member.name] = min(same, key=lambda row: places.get(row["index"], len(places)))[
-            "view"
-        ]
-    return found
-
-
 def _tested(plan: Plan, store: Store, commands: Commands, planned: Planned) -> Tested:
     study = plan.study
     tasks = plans.tasks_of(plan, planned.tasks, planned.name)
@@ -254,7 +190,7 @@ def _tested(plan: Plan, store: Store, commands: Commands, planned: Planned) -> T
         if not tasks:
             raise LeaderboardError("There are no results on these tasks yet.")
         views = evaluated_views.read(store, tasks, study.metric, split=split)
-        full = _full(plan, views)
+        full = member_scores.in_full(plan, views)
         sides: list[str] = []
         for pair in members.pairs(planned, plan.members):
             both = [_side(plan, group, views, full) for group in pair]
@@ -334,6 +270,11 @@ def _missing(plan: Plan, found: Findings) -> list[str]:
         lacking = [
             task.name for task in plan.tasks if (member.group, member.seed, task.name) not in there
         ]
+        if curves.lacks(plan.study, member, plan.members):
+            said.append(
+                f"{who} was trained before its curve was asked for: to train it again, remove"
+                f" {member.folder}."
+            )
         if lacking:
             said.append(f"{who} has no score on {', '.join(lacking)}.")
     said += [f"{each.model} on {each.task} failed: {each.problem}" for each in found.failures]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedlab.evaluation.request import Request
-from embedlab.studies import checkpoints, evaluations, members, perplexities
+from embedlab.studies import checkpoints, curves, evaluations, members, perplexities
 from embedlab.studies.evaluations import StudyTask
 from embedlab.studies.members import Member
 from embedlab.studies.speeds import Speeds, in_words
@@ -24,6 +24,8 @@ class Step:
     train: bool
     begun: int = 0  # steps of the training that are kept
     todo: list[tuple[Request, list[StudyTask]]] = field(default_factory=list)
+    # The same, of the models at some of its steps.
+    of_steps: list[tuple[Member, Request, list[StudyTask]]] = field(default_factory=list)
     training_seconds: float | None = 0.0
     evaluation_seconds: float | None = 0.0
     perplexity: bool = False  # whether it writes text, and how well is still to be measured
@@ -31,7 +33,7 @@ class Step:
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.train and not self.todo and not self.perplexity
+        return not (self.train or self.todo or self.of_steps or self.perplexity)
 
     @property
     def tasks(self) -> list[str]:
@@ -85,6 +87,9 @@ def make(study: Study, path: Path, *, db: Path, device: str | None = None) -> Pl
     for view in study.views:
         members.seen(view, everyone)
     tasks, out_of_reach = evaluations.resolve(study)
+    curves.tasks(study, tasks)
+    for member in everyone:
+        curves.every(study, member, everyone)
     for planned in study.comparisons:
         _named(planned.tasks, tasks, planned.name)
     plan = Plan(study, path, everyone, tasks, [], [out_of_reach] if out_of_reach else [])
@@ -120,6 +125,12 @@ def step(
             todo.append((request, list(left)))
     writes = not train and perplexities.missing(member)
     found = Step(member, train, begun, todo, perplexity=writes)
+    if not train:
+        for point in curves.points(plan.study, member, plan.members).values():
+            full, *_ = evaluations.requests(plan.study, point, [], db=db, device=device)
+            left = evaluations.missing(store, full, curves.tasks(plan.study, plan.tasks))
+            if left:
+                found.of_steps.append((point, full, list(left)))
     found.training_seconds = speeds.training(member) if train else 0.0
     names = [task.name for _, each in todo for task in each]
     each = [speeds.evaluation(member, name, plan.members) for name in dict.fromkeys(names)]

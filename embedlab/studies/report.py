@@ -97,6 +97,8 @@ def _parts(found: Findings, folder: Path) -> Iterator[Part]:
         yield from _views(found, folder if drawn else None)
     if found.trained:
         yield from _trainings(found, folder if drawn else None)
+    if found.curve:
+        yield from _curve(found, folder if drawn else None)
     if found.perplexities:
         yield from _perplexity(found)
     if found.scores:
@@ -161,6 +163,15 @@ def _trainings(found: Findings, folder: Path | None) -> Iterator[Part]:
             for name in names
         ]
     )
+
+
+def _curve(found: Findings, folder: Path | None) -> Iterator[Part]:
+    yield Heading("Score against steps")
+    if folder and (picture := report_figures.by_step(found, folder)):
+        yield picture
+    yield Data(report_tables.by_step(found))
+    tasks = dict.fromkeys(scored.task for _, _, scored in found.curve)
+    yield Shell([found.commands.leaderboard(task) for task in tasks])
 
 
 def _perplexity(found: Findings) -> Iterator[Part]:

@@ -92,6 +92,29 @@ def steps(found: Findings, folder: Path) -> Picture | None:
     return Picture("steps", "Score against steps of training; step 0 is the untrained twin.", svg)
 
 
+def by_step(found: Findings, folder: Path) -> Picture | None:
+    """Score against steps within each training, the mean over its seeds."""
+    of: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for member, step, each in found.curve:
+        lines = of.setdefault(each.task, {}).setdefault(member.group, {})
+        lines.setdefault(step, []).append(each.score)
+    panels = [
+        Panel(
+            task,
+            [
+                curve(((float(step), float(np.mean(own))) for step, own in steps.items()), group)
+                for group, steps in groups.items()
+            ],
+        )
+        for task, groups in of.items()
+    ]
+    if not panels:
+        return None
+    svg = figures.save(figures.panels(panels, "steps", "score", marks=True), folder, "curve")
+    about = "Score against steps of the last stage; step 0 is the untrained twin."
+    return Picture("curve", about, svg)
+
+
 def views(found: Findings, folder: Path) -> Iterator[Picture]:
     """Score by dimension and layer, one figure per task, one panel per member; means over seeds."""
     for number, task in enumerate(dict.fromkeys(task for _, task, _ in found.grids), 1):

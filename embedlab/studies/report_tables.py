@@ -155,3 +155,24 @@ def perplexities(found: Findings) -> list[Column]:
         Column("before", [before for _, before, _ in shown], right=True),
         Column("after", [after for _, _, after in shown], right=True),
     ]
+
+
+def by_step(found: Findings) -> list[Column]:
+    """One line per member, seed and step: its score on each task of the curve."""
+    tasks = list(dict.fromkeys(scored.task for _, _, scored in found.curve))
+    places = {(member.group, member.seed, step): member for member, step, _ in found.curve}
+    scores = {
+        (member.group, member.seed, step, each.task): f"{each.score:.4f}"
+        for member, step, each in found.curve
+    }
+    order = {group: place for place, group in enumerate(found.groups())}
+    rows = sorted(places, key=lambda row: (order[row[0]], row[1] or 0, row[2]))
+    return [
+        Column("member", [group for group, _, _ in rows]),
+        Column("seed", [seed for _, seed, _ in rows]),
+        Column("steps", [step for _, _, step in rows]),
+        *(
+            Column(task, [scores.get((*row, task), DASH) for row in rows], right=True)
+            for task in tasks
+        ),
+    ]

@@ -22,6 +22,10 @@ role = "baseline"
 of = ["last"]
 dims = [32, 64]
 
+[curve]                      # score against steps, of the last stage of each training
+every = 50
+tasks = ["StdlibMiniCodeSearch"]
+
 [[comparisons]]
 name = "Trained or not"
 first = ["trained"]
@@ -82,6 +86,15 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Trainings that are evaluated at every so many steps of their last stage."""
+
+    every: int
+    tasks: list[str]  # of the study's
+    of: list[str] = field(default_factory=lambda: ["trained"])
+
+
+@dataclass(frozen=True)
 class Planned:
     """A family of comparisons: each of `first` with each of `second`, corrected together.
 
@@ -110,6 +123,7 @@ class Study:
     models: list[Given] = field(default_factory=list)
     views: list[Seen] = field(default_factory=list)
     comparisons: list[Planned] = field(default_factory=list)
+    curve: Curve | None = None
     seeds: list[int] = field(default_factory=lambda: [1])
     base: str = ""  # of every training that names none
     steps: int = 0
@@ -197,6 +211,10 @@ def _problems(study: Study) -> "list[tuple[str, str]]":
             found.append((f"seeds = {numbers}.", "Give each seed once, from 0."))
     if not study.seeds:
         found.append(("there are no seeds.", "Add: seeds = [1]"))
+    if study.curve and (study.curve.every < 1 or not study.curve.tasks):
+        found.append(
+            ("[curve] needs every, 1 or more, and tasks.", "Write: every = 50, tasks = [...]")
+        )
     for planned in study.comparisons:
         found += _problems_of(planned)
     return found

@@ -13,7 +13,7 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import evaluate
 from embedlab.models.loading import quiet
 from embedlab.progress import Reporter
-from embedlab.studies import evaluations, perplexities
+from embedlab.studies import curves, evaluations, perplexities
 from embedlab.studies import plan as plans
 from embedlab.studies.members import Member
 from embedlab.studies.plan import Plan, Step
@@ -55,13 +55,16 @@ def run(
         member = step.member
         at = f"[{number} of {len(left)}]"
         reporter.say(f"{at} {_what(step)}; {plan.left(left[number - 1 :])}")
-        if step.train and not _trained(step, at, speeds, outcome, device, reporter):
+        every = curves.every(plan.study, member, plan.members)
+        if step.train and not _trained(step, at, speeds, outcome, device, reporter, every):
             continue
         # Now that it is there, it is known what of it has been evaluated: a folder may be
         # another study's.
         step = plans.step(plan, member, store, speeds, db=db, device=device)
         for request, tasks in step.todo:
             _evaluated(member, evaluations.for_tasks(request, tasks), outcome, reporter)
+        for point, request, tasks in step.of_steps:
+            _evaluated(point, evaluations.for_tasks(request, tasks), outcome, reporter)
         if step.perplexity:
             _read(member, outcome, device, reporter)
         for later in left[number:]:  # by what has just been measured
@@ -76,6 +79,7 @@ def _trained(
     outcome: StudyOutcome,
     device: str | None,
     reporter: Reporter,
+    every: int | None,
 ) -> bool:
     """Train a member, or save its twin; whether it is there now."""
     member = step.member
@@ -85,7 +89,7 @@ def _trained(
             save_untrained(member.recipe, member.folder)
         else:
             began = time.perf_counter()
-            train(member.recipe, member.folder, device=device, progress=_bar(at))
+            train(member.recipe, member.folder, device=device, progress=_bar(at), every=every)
             if not step.begun:
                 speeds.trained(member.recipe, time.perf_counter() - began)
     except Exception as error:
@@ -148,6 +152,8 @@ def _what(step: Step) -> str:
     if step.todo:
         count = len(step.tasks)
         doing.append(f"evaluate on {count} task{'s' * (count > 1)}")
+    if step.of_steps:
+        doing.append(f"evaluate after {len(step.of_steps)} of its steps")
     if step.perplexity:
         doing.append("measure its perplexity")
     return f"{who}: {', '.join(doing)}"

@@ -72,6 +72,7 @@ COMMANDS = {
     "embedlab cache verify": "cache verify",
     "embedlab train": "train tiny.toml --out trained",
     "embedlab study": "study small.toml --out report",
+    "embedlab perplexity": "perplexity gem --texts questions.jsonl",
 }
 RECIPE = """
 method = "decoder"

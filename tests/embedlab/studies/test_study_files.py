@@ -41,6 +41,9 @@ def test_the_grid_of_pooling_and_attention_has_two_times_five(home):
 
 
 WRONG = [
+    ("seeds = [1, 2]", 'curve = { every = 0, tasks = ["one"] }', "[curve] needs every"),
+    ("seeds = [1, 2]", 'curve = { every = 2, tasks = ["SciFact"] }', "Unknown task in [curve]"),
+    ("seeds = [1, 2]", 'curve = { every = "2", tasks = [] }', "study.toml:5: every = '2'"),
     ("title = ", "titel = ", "Unknown key 'titel'"),
     ("seeds = [1, 2]", 'seeds = "x"', "study.toml:5: seeds = 'x'"),
     ("seeds = [1, 2]", "seeds = [1, 1]", "seeds = [1, 1]"),
