@@ -127,7 +127,7 @@ def step(
     found = Step(member, train, begun, todo, perplexity=writes)
     if not train:
         for point in curves.points(plan.study, member, plan.members).values():
-            full, *_ = evaluations.requests(plan.study, point, [], db=db, device=device)
+            full, *_ = evaluations.requests(plan.study, point, plan.members, db=db, device=device)
             left = evaluations.missing(store, full, curves.tasks(plan.study, plan.tasks))
             if left:
                 found.of_steps.append((point, full, list(left)))

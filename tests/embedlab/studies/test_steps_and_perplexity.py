@@ -42,7 +42,7 @@ def of_gem(study, tmp_path):
     training, _, _ = rest.partition("[[trainings]]")
     lines = head.replace("seeds = [1, 2]", "seeds = [1]")
     task = lines.split("tasks = [")[1].split(",")[0]
-    curve = f"\n[curve]\nevery = 1\ntasks = [{task}]\n"
+    curve = f"\n[curve]\nevery = 1\ntasks = [{task}]\n[[views]]\nof = ['mean']\ndims = [8]\n"
     study.write_text(lines + curve + "[[trainings]]" + training)
     return study
 
