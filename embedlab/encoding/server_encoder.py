@@ -104,9 +104,10 @@ class ServerEncoder:
         vectors = space.vectors(keys)
         cost.tokens, cost.measured_seconds = int(vectors.tokens().sum()), vectors.seconds().all
         cost.by_layer = {None: LayerCost(*vectors.seconds(), cost.seconds)}
-        cost.cuts_unseen, cost.has_price = True, self.model.price is not None
-        if self.model.price:
-            cost.price = self.model.price.of(cost.tokens)
+        cost.cuts_unseen = True
+        # Where the server counts no tokens, nobody knows what they cost.
+        if (price := self.model.price) and (cost.tokens or not price.token):
+            cost.has_price, cost.price = True, price.of(cost.tokens)
         return {None: vectors}, cost
 
     def check_budget(self, texts: Mapping[tuple[str, str], Sequence[str]], what: str) -> None:
@@ -180,6 +181,9 @@ class ServerEncoder:
             rows = np.zeros((len(blank), self.model.card.dim), dtype=np.float32)
             answers.put(self._packed(keys[blank], np.zeros(len(blank), np.int32), rows, 0.0))
             rendered = {n: text for n, text in rendered.items() if text.strip()}
+        if price := self.model.price:
+            estimate = price.of(sum(map(estimated_tokens, rendered.values())))
+            purse.check(estimate, f"What {self.model.name} is to encode")
         # Longest first: texts of one length share a batch, which servers fill up to the longest.
         order = sorted(rendered, key=lambda n: (-len(rendered[n]), keys[n].tobytes()))
         last = began
