@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from embedlab.models import model_settings
 from embedlab.studies import checkpoints, members
 from embedlab.studies.evaluations import StudyTask
 from embedlab.studies.members import Member
@@ -25,7 +26,10 @@ def points(study: Study, member: Member, everyone: Sequence[Member]) -> dict[int
         return {}
     return {
         step: replace(
-            member, group=f"{member.group} after {step} steps", model=str(folder), folder=folder
+            member,
+            group=f"{member.group} after {step} steps",
+            model=model_settings.named(str(folder), study.settings),
+            folder=folder,
         )
         for step, folder in snapshots.folders(member.folder).items()
         if step % between == 0

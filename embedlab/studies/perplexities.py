@@ -22,7 +22,7 @@ def writes(member: Member) -> bool:
 
 def missing(member: Member) -> bool:
     """Whether a member writes, and how well was not measured yet."""
-    return writes(member) and perplexity.known(member.model) is None
+    return writes(member) and perplexity.known(str(member.folder)) is None
 
 
 def measure(member: Member, device: str | None) -> None:
@@ -31,9 +31,9 @@ def measure(member: Member, device: str | None) -> None:
     Raises:
         UserError: it cannot be loaded.
     """
-    perplexity.measure(member.model, device=device)
+    perplexity.measure(str(member.folder), device=device)
 
 
 def known(member: Member) -> Perplexity | None:
     """What was measured of a member that writes."""
-    return perplexity.known(member.model) if writes(member) else None
+    return perplexity.known(str(member.folder)) if writes(member) else None

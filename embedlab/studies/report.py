@@ -184,11 +184,13 @@ def _perplexity(found: Findings) -> Iterator[Part]:
         f" {measured.max_length} tokens of each at most; lower is better."
     )
     yield Data(report_tables.perplexities(found))
-    twins = {member.group: member.model for member in found.plan.members if member.role == "twin"}
+    twins = {
+        member.group: str(member.folder) for member in found.plan.members if member.role == "twin"
+    }
     names = [
         name
         for member, before, after in found.perplexities
-        for name, known in ((twins.get(member.twin, ""), before), (member.model, after))
+        for name, known in ((twins.get(member.twin, ""), before), (str(member.folder), after))
         if known
     ]
     yield Shell([shlex.join(["embedlab", "perplexity", *dict.fromkeys(names)])])

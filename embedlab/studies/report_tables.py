@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from embedlab.evaluation.perplexity import Perplexity
 from embedlab.studies.findings import Findings, Tested, verdict
 from embedlab.studies.speeds import in_words
 from leaderboard.measures import shown
@@ -145,16 +146,17 @@ _FIGURES = ("steps", "rows read", "tokens", "wall time", "last loss")
 
 def perplexities(found: Findings) -> list[Column]:
     """One line per member and seed that writes text."""
-    shown = [
-        (member, *(f"{each.perplexity:.3f}" if each else "" for each in (before, after)))
-        for member, before, after in found.perplexities
-    ]
+    every = found.perplexities
     return [
-        Column("member", [member.group for member, _, _ in shown]),
-        Column("seed", [member.seed for member, _, _ in shown]),
-        Column("before", [before for _, before, _ in shown], right=True),
-        Column("after", [after for _, _, after in shown], right=True),
+        Column("member", [member.group for member, _, _ in every]),
+        Column("seed", [member.seed for member, _, _ in every]),
+        Column("before", [_perplexity(before) for _, before, _ in every], right=True),
+        Column("after", [_perplexity(after) for _, _, after in every], right=True),
     ]
+
+
+def _perplexity(measured: Perplexity | None) -> str:
+    return f"{measured.perplexity:.3f}" if measured else DASH
 
 
 def by_step(found: Findings) -> list[Column]:
