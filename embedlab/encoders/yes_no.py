@@ -32,10 +32,18 @@ class QuestionTransformer(Transformer):
         super().__init__(*args, **settings)
         self.modality_config.pop("message", None)
 
-    def preprocess(self, inputs: Any, prompt: str | None = None, **settings: Any) -> dict[str, Any]:
+    def preprocess(
+        self,
+        inputs: Any,
+        prompt: str | None = None,
+        processing_kwargs: Any = None,
+        **settings: Any,
+    ) -> dict[str, Any]:
         """Features of `[(query, document), ...]`; an instruction precedes the question."""
         texts = [(prompt or "") + self.question(query, document) for query, document in inputs]
-        features: dict[str, Any] = super().preprocess(texts, **settings)
+        features: dict[str, Any] = super().preprocess(
+            texts, processing_kwargs=processing_kwargs, **settings
+        )
         return features
 
     def question(self, query: str, document: str) -> str:
@@ -46,11 +54,13 @@ class QuestionTransformer(Transformer):
         return _QUESTION.format(query=query, document=self._cut(document, max(room, 0)))
 
     def _count(self, text: str) -> int:
-        return len(self.tokenizer(text)["input_ids"])
+        tokenizer: Any = self.tokenizer
+        return len(tokenizer(text)["input_ids"])
 
     def _cut(self, text: str, tokens: int) -> str:
         """The text up to its last token that fits."""
-        spans = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
+        tokenizer: Any = self.tokenizer
+        spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[
             "offset_mapping"
         ]
         return text if len(spans) <= tokens else text[: spans[tokens - 1][1] if tokens else 0]
@@ -88,12 +98,15 @@ def load(
     )
     yes, no = (_answer(transformer, word, str(source)) for word in ("yes", "no"))
     modules = [transformer, LogitScore(yes, no)]
-    return CrossEncoder(modules=modules, device=device, activation_fn=torch.nn.Identity())
+    model: CrossEncoder = CrossEncoder(
+        modules=modules, device=device, activation_fn=torch.nn.Identity()
+    )
+    return model
 
 
 def _answer(transformer: Transformer, word: str, source: str) -> int:
     """The one token that the answer adds behind the question."""
-    tokenizer = transformer.tokenizer
+    tokenizer: Any = transformer.tokenizer
     before = tokenizer("Answer:", add_special_tokens=False)["input_ids"]
     after = tokenizer(f"Answer: {word}", add_special_tokens=False)["input_ids"]
     if after[:-1] != before or after[-1] == tokenizer.unk_token_id:
