@@ -111,7 +111,7 @@ def test_a_run_stops_at_its_budget_and_goes_on(evaluated, server, home):
     counted = lambda handler, body: {**body, "usage": {"prompt_tokens": 5_000}}  # noqa: E731
     server.faults = [lambda handler, body: body, *[counted] * 50]
     code, _, err = evaluated("--budget", "6", "--batch-texts", "8", "--in-flight", "1")
-    assert code == 2 and "would go beyond --budget 6: 10.01 USD are spent" in err, err
+    assert code == 2 and "10.01 USD spent already: more than --budget 6" in err, err
     server.faults = []
     assert evaluated("--budget", "2")[0] == 0
     assert not {t for t, count in server.received.items() if count > 1 and "fox" not in t}
