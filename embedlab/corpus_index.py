@@ -10,6 +10,7 @@ import retrievers
 from embedlab import models
 from embedlab.errors import UserError
 from embedlab.models import composition, expressions, user_cards
+from embedlab.models.objects import MtebModel
 from embedlab.models.prompts import RetrievalTask, prompts_for_search, refuse_unused_prompts
 from embedlab.tasks import beir
 from retrievers.pipelines.encoded import index_for
@@ -108,6 +109,13 @@ def build(
         else expressions.Leaf(model, spec)
     )
     parts = composition.load_parts(tree, **how)
+    for part in parts.values():
+        if isinstance(part, MtebModel):
+            raise UserError(
+                f"{part.name} implements a protocol of mteb, which searches with it by itself: an"
+                " index holds nothing of it.",
+                "Give an object with encode(texts) or predict(pairs).",
+            )
     late = [name for name in tree.stages() if parts[name].card.kind.gives_tokens]
     passes = len(tree.leaves()) + len(late)
     for part in parts.values():

@@ -13,7 +13,12 @@ from embedlab.evaluation.protocols.choice import protocol_for
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run_record import run_record
 from embedlab.evaluation.task_run import evaluate_task
-from embedlab.evaluation.unused import ranks, refuse_unsearched, refuse_unused
+from embedlab.evaluation.unused import (
+    ranks,
+    refuse_for_objects_of_files,
+    refuse_unsearched,
+    refuse_unused,
+)
 from embedlab.models import LoadedModel, composition
 from embedlab.models.cards import Card
 from embedlab.models.composition import ComposedModel
@@ -99,6 +104,8 @@ def evaluate(
                 force=request.views.force,
                 trust_remote_code=request.loading.trust_remote_code,
             )
+            if name not in given:
+                refuse_for_objects_of_files(request, names, given, model)
             model.take_encoder_of(previous)
             previous = model
             if model.misfit:

@@ -10,6 +10,7 @@ from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.models import LoadedModel, composition, expressions, server_models
 from embedlab.models.cards import Card
+from embedlab.models.composition import ComposedModel
 from embedlab.models.kinds import Kind
 from embedlab.models.objects import MtebModel, ObjectModel
 from embedlab.options import EncodingOptions, LoadingOptions, ServerOptions
@@ -159,6 +160,26 @@ def draws(task: "AbsTask") -> bool:
     )
 
 
+def refuse_for_objects_of_files(
+    request: Request, names: list[str], given: Mapping[str, LoadedModel], model: LoadedModel
+) -> None:
+    """Refuse what has no effect on the objects that a file of code turned out to make.
+
+    Only the loaded model shows that it is an object. What another model of the request uses is no
+    fault.
+
+    Raises:
+        UserError: an option has no effect.
+    """
+    parts = list(model.parts.values()) if isinstance(model, ComposedModel) else [model]
+    objects = [part for part in parts if isinstance(part, ObjectModel)]
+    if not objects or not all(isinstance(each, ObjectModel) for each in given.values()):
+        return
+    cards = [card for name in names if name not in given for card in composition.parts(name)]
+    if not any(card.kind.encodes for card in cards if card.method != "file"):
+        _refuse_ignored(request, objects)
+
+
 def _refuse_for_objects(request: Request, models: list[LoadedModel]) -> None:
     """Refuse what has no effect where every model is an object."""
     if request.loading.device or request.loading.dtype != "auto":
@@ -169,13 +190,17 @@ def _refuse_for_objects(request: Request, models: list[LoadedModel]) -> None:
         raise UserError(
             "trust_remote_code and force are for models that are loaded by name.", "Leave them out."
         )
-    if not all(isinstance(model, ObjectModel) for model in models):
-        return
+    if all(isinstance(model, ObjectModel) for model in models):
+        _refuse_ignored(request, models)
+
+
+def _refuse_ignored(request: Request, models: Collection[LoadedModel]) -> None:
+    """Refuse options of encoding, and those of mteb's protocols, where all models are objects."""
     if request.encoding != EncodingOptions():
         raise UserError(
             "store_dtype, batch_tokens, workers and compiled are for models of"
             " sentence-transformers.",
-            "Leave them out: an object encodes as it does by itself.",
+            f"Leave them out: the object {next(iter(models)).name} encodes as it does by itself.",
         )
     if all(isinstance(model, MtebModel) for model in models) and (
         request.views.indexes or not request.views.full

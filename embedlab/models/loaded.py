@@ -175,7 +175,12 @@ def _of_file(
     encoder = built()
     code = source_code.of_code(Path(card.source.rpartition(":")[0]))
     if not isinstance(encoder, BaseModel):
-        common_settings.refuse_unfit(card, common, loaded=False)
+        if ignored := [key for key in common if key != "dtype"]:  # which the class itself got
+            raise UserError(
+                f"{ignored[0]} has no effect on {card.origin}: its object encodes as it does by"
+                " itself.",
+                "Leave it out, or let the class do it.",
+            )
         model = objects.load(encoder, card.name)
         model.revision = f"{code}-{model.revision}"
         return model

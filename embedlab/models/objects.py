@@ -105,8 +105,9 @@ class TextEncoder:
             return TokenVectors.of(answer)
         vectors = _array(answer)
         if vectors.ndim != 2 or vectors.shape[0] != len(texts) or vectors.dtype.kind not in "fiub":
+            given = f"an array of shape {list(vectors.shape)} type {vectors.dtype}"
             raise UserError(
-                f"{self.name} gave an array of shape {list(vectors.shape)} type {vectors.dtype},"
+                f"{self.name} gave {given if vectors.ndim else f'a {type(answer).__name__}'},"
                 f" for {len(texts)} texts.",
                 "It has to give one row of numbers for each text: an array [n, d].",
             )

@@ -250,7 +250,14 @@ def scored(
 
 
 def _checked(answer: Scores, count: int) -> np.ndarray:
-    scores = np.asarray(answer, dtype=np.float32)
+    try:
+        scores = np.asarray(answer, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise RetrieverError(
+            f"The reranker gave a {type(answer).__name__} that holds no numbers, for {count}"
+            " documents.",
+            "A reranker gives one finite score per document: a list or an array.",
+        ) from error
     if scores.shape != (count,) or not np.isfinite(scores).all():
         raise RetrieverError(
             f"The reranker gave scores of shape {list(scores.shape)} for {count} documents, or"

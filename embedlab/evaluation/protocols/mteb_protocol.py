@@ -16,6 +16,7 @@ from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchRes
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models import mteb_objects
+from embedlab.models.kinds import Kind
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
@@ -41,8 +42,16 @@ class MtebProtocols(Protocol):
         """The object's own search.
 
         Raises:
-            UserError: the object names a document that the task does not have.
+            UserError: the object names a document that the task does not have, or reorders
+                candidates where the task has none.
         """
+        if self.model.card.kind is Kind.CROSS and data.candidates is None:
+            raise UserError(
+                f"{self.model.name} is a cross-encoder: it reorders candidates, and this task has"
+                " none.",
+                "Choose a reranking task, or give an object with predict(pairs), which goes behind"
+                " a retriever.",
+            )
         assert task.dataset is not None  # it is loaded
         parts = task.dataset[data.subset][data.split]
         known = set(data.query_ids)

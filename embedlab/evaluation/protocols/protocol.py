@@ -15,6 +15,7 @@ from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models import LoadedModel
 from embedlab.models.composition import fitting
+from embedlab.models.kinds import Kind
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 from retrievers import Retriever
@@ -63,7 +64,8 @@ class Protocol(ABC):
 
     def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         self.request, self.model, self.reporter = request, model, reporter
-        if not model.card.kind.encodes and request.encoding != EncodingOptions():
+        keeps = model.card.kind.encodes or model.card.kind is Kind.HYBRID  # its parts say it
+        if not keeps and request.encoding != EncodingOptions():
             options = "--store-dtype, --batch-tokens, --workers and --compile"
             reporter.say(f"{model.name} gives no vectors to keep: {options} are not for it.")
 

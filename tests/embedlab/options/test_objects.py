@@ -45,6 +45,24 @@ class Mteb:
         return (np.asarray(a) * np.asarray(b)).sum(axis=1)
 
 
+class Generator:
+    def encode(self, texts):
+        yield from Words().encode(texts)
+
+
+class Pairs:
+    mteb_model_meta = None
+
+    def predict(self, inputs1, inputs2, *, task_metadata, hf_split, hf_subset, prompt_type=None,
+                **_):
+        return np.ones(len(inputs1.dataset))
+
+
+class Stream:
+    def predict(self, pairs):
+        return (0.0 for _ in pairs)
+
+
 class Nothing:
     pass
 """
@@ -80,10 +98,30 @@ def test_it_is_indexed_and_searched(file, corner, ok, tmp_path):
     ("model", "options", "words"),
     [
         ("Nothing", [], "an object with encode(texts) or predict(pairs)"),
+        ("Words?max_length=3", [], "max_length has no effect on"),
+        ('Words?prompt.query="w1"', [], "prompt.query has no effect on"),
+        ("Words?similarity=dot", [], "similarity has no effect on"),
+        ("Generator", [], "gave a generator, for 8 texts"),
         ("Words", ["--device", "cpu"], "--device has no effect on Words"),
         ("Words", ["--layers", "1"], "whose layers nobody sees"),
+        ("Words", ["--store-dtype", "float16"], "Words encodes as it does by itself"),
+        ("Words", ["--batch-tokens", "100"], "Words encodes as it does by itself"),
+        ("Tokens", ["--store-dtype", "int8"], "Tokens encodes as it does by itself"),
+        ("Words", ["--workers", "2", "--model", "bm25"], "Words encodes as it does by itself"),
+        ("Mteb", ["--index", "torch"], "mteb searches with its protocols"),
+        ("Pairs", [], "it reorders candidates, and this task has none"),
+        ("Stream", [], "gave a generator that holds no numbers"),
+        ("Mteb", ["--dims", "10"], "mteb searches with its protocols"),
         ("Overlap", [], "reorders candidates"),
     ],
 )
 def test_what_does_not_fit_is_refused(file, corner, refused, model, options, words):
     assert words in refused("eval", "--model", f"{file}:{model}", "--task", corner, *options)
+
+
+@pytest.mark.parametrize("model", ["{file}:Mteb", "rrf(bm25, {file}:Mteb)"])
+def test_an_index_holds_nothing_of_mtebs_protocols(file, corner, refused, tmp_path, model):
+    said = refused(
+        "index", "--model", model.format(file=file), "--corpus", corner, "--out", tmp_path / "x"
+    )
+    assert "implements a protocol of mteb" in said and not (tmp_path / "x").exists()
