@@ -32,7 +32,7 @@ LEVELS = {
         ["bases"],
         ["servers"],
         ["progress", "hub"],
-        ["json_cache", "options", "resources", "terminal", "toml_files"],
+        ["folder_users", "json_cache", "options", "resources", "terminal", "toml_files"],
         ["hardware", "spending"],
         ["compat"],
         ["errors"],

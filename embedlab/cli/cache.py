@@ -1,5 +1,5 @@
-"""`embedlab cache`: what the vector store and the bases that were written out take, and how to free
-space.
+"""`embedlab cache`: what the vector store, the bases that were written out and the exported models
+take, and how to free space.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from embedlab.terminal import echo
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="What the vector store and the bases hold, and how to free space.",
+    help="What the vector store, bases and exports hold, and how to free space.",
 )
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 
@@ -56,19 +56,24 @@ def ls(as_json: Json = False) -> None:
 
 @commands.command("du")
 def du(as_json: Json = False) -> None:
-    """Say how much disk the vectors of each model take, and the weights of each base."""
+    """Say how much disk the vectors and the export of each model take, and the weights of bases."""
     from embedlab.bases import disk
+    from embedlab.encoders.backends import exports
     from embedlab.encoding.vectors.vector_store import spaces
 
     taken: dict[str, int] = {}
     for folder, manifest in spaces():
         model = _printable(manifest["ingredients"])["model"]
         taken[model] = taken.get(model, 0) + _size(folder)
-    bases = disk.sizes()
+    bases, exported = disk.sizes(), exports.sizes()
     if as_json:
-        print_json({"bytes": taken, "bases": bases})
+        print_json({"bytes": taken, "bases": bases, "exports": exported})
         return
-    named = [*taken.items(), *((f"base {name}", size) for name, size in bases.items())]
+    named = [
+        *taken.items(),
+        *((f"base {name}", size) for name, size in bases.items()),
+        *((f"export {name}", size) for name, size in exported.items()),
+    ]
     for name, size in sorted(named, key=lambda item: -item[1]):
         echo(f"{size / 1e6:12,.1f} MB  {name}")
     echo(f"{sum(size for _, size in named) / 1e6:12,.1f} MB  in all")
@@ -77,7 +82,10 @@ def du(as_json: Json = False) -> None:
 @commands.command("prune")
 def prune(
     model: Annotated[
-        str, typer.Option(help="Also remove all vectors of models whose name contains this.")
+        str,
+        typer.Option(
+            help="Also remove all vectors and exports of models whose name contains this."
+        ),
     ] = "",
     base: Annotated[
         str,
@@ -87,18 +95,20 @@ def prune(
         ),
     ] = "",
 ) -> None:
-    """Remove files that interrupted runs left behind."""
+    """Remove what interrupted runs left behind, and exports by versions no longer installed."""
     from embedlab.bases import disk
+    from embedlab.encoders.backends import exports
     from embedlab.encoding.vectors import vector_store
     from embedlab.errors import UserError
 
     models = {_printable(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
+    models |= exports.sizes().keys()
     if model and not any(model.lower() in name.lower() for name in models):
         raise UserError(
-            f"No vectors of a model {model!r} are stored.",
+            f"No vectors of a model {model!r} are stored, and no export.",
             "Type `embedlab cache du` for all that are.",
         )
-    freed = disk.prune(base) + vector_store.prune(matching=model)
+    freed = disk.prune(base) + exports.prune(model) + vector_store.prune(matching=model)
     echo(f"Freed {freed / 1e6:,.1f} MB.")
 
 

@@ -32,7 +32,7 @@ def command(
         _dtype(),
         _faiss(),
         _java(),
-        *map(_extra, ("app", "train", "rag", "demo")),
+        *map(_extra, _EXTRAS),
         *_bases(),
         _hub(),
         _home(),
@@ -125,16 +125,20 @@ def _java() -> Finding:
 
 
 _EXTRAS = {
-    "app": ("streamlit", "dashboard"),
-    "train": ("peft", "training, LoRA adapters"),
-    "rag": ("langchain_core", "LangChain, LlamaIndex, Haystack"),
-    "demo": ("gguf", "all-minilm-l6-v2 offline, bases in GGUF"),
+    "app": (("streamlit",), "dashboard"),
+    "train": (("peft",), "training, LoRA adapters"),
+    "rag": (("langchain_core",), "LangChain, LlamaIndex, Haystack"),
+    "demo": (("gguf",), "all-minilm-l6-v2 offline, bases in GGUF"),
+    "onnx": (("onnx", "onnxscript", "onnxruntime"), "NAME@onnx, NAME@onnx-int8"),
+    "openvino": (("onnx", "onnxscript", "openvino"), "NAME@openvino"),
+    "gguf": (("gguf",), "NAME@gguf"),
+    "litellm": (("litellm",), "models of more services: Cohere, Voyage, Gemini, Bedrock"),
 }
 
 
 def _extra(name: str) -> Finding:
-    module, purpose = _EXTRAS[name]
-    if find_spec(module):
+    modules, purpose = _EXTRAS[name]
+    if all(map(find_spec, modules)):
         return Finding(f"extra {name}", "ok", purpose)
     return Finding(f"extra {name}", "missing", purpose, f"pip install 'embedlab[{name}]'")
 

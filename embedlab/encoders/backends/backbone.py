@@ -111,7 +111,16 @@ def serve(
         dtype=dtype,
         parameters=sum(p.numel() for p in backbone.parameters()),
     ).eval()
-    _compare(backbone, replaced, encoder, output, _TOLERANCE[dtype], f"{name} ({runtime_name})")
+    try:
+        _compare(backbone, replaced, encoder, output, _TOLERANCE[dtype], f"{name} ({runtime_name})")
+    except UserError:
+        raise
+    except Exception as error:  # runtimes have many
+        problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{name}: {runtime_name} cannot run its export: {problem}",
+            f"Remove the folder {folder}: the export is made anew. Or leave the backend out.",
+        ) from error
     setattr(first, "model", replaced)  # noqa: B010  # no PreTrainedModel, as its type has it
     return encoder
 

@@ -8,19 +8,17 @@ over traces, would freeze the padding of its example into the file.
 """
 
 import logging
-import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import nn
 
+from embedlab.encoders.backends import exports
 from embedlab.errors import UserError
 from embedlab.resources import home
 
@@ -69,10 +67,10 @@ def exported(
                     f" ({type(error).__name__}: {first[0]}).",
                     "Leave the backend out of the model's name: torch runs it.",
                 ) from error
+        exports.describe(new, name)
 
-    made_by = [version(package) for package in ("torch", "transformers", "onnxscript")]
-    key = blake2b(repr((digest, list(example), output, made_by)).encode(), digest_size=16)
-    return _made(home() / "exports" / key.hexdigest(), make)
+    key = blake2b(repr((digest, list(example), output, exports.made_by())).encode(), digest_size=16)
+    return exports.made(home() / "exports" / key.hexdigest(), make)
 
 
 def quantised(folder: Path) -> Path:
@@ -93,7 +91,7 @@ def quantised(folder: Path) -> Path:
                 use_external_data_format=any(folder.glob("model.onnx.data")),
             )
 
-    return _made(folder / "int8", make) / "model.onnx"
+    return exports.made(folder / "int8", make) / "model.onnx"
 
 
 class _Named(nn.Module):
@@ -106,25 +104,6 @@ class _Named(nn.Module):
     def forward(self, *inputs: torch.Tensor) -> Any:
         given = dict(zip(self.names, inputs, strict=True))
         return self.backbone(**given, return_dict=True)[self.output]
-
-
-def _made(folder: Path, make: Callable[[Path], None]) -> Path:
-    """The folder, which `make` fills where it is not there; of several processes one does."""
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f"{folder.name}.lock"):
-        if not folder.is_dir():
-            new = folder.parent / f".{folder.name}.part"
-            shutil.rmtree(new, ignore_errors=True)  # of a process that was killed here
-            new.mkdir()
-            try:
-                make(new)
-                new.rename(folder)
-            except BaseException:
-                shutil.rmtree(new, ignore_errors=True)
-                raise
-    return folder
 
 
 @contextmanager

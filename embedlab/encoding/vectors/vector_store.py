@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from embedlab import json_cache
-from embedlab.encoding.vectors import shards, space_users
+from embedlab import folder_users, json_cache
+from embedlab.encoding.vectors import shards
 from embedlab.encoding.vectors.keys import space_address
 from embedlab.encoding.vectors.shards import Shard
 from embedlab.encoding.vectors.stored_vectors import Vectors
@@ -54,7 +54,7 @@ class Space:
         if self.folder.is_dir():
             with suppress(OSError), FileLock(self.folder / "lock"):
                 # A disk that cannot be written keeps what it has.
-                space_users.enter(self.folder)
+                folder_users.enter(self.folder)
         known = {shard.name for shard in self._shards}
         for shard in _manifest(self.folder)["shards"]:
             if shard.name in known:
@@ -74,7 +74,7 @@ class Space:
         if not (self.folder / "manifest.json").is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "lock"):
-                space_users.enter(self.folder)
+                folder_users.enter(self.folder)
                 _replace(self.folder, self.ingredients, _manifest(self.folder)["shards"])
 
     def has(self, keys: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ class Space:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "lock"):
                 # Around the files too: prune must not take them for orphans.
-                space_users.enter(self.folder)
+                folder_users.enter(self.folder)
                 shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
                 manifest = _manifest(self.folder)
                 _replace(self.folder, self.ingredients, [*manifest["shards"], shard])
@@ -209,7 +209,7 @@ def _remove(folder: Path) -> int:
     stopped is no space.
     """
     with FileLock(folder / "lock"):
-        if space_users.in_use(folder):
+        if folder_users.in_use(folder):
             echo(
                 f"Vector store: {folder.name} is in use by an evaluation that runs, and stays.",
                 err=True,

@@ -15,7 +15,11 @@ def test_bases_are_shown_and_removed(small_base, home, cli):
     (half / "model.safetensors").write_bytes(b"x" * 1000)
     taken = sum(path.stat().st_size for path in folder.iterdir())
     code, out, _ = cli("cache", "du", "--json")
-    assert code == 0 and json.loads(out) == {"bytes": {}, "bases": {name: taken + 1000}}
+    assert code == 0 and json.loads(out) == {
+        "bytes": {},
+        "bases": {name: taken + 1000},
+        "exports": {},
+    }
     assert f"base {name}" in cli("cache", "du")[1]
     with FileLock(folder.parent / "lock"):  # somebody is writing
         cli("cache", "prune", "--base", "layers")

@@ -176,6 +176,22 @@ def test_a_file_that_does_otherwise_than_torch_is_refused(tiny_folder, one_home)
             file.write_bytes(content)
 
 
+@pytest.mark.parametrize("backend", EXPORTED)
+def test_a_damaged_export_is_named(tiny_folder, one_home, backend):
+    _ = models.load(f"{tiny_folder}@{backend}", device="cpu").encoder
+    files = list((one_home / "exports").rglob("model.onnx"))
+    whole = [file.read_bytes() for file in files]
+    for file, content in zip(files, whole, strict=True):
+        file.write_bytes(content[: len(content) // 2])
+    try:
+        with pytest.raises(UserError, match="cannot run its export") as refusal:
+            _ = models.load(f"{tiny_folder}@{backend}", device="cpu").encoder
+        assert f"Remove the folder {one_home / 'exports'}" in refusal.value.hint
+    finally:
+        for file, content in zip(files, whole, strict=True):
+            file.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("name", "problem", "hint"),
     [

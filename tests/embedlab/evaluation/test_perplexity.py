@@ -113,6 +113,30 @@ def test_what_was_measured_is_remembered_until_the_weights_change(
     assert measured(small_base) == [first]
 
 
+@pytest.mark.effect(
+    "perplexity --texts",
+    "perplexity --max-length",
+    "perplexity --dtype",
+    "perplexity --device",
+    "perplexity --json",
+)
+def test_every_option(cli, home, small_base, texts):
+    def measure(*more):
+        code, out, err = cli("perplexity", small_base, "--texts", texts, "--json", *more)
+        assert code == 0, err
+        return json.loads(out)["perplexities"][0]
+
+    plain, short = measure("--device", "cpu"), measure("--max-length", 3)
+    rounded = measure("--dtype", "bfloat16")
+    assert (plain["texts"], plain["source"]) == (len(TEXTS), texts.name)
+    assert short["tokens"] < plain["tokens"]
+    assert rounded["dtype"] == "bfloat16" and rounded["tokens"] == plain["tokens"]
+    assert rounded["perplexity"] != plain["perplexity"]
+    assert rounded["perplexity"] == pytest.approx(plain["perplexity"], rel=0.1)
+    code, _, err = cli("perplexity", small_base, "--device", "cuda:99")
+    assert code == 2 and "cuda:99" in err and "Traceback" not in err
+
+
 def test_the_default_texts_are_the_same_each_time():
     found = perplexity.held_out()
     assert len(found) == perplexity.TEXTS and found == perplexity.held_out()

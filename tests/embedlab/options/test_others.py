@@ -24,9 +24,9 @@ def test_tasks(ok, refused, tmp_path):
 
 @pytest.mark.effect("doctor --json")
 def test_doctor(ok):
-    assert {"torch", "GPU", "hub"} <= {
-        finding["subject"] for finding in ok("doctor", "--json")["findings"]
-    }
+    subjects = {finding["subject"] for finding in ok("doctor", "--json")["findings"]}
+    assert {"torch", "GPU", "hub"} <= subjects
+    assert {f"extra {name}" for name in ("onnx", "openvino", "gguf", "litellm")} <= subjects
 
 
 @pytest.mark.effect(

@@ -1,4 +1,4 @@
-"""Which processes use a space of the vector store:
+"""Which processes use a folder of EMBEDLAB_HOME (a space of the vector store, an export):
 a file `<pid>.user` each, so that nobody removes it under them.
 """
 
@@ -13,7 +13,7 @@ _marked: set[Path] = set()
 
 
 def enter(folder: Path) -> None:
-    """Say until this process ends that it uses the space, whose lock the caller holds.
+    """Say until this process ends that it uses the folder, whose lock the caller holds.
 
     Raises:
         OSError: the disk cannot be written.
@@ -33,7 +33,7 @@ def _leave(pid: int) -> None:
 
 
 def in_use(folder: Path) -> bool:
-    """Whether another process that still runs uses the space, whose lock the caller holds; marks
+    """Whether another process that still runs uses the folder, whose lock the caller holds; marks
     that killed processes left are removed.
     """
     users = False
