@@ -169,6 +169,15 @@ def on_texts(names: Sequence[str], file: Path, texts: list[str], reporter: Repor
 
 def _several(names: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(names))
+    shown: dict[str, str] = {}
+    for name in names:
+        known = composition.find(name).name
+        if known in shown:
+            raise UserError(
+                f"{shown[known]} and {name} are one route: both are named {known}.",
+                "Give a model once by each route, and folders different names.",
+            )
+        shown[known] = name
     if len(names) < 2:
         raise UserError(
             "parity compares two routes or more.",

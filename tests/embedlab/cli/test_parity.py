@@ -73,6 +73,7 @@ def test_the_same_model_agrees_with_itself(cli, home, corner, tiny_folder, tmp_p
         (["{tiny}"], "compares two routes or more"),
         (["{tiny}", "{tiny}"], "compares two routes or more"),
         (["{tiny}", "{tiny}@onx"], "@onx"),
+        (["{tiny}?backend=openvino", "{tiny}@openvino"], "both are named tiny@openvino"),
         (["{tiny}", "all-minilm-l6-v2", "--data", "{corner}"], "Routes of one model give vectors"),
         (["{tiny}", "bm25", "--data", "{corner}"], "bm25 gives no vector per text"),
         (["{tiny}", "bm25", "--task", "StdlibMiniPackageClustering"], "ranks no documents"),
