@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from filelock import FileLock
 
 from embedlab.bases import folders
 
 
+@pytest.mark.effect("cache prune --base")
 def test_bases_are_shown_and_removed(small_base, home, cli):
     name = f"{small_base.name}@layers=1"
     folder = folders.folder(f"{small_base}@layers=1")
