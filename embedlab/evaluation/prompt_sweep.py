@@ -11,7 +11,7 @@ from embedlab import tasks
 from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import Outcome, evaluate
-from embedlab.models import composition, expressions, model_settings, prompt_sets
+from embedlab.models import composition, expressions, model_settings, prompt_sets, user_cards
 from embedlab.models.common_settings import is_sentence
 from embedlab.models.prompts import has_roles, without_effect
 from leaderboard.records import Run
@@ -81,7 +81,7 @@ def _swept(request: Request, sets: dict[str, dict[str, str]]) -> dict[tuple[str,
             if not any(map(has_roles, described)) and "prompt.text" in prompts:
                 idle.append("prompt.query")  # a single text stands for either
             used = {key: text for key, text in prompts.items() if key not in idle}
-            names[card.name, label] = _under(name, used) if used else name
+            names[card.name, label] = _under(name, used)
             reads |= bool(used)
     if not reads:
         raise UserError(
@@ -96,6 +96,12 @@ def _without_sentences(chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _under(name: str, prompts: dict[str, str]) -> str:
-    """The model's name with these prompts in place of any behind it."""
+    """The model's name with these prompts in place of any behind it. A card of the user's gives
+    way to its model and its other settings: one of its prompts could win over these.
+    """
+    name = user_cards.by_settings(name)
+    if not prompts and "?" not in name:
+        return name
     plain, settings = model_settings.split(name)
-    return f"{plain}?{model_settings.written({**_without_sentences(settings), **prompts})}"
+    written = model_settings.written({**_without_sentences(settings), **prompts})
+    return f"{plain}?{written}" if written else plain

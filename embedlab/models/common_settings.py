@@ -264,10 +264,23 @@ def _put_length(encoder: Any, length: int, name: str) -> None:
             f"{name} has positions for {most} tokens, not for {length}.",
             f"Type max_length={most} or less.",
         )
+    room = _special_tokens(encoder)
+    if length <= room:
+        raise UserError(
+            f"{name} puts {room} tokens of its own around a text: {length} leave none of it.",
+            f"Type max_length={room + 1} or more.",
+        )
     with suppress(AttributeError, NotImplementedError):
         encoder.max_seq_length = length
     if getattr(encoder, "max_seq_length", None) != length:
         raise UserError(f"max_length has no effect on {name}.", "Leave it out.")
+
+
+def _special_tokens(encoder: Any) -> int:
+    """How many tokens the tokenizer adds to a text; 0 where it does not say."""
+    with suppress(AttributeError, NotImplementedError, TypeError, ValueError):
+        return int(encoder.tokenizer.num_special_tokens_to_add())
+    return 0
 
 
 def _put_pooling(encoder: Any, pooling: str, name: str) -> bool:
@@ -288,10 +301,22 @@ def _put_pooling(encoder: Any, pooling: str, name: str) -> bool:
                     f"{name} pools in several ways at once.", "Leave the setting pooling out."
                 )
             setattr(module, attribute, pooling)
-            return bool(before == pooling)
+            # Both are the sum of token vectors but for its length, which is made 1.
+            same = {before, pooling} <= {"mean", "mean_sqrt_len_tokens"} and _norms(encoder)
+            return bool(before == pooling or same)
     raise UserError(
         f"pooling has no effect on {name}, which pools in a way of its own.", "Leave it out."
     )
+
+
+def _norms(encoder: Any) -> bool:
+    """Whether pooled vectors are brought to length 1 at once."""
+    from sentence_transformers.base.modules import Normalize
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    modules = list(encoder.children())
+    pools = next(n for n, module in enumerate(modules) if isinstance(module, Pooling))
+    return pools + 1 < len(modules) and isinstance(modules[pools + 1], Normalize)
 
 
 def _ranks_alike(encoder: Any, similarity: str) -> bool:

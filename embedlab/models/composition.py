@@ -47,7 +47,9 @@ def load(name: str, **how: Any) -> LoadedModel:
     tree = expressions.parse(name)
     parts = load_parts(tree, **how)
     card = _card(tree, {part: model.card for part, model in parts.items()})
-    identity = "\n".join([card.name, *(model.identity for model in parts.values())])
+    identity = "\n".join(
+        [card.name, *(f"{model.identity}{model.card_mark}" for model in parts.values())]
+    )
     computed = next((model for model in parts.values() if model.device), None)  # bm25 has none
     return ComposedModel(
         card,

@@ -62,10 +62,17 @@ class LoadedModel:
     @property
     def recorded_revision(self) -> str:
         """The revision as runs record it: a card of the user's may say other things tomorrow."""
+        return self.revision + self.card_mark
+
+    @property
+    def card_mark(self) -> str:
+        """What a card of the user's says, as a digest for whatever goes by the model's name; empty
+        without such a card.
+        """
         if not self.card.file:
-            return self.revision
+            return ""
         said = repr(sorted({**self.card.settings, **self.card.chosen}.items()))
-        return f"{self.revision}+card-{of_text(said)[:8]}"
+        return f"+card-{of_text(said)[:8]}"
 
     @property
     def runs_elsewhere(self) -> bool:

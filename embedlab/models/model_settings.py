@@ -92,6 +92,8 @@ def applied(card: Card, settings: Mapping[str, Any]) -> Card:
         UserError: the method is none, or a setting has no value of its kind, or no effect on the
             model.
     """
+    if card.method == "bm25":
+        settings = {key: _as_float(value) for key, value in settings.items()}  # 1 and 1.0 are one
     name = named(card.name, settings)
     changed_name: dict[str, Any] = {
         "name": name,
@@ -117,6 +119,10 @@ def applied(card: Card, settings: Mapping[str, Any]) -> Card:
     common_settings.check_values(certain)
     common_settings.refuse_unfit(changed, certain)
     return common_settings.on_card(changed, own)
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if type(value) is int and abs(value) < 1e9 else value
 
 
 def _of_bm25(card: Card, settings: Mapping[str, Any]) -> dict[str, float]:

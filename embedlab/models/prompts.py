@@ -3,12 +3,12 @@ its instruction template, mteb's or the model's own.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import common_settings, mteb_registry
+from embedlab.models import common_settings, model_settings, mteb_registry
 from embedlab.models.cards import Card
 from embedlab.models.fact_cache import Remembered
 
@@ -106,10 +106,11 @@ def refuse_unused_prompts(card: Card, own: dict[str, str], tasks: "Sequence[Desc
     Raises:
         UserError: names the setting.
     """
+    typed: Collection[str] = card.chosen
     if card.file:
         _refuse_unknown(card, tasks)
-        return
-    for key in without_effect(card, own, tasks)[:1]:
+        typed = model_settings.split(card.name)[1]  # behind the card's name
+    for key in [key for key in without_effect(card, own, tasks) if key in typed][:1]:
         where = ", ".join(task.name or "search" for task in tasks[:3])
         raise UserError(
             f"{key}={card.chosen[key]!r} has no effect on {card.origin} in {where}: every text"

@@ -16,6 +16,7 @@
 Its name is the file's without the ending.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,7 @@ from embedlab.models.cards import Card, cards
 from embedlab.resources import home
 
 _WORDS = ("description", "licence", "notes", "paper")  # what a card may say beside
+_NAME = re.compile(r"\w[\w.-]*")  # what no expression reads as more than a name
 _KEYS = ("model", *_WORDS, "prompts", "settings", *common_settings.COMMON)
 
 
@@ -59,12 +61,24 @@ def found(name: str, find: Callable[[str], Card]) -> Card | None:
     file = file_of(plain)
     if file is None:
         return None
-    if file.stem in cards():
+    if file.stem in {*cards(), *(card.group for card in cards().values())}:
         raise UserError(
             f"{file} has the name of a model that embedlab knows.", "Give the file another name."
         )
+    if not _NAME.fullmatch(file.stem):
+        raise UserError(
+            f"A model cannot be called {file.stem!r}.",
+            f"Give the file {file} a name of letters, digits, '.', '_' and '-'.",
+        )
     said = _read(file)
-    card = find(_spelled(name))
+    for key, value in settings.items():
+        if _settings(said).get(key) == value:
+            raise UserError(f"{key} behind {plain} is what the card says anyway.", "Leave it out.")
+    spelled = _spelled(name)
+    try:
+        card = find(spelled)
+    except UserError as error:
+        raise UserError(f"The card {file}: {error}", error.hint) from error
     name = model_settings.named(file.stem, settings)
     own = {word: said[word] for word in _WORDS if word in said}
     origin = card.origin or card.name

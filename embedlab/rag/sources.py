@@ -66,7 +66,7 @@ def find(
     name = composition.find(spec).name
     ids, documents = corpus_index.read_corpus(corpus)
     content = hashlib.sha256(
-        repr((spec, dtype, ids, documents)).encode("utf-8", "surrogatepass")
+        repr((spec, *_of_cards(spec), dtype, ids, documents)).encode("utf-8", "surrogatepass")
     ).hexdigest()[:16]
     path = home() / "indexes" / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')[:40]}-{content}"
     try:
@@ -77,3 +77,9 @@ def find(
             retriever.save(path)
         reporter.say(f"The index of {len(ids):,} documents is kept in {path}.")
     return Source(name, retriever, folder.identity(path)[:16])
+
+
+def _of_cards(spec: str) -> list[Any]:
+    """What the user's own cards in `spec` say, which may be something else another day."""
+    cards = [card for card in composition.parts(spec) if card.file]
+    return [(card.source, card.revision, card.method, card.settings, card.chosen) for card in cards]

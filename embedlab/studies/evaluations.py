@@ -180,7 +180,7 @@ def _there(store: Store, request: Request, model: LoadedModel) -> set[tuple[Any,
         AND coalesce(asked->>'top_k', '') = ?""",
         [
             model.name,
-            model.revision,
+            model.recorded_revision,
             settings_text(shaping(request, model)),
             str(request.task.top_k or ""),
         ],

@@ -24,6 +24,7 @@ import retrievers as indexes
 from embedlab import models
 from embedlab.corpus_index import build
 from embedlab.errors import UserError
+from embedlab.models import composition
 from embedlab.models.expressions import is_composed
 from embedlab.resources import home
 from embedlab.training import teachers
@@ -190,9 +191,8 @@ def _file(
         digest.update(json.dumps(sorted(known[row["query"]])).encode())
     for text in texts:
         digest.update(hashlib.sha256(text.encode()).digest())
-    identities = [
-        (name, name if is_composed(name) else models.load(name).identity) for name in named
-    ]
+    loaded = [(name, composition.load(name)) for name in named]
+    identities = [(name, f"{model.identity}{model.card_mark}") for name, model in loaded]
     code = Path(__file__).read_bytes() + Path(teachers.__file__).read_bytes()
     digest.update(repr((identities, settings, hashlib.sha256(code).hexdigest())).encode())
     return home() / "training" / f"negatives-{digest.hexdigest()[:16]}.jsonl"

@@ -74,6 +74,12 @@ COMMANDS = {
     "embedlab study": "study small.toml --out report",
     "embedlab perplexity": "perplexity gem --texts questions.jsonl",
 }
+# What a command writes besides, under other options.
+MORE = {
+    "embedlab eval": "eval --model bm25 --model base-mean --task path/to/beir-folder"
+    " --prompts prompts.toml",
+    "embedlab models": "models show base-mean",
+}
 RECIPE = """
 method = "decoder"
 base = "base-decoder"
@@ -109,6 +115,7 @@ def answers(reader):
     Path("path/to/qrels.txt").write_text("q1 0 d2 1\nq2 0 d1 1\n")
     Path("tiny.toml").write_text(RECIPE)
     Path("small.toml").write_text(STUDY)
+    Path("prompts.toml").write_text('find = "find: "\n')
     Path("pairs.jsonl").write_text('{"query": "a b", "positive": "c d"}\n')
     reader.type("embedlab eval --model bm25 --task path/to/beir-folder", run=True)
     reader.type("embedlab eval --model bm25 --task path/to/beir-folder --db other.duckdb", run=True)
@@ -122,6 +129,10 @@ def answers(reader):
         code, out, err = reader.cli(*words(line.format(first=ids[0], second=ids[1])), "--json")
         assert code == 0, f"{command}: {err}"
         found[command] = json.loads(out)
+    for command, line in MORE.items():
+        code, out, err = reader.cli(*words(line), "--json")
+        assert code == 0, f"{line}: {err}"
+        found[command] = {**json.loads(out), **found[command]}
     return found
 
 

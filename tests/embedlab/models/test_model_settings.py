@@ -120,4 +120,4 @@ def test_settings_that_bm25_has_not(settings, message):
 def test_bm25_under_other_settings_is_another_model():
     plain, other = models.load("bm25"), models.load("bm25?k1=2&b=1")
     assert other.card.settings == {"k1": 2.0, "b": 1.0} != plain.card.settings
-    assert other.name == "bm25?b=1&k1=2" and other.revision != plain.revision
+    assert other.name == "bm25?b=1.0&k1=2.0" and other.revision != plain.revision

@@ -69,6 +69,22 @@ def test_a_sweep_is_its_runs_compared(ok, home, tiny_folder, corner, prompts, tm
         assert {name: each["by_prompt"][prompt] for name, each in ranks.items()} == places
 
 
+def test_prompts_on_a_card_or_behind_a_name_give_way(ok, tiny_folder, corner, prompts, tmp_path):
+    card = tmp_path / "mine.toml"
+    card.write_text(f'model = "{tiny_folder}"\n[prompts]\nRetrieval = "w9 w8 w7 "\n')
+    rows = {}
+    for name in (
+        f"{tiny_folder}?max_length=8",
+        card,
+        f'{tiny_folder}?prompt.query="q: "&max_length=8',
+    ):
+        said = ok("eval", "--model", name, "--task", corner, "--prompts", prompts(FILE), "--json")
+        found = said["prompts"]["prompted"]
+        rows[str(name)] = {each["prompt"]: each["score"] for each in found}
+    plain, on_card, behind = rows.values()
+    assert plain == on_card == behind and len(set(plain.values())) > 1
+
+
 def test_the_tables_and_the_experiment_file(ok, tiny_folder, corner, prompts, tmp_path):
     file = tmp_path / "experiment.toml"
     file.write_text(

@@ -70,7 +70,7 @@ def test_a_card_is_its_model_under_its_settings(ok, home, tiny_folder, corner, c
     assert runs[0]["scores"] == runs[1]["scores"] == runs[2]["scores"]
     assert len(spaces(home, "document")) == 1
     first = Store(home / "results.duckdb").run(runs[2]["run_id"]).model.revision
-    file.write_text(file.read_text().replace("8", "4"))
+    file.write_text(file.read_text().replace("dim = 8", "dim = 4"))
     later = ok("eval", "--card", file, "--task", corner, "--json")["runs"][0]
     assert Store(home / "results.duckdb").run(later["run_id"]).model.revision != first
 
@@ -98,7 +98,42 @@ def test_a_card_names_another_model_than_itself_and_ours(refused, home, corner, 
     assert "leads back to itself" in refused("eval", "--card", round_about, "--task", corner)
     ours = card("", "bm25")
     assert "that embedlab knows" in refused("eval", "--card", ours, "--task", corner)
+    assert "that embedlab knows" in refused("eval", "--card", card("", "minis"), "--task", corner)
+    assert "cannot be called" in refused("eval", "--card", card("", "a?b"), "--task", corner)
     assert "There is no card" in refused("eval", "--model", "no.toml", "--task", corner)
+    gone = tmp_path / "gone.toml"
+    gone.write_text('model = "no-such-model"\n')
+    error = refused("eval", "--card", gone, "--task", corner)
+    assert f"The card {gone}: Unknown model 'no-such-model'" in error
+
+
+def test_what_a_card_said_before_is_not_taken_for_what_it_says(ok, home, corner, card, tmp_path):
+    """Wherever something is kept under a card's name: runs of compositions, indexes of rag."""
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"id": "1", "question": "w1 w2", "relevant": ["d1"]}\n')
+    revisions, models = [], []
+    for length in (8, 5):
+        name = f"rrf(bm25, {card(f'max_length = {length}')})"
+        run = ok("eval", "--model", name, "--task", corner, "--json")["runs"][0]
+        revisions.append(Store(home / "results.duckdb").run(run["run_id"]).model.revision)
+        ok("rag", "--retriever", name, "--corpus", corner, "--questions", questions, "--json")
+        models.append({path.name for path in (home / "indexes").iterdir() if path.is_dir()})
+    assert revisions[0] != revisions[1]
+    assert models[0] < models[1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("max_length=2", "max_length=3 or more"),  # [CLS] and [SEP], and nothing of the text
+        ("pooling=mean_sqrt_len_tokens", "the same without"),  # it is normalised
+        ('prompt.query="q: "', "has no effect"),  # the card's, of the task type, wins
+        ("truncate_dim=8", "the card says anyway"),
+    ],
+)
+def test_a_setting_that_says_nothing_is_refused(refused, corner, card, setting, message):
+    file = card('truncate_dim = 8\n[prompts]\nRetrieval = "w9 "\n')
+    assert message in refused("eval", "--card", f"{file}?{setting}", "--task", corner)
 
 
 def test_a_prompt_for_no_task_here_is_refused(refused, tiny_folder, corner):
