@@ -55,6 +55,12 @@ class ServerEncoder:
                 f"--workers and --compile have no effect on {model.name}, which runs elsewhere.",
                 "Leave them out; --in-flight says how many requests it gets at once.",
             )
+        if options.store_dtype == "int8":
+            raise UserError(
+                f"--store-dtype int8 is for late interaction, and {model.name} gives one vector"
+                " for a text.",
+                "Valid: float32, float16.",
+            )
         if options.batch_tokens:
             model.batch_tokens = options.batch_tokens
         self.model, self.options, self.reporter = model, options, reporter
@@ -186,7 +192,7 @@ class ServerEncoder:
             purse.check(estimate, f"What {self.model.name} is to encode")
         # Longest first: texts of one length share a batch, which servers fill up to the longest.
         order = sorted(rendered, key=lambda n: (-len(rendered[n]), keys[n].tobytes()))
-        last = began
+        last, unit = began, self._gives_unit_vectors()
 
         def keep(places: Sequence[int], sent: Sent[np.ndarray]) -> None:
             nonlocal last
@@ -197,6 +203,11 @@ class ServerEncoder:
                     f" they had {self.model.card.dim}.",
                     "The model behind the address has changed, or its settings: nothing of this"
                     f" answer was kept. {_OTHER}",
+                )
+            if unit and not _unit_or_zero(sent.answer).all():
+                raise UserError(
+                    f"{self.model.name} gave vectors that are not normalised; before, they were.",
+                    f"Look at the server: nothing of this answer was kept. {_OTHER}",
                 )
             tokens = _shared_out(sent.tokens, [rendered[n] for n in chosen])
             with lock:
@@ -284,6 +295,10 @@ class ServerEncoder:
             )
         self._is_the_same = True
 
+    def _gives_unit_vectors(self) -> bool:
+        probe = self._probe.vectors(text_keys("", [PROBE])).read()
+        return bool(_unit_or_zero(np.asarray(probe, dtype=np.float32)).all())
+
     def _say_price(self) -> None:
         price = self.model.price
         if price:
@@ -299,6 +314,12 @@ class ServerEncoder:
 
 
 _OTHER = "Give it a name of its own, ...?revision=WORD: what is in the store stays."
+
+
+def _unit_or_zero(vectors: np.ndarray) -> np.ndarray:
+    """Whether each vector has length 1, as exactly as bfloat16 has it, or is zero: bool `[n]`."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    return (np.abs(lengths - 1) < 0.02) | (lengths == 0)
 
 
 def _shared_out(tokens: int | None, texts: Sequence[str]) -> np.ndarray:

@@ -56,7 +56,7 @@ class Embeddings:
             return self(texts, role)
         body = reply.body
         if isinstance(body, dict) and body.get("error") and not body.get("data"):
-            raise Refused(str(body["error"])[:300], 502)
+            raise Refused(str(body["error"]), 502)
         vectors = _vectors(body, len(texts))
         if self.dimensions and vectors.shape[1] != self.dimensions:
             raise BrokenAnswer(
@@ -82,7 +82,7 @@ def _vectors(body: Any, count: int) -> np.ndarray:
         raise BrokenAnswer(f"{len(rows)} vectors for {count} texts")
     # Servers may answer in the order in which they were done; the index says which text it is.
     places = [row.get("index", place) for place, row in enumerate(rows)]
-    if sorted(place for place in places if isinstance(place, int)) != list(range(count)):
+    if sorted(place for place in places if type(place) is int) != list(range(count)):
         raise BrokenAnswer(f"indices {str(places)[:60]} for {count} texts")
     decoded = [_row(row.get("embedding")) for row in rows]
     widths = {len(row) for row in decoded}
@@ -92,6 +92,8 @@ def _vectors(body: Any, count: int) -> np.ndarray:
     vectors[places] = decoded
     if not np.isfinite(vectors).all():
         raise BrokenAnswer("a vector with NaN or infinity")
+    if count > 1 and not vectors.any():
+        raise BrokenAnswer("vectors of nothing but zeros")
     return vectors
 
 

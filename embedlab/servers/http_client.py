@@ -34,7 +34,7 @@ class HttpClient:
     """
 
     def __init__(self, url: str, connections: int) -> None:
-        key = os.environ.get("OPENAI_API_KEY")
+        key = _key()
         try:
             self._client = httpx.Client(
                 base_url=f"{url}/",
@@ -44,6 +44,8 @@ class HttpClient:
                 # Texts go where the user said, and answers come from there.
                 follow_redirects=False,
             )
+        except ImportError as error:  # of what a SOCKS proxy of the environment needs
+            raise UserError(str(error), "Or unset ALL_PROXY.") from None
         except (httpx.InvalidURL, ValueError) as error:
             raise UserError(f"{without_credentials(url)} is no URL: {error}.") from None
 
@@ -82,6 +84,21 @@ class HttpClient:
             return Reply(response.json(), headers)
         except (ValueError, RecursionError) as error:
             raise Refused(f"no JSON ({error})", response.status_code, malformed=True) from error
+
+
+def _key() -> str:
+    """The key, without the end of line that a file has.
+
+    Raises:
+        UserError: it cannot be a header: whoever tried would show it in the error.
+    """
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise UserError(
+            "OPENAI_API_KEY holds a character that no key has, such as an end of line.",
+            "Set it again in the environment.",
+        )
+    return key
 
 
 def words(response: httpx.Response) -> str:

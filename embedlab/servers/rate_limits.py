@@ -5,6 +5,7 @@ is left of it (`-remaining-`) and how long until all of it is back (`-reset-`), 
 tokens; where nothing is left they answer 429 with `retry-after`.
 """
 
+import math
 import re
 import threading
 import time
@@ -14,6 +15,8 @@ from email.utils import parsedate_to_datetime
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_EPOCH = 1e9  # what says more seconds is a time, counted from 1970
+LONGEST_WAIT = 900.0  # seconds: whoever is to wait longer comes back by himself
 
 
 class Bucket:
@@ -27,8 +30,10 @@ class Bucket:
         """Until so much is there; what is more than the whole waits for the whole."""
         self._flow()
         lacking = min(amount, self.limit) - self.level
-        # Where it is not known how fast it flows back, the server itself will say no.
-        return lacking / self.rate if lacking > 0 and self.rate else 0.0
+        # Where it is not known how fast it flows back, or it takes too long, the server itself will
+        # say no, and for how long.
+        wait = lacking / self.rate if lacking > 0 and self.rate else 0.0
+        return wait if wait <= LONGEST_WAIT else 0.0
 
     def take(self, amount: float) -> None:
         self._flow()
@@ -85,7 +90,8 @@ class RateLimits:
                 }
                 limit, left = _number(said["limit"]), _number(said["remaining"])
                 if limit and left is not None:
-                    bucket.heed(limit, left, duration(said["reset"]), self._on_the_way[name])
+                    left, reset = min(left, limit), _until(said["reset"], headers or {})
+                    bucket.heed(limit, left, reset, self._on_the_way[name])
 
     def pause(self, seconds: float) -> None:
         """Nothing is sent for so long."""
@@ -115,12 +121,33 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         when = parsedate_to_datetime(text)
     except ValueError:
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    return max(0.0, _time(when) - _now(headers))
+
+
+def _until(text: str, headers: Mapping[str, str]) -> float | None:
+    """Seconds until all is back: a duration, or a time in seconds or milliseconds since 1970."""
+    seconds = duration(text)
+    if seconds is None or seconds < _EPOCH:
+        return seconds
+    return max(0.0, (seconds / 1000 if seconds > 100 * _EPOCH else seconds) - _now(headers))
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """What the server's clock says, in seconds since 1970: ours may be wrong."""
+    try:
+        return _time(parsedate_to_datetime(headers["date"]))
+    except (KeyError, ValueError):
+        return time.time()
+
+
+def _time(when: datetime) -> float:
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _number(text: str) -> float | None:
+    """A finite number from 0; None for anything else."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return max(0.0, number) if math.isfinite(number) else None

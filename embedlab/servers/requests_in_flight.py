@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from embedlab.errors import UserError
 from embedlab.servers.prices import Price
-from embedlab.servers.rate_limits import RateLimits
+from embedlab.servers.rate_limits import LONGEST_WAIT, RateLimits
 from embedlab.servers.refusals import KEPT, Refused
 from embedlab.spending import Purse
 
@@ -19,7 +19,6 @@ PAUSE = 0.5  # seconds before the second try, doubled for each further one
 _TRIES = 7  # of a request that was cut off or failed at the server: about half a minute
 _TRIES_WHEN_LIMITED = 50  # ... that came too early: the server says how long to wait
 _LONGEST_PAUSE = 30.0
-_TOO_LONG = 900.0  # seconds: whoever is to wait longer comes back by himself
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -114,7 +113,7 @@ class InFlight:
         if seconds is None:
             longest = min(PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
             seconds = longest * random.uniform(0.5, 1)  # so that not all come back at once
-        elif seconds > _TOO_LONG:
+        elif seconds > LONGEST_WAIT:
             raise UserError(
                 f"The server asks to wait {seconds:,.0f} seconds.", f"Come back then. {KEPT}"
             )

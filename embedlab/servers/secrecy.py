@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _URL = re.compile(
     r"(?P<scheme>https?://)(?P<place>[^/?#\s'\"]*)(?P<path>[^?#\s'\"]*)(\?[^\s'\"]*)?(#[^\s'\"]*)?",
@@ -48,7 +48,9 @@ def shown(words: object, secrets: Iterable[str] = ()) -> str:
         secrets: those beside the environment's own.
     """
     text = without_credentials(str(words))
-    known = {secret for secret in (*secrets, *of_environment()) if len(secret) >= _SHORTEST}
+    plain = {secret.strip() for secret in (*secrets, *of_environment())}
+    written = {form for key in plain for form in (key, quote(key), repr(key)[1:-1])}
+    known = {secret for secret in written if len(secret) >= _SHORTEST}
     for secret in sorted(known, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text[:_LONGEST]

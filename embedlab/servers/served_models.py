@@ -17,6 +17,7 @@ from embedlab.servers.http_client import HttpClient
 from embedlab.servers.prices import Price, estimated_tokens
 from embedlab.servers.refusals import KEPT, BrokenAnswer, Refused
 from embedlab.servers.requests_in_flight import InFlight, Sent
+from embedlab.servers.secrecy import shown
 from embedlab.servers.server_names import Address
 from embedlab.spending import Purse
 
@@ -75,7 +76,7 @@ class Served:
         except BrokenAnswer as error:
             raise UserError(
                 f"{self.address.place} gave {self.address.model} an answer that cannot be right:"
-                f" {error}.",
+                f" {shown(error)}.",
                 f"Look at the server; that answer was not kept. {KEPT}",
             ) from error
 

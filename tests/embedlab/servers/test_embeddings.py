@@ -88,6 +88,18 @@ WRONG = {
         changed(lambda rows: [{**rows[0], "embedding": [1.0, 2.0]}, *rows[1:]]),
         "vectors of 2, 384 dimensions",
     ),
+    "places that are no numbers": (
+        changed(lambda rows: [{**row, "index": bool(row["index"])} for row in rows]),
+        r"indices \[",
+    ),
+    "zeros": (
+        changed(lambda rows: [{**row, "embedding": [0.0] * 384} for row in rows]),
+        "nothing but zeros",
+    ),
+    "not normalised": (
+        changed(lambda rows: [{**row, "embedding": [2.0] * 384} for row in rows]),
+        "are not normalised; before, they were",
+    ),
     "words": (changed(lambda rows: [{**row, "embedding": ["x"]} for row in rows]), "is none"),
     "damaged base64": (changed(lambda rows: [{**r, "embedding": "A"} for r in rows]), "is none"),
     "null": (changed(lambda rows: [{**r, "embedding": [None] * 384} for r in rows]), "is none"),
@@ -158,6 +170,11 @@ def test_roles_have_their_prompts_and_input_types(evaluated, server):
     for _, request, _ in server.requests[1:]:
         query = request["input"][0].startswith("query: What")
         assert request["input_type"] == ("search_query" if query else "search_document")
+
+
+def test_no_vectors_of_eight_bits(evaluated, server, home):
+    code, _, err = evaluated("--store-dtype", "int8")
+    assert code == 2 and "is for late interaction" in err and not (home / "vectors").exists()
 
 
 def test_a_server_that_takes_smaller_batches_gets_them(evaluated, server):

@@ -81,6 +81,18 @@ def test_durations_and_pauses_of_headers():
     assert rate_limits.retry_after({"retry-after-ms": "250"}) == 0.25
     assert rate_limits.retry_after({"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}) == 0
     assert rate_limits.retry_after({}) is None
+    now, then = "Fri, 31 Dec 1999 23:59:50 GMT", "Fri, 31 Dec 1999 23:59:59 GMT"
+    assert rate_limits.retry_after({"date": now, "retry-after": then}) == 9  # by its own clock
+    for text in ("nan", "inf", "-5"):
+        assert rate_limits.retry_after({"retry-after-ms": text}) in (None, 0)
+    limits = rate_limits.RateLimits()
+    for reset in ("9999999999", "9999999999999", "300h"):  # not believed: the server will say no
+        said = {"limit": "2", "remaining": "0", "reset": reset}
+        headers = {f"x-ratelimit-{part}-requests": word for part, word in said.items()}
+        began = time.monotonic()
+        assert limits.acquire(1, threading.Event())
+        limits.release(1, headers)
+        assert time.monotonic() - began < 1
 
 
 def priced(home, model, million):
@@ -150,6 +162,17 @@ def test_a_key_is_sent_and_nowhere_to_be_found(cli, home, capitals, server, monk
     kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert KEY.encode() not in kept
     assert not any(KEY in text for text in (wrong, out, right, err))
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown(cli, server, capitals, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-half\nother-half")
+    code, out, err = cli("eval", "--model", f"{server.url}#minilm", "--task", capitals)
+    assert code == 2 and "a character that no key has" in err and "half" not in out + err
+    server.key = KEY
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    server.faults = [lambda handler, body: {"object": "error", "message": KEY}]
+    code, out, err = cli("eval", "--model", f"{server.url}#minilm", "--task", capitals)
+    assert code == 2 and "cannot be right" in err and KEY not in out + err
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@HOST/v1#m", "http://HOST/v1?key=secret#m"])
