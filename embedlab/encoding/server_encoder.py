@@ -319,7 +319,8 @@ _OTHER = "Give it a name of its own, ...?revision=WORD: what is in the store sta
 def _unit_or_zero(vectors: np.ndarray) -> np.ndarray:
     """Whether each vector has length 1, as exactly as bfloat16 has it, or is zero: bool `[n]`."""
     lengths = np.linalg.norm(vectors, axis=1)
-    return (np.abs(lengths - 1) < 0.02) | (lengths == 0)
+    fits: np.ndarray = (np.abs(lengths - 1) < 0.02) | (lengths == 0)
+    return fits
 
 
 def _shared_out(tokens: int | None, texts: Sequence[str]) -> np.ndarray:
