@@ -13,7 +13,7 @@ from embedlab.terminal import echo
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="What the vector store, bases and exports hold, and how to free space.",
+    help="What is kept on disk to be quick, and how to free space.",
 )
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 
@@ -56,7 +56,7 @@ def ls(as_json: Json = False) -> None:
 
 @commands.command("du")
 def du(as_json: Json = False) -> None:
-    """Say how much disk the vectors and the export of each model take, and the weights of bases."""
+    """Say how much disk vectors, exports and bases take."""
     from embedlab.bases import disk
     from embedlab.encoders.backends import exports
     from embedlab.encoding.vectors.vector_store import spaces
@@ -95,7 +95,7 @@ def prune(
         ),
     ] = "",
 ) -> None:
-    """Remove what interrupted runs left behind, and exports by versions no longer installed."""
+    """Remove what interrupted runs left, and old exports."""
     from embedlab.bases import disk
     from embedlab.encoders.backends import exports
     from embedlab.encoding.vectors import vector_store

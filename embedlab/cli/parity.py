@@ -47,9 +47,9 @@ def command(
         bool, typer.Option("--json", help="The comparison as JSON on standard output.")
     ] = False,
 ) -> None:
-    """Check that two routes to a model agree: vectors, rankings, scores, and what each costs.
+    """Check that two routes to one model agree.
 
-    Routes are other backends, dtypes, or a server.
+    Vectors, rankings, scores, and what each costs; routes are other backends, dtypes, or a server.
     """
     from dataclasses import asdict
 

@@ -34,7 +34,9 @@ def command(
         bool, typer.Option("--json", help="JSON on standard output, nothing else.")
     ] = False,
 ) -> None:
-    """Measure the perplexity of language models, such as a GEM's before and after its training.
+    """Measure the perplexity of language models.
+
+    Such as a GEM's before and after its training.
 
     What was measured with the same weights and texts is remembered.
     """

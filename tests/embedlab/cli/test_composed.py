@@ -123,7 +123,7 @@ def test_a_chain_reranks_and_says_what_it_cost(cli, home, folder, ranker, tiny_f
     expression = f"rrf(bm25, {tiny_folder}@torch) >> rerank({ranker}, depth=7)"
     command = ("eval", "--model", expression, "--task", folder, "--dtype", "float32", "--json")
     code, _, err = cli(*command, "--dims", 8)
-    assert code == 2 and "are for dense models, and none is here" in err
+    assert code == 2 and "are for dense models (" in err and "and none is here" in err
     code, out, err = cli(*command, "--dims", 8, "--model", tiny_folder)
     assert code == 0 and "is seen in full" in err
     code, out, err = cli(*command)

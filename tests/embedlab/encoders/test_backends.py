@@ -198,7 +198,7 @@ def test_a_damaged_export_is_named(tiny_folder, one_home, backend):
         ("{tiny}@onx", "", ""),
         ("{tiny}?backend=onx", "Unknown backend 'onx'", "onnx-int8, openvino"),
         ("bm25@onnx", "bm25 counts words", "Leave the backend out"),
-        ("causal2vec@onnx", "has no use for a Causal2Vec", "torch runs it"),
+        ("causal2vec-mini@onnx", "has no use for a Causal2Vec", "torch runs it"),
         ("{tiny}@onnx?dtype=bfloat16", "does not compute in bfloat16", "auto or float32"),
         ("{tiny}@gguf", "needs one .gguf file", "keep one file"),
         ("{tiny}?backend=torch", "is what tiny has anyway", "Leave it out"),

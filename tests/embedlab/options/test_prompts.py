@@ -71,7 +71,9 @@ def test_a_sweep_is_its_runs_compared(ok, home, tiny_folder, corner, prompts, tm
 
 def test_prompts_on_a_card_or_behind_a_name_give_way(ok, tiny_folder, corner, prompts, tmp_path):
     card = tmp_path / "mine.toml"
-    card.write_text(f'model = "{tiny_folder}"\n[prompts]\nRetrieval = "w9 w8 w7 "\n')
+    card.write_text(
+        f'model = "{tiny_folder}"\nmax_length = 8\n[prompts]\nRetrieval = "w9 w8 w7 "\n'
+    )
     rows = {}
     for name in (
         f"{tiny_folder}?max_length=8",

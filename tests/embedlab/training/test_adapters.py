@@ -306,4 +306,5 @@ def test_names_of_bases():
 
 def test_the_shipped_checkpoints_are_whole():
     for folder in sorted((DATA / "checkpoints").iterdir()):
-        assert not list(folder.rglob(based.NAME)), folder
+        on_a_base = folder.name == "causal2vec" or folder.name.endswith(("-smollm2", "-minilm"))
+        assert bool(list(folder.rglob(based.NAME))) == on_a_base, folder
