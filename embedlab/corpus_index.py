@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import retrievers
 from embedlab import models
@@ -215,6 +216,13 @@ def load(path: Path, *, named: Collection[str] = (), **how: Any) -> retrievers.R
     return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
 
 
+def _is_elsewhere(name: str) -> bool:
+    """Whether a model's name is an address on another machine."""
+    if not name.startswith(("http://", "https://")):
+        return False
+    return urlsplit(name).hostname not in ("localhost", "127.0.0.1", "::1")
+
+
 def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> retrievers.Encoder:
     """The encoder that an index names.
 
@@ -238,6 +246,11 @@ def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> r
             f"The index asks to run a file of code, {card.source!r}.",
             'If you know that file and trust it, name it yourself: embedlab search INDEX "query"'
             f" --model {card.source}",
+        )
+    if name not in known and _is_elsewhere(name):
+        raise UserError(
+            f"The index asks to send queries, and your key, to {name.partition('#')[0]}.",
+            f"If you know that server, name it yourself: --model '{name}'",
         )
     trusted = how.get("trust_remote_code") or name in known
     if card.chosen.get("trust_remote_code") and not trusted:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import embedlab
+from embedlab.corpus_index import recorded_encoder
 from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.errors import UserError
 from embedlab.models import find, server_loading
@@ -234,3 +235,10 @@ def test_two_runs_at_once_pay_once(home, server):
 
 def test_a_price_of_queries_and_tokens():
     assert Price(token=1e-6, query=0.002).of(1_000, 3) == pytest.approx(0.007)
+
+
+@pytest.mark.parametrize("address", ["http://203.0.113.7:9/v1#m", "https://example.org/v1#m"])
+def test_an_index_does_not_decide_who_gets_the_key(monkeypatch, address):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with pytest.raises(UserError, match="asks to send queries, and your key"):
+        recorded_encoder(address)
