@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import retrievers
 from embedlab import models
@@ -13,6 +12,7 @@ from embedlab.errors import UserError
 from embedlab.models import composition, expressions, user_cards
 from embedlab.models.objects import MtebModel
 from embedlab.models.prompts import RetrievalTask, prompts_for_search, refuse_unused_prompts
+from embedlab.servers import server_names
 from embedlab.tasks import beir
 from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
@@ -216,23 +216,16 @@ def load(path: Path, *, named: Collection[str] = (), **how: Any) -> retrievers.R
     return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
 
 
-def _is_elsewhere(name: str) -> bool:
-    """Whether a model's name is an address on another machine."""
-    if not name.startswith(("http://", "https://")):
-        return False
-    return urlsplit(name).hostname not in ("localhost", "127.0.0.1", "::1")
-
-
 def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> retrievers.Encoder:
     """The encoder that an index names.
 
     Args:
-        named: the models that the user named. A model that is a file of code runs only if it is one
-            of them: an index may come from anywhere, and what is written in it must not decide what
-            runs here.
+        named: the models that the user named. A model that is a file of code runs, and a server on
+            another machine is asked, only if it is one of them: an index may come from anywhere,
+            and what is written in it must not decide what runs here, nor who gets the key.
 
     Raises:
-        UserError: it is a file of code that was not named, or no model has a name.
+        UserError: it is a file of code or a server that was not named, or no model has a name.
     """
     if not name:
         raise UserError(
@@ -247,9 +240,10 @@ def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> r
             'If you know that file and trust it, name it yourself: embedlab search INDEX "query"'
             f" --model {card.source}",
         )
-    if name not in known and _is_elsewhere(name):
+    place = server_names.elsewhere(card.origin or card.name)
+    if place and name not in known:
         raise UserError(
-            f"The index asks to send queries, and your key, to {name.partition('#')[0]}.",
+            f"The index asks to send queries, and your key, to {place}.",
             f"If you know that server, name it yourself: --model '{name}'",
         )
     trusted = how.get("trust_remote_code") or name in known

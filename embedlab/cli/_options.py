@@ -15,7 +15,8 @@ NamedModels = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="The model of an index that is a file of code (FILE.py:Class); no other needs it.",
+        help="The model of an index that is a file of code (FILE.py:Class), or behind a server on"
+        " another machine; no other needs it.",
     ),
 ]
 OfModels = Annotated[

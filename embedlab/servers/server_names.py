@@ -14,6 +14,7 @@ EXAMPLES = (
     "openai:text-embedding-3-large, http://localhost:8000/v1#MODEL, litellm:voyage/voyage-3.5"
 )
 _OPENAI = "https://api.openai.com/v1"
+_HERE = ("localhost", "127.0.0.1", "::1")
 _NAME = re.compile(r"\s*(https?://|openai:|litellm:)", re.IGNORECASE)
 
 
@@ -64,6 +65,17 @@ def address(name: str) -> Address:
     url, _, model = name.partition("#")
     _check(url, without_credentials(url))
     return Address("url", url.rstrip("/"), _model(model, without_credentials(url), url))
+
+
+def elsewhere(name: str) -> str:
+    """The address on another machine that a model's name holds; empty where it holds none.
+
+    Raises:
+        UserError: as `address`.
+    """
+    if not is_server(name) or (found := address(name.partition("?")[0])).route != "url":
+        return ""
+    return "" if urlsplit(found.url).hostname in _HERE else found.url
 
 
 def refuse_secrets(name: str) -> None:

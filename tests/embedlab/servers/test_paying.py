@@ -237,7 +237,14 @@ def test_a_price_of_queries_and_tokens():
     assert Price(token=1e-6, query=0.002).of(1_000, 3) == pytest.approx(0.007)
 
 
-@pytest.mark.parametrize("address", ["http://203.0.113.7:9/v1#m", "https://example.org/v1#m"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://203.0.113.7:9/v1#m",
+        "HTTPS://example.org/v1#m?dimensions=8",
+        " http://example.org/v1#m",
+    ],
+)
 def test_an_index_does_not_decide_who_gets_the_key(monkeypatch, address):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with pytest.raises(UserError, match="asks to send queries, and your key"):
