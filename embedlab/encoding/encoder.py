@@ -48,12 +48,7 @@ class Encoder:
         *,
         reporter: Reporter | None = None,
     ) -> None:
-        if options.store_dtype == "int8" and not model.card.kind.gives_tokens:
-            raise UserError(
-                f"--store-dtype int8 is for late interaction, and {model.name} is a"
-                f" {model.card.kind} model.",
-                "Type float32 or float16; --precision int8 evaluates its vectors in int8.",
-            )
+        refuse_store_dtype(model, options)
         self.model, self.options, self.reporter = model, options, reporter or Reporter()
         self._running = RunningModel(model, options, self.reporter)
 
@@ -258,6 +253,20 @@ class Encoder:
             self.model.encoder,
             (ids[mask.bool()] if hasattr(mask, "bool") else ids)[:40].tolist(),
             role,
+        )
+
+
+def refuse_store_dtype(model: LoadedModel, options: EncodingOptions) -> None:
+    """Refuse to keep vectors of whole texts in eight bits.
+
+    Raises:
+        UserError: the store keeps no vectors of this model in the dtype asked for.
+    """
+    if options.store_dtype == "int8" and not model.card.kind.gives_tokens:
+        raise UserError(
+            f"--store-dtype int8 is for late interaction, and {model.name} is a"
+            f" {model.card.kind} model.",
+            "Type float32 or float16; --precision int8 evaluates its vectors in int8.",
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock
 
 from embedlab.encoding.cost import Cost, LayerCost
+from embedlab.encoding.encoder import refuse_store_dtype
 from embedlab.encoding.vectors.keys import text_keys
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.vector_store import Space
@@ -55,12 +56,7 @@ class ServerEncoder:
                 f"--workers and --compile have no effect on {model.name}, which runs elsewhere.",
                 "Leave them out; --in-flight says how many requests it gets at once.",
             )
-        if options.store_dtype == "int8":
-            raise UserError(
-                f"--store-dtype int8 is for late interaction, and {model.name} gives one vector"
-                " for a text.",
-                "Valid: float32, float16.",
-            )
+        refuse_store_dtype(model, options)
         if options.batch_tokens:
             model.batch_tokens = options.batch_tokens
         self.model, self.options, self.reporter = model, options, reporter
@@ -129,8 +125,7 @@ class ServerEncoder:
             space = Space(self.ingredients(role, prompt))
             keys = text_keys(prompt, rows)
             kept = self._answers(space).get([key.tobytes() for key in keys])
-            _, first = np.unique(keys, return_index=True)
-            for place in first[~space.has(keys[first])]:
+            for place in _not_in(space, keys):
                 if keys[place].tobytes() not in kept:
                     missing += 1
                     tokens += estimated_tokens(prompt + rows[place])
@@ -159,8 +154,7 @@ class ServerEncoder:
             answers = self._answers(space)
             try:
                 self._to_shard(space, answers)
-                _, first = np.unique(keys, return_index=True)
-                todo = first[~space.has(keys[first])]
+                todo = _not_in(space, keys)
                 if len(todo):
                     self._check_same()
                     self._ask(texts, keys, todo, space, answers, role, prompt, cost)
@@ -321,6 +315,13 @@ def _unit_or_zero(vectors: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1)
     fits: np.ndarray = (np.abs(lengths - 1) < 0.02) | (lengths == 0)
     return fits
+
+
+def _not_in(space: Space, keys: np.ndarray) -> np.ndarray:
+    """Where each key that the space lacks comes first."""
+    _, first = np.unique(keys, return_index=True)
+    lacking: np.ndarray = first[~space.has(keys[first])]
+    return lacking
 
 
 def _shared_out(tokens: int | None, texts: Sequence[str]) -> np.ndarray:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from embedlab import tasks
 from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
+from embedlab.evaluation.requested import requested_model, requested_tasks
 from embedlab.evaluation.run import Outcome, evaluate
 from embedlab.models import composition, expressions, model_settings, prompt_sets, user_cards
 from embedlab.models.common_settings import is_sentence
@@ -53,13 +53,7 @@ def _of(one: Run, names: dict[tuple[str, str], str]) -> list[tuple[str, str]]:
 
 def _swept(request: Request, sets: dict[str, dict[str, str]]) -> dict[tuple[str, str], str]:
     """(model, set of prompts) -> the name to evaluate."""
-    selected = tasks.resolve(
-        request.tasks,
-        data_dir=request.task.data_dir,
-        split=request.task.split,
-        ignore_identical_ids=request.task.ignore_identical_ids,
-    )
-    described = [task.metadata for task in selected]
+    described = [task.metadata for task in requested_tasks(request)]
     names: dict[tuple[str, str], str] = {}
     reads = False
     for name in request.models:
@@ -67,13 +61,7 @@ def _swept(request: Request, sets: dict[str, dict[str, str]]) -> dict[tuple[str,
         names[card.name, OWN] = name
         if expressions.is_composed(name) or not card.kind.encodes:
             continue
-        model = composition.load(
-            name,
-            device=request.loading.device,
-            dtype=request.loading.dtype,
-            force=request.views.force,
-            trust_remote_code=request.loading.trust_remote_code,
-        )
+        model = requested_model(request, name)
         own = model.fact("prompts")
         for label, prompts in sets.items():
             chosen = {**_without_sentences(model.card.chosen), **prompts}

@@ -11,6 +11,7 @@ from embedlab.compat.mteb_internals import reseed
 from embedlab.errors import reason
 from embedlab.evaluation.protocols.choice import protocol_for
 from embedlab.evaluation.request import Request
+from embedlab.evaluation.requested import requested_model, requested_tasks
 from embedlab.evaluation.run_record import run_record
 from embedlab.evaluation.task_run import evaluate_task
 from embedlab.evaluation.unused import (
@@ -66,12 +67,7 @@ def evaluate(
         by_card.setdefault((card.name, card.source), (name, card))
     names, cards = [name for name, _ in by_card.values()], [card for _, card in by_card.values()]
     refuse_unused(request, names, given)
-    selected = tasks.resolve(
-        request.tasks,
-        data_dir=request.task.data_dir,
-        split=request.task.split,
-        ignore_identical_ids=request.task.ignore_identical_ids,
-    )
+    selected = requested_tasks(request)
     refuse_unsearched(request, selected)
     if request.task.seed is not None:
         for task in selected:
@@ -97,13 +93,7 @@ def evaluate(
         todo = [task for task in selected if _applies(card, task, reporter)]
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
-            model = given.get(name) or composition.load(
-                name,
-                device=request.loading.device,
-                dtype=request.loading.dtype,
-                force=request.views.force,
-                trust_remote_code=request.loading.trust_remote_code,
-            )
+            model = given.get(name) or requested_model(request, name)
             if name not in given:
                 refuse_for_objects_of_files(request, names, given, model)
             model.take_encoder_of(previous)

@@ -11,6 +11,7 @@ from embedlab import tasks
 from embedlab.errors import UserError, explained
 from embedlab.evaluation.protocols.choice import protocol_for
 from embedlab.evaluation.request import Request
+from embedlab.evaluation.requested import requested_model
 from embedlab.evaluation.run_record import shaping
 from embedlab.evaluation.unused import ranks, without_unused
 from embedlab.models import LoadedModel, composition
@@ -138,13 +139,7 @@ def missing(store: Store, request: Request, asked: Sequence[StudyTask]) -> list[
     if not store.runs(model=card.name).num_rows:
         return list(asked)
     try:
-        model = composition.load(
-            name,
-            device=request.loading.device,
-            dtype=request.loading.dtype,
-            force=request.views.force,
-            trust_remote_code=request.loading.trust_remote_code,
-        )
+        model = requested_model(request, name)
         views = protocol_for(request, model, Reporter(quiet=True)).views()
     except Exception as error:
         if explained(error) is None:

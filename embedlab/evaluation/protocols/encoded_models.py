@@ -3,7 +3,7 @@ encoded once, into the vector store, and seen through every view.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
@@ -211,13 +211,7 @@ class DenseModels(EncodedModels):
             request.views.layers, request.views.dims, request.views.precisions, indexes
         )
         if pairs == "any" and not any(view.layer for view in requested):
-            if wrong := [
-                view.dim for view in requested if view.dim and not 1 <= view.dim <= model.card.dim
-            ]:
-                raise UserError(
-                    f"{model.name} has no {wrong[0]} dimensions.",
-                    f"Valid are dimensions 1 to {model.card.dim}.",
-                )
+            refuse_dimensions(model, [view.dim for view in requested])
         elif any(view[:2] != (None, None) for view in requested):
             wanted = list(dict.fromkeys((view.layer or 0, view.dim or 0) for view in requested))
             check = partial(_refuse_missing, model, wanted, request.views.force)
@@ -288,6 +282,19 @@ def numbers(scores: Mapping[str, Any]) -> dict[str, float]:
         for name, value in scores.items()
         if isinstance(value, Real) and name != "main_score"
     }
+
+
+def refuse_dimensions(model: LoadedModel, dims: Iterable[int | None]) -> None:
+    """Refuse to cut vectors to dimensions that they do not have; None, or 0, stands for all.
+
+    Raises:
+        UserError: names the first, and the valid ones.
+    """
+    if wrong := [dim for dim in dims if dim and not 1 <= dim <= model.card.dim]:
+        raise UserError(
+            f"{model.name} has no {wrong[0]} dimensions.",
+            f"Valid are dimensions 1 to {model.card.dim}.",
+        )
 
 
 def _refuse_missing(model: LoadedModel, pairs: list[tuple[int, int]], force: bool) -> None:

@@ -15,7 +15,11 @@ from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.views import View, coded, cross
 from embedlab.errors import UserError
 from embedlab.evaluation import searching
-from embedlab.evaluation.protocols.encoded_models import CHUNK_BYTES, EncodedModels
+from embedlab.evaluation.protocols.encoded_models import (
+    CHUNK_BYTES,
+    EncodedModels,
+    refuse_dimensions,
+)
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
@@ -46,11 +50,7 @@ class LateModels(EncodedModels):
                 f"{model.name} is a late-interaction model: its single layers are not seen.",
                 "Leave --layers and --views out; --dims and --precision are for it.",
             )
-        if wrong := [dim for dim in request.views.dims if dim and dim > model.card.dim]:
-            raise UserError(
-                f"{model.name} has no {wrong[0]} dimensions.",
-                f"Valid are dimensions 1 to {model.card.dim}.",
-            )
+        refuse_dimensions(model, request.views.dims)
         indexes = fitting(model.card.kind, request.views.indexes)
         return cross((None,), request.views.dims, request.views.precisions, indexes)
 
