@@ -21,6 +21,17 @@ FLAGS = [
 ]  # fmt: skip
 # Set by Streamlit on its root element; a page whose script has not yet started has neither state.
 _DONE = "document.querySelector('[data-test-script-state=\"notRunning\"]')"
+# Tables and charts are drawn after the script has ended: nothing has changed for 300 ms.
+_STILL = """() => new Promise(still => {
+    const main = document.querySelector('[data-testid=stMain]');
+    const done = () => { watch.disconnect(); still(); };
+    let timer = setTimeout(done, 300);
+    const watch = new MutationObserver(() => {
+        clearTimeout(timer);
+        timer = setTimeout(done, 300);
+    });
+    watch.observe(main ?? document.body, {childList: true, subtree: true, characterData: true});
+})"""
 
 
 @contextmanager
@@ -99,9 +110,12 @@ class Tab:
         return self.settle()
 
     def settle(self) -> "Tab":
-        """Wait until the page's script has ended and no exception box is shown."""
+        """Wait until the page's script has ended, what it says is drawn, and no exception box is
+        shown.
+        """
         self.page.wait_for_timeout(250)  # a click needs a moment to reach the server
         self.page.wait_for_function(_DONE)
+        self.page.evaluate(_STILL)
         assert self.page.locator('[data-testid="stException"]').count() == 0
         return self
 
@@ -111,7 +125,7 @@ class Tab:
         """
         for text in texts:
             self.page.wait_for_function(
-                "text => document.querySelector('[data-testid=stMain]').innerText.includes(text)",
+                "text => document.querySelector('[data-testid=stMain]')?.innerText.includes(text)",
                 arg=text,
             )
 

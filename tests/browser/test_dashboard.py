@@ -6,6 +6,7 @@ from dataclasses import replace
 from urllib.parse import quote, unquote_plus
 
 import pytest
+from playwright.sync_api import expect
 
 from leaderboard.storage import live
 from leaderboard.storage.live import Progress
@@ -48,10 +49,8 @@ def test_an_address_brings_the_view_back(tab, another_tab):
     tab.page.get_by_text("Filters").click()
     tab.choose("Kind", "sparse")
     copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
-    assert (
-        copy.page.locator("tbody").first.inner_text()
-        == tab.page.locator("tbody").first.inner_text()
-    )
+    shown = tab.page.locator("tbody").first.text_content()
+    expect(copy.page.locator("tbody").first).to_have_text(shown)
 
 
 def test_cost_and_quality(tab):
@@ -95,10 +94,8 @@ def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_
     copy.sees(sample.COMPOSED, sample.MARKDOWN, "Corrected p")
     tab.settle()
     copy.settle()
-    assert (
-        copy.page.locator("tbody").first.inner_text()
-        == tab.page.locator("tbody").first.inner_text()
-    )
+    shown = tab.page.locator("tbody").first.text_content()
+    expect(copy.page.locator("tbody").first).to_have_text(shown)
     tab.open(f"leaderboard?{TASKS}")
     tab.page.get_by_role("link", name=sample.COMPOSED).click()
     tab.sees(f"{sample.COMPOSED} on")
