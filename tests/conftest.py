@@ -1,5 +1,6 @@
 """A tiny model with real parts: random BERT weights, its own tokenizer, mean pooling."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(found, len(LONGEST))
 
     items.sort(key=place)
+
+
+def pytest_runtest_logstart() -> None:
+    """Hide what was imported from the garbage collector: a million objects, half a second for each
+    collection, of which accelerate asks for one per training.
+    """
+    global _imported
+    if len(sys.modules) > _imported + 200:
+        gc.collect()
+        gc.freeze()
+        _imported = len(sys.modules)
+
+
+_imported = 0
+
+
+def pytest_unconfigure() -> None:
+    """So that Python can free it at its end."""
+    gc.unfreeze()
 
 
 def pytest_runtest_setup() -> None:

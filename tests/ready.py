@@ -7,6 +7,7 @@ imported, or about other seeds of hashes, it takes `subprocess`.
 """
 
 import atexit
+import gc
 import os
 import runpy
 import signal
@@ -96,6 +97,7 @@ def run(*words: object, text: str = "", **named) -> CompletedProcess:
 
 def _run(words: list[str], environment: dict[str, str], cwd: str, stdin, stdout, messages) -> None:
     """What the process does."""
+    gc.freeze()  # what the libraries made: too much to go through in each collection
     with Path(messages).open("w") as file:
         for number, end in enumerate((stdin, stdout, file)):
             os.dup2(end.fileno(), number)

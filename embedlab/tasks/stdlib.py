@@ -42,6 +42,7 @@ from embedlab.tasks.stdlib_source import Definition, definitions
 
 VERBATIM = 6  # words in a row that make a leak
 SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!etc)(?<!cf)[.!?](?=\s|$)")
+DEFINED = re.compile(r"\b(?:def|class)(?=\s+(?P<name>\w+))")
 
 
 def folder(sizes: dict[str, int]) -> Path:
@@ -96,16 +97,22 @@ def code_search(
         code = _shortened(definition.code, sizes["characters"])
         if code.count("\n") < 2:
             continue
-        own_name = definition.name.rpartition(".")[2]
-        anonymous = re.sub(
-            r"\s", "", re.sub(rf"\b(def|class)\s+{own_name}\b", r"\1", code, count=1)
-        )
-        name = first.setdefault(anonymous, definition.name)
+        name = first.setdefault(_anonymous(code, definition), definition.name)
         documents.setdefault(name, code)
         sentence = first_sentence(definition.docstring)
         if sentence and not is_verbatim(sentence, documents[name]):
             queries[spelling.setdefault(_words(sentence), sentence)].add(name)
     return _sampled(documents, queries, sizes)
+
+
+def _anonymous(code: str, definition: Definition) -> str:
+    """The code without whitespace, and without its own name where that is first defined."""
+    own_name = definition.name.rpartition(".")[2]
+    for found in DEFINED.finditer(code):
+        if found["name"] == own_name:
+            code = code[: found.end()] + code[found.end("name") :]
+            break
+    return "".join(code.split())
 
 
 def first_sentence(docstring: str) -> str:
