@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from embedlab.encoding.cost import Cost, LayerCost
 from embedlab.encoding.encoder import refuse_store_dtype
@@ -26,7 +26,7 @@ from embedlab.errors import UserError
 from embedlab.models.server_models import ServerModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
-from embedlab.servers.answers import Answers
+from embedlab.servers.answers import Answers, held
 from embedlab.servers.prices import estimated_tokens
 from embedlab.servers.requests_in_flight import Sent
 from embedlab.spending import shown
@@ -62,7 +62,8 @@ class ServerEncoder:
         self.model, self.options, self.reporter = model, options, reporter
         self._is_the_same = False
         model.card = replace(model.card, dim=self._width())
-        self._say_price()
+        if line := model.stated_price():
+            reporter.say(line)
 
     def ingredients(self, role: str, prompt: str) -> dict[str, Any]:
         """Everything that is known to shape the vectors of texts in this role."""
@@ -124,7 +125,7 @@ class ServerEncoder:
         for (role, prompt), rows in texts.items():
             space = Space(self.ingredients(role, prompt))
             keys = text_keys(prompt, rows)
-            kept = self._answers(space).get([key.tobytes() for key in keys])
+            kept = Answers(_answers(space)).get([key.tobytes() for key in keys])
             for place in _not_in(space, keys):
                 if keys[place].tobytes() not in kept:
                     missing += 1
@@ -149,17 +150,13 @@ class ServerEncoder:
         cost: Cost,
     ) -> None:
         space.declare()
-        with FileLock(space.folder / "answers.lock"):  # nobody else pays for the same texts
+        with held(_answers(space)) as answers:  # nobody else pays for the same texts
             space.refresh()
-            answers = self._answers(space)
-            try:
-                self._to_shard(space, answers)
-                todo = _not_in(space, keys)
-                if len(todo):
-                    self._check_same()
-                    self._ask(texts, keys, todo, space, answers, role, prompt, cost)
-            finally:
-                answers.close()
+            self._to_shard(space, answers)
+            todo = _not_in(space, keys)
+            if len(todo):
+                self._check_same()
+                self._ask(texts, keys, todo, space, answers, role, prompt, cost)
 
     def _ask(
         self,
@@ -250,10 +247,6 @@ class ServerEncoder:
             space.add(keys[new], heads["tokens"], rows, float(heads["seconds"].sum()))
         answers.drop(list(kept))
 
-    @staticmethod
-    def _answers(space: Space) -> Answers:
-        return Answers(space.folder / "answers.sqlite")
-
     @cached_property
     def _probe(self) -> Space:
         return Space(self.ingredients("probe", ""))
@@ -293,19 +286,6 @@ class ServerEncoder:
         probe = self._probe.vectors(text_keys("", [PROBE])).read()
         return bool(_unit_or_zero(np.asarray(probe, dtype=np.float32)).all())
 
-    def _say_price(self) -> None:
-        price = self.model.price
-        if price:
-            self.reporter.say(f"{self.model.name} costs {price}.")
-        elif self.model.options.budget is not None:
-            raise UserError(
-                f"The price of {self.model.name} is not known, and --budget is given.",
-                "Leave --budget out, or name its price (0 where it costs nothing) in prices.toml in"
-                " EMBEDLAB_HOME (docs/servers.md).",
-            )
-        elif self.model.address.route != "url":
-            self.reporter.say(f"The price of {self.model.name} is not known.")
-
 
 _OTHER = "Give it a name of its own, ...?revision=WORD: what is in the store stays."
 
@@ -315,6 +295,11 @@ def _unit_or_zero(vectors: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1)
     fits: np.ndarray = (np.abs(lengths - 1) < 0.02) | (lengths == 0)
     return fits
+
+
+def _answers(space: Space) -> Path:
+    """The file of the answers that no shard has yet."""
+    return space.folder / "answers.sqlite"
 
 
 def _not_in(space: Space, keys: np.ndarray) -> np.ndarray:

@@ -64,11 +64,16 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
             " for bm25).",
         )
     _refuse_for_servers(request, cards)
-    requested = request.loading.device or request.loading.dtype != "auto"
-    if requested and kinds and used.loading != request.loading:
+    if kinds and used.loading != request.loading:
         raise UserError(
-            "--device and --dtype are for models that compute, and bm25 counts words.",
+            "--device, --dtype and --trust-remote-code are for models that compute, and bm25 counts"
+            " words.",
             "Leave them out.",
+        )
+    if request.views.force and names and not any(map(_can_be_forced, cards)):
+        raise UserError(
+            "--force is for checkpoints and views of models on this machine, and none is here.",
+            "Leave it out.",
         )
     if not request.views.full and not any(
         (given[name].card if name in given else composition.find(name)).kind.has_views
@@ -85,6 +90,11 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
             " vectors, and none is here.",
             "Leave them out.",
         )
+
+
+def _can_be_forced(card: Card) -> bool:
+    """Whether a checkpoint is loaded for it, or single views of it are seen."""
+    return card.kind.has_weights and card.method != server_models.METHOD
 
 
 def _refuse_for_servers(request: Request, cards: Collection[Card]) -> None:
@@ -176,8 +186,11 @@ def refuse_for_objects_of_files(
     if not objects or not all(isinstance(each, ObjectModel) for each in given.values()):
         return
     cards = [card for name in names if name not in given for card in composition.parts(name)]
-    if not any(card.kind.encodes for card in cards if card.method != "file"):
+    others = [card for card in cards if card.method != "file"]
+    if not any(card.kind.encodes for card in others):
         _refuse_ignored(request, objects)
+    if not any(map(_can_be_forced, others)):
+        _refuse_of_names(request)
 
 
 def _refuse_for_objects(request: Request, models: list[LoadedModel]) -> None:
@@ -186,12 +199,18 @@ def _refuse_for_objects(request: Request, models: list[LoadedModel]) -> None:
         raise UserError(
             "device and dtype are for models that are loaded by name.", "Leave them out."
         )
-    if request.loading.trust_remote_code or request.views.force:
-        raise UserError(
-            "trust_remote_code and force are for models that are loaded by name.", "Leave them out."
-        )
+    _refuse_of_names(request)
     if all(isinstance(model, ObjectModel) for model in models):
         _refuse_ignored(request, models)
+
+
+def _refuse_of_names(request: Request) -> None:
+    """Refuse what is for models with files of their own, where all models are objects."""
+    if request.loading.trust_remote_code or request.views.force:
+        raise UserError(
+            "trust_remote_code and force are for models that are loaded by name.",
+            "Leave them out: what makes an object decides itself what it runs and loads.",
+        )
 
 
 def _refuse_ignored(request: Request, models: Collection[LoadedModel]) -> None:

@@ -105,6 +105,22 @@ class ServerModel(LoadedModel):
         """What its tokens cost; None where nobody knows."""
         return price_of(self.address, [home() / "prices.toml", DATA / "prices.toml"])
 
+    def stated_price(self) -> str:
+        """A line that says what it costs; "" of your own server's, which nobody named.
+
+        Raises:
+            UserError: there is a budget, and the price is not known.
+        """
+        if self.price:
+            return f"{self.name} costs {self.price}."
+        if self.options.budget is not None:
+            raise UserError(
+                f"The price of {self.name} is not known, and --budget is given.",
+                "Leave --budget out, or name its price (0 where it costs nothing) in prices.toml in"
+                " EMBEDLAB_HOME (docs/servers.md).",
+            )
+        return "" if self.address.route == "url" else f"The price of {self.name} is not known."
+
     @cached_property
     def embedder(self) -> ServedEmbedder:
         return ServedEmbedder(

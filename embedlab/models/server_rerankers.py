@@ -11,6 +11,7 @@ What is answered is kept in EMBEDLAB_HOME/answers, and is not paid for again.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from embedlab.errors import UserError
 from embedlab.models.server_models import ServerModel
 from embedlab.resources import home
 from embedlab.servers import chat
-from embedlab.servers.answers import Answers
+from embedlab.servers.answers import Answers, held
 from embedlab.servers.chat import Chat
 from embedlab.servers.prices import estimated_tokens
 from embedlab.servers.refusals import Refused
@@ -49,6 +50,16 @@ class _Job(NamedTuple):
     first: int
 
 
+@dataclass
+class Forecast:
+    """What a server is to be asked: requests, tokens, queries that are paid for each by itself."""
+
+    requests: int = 0
+    tokens: int = 0
+    queries: int = 0
+    keys: set[bytes] = field(default_factory=set)  # of what is counted already
+
+
 class ServerReranker:
     """A `retrievers` scorer of many lists: as many requests at once as the options say."""
 
@@ -56,13 +67,15 @@ class ServerReranker:
         self._model = model
         named = f"{model.identity} {sorted(model.settings.items())} {self.words}"
         digest = blake2b(named.encode(), digest_size=16).hexdigest()
-        self._answers = Answers(home() / "answers" / f"{digest}.sqlite")
+        self._path = home() / "answers" / f"{digest}.sqlite"
+        self._answers: Answers  # while lists are scored
         options = model.options
         self._served = Served(model.address, model.price, options.in_flight, options.purse)
 
     kept = 0  # scores that an earlier run had asked for: their time is not the model's
     words = ""  # of the prompt, which shape the scores
     single = False  # every text by itself
+    counts_queries = 0  # that a request is paid for, beside its tokens
 
     def score_lists(self, queries: Sequence[str], lists: Sequence[list[str]]) -> list[np.ndarray]:
         """Scores of each query's candidates, float64 `[len(list)]`.
@@ -75,11 +88,43 @@ class ServerReranker:
         def send(job: _Job) -> None:
             scores[job.row][job.first : job.first + len(job.texts)] = self._kept(job)
 
-        with self._served.explained():
+        with held(self._path) as self._answers, self._served.explained():
             self._served.check_listed()
             for _ in self._served.in_flight.all(self._jobs(queries, lists), send):
                 pass
         return scores
+
+    def foresee(
+        self, queries: Sequence[str], lists: Sequence[list[str]], forecast: Forecast
+    ) -> list[np.ndarray]:
+        """Add what `score_lists` would ask to a forecast; nothing is sent.
+
+        Returns:
+            The scores of each query's candidates, float64 `[len(list)]`: those that an earlier run
+            had asked for, where it had them all; else such as leave the candidates in their order.
+        """
+        scores = [np.empty(len(texts)) for texts in lists]
+        answers, lacking = Answers(self._path), set()
+        for job in self._jobs(queries, lists):
+            key = _key(job)
+            if (kept := answers.get([key]).get(key)) is not None:
+                scores[job.row][job.first : job.first + len(job.texts)] = np.frombuffer(kept)
+                continue
+            lacking.add(job.row)
+            if key not in forecast.keys:
+                forecast.keys.add(key)
+                for prompts in self.prompts(job.query, job.texts):
+                    forecast.requests += 1
+                    forecast.tokens += sum(map(estimated_tokens, prompts))
+                    forecast.queries += self.counts_queries
+        answers.close()
+        for row in lacking:
+            scores[row] = -np.arange(len(lists[row]), dtype=np.float64)
+        return scores
+
+    def prompts(self, query: str, texts: list[str]) -> Iterator[Sequence[str]]:
+        """The texts of each request that `asked` makes, as far as they are known before."""
+        raise NotImplementedError
 
     def _jobs(self, queries: Sequence[str], lists: Sequence[list[str]]) -> Iterator[_Job]:
         for row, (query, texts) in enumerate(zip(queries, lists, strict=True)):
@@ -91,9 +136,7 @@ class ServerReranker:
 
     def _kept(self, job: _Job) -> np.ndarray:
         """The scores of a job: those of an earlier run, else asked for and kept."""
-        parts = (part.encode("utf-8", "surrogatepass") for part in (job.query, *job.texts))
-        text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-        key = blake2b(text, digest_size=16).digest()
+        key = _key(job)
         if (kept := self._answers.get([key]).get(key)) is not None:
             self.kept += 1
             return np.frombuffer(kept)
@@ -105,10 +148,10 @@ class ServerReranker:
         """Scores of the server, float64 `[len(texts)]`."""
         raise NotImplementedError
 
-    def ask(self, prompts: Sequence[str], request: Any, queries: int = 0) -> Any:
+    def ask(self, prompts: Sequence[str], request: Any) -> Any:
         """The answer to a request that has about the tokens of these texts."""
         tokens = sum(map(estimated_tokens, prompts))
-        return self._served.in_flight.ask(tokens, request, queries=queries).answer
+        return self._served.in_flight.ask(tokens, request, queries=self.counts_queries).answer
 
     def chat(self) -> Chat:
         """The language model."""
@@ -120,8 +163,17 @@ class ServerReranker:
         return Chat(chat.openai_protocol(self._served.client, address.model))
 
 
+def _key(job: _Job) -> bytes:
+    """What a job's scores are kept under."""
+    parts = (part.encode("utf-8", "surrogatepass") for part in (job.query, *job.texts))
+    text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return blake2b(text, digest_size=16).digest()
+
+
 class Endpoint(ServerReranker):
     """`POST /rerank`."""
+
+    counts_queries = 1
 
     def __init__(self, model: ServerModel) -> None:
         super().__init__(model)
@@ -140,15 +192,16 @@ class Endpoint(ServerReranker):
             parts = (texts[:half], texts[half:])
             return np.concatenate([self.asked(query, part) for part in parts])
         try:
-            scores: np.ndarray = self.ask(
-                [query, *texts], lambda: self._endpoint(query, texts), queries=1
-            )
+            scores: np.ndarray = self.ask([query, *texts], lambda: self._endpoint(query, texts))
             return scores
         except Refused as error:
             if not error.too_large or len(texts) == 1:
                 raise
             self._most = min(self._most, (len(texts) + 1) // 2)
             return self.asked(query, texts)
+
+    def prompts(self, query: str, texts: list[str]) -> Iterator[Sequence[str]]:
+        yield [query, *texts]
 
 
 class Pointwise(ServerReranker):
@@ -161,8 +214,11 @@ class Pointwise(ServerReranker):
         self._chat = self.chat()
 
     def asked(self, query: str, texts: list[str]) -> np.ndarray:
-        prompt = _POINTWISE.format(query=query, text=texts[0])
+        ((prompt,),) = self.prompts(query, texts)
         return np.array([self.ask([prompt], lambda: self._chat.probability(prompt, "Yes", "No"))])
+
+    def prompts(self, query: str, texts: list[str]) -> Iterator[Sequence[str]]:
+        yield [_POINTWISE.format(query=query, text=texts[0])]
 
 
 class Listwise(ServerReranker):
@@ -176,22 +232,32 @@ class Listwise(ServerReranker):
 
     def asked(self, query: str, texts: list[str]) -> np.ndarray:
         order = list(range(len(texts)))
-        starts = [*range(len(texts) - _WINDOW, 0, -_STEP), 0] if len(texts) > 1 else []
-        for start in starts:
+        for start in _starts(len(texts)):
             window = order[start : start + _WINDOW]
-            order[start : start + _WINDOW] = self._ordered(query, texts, window)
+            prompt = _listwise(query, [texts[place] for place in window])
+            most = 8 * len(window)  # tokens of the answer
+            said: str = self.ask([prompt], lambda p=prompt, m=most: self._chat.text(p, m))
+            order[start : start + _WINDOW] = [window[n] for n in order_of(said, len(window))]
         ranks = np.empty(len(texts))
         ranks[order] = np.arange(len(texts))
         return -ranks
 
-    def _ordered(self, query: str, texts: list[str], window: list[int]) -> list[int]:
-        passages = "\n\n".join(
-            f"[{number}] {' '.join(texts[place].split()[:_WORDS])}"
-            for number, place in enumerate(window, 1)
-        )
-        prompt = _LISTWISE.format(count=len(window), passages=passages, query=query)
-        said: str = self.ask([prompt], lambda: self._chat.text(prompt, 8 * len(window)))
-        return [window[place] for place in order_of(said, len(window))]
+    def prompts(self, query: str, texts: list[str]) -> Iterator[Sequence[str]]:
+        """As if each window had the passages that come to stand there before anything is asked."""
+        for start in _starts(len(texts)):
+            yield [_listwise(query, texts[start : start + _WINDOW])]
+
+
+def _starts(count: int) -> list[int]:
+    """Where the windows over so many passages begin, the last one first."""
+    return [*range(count - _WINDOW, 0, -_STEP), 0] if count > 1 else []
+
+
+def _listwise(query: str, texts: Sequence[str]) -> str:
+    passages = "\n\n".join(
+        f"[{number}] {' '.join(text.split()[:_WORDS])}" for number, text in enumerate(texts, 1)
+    )
+    return _LISTWISE.format(count=len(texts), passages=passages, query=query)
 
 
 def order_of(said: str, count: int) -> list[int]:

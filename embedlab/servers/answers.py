@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 from embedlab.errors import UserError
 
 _AT_ONCE = 500  # keys in one question: SQLite takes no more than about a thousand
@@ -70,13 +72,10 @@ class Answers:
                 connection.executemany("DELETE FROM answers WHERE key = ?", [(k,) for k in keys])
 
     def close(self) -> None:
-        """Close the file, and remove it where nothing is left in it."""
-        empty = self._opened is not None and len(self) == 0
+        """Close the file; what is put in or asked for next opens it again."""
         if self._opened is not None:
             self._opened.close()
             self._opened = None
-        if empty:
-            self.path.unlink(missing_ok=True)
 
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -94,8 +93,38 @@ class Answers:
             with self._lock:
                 yield
         except (sqlite3.Error, OSError) as error:
-            raise UserError(
-                f"{self.path} cannot be used: {error}.",
-                "Free some space, or set EMBEDLAB_HOME to another folder; what was kept before"
-                " stays.",
-            ) from error
+            raise _unusable(self.path, error) from error
+
+
+@contextmanager
+def held(path: Path) -> Iterator[Answers]:
+    """The answers in a file, for one alone: whoever else wants to ask the same waits, and finds
+    them here. A file in which nothing is left is removed.
+
+    Raises:
+        UserError: the disk is full or cannot be written.
+    """
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
+        answers = Answers(path)
+        try:
+            yield answers
+        finally:
+            empty = path.is_file() and len(answers) == 0
+            answers.close()
+            if empty:
+                path.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _unusable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} cannot be used: {error}.",
+        "Free some space, or set EMBEDLAB_HOME to another folder; what was kept before stays.",
+    )

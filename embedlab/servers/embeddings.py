@@ -33,8 +33,9 @@ class Embeddings:
         self.dimensions: int | None = settings.get("dimensions")
         self._encoding = settings.get("encoding", "base64")
         self._more = {"dimensions": self.dimensions} if self.dimensions else {}
-        if settings.get("max_length"):
-            self._more["truncate_prompt_tokens"] = settings["max_length"]  # vLLM's name for it
+        self._most: int = settings.get("max_length", 0)
+        if self._most:
+            self._more["truncate_prompt_tokens"] = self._most  # vLLM's name for it
 
     def __call__(self, texts: Sequence[str], role: str) -> Sent[np.ndarray]:
         """float32 `[n, d]` in the order of the texts.
@@ -62,7 +63,13 @@ class Embeddings:
             raise BrokenAnswer(
                 f"vectors of {vectors.shape[1]} dimensions, and {self.dimensions} were asked for"
             )
-        return Sent(vectors, reply.headers, _tokens(body))
+        tokens = _tokens(body)
+        if self._most and tokens and tokens > self._most * len(texts):
+            raise BrokenAnswer(
+                f"vectors of {tokens:,} tokens for {len(texts):,} texts, which it does not cut at"
+                f" max_length={self._most}"
+            )
+        return Sent(vectors, reply.headers, tokens)
 
 
 def openai_protocol(client: HttpClient, model: str) -> Ask:

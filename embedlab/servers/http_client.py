@@ -1,6 +1,7 @@
 """One request to a server that speaks JSON over HTTP."""
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from embedlab.servers import rate_limits
 from embedlab.servers.refusals import Refused
 from embedlab.servers.secrecy import without_credentials
 
-_SECONDS = 300.0  # for one answer
+_SECONDS = 300.0  # until an answer begins, and from there to its end
 _TO_CONNECT = 10.0
 
 
@@ -67,12 +68,11 @@ class HttpClient:
 
     def _answer(self, method: str, path: str, **content: Any) -> Reply:
         try:
-            response = self._client.request(method, path, **content)
+            response, headers = self._whole(method, path, **content)
         except httpx.HTTPError as error:
             raise Refused(str(error) or type(error).__name__) from error
         except UnicodeEncodeError as error:  # half of a surrogate pair
             raise UserError(f"A text cannot be sent: {error}.", "Mend the data set.") from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
         if not response.is_success:
             place = headers.get("location") if response.is_redirect else None
             raise Refused(
@@ -84,6 +84,24 @@ class HttpClient:
             return Reply(response.json(), headers)
         except (ValueError, RecursionError) as error:
             raise Refused(f"no JSON ({error})", response.status_code, malformed=True) from error
+
+    def _whole(
+        self, method: str, path: str, **content: Any
+    ) -> tuple[httpx.Response, dict[str, str]]:
+        """A response with its body, and its headers.
+
+        Raises:
+            Refused: it does not end: each of its pieces comes in time, and the last one never.
+        """
+        with self._client.stream(method, path, **content) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            until, body = time.monotonic() + _SECONDS, bytearray()
+            for piece in response.iter_bytes():
+                body += piece
+                if time.monotonic() > until:
+                    raise Refused(f"an answer that had no end after {_SECONDS:g} seconds")
+        kind = {"content-type": headers.get("content-type", "application/json")}
+        return httpx.Response(response.status_code, headers=kind, content=bytes(body)), headers
 
 
 def _key() -> str:

@@ -2,25 +2,25 @@
 the very retrievers that are searched elsewhere, over vectors from the store.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.vectors.views import View
 from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
+from embedlab.evaluation.protocols.stages import Stage, check_budget, watched
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models import LoadedModel
 from embedlab.models.composition import ComposedModel, index_of
 from embedlab.models.expressions import Leaf
 from embedlab.models.server_models import ServerModel
-from embedlab.progress import Bar, Reporter
+from embedlab.progress import Reporter
 from retrievers import Encoded, Retriever, index_costs, rerank
 from retrievers.indexes.base_index import Index
-from retrievers.pipelines.rerank import ListScorer, Rerank, Scores, scored
+from retrievers.pipelines.rerank import Rerank
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
@@ -80,7 +80,7 @@ class Compositions(Protocol):
     ) -> SearchResult:
         """Build the index of every leaf, and search the composition."""
         spent = {"index_seconds": 0.0, "index_bytes": 0.0}
-        specs, stages = iter(view.index.split(_BETWEEN)), list[_Timed]()
+        specs, stages = iter(view.index.split(_BETWEEN)), list[Stage]()
 
         def leaf(leaf: Leaf) -> Retriever:
             retriever, seconds = self.parts[leaf.name].retriever(
@@ -93,13 +93,17 @@ class Compositions(Protocol):
             return retriever
 
         def stage(name: str, depth: int) -> Rerank:
-            stages.append(_Timed(self.parts[name].scorer(task)))
+            model = self.model.parts[name]
+            served = model if isinstance(model, ServerModel) else None
+            stages.append(Stage(self.parts[name].scorer(task), served))
             return rerank(stages[-1], depth)
 
         retriever = self.model.tree.built(leaf, stage)
+        run = partial(searching.run_queries, retriever, data.queries, data, k=k)
+        check_budget(stages, run, f"{self.model.name} on {task.metadata.name}", self.reporter)
         before = self.request.server.purse.spent
-        with _watched(stages, len(data.queries), self.reporter):
-            rows, scores, search_costs = searching.run_queries(retriever, data.queries, data, k=k)
+        with watched(stages, len(data.queries), self.reporter):
+            rows, scores, search_costs = run()
         models = [self.model.parts[name] for name in self.model.tree.stages()]
         if any(isinstance(model, ServerModel) and model.price for model in models):
             spent["rerank_price_now_usd"] = self.request.server.purse.spent - before
@@ -136,43 +140,3 @@ def _sum(costs: list[Cost]) -> Cost | None:
         total.add(cost)
     total.texts, total.truncated = costs[0].texts, max(cost.truncated for cost in costs)
     return total
-
-
-class _Timed:
-    """A reranker with a clock, and with a bar while there is one."""
-
-    def __init__(self, scorer: Any) -> None:
-        self.scorer = scorer
-        self.bar: Bar | None = None
-        self.seconds, self.pairs = 0.0, 0
-
-    def score_lists(self, queries: Sequence[str], lists: Sequence[list[str]]) -> Sequence[Scores]:
-        """As `ListScorer`; a scorer of single lists gets one after the other, so that the bar
-        moves.
-        """
-        together = len(lists) if isinstance(self.scorer, ListScorer) else 1
-        scores: list[Scores] = []
-        for start in range(0, len(lists), together):
-            part = slice(start, start + together)
-            began = time.perf_counter()
-            scores += scored(self.scorer, queries[part], lists[part])
-            self.seconds += time.perf_counter() - began
-            pairs = sum(map(len, lists[part]))
-            self.pairs += pairs
-            if self.bar:
-                self.bar.advance(len(lists[part]), pairs)
-        return scores
-
-
-@contextmanager
-def _watched(stages: Sequence[_Timed], queries: int, reporter: Reporter) -> Iterator[None]:
-    """A bar over all queries of all stages; none where nothing is reranked."""
-    if not stages:
-        yield
-        return
-    with reporter.phase("rerank", queries * len(stages), "pairs") as bar:
-        for stage in stages:
-            stage.bar = bar
-        yield
-        for stage in stages:
-            stage.bar = None

@@ -8,8 +8,13 @@ import numpy as np
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
+from embedlab.evaluation.protocols.stages import refuse_beyond
+from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.models import LoadedModel
 from embedlab.models.server_models import ServerModel
+from embedlab.models.server_rerankers import Forecast
+from embedlab.progress import Reporter
 from retrievers import Retriever, rerank, topk
 from retrievers.pipelines.rerank import TOGETHER, ListScorer, Listwise, scored
 
@@ -18,7 +23,16 @@ if TYPE_CHECKING:
 
 
 class RerankingModels(Protocol):
-    """Models that score a query with a document."""
+    """Models that score a query with a document.
+
+    Raises:
+        UserError: there is a budget, and nobody knows what the model behind a server costs.
+    """
+
+    def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
+        super().__init__(request, model, reporter)
+        if isinstance(model, ServerModel) and (line := model.stated_price()):
+            reporter.say(line)
 
     def search(
         self,
@@ -32,7 +46,7 @@ class RerankingModels(Protocol):
         """Every candidate scored.
 
         Raises:
-            UserError: the task has no candidates.
+            UserError: the task has no candidates, or they cost more than the budget.
             RetrieverError: the model gives something other than one finite score for a pair.
         """
         model, reporter = self.model, self.reporter
@@ -51,10 +65,16 @@ class RerankingModels(Protocol):
         rows = np.full((len(lists), max(map(len, lists), default=0)), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         pairs, scorer = sum(map(len, lists)), self.scorer(task)
+        ranked = [position for position, among in enumerate(lists) if among]
+        if isinstance(model, ServerModel):
+            texts = [[data.documents[row] for row in lists[position]] for position in ranked]
+            forecast = Forecast()
+            model.encoder.foresee([data.queries[n] for n in ranked], texts, forecast)
+            what = f"{model.name} on {task.metadata.name}"
+            refuse_beyond([(model, forecast)], what, reporter)
         began, purse = time.perf_counter(), self.request.server.purse
         before = purse.spent
         with reporter.phase("rerank", pairs, "pairs") as bar:
-            ranked = [position for position, among in enumerate(lists) if among]
             for start in range(0, len(ranked), TOGETHER):
                 part = ranked[start : start + TOGETHER]
                 texts = [[data.documents[row] for row in lists[position]] for position in part]

@@ -186,6 +186,17 @@ def cut(handler, body):
     handler.connection.close()
 
 
+def trickle(handler, body):
+    """An answer that comes byte by byte, each in time, and takes minutes."""
+    content = json.dumps(body).encode()
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(content)))
+    handler.end_headers()
+    for byte in content:
+        handler.wfile.write(bytes([byte]))
+        time.sleep(0.02)
+
+
 def changed(change):
     """An answer whose list of vectors is another."""
 

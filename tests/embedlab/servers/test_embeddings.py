@@ -10,7 +10,7 @@ import pytest
 
 import embedlab
 from leaderboard.storage.store import Store
-from tests.embedlab.servers.loopback import body_of, changed, cut, resized, status
+from tests.embedlab.servers.loopback import PROBE, body_of, changed, cut, resized, status, trickle
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,23 @@ def test_a_model_that_changed_is_not_mixed_with_the_old_one(
         assert code == 0, err
     finally:
         (capitals / "corpus.jsonl").write_text(rows)
+
+
+def test_an_answer_without_end_is_asked_for_again(evaluated, server, monkeypatch):
+    monkeypatch.setattr("embedlab.servers.http_client._SECONDS", 0.5)
+    server.faults = [trickle]
+    code, runs, err = evaluated()
+    assert code == 0 and runs[0]["costs"]["requests_again"] == 0, err  # it was the probe
+    assert server.received[PROBE] == 2
+
+
+def test_a_server_that_cuts_nothing_is_found_out(evaluated, server):
+    """Its usage says 10 tokens of each text."""
+    code, _, err = evaluated(settings="?max_length=10")
+    assert code == 0, err
+    assert all(request["truncate_prompt_tokens"] == 10 for _, request, _ in server.requests)
+    code, _, err = evaluated(settings="?max_length=9")
+    assert code == 2 and "does not cut at max_length=9" in err, err
 
 
 def test_dimensions_and_their_width(evaluated, server):

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,34 @@ def test_a_run_stops_at_its_budget_and_goes_on(evaluated, server, home):
     assert not {t for t, count in server.received.items() if count > 1 and "fox" not in t}
 
 
+@pytest.mark.parametrize("api", ["", "?api=pointwise"])
+def test_a_reranker_is_not_asked_beyond_the_budget(cli, home, capitals, server, api):
+    priced(home, f"{server.url}#minilm", 1_000.0)
+    server.say = lambda request: [("Yes", -0.1), ("No", -2.0)]
+    model, pairs = f"bm25 >> rerank({server.url}#minilm{api}, depth=5)", 14 * 5
+
+    def with_budget(dollars):
+        return cli("eval", "-m", model, "-t", capitals, "--budget", dollars, "--json")
+
+    code, _, err = with_budget("0.5")
+    assert code == 2 and "more than --budget 0.5" in err and not server.requests, err
+    assert not (home / "results.duckdb").exists()
+    code, out, err = with_budget("20")
+    number = pairs if api else 14
+    assert code == 0 and f"about {number} requests" in err and len(server.requests) == number, err
+    estimated = float(err.partition(" requests of ")[2].partition(", ")[2].split(" USD")[0])
+    assert 0.5 < json.loads(out)["runs"][0]["costs"]["rerank_price_now_usd"] <= 2 * estimated
+    code, out, err = with_budget("0")  # all is there already
+    assert code == 0 and len(server.requests) == number, err
+    assert json.loads(out)["runs"][0]["costs"]["rerank_price_now_usd"] == 0
+
+
+def test_a_reranker_without_a_price_has_no_budget(cli, capitals, home, server):
+    model = f"bm25 >> {server.url}#minilm"
+    code, _, err = cli("eval", "-m", model, "-t", capitals, "--budget", "1")
+    assert code == 2 and "price" in err and "is not known" in err and not server.requests
+
+
 def test_an_unknown_price_is_said_and_has_no_budget(evaluated, server):
     code, _, err = evaluated("--budget", "1")
     assert code == 2 and "price" in err and "is not known" in err
@@ -231,6 +260,28 @@ def test_two_runs_at_once_pay_once(home, server):
     for thread in both:
         thread.join()
     assert not errors and not server.twice() and len(server.answered) == 41
+
+
+def test_two_processes_at_once_pay_once(home, capitals, server):
+    """Vectors and a reranker's scores: whoever comes second waits, and finds them."""
+    server.delay, model = 0.05, f"{server.url}#minilm"
+    command = (
+        "-m", "embedlab", "eval", "--model", f"{model}@torch >> rerank({model}, depth=5)",
+        "--task", capitals, "--batch-texts", "8", "--json",
+    )  # fmt: skip
+    both = [ready.Process(*command) for _ in range(2)]
+    ended = [(child.communicate(timeout=300), child.returncode) for child in both]
+    assert [code for _, code in ended] == [0, 0], ended
+    scores = [json.loads(out)["runs"][0]["scores"] for (out, _), _ in ended]
+    assert scores[0] == scores[1]
+    asked = Counter(
+        text
+        for path, request, _ in server.requests
+        for text in (request["input"] if path.endswith("/embeddings") else [request["query"]])
+    )
+    again = {text: count for text, count in asked.items() if count > 1 and "fox" not in text}
+    # A question is embedded once, and asked once with its candidates.
+    assert len(again) == 14 and set(again.values()) == {2}, again
 
 
 def test_a_price_of_queries_and_tokens():
