@@ -128,9 +128,11 @@ def build(
         )
 
     computing = any(part.card.kind.has_weights for part in parts.values())
-    if not computing and (how.get("device") or how.get("dtype", "auto") != "auto"):
+    asked = how.get("device") or how.get("dtype", "auto") != "auto" or how.get("trust_remote_code")
+    if not computing and asked:
         raise UserError(
-            "--device and --dtype are for models that compute, and bm25 counts words.",
+            "--device, --dtype and --trust-remote-code are for models that compute, and bm25 counts"
+            " words.",
             "Leave them out.",
         )
 

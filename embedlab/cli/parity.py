@@ -141,7 +141,10 @@ def _print(found: "Parity", form: str) -> None:
             right=True,
         ),
     ]
+    others = [pair.second for pair in pairs if pair.same_model is False]
+    different = f"Not the same model as {routes[0].model} by name or files: {', '.join(others)}."
     legend = [
+        *([different] if others else []),
         f"{pairs[0].texts:,} texts, {pairs[0].queries:,} queries of {found.data}. overlap@10: share"
         " of the best 10 in common; tau: Kendall's, of the first's best 100; p: randomisation test"
         " over queries, Holm-corrected.",

@@ -21,7 +21,7 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.evaluation.run import evaluate
 from embedlab.evaluation.unused import ranks
-from embedlab.models import LoadedModel, composition
+from embedlab.models import LoadedModel, composition, model_settings, server_models
 from embedlab.models.prompts import prompts_for_search
 from embedlab.progress import Reporter
 from leaderboard.records import Run
@@ -59,14 +59,17 @@ class Agreement:
     """A route beside the first. Cosines are those of a text's two vectors; None where a route gives
     no vector per text.
 
-    top_1: share of queries with the same best document; overlap_10: mean share of the best 10 in
-    common; kendall_tau: mean over queries of tau-b between both orders of the first's best 100.
+    same_model: whether both are one model by name or files; None where one is behind a server, and
+    nobody sees. top_1: share of queries with the same best document; overlap_10: mean share of the
+    best 10 in common; kendall_tau: mean over queries of tau-b between both orders of the first's
+    best 100.
     """
 
     first: str
     second: str
     texts: int
     queries: int
+    same_model: bool | None
     top_1: float
     overlap_10: float
     kendall_tau: float
@@ -214,6 +217,7 @@ def _agreement(first: _Seen, other: _Seen, texts: dict[str, list[str]]) -> Agree
         other.model.name,
         sum(map(len, texts.values())),
         len(first.rows),
+        _same_model(first.model, other.model),
         top_1=float((first.rows[:, 0] == other.rows[:, 0]).mean()),
         overlap_10=float(np.mean(top)),
         kendall_tau=float(np.mean([_tau(*p) for p in zip(first.rows, other.rows, strict=True)])),
@@ -234,6 +238,16 @@ def _agreement(first: _Seen, other: _Seen, texts: dict[str, list[str]]) -> Agree
     ]
     found.worst = sorted(far, key=lambda each: each.cosine)[:WORST]
     return found
+
+
+def _same_model(one: LoadedModel, other: LoadedModel) -> bool | None:
+    """Whether two routes lead to one model by its name or its files; None where nobody sees."""
+    cards = one.card, other.card
+    if any(card.method == server_models.METHOD for card in cards):
+        return None
+    names = [card.source or model_settings.split(card.name)[0] for card in cards]
+    versions = [card.chosen.get("revision") for card in cards]
+    return one.revision == other.revision or (names[0] == names[1] and versions[0] == versions[1])
 
 
 def _cosines(first: _Seen, other: _Seen, role: str) -> np.ndarray:

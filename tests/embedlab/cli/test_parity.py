@@ -65,7 +65,15 @@ def test_the_same_model_agrees_with_itself(cli, home, corner, tiny_folder, tmp_p
     (pair,) = json.loads(out)["agreements"]
     assert code == 0, err
     same = (pair["overlap_10"], pair["kendall_tau"], pair["top_1"], pair["cosine_min"])
-    assert same == pytest.approx((1, 1, 1, 1), abs=1e-9)
+    assert same == pytest.approx((1, 1, 1, 1), abs=1e-9) and pair["same_model"] is True
+
+
+def test_two_different_models_are_named(cli, home, corner, tiny_folder):
+    """A route of the same model is none of them."""
+    models = (tiny_folder, "bm25", f"{tiny_folder}?max_length=6")
+    code, out, err = cli("parity", *models, "--task", corner)
+    assert code == 0, err
+    assert "Not the same model as tiny by name or files: bm25." in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

@@ -252,13 +252,16 @@ def test_a_value_that_means_nothing_is_refused(
 
 
 @pytest.mark.parametrize(
-    "options", [("--dims", 8), ("--precision", "int8"), ("--workers", 2), ("--compile",)]
+    "options",
+    [("--dims", 8), ("--precision", "int8"), ("--workers", 2), ("--compile",), ("--force",)],
 )
 def test_what_no_model_of_the_request_can_use_is_refused(refused, corner, options):
     assert "and none is here" in refused("eval", "--model", "bm25", "--task", corner, *options)
 
 
-@pytest.mark.parametrize("options", [("--device", "cpu"), ("--dtype", "float32")])
+@pytest.mark.parametrize(
+    "options", [("--device", "cpu"), ("--dtype", "float32"), ("--trust-remote-code",)]
+)
 def test_bm25_alone_has_no_use_for_a_device(refused, corner, tmp_path, options):
     assert "bm25 counts words" in refused("eval", "--model", "bm25", "--task", corner, *options)
     built = ("index", "--model", "bm25", "--corpus", corner, "--out", tmp_path / "index")
