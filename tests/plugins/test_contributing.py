@@ -77,7 +77,7 @@ class Tree:
     def __init__(self, root: Path, home: Path):
         self.root, self.home, self.named, self.touched = root, home, "", []
         for name in ("embedlab", "retrievers", "leaderboard"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, root / name)  # what is compiled of them serves here too
         (root / "data").mkdir()
         for path in (ROOT / "data").iterdir():
             if path.name == "models":
