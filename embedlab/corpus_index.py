@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import retrievers
+from embedlab import documents as documents_reader
 from embedlab import models
 from embedlab.errors import UserError
 from embedlab.models import composition, expressions, user_cards
 from embedlab.models.objects import MtebModel
 from embedlab.models.prompts import RetrievalTask, prompts_for_search, refuse_unused_prompts
+from embedlab.options import DocumentOptions
 from embedlab.servers import server_names
-from embedlab.tasks import beir
+from embedlab.terminal import echo
 from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
 from retrievers.texts import Document
@@ -21,7 +23,6 @@ from retrievers.token_vectors import Rows, stacked
 
 # mteb's where a retrieval task has none: folders are evaluated with it.
 INSTRUCTION = "Retrieve text based on user query."
-_LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
 _STEP = 256  # documents between two moves of the progress bar
 
 
@@ -41,41 +42,19 @@ class _Watched(retrievers.Encoder):
         return rows
 
 
-def read_corpus(path: Path) -> tuple[list[str], list[Document]]:
-    """Ids and documents of a BEIR folder, or of a file in the form of its corpus.jsonl;
-    further fields are kept.
-
-    They come by descending id, as an evaluation holds them: no answer depends on the order of the
-    file's lines.
+def read_corpus(
+    path: Path, fields: DocumentOptions = DocumentOptions()
+) -> tuple[list[str], list[Document]]:
+    """Ids and documents at `path`, as `documents.read` finds them; what could not be read is
+    listed on stderr.
 
     Raises:
-        UserError: there is no such file, it is empty, a line has no "_id" or "text", or an id comes
-            twice (file:line).
+        UserError: there are no documents, or an id comes twice.
     """
-    file = beir.corpus_file(path) if path.is_dir() else path
-    if not file or not file.is_file():
-        raise UserError(
-            f"There is no corpus at {path}.", "Name a folder with corpus.jsonl, or the file itself."
-        )
-    documents: dict[str, Document] = {}
-    for place, row in beir.json_lines(file):
-        id, title, text = beir.id_of(row, "_id", place), row.get("title") or "", row.get("text")
-        if not isinstance(text, str) or not isinstance(title, str):
-            raise UserError(f"{place} has no text.", _LINE)
-        if id in documents:
-            raise UserError(
-                f"{place} gives the id {id!r} a second time.", "Ids are unique within a file."
-            )
-        further = {
-            name: value
-            for name, value in row.items()
-            if name not in ("_id", "title", "text") and value
-        }
-        documents[id] = {"title": title, "text": text, **further}
-    if not documents:
-        raise UserError(f"{file} holds no documents.", _LINE)
-    ids = sorted(documents, reverse=True)
-    return ids, [documents[id] for id in ids]
+    corpus = documents_reader.read(path, fields)
+    for line in documents_reader.unread_lines(corpus):
+        echo(line, err=True)
+    return corpus.ids, corpus.documents
 
 
 def build(

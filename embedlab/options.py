@@ -256,6 +256,18 @@ class TaskOptions(OptionGroup):
             object.__setattr__(self, "measures", tuple(names))
 
 
+@dataclass(frozen=True)
+class DocumentOptions(OptionGroup):
+    """Which fields of tables (csv, jsonl, parquet) documents are read from."""
+
+    id: str = option("", "The field of a table with the documents' ids; _id or id by default.")
+    text: str = option("", "The field of a table with the texts; text by default.")
+    title: str = option("", "The field of a table with the titles; title by default.")
+    metadata: Sequence[str] = option(
+        (), "The fields of a table to keep beside; all others by default.", form="words"
+    )
+
+
 GROUPS = {
     "loading": LoadingOptions,
     "views": ViewOptions,

@@ -27,6 +27,7 @@ LEVELS = {
         ["rag", "training"],
         ["evaluation"],
         ["corpus_index", "encoding"],
+        ["documents"],
         ["models", "tasks"],
         ["encoders"],
         ["bases"],

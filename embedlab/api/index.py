@@ -9,6 +9,7 @@ from embedlab import corpus_index
 from embedlab.errors import UserError
 from embedlab.models import objects
 from embedlab.models.cards import Card
+from embedlab.options import DocumentOptions
 from retrievers import Encoded, Encoder, Retriever
 from retrievers.base import RetrievedDocument
 from retrievers.pipelines.encoded import index_for
@@ -42,25 +43,33 @@ class Index:
         device: str | None = None,
         dtype: str = "auto",
         trust_remote_code: bool = False,
+        id: str = "",
+        text: str = "",
+        title: str = "",
+        metadata: Sequence[str] = (),
     ) -> Self:
         """Index documents with a model.
 
         Args:
             documents: by id, or a list, whose ids are "0", "1", ...; each a text, or a dict with
-                "title" and "text". Or the path of a BEIR folder, or of a file like its
-                corpus.jsonl.
+                "title" and "text". Or the path of a folder of documents, of one such file, or
+                of a BEIR folder (docs/how-to/documents.md); what could not be read is listed on
+                stderr.
             model: a name as `embedlab index --model` takes it, or an object with `encode`, or a
                 function from texts to an array (see `evaluate`).
             index: "torch", "faiss:hnsw32", "lucene", ...; by default exact search, or BM25 for
                 bm25.
             instruction: fills the query template of models that have one.
             device, dtype, trust_remote_code: of a model given by name, as in `evaluate`.
+            id, text, title, metadata: the fields of tables (csv, jsonl, parquet) to read, where
+                `documents` is a path; metadata: those kept beside, all further ones by default.
 
         Raises:
-            UserError: the model is unknown, or the documents are none.
+            UserError: the model is unknown, the documents are none, or an id comes twice.
             RetrieverError: the index is unknown, or takes no vectors of this model.
         """
-        ids, texts = _corpus(documents)
+        fields = DocumentOptions(id=id, text=text, title=title, metadata=metadata)
+        ids, texts = _corpus(documents, fields)
         if isinstance(model, str | Path):
             how: dict[str, Any] = {
                 "device": device,
@@ -124,9 +133,14 @@ class Index:
         return len(self.retriever.ids)
 
 
-def _corpus(documents: Any) -> tuple[list[str], list[Document]]:
+def _corpus(documents: Any, fields: DocumentOptions) -> tuple[list[str], list[Document]]:
     if isinstance(documents, str | Path):
-        return corpus_index.read_corpus(Path(documents))
+        return corpus_index.read_corpus(Path(documents), fields)
+    if fields != DocumentOptions():
+        raise UserError(
+            "id, text, title and metadata are for documents given as a path.",
+            "Leave them out, or give dicts with title, text and further fields.",
+        )
     if not isinstance(documents, Mapping):
         documents = {str(n): document for n, document in enumerate(documents)}
     if not documents:

@@ -128,6 +128,7 @@ _EXTRAS = {
     "app": (("streamlit",), "dashboard"),
     "train": (("peft",), "training, LoRA adapters"),
     "rag": (("langchain_core",), "LangChain, LlamaIndex, Haystack"),
+    "documents": (("markitdown", "pdfminer", "mammoth"), "html, pdf and docx documents"),
     "demo": (("gguf",), "all-minilm-l6-v2 offline, bases in GGUF"),
     "onnx": (("onnx", "onnxscript", "onnxruntime"), "NAME@onnx, NAME@onnx-int8"),
     "openvino": (("onnx", "onnxscript", "openvino"), "NAME@openvino"),

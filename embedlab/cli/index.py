@@ -8,12 +8,15 @@ import typer
 from embedlab.cli import _completion
 from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
-from embedlab.options import LoadingOptions
+from embedlab.options import DocumentOptions, LoadingOptions
 from embedlab.terminal import console, echo, printable
 
 
-@with_options(loading=LoadingOptions)
+@with_options(fields=DocumentOptions, loading=LoadingOptions)
 def command(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="The documents, as --docs names them.")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -27,7 +30,12 @@ def command(
     ] = None,
     corpus: Annotated[
         Path | None,
-        typer.Option(help="A folder with corpus.jsonl (BEIR's layout), or such a file."),
+        typer.Option(
+            "--docs",
+            "--corpus",
+            help="A folder of md, txt, html, pdf, docx, csv, jsonl or parquet files, one such file,"
+            " or a BEIR folder (corpus.jsonl).",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to write; an index already there is replaced.")
@@ -45,6 +53,7 @@ def command(
         str, typer.Option(help="Fills the query template of models that have one.")
     ] = "",
     *,
+    fields: DocumentOptions,
     loading: LoadingOptions,
     as_json: Annotated[
         bool, typer.Option("--json", help="What was built as JSON on standard output.")
@@ -60,39 +69,47 @@ def command(
     from rich.markup import escape
     from rich.progress import Progress
 
-    from embedlab import corpus_index
+    from embedlab import corpus_index, documents
     from embedlab.errors import UserError
-    from retrievers import folder
+    from retrievers.folder import check_target, size_on_disk
 
     if card is not None:
         if model is not None:
             raise UserError("--card and --model both name the model.", "Type one of them.")
         model = str(card)
+    if folder is not None:
+        if corpus is not None:
+            raise UserError("FOLDER and --docs both name the documents.", "Type one of them.")
+        corpus = folder
     if model is None or corpus is None or out is None:
-        given = (("--model", model), ("--corpus", corpus), ("--out", out))
+        given = (("--model", model), ("--docs", corpus), ("--out", out))
         missing = [name for name, value in given if value is None]
         raise UserError(
             "index needs a model, a corpus and a folder to write; not given:"
             f" {', '.join(missing)}.",
-            "Type: embedlab index --model bm25 --corpus path/to/beir-folder --out my-index",
+            "Type: embedlab index --model bm25 --docs path/to/documents --out my-index",
         )
-    folder.check_target(out)
-    ids, documents = corpus_index.read_corpus(corpus)
+    check_target(out)
+    found = documents.read(corpus, fields)
+    ids = found.ids
+    for line in documents.unread_lines(found):
+        echo(line, err=True)
     started = time.perf_counter()
     with Progress(console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(
             escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids)
         )
         retriever = corpus_index.build(
-            model, ids, documents, index, instruction=instruction, **vars(loading),
+            model, ids, found.documents, index, instruction=instruction, **vars(loading),
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip
     retriever.save(out)
     built: dict[str, Any] = {
         "index": str(out),
         "documents": len(ids),
+        "unread": [unread._asdict() for unread in found.unread],
         "seconds": round(time.perf_counter() - started, 3),
-        "bytes": folder.size_on_disk(out),
+        "bytes": size_on_disk(out),
     }
     if as_json:
         print_json(built)
