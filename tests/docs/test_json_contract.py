@@ -79,6 +79,7 @@ MORE = {
     "embedlab eval": "eval --model bm25 --model base-mean --task path/to/beir-folder"
     " --prompts prompts.toml",
     "embedlab models": "models show base-mean",
+    "embedlab index": "index odd --model bm25 --out odd-index",
 }
 RECIPE = """
 method = "decoder"
@@ -111,6 +112,9 @@ def answers(reader):
     Path("questions.jsonl").write_text(
         '{"id": "1", "question": "cholesterol", "answers": ["x"], "relevant": ["d2"]}\n'
     )
+    Path("odd").mkdir()
+    Path("odd/good.txt").write_text("a text")
+    Path("odd/empty.txt").write_text("")
     Path("other.run").write_text("q1 Q0 d2 1 3.5 other\nq2 Q0 d1 1 2.0 other\n")
     Path("path/to/qrels.txt").write_text("q1 0 d2 1\nq2 0 d1 1\n")
     Path("tiny.toml").write_text(RECIPE)

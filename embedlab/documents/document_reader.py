@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from embedlab.documents import files, tables
-from embedlab.documents.corpus import Corpus, Gathered
-from embedlab.documents.files import Unreadable
+from embedlab.documents import document_files as files
+from embedlab.documents import document_tables as tables
+from embedlab.documents.document_files import Unreadable
+from embedlab.documents.read_corpus import Corpus, Gathered
 from embedlab.errors import UserError
 from embedlab.options import DocumentOptions
 from embedlab.tasks import beir

@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from embedlab.documents.files import Unreadable
+from embedlab.documents.document_files import Unreadable
 from embedlab.errors import UserError
 from embedlab.options import DocumentOptions
 from embedlab.tasks import beir
