@@ -5,7 +5,7 @@ A group is a dataclass. The command line is built from its fields (`embedlab.cli
 whole.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,7 @@ def _checked(each: Field[Any], value: Any) -> Any:
     value = value.tolist() if hasattr(value, "tolist") else value  # of numpy
     if several:
         value = default_of(each) if value is None else value
-        single = isinstance(value, str) or not isinstance(value, Iterable)
+        single = isinstance(value, str | Mapping) or not isinstance(value, Iterable)
         value = (value,) if single else tuple(value)
     if isinstance(value, str) and Path in get_args(each.type):
         value = Path(value)
@@ -66,7 +66,7 @@ def _checked(each: Field[Any], value: Any) -> Any:
     except Misfit as error:
         raise UserError(f"{flag} cannot be {value!r}: {error}.", each.metadata["help"]) from error
     for number in value if several else (value,):
-        if least is not None and number is not None and number < least:
+        if least is not None and number is not None and not number >= least:  # NaN neither
             raise UserError(
                 f"{flag} {number}: there is no such number.", f"{flag} takes {least} or more."
             )
@@ -249,6 +249,10 @@ class TaskOptions(OptionGroup):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.seed is not None and self.seed >= 1 << 32:
+            raise UserError(
+                f"--seed {self.seed}: generators take no such number.", "Give one below 2**32."
+            )
         if self.measures:
             from leaderboard.measures import requested
 

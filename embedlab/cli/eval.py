@@ -73,7 +73,7 @@ Cards = Annotated[
     ),
 ]
 Prompts = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--prompts",
         help='A TOML file of prompts, claim = "Is this true? ": each model is evaluated under its'
@@ -81,7 +81,7 @@ Prompts = Annotated[
     ),
 ]
 Config = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--config",
         help="An experiment as a TOML file: models, tasks and all options of this command, over"
@@ -125,9 +125,9 @@ def command(
         "tasks": [*(benchmark or ()), *(task or ())],
     }
     asked = {
-        **(experiment_file.read(config) if config else {}),
+        **(experiment_file.read(_only(config, "experiment")) if config else {}),
         **{name: named for name, named in names.items() if named},
-        **({"prompts": prompts} if prompts else {}),
+        **({"prompts": _only(prompts, "file of prompts")} if prompts else {}),
         **values_of(typed, views, loading, encoding, server, options),
     }
     db = db or home() / "results.duckdb"
@@ -141,6 +141,19 @@ def command(
         _print(outcome, db)
     if outcome.failures:
         raise _summary(outcome)
+
+
+def _only(files: list[Path], what: str) -> Path:
+    """The one file that was named.
+
+    Raises:
+        UserError: several were, and all but one would be passed over.
+    """
+    from embedlab.errors import UserError
+
+    if len(files) > 1:
+        raise UserError(f"eval takes one {what}, and {len(files)} are named.", "Leave one.")
+    return files[0]
 
 
 def _summary(outcome: "Outcome") -> "UserError":

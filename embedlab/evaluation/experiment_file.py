@@ -22,6 +22,7 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import Outcome, evaluate
 from embedlab.models.cards import expand
 from embedlab.options import GROUPS, grouped
+from leaderboard.errors import LeaderboardError
 from leaderboard.tables.prompt_spread import PromptSpread
 
 _LISTS = ("models", "cards", "tasks", "benchmarks")
@@ -51,14 +52,14 @@ def read(path: Path) -> dict[str, Any]:
             raise UserError(f"{at((key,))}: {key} is empty.", "Leave it out, or fill it.")
         if key in _LISTS and not all(isinstance(each, str) and each for each in several):
             raise UserError(f"{at((key,))}: {key} = {value!r} names nothing.", "Write names: [...]")
-        if key == "prompts" and not isinstance(value, str):
+        if key == "prompts" and not (isinstance(value, str) and value):
             raise UserError(f"{at((key,))}: prompts = {value!r} is no file.", "Write its path.")
         if _EACH.get(key) in said:
             raise UserError(f"{at((key,))}: {key} and {_EACH[key]} say the same.", "Write one.")
         try:
             for each in several if key in _EACH else (value,) if key in _OPTIONS else ():
                 grouped({_EACH.get(key, key): each})
-        except UserError as error:
+        except (UserError, LeaderboardError) as error:
             raise UserError(f"{at((key,))}: {error}", error.hint) from error
         said[key] = several if key in (*_LISTS, *_EACH) else value
     models, tasks = (

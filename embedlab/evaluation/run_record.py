@@ -12,7 +12,7 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.evaluation.unused import draws
 from embedlab.models.loaded_model import LoadedModel
-from embedlab.models.registry_facts import of_card, of_several
+from embedlab.models.training_sets import of_card, of_several
 from embedlab.tasks import recorded_name
 from leaderboard import records
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from embedlab import models
 from embedlab.errors import UserError
-from embedlab.models import common_settings, model_settings, registry_facts
+from embedlab.models import common_settings, model_settings, training_sets
 from embedlab.models.cards import Card
 from embedlab.models.common_settings import whose
 from embedlab.models.loaded_model import LoadedModel
@@ -124,11 +124,19 @@ def _of_model(model: LoadedModel) -> Iterator[Setting]:
 
 def _known(card: Card) -> Iterator[Setting]:
     """Facts that shape no vector: the licence, and what the model was trained on."""
-    registry = registry_facts.of_card(card)
+    registry, own_record = training_sets.of_card(card), training_sets.record_of(card)
+    if own_record:
+        yield Setting("trained on", own_record.sources, training_sets.RECORD)
+        if own_record.tasks is None:
+            nobody = f"{training_sets.RECORD} names data that no task is known to be free of"
+            yield Setting("training datasets", "unknown", nobody)
+        elif not own_record.tasks:
+            yield Setting("training datasets", "none of mteb's tasks", training_sets.RECORD)
     for key in ("parameters", "licence", "release_date", "languages", "training_datasets"):
         own = getattr(card, key, None)
         if value := own or registry.get(key):
-            yield Setting(key.replace("_", " "), value, "the card or the model" if own else MTEB)
+            theirs = training_sets.RECORD if own_record and key == "training_datasets" else MTEB
+            yield Setting(key.replace("_", " "), value, "the card or the model" if own else theirs)
 
 
 def _prompts(model: LoadedModel, tasks: Sequence[Described]) -> Iterator[Setting]:

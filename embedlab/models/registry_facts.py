@@ -5,7 +5,6 @@ on, with those made of the same data, as mteb counts them for zero-shot. What a 
 itself says comes before.
 """
 
-from collections.abc import Iterable
 from functools import cache
 from math import isfinite
 from typing import Any
@@ -25,14 +24,6 @@ def of_card(card: Card) -> Facts:
         return {}
     known: Facts = Remembered({"facts of mteb's registry": name}).get("facts", lambda: of(name))
     return known
-
-
-def of_several(cards: Iterable[Card]) -> Facts:
-    """The facts of several models as one: what any of them was trained on, where all say so."""
-    trained = [of_card(card).get("training_datasets") for card in cards]
-    if any(each is None for each in trained):
-        return {}
-    return {"training_datasets": sorted({task for each in trained for task in each or ()})}
 
 
 def of(name: str) -> Facts:

@@ -48,11 +48,12 @@ def borda(scores: pd.DataFrame) -> pd.Series:
 
 def zero_shot(trained_on: Collection[str] | None, tasks: Collection[str]) -> int | None:
     """Percent of `tasks` that a model was not trained on, rounded down as mteb does;
-    None where nobody has said.
+    None where nobody has said. A task in another version, `SciFact@...`, is of the same data.
     """
     if trained_on is None or not tasks:
         return None
-    return int(100 - 100 * len(set(trained_on) & set(tasks)) / len(tasks))
+    seen = [task for task in tasks if {task, task.partition("@")[0]} & set(trained_on)]
+    return int(100 - 100 * len(seen) / len(tasks))
 
 
 def pareto(scores: ArrayLike, costs: ArrayLike, *, lower_is_better: bool = True) -> np.ndarray:

@@ -3,6 +3,8 @@ and every way in which there is nothing to show.
 """
 
 import re
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import pytest
@@ -55,6 +57,30 @@ def test_the_leaderboard_ranks_and_tells_who_cannot_be_told_apart(show, sample_d
     assert shown == expected
     assert f"<strong>{standings.rows[0].mean:.4f}</strong>" in tables(page)
     assert "share a letter cannot be told apart" in said(page)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'tiny?prompt.query="a & b? <i>: "&max_length=4',
+        "http://localhost:80/v1#m?dimensions=8&b=%41",
+    ],
+)
+def test_a_name_with_settings_is_shown_and_leads_to_its_page(show, tmp_path, name):
+    store = Store(tmp_path / "own.duckdb")
+    for seed, model in enumerate((name, "bm25")):
+        for task in sample.TASKS:
+            store.add(sample.whole_run(model, "dense", 0.5 + seed / 5, task, seed))
+    page = show("leaderboard", db=tmp_path / "own.duckdb", tasks=sample.TASKS)
+    assert not page.exception and name in [unescape(row) for row in rows(page)]
+    links = re.findall(r'<a href="([^"]*)"', tables(page))
+    named = [urlsplit(unescape(link)) for link in links]
+    own = [(link.path, parse_qs(link.query)) for link in named if name in str(parse_qs(link.query))]
+    assert own and not any(link.fragment for link in named)
+    for module, address in own:
+        found = show(module.strip("/"), db=tmp_path / "own.duckdb", **address)
+        assert not found.exception and not found.error, module
+        assert name in unescape(tables(found) + str([each.value for each in found.markdown]))
 
 
 @pytest.mark.parametrize(

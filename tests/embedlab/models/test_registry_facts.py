@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from embedlab.models import composition, registry_facts
+from embedlab.models import composition, registry_facts, training_sets
 from embedlab.models.cards import cards
 from leaderboard.statistics.aggregation import zero_shot
 from leaderboard.storage.store import Store
@@ -39,10 +39,10 @@ def test_cards_have_the_facts_of_their_source(registry):
     under = composition.find('nv-embed-v2?prompt.query="q: "')
     assert registry_facts.of_card(under) == facts
     assert registry_facts.of_card(cards()["bm25"]) == {"training_datasets": []}
-    both = registry_facts.of_several([cards()["bm25"], card])
+    both = training_sets.of_several([cards()["bm25"], card])
     assert both == {"training_datasets": facts["training_datasets"]}
     unknown = cards()["trans-encoder-bi-bert-base"]
-    assert registry_facts.of_several([unknown, card]) == {}
+    assert training_sets.of_several([unknown, card]) == {}
 
 
 def test_runs_and_imports_are_marked(cli, home, tmp_path, registry):

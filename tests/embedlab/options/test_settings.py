@@ -219,6 +219,15 @@ def test_an_experiment_is_what_its_lines_say(ok, home, tiny_folder, corner, card
         ("models = []\n", "experiment.toml:1: models is empty"),
         ("models = [1]\n", "experiment.toml:1"),
         ('models = ["bm25"]\n', "eval needs a model and a task"),
+        ('prompts = ""\n', "experiment.toml:1: prompts = '' is no file"),
+        ('measures = "x"\n', "experiment.toml:1: 'x' is no metric"),
+        ("indexes = {torch = 1}\n", "experiment.toml:1: --index cannot be"),
+        ("budget = nan\n", "experiment.toml:1: --budget nan: there is no such number"),
+        ("seeds = [1, 4294967296]\n", "experiment.toml:1: --seed 4294967296"),
+        ('top_k = "5"\n', "experiment.toml:1: --top-k cannot be '5'"),
+        ("force = 1\n", "experiment.toml:1: --force cannot be 1"),
+        ("data_dir = 2026-01-01\n", "experiment.toml:1: --data-dir cannot be"),
+        ("layers = [[1]]\n", "experiment.toml:1: --layers cannot be"),
     ],
 )
 def test_an_experiment_with_a_slip_names_the_line(refused, tmp_path, text, message):
@@ -226,6 +235,7 @@ def test_an_experiment_with_a_slip_names_the_line(refused, tmp_path, text, messa
     file.write_text(text)
     assert message in refused("eval", "--config", file)
     assert "There is no experiment" in refused("eval", "--config", tmp_path / "no.toml")
+    assert "one experiment" in refused("eval", "--config", file, "--config", file)
 
 
 @pytest.mark.effect("eval --seed")
