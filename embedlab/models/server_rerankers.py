@@ -84,13 +84,19 @@ class ServerReranker:
             UserError: the server gives none, or wrong ones; what was answered is kept.
         """
         scores = [np.empty(len(texts)) for texts in lists]
+        alike: dict[bytes, list[_Job]] = {}  # a query that stands twice is asked once
+        for job in self._jobs(queries, lists):
+            alike.setdefault(_key(job), []).append(job)
 
-        def send(job: _Job) -> None:
-            scores[job.row][job.first : job.first + len(job.texts)] = self._kept(job)
+        def send(item: tuple[bytes, list[_Job]]) -> None:
+            key, jobs = item
+            found = self._kept(key, jobs[0])
+            for job in jobs:
+                scores[job.row][job.first : job.first + len(job.texts)] = found
 
         with held(self._path) as self._answers, self._served.explained():
             self._served.check_listed()
-            for _ in self._served.in_flight.all(self._jobs(queries, lists), send):
+            for _ in self._served.in_flight.all(alike.items(), send):
                 pass
         return scores
 
@@ -134,9 +140,8 @@ class ServerReranker:
             for place, text in enumerate(texts):
                 yield _Job(query, [text], row, place)
 
-    def _kept(self, job: _Job) -> np.ndarray:
+    def _kept(self, key: bytes, job: _Job) -> np.ndarray:
         """The scores of a job: those of an earlier run, else asked for and kept."""
-        key = _key(job)
         if (kept := self._answers.get([key]).get(key)) is not None:
             self.kept += 1
             return np.frombuffer(kept)

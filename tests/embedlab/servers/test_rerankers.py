@@ -6,6 +6,7 @@ import re
 import pytest
 
 from embedlab.errors import UserError
+from embedlab.models import find, server_loading
 from embedlab.models.server_rerankers import order_of
 from tests.embedlab.servers.loopback import status
 
@@ -95,6 +96,16 @@ def test_pointwise_and_listwise(reranked, server):
     first = passages(asked(server, "/chat/completions")[0]["messages"][0]["content"])
     assert len(first) == 20  # the last 20 of 30 come first, then the first 20
     assert pointwise["main_score"] > 0.5 and listwise["main_score"] > 0.5
+
+
+@pytest.mark.parametrize("api", ["rerank", "pointwise"])
+def test_what_stands_twice_is_asked_once(home, server, api):
+    server.say, server.delay = lambda request: [("Yes", -0.1)], 0.05
+    scorer = server_loading.load(find(f"{server.url}#minilm?api={api}")).encoder
+    query, texts = "Where is Rome?", ["In Italy.", "In Peru.", "In Italy."]
+    first, second = scorer.score_lists([query, query], [texts, list(texts)])
+    assert first.tolist() == second.tolist() and len(first) == 3
+    assert len(server.requests) == {"rerank": 1, "pointwise": 2}[api]
 
 
 def test_a_model_without_probabilities(reranked, server):
