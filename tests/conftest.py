@@ -143,6 +143,18 @@ def tiny(tiny_folder):
     return models.load(str(tiny_folder), device="cpu", dtype="float32")
 
 
+@pytest.fixture(scope="session")
+def real_bases(tmp_path_factory):
+    """An EMBEDLAB_HOME/bases that all tests of a run, in all its processes, share: to convert
+    the real base takes twenty seconds of computing.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # which is the run's; theirs are below
+    (folder / "bases").mkdir(exist_ok=True)
+    return folder / "bases"
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """An empty EMBEDLAB_HOME."""

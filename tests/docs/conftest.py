@@ -37,7 +37,7 @@ def caches(tmp_path_factory):
 
 
 @pytest.fixture
-def reader(tmp_path, monkeypatch, caches, cli):
+def reader(tmp_path, monkeypatch, caches, real_bases, cli):
     """Somebody who reads a page and types what it says."""
     import torch
 
@@ -46,7 +46,7 @@ def reader(tmp_path, monkeypatch, caches, cli):
     torch.set_num_threads(1)
     home = tmp_path / "home"
     home.mkdir()
-    for cache in caches.iterdir():
+    for cache in (*caches.iterdir(), real_bases):
         (home / cache.name).symlink_to(cache)
     monkeypatch.setenv("EMBEDLAB_HOME", str(home))
     monkeypatch.setenv("COLUMNS", "200")

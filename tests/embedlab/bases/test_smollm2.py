@@ -15,9 +15,11 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, real_bases):
+    home = tmp_path_factory.mktemp("home")
+    (home / "bases").symlink_to(real_bases)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBEDLAB_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("EMBEDLAB_HOME", str(home))
         yield folders.folder("smollm2-135m")
 
 

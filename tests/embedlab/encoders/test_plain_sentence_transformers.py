@@ -89,7 +89,9 @@ def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_
     assert len(views) > 1
 
 
-def test_with_embedlab_trust_or_one_import_is_enough():
+def test_with_embedlab_trust_or_one_import_is_enough(home, real_bases):
+    home.mkdir()
+    (home / "bases").symlink_to(real_bases)
     ours = [str(folder) for folder in CHECKPOINTS if folder not in STOCK]
     found = run(
         f"{LOAD}\nfor folder in {ours!r}:\n    note(folder, 'trusted', True)\n"
