@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from embedlab.chunks.chunking import parse
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import DTYPES
 from embedlab.spending import Purse
@@ -130,14 +131,29 @@ class ViewOptions(OptionGroup):
         "Also views that the method was not trained for, and checkpoints that do not fit their"
         " model; the run records it.",
     )
+    chunks: Sequence[str] = option(
+        (),
+        "Documents of retrieval tasks in chunks: tokens:size=256,overlap=32, sentences or headings;"
+        " over=max, mean or first of a document's chunks. none: whole. Repeatable, as a grid.",
+        flag="--chunk",
+        form="repeatable",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for chunk in self.chunks:
+            if chunk != "none":
+                parse(chunk)
         if self.diagonal and (any(self.layers) or any(self.dims)):
             raise UserError(
                 "--views diagonal stands for the pairs that the method was trained for.",
                 "Leave --layers and --dims out.",
             )
+
+    @property
+    def chunkings(self) -> list[str]:
+        """The ways to cut documents, "" for none."""
+        return ["" if chunk == "none" else chunk for chunk in self.chunks] or [""]
 
     @property
     def full(self) -> bool:

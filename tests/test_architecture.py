@@ -34,7 +34,7 @@ LEVELS = {
         ["servers"],
         ["progress", "hub"],
         ["folder_users", "json_cache", "options", "resources", "terminal", "toml_files"],
-        ["hardware", "spending"],
+        ["chunks", "hardware", "spending"],
         ["compat"],
         ["errors"],
     ],

@@ -46,8 +46,12 @@ def evaluate(
     reading = time.perf_counter() - started
     depth, asked = shallow(top_k, task, data), protocol.request.task.measures
     refuse_beyond(asked, depth, task.metadata.name)
-    prepared = protocol.prepare(task, data, list(tasks))
+    passes = {
+        chunk: protocol.prepare(task, data, [view for view in tasks if view.chunk == chunk])
+        for chunk in dict.fromkeys(view.chunk for view in tasks)
+    }
     for view, task in tasks.items():
+        prepared = passes[view.chunk]
         searched_result = protocol.search(
             task, data, prepared, view, k=searched(top_k, depth, task)
         )

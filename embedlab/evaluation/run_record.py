@@ -6,6 +6,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from embedlab.chunks import chunking
 from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.evaluation.request import Request
@@ -83,7 +84,9 @@ def run_record(
         layer=view.layer,
         dim=view.dim or card.dim or None,
         precision=view.precision,
-        settings=shaping(request, model) | _seed(request, task),
+        settings=shaping(request, model)
+        | _seed(request, task)
+        | (chunking.parse(view.chunk).settings if view.chunk else {}),
         depth=result.depth,
         costs={
             **result.costs,

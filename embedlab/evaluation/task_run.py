@@ -5,6 +5,7 @@ by our retrieval or by mteb's evaluators.
 from collections.abc import Iterator
 from typing import Any
 
+from embedlab.errors import UserError
 from embedlab.evaluation import retrieval
 from embedlab.evaluation.protocols.protocol import Protocol
 from embedlab.evaluation.task_result import TaskResult
@@ -27,6 +28,11 @@ def evaluate_task(protocol: Protocol, task: Any) -> Iterator[TaskResult]:
     )
     views = protocol.views()
     if not searches:
+        if any(view.chunk for view in views):
+            raise UserError(
+                f"{task.metadata.name} searches no documents: --chunk is for retrieval tasks.",
+                "Leave --chunk out for it.",
+            )
         views = list(dict.fromkeys(view._replace(index="") for view in views))
     if getattr(task, "unofficial", False):
         here, name = task.sources[0], task.metadata.name

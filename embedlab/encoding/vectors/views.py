@@ -21,6 +21,7 @@ class View(NamedTuple):
     dim: int | None = None
     precision: str = "float32"
     index: str = "faiss:flat"  # type: ignore[assignment]  # a tuple's own `index`, which no view needs
+    chunk: str = ""  # how documents are cut; whole where it is empty
 
 
 def cross(

@@ -3,7 +3,7 @@ encoded once, into the vector store, and seen through every view.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedlab.chunks import chunking
 from embedlab.compat.mteb_internals import set_seed
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder
@@ -19,7 +20,7 @@ from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.views import View, coded, cross, shape
 from embedlab.errors import UserError
-from embedlab.evaluation import searching
+from embedlab.evaluation import chunked_documents, searching
 from embedlab.evaluation.protocols.mteb_encoder import AnyEncoder, MtebEncoder
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.request import Request
@@ -74,7 +75,9 @@ class EncodedModels(Protocol):
     def prepare(
         self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]
     ) -> Prepared:
-        """Vectors of queries and documents by layer: layer -> (queries, documents)."""
+        """Vectors of queries and documents, or their chunks, by layer: layer -> (queries,
+        documents). All views cut documents alike.
+        """
         from mteb.types import PromptType
 
         layers = list(dict.fromkeys(view.layer for view in views))
@@ -86,6 +89,11 @@ class EncodedModels(Protocol):
             role.value: prompt_for(self.model.card, self.model.fact("prompts"), task.metadata, role)
             for role in texts_of
         }
+        pieces = None
+        if chunk := views[0].chunk:
+            prompt = prompts[PromptType.document.value]
+            pieces = chunked_documents.cut_for(self.model, chunk, data.documents, prompt)
+            texts_of[PromptType.document] = pieces.texts
         if isinstance(self.encoder, ServerEncoder):  # before anything is paid for
             asked = {(role.value, prompts[role.value]): texts for role, texts in texts_of.items()}
             self.encoder.check_budget(asked, task.metadata.name)
@@ -96,7 +104,7 @@ class EncodedModels(Protocol):
             cost.add(spent)
         queries, documents = vectors[PromptType.query], vectors[PromptType.document]
         return Prepared(
-            {layer: (queries[layer], documents[layer]) for layer in layers}, prompts, cost
+            {layer: (queries[layer], documents[layer]) for layer in layers}, prompts, cost, pieces
         )
 
     def score(
@@ -206,7 +214,7 @@ class DenseModels(EncodedModels):
                     f"{model.name} declares no pairs of layer and dimensions.",
                     "Leave --views out and give --layers and --dims.",
                 )
-            return cross((), (), request.views.precisions, indexes, pairs=pairs)
+            return self._cut(cross((), (), request.views.precisions, indexes, pairs=pairs))
         requested = cross(
             request.views.layers, request.views.dims, request.views.precisions, indexes
         )
@@ -217,7 +225,12 @@ class DenseModels(EncodedModels):
             check = partial(_refuse_missing, model, wanted, request.views.force)
             # Remembered, so that a warm run need not load the model for it.
             model.remembered.get(f"has views {wanted} {request.views.force}", check)
-        return requested
+        return self._cut(requested)
+
+    def _cut(self, views: list[View]) -> list[View]:
+        """The views of each way to cut documents."""
+        chunkings = self.request.views.chunkings
+        return [view._replace(chunk=chunk) for chunk in chunkings for view in views]
 
     def search(
         self,
@@ -229,16 +242,34 @@ class DenseModels(EncodedModels):
         k: int,
     ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
-        metric, spec = metric_of(self.model.card.similarity), coded(view.index, view.precision)
+        similarity, spec = self.model.card.similarity, coded(view.index, view.precision)
+        over = chunking.parse(view.chunk).over if prepared.pieces else ""
+        if over == "mean":
+            if similarity not in ("cosine", "dot"):
+                raise UserError(
+                    f"--chunk {view.chunk}: the mean is of inner products, and {self.model.name}"
+                    f" ranks by {similarity}.",
+                    "Type over=max or over=first.",
+                )
+            similarity = "dot"  # of normalised vectors, where it was cosine
+        metric = metric_of(similarity)
         retriever, query_vectors = (
             make_index(spec, metric=metric),
             self._query_vectors(queries, view),
         )
-        chunks = partial(self._chunks, documents, view)
+        chunks: Callable[[], Iterator[np.ndarray]] = partial(self._chunks, documents, view)
+        if prepared.pieces and over == "max":
+            return chunked_documents.search_best(
+                retriever, chunks(), query_vectors, data, prepared.pieces,
+                k=k, reporter=self.reporter,
+            )  # fmt: skip
+        if prepared.pieces:
+            pieces, whole = prepared.pieces, chunks
+            chunks = lambda: chunked_documents.one_for_each(whole(), pieces, over)  # noqa: E731
         if (
             retriever.exact
             and data.candidates is None
-            and len(documents) * query_vectors.shape[1] * 4 > STREAM_BYTES
+            and len(data.documents) * query_vectors.shape[1] * 4 > STREAM_BYTES
         ):
             return searching.stream(
                 spec, chunks(), query_vectors, data, k=k, metric=metric, reporter=self.reporter

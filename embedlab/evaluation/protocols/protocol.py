@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from embedlab.chunks.cutting import Pieces
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
@@ -34,6 +35,7 @@ class Prepared:
     vectors: Any = None
     prompts: Mapping[str, Any] = field(default_factory=dict)
     cost: Cost | None = None
+    pieces: Pieces | None = None  # where documents are searched in chunks
     # What a view found that others are measured against, by what it saw.
     exact: dict[Any, np.ndarray] = field(default_factory=dict)
 
@@ -64,6 +66,11 @@ class Protocol(ABC):
 
     def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         self.request, self.model, self.reporter = request, model, reporter
+        if any(request.views.chunkings) and not self.sees_views:
+            raise UserError(
+                f"{model.name} is a {model.card.kind} model: --chunk is for dense ones.",
+                "Evaluate it without --chunk.",
+            )
         keeps = model.card.kind.encodes or model.card.kind is Kind.HYBRID  # its parts say it
         if not keeps and request.encoding != EncodingOptions():
             options = "--store-dtype, --batch-tokens, --workers and --compile"
