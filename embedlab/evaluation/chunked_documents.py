@@ -58,6 +58,21 @@ def cut_for(model: LoadedModel, spec: str, documents: list[str], prompt: str) ->
     return cutting.pieces(documents, how.method, tokens, size=size, overlap=how.overlap)
 
 
+def similarity_of_means(model: LoadedModel, spec: str) -> str:
+    """By what queries are compared with means of chunks' vectors, normalised ones for cosine.
+
+    Raises:
+        UserError: the model's similarity is no inner product.
+    """
+    if model.card.similarity not in ("cosine", "dot"):
+        raise UserError(
+            f"--chunk {spec}: the mean is of inner products, and {model.name} ranks by"
+            f" {model.card.similarity}.",
+            "Type over=max or over=first.",
+        )
+    return "dot"
+
+
 def one_for_each(chunks: Iterator[np.ndarray], pieces: Pieces, over: str) -> Iterator[np.ndarray]:
     """A vector `[d]` for each document out of those of its chunks: the first one's, or their mean,
     whose inner product with a query is the mean of theirs.

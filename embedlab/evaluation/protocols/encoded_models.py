@@ -242,21 +242,13 @@ class DenseModels(EncodedModels):
         k: int,
     ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
-        similarity, spec = self.model.card.similarity, coded(view.index, view.precision)
+        spec, similarity = coded(view.index, view.precision), self.model.card.similarity
         over = chunking.parse(view.chunk).over if prepared.pieces else ""
         if over == "mean":
-            if similarity not in ("cosine", "dot"):
-                raise UserError(
-                    f"--chunk {view.chunk}: the mean is of inner products, and {self.model.name}"
-                    f" ranks by {similarity}.",
-                    "Type over=max or over=first.",
-                )
-            similarity = "dot"  # of normalised vectors, where it was cosine
+            similarity = chunked_documents.similarity_of_means(self.model, view.chunk)
         metric = metric_of(similarity)
-        retriever, query_vectors = (
-            make_index(spec, metric=metric),
-            self._query_vectors(queries, view),
-        )
+        retriever = make_index(spec, metric=metric)
+        query_vectors = self._query_vectors(queries, view)
         chunks: Callable[[], Iterator[np.ndarray]] = partial(self._chunks, documents, view)
         if prepared.pieces and over == "max":
             return chunked_documents.search_best(
