@@ -144,6 +144,10 @@ class ViewOptions(OptionGroup):
         for chunk in self.chunks:
             if chunk != "none":
                 parse(chunk)
+        if self.indexes:
+            from retrievers.registry import canonical
+
+            object.__setattr__(self, "indexes", tuple(dict.fromkeys(map(canonical, self.indexes))))
         if self.diagonal and (any(self.layers) or any(self.dims)):
             raise UserError(
                 "--views diagonal stands for the pairs that the method was trained for.",

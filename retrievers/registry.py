@@ -84,33 +84,8 @@ def make(spec: str, **settings: Any) -> Retriever:
         RetrieverError: the family, kind or a setting is unknown, or the package it needs is not
             installed.
     """
-    head, *options = spec.strip().split(",")
-    family, _, kind = head.partition(":")
-    kinds = [kind, *(option for option in options if "=" not in option)]
-    kind = ",".join(part.strip() for part in kinds if part)
-    family = family.lower()
-    known_families = families()
-    if f"{family}:{kind.lower()}" in known_families:
-        family, kind = f"{family}:{kind.lower()}", ""
-    if family not in known_families:
-        close = get_close_matches(spec.lower(), {*SPECS, *known_families}, n=3, cutoff=0.4)
-        raise RetrieverError(
-            f"Unknown retriever {spec!r}.",
-            (f"Did you mean {' or '.join(close)}? " if close else "") + _hint(),
-        )
+    family, values = _read(spec, settings)
     cls = index_class(family)
-    named = dict(option.split("=", 1) for option in options if "=" in option)
-    if kind:
-        named["kind"] = kind
-    known = {name.replace("_", ""): p for name, p in inspect.signature(cls).parameters.items()}
-    values = {}
-    for name, value in {**named, **settings}.items():
-        parameter = known.get(name.strip().replace("_", "").lower())
-        if parameter is None:
-            raise RetrieverError(
-                f"{family} has no setting {name!r}.", f"It has: {', '.join(sorted(_names(known)))}."
-            )
-        values[parameter.name] = _typed(value, parameter)
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
@@ -120,8 +95,36 @@ def make(spec: str, **settings: Any) -> Retriever:
         raise RetrieverError(
             f"The plug-in {family!r} of the package {_package(point)} takes no {spec!r}:"
             f" {type(error).__name__}: {error}",
-            f"Its settings are {', '.join(sorted(_names(known)))}.",
+            f"Its settings are {', '.join(sorted(_known(cls)))}.",
         ) from error
+
+
+def canonical(spec: str) -> str:
+    """The one name of the index that a factory string describes: "muvera" is "muvera:faiss:flat",
+    "faiss:HNSW32,ef_search=128" is "faiss:hnsw32". Settings stand in the order of the class,
+    without those at their defaults; a metric stays, and of an index of texts all that were written,
+    since a model and its card have others. What an installed package adds is named as it was
+    written.
+
+    Raises:
+        RetrieverError: as `make`.
+    """
+    index: Any = make(spec)
+    family, values = _read(spec, {})
+    if family not in FAMILIES:
+        return spec.strip()
+    parameters, named = inspect.signature(index_class(family)).parameters, family
+    if "kind" in parameters:
+        is_usual = index.kind == parameters["kind"].default and family in SPECS
+        named += "" if is_usual else f":{index.kind}"
+    for name, parameter in parameters.items():
+        others = name == "metric" or index.takes == "text"
+        usual = not others and values.get(name) == parameter.default
+        if name in values and name != "kind" and not usual:
+            words = name.split("_")
+            shown = words[0] + "".join(word.title() for word in words[1:])
+            named += f",{shown}={str(values[name]).removesuffix('.0')}"
+    return named
 
 
 def load(path: Path, encoder: Any = None) -> Retriever:
@@ -153,6 +156,38 @@ def load(path: Path, encoder: Any = None) -> Retriever:
         return index_class(family).opened(path, manifest, data, encoder)
 
     return folder.read(path, opened)
+
+
+def _read(spec: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The family of a factory string, and the values of its fields, `settings` among them."""
+    head, *options = spec.strip().split(",")
+    family, _, kind = head.partition(":")
+    kinds = [kind, *(option for option in options if "=" not in option)]
+    kind = ",".join(part.strip() for part in kinds if part)
+    family = family.lower()
+    known_families = families()
+    if f"{family}:{kind.lower()}" in known_families:
+        family, kind = f"{family}:{kind.lower()}", ""
+    if family not in known_families:
+        close = get_close_matches(spec.lower(), {*SPECS, *known_families}, n=3, cutoff=0.4)
+        raise RetrieverError(
+            f"Unknown retriever {spec!r}.",
+            (f"Did you mean {' or '.join(close)}? " if close else "") + _hint(),
+        )
+    cls = index_class(family)
+    named: dict[str, Any] = dict(option.split("=", 1) for option in options if "=" in option)
+    if kind:
+        named["kind"] = kind
+    known = {name.replace("_", ""): p for name, p in inspect.signature(cls).parameters.items()}
+    values = {}
+    for name, value in {**named, **settings}.items():
+        parameter = known.get(name.strip().replace("_", "").lower())
+        if parameter is None:
+            raise RetrieverError(
+                f"{family} has no setting {name!r}.", f"It has: {', '.join(sorted(_known(cls)))}."
+            )
+        values[parameter.name] = _typed(value, parameter)
+    return family, values
 
 
 @cache
@@ -207,8 +242,8 @@ def _class(target: str) -> type[Retriever]:
     return cls
 
 
-def _names(known: dict[str, Any]) -> list[str]:
-    return [parameter.name for parameter in known.values()]
+def _known(cls: type[Retriever]) -> list[str]:
+    return list(inspect.signature(cls).parameters)
 
 
 def _typed(value: Any, parameter: inspect.Parameter) -> Any:

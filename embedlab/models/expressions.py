@@ -23,6 +23,7 @@ from embedlab.errors import UserError, unknown
 from embedlab.models import backends, quoted, training_free_names
 from embedlab.servers import server_names
 from retrievers.pipelines.rerank import Rerank
+from retrievers.registry import canonical
 
 EXAMPLES = (
     "rrf(bm25, all-minilm-l6-v2), weighted(bm25, MODEL, weights=0.3/0.7), bm25 >> CROSS-ENCODER"
@@ -195,9 +196,6 @@ def parse(text: str) -> Expression:
             f"The expression is nested {_nesting(text)} deep.", f"Up to {_DEEPEST} levels are read."
         )
     tree = _expression(text)
-    for leaf in tree.leaves():
-        if leaf.index:
-            retrievers.make(leaf.index)
     # What the retrievers themselves refuse
     # (too few parts, weights that do not fit), before any model is loaded.
     tree.built(
@@ -277,7 +275,9 @@ def _leaf(text: str) -> Leaf:
     # smollm2-135m@layers=12, all-minilm-l6-v2@onnx
     of_a_base = ")" in index or index.startswith("layers=") or backends.ends_with_one(text)
     return (
-        Leaf(text) if at < 0 or of_a_base or _is_there(text) else Leaf(name.strip(), index.strip())
+        Leaf(text)
+        if at < 0 or of_a_base or _is_there(text)
+        else Leaf(name.strip(), canonical(index) if index.strip() else "")
     )
 
 

@@ -9,6 +9,7 @@ from embedlab.studies.plan import Plan
 from leaderboard.errors import LeaderboardError
 from leaderboard.storage.store import Store
 from leaderboard.tables import evaluated_views, standings
+from retrievers.registry import canonical
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def in_full(plan: Plan, views: evaluated_views.Views) -> dict[str, int]:
     """By the name of each member in the store, its view in full that stands for it: of several the
     one of the newest run, through the first index that the study asks for.
     """
-    places = {index: n for n, index in enumerate(plan.study.options.get("indexes", []))}
+    asked = map(canonical, plan.study.options.get("indexes", []))
+    places = {index: n for n, index in enumerate(asked)}
     created = views.runs.groupby("view")["created"].max().to_dict()
     rows = views.table.reset_index().to_dict("records")
     found: dict[str, int] = {}

@@ -5,6 +5,7 @@ parameters of a loss (GEM's temperature, the heads of language modelling) and ad
 merged yet.
 """
 
+import math
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -27,6 +28,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerState
 
 from embedlab.compat.transformers_internals import OwnCheckpoints
+from embedlab.errors import UserError
 from embedlab.training.recipe import Stage
 from embedlab.training.samplers import SimilarLengths
 from embedlab.training.training_bar import Show
@@ -153,6 +155,7 @@ def trainer_for(
         )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(_Diverged(stage.objective))
     if isinstance(loss, Scheduled):
         trainer.add_callback(_Schedule(loss))
     if show:
@@ -181,6 +184,7 @@ def _arguments(
         use_cpu=on_cpu,
         save_strategy="steps",
         save_steps=stage.save_steps,
+        logging_nan_inf_filter=False,  # it logs a loss that is not a number as 0
         logging_steps=max(1, min(10, stage.steps // 10)),
         dataloader_drop_last=rows >= stage.batch_size,
         dataloader_pin_memory=not on_cpu,
@@ -228,6 +232,30 @@ class _Schedule(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.loss.on_step(state.global_step, state.max_steps)
+
+
+class _Diverged(TrainerCallback):
+    """Ends a training whose loss is no number any more: its weights are lost, and its last
+    checkpoint is from before.
+    """
+
+    def __init__(self, objective: str):
+        self.objective = objective
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs and not math.isfinite(logs.get("loss", 0.0)):
+            raise UserError(
+                f"The loss of the stage {self.objective} is {logs['loss']} "
+                f"by step {state.global_step}.",
+                "Lower learning_rate, or take float32 for precision, in a new folder.",
+            )
 
 
 class _Report(TrainerCallback):

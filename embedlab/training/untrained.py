@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
 from torch import nn
@@ -186,7 +187,8 @@ def colbert(base: Path, *, dim: int = 128, max_length: int | None = None) -> Mul
     from sentence_transformers.base.modules import Dense, Transformer
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
-    transformer = Transformer(str(base))
+    # transformers takes the checkpoint's dtype unless told; a training in float16 overflows.
+    transformer = Transformer(str(base), model_kwargs={"dtype": torch.float32})
     projection = Dense(
         transformer.get_embedding_dimension(),
         dim,

@@ -66,7 +66,7 @@ class FaissIndex(DenseIndex):
     rescore: int = 0
 
     def __post_init__(self) -> None:
-        self.kind = self.kind.lower()
+        self.kind = self.kind.lower().removesuffix(",flat")  # ivf64,flat is ivf64
         if not _KIND.fullmatch(self.kind):
             raise RetrieverError(
                 f"Unknown FAISS index {self.kind!r}.", f"Known, with other numbers too: {KINDS}."

@@ -16,7 +16,7 @@ from retrievers.errors import RetrieverError
 from retrievers.fixed_encodings import FixedEncodings
 from retrievers.indexes.base_index import Index, make_index
 from retrievers.indexes.late_base import LateIndex
-from retrievers.registry import load
+from retrievers.registry import canonical, load
 from retrievers.token_vectors import TokenVectors
 
 
@@ -49,6 +49,7 @@ class MuveraIndex(LateIndex):
                 f"MUVERA's encodings are dense vectors, and {self.kind} takes {takes}.",
                 "Use muvera:faiss:flat, muvera:faiss:sq8, muvera:faiss:hnsw32 ...",
             )
+        self.kind = canonical(self.kind)
         super().__post_init__()
 
     @property

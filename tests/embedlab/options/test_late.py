@@ -91,6 +91,15 @@ def test_an_index_with_a_second_stage_holds_the_tokens(late, corner, ok, tmp_pat
     assert best["score"] == pytest.approx(float(scores.max()), abs=1e-4)
 
 
+def test_one_index_has_one_name(late, corner, ok):
+    spellings = "muvera,muvera:faiss:flat,muvera:faiss:FLAT,candidates=200"
+    command = ("eval", "--model", late, "--task", corner, "--json", "--index", spellings)
+    (run,) = ok(*command)["runs"]
+    assert run["index"] == "muvera:faiss:flat"
+    (run,) = ok("eval", "--model", f"rrf(bm25, {late}@muvera)", "--task", corner, "--json")["runs"]
+    assert run["model"].endswith("@muvera:faiss:flat)")
+
+
 def texts_of(corner, name):
     return [json.loads(line)["text"] for line in (corner / f"{name}.jsonl").open()]
 
@@ -100,6 +109,7 @@ def texts_of(corner, name):
     [
         (["--layers", "1"], "single layers are not seen"),
         (["--dims", "99"], "has no 99 dimensions"),
+        (["--index", "maxsim,metric=meanmaxsim"], "would have no effect"),
         (["--index", "faiss:flat"], "No model here can be searched"),
         (["--index", "muvera:faiss:flat", "--precision", "int8"], "goes with --index maxsim"),
     ],

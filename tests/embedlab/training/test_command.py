@@ -1,10 +1,13 @@
 """What each option of `embedlab train` changes."""
 
 import json
+import shutil
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
+from embedlab.training import untrained
 from tests.gem_recipe import HEAD
 
 RECIPE = (
@@ -72,3 +75,33 @@ def test_a_choice_that_does_not_exist_is_refused_before_any_work(
     assert code == 2 and "float99" in err and valid in err
     assert f"tiny.toml:{at + 1}" in "".join(err.split())
     assert not (tmp_path / "model").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_training(cli, home, decoder, pairs_file, tmp_path):
+    lost = RECIPE.replace("1e-3", "1e30").replace("steps = 2", "steps = 3")
+    (tmp_path / "lost.toml").write_text(lost.format(base=decoder, pairs=pairs_file))
+    code, _, err = cli("train", tmp_path / "lost.toml", "--out", tmp_path / "model")
+    said = " ".join(err.split())
+    assert code == 2 and "The loss of the stage contrastive is nan by step" in said
+    assert "Lower learning_rate" in said and not (tmp_path / "model" / "training.json").exists()
+
+
+def test_every_method_trains_in_float32(decoder, encoder, tmp_path):
+    """Whatever the dtype of the base on disk; `colbert` took it over, and its loss overflowed."""
+    halves = {}
+    for name, base in (("decoder", decoder), ("encoder", encoder)):
+        halves[name] = tmp_path / name
+        shutil.copytree(base, halves[name])
+        weights = halves[name] / "model.safetensors"
+        tensors = {key: value.half() for key, value in load_file(weights).items()}
+        save_file(tensors, weights, {"format": "pt"})
+        config = json.loads((halves[name] / "config.json").read_text())
+        (halves[name] / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
+    settings = {
+        "causal2vec": {"context_encoder": str(encoder)},
+        "starbucks": {"pairs": [[1, 8], [2, 16], [4, 32]]},
+    }
+    for method in untrained.METHODS:
+        base = halves["encoder" if method in untrained.ENCODERS else "decoder"]
+        model = untrained.build(method, base, settings.get(method, {}))
+        assert {weights.dtype for weights in model.parameters()} == {torch.float32}, method
