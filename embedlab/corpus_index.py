@@ -10,9 +10,14 @@ import retrievers
 from embedlab import documents as documents_reader
 from embedlab import models
 from embedlab.errors import UserError
-from embedlab.models import composition, expressions, user_cards
+from embedlab.models import composition, expressions
 from embedlab.models.objects import MtebModel
-from embedlab.models.prompts import RetrievalTask, prompts_for_search, refuse_unused_prompts
+from embedlab.models.settings import user_cards
+from embedlab.models.settings.prompts import (
+    RetrievalTask,
+    prompts_for_search,
+    refuse_unused_prompts,
+)
 from embedlab.options import DocumentOptions
 from embedlab.servers import server_names
 from embedlab.terminal import echo

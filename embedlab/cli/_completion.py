@@ -13,8 +13,8 @@ def models(incomplete: str) -> list[str]:
     """Cards' names and groups, methods of installed packages, and bases without training."""
     from embedlab.bases.base_cards import bases
     from embedlab.encoders.methods import registered
-    from embedlab.models import user_cards
     from embedlab.models.cards import cards
+    from embedlab.models.settings import user_cards
     from embedlab.models.training_free_names import FORMS
 
     untrained = [f"{form}({base})" for form in FORMS for base in bases()]

@@ -66,7 +66,7 @@ def command(
             "--processes is for a folder of results: one file is read at once.", "Leave it out."
         )
     if path.is_dir():
-        from embedlab.models import registry_facts
+        from embedlab.models.facts import registry_facts
         from embedlab.tasks.facts import task_facts
         from leaderboard.exchange.mteb_files import read
 

@@ -60,7 +60,8 @@ def command(
 
 def show(name: str, tasks: list[str], loading: LoadingOptions, as_json: bool) -> None:
     """Print what is in force of a model, and why."""
-    from embedlab.models import expressions, in_force
+    from embedlab.models import expressions
+    from embedlab.models.settings import in_force
 
     if expressions.is_composed(name):
         raise UserError(
@@ -102,8 +103,9 @@ def listed_models(pattern: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     from embedlab.bases.base_cards import bases
-    from embedlab.models import find, plugin_cards, user_cards
+    from embedlab.models import find, plugin_cards
     from embedlab.models.cards import cards
+    from embedlab.models.settings import user_cards
     from embedlab.models.training_free_names import FORMS
 
     theirs, problems = plugin_cards.every()

@@ -17,7 +17,7 @@ from torch import nn
 from embedlab.encoders.modules.layers import layer_outputs, number_of_layers
 from embedlab.encoding.cost import LayerTimes
 from embedlab.errors import UserError
-from embedlab.models.model_facts import cuts
+from embedlab.models.facts.model_facts import cuts
 from retrievers.token_vectors import Rows, TokenVectors
 
 TOKEN_BITS = {"float32": 32, "float16": 16, "int8": 8}  # by the store's dtype

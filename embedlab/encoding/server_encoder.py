@@ -23,7 +23,7 @@ from embedlab.encoding.vectors.keys import text_keys
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.vector_store import Space
 from embedlab.errors import UserError
-from embedlab.models.server_models import ServerModel
+from embedlab.models.served.server_models import ServerModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 from embedlab.servers.answers import Answers, held

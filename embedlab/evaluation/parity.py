@@ -21,8 +21,10 @@ from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.evaluation.run import evaluate
 from embedlab.evaluation.unused import ranks
-from embedlab.models import LoadedModel, composition, model_settings, server_models
-from embedlab.models.prompts import prompts_for_search
+from embedlab.models import LoadedModel, composition
+from embedlab.models.served import server_models
+from embedlab.models.settings import model_settings
+from embedlab.models.settings.prompts import prompts_for_search
 from embedlab.progress import Reporter
 from leaderboard.records import Run
 from leaderboard.statistics.intervals import interval, resampled_means

@@ -11,9 +11,10 @@ from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.requested import requested_model, requested_tasks
 from embedlab.evaluation.run import Outcome, evaluate
-from embedlab.models import composition, expressions, model_settings, prompt_sets, user_cards
-from embedlab.models.common_settings import is_sentence
-from embedlab.models.prompts import has_roles, without_effect
+from embedlab.models import composition, expressions
+from embedlab.models.settings import model_settings, prompt_sets, user_cards
+from embedlab.models.settings.common_settings import is_sentence
+from embedlab.models.settings.prompts import has_roles, without_effect
 from leaderboard.records import Run
 from leaderboard.tables.prompt_spread import OWN, PromptSpread, prompt_spread
 

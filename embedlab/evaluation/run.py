@@ -23,7 +23,7 @@ from embedlab.evaluation.unused import (
 from embedlab.models import LoadedModel, composition
 from embedlab.models.cards import Card
 from embedlab.models.composition import ComposedModel
-from embedlab.models.prompts import refuse_unused_prompts
+from embedlab.models.settings.prompts import refuse_unused_prompts
 from embedlab.progress import Reporter
 from embedlab.resources import home
 from embedlab.tasks import availability

@@ -12,8 +12,8 @@ from embedlab.evaluation.environment import environment
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.evaluation.unused import draws
+from embedlab.models.facts.training_sets import of_card, of_several
 from embedlab.models.loaded_model import LoadedModel
-from embedlab.models.training_sets import of_card, of_several
 from embedlab.tasks import recorded_name
 from leaderboard import records
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
-from embedlab.models import LoadedModel, composition, expressions, server_models
+from embedlab.models import LoadedModel, composition, expressions
 from embedlab.models.cards import Card
 from embedlab.models.composition import ComposedModel
 from embedlab.models.kinds import Kind
 from embedlab.models.objects import MtebModel, ObjectModel
+from embedlab.models.served import server_models
 from embedlab.options import EncodingOptions, LoadingOptions, ServerOptions
 from retrievers.indexes.base_index import make_index
 

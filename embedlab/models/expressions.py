@@ -234,7 +234,7 @@ def _expression(text: str) -> Expression:
 
 def _asked_to_rerank(name: str) -> str:
     """A model behind a server under the name that says what is asked of it: its scores, where the
-    name does not say (`embedlab.models.server_models`).
+    name does not say (`embedlab.models.served.server_models`).
     """
     if not server_names.is_server(name) or re.search(r"[?&]api=", name):
         return name

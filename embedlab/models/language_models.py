@@ -11,9 +11,9 @@ from embedlab.bases import folders
 from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
-from embedlab.models import identity, integrity
+from embedlab.models.files import identity, integrity
+from embedlab.models.files.model_files import weights
 from embedlab.models.loading import quiet
-from embedlab.models.model_files import weights
 
 
 @dataclass(frozen=True)

@@ -11,28 +11,19 @@ from embedlab import hub
 from embedlab.bases import folders
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import choose_device, choose_dtype, processor_flags
-from embedlab.models import (
-    backends,
-    common_settings,
-    digests,
-    identity,
-    model_settings,
-    mteb_registry,
-    plugin_cards,
-    server_loading,
-    server_models,
-    source_code,
-    training_free_names,
-    user_cards,
-)
+from embedlab.models import backends, plugin_cards, training_free_names
 from embedlab.models.cards import Card, cards
-from embedlab.models.fact_cache import Remembered
+from embedlab.models.facts import mteb_registry
+from embedlab.models.facts.fact_cache import Remembered
+from embedlab.models.facts.model_card_facts import facts
+from embedlab.models.facts.model_facts import FACTS
+from embedlab.models.files import digests, identity, source_code
+from embedlab.models.files.model_files import kind_of, weights
 from embedlab.models.kinds import Kind
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.loading import Loading
-from embedlab.models.model_card_facts import facts
-from embedlab.models.model_facts import FACTS
-from embedlab.models.model_files import kind_of, weights
+from embedlab.models.served import server_loading, server_models
+from embedlab.models.settings import common_settings, model_settings, user_cards
 from embedlab.servers import server_names
 
 

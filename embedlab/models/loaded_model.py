@@ -7,9 +7,9 @@ from typing import Any
 
 from embedlab.models.backends import BACKENDS
 from embedlab.models.cards import Card
-from embedlab.models.digests import of_text
-from embedlab.models.fact_cache import Remembered
-from embedlab.models.model_facts import FACTS
+from embedlab.models.facts.fact_cache import Remembered
+from embedlab.models.facts.model_facts import FACTS
+from embedlab.models.files.digests import of_text
 
 
 @dataclass

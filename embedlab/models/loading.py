@@ -10,14 +10,9 @@ from typing import Any
 from embedlab.bases import folders
 from embedlab.errors import UserError
 from embedlab.hardware import as_torch
-from embedlab.models import (
-    backends,
-    common_settings,
-    digests,
-    identity,
-    integrity,
-    source_code,
-)
+from embedlab.models import backends
+from embedlab.models.files import digests, identity, integrity, source_code
+from embedlab.models.settings import common_settings
 from leaderboard.plain_json import from_json
 
 _OURS = "pip_install_embedlab"  # the name of our modules in a saved folder

@@ -24,11 +24,11 @@ from scipy import sparse
 
 from embedlab.encoders.methods import registered
 from embedlab.errors import UserError
-from embedlab.models import digests, source_code
 from embedlab.models.cards import Card, cards
+from embedlab.models.facts.model_card_facts import facts
+from embedlab.models.files import digests, source_code
 from embedlab.models.kinds import Kind
 from embedlab.models.loaded_model import LoadedModel
-from embedlab.models.model_card_facts import facts
 from embedlab.models.mteb_objects import fingerprint
 from retrievers import Retriever, rerank
 from retrievers.pipelines.rerank import scored

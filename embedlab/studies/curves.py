@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from embedlab.models import model_settings
+from embedlab.models.settings import model_settings
 from embedlab.studies import checkpoints, members
 from embedlab.studies.evaluations import StudyTask
 from embedlab.studies.members import Member

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import composition, model_settings
+from embedlab.models import composition
 from embedlab.models.cards import expand
+from embedlab.models.settings import model_settings
 from embedlab.studies import checkpoints
 from embedlab.studies.study_file import Planned, Seen, Study, Training
 from embedlab.training import recipe as recipes

@@ -21,7 +21,7 @@ from embedlab.encoders.trust import save_model
 from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
-from embedlab.models import digests
+from embedlab.models.files import digests
 from embedlab.training import adapting, objectives, snapshots, training_data, untrained
 from embedlab.training.recipe import Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for

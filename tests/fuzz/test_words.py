@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import retrievers
 from embedlab import cli
 from embedlab.errors import UserError
-from embedlab.models import cards, expressions, model_settings
+from embedlab.models import cards, expressions
+from embedlab.models.settings import model_settings
 from embedlab.tasks import catalogue
 from embedlab.training import recipe
 from tests.gem_recipe import HEAD

@@ -12,7 +12,7 @@ from embedlab.models import LoadedModel
 from embedlab.models.composition import ComposedModel
 from embedlab.models.kinds import Kind
 from embedlab.models.objects import MtebModel
-from embedlab.models.server_models import ServerModel
+from embedlab.models.served.server_models import ServerModel
 from embedlab.progress import Reporter
 
 _OF_KIND: dict[Kind, type[Protocol]] = {

@@ -29,8 +29,8 @@ from embedlab.evaluation.task_result import TaskResult
 from embedlab.models.composition import fitting
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.objects import ObjectModel
-from embedlab.models.prompts import prompt_for
-from embedlab.models.server_models import ServerModel
+from embedlab.models.served.server_models import ServerModel
+from embedlab.models.settings.prompts import prompt_for
 from embedlab.progress import Reporter
 from retrievers import Encoded, Hits, Retriever, index_costs
 from retrievers import Encoder as TextEncoder

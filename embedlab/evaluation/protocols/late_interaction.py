@@ -24,7 +24,7 @@ from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchRes
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models.composition import fitting
-from embedlab.models.prompts import prompt_for
+from embedlab.models.settings.prompts import prompt_for
 from retrievers import Hits, index_costs
 from retrievers.indexes.base_index import make_index
 from retrievers.indexes.dense import metric_of

@@ -12,7 +12,7 @@ from embedlab.encoding.encoder import Encoder, finite
 from embedlab.encoding.in_memory import ObjectEncoder
 from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.encoding.vectors.views import Quantiser, View, shape
-from embedlab.models.prompts import prompt_for
+from embedlab.models.settings.prompts import prompt_for
 from retrievers.token_vectors import TokenVectors
 
 if TYPE_CHECKING:

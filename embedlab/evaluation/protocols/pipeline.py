@@ -16,7 +16,7 @@ from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models import LoadedModel
 from embedlab.models.composition import ComposedModel, index_of
 from embedlab.models.expressions import Leaf
-from embedlab.models.server_models import ServerModel
+from embedlab.models.served.server_models import ServerModel
 from embedlab.progress import Reporter
 from retrievers import Encoded, Retriever, index_costs, rerank
 from retrievers.indexes.base_index import Index

@@ -12,8 +12,8 @@ from embedlab.evaluation.protocols.stages import refuse_beyond
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models import LoadedModel
-from embedlab.models.server_models import ServerModel
-from embedlab.models.server_rerankers import Forecast
+from embedlab.models.served.server_models import ServerModel
+from embedlab.models.served.server_rerankers import Forecast
 from embedlab.progress import Reporter
 from retrievers import Retriever, rerank, topk
 from retrievers.pipelines.rerank import TOGETHER, ListScorer, Listwise, scored

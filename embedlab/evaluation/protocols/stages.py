@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from embedlab.models.server_models import ServerModel
-from embedlab.models.server_rerankers import Forecast
+from embedlab.models.served.server_models import ServerModel
+from embedlab.models.served.server_rerankers import Forecast
 from embedlab.progress import Bar, Reporter
 from embedlab.spending import shown
 from retrievers.pipelines.rerank import ListScorer, Scores, scored

@@ -18,7 +18,7 @@ from embedlab import hub, tasks
 hub.settle()
 import mteb
 from sentence_transformers import SentenceTransformer
-from embedlab.models.model_files import weights
+from embedlab.models.files.model_files import weights
 from embedlab.models import find
 model = SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu")
 (task,) = tasks.resolve([sys.argv[1]])
@@ -42,7 +42,7 @@ Encoder(models.load("all-minilm-l6-v2", device="cpu")).encode(["a text"], role="
 from embedlab import hub
 hub.settle()
 from sentence_transformers import SentenceTransformer
-from embedlab.models.model_files import weights
+from embedlab.models.files.model_files import weights
 from embedlab.models import find
 SentenceTransformer(str(weights(find("all-minilm-l6-v2"))[0]), device="cpu").encode(["a text"])
 """

@@ -11,7 +11,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, BertCon
 from embedlab.bases import folders, packaged
 from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
-from embedlab.models import identity
+from embedlab.models.files import identity
 from tests import ready
 
 # Writes the cut base slowly, and says so in a file; what it is given is the base's name.

@@ -8,8 +8,8 @@ import pytest
 from sentence_transformers import MultiVectorEncoder
 
 from embedlab.encoding.vectors.vector_store import spaces
+from embedlab.models.files.model_files import kind_of
 from embedlab.models.kinds import Kind
-from embedlab.models.model_files import kind_of
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ import embedlab
 from embedlab.corpus_index import recorded_encoder
 from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.errors import UserError
-from embedlab.models import find, server_loading
+from embedlab.models import find
+from embedlab.models.served import server_loading
 from embedlab.options import EncodingOptions, ServerOptions
 from embedlab.progress import Reporter
 from embedlab.servers import rate_limits

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from embedlab.errors import UserError
-from embedlab.models import find, server_loading
-from embedlab.models.server_rerankers import order_of
+from embedlab.models import find
+from embedlab.models.served import server_loading
+from embedlab.models.served.server_rerankers import order_of
 from tests.embedlab.servers.loopback import status
 
 

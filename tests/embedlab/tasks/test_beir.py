@@ -8,7 +8,7 @@ from mteb.types import PromptType
 from embedlab.errors import UserError
 from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.models.cards import Card
-from embedlab.models.prompts import prompt_for
+from embedlab.models.settings.prompts import prompt_for
 from embedlab.tasks import load, recorded_name, resolve
 
 

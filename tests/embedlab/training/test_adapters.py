@@ -15,7 +15,7 @@ from embedlab.bases import origins, packaged
 from embedlab.encoders.gem import generate
 from embedlab.encoders.modules import based
 from embedlab.errors import UserError
-from embedlab.models import identity
+from embedlab.models.files import identity
 from embedlab.resources import DATA
 from embedlab.training import training_run, untrained
 from embedlab.training.recipe import read

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from embedlab import models
-from embedlab.models.fact_cache import Remembered
-from embedlab.models.model_facts import FACTS
+from embedlab.models.facts.fact_cache import Remembered
+from embedlab.models.facts.model_facts import FACTS
 from tests import ready
 
 

@@ -1,8 +1,8 @@
 """A model behind a server, ready to be asked."""
 
 from embedlab.models.cards import Card
-from embedlab.models.server_models import ServerModel, ServerTexts
-from embedlab.models.server_rerankers import reranker
+from embedlab.models.served.server_models import ServerModel, ServerTexts
+from embedlab.models.served.server_rerankers import reranker
 from embedlab.servers import server_names
 
 

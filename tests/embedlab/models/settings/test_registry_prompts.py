@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from embedlab import models
-from embedlab.models import find, mteb_registry
+from embedlab.models import find
 from embedlab.models.cards import Card, cards
-from embedlab.models.fact_cache import Remembered
+from embedlab.models.facts import mteb_registry
+from embedlab.models.facts.fact_cache import Remembered
+from embedlab.models.facts.model_facts import FACTS
 from embedlab.models.loaded import _known_to_mteb
-from embedlab.models.model_facts import FACTS
-from embedlab.models.prompts import prompt_for, prompts_for_search
+from embedlab.models.settings.prompts import prompt_for, prompts_for_search
 
 TASKS = (
     "SciFact", "ArguAna", "NFCorpus", "TRECCOVID", "STSBenchmark", "Banking77Classification",

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 from embedlab import models
 from embedlab.errors import UserError
-from embedlab.models import common_settings, model_settings, training_sets
 from embedlab.models.cards import Card
-from embedlab.models.common_settings import whose
+from embedlab.models.facts import training_sets
 from embedlab.models.loaded_model import LoadedModel
-from embedlab.models.prompts import Described, RetrievalTask, has_roles, with_reason
+from embedlab.models.settings import common_settings, model_settings
+from embedlab.models.settings.common_settings import whose
+from embedlab.models.settings.prompts import Described, RetrievalTask, has_roles, with_reason
 
 _GENERAL = "Retrieve text based on user query."  # as of an index, and of a folder
 OURS, FILES, MTEB = "embedlab's card", "the model's own files", "mteb's registry"
@@ -54,7 +55,7 @@ def settings(name: str, tasks: Sequence[Described] = (), **how: Any) -> list[Set
 
 def _absent(card: Card) -> bool:
     """Whether the model's files cannot be had here, which is no fault of its settings."""
-    from embedlab.models.model_files import weights
+    from embedlab.models.files.model_files import weights
 
     try:
         weights(card)

@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import backends, common_settings, quoted
+from embedlab.models import backends, quoted
 from embedlab.models.cards import Card
+from embedlab.models.settings import common_settings
 
 EXAMPLE = "nv-embed-v2?keep_end=false&max_length=512"
 # Settings of their own, or a fact of the folder.

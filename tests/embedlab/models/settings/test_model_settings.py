@@ -11,7 +11,7 @@ import pytest
 from embedlab import models
 from embedlab.errors import UserError
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "golden"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "golden"))
 
 import tiny as checkpoints
 

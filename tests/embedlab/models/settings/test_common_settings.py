@@ -6,7 +6,8 @@ import pytest
 import embedlab
 from embedlab import models
 from embedlab.errors import UserError
-from embedlab.models import composition, model_settings
+from embedlab.models import composition
+from embedlab.models.settings import model_settings
 
 TEXTS = [f"w{n} w{n + 1} w{n + 2} w{n + 3} w{n + 4}" for n in range(0, 60, 7)]
 

@@ -3,7 +3,7 @@
     EMBEDLAB_HOME/models/my-minilm.toml, or FILE.toml in a model's place
 
     model = "all-minilm-l6-v2"             # anything that --model takes, of one model
-    max_length = 128                       # any of embedlab.models.common_settings
+    max_length = 128                       # any of embedlab.models.settings.common_settings
     instruction = "Instruct: {instruction}\\nQuery: "
 
     [prompts]                              # by role, task type or task
@@ -25,8 +25,9 @@ from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError, unknown
-from embedlab.models import backends, common_settings, model_settings
+from embedlab.models import backends
 from embedlab.models.cards import Card, cards
+from embedlab.models.settings import common_settings, model_settings
 from embedlab.resources import home
 
 _WORDS = ("description", "licence", "notes", "paper")  # what a card may say beside

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from embedlab import models
 from embedlab.bases import folders
 from embedlab.errors import UserError
-from embedlab.models import registry_facts
 from embedlab.models.cards import Card
-from embedlab.models.registry_facts import Facts
+from embedlab.models.facts import registry_facts
+from embedlab.models.facts.registry_facts import Facts
 from embedlab.resources import DATA
 
 RECORD = "training.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from embedlab import models
-from embedlab.models import identity, source_code
+from embedlab.models.files import identity, source_code
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_code_is_followed_into_functions_but_not_into_libraries(tmp_path, monkey
 
 def test_our_own_methods_count_by_their_code_and_stock_models_need_none():
     from embedlab.encoders.methods import METHODS
-    from embedlab.models.source_code import of_method
+    from embedlab.models.files.source_code import of_method
 
     codes = {name: of_method(name) for name in METHODS}
     assert codes.pop("sentence-transformers") == ""

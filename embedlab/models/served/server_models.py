@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import common_settings, model_settings
 from embedlab.models.cards import Card
 from embedlab.models.kinds import Kind
 from embedlab.models.loaded_model import LoadedModel
+from embedlab.models.settings import common_settings, model_settings
 from embedlab.options import ServerOptions
 from embedlab.resources import DATA, home
 from embedlab.servers import server_names

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embedlab.errors import UserError, unknown
-from embedlab.models import common_settings, model_settings, mteb_registry
 from embedlab.models.cards import Card
-from embedlab.models.fact_cache import Remembered
+from embedlab.models.facts import mteb_registry
+from embedlab.models.facts.fact_cache import Remembered
+from embedlab.models.settings import common_settings, model_settings
 
 if TYPE_CHECKING:
     from mteb.types import PromptType

@@ -83,7 +83,7 @@ def _code() -> dict[str, str]:
     and a digest of embedlab's own loaders.
     """
     digest = blake2b(digest_size=16)
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     for path in [
         path
         for part in ("models", "encoders", "encoding")

@@ -17,7 +17,7 @@ from typing import Any
 
 from embedlab import toml_files
 from embedlab.errors import UserError
-from embedlab.models import common_settings
+from embedlab.models.settings import common_settings
 from leaderboard.tables.prompt_spread import OWN
 
 _NAME = re.compile(r"\s*\[?\s*(\"[^\"]+\"|'[^']+'|[\w-]+)\s*(?:\]|=)")

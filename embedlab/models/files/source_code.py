@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from embedlab.encoders.methods import METHODS, method
-from embedlab.models.digests import sha256
+from embedlab.models.files.digests import sha256
 
 _PACKAGES = ("embedlab", "retrievers", "leaderboard", "app")
 

@@ -14,8 +14,8 @@ from typing import Any
 from embedlab import hub
 from embedlab.bases import folders
 from embedlab.errors import UserError
-from embedlab.models.digests import of_text, sha256
-from embedlab.models.source_code import module_file, of_code
+from embedlab.models.files.digests import of_text, sha256
+from embedlab.models.files.source_code import module_file, of_code
 from leaderboard.plain_json import from_json
 
 # What no loader reads: descriptions, training curves, and weights for other runtimes.

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embedlab.errors import UserError
-from embedlab.models.server_models import ServerModel
+from embedlab.models.served.server_models import ServerModel
 from embedlab.resources import home
 from embedlab.servers import chat
 from embedlab.servers.answers import Answers, held

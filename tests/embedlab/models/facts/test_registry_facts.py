@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from embedlab.models import composition, registry_facts, training_sets
+from embedlab.models import composition
 from embedlab.models.cards import cards
+from embedlab.models.facts import registry_facts, training_sets
 from leaderboard.statistics.aggregation import zero_shot
 from leaderboard.storage.store import Store
 

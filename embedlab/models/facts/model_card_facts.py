@@ -3,8 +3,8 @@
 from typing import Any
 
 from embedlab.models.cards import Card
-from embedlab.models.model_facts import FACTS
-from embedlab.models.model_files import KINDS
+from embedlab.models.facts.model_facts import FACTS
+from embedlab.models.files.model_files import KINDS
 
 
 def facts(card: Card, encoder: Any) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from embedlab import hub
 from embedlab.bases import folders, packaged
 from embedlab.errors import UserError, missing_extra
-from embedlab.models import identity, training_free_names
+from embedlab.models import training_free_names
 from embedlab.models.cards import Card
+from embedlab.models.files import identity
 from embedlab.models.kinds import Kind
 from embedlab.resources import DATA
 

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from embedlab.models.cards import Card
-from embedlab.models.fact_cache import Remembered
+from embedlab.models.facts.fact_cache import Remembered
 
 Facts = dict[str, Any]  # a card's words for them, and release_date, languages, training_datasets
 

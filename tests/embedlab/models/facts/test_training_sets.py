@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from embedlab.models import find, training_sets
+from embedlab.models import find
+from embedlab.models.facts import training_sets
 from embedlab.resources import DATA
 from leaderboard.statistics.aggregation import zero_shot
 from tests.beir_folder import write_beir
@@ -38,7 +39,7 @@ def test_a_task_counts_with_those_of_the_same_data(trained):
 
 
 def test_a_base_counts_too(trained, tmp_path):
-    from embedlab.models import registry_facts
+    from embedlab.models.facts import registry_facts
 
     minilm = set(registry_facts.of("sentence-transformers/all-MiniLM-L6-v2")["training_datasets"])
     assert minilm and trained("all-minilm-l6-v2", PACKAGES, READ).tasks == minilm
