@@ -1,6 +1,6 @@
 """Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -189,17 +189,48 @@ def depth(requested: int | None, retriever: retrievers.Retriever, default: int, 
 
 
 def load(path: Path, *, named: Collection[str] = (), **how: Any) -> retrievers.Retriever:
-    """The retriever saved at `path`, with the models it needs.
+    """The retriever saved at `path`, with the models it needs: `load_all` of one, whose `named`
+    may hold more than it needs.
+    """
+    return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
+
+
+def load_all(
+    paths: Iterable[Path], *, named: Collection[str] = (), **how: Any
+) -> dict[Path, retrievers.Retriever]:
+    """The retrievers saved at `paths`, with the models they need.
 
     Args:
         named: the models that the user named, as in `recorded_encoder`.
         how: goes to `models.load`: device, dtype, trust_remote_code.
 
     Raises:
-        UserError: the index asks for a file of code that was not named.
-        RetrieverError: there is no whole index at `path`.
+        UserError: an index asks for a file of code that was not named, or none asks for a model
+            that was.
+        RetrieverError: there is no whole index at a path.
     """
-    return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
+    wanted: list[str] = []
+
+    @cache
+    def encoder_of(name: str) -> retrievers.Encoder:
+        wanted.append(name)
+        return recorded_encoder(name, named=named, **how)
+
+    found = {path: retrievers.load(path, encoder_of) for path in dict.fromkeys(paths)}
+    cards = [models.find(name) for name in wanted]
+    known = {*wanted, *(name for card in cards for name in (card.name, card.source, card.origin))}
+    for name in named:
+        if not {name, user_cards.by_settings(name)} & known:
+            raise UserError(
+                f"No index here was built with {name}: "
+                + (
+                    f"it is {' and '.join(dict.fromkeys(wanted))}."
+                    if wanted
+                    else "none has a model."
+                ),
+                "Leave --model out: an index finds its own model.",
+            )
+    return found
 
 
 def recorded_encoder(name: str, *, named: Collection[str] = (), **how: Any) -> retrievers.Encoder:

@@ -107,7 +107,8 @@ class Index:
             device, dtype, trust_remote_code: of a model given by name, as in `evaluate`.
 
         Raises:
-            UserError: the index asks for a file of code that was not named.
+            UserError: the index asks for a file of code that was not named, or for another model
+                than `model`.
             RetrieverError: there is no whole index at `path`, or its vectors are another model's.
         """
         if model is not None and not isinstance(model, str):
@@ -119,7 +120,10 @@ class Index:
             "dtype": dtype,
             "trust_remote_code": trust_remote_code,
         }
-        return cls(corpus_index.load(Path(path), named=[model] if model else (), **how))
+        (retriever,) = corpus_index.load_all(
+            [Path(path)], named=[model] if model else (), **how
+        ).values()
+        return cls(retriever)
 
     def search(self, query: str, k: int = 10) -> list[RetrievedDocument]:
         """The `k` best documents for a query, best first: each with id, score, text, metadata."""

@@ -60,10 +60,8 @@ def command(
             f"{_TYPE} A query of several words stands in quotes.",
         )
     how = {"named": model or (), **vars(loading)}
-    results = {
-        path: _results(corpus_index.load(Path(path), **how), query, k)
-        for path in dict.fromkeys(paths)
-    }
+    indexes = corpus_index.load_all(map(Path, paths), **how)
+    results = {path: _results(indexes[Path(path)], query, k) for path in dict.fromkeys(paths)}
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}
         print_json({"query": query, **answer}, ascii=False)

@@ -57,7 +57,7 @@ def find(
                 "Name an index that `embedlab index` built, or a model with --corpus: --retriever"
                 " bm25 --corpus DIR.",
             )
-        retriever = corpus_index.load(Path(spec), named=named, **how)
+        retriever = corpus_index.load_all([Path(spec)], named=named, **how)[Path(spec)]
         return Source(Path(spec).resolve().name, retriever, folder.identity(Path(spec))[:16])
     if folder.is_index(Path(spec)):
         raise UserError(

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+import embedlab
 from embedlab.models import cards
 from embedlab.resources import DATA
 
@@ -168,3 +169,16 @@ def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path):
         (tmp_path / "ran").unlink(missing_ok=True)
         assert "--trust-remote-code" in refused(*line) and not (tmp_path / "ran").exists()
         ok(*line, "--trust-remote-code", "--json")
+
+
+def test_a_model_that_no_index_asks_for_is_refused(built, ok, refused, tiny_folder, tmp_path):
+    built("dense")
+    built("words", model="bm25")
+    query = ("search", tmp_path / "dense", "gene")
+    assert "No index here was built with bm25" in refused(*query, "--model", "bm25")
+    assert ok(*query, "--model", tiny_folder, "--json") == ok(*query, "--json")
+    assert "none has a model" in refused(
+        "search", tmp_path / "words", "gene", "--model", tiny_folder
+    )
+    with pytest.raises(embedlab.UserError, match="built with bm25"):
+        embedlab.Index.load(tmp_path / "dense", "bm25")
