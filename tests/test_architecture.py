@@ -57,7 +57,7 @@ LEVELS = {
         ["records"],
         [
             "atomic_files", "errors", "measures", "metric", "plain_json", "plugins",
-            "ranking_metrics", "standard_measures", "typed_values",
+            "abstention", "ranking_metrics", "standard_measures", "typed_values",
         ],
     ],
 }  # fmt: skip

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
     from mteb import AbsTask
     from mteb.types import PromptType
@@ -34,21 +33,6 @@ def task_classes() -> "dict[str, type[AbsTask]]":
     from mteb.get_tasks import _TASKS_REGISTRY
 
     return _TASKS_REGISTRY
-
-
-def abstention(confidences: "np.ndarray", scores: "np.ndarray") -> float:
-    """nAUC of abstaining from the least confident queries
-    (`mteb._evaluators.retrieval_metrics.nauc`).
-
-    Args:
-        confidences, scores: `[queries]`.
-
-    Returns:
-        The area between the flat and the oracle's curve, normalised to 1 (arXiv:2402.12997).
-    """
-    from mteb._evaluators.retrieval_metrics import nauc
-
-    return float(nauc(confidences, scores))
 
 
 def retrieval_texts(rows: "Dataset", role: "PromptType") -> list[str]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedlab.compat.mteb_internals import abstention
 from embedlab.evaluation.retrieval_data import RetrievalData
+from leaderboard.abstention import nauc
 from leaderboard.ranking_metrics import METRICS
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _abstention(
         "diff1": np.where(np.isinf(second), 0.0, filled[:, 0] - second),
     }
     return {
-        f"nauc_{name}_{kind}": abstention(values, scored)
+        f"nauc_{name}_{kind}": nauc(values, scored)
         for name, scored in per_query.items()
         if (metric := METRICS.get(name.partition("_at_")[0])) and metric.abstention
         for kind, values in confidence.items()

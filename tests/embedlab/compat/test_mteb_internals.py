@@ -4,7 +4,6 @@ import random
 
 import mteb
 import numpy as np
-import pytest
 import torch
 from datasets import Dataset
 from mteb.types import PromptType
@@ -27,12 +26,6 @@ def test_task_classes_are_those_that_mteb_makes():
     assert len(classes) > 1000
     assert type(mteb.get_task("SciFact")) is classes["SciFact"]
     assert all(name == kind.metadata.name for name, kind in list(classes.items())[:50])
-
-
-def test_abstention_is_1_for_an_oracle_and_below_0_for_its_opposite():
-    scores = np.linspace(0, 1, 20)
-    assert mteb_internals.abstention(scores, scores) == pytest.approx(1.0)
-    assert mteb_internals.abstention(-scores, scores) < 0
 
 
 def test_retrieval_texts_join_title_text_and_instruction():
