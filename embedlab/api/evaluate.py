@@ -30,6 +30,7 @@ def evaluate(
     precisions: Sequence[str] = ("float32",),
     diagonal: bool = False,
     force: bool = False,
+    chunks: Sequence[str] = (),
     trust_remote_code: bool = False,
     device: str | None = None,
     dtype: str = "auto",
@@ -71,6 +72,8 @@ def evaluate(
             and `dims`.
         force: also views that the method was not trained for, and checkpoints that do not fit their
             model.
+        chunks: ways to cut the documents of retrieval tasks, such as ["none",
+            "tokens:size=128,overlap=16", "sentences:over=mean"]; whole by default.
         trust_remote_code: run the Python code that a model's folder or repository brings.
         device: of models given by name: "cpu", "cuda:1"; None takes a GPU where there is one.
         dtype: of models given by name: "auto", "float32", "bfloat16", "float16".

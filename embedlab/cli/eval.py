@@ -187,6 +187,7 @@ def _as_json(run: "Run") -> dict[str, Any]:
         "layer": run.layer,
         "dim": run.dim,
         "precision": run.precision,
+        "settings": run.settings,
         "main_score": run.main_score,
         "main_metric": run.task.main_metric,
         # JSON has no NaN, which an abstention score is where all queries score alike.

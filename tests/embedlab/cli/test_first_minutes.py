@@ -80,7 +80,7 @@ def test_h_is_help(cli, command):
             "not given: --model.",
             "embedlab index --model bm25",
         ),
-        (("index",), "not given: --model, --corpus, --out.", "embedlab index --model bm25"),
+        (("index",), "not given: --model, --docs, --out.", "embedlab index --model bm25"),
         (("search",), "there is neither", 'embedlab search INDEX "a query"'),
         (("search", "my-index"), "there is only my-index", 'embedlab search INDEX "a query"'),
         (("search", str(ROOT)), f"there is only {ROOT}", 'embedlab search INDEX "a query"'),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+import embedlab
 from leaderboard.storage.store import Store
 
 
@@ -63,6 +64,14 @@ def test_documents_are_ranked_by_their_chunks(ok, refused, tiny_folder, corner, 
     methods = (("sentences", "max"), ("tokens", "first"), ("headings", "max"))
     for same in (found[recorded(chunk=name, chunk_over=over)] for name, over in methods):
         assert (same.rows == whole.rows).all() and (same.scores == whole.scores).all()
+
+    of_python = embedlab.evaluate(
+        str(tiny_folder), str(corner), dtype="float32", indexes="torch", chunks=specs[:1],
+        db=home / "python.duckdb", progress=False,
+    ).scores()  # fmt: skip
+    assert of_python["value"].tolist() == [
+        run["main_score"] for run in runs if run["settings"].get("chunk_over") == "max"
+    ]
 
     assert "Unknown chunking 'words'" in refused(
         "eval", "--model", tiny_folder, "--task", corner, "--chunk", "words"
