@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import retrievers
-from embedlab import documents as documents_reader
 from embedlab import models
+from embedlab.documents import Corpus, document_reader, unread_lines
 from embedlab.errors import UserError
 from embedlab.models import composition, expressions
 from embedlab.models.objects import MtebModel
@@ -18,7 +18,7 @@ from embedlab.models.settings.prompts import (
     prompts_for_search,
     refuse_unused_prompts,
 )
-from embedlab.options import DocumentOptions
+from embedlab.options import DocumentOptions, nothing_to_load
 from embedlab.servers import server_names
 from embedlab.terminal import echo
 from retrievers.pipelines.encoded import index_for
@@ -47,19 +47,17 @@ class _Watched(retrievers.Encoder):
         return rows
 
 
-def read_corpus(
-    path: Path, fields: DocumentOptions = DocumentOptions()
-) -> tuple[list[str], list[Document]]:
-    """Ids and documents at `path`, as `documents.read` finds them; what could not be read is
+def read_corpus(path: Path, fields: DocumentOptions = DocumentOptions()) -> Corpus:
+    """The documents at `path`, as `document_reader.read` finds them; what could not be read is
     listed on stderr.
 
     Raises:
         UserError: there are no documents, or an id comes twice.
     """
-    corpus = documents_reader.read(path, fields)
-    for line in documents_reader.unread_lines(corpus):
+    corpus = document_reader.read(path, fields)
+    for line in unread_lines(corpus):
         echo(line, err=True)
-    return corpus.ids, corpus.documents
+    return corpus
 
 
 def build(
@@ -114,11 +112,7 @@ def build(
     computing = any(part.card.kind.has_weights for part in parts.values())
     asked = how.get("device") or how.get("dtype", "auto") != "auto" or how.get("trust_remote_code")
     if not computing and asked:
-        raise UserError(
-            "--device, --dtype and --trust-remote-code are for models that compute, and bm25 counts"
-            " words.",
-            "Leave them out.",
-        )
+        raise nothing_to_load()
 
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]
@@ -219,15 +213,11 @@ def load_all(
     found = {path: retrievers.load(path, encoder_of) for path in dict.fromkeys(paths)}
     cards = [models.find(name) for name in wanted]
     known = {*wanted, *(name for card in cards for name in (card.name, card.source, card.origin))}
+    theirs = f"it is {' and '.join(wanted)}" if wanted else "none has a model"
     for name in named:
         if not {name, user_cards.by_settings(name)} & known:
             raise UserError(
-                f"No index here was built with {name}: "
-                + (
-                    f"it is {' and '.join(dict.fromkeys(wanted))}."
-                    if wanted
-                    else "none has a model."
-                ),
+                f"No index here was built with {name}: {theirs}.",
                 "Leave --model out: an index finds its own model.",
             )
     return found

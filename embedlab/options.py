@@ -95,6 +95,15 @@ class LoadingOptions(OptionGroup):
             raise unknown("--dtype", self.dtype, valid, f"Valid: {', '.join(valid)}.")
 
 
+def nothing_to_load() -> UserError:
+    """The error for options of loading where no model has weights."""
+    return UserError(
+        "--device, --dtype and --trust-remote-code are for models that compute, and bm25 counts"
+        " words.",
+        "Leave them out.",
+    )
+
+
 @dataclass(frozen=True)
 class ViewOptions(OptionGroup):
     """What is seen of a model's vectors, and through which indexes."""

@@ -139,7 +139,8 @@ class Index:
 
 def _corpus(documents: Any, fields: DocumentOptions) -> tuple[list[str], list[Document]]:
     if isinstance(documents, str | Path):
-        return corpus_index.read_corpus(Path(documents), fields)
+        corpus = corpus_index.read_corpus(Path(documents), fields)
+        return corpus.ids, corpus.documents
     if fields != DocumentOptions():
         raise UserError(
             "id, text, title and metadata are for documents given as a path.",

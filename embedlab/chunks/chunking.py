@@ -1,5 +1,6 @@
 """How documents are cut and scored, from what one types: "tokens:size=256,overlap=32,over=max"."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from embedlab.errors import UserError, unknown
@@ -38,6 +39,17 @@ class Chunking:
             "chunk_over": self.over,
         }
         return {name: value for name, value in named.items() if value}
+
+
+def typed(settings: Mapping[str, str]) -> str:
+    """The chunking among the settings of a score, as `parse` reads it; empty where documents
+    were whole.
+    """
+    if "chunk" not in settings:
+        return ""
+    named = {name: settings.get(f"chunk_{name}") for name in ("size", "overlap", "over")}
+    parts = ",".join(f"{name}={value}" for name, value in named.items() if value)
+    return f"{settings['chunk']}:{parts}"
 
 
 def parse(spec: str) -> Chunking:

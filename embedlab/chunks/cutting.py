@@ -62,16 +62,16 @@ def cut(
     text: str, method: str, offsets: Sequence[Span], *, size: int, overlap: int
 ) -> Iterator[Span]:
     """The spans of one text's chunks; parts that are blank are left out."""
-    fits = len(offsets) <= size
+    fits, begins = len(offsets) <= size, [begin for begin, _ in offsets]
     if method == "headings":
         ranges = _sections(text)
     elif method == "sentences" and not fits:
-        ranges = _packed(_sentences(text), [start for start, _ in offsets], size)
+        ranges = _packed(_sentences(text), begins, size)
     else:
         ranges = [(0, len(text))]
     found = False
     for start, end in ranges:
-        inside = [each for each in offsets if start <= each[0] < end]
+        inside = offsets[bisect_left(begins, start) : bisect_left(begins, end)]
         for span in _by_tokens(text, (start, end), inside, size, overlap):
             if text[slice(*span)].strip():
                 found = True

@@ -1,12 +1,12 @@
 """`embedlab eval`: models on tasks, through an index, into the leaderboard."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from embedlab.chunks import chunking
 from embedlab.cli import _completion
 from embedlab.cli._groups import values_of, with_options
 from embedlab.cli._json import print_json
@@ -267,16 +267,6 @@ def _view(run: "Run") -> str:
         f"layer {run.layer}" if run.layer else "",
         f"{run.dim}d" if run.dim else "",
         "" if run.precision == "float32" else run.precision,
-        _chunks(run.settings),
+        chunking.typed(run.settings),
     )
     return " ".join(filter(None, parts))
-
-
-def _chunks(settings: Mapping[str, str]) -> str:
-    """As `--chunk` takes it."""
-    parts = [
-        f"{name}={settings[f'chunk_{name}']}"
-        for name in ("size", "overlap", "over")
-        if settings.get(f"chunk_{name}")
-    ]
-    return f"{settings['chunk']}:{','.join(parts)}" if "chunk" in settings else ""

@@ -69,7 +69,7 @@ def command(
     from rich.markup import escape
     from rich.progress import Progress
 
-    from embedlab import corpus_index, documents
+    from embedlab import corpus_index
     from embedlab.errors import UserError
     from retrievers.folder import check_target, size_on_disk
 
@@ -90,10 +90,8 @@ def command(
             "Type: embedlab index --model bm25 --docs path/to/documents --out my-index",
         )
     check_target(out)
-    found = documents.read(corpus, fields)
+    found = corpus_index.read_corpus(corpus, fields)
     ids = found.ids
-    for line in documents.unread_lines(found):
-        echo(line, err=True)
     started = time.perf_counter()
     with Progress(console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(

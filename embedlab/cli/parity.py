@@ -81,7 +81,7 @@ def _texts(data: Path) -> list[str]:
     from retrievers.texts import joined
 
     if data.is_dir() or data.suffix in (".jsonl", ".json"):
-        return [joined(document) for document in read_corpus(data)[1]]
+        return [joined(document) for document in read_corpus(data).documents]
     if not data.is_file():
         raise UserError(f"There is no file {data}.", "Give a file with one text a line.")
     try:

@@ -1,6 +1,7 @@
 """One document per file: text and Markdown as they are; html, pdf and docx through markitdown."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def read_file(path: Path) -> dict[str, Any]:
     if not content:
         raise Unreadable("the file is empty")
     suffix = path.suffix.lower()
-    title, text = _converted(path, suffix) if suffix in CONVERTED else ("", _decoded(content))
+    title, text = _converted(content, suffix) if suffix in CONVERTED else ("", _decoded(content))
     if not text.strip() and not title.strip():
         scanned = " (pages that are pictures need OCR first)" if suffix == ".pdf" else ""
         raise Unreadable(f"it holds no text{scanned}")
@@ -42,7 +43,7 @@ def _decoded(content: bytes) -> str:
         raise Unreadable("it is not UTF-8 text") from error
 
 
-def _converted(path: Path, suffix: str) -> tuple[str, str]:
+def _converted(content: bytes, suffix: str) -> tuple[str, str]:
     # The converter of the file's own format, and no other: markitdown alone would try the next
     # ones, and take the bytes of a broken file for a text.
     try:
@@ -50,10 +51,9 @@ def _converted(path: Path, suffix: str) -> tuple[str, str]:
     except ImportError:
         raise missing_extra(f"Reading {suffix} files", "documents") from None
     converter = getattr(converters, f"{CONVERTED[suffix]}Converter")()
-    information = StreamInfo(extension=suffix, charset=_charset(path, suffix))
+    information = StreamInfo(extension=suffix, charset=_charset(content, suffix))
     try:
-        with path.open("rb") as file:
-            result = _quietly(lambda: converter.convert(file, information))
+        result = _quietly(lambda: converter.convert(BytesIO(content), information))
     except MissingDependencyException:
         raise missing_extra(f"Reading {suffix} files", "documents") from None
     except Exception as error:  # of pdfminer, mammoth, zipfile, lxml, ...: the file is at fault
@@ -61,13 +61,12 @@ def _converted(path: Path, suffix: str) -> tuple[str, str]:
     return (result.title or "").strip(), result.markdown
 
 
-def _charset(path: Path, suffix: str) -> str | None:
+def _charset(content: bytes, suffix: str) -> str | None:
     """UTF-8 where an HTML file is in it; else what it says itself is found by the reader."""
     if CONVERTED[suffix] != "Html":
         return None
     from charset_normalizer import from_bytes
 
-    content = path.read_bytes()
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:

@@ -127,8 +127,7 @@ def search_best(
         {
             "index_seconds": built,
             "index_bytes": float(index.memory_bytes()),
-            "search_seconds": seconds,
-            "queries_per_second": len(data.query_ids) / max(seconds, 1e-9),
+            **searching.rate(seconds, data),
         },
     )
 

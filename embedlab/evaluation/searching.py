@@ -59,7 +59,7 @@ def run_queries(retriever: Retriever, queries: Any, data: RetrievalData, *, k: i
         rows, scores = retriever.search(queries, k)
     else:
         rows, scores = _among_candidates(retriever, queries, data, k)
-    return SearchResult(rows, scores, _rate(time.perf_counter() - began, data))
+    return SearchResult(rows, scores, rate(time.perf_counter() - began, data))
 
 
 def stream(
@@ -82,10 +82,11 @@ def stream(
 
         began = time.perf_counter()
         rows, scores = search_stream(spec, counted(), queries, k, metric=metric)
-    return SearchResult(rows, scores, _rate(time.perf_counter() - began, data))
+    return SearchResult(rows, scores, rate(time.perf_counter() - began, data))
 
 
-def _rate(seconds: float, data: RetrievalData) -> dict[str, float]:
+def rate(seconds: float, data: RetrievalData) -> dict[str, float]:
+    """The costs of a search of all queries."""
     return {
         "search_seconds": seconds,
         "queries_per_second": len(data.query_ids) / max(seconds, 1e-9),

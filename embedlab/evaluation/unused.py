@@ -14,7 +14,7 @@ from embedlab.models.composition import ComposedModel
 from embedlab.models.kinds import Kind
 from embedlab.models.objects import MtebModel, ObjectModel
 from embedlab.models.served import server_models
-from embedlab.options import EncodingOptions, LoadingOptions, ServerOptions
+from embedlab.options import EncodingOptions, LoadingOptions, ServerOptions, nothing_to_load
 from retrievers.indexes.base_index import make_index
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ def refuse_unused(request: Request, names: list[str], given: Mapping[str, Loaded
         )
     _refuse_for_servers(request, cards)
     if kinds and used.loading != request.loading:
-        raise UserError(
-            "--device, --dtype and --trust-remote-code are for models that compute, and bm25 counts"
-            " words.",
-            "Leave them out.",
-        )
+        raise nothing_to_load()
     if request.views.force and names and not any(map(_can_be_forced, cards)):
         raise UserError(
             "--force is for checkpoints and views of models on this machine, and none is here.",

@@ -64,7 +64,8 @@ def find(
             f"{spec} is an index, which holds its own documents.", "Leave --corpus out."
         )
     name = composition.find(spec).name
-    ids, documents = corpus_index.read_corpus(corpus)
+    found = corpus_index.read_corpus(corpus)
+    ids, documents = found.ids, found.documents
     content = hashlib.sha256(
         repr((spec, *_of_cards(spec), dtype, ids, documents)).encode("utf-8", "surrogatepass")
     ).hexdigest()[:16]

@@ -14,11 +14,12 @@ from typing import Any
 
 from embedlab.bases import folders
 from embedlab.bases.base_cards import bases
+from embedlab.models.facts.training_sets import RECORD
 from embedlab.models.files import identity
 from embedlab.models.files.digests import sha256
 from embedlab.resources import DATA, home
 from embedlab.training.recipe import Recipe
-from embedlab.training.workplace import RECORD, WORK
+from embedlab.training.workplace import WORK
 
 DIGITS = 8
 

@@ -21,13 +21,14 @@ from embedlab.encoders.trust import save_model
 from embedlab.errors import UserError
 from embedlab.evaluation.environment import environment
 from embedlab.hardware import as_torch, choose_device
+from embedlab.models.facts.training_sets import RECORD
 from embedlab.models.files import digests
 from embedlab.training import adapting, objectives, snapshots, training_data, untrained
 from embedlab.training.recipe import Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
 from embedlab.training.training_bar import Show, bar
 from embedlab.training.untrained import Model
-from embedlab.training.workplace import RECORD, WORK, claim, last_checkpoint, publish, step_of
+from embedlab.training.workplace import WORK, claim, last_checkpoint, publish, step_of
 from leaderboard.atomic_files import atomic_write
 
 Progress = Callable[[str, int], AbstractContextManager[Show]]

@@ -15,9 +15,9 @@ from typing import Any
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from embedlab.errors import UserError
+from embedlab.models.facts.training_sets import RECORD
 from leaderboard.atomic_files import atomic_write
 
-RECORD = "training.json"
 WORK = "unfinished"
 WHOLE = "whole"  # in a checkpoint: all of it is there
 # Without these a folder is no model, and no program takes a part of one for it: they come last.

@@ -1,6 +1,7 @@
 """Cross-encoders: they score pairs, so they rank the candidates that a reranking task gives."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,10 +67,15 @@ class RerankingModels(Protocol):
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         pairs, scorer = sum(map(len, lists)), self.scorer(task)
         ranked = [position for position, among in enumerate(lists) if among]
-        if isinstance(model, ServerModel):
-            texts = [[data.documents[row] for row in lists[position]] for position in ranked]
+
+        def asked(part: Sequence[int]) -> tuple[list[str], list[list[str]]]:
+            """Queries, and the texts of their candidates."""
+            texts = [[data.documents[row] for row in lists[position]] for position in part]
+            return [data.queries[position] for position in part], texts
+
+        if isinstance(model, ServerModel) and model.price:
             forecast = Forecast()
-            model.encoder.foresee([data.queries[n] for n in ranked], texts, forecast)
+            model.encoder.foresee(*asked(ranked), forecast)
             what = f"{model.name} on {task.metadata.name}"
             refuse_beyond([(model, forecast)], what, reporter)
         began, purse = time.perf_counter(), self.request.server.purse
@@ -77,8 +83,7 @@ class RerankingModels(Protocol):
         with reporter.phase("rerank", pairs, "pairs") as bar:
             for start in range(0, len(ranked), TOGETHER):
                 part = ranked[start : start + TOGETHER]
-                texts = [[data.documents[row] for row in lists[position]] for position in part]
-                answers = scored(scorer, [data.queries[position] for position in part], texts)
+                answers = scored(scorer, *asked(part))
                 for position, answer in zip(part, answers, strict=True):
                     rows[position, : len(answer)] = lists[position]
                     scores[position, : len(answer)] = answer

@@ -46,7 +46,8 @@ def index(capitals, tmp_path_factory):
     from embedlab import corpus_index
 
     path = tmp_path_factory.mktemp("indexes") / "lucene"
-    corpus_index.build("bm25", *corpus_index.read_corpus(capitals)).save(path)
+    corpus = corpus_index.read_corpus(capitals)
+    corpus_index.build("bm25", corpus.ids, corpus.documents).save(path)
     return path
 
 
