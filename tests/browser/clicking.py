@@ -73,9 +73,7 @@ def click_for(tab: Tab, seconds: float, seed: int = 0) -> list[tuple[float, str]
                 if len(clicks) < len(PAGES)
                 else choice.choice(PAGES)
             )
-            tab.page.get_by_test_id("stSidebar").get_by_role("link", name=page, exact=True).click()
-            tab.page.wait_for_selector(f"h1:has-text('{page}')")
-            tab.settle()
+            tab.visit(page)
             what = page
         clicks.append((time.monotonic() - began, what))
         assert tab.page.locator(_WRONG).count() == 0, (

@@ -109,6 +109,21 @@ class Tab:
         self.page.wait_for_selector("h1")
         return self.settle()
 
+    def visit(self, page: str) -> "Tab":
+        """Click on a page's link in the sidebar until its heading is there. Streamlit forgets a
+        click when a part of the page that redraws itself asks for its redraw in the same moment.
+        """
+        link = self.page.get_by_test_id("stSidebar").get_by_role("link", name=page, exact=True)
+        heading = self.page.locator("h1", has_text=page)
+        end = time.monotonic() + 60
+        link.click()
+        self.settle()
+        while not heading.is_visible():
+            assert time.monotonic() < end, f"{page} does not open"
+            link.click()
+            self.settle()
+        return self
+
     def settle(self) -> "Tab":
         """Wait until the page's script has ended, what it says is drawn, and no exception box is
         shown.

@@ -157,8 +157,7 @@ def test_live_shows_progress_and_results_without_reload(tab, site):
     tab.page.wait_for_selector("text=Running now: 0")
     store.add(sample.sts_run("just-finished", "dense", 0.5, 77))
     tab.page.wait_for_selector("text=just-finished")
-    tab.page.get_by_role("link", name="Leaderboard").click()
-    tab.choose("Task types", "STS")
+    tab.visit("Leaderboard").choose("Task types", "STS")
     tab.sees("just-finished")
 
 
