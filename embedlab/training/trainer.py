@@ -6,6 +6,7 @@ merged yet.
 """
 
 import math
+import time
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -36,6 +37,7 @@ from embedlab.training.untrained import Model
 from embedlab.training.workplace import keep_last_checkpoint
 
 STATE = "state.pt"
+_SECONDS = "seconds"
 Arguments = TypeVar("Arguments", bound=BaseTrainingArguments)
 
 
@@ -53,10 +55,17 @@ class _Resumable(OwnCheckpoints):
     loss: Any  # a module; sentence-transformers' own is inferred as a dictionary of several
     state: TrainerState
     train_dataset: Dataset
+    seconds_before = 0.0  # what the processes took that were stopped before
+    started = 0.0  # of this one's work on the stage, by `time.perf_counter`
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
 
     def write_state(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self.loss.state_dict(), folder / STATE)
+        (folder / _SECONDS).write_text(str(self.seconds), encoding="utf-8")
 
     def checkpoint_written(self) -> None:
         """The one before it goes once this one is whole:
@@ -67,6 +76,8 @@ class _Resumable(OwnCheckpoints):
     def read_state(self, folder: Path) -> None:
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         self.loss.load_state_dict(state)
+        if (folder / _SECONDS).is_file():  # older editions wrote none
+            self.seconds_before = float((folder / _SECONDS).read_text(encoding="utf-8"))
 
     def collect_features(
         self, inputs: dict[str, Any]

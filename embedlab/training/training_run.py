@@ -94,10 +94,8 @@ def train(
             seed = recipe.seed + number
             last = number == len(recipe.stages)
             kept = every if last else None
-            curve, tokens = _run(model, stage, rows, folder, seed, show, learned, dtype, kept)
-        seconds = time.perf_counter() - started
-        spent = {"seconds": seconds, "tokens": tokens}
-        _note(work, {"stage": number, "curve": curve, **spent, "data": origins})
+            told = _run(model, stage, rows, folder, seed, show, learned, dtype, kept, started)
+        _note(work, {"stage": number, **told, "data": origins})
         started = time.perf_counter()
         adapting.keep(model, folder)
         with atomic_write(folder / STATE) as temporary:
@@ -134,14 +132,17 @@ def _run(
     learned: Path | None,
     dtype: torch.dtype,
     every: int | None,
-) -> tuple[list[dict[str, Any]], int]:
-    """Train one stage in place; the loss curve, one row per logged step, and the tokens read.
+    started: float,
+) -> dict[str, Any]:
+    """Train one stage in place; the loss curve, one row per logged step, the tokens read and the
+    seconds taken, those of stopped processes with them.
 
     Args:
         learned: what the loss of an earlier stage with this objective learned beside the model,
             such as GEM's temperature: this stage goes on from it.
         dtype: of the result, in which adapters are kept.
         every: see `train`.
+        started: when this process began with the stage, by `time.perf_counter`.
     """
     if stage.dropout is not None:
         _set_dropout(model, stage.dropout)  # before the adapters, which have their own
@@ -158,6 +159,7 @@ def _run(
     )
     with _fitting(stage):
         trainer = trainer_for(model, stage, rows, loss, folder, seed=seed, show=show)
+    trainer.started = started
     if every:
         trainer.add_callback(snapshots.Snapshots(loss, every, folder.parent))
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +178,8 @@ def _run(
     if adapters is not None:
         adapters.merge(dtype)
     curve = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return curve, trainer.state.num_input_tokens_seen
+    tokens = trainer.state.num_input_tokens_seen
+    return {"curve": curve, "seconds": trainer.seconds, "tokens": tokens}
 
 
 @contextmanager

@@ -3,6 +3,7 @@ and bad recipes with one clear error.
 """
 
 import json
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,6 +92,27 @@ def test_a_killed_run_ends_with_the_same_weights(recipe_file, tmp_path):
     assert (tmp_path / "killed" / "loss.csv").read_text() == (
         tmp_path / "whole" / "loss.csv"
     ).read_text()
+
+
+def test_the_record_counts_the_seconds_before_a_stop(recipe_file, tmp_path, monkeypatch):
+    clock, slept = time.perf_counter, 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + slept)
+
+    @contextmanager
+    def slow(name, total):
+        def show(step, loss):
+            nonlocal slept
+            slept += 100
+            if step == 5:
+                raise KeyboardInterrupt
+
+        yield show
+
+    recipe = read(recipe_file)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "stopped", device="cpu", progress=slow)
+    resumed = train(recipe, tmp_path / "stopped", device="cpu")
+    assert 400 < resumed["seconds"] < 600  # its last checkpoint is that of step 4
 
 
 @pytest.mark.parametrize("stopped", ["_note", "publish"])
