@@ -62,6 +62,31 @@ class Retriever(ABC):
         d]`, or a CSR matrix `[n, |V|]`, as the retriever takes them.
         """
 
+    def add(self, ids: Sequence[str], documents: Documents) -> Self:
+        """Index further documents, also into an index that was loaded; `save` writes it anew.
+
+        Raises:
+            RetrieverError: an id is indexed already, or this kind of index takes none.
+        """
+        raise not_updatable(type(self).__name__)
+
+    def replace(self, ids: Sequence[str], documents: Documents) -> Self:
+        """Put documents in the place of those of the same ids; documents of new ids are added.
+
+        Raises:
+            RetrieverError: as `add`, but for ids that are indexed.
+        """
+        raise not_updatable(type(self).__name__)
+
+    def delete(self, ids: Collection[str]) -> Self:
+        """Take documents out of the index; the others stay in their order.
+
+        Raises:
+            RetrieverError: an id is not indexed, none would be left, or this kind of index gives
+                none up. Nothing is deleted then.
+        """
+        raise not_updatable(type(self).__name__)
+
     @abstractmethod
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         """The `k` best documents for each query
@@ -148,3 +173,11 @@ class Retriever(ABC):
         """`retriever >> stage`: the stage works on what this retriever finds."""
         following: Retriever = stage.after(self)
         return following
+
+
+def not_updatable(what: str) -> RetrieverError:
+    """The error of an index that takes no further documents, and gives none up."""
+    return RetrieverError(
+        f"{what} neither takes nor gives up documents once it is built.",
+        "Index the whole corpus anew.",
+    )

@@ -22,9 +22,7 @@ def packed(index: Retriever) -> bytes:
 
 
 def unpacked(archive: bytes) -> Retriever:
-    """The index of such an archive: answers the same and,
-    like every loaded index, takes no more documents.
-    """
+    """The index of such an archive, which answers the same."""
     from retrievers.registry import load
 
     scratch = tempfile.TemporaryDirectory(prefix="retrievers-copy-")

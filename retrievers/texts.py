@@ -50,29 +50,35 @@ _HINT = 'Texts are strings, or mappings with "title" and "text".'
 
 
 class Texts(Sequence[str]):
-    """Texts by row: the caller's own objects while an index is built,
-    memory-mapped files once it is loaded.
-    """
+    """Texts by row: the caller's own objects, and those in mapped files of a loaded index."""
 
     def __init__(self) -> None:
-        self._documents: list[Document] = []
+        # A number is the place of a text in the files.
+        self._documents: Sequence[Document | int] = []
         self._texts, self._metadata = _Strings(), _Strings()
 
     def extend(self, documents: Sequence[Document]) -> None:
+        if not isinstance(self._documents, list):
+            self._documents = list(self._documents)
         self._documents.extend(documents)
 
+    def keep(self, rows: np.ndarray) -> None:
+        """Hold the texts at `rows` (ascending) alone."""
+        self._documents = [self._documents[row] for row in rows.tolist()]
+
     def __len__(self) -> int:
-        return len(self._documents) or len(self._texts)
+        return len(self._documents)
 
     def __getitem__(self, row: int) -> str:  # type: ignore[override]  # no slices: texts are read one by one
-        return joined(self._documents[row]) if self._documents else self._texts[row]
+        document = self._documents[row]
+        return self._texts[document] if isinstance(document, int) else joined(document)
 
     def metadata(self, row: int) -> dict[str, Any]:
         """The document's title, where it has one, and all further fields that it came with."""
-        if not self._documents:
-            saved: dict[str, Any] = json.loads(self._metadata[row] or "{}")
-            return saved
         document = self._documents[row]
+        if isinstance(document, int):
+            saved: dict[str, Any] = json.loads(self._metadata[document] or "{}")
+            return saved
         fields = {} if isinstance(document, str) else document
         return {
             name: value
@@ -92,6 +98,7 @@ class Texts(Sequence[str]):
             _Strings.load(folder / "texts"),
             _Strings.load(folder / "metadata"),
         )
+        texts._documents = range(len(texts._texts))
         return texts
 
 

@@ -47,11 +47,13 @@ class FaissIndex(DenseIndex):
     - 2 x Hamming distance).
     `rescore`: with N > 0, the N x k best by codes are scored again with the vectors as given, which
     are kept in the caller's arrays, then on disk. A filtered search scores all allowed documents,
-    so it is exact for its codes. IVF, PQ and SQ8 learn from the first chunk. PQ and SQ8 know no
+    so it is exact for its codes. IVF, PQ and SQ8 learn from the first chunk, and
+    keep to that when documents are added and deleted. PQ and SQ8 know no
     Manhattan distance. HNSW is built by several threads, so two builds may differ a little.
     """
 
     family: ClassVar[str] = "faiss"
+    updatable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         "ef_search": (1, inf),
         "ef_construction": (1, inf),
@@ -112,6 +114,29 @@ class FaissIndex(DenseIndex):
         self._on_gpu = self._unlimited = None
         if self.rescore:
             self._vectors.append(vectors)
+
+    def _keep(self, rows: np.ndarray) -> None:
+        self._on_gpu = self._unlimited = None
+        if self.kind.startswith("hnsw"):  # FAISS takes nothing out of a graph: it is built anew
+            vectors = self._index.reconstruct_n(0, self._index.ntotal)[rows]
+            self._index = self._made(self._dim, len(rows))
+            self._index.add(vectors)
+        else:
+            if self.kind.startswith("ivf"):
+                self._index.set_direct_map_type(faiss.DirectMap.NoMap)  # type: ignore[attr-defined]  # not in its stubs
+            self._index.remove_ids(np.delete(np.arange(self._index.ntotal), rows))
+            if self.kind.startswith("ivf"):
+                self._renumber(rows)
+        if self.rescore:
+            self._vectors.keep(rows)
+
+    def _renumber(self, rows: np.ndarray) -> None:
+        """Give the vectors in the lists, which keep the numbers they came with, those of rows."""
+        lists = self._index.invlists
+        for number in range(lists.nlist):
+            if size := lists.list_size(number):
+                held = faiss.rev_swig_ptr(lists.get_ids(number), size)
+                held[:] = np.searchsorted(rows, held)
 
     def _made(self, dim: int, count: int) -> Any:
         if self._binary:

@@ -4,7 +4,7 @@ ids, checks, memory of their making, the folder on disk.
 
 import json
 from abc import abstractmethod
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
@@ -14,8 +14,15 @@ import numpy as np
 import xxhash
 
 from retrievers import copies, folder, topk
-from retrievers.base import Documents, Hits, Queries, Retriever
+from retrievers.base import Documents, Hits, Queries, Retriever, not_updatable
 from retrievers.errors import RetrieverError
+from retrievers.index_checks import (
+    already_indexed,
+    check_encoder,
+    check_filter,
+    check_indexed,
+    saved_ids,
+)
 from retrievers.registry import make
 
 # What a kind of index works on, as its `_checked` gives it: texts, an array, or a CSR matrix.
@@ -35,6 +42,7 @@ class Index(Retriever):
 
     family: ClassVar[str]  # the word before the colon in the factory string
     takes: ClassVar[str]  # "dense" or "sparse" vectors, or "text"
+    updatable: ClassVar[bool] = False  # whether documents can be deleted, and added once loaded
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}  # least and most of its settings
 
     encoder: str = field(default="", kw_only=True)
@@ -84,24 +92,59 @@ class Index(Retriever):
             RetrieverError: ids are empty, not strings or duplicates, or documents do not fit;
                 nothing is added then.
         """
-        if self._loaded_corpus:
-            raise RetrieverError(
-                "A loaded index takes no more documents.", "Index the whole corpus anew."
-            )
-        ids = list(ids)
-        content = self._checked(documents)
+        if self._loaded_corpus and not self.updatable:
+            raise not_updatable(self.family)
+        ids, content = self._pairs(ids, documents)
+        self._taken(ids, content, self.new_rows(ids))
+        return self
+
+    def replace(self, ids: Sequence[str], documents: Documents) -> Self:
+        if not self.updatable:
+            raise not_updatable(self.family)
+        ids, content = self._pairs(ids, documents)
+        rows, table = self.new_rows(ids, replacing=True), self._row_table()
+        outdated = [table[name] for name in ids if name in table]
+        # The old ones go last, so that no index is empty in between.
+        self._taken(ids, content, rows)
+        self._drop(outdated)
+        return self
+
+    def delete(self, ids: Collection[str]) -> Self:
+        if not self.updatable:
+            raise not_updatable(self.family)
+        table = self._row_table()
+        check_indexed(ids, table)
+        self._drop([table[name] for name in ids])
+        return self
+
+    def _pairs(self, ids: Sequence[str], documents: Documents) -> tuple[list[str], Content]:
+        names, content = list(ids), self._checked(documents)
         count = content.shape[0] if hasattr(content, "shape") else len(content)
-        if len(ids) != count:
+        if len(names) != count:
             raise RetrieverError(
-                f"{len(ids)} ids were given for {count} documents.", "Give one id per document."
+                f"{len(names)} ids were given for {count} documents.", "Give one id per document."
             )
-        rows = self._new_rows(ids)
+        return names, content
+
+    def _taken(self, ids: list[str], content: Content, rows: dict[str, int]) -> None:
+        if not ids and self.ids:
+            return
         self._add(content)
         self._rows.update(rows)
         self.ids.extend(ids)
         for part, data in [("ids", _joined(ids)), *self._content(content)]:
             self._digests.setdefault(part, xxhash.xxh3_128()).update(data)
-        return self
+
+    def _drop(self, rows: Collection[int]) -> None:
+        if not rows:
+            return
+        gone = np.unique(np.array(list(rows), dtype=np.int64))
+        kept = np.delete(np.arange(len(self.ids)), gone)
+        dropped = xxhash.xxh3_128(_joined([self.ids[row] for row in gone.tolist()]))
+        corpus = xxhash.xxh3_128(f"{self.corpus} without {dropped.hexdigest()}".encode())
+        self._keep(kept)
+        self.ids, self._rows = [self.ids[row] for row in kept.tolist()], {}
+        self._loaded_corpus, self._digests = corpus.hexdigest(), {}
 
     def finish(self) -> None:
         """Do now what the first search after the last `add` would do."""
@@ -120,11 +163,15 @@ class Index(Retriever):
 
     @property
     def corpus(self) -> str:
-        """Digest of ids and documents, the same for the same corpus in any chunks."""
+        """Digest of ids and documents, the same for the same corpus in any chunks; after a load or
+        a deletion, of what was there then and what came since.
+        """
+        if self._loaded_corpus and not self._digests:
+            return self._loaded_corpus
         parts = "".join(
             f"{part}:{digest.hexdigest()} " for part, digest in sorted(self._digests.items())
         )
-        return self._loaded_corpus or xxhash.xxh3_128(parts.encode()).hexdigest()
+        return xxhash.xxh3_128((self._loaded_corpus + parts).encode()).hexdigest()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -167,7 +214,7 @@ class Index(Retriever):
     ) -> Self:
         check_encoder(path, manifest["encoder"], encoder)
         loaded = cls(**manifest["settings"], encoder=manifest["encoder"])
-        loaded.ids = _ids(path, json.loads((data / "ids.json").read_text(encoding="utf-8")))
+        loaded.ids = saved_ids(path, json.loads((data / "ids.json").read_text(encoding="utf-8")))
         loaded._loaded_corpus = manifest["corpus"]
         loaded._restore(manifest)
         loaded._read(data)
@@ -177,18 +224,25 @@ class Index(Retriever):
         """Bytes that the index holds in memory for searching, without ids."""
         raise NotImplementedError
 
-    def _new_rows(self, ids: list[str]) -> dict[str, int]:
-        known = self._row_table()
+    def new_rows(self, ids: list[str], *, replacing: bool = False) -> dict[str, int]:
+        """The rows that documents of these ids would have, by id.
+
+        Raises:
+            RetrieverError: an id is no text, occurs twice or, unless `replacing`, is indexed.
+        """
+        known = {} if replacing else self._row_table()
         fresh = {}
         for row, name in enumerate(ids, start=len(self.ids)):
             if not isinstance(name, str) or not name:
                 raise RetrieverError(
                     f"The document at row {row} has the id {name!r}.", "Ids are non-empty strings."
                 )
-            if name in known or name in fresh:
+            if name in fresh:
                 raise RetrieverError(
                     f"The id {name!r} occurs twice.", "Give each document an id of its own."
                 )
+            if name in known:
+                raise already_indexed(name)
             fresh[name] = row
         return fresh
 
@@ -240,6 +294,10 @@ class Index(Retriever):
     @abstractmethod
     def _write(self, target: Path) -> None: ...
 
+    def _keep(self, rows: np.ndarray) -> None:
+        """Hold the documents at `rows` (ascending) alone, in this order; `updatable` kinds do."""
+        raise not_updatable(self.family)
+
     def _restore(self, manifest: dict[str, Any]) -> None:
         """Take what the kind added to its manifest."""
 
@@ -263,40 +321,6 @@ def make_index(spec: str, **settings: Any) -> Index:
             f"{spec!r} is no index.", "Use one such as 'torch', 'faiss:flat' or 'lucene'."
         )
     return index
-
-
-def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:
-    """Refuse an index whose vectors another encoder made."""
-    if wanted and made_by and wanted != made_by:
-        raise RetrieverError(
-            f"The index at {path} was made with the encoder {made_by!r}, not {wanted!r}.",
-            f"Load it with {made_by!r}, or build an index with {wanted!r}.",
-        )
-
-
-def check_filter(only: Collection[str], known: Container[str]) -> None:
-    """Refuse a filter by ids that are not indexed."""
-    if isinstance(only, str):  # a collection too, of letters
-        raise RetrieverError(f"The filter {only!r} is one text.", "Give a list of ids.")
-    unknown = [name for name in only if name not in known]
-    if unknown:
-        raise RetrieverError(
-            f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
-            "Filter by ids that were indexed.",
-        )
-
-
-def _ids(path: Path, ids: object) -> list[str]:
-    """What a saved index calls its ids."""
-    if (
-        not isinstance(ids, list)
-        or not all(isinstance(id, str) and id for id in ids)
-        or len(set(ids)) != len(ids)
-    ):
-        raise RetrieverError(
-            f"The ids of the index at {path} are not texts, each once.", "Build it again."
-        )
-    return ids
 
 
 def _joined(texts: list[str]) -> bytes:

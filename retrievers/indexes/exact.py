@@ -27,6 +27,7 @@ class TorchIndex(DenseIndex):
     """
 
     family: ClassVar[str] = "torch"
+    updatable: ClassVar[bool] = True
 
     device: str = ""
 
@@ -59,6 +60,16 @@ class TorchIndex(DenseIndex):
             vectors = self._prepared(vectors).astype(vectors.dtype, copy=False)
         # On the CPU this shares the caller's memory: the corpus is never held twice.
         self._chunks += torch.from_numpy(_writable(vectors)).to(self.on).split(_DOCUMENTS)
+
+    def _keep(self, rows: np.ndarray) -> None:
+        starts = np.cumsum([0, *map(len, self._chunks)])
+        owner = np.searchsorted(starts, rows, side="right") - 1
+        chosen = [rows[owner == number] - start for number, start in enumerate(starts[:-1])]
+        self._chunks = [
+            chunk[torch.from_numpy(here).to(chunk.device)]
+            for chunk, here in zip(self._chunks, chosen, strict=True)
+            if len(here)
+        ]
 
     def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
         wanted = torch.from_numpy(self._prepared(queries)).to(self.on)

@@ -72,6 +72,9 @@ class LateIndex(Index):
         self._parts.append(own)
         return own
 
+    def _keep(self, rows: np.ndarray) -> None:
+        self._parts = [TokenVectors.joined(self._parts)[rows]]
+
     def _scores(self, queries: TokenVectors, rows: np.ndarray) -> np.ndarray:
         """Scores `[q, len(rows)]` of these documents, rows ascending."""
         starts = np.cumsum([0, *map(len, self._parts)])

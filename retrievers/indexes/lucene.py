@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from retrievers.base import Documents
 from retrievers.errors import RetrieverError
 from retrievers.indexes._jvm import Java, java
@@ -74,17 +76,21 @@ class LuceneIndex(LuceneBase):
                 "".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogatepass"),
             )
 
-    def _write_documents(self, documents: list[Document]) -> None:
+    def _write_documents(self, documents: list[Document], first: int) -> None:
         writer = self._store.writer()
         if self._fields is None:
             self._fields = Fields(
                 *(("contents", "title") if self.kind == "multifield" else ("contents",))
             )
-        for row, document in enumerate(documents, start=len(self.ids)):
+        for row, document in enumerate(documents, start=first):
             title, text = title_and_text(document)
             values = (text, title) if self.kind == "multifield" else (joined(document),)
             self._fields.add(writer, row, values)
         self._texts.extend(documents)
+
+    def _keep(self, rows: np.ndarray) -> None:
+        super()._keep(rows)
+        self._texts.keep(rows)
 
     def _analyzer(self) -> Java:
         if self.language == "en":

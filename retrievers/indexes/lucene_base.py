@@ -13,9 +13,9 @@ import numpy as np
 
 from retrievers import topk
 from retrievers.base import Hits
-from retrievers.indexes._jvm import Java, detach, in_java, java
+from retrievers.indexes._jvm import Java, detach, in_java
 from retrievers.indexes.base_index import Content, Index
-from retrievers.indexes.lucene_store import LuceneStore
+from retrievers.indexes.lucene_store import LuceneStore, numbered
 
 
 @dataclass(eq=False)
@@ -24,10 +24,14 @@ class LuceneBase(Index):
 
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"threads": (0, inf)}
 
+    updatable: ClassVar[bool] = True
+
     threads: int = 0
 
     @in_java
     def _clear(self) -> None:
+        # What each document has in its field "row": its row, until others before it are deleted.
+        self._numbers: np.ndarray = np.empty(0, dtype=np.int64)
         self._store = LuceneStore(self._analyzer(), self._similarity())
 
     @in_java
@@ -36,7 +40,15 @@ class LuceneBase(Index):
 
     @in_java
     def _add(self, documents: Content) -> None:
-        self._write_documents(documents)
+        count = documents.shape[0] if hasattr(documents, "shape") else len(documents)
+        first = int(self._numbers[-1]) + 1 if len(self._numbers) else 0
+        self._write_documents(documents, first)
+        self._numbers = np.append(self._numbers, np.arange(first, first + count))
+
+    @in_java
+    def _keep(self, rows: np.ndarray) -> None:
+        self._store.delete(np.delete(self._numbers, rows).tolist())
+        self._numbers = self._numbers[rows]
 
     def _search(self, queries: Content, k: int, rows: np.ndarray | None) -> Hits:
         count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
@@ -50,9 +62,7 @@ class LuceneBase(Index):
     def _searched(
         self, queries: Content, count: int, k: int, rows: np.ndarray | None
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        allowed = (
-            None if rows is None else java("document.IntPoint").newSetQuery("row", *rows.tolist())
-        )
+        allowed = None if rows is None else numbered(self._numbers[rows].tolist())
         self._store.searcher()
         return self._answers([self._query(queries[q], k, allowed) for q in range(count)], k)
 
@@ -82,11 +92,16 @@ class LuceneBase(Index):
     @in_java
     def _write(self, target: Path) -> None:
         self._store.save(target / "lucene")
+        if self._numbers[-1] >= len(self._numbers):  # else they are the rows
+            np.save(target / "numbers.npy", self._numbers)
 
     @in_java
     def _read(self, path: Path) -> None:
         self._store.open(path / "lucene")
         self._expect(self._store.count(), "documents")
+        file = path / "numbers.npy"
+        self._numbers = np.load(file) if file.exists() else np.arange(len(self.ids))
+        self._expect(len(self._numbers), "numbers of documents")
 
     @abstractmethod
     def _analyzer(self) -> None: ...
@@ -96,10 +111,8 @@ class LuceneBase(Index):
         return None
 
     @abstractmethod
-    def _write_documents(self, documents: Content) -> None:
-        """Write `documents` with the store's writer;
-        their first row is the number of documents so far.
-        """
+    def _write_documents(self, documents: Content, first: int) -> None:
+        """Write `documents` with the store's writer, numbered from `first` in the field "row"."""
 
     @abstractmethod
     def _query(self, query: Any, k: int, allowed: Java) -> Java:

@@ -35,6 +35,7 @@ class LuceneStore:
         """
         self._searcher = None
         if self._writer is None:
+            self._take_over()
             config = java("index.IndexWriterConfig")(self.analyzer)
             config.setMergePolicy(java("index.LogDocMergePolicy")())
             config.setMergeScheduler(java("index.SerialMergeScheduler")())
@@ -43,6 +44,28 @@ class LuceneStore:
                 config.setSimilarity(self._similarity)
             self._writer = java("index.IndexWriter")(_directory(self.folder), config)
         return self._writer
+
+    def delete(self, numbers: list[int]) -> None:
+        """Delete the documents with these numbers in their field "row".
+
+        Lucene counts deleted documents in its statistics until they are merged away, which
+        `searcher` does.
+        """
+        query = numbered(numbers)
+        self.writer().deleteDocuments(query, signature="([Lorg/apache/lucene/search/Query;)J")
+
+    def _take_over(self) -> None:
+        """Copy a loaded index to where it may be written: its own folder is not to change."""
+        if self.folder == Path(self._work.name):
+            return
+        try:
+            for file in self.folder.iterdir():
+                shutil.copyfile(file, Path(self._work.name) / file.name)
+        except FileNotFoundError as error:
+            raise RetrieverError(
+                "The index was written anew since it was loaded.", "Load it again."
+            ) from error
+        self.folder, self._size = Path(self._work.name), 0
 
     def searcher(self) -> Java:
         """Lucene's IndexSearcher over everything written so far, merged into one segment."""
@@ -122,6 +145,11 @@ class Fields:
             field.setStringValue(encodable(value))
         self._row.setIntValue(row)
         writer.addDocument(self._document)
+
+
+def numbered(numbers: list[int]) -> Java:
+    """The Lucene query for the documents with these numbers in their field "row"."""
+    return java("document.IntPoint").newSetQuery("row", *numbers)
 
 
 def encodable(text: str) -> str:

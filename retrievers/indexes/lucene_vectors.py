@@ -49,12 +49,12 @@ class LuceneImpactIndex(LuceneBase, SparseVectorIndex):
     def _restore(self, manifest: dict[str, Any]) -> None:
         self._dim = manifest["dim"]
 
-    def _write_documents(self, documents: sparse.csr_matrix) -> None:
+    def _write_documents(self, documents: sparse.csr_matrix, first: int) -> None:
         weights = impacts(documents, self.scale)
         writer = self._store.writer()
         self._fields = self._fields or Fields("impacts")
         for row in range(weights.shape[0]):
-            self._fields.add(writer, len(self.ids) + row, (_terms(weights, row, "|"),))
+            self._fields.add(writer, first + row, (_terms(weights, row, "|"),))
         self._dim = documents.shape[1]
 
     def _search(self, queries: sparse.csr_matrix, k: int, rows: np.ndarray | None) -> Hits:
@@ -108,7 +108,7 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
     def _restore(self, manifest: dict[str, Any]) -> None:
         self._dim = manifest["dim"]
 
-    def _write_documents(self, vectors: np.ndarray) -> None:
+    def _write_documents(self, vectors: np.ndarray, first: int) -> None:
         if vectors.shape[1] > _MAX_DIM:
             raise RetrieverError(
                 f"Lucene takes up to {_MAX_DIM} dimensions, not {vectors.shape[1]}.",
@@ -125,7 +125,7 @@ class LuceneHnswIndex(LuceneBase, DenseIndex):
             "l2": functions.EUCLIDEAN,
         }[self.metric]
         writer = self._store.writer()
-        for row, vector in enumerate(self._prepared(vectors).tolist(), start=len(self.ids)):
+        for row, vector in enumerate(self._prepared(vectors).tolist(), start=first):
             document = java("document.Document")()
             document.add(java("document.KnnFloatVectorField")("vector", vector, function))
             document.add(java("document.IntPoint")("row", row))

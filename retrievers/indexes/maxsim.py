@@ -19,6 +19,7 @@ class MaxSimIndex(LateIndex):
     """Token vectors as they are, or with `bits` and `pool` in codes; every document is scored."""
 
     family: ClassVar[str] = "maxsim"
+    updatable: ClassVar[bool] = True
 
     @property
     def exact(self) -> bool:

@@ -31,6 +31,7 @@ class MuveraIndex(LateIndex):
     """
 
     family: ClassVar[str] = "muvera"
+    updatable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         **LateIndex.ranges, "candidates": (1, inf), "planes": (1, 10), "repetitions": (1, 1_000),
         "width": (0, 4_096), "seed": (0, 2**31),
@@ -62,9 +63,16 @@ class MuveraIndex(LateIndex):
 
     def _add(self, documents: TokenVectors) -> None:
         kept = self._kept(documents)
-        first = len(self.ids)
-        names = [str(row) for row in range(first, first + len(kept))]
+        held = self._encodings.ids
+        first = int(held[-1]) + 1 if held else 0
+        # Numbers of their own, which stay when rows move up.
+        names = [str(number) for number in range(first, first + len(kept))]
         self._encodings.add(names, self._fixed(kept).documents(kept))
+
+    def _keep(self, rows: np.ndarray) -> None:
+        super()._keep(rows)
+        gone = np.delete(np.arange(len(self._encodings.ids)), rows)
+        self._encodings.delete([self._encodings.ids[row] for row in gone.tolist()])
 
     def _fixed(self, vectors: TokenVectors) -> FixedEncodings:
         return FixedEncodings(vectors.dim, self.planes, self.repetitions, self.width, self.seed)
@@ -74,7 +82,7 @@ class MuveraIndex(LateIndex):
         if count <= max(k, self.candidates):
             rows = np.arange(len(self.ids)) if rows is None else rows
             return self._ranked(queries, k, rows)
-        only = None if rows is None else [str(row) for row in rows.tolist()]
+        only = None if rows is None else [self._encodings.ids[row] for row in rows.tolist()]
         encoded = self._fixed(queries).queries(queries)
         found = self._encodings.search(encoded, max(k, self.candidates), only=only)
         answers = [self._among(queries[q : q + 1], k, found.rows[q]) for q in range(len(queries))]

@@ -42,6 +42,7 @@ class SeismicIndex(SparseVectorIndex):
     """
 
     family: ClassVar[str] = "seismic"
+    updatable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         "n_postings": (1, inf),
         "summary_energy": (0, 1),
@@ -79,13 +80,26 @@ class SeismicIndex(SparseVectorIndex):
         return vectors
 
     def _add(self, documents: sparse.csr_matrix) -> None:
+        if self._data is None and self._index is not None:  # loaded: its blocks take no more
+            self._keep(np.arange(len(self.ids)))
+        self._insert(documents, len(self.ids))
+
+    def _keep(self, rows: np.ndarray) -> None:
+        """All blocks are built anew."""
+        self.finish()
+        vectors = self._vectors(rows) if self._index is not None else None
+        self._data, self._index, self._stored = None, None, []
+        if vectors is not None:
+            self._insert(vectors, 0)
+
+    def _insert(self, documents: sparse.csr_matrix, first: int) -> None:
         large = documents.shape[1] > _SMALL_VOCABULARY
         if self._data is None:
             self._data = (seismic.SeismicDatasetLV if large else seismic.SeismicDataset)(
                 dim=documents.shape[1]
             )
         self._dim, self._index = documents.shape[1], None
-        rows = range(len(self.ids), len(self.ids) + documents.shape[0])
+        rows = range(first, first + documents.shape[0])
         self._data.add_documents_by_id(
             [str(row) for row in rows],
             documents.indices.astype(np.int64),

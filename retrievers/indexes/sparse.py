@@ -69,7 +69,7 @@ class SparseIndex(SparseVectorIndex):
     """
 
     family: ClassVar[str] = "sparse"
-
+    updatable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"scale": (0, 1e9)}
 
     scale: float = 0.0
@@ -88,6 +88,10 @@ class SparseIndex(SparseVectorIndex):
         self._chunks += [
             documents[i : i + _DOCUMENTS] for i in range(0, documents.shape[0], _DOCUMENTS)
         ]
+
+    def _keep(self, rows: np.ndarray) -> None:
+        kept = sparse.csr_matrix(sparse.vstack(self._chunks, format="csr")[rows])
+        self._chunks = [kept[i : i + _DOCUMENTS] for i in range(0, kept.shape[0], _DOCUMENTS)]
 
     def _search(self, queries: sparse.csr_matrix, k: int, rows: np.ndarray | None) -> Hits:
         queries = impacts(queries, self.scale) if self.scale else queries

@@ -57,6 +57,16 @@ class Vectors:
             out[here] = self._chunks[number][flat[here] - self._starts[number]]
         return out.reshape(*rows.shape, -1)
 
+    def keep(self, rows: np.ndarray) -> None:
+        """Hold the vectors at `rows` (ascending) alone."""
+        starts = self._starts
+        owner = np.searchsorted(starts, rows, side="right") - 1
+        chunks, self._chunks, self._starts = self._chunks, [], [0]
+        for number, chunk in enumerate(chunks):
+            here = rows[owner == number] - starts[number]
+            if len(here):
+                self.append(chunk[here])
+
     def save(self, path: Path) -> None:
         shape = (self._starts[-1], self._chunks[0].shape[1])
         write_rows(path, self._chunks, shape, self._chunks[0].dtype)

@@ -11,11 +11,12 @@ from scipy import sparse
 from retrievers import folder
 from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
-from retrievers.indexes.base_index import Index, check_encoder, make_index
+from retrievers.index_checks import check_encoder
+from retrievers.indexes.base_index import Index, make_index
 from retrievers.indexes.dense import metric_of
 from retrievers.registry import load
 from retrievers.texts import Document, Texts, check_texts, joined
-from retrievers.token_vectors import Rows, TokenVectors, check_token_vectors, is_ragged
+from retrievers.token_vectors import Rows, TokenVectors, check_token_vectors, is_ragged, stacked
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,8 @@ class Encoded(Retriever):
         """Encode and index a further chunk;
         `vectors` are those of the documents, where they are known already.
         """
-        ids, texts = list(ids), check_texts(documents)
-        if len(ids) != len(texts):
-            raise RetrieverError(
-                f"{len(ids)} ids were given for {len(texts)} documents.", "Give one id for each."
-            )
+        ids, texts = _pairs(ids, documents)
+        self._index.new_rows(ids)
         if vectors is not None:
             self._index.add(ids, vectors)
             self._texts.extend(texts)
@@ -109,6 +107,30 @@ class Encoded(Retriever):
             self._index.add(ids[start : start + self.batch], self.encoder.encode_documents(part))
             self._texts.extend(part)
         return self
+
+    def replace(self, ids: Sequence[str], documents: Documents) -> "Encoded":
+        ids, texts = _pairs(ids, documents)
+        if not ids:
+            return self
+        self._index.new_rows(ids, replacing=True)
+        batches = range(0, len(ids), self.batch)
+        parts = [self.encoder.encode_documents(texts[at : at + self.batch]) for at in batches]
+        held = {name: row for row, name in enumerate(self.ids)}
+        self._index.replace(ids, stacked(parts))
+        self._texts.extend(texts)
+        self._keep_texts(set(ids), held)
+        return self
+
+    def delete(self, ids: Collection[str]) -> "Encoded":
+        held = {name: row for row, name in enumerate(self.ids)}
+        self._index.delete(ids)
+        self._keep_texts(ids, held)
+        return self
+
+    def _keep_texts(self, ids: Collection[str], held: dict[str, int]) -> None:
+        """All texts but those of `ids` at the rows that they were `held` at."""
+        gone = [held[name] for name in ids if name in held]
+        self._texts.keep(np.delete(np.arange(len(self._texts)), gone))
 
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
         return self._index.search(self.encoder.encode_queries(check_texts(queries)), k, only=only)
@@ -195,6 +217,15 @@ class Encoded(Retriever):
         loaded._texts = Texts.load(data)
         index._expect(len(loaded._texts), "texts")
         return loaded
+
+
+def _pairs(ids: Sequence[str], documents: Documents) -> tuple[list[str], list[Document]]:
+    names, texts = list(ids), check_texts(documents)
+    if len(names) != len(texts):
+        raise RetrieverError(
+            f"{len(names)} ids were given for {len(texts)} documents.", "Give one id for each."
+        )
+    return names, texts
 
 
 def index_for(spec: str, similarity: str = "") -> Index:

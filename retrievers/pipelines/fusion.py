@@ -9,7 +9,7 @@ import numpy as np
 from retrievers import folder, ties, topk
 from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
-from retrievers.indexes.base_index import check_filter
+from retrievers.index_checks import check_filter, check_indexed, check_new
 
 METHODS = ("rrf", "min-max", "z-score")
 
@@ -95,6 +95,24 @@ class Fusion(Retriever):
     def index(self, ids: Sequence[str], documents: Documents) -> "Fusion":
         for part in self.parts:
             part.index(ids, documents)
+        return self
+
+    def add(self, ids: Sequence[str], documents: Documents) -> "Fusion":
+        check_new(ids, self.ids)
+        for part in self.parts:
+            part.add(ids, documents)
+        return self
+
+    def replace(self, ids: Sequence[str], documents: Documents) -> "Fusion":
+        for part in self.parts:
+            part.replace(ids, documents)
+        return self
+
+    def delete(self, ids: Collection[str]) -> "Fusion":
+        check_indexed(ids, set(self.ids))
+        for part in self.parts:
+            if there := set(ids).intersection(part.ids):
+                part.delete(there)
         return self
 
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:

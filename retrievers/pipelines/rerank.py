@@ -13,7 +13,7 @@ import numpy as np
 from retrievers import folder, ties, topk
 from retrievers.base import Documents, Hits, Queries, Retriever
 from retrievers.errors import RetrieverError
-from retrievers.indexes.base_index import check_encoder
+from retrievers.index_checks import check_encoder, check_indexed, check_new
 from retrievers.pipelines.late import MaxSim
 from retrievers.texts import Document, joined
 
@@ -99,9 +99,25 @@ class Reranked(Retriever):
         return self.first.ids
 
     def index(self, ids: Sequence[str], documents: Documents) -> "Reranked":
-        self.first.index(ids, documents)
-        if self._second:
-            self._second.index(ids, documents)
+        for part in self._indexed:
+            part.index(ids, documents)
+        return self
+
+    def add(self, ids: Sequence[str], documents: Documents) -> "Reranked":
+        check_new(ids, self.ids)
+        for part in self._indexed:
+            part.add(ids, documents)
+        return self
+
+    def replace(self, ids: Sequence[str], documents: Documents) -> "Reranked":
+        for part in self._indexed:
+            part.replace(ids, documents)
+        return self
+
+    def delete(self, ids: Collection[str]) -> "Reranked":
+        check_indexed(ids, set(self.ids))
+        for part in self._indexed:
+            part.delete(ids)
         return self
 
     def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
@@ -115,6 +131,11 @@ class Reranked(Retriever):
     def _second(self) -> Retriever | None:
         """The retriever that ranks the candidates, where one does."""
         return self.stage.scorer if isinstance(self.stage.scorer, Retriever) else None
+
+    @property
+    def _indexed(self) -> list[Retriever]:
+        """Both stages, or the first alone: those that hold documents."""
+        return [self.first, self._second] if self._second else [self.first]
 
     def _scores(self, queries: Queries, candidates: Hits) -> np.ndarray:
         """Of each candidate, as the stage has them: `[q, depth]`."""

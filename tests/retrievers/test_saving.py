@@ -199,12 +199,6 @@ def test_nothing_but_an_index_is_replaced(tmp_path, ids, vectors):
     assert json.loads((tmp_path / "empty/index.json").read_text())["documents"] == 600
 
 
-def test_a_loaded_index_takes_no_more(tmp_path, ids, vectors):
-    retrievers.make("torch").index(ids, vectors[0]).save(tmp_path / "index")
-    with pytest.raises(RetrieverError, match="no more documents"):
-        retrievers.load(tmp_path / "index").add(["new"], vectors[0][:1])
-
-
 def test_files_beside_an_index_stay_when_it_is_replaced(tmp_path, ids, vectors):
     index = retrievers.make("torch").index(ids, vectors[0])
     index.save(tmp_path / "index")
