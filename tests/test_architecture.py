@@ -45,7 +45,7 @@ LEVELS = {
         ["indexes"],
         [
             "base", "copies", "errors", "folder", "index_costs", "index_generations",
-            "fixed_encodings", "index_manifest", "registry", "texts", "ties", "token_codes",
+            "fixed_encodings", "index_checks", "index_manifest", "registry", "texts", "ties", "token_codes",
             "token_vectors", "topk",
         ],
     ],
