@@ -301,6 +301,33 @@ class DocumentOptions(OptionGroup):
     )
 
 
+@dataclass(frozen=True)
+class ServingOptions(OptionGroup):
+    """How an index is served."""
+
+    host: str = option(
+        "127.0.0.1",
+        "The address to listen at. Any but this machine's own needs a token: EMBEDLAB_TOKEN.",
+    )
+    port: int = option(8600, "The port to listen at; 0 takes a free one.", least=0)
+    stdio: bool = option(
+        False, "MCP on standard input and output, for clients that start their servers themselves."
+    )
+    batch: int | None = option(
+        None,
+        "Texts in one pass of the model; 32 by default, 1 in half precision. 1 gives scores that"
+        " are those of `embedlab search` to the last bit.",
+        least=1,
+    )
+    max_k: int = option(1000, "The most documents that a search may ask for.", least=1)
+    timeout: float = option(60.0, "Seconds until a request is answered or refused.", least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.port > 65535:
+            raise UserError(f"--port {self.port}: there is no such port.", "Give one to 65535.")
+
+
 GROUPS = {
     "loading": LoadingOptions,
     "views": ViewOptions,

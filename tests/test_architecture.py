@@ -24,7 +24,7 @@ LEVELS = {
         ["cli"],
         ["api"],
         ["studies"],
-        ["rag", "training"],
+        ["rag", "serve", "training"],
         ["evaluation"],
         ["corpus_index", "encoding"],
         ["documents"],

@@ -1,0 +1,1 @@
+"""An index behind HTTP and MCP: what `embedlab serve` runs."""
