@@ -34,7 +34,7 @@ LEVELS = {
         ["servers"],
         ["progress", "hub"],
         ["folder_users", "json_cache", "options", "resources", "terminal", "toml_files"],
-        ["chunks", "hardware", "spending"],
+        ["chunks", "hardware", "option_fields", "spending"],
         ["compat"],
         ["errors"],
     ],
@@ -45,8 +45,8 @@ LEVELS = {
         ["indexes"],
         [
             "base", "copies", "errors", "folder", "index_costs", "index_generations",
-            "fixed_encodings", "index_checks", "index_manifest", "registry", "texts", "ties", "token_codes",
-            "token_vectors", "topk",
+            "fixed_encodings", "index_checks", "index_manifest", "registry", "texts", "ties",
+            "token_codes", "token_vectors", "topk",
         ],
     ],
     "leaderboard": [

@@ -2,7 +2,8 @@
 
 from dataclasses import fields
 
-from embedlab.options import GROUPS, default_of
+from embedlab.option_fields import default_of
+from embedlab.options import GROUPS
 from generators.page_tables import code, table
 
 _HEAD = """# Options of an evaluation

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from embedlab.errors import UserError, unknown
-from embedlab.options import default_of, flag_of
+from embedlab.option_fields import default_of, flag_of
 
 _VIEWS = {"grid": False, "diagonal": True}
 

@@ -146,6 +146,7 @@ def remote(tiny_folder, tmp_path):
     "index --trust-remote-code",
     "search --trust-remote-code",
     "rag --trust-remote-code",
+    "serve --trust-remote-code",
 )
 def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path):
     index = ("index", "--model", remote, "--corpus", corpus, "--out", tmp_path / "trusted")
@@ -164,11 +165,13 @@ def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path):
         index,
         ("search", tmp_path / "trusted", "gene"),
         rag,
+        ("serve", tmp_path / "trusted", "--stdio"),  # there is nothing on standard input: it ends
     )
     for line in lines:
         (tmp_path / "ran").unlink(missing_ok=True)
         assert "--trust-remote-code" in refused(*line) and not (tmp_path / "ran").exists()
-        ok(*line, "--trust-remote-code", "--json")
+        ok(*line, "--trust-remote-code", *(["--json"] if line[0] != "serve" else []))
+        assert (tmp_path / "ran").exists()
 
 
 def test_a_model_that_no_index_asks_for_is_refused(built, ok, refused, tiny_folder, tmp_path):

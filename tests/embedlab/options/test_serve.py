@@ -107,7 +107,7 @@ def test_another_address(serve, index, monkeypatch):
     assert "A token is needed" in serve(index, "--host", "0.0.0.0", ask=scores)
 
 
-@pytest.mark.effect("serve --dtype", "serve --device", "serve --model", "serve --trust-remote-code")
+@pytest.mark.effect("serve --dtype", "serve --device", "serve --model")
 def test_loading(serve, refused, index, tiny_folder, tmp_path):
     whole = serve(index, "--device", "cpu", "--model", tiny_folder, ask=scores)
     assert serve(index, "--dtype", "bfloat16", ask=scores) != whole

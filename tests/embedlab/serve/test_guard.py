@@ -85,7 +85,7 @@ def test_no_other_address_without_a_token(host, dense, refused, monkeypatch):
     monkeypatch.delenv("EMBEDLAB_TOKEN", raising=False)
     err = refused("serve", dense, "--host", host)
     assert f"{host} is open to other machines, and there is no token." in err
-    for poor in ("short", "fifteen letters", "a token with a \n new line"):
+    for poor in ("too few", "fifteen letters", "a token with a \n new line"):
         monkeypatch.setenv("EMBEDLAB_TOKEN", poor)
         err = refused("serve", dense, "--host", host)
         assert "EMBEDLAB_TOKEN is shorter than 16" in err and poor not in err
