@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from embedlab.compat.gguf_internals import read_once
 from embedlab.errors import UserError, missing_extra
 
 _LAYER = re.compile(r"\.(?:layers|layer|blocks|block|h)\.(\d+)\.")
@@ -34,7 +35,8 @@ def convert(file: Path, target: Path) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with redirect_stderr(io.StringIO()):  # transformers draws a bar that cannot be turned off
+        # transformers draws a bar that cannot be turned off.
+        with redirect_stderr(io.StringIO()), read_once():
             read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
             tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
     except ImportError as error:

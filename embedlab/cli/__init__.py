@@ -37,8 +37,11 @@ COMMANDS: list[str] = [
 GO_ON = ("eval", "rag", "study", "train")
 
 
-def _register() -> None:
-    for name in COMMANDS:
+def _register(only: str = "") -> None:
+    """Make the commands, or the one that is typed: the options of all take longer than most
+    commands.
+    """
+    for name in [only] if only else COMMANDS:
         module = import_module(f"embedlab.cli.{name.replace('-', '_')}")
         if hasattr(module, "commands"):
             for command in module.commands.registered_commands:
@@ -72,11 +75,11 @@ def run() -> None:
     Exit codes: 2 for what the user can mend, with one message; 1 for a fault of the program; 130
     for Ctrl-C.
     """
+    typed = next((word for word in sys.argv[1:] if word != "--debug"), "")
+    known = typed if typed in COMMANDS else ""
     try:
-        with interruptible(
-            goes_on=next((word for word in sys.argv[1:] if word in COMMANDS), "") in GO_ON
-        ):
-            _register()
+        with interruptible(goes_on=known in GO_ON):
+            _register(known)
             app(prog_name="embedlab")
     except KeyboardInterrupt:
         sys.exit(130)

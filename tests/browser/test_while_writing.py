@@ -10,9 +10,9 @@ from tests.browser.tab import Tab, served
 def test_clicking_while_four_processes_write(tmp_path, chromium):
     store = sample.fill(tmp_path / "results.duckdb")
     runs = store.runs().num_rows
-    with served(tmp_path, db=store.path) as (address, _), writers(store.path, 4, pause=0.5):
+    with served(tmp_path, db=store.path) as (address, _), writers(store.path, 4, pause=2):
         tab = Tab(chromium, address)
         tab.open()
-        clicks = click_for(tab, seconds=5)
+        clicks = click_for(tab, seconds=3)
         tab.context.close()
     assert len(clicks) >= 7 and store.runs().num_rows > runs

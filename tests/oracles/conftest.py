@@ -34,9 +34,9 @@ def sizes():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AbsTaskClustering, "max_documents_per_cluster", 100)
-        patch.setattr(AbsTaskClustering, "n_clusters", 5)
-        patch.setattr(AbsTaskClassification, "n_experiments", 3)
-        patch.setattr(AbsTaskRegression, "n_experiments", 3)
+        patch.setattr(AbsTaskClustering, "n_clusters", 3)
+        patch.setattr(AbsTaskClassification, "n_experiments", 2)
+        patch.setattr(AbsTaskRegression, "n_experiments", 2)
         whole = lambda number, digits=0: number if digits else round(number)  # noqa: E731
         patch.setattr(retrieval_metrics, "round", whole, raising=False)
         patch.setattr(
@@ -56,30 +56,18 @@ def stored(request, sizes, models, data_dir, tmp_path_factory):
         for item in request.session.items
         if "stored" in getattr(item, "fixturenames", ())
     ]
-    kinds = {
-        name: kind
-        for name, kind in task_types.kinds().items()
-        if name in {cell["kind"] for cell in cells}
-    }
-    shapes = {
-        name: shape for name, shape in models.items() if name in {cell["shape"] for cell in cells}
-    }
+    kinds = task_types.kinds()
+    groups: dict[tuple, list[str]] = {}
+    for name in dict.fromkeys(cell["shape"] for cell in cells):
+        asked = tuple(cell["kind"] for cell in cells if cell["shape"] == name)
+        groups.setdefault((models[name].options, asked), []).append(name)
     home = tmp_path_factory.mktemp("home")
     found, refused = {}, {}
-    for number, options in enumerate(dict.fromkeys(shape.options for shape in shapes.values())):
-        asked = {name: shape.typed for name, shape in shapes.items() if shape.options == options}
-        db = home / f"{number}.duckdb"
-        said = evaluate(
-            [*asked.values()], [kind.task for kind in kinds.values()], options, data_dir, home, db
-        )
-        read(
-            db,
-            said,
-            {recorded(typed): name for name, typed in asked.items()},
-            kinds,
-            found,
-            refused,
-        )
+    for number, ((options, asked), names) in enumerate(groups.items()):
+        typed, db = [models[name].typed for name in names], home / f"{number}.duckdb"
+        said = evaluate(typed, [kinds[name].task for name in asked], options, data_dir, home, db)
+        shape_of = {recorded(models[name].typed): name for name in names}
+        read(db, said, shape_of, kinds, found, refused)
     return found, refused
 
 

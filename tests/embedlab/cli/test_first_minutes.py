@@ -127,7 +127,7 @@ def test_ctrl_c_is_answered_at_once(command, said):
         "import sys, time\nfrom embedlab import cli\n"
         "def slow():\n    try:\n        print('ready', flush=True); time.sleep(60)\n"
         "    finally:\n        print('unwinding', flush=True); time.sleep(2)\n"
-        f"cli._register = lambda: cli.app.command({command!r})(slow)\n"
+        f"cli._register = lambda _: cli.app.command({command!r})(slow)\n"
         f"sys.argv = ['embedlab', {command!r}]\ncli.run()"
     )
     program = subprocess.Popen(

@@ -151,10 +151,12 @@ def test_a_file_that_is_no_json_is_named(home, tiny_folder, tmp_path, name):
 @pytest.mark.parametrize("base", ["../base", "/nowhere/base", "some/base"])
 def test_an_adapter_whose_base_is_not_here_says_so(home, tiny_folder, tmp_path, monkeypatch, base):
     pytest.importorskip("peft", reason="needs the extra train")
+    import huggingface_hub
     from peft import LoraConfig
     from sentence_transformers import SentenceTransformer
 
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # Asked for before the hub's libraries are imported it is no wait for each try to reach it.
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     model = SentenceTransformer(str(tiny_folder), device="cpu")
     model.add_adapter(LoraConfig(r=2, target_modules=["query"]))
     model.save(str(tmp_path / "adapter"))
