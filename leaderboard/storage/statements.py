@@ -68,9 +68,9 @@ def full_id(connection: duckdb.DuckDBPyConnection, id: str) -> str:
     Raises:
         LeaderboardError: there is none, or more than one.
     """
-    rows = connection.execute(
-        "SELECT id FROM runs WHERE starts_with(id, ?) ORDER BY id LIMIT 4", [id]
-    ).fetchall()
+    query = "SELECT id FROM runs WHERE starts_with(id, ?) ORDER BY id LIMIT 4"
+    # DuckDB takes no half of a surrogate pair; ids are hexadecimal.
+    rows = connection.execute(query, [id]).fetchall() if id.isascii() else []
     ids = [row[0] for row in rows]
     if id in ids:
         return id
