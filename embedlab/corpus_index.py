@@ -1,13 +1,12 @@
 """Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import retrievers
-from embedlab import models
+from embedlab import chunked_index, models
 from embedlab.documents import Corpus, document_reader, unread_lines
 from embedlab.errors import UserError
 from embedlab.models import composition, expressions
@@ -21,30 +20,13 @@ from embedlab.models.settings.prompts import (
 from embedlab.options import DocumentOptions, nothing_to_load
 from embedlab.servers import server_names
 from embedlab.terminal import echo
+from embedlab.watched_encoder import WatchedEncoder
 from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
 from retrievers.texts import Document
-from retrievers.token_vectors import Rows, stacked
 
 # mteb's where a retrieval task has none: folders are evaluated with it.
 INSTRUCTION = "Retrieve text based on user query."
-_STEP = 256  # documents between two moves of the progress bar
-
-
-@dataclass(frozen=True)
-class _Watched(retrievers.Encoder):
-    """An encoder that says after each few documents how far it is."""
-
-    advance: Callable[[int], object] = lambda count: None
-
-    def encode_documents(self, documents: Sequence[Document]) -> Rows:
-        parts: list[Any] = []
-        for start in range(0, len(documents), _STEP):
-            part = documents[start : start + _STEP]
-            parts.append(super().encode_documents(part))
-            self.advance(len(part))
-        rows: Rows = stacked(parts)
-        return rows
 
 
 def read_corpus(path: Path, fields: DocumentOptions = DocumentOptions()) -> Corpus:
@@ -67,6 +49,7 @@ def build(
     spec: str = "",
     *,
     instruction: str = "",
+    chunk: str = "",
     advance: Callable[[float], object] = lambda count: None,
     **how: Any,
 ) -> retrievers.Retriever:
@@ -79,6 +62,7 @@ def build(
             sparse ones, and "lucene" for bm25. In a composition it serves the leaves that it fits.
         instruction: what fills the query template of models that have one; `INSTRUCTION` by
             default.
+        chunk: how documents are cut (`chunking.parse`); whole where it is empty.
         advance: called with the number of documents done since the last call.
         how: goes to `models.load`: device, dtype, trust_remote_code.
 
@@ -99,6 +83,11 @@ def build(
                 " index holds nothing of it.",
                 "Give an object with encode(texts) or predict(pairs).",
             )
+    if chunk and not isinstance(tree, expressions.Leaf):
+        raise UserError(
+            f"--chunk is for a single model, and {model} is composed of several.",
+            "Leave --chunk out, or index one of them.",
+        )
     late = [name for name in tree.stages() if parts[name].card.kind.gives_tokens]
     passes = len(tree.leaves()) + len(late)
     for part in parts.values():
@@ -117,6 +106,10 @@ def build(
     def leaf(leaf: expressions.Leaf) -> retrievers.Retriever:
         part = parts[leaf.name]
         index = composition.index_of(leaf, part.card.kind, spec or "torch")
+        if chunk:
+            again, encodes = user_cards.by_settings(leaf.name), part.card.kind.encodes
+            its = _encoder(part, again, instruction or INSTRUCTION) if encodes else None
+            return chunked_index.chunked(part, index, chunk, its, advance)
         if not part.card.kind.encodes:
             return retrievers.make(index, **part.card.settings)
         return encoded(leaf.name, index)
@@ -124,7 +117,7 @@ def build(
     def encoded(name: str, index: str) -> retrievers.Encoded:
         again = user_cards.by_settings(name)
         encoder = _encoder(parts[name], again, instruction or INSTRUCTION)
-        watched = _Watched(**vars(encoder), advance=lambda count: advance(count / passes))
+        watched = WatchedEncoder(**vars(encoder), advance=lambda count: advance(count / passes))
         return retrievers.Encoded(watched, index_for(index, parts[name].card.similarity))
 
     def stage(name: str, depth: int) -> Rerank:

@@ -88,17 +88,22 @@ class ViewOptions(OptionGroup):
     )
     chunks: Sequence[str] = option(
         (),
-        "Documents of retrieval tasks in chunks: tokens:size=256,overlap=32, sentences or headings;"
-        " over=max, mean or first of a document's chunks. none: whole. Repeatable, as a grid.",
+        "Documents of retrieval tasks in chunks: tokens:size=256,overlap=32, sentences, headings or"
+        " semantic; over=max, mean or first of a document's chunks; late=yes. none: whole."
+        " Repeatable, as a grid.",
         flag="--chunk",
         form="repeatable",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for chunk in self.chunks:
-            if chunk != "none":
-                parse(chunk)
+        ways = [each if each == "none" else parse(each) for each in self.chunks]
+        if parent := next((each for each in ways if getattr(each, "parent", "")), None):
+            raise UserError(
+                f"--chunk {parent}: parent is what a search answers with, and changes no score.",
+                "Leave parent out; embedlab index takes it.",
+            )
+        object.__setattr__(self, "chunks", tuple(dict.fromkeys(map(str, ways))))
         if self.indexes:
             from retrievers.registry import canonical
 

@@ -40,6 +40,22 @@ class RetrievedDocument(NamedTuple):
     score: float
     text: str
     metadata: dict[str, Any]
+    start: int | None = None  # where the text stands in the document, `[start, end)` in
+    end: int | None = None  # characters, where it is a chunk of it
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the text, by name, as frameworks keep it beside the text."""
+        span = {} if self.start is None else {"start": self.start, "end": self.end}
+        return {**self.metadata, **span, "id": self.id, "score": self.score}
+
+
+class Passage(NamedTuple):
+    """What a document says to a query: its whole text, or the part `[start, end)` of it."""
+
+    text: str
+    start: int | None = None
+    end: int | None = None
 
 
 Found = RetrievedDocument  # its name in 0.1
@@ -161,10 +177,23 @@ class Retriever(ABC):
     ) -> list[RetrievedDocument]:
         """The `k` best documents for one query, with their texts."""
         hits = self.search([query], k, only=only)
+        held = hits.rows[0] >= 0
+        found = zip(hits.rows[0][held].tolist(), hits.scores[0][held].tolist(), strict=True)
         return [
-            RetrievedDocument(self.ids[row], score, self.text(row) or "", self.metadata(row))
-            for row, score in zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
-            if row >= 0
+            RetrievedDocument(
+                self.ids[row], score, passage.text, self.metadata(row), passage.start, passage.end
+            )
+            for (row, score), passage in zip(
+                found, self.passages([query], hits.rows)[0], strict=True
+            )
+        ]
+
+    def passages(self, queries: Sequence[str], rows: np.ndarray) -> list[list[Passage]]:
+        """What the documents at `rows` `[queries, k]` say to each query: their whole texts here, of
+        an index of chunks those of the best chunks; empty places are left out.
+        """
+        return [
+            [Passage(self.text(row) or "") for row in some if row >= 0] for some in rows.tolist()
         ]
 
     found = retrieve  # its name in 0.1

@@ -32,6 +32,7 @@ FAMILIES = {
     "muvera": "retrievers.indexes.muvera:MuveraIndex",
 }
 COMPOSED = {
+    "chunked": "retrievers.pipelines.by_chunks:Chunked",
     "encoded": "retrievers.pipelines.encoded:Encoded",
     "fusion": "retrievers.pipelines.fusion:Fusion",
     "reranked": "retrievers.pipelines.rerank:Reranked",

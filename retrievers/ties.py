@@ -26,7 +26,7 @@ def search(
     cut = np.flatnonzero(_runs_on(hits, k))
     while len(cut):
         fetch = 4 * fetch
-        hits = retriever.search(_take(queries, cut), fetch, only=only)
+        hits = retriever.search(taken(queries, cut), fetch, only=only)
         ordered = by_id(hits, retriever.ids)
         best.rows[cut], best.scores[cut] = ordered.rows[:, :k], ordered.scores[:, :k]
         cut = cut[_runs_on(hits, k)]
@@ -59,7 +59,8 @@ def _runs_on(hits: Hits, k: int) -> np.ndarray:
     return tied
 
 
-def _take(queries: Queries, which: np.ndarray) -> Queries:
+def taken(queries: Queries, which: np.ndarray) -> Queries:
+    """The queries at these places."""
     if isinstance(queries, Sequence):
         return [queries[q] for q in which]
     chosen: np.ndarray | csr_matrix = queries[which]

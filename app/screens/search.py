@@ -65,19 +65,14 @@ def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[s
     retriever = saved_indexes.load(path)
     with st.spinner("Searching ..."):
         started = time.perf_counter()
-        hits = retriever.search([query], int(k))
+        found = retriever.retrieve(query, int(k))
         taken = 1000 * (time.perf_counter() - started)
-    rows = [
-        (int(row), float(score))
-        for row, score in zip(hits.rows[0], hits.scores[0], strict=True)
-        if row >= 0
-    ]
-    st.caption(plain(f"{len(rows)} documents of {len(retriever.ids):,} in {taken:,.1f} ms."))
+    st.caption(plain(f"{len(found)} documents of {len(retriever.ids):,} in {taken:,.1f} ms."))
     expansion = saved_indexes.expansion(retriever, query)
     if expansion:
         show_terms(expansion)
     known = texts.documents if texts else {}
-    documents = [(retriever.ids[row], score, retriever.text(row)) for row, score in rows]
+    documents = [(each.id, each.score, each.text or known.get(each.id)) for each in found]
     if relevant:
         places = np.flatnonzero([id in relevant for id, _, _ in documents]) + 1
         answer = (
@@ -86,10 +81,7 @@ def _answer(path: Path, query: str, k: int, texts: Texts | None, relevant: set[s
         )
         st.caption(plain(answer))
     show(
-        [
-            Hit(id, score, text if text is not None else known.get(id), id in relevant)
-            for id, score, text in documents
-        ],
+        [Hit(id, score, text, id in relevant) for id, score, text in documents],
         [*words(query), *(term for term, _ in expansion if len(term) >= _PIECE)],
     )
 

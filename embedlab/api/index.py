@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from embedlab import corpus_index
+from embedlab.chunk_options import ChunkOptions
 from embedlab.errors import UserError
 from embedlab.models import objects
 from embedlab.models.cards import Card
@@ -47,6 +48,7 @@ class Index:
         text: str = "",
         title: str = "",
         metadata: Sequence[str] = (),
+        chunks: str = "",
     ) -> Self:
         """Index documents with a model.
 
@@ -63,6 +65,8 @@ class Index:
             device, dtype, trust_remote_code: of a model given by name, as in `evaluate`.
             id, text, title, metadata: the fields of tables (csv, jsonl, parquet) to read, where
                 `documents` is a path; metadata: those kept beside, all further ones by default.
+            chunks: how documents are cut, as `embedlab eval --chunk` has it, for a model given by
+                name; "parent=section" or "parent=document" answers with what is around a chunk.
 
         Raises:
             UserError: the model is unknown, the documents are none, or an id comes twice.
@@ -77,11 +81,20 @@ class Index:
                 "trust_remote_code": trust_remote_code,
             }
             return cls(
-                corpus_index.build(str(model), ids, texts, index, instruction=instruction, **how)
+                corpus_index.build(
+                    str(model),
+                    ids,
+                    texts,
+                    index,
+                    instruction=instruction,
+                    chunk=ChunkOptions(chunks).chunk,
+                    **how,
+                )
             )
-        if instruction or device or dtype != "auto" or trust_remote_code:
+        if instruction or device or dtype != "auto" or trust_remote_code or chunks:
             raise UserError(
-                "instruction, device, dtype and trust_remote_code are for models given by name.",
+                "instruction, device, dtype, trust_remote_code and chunks are for models given by"
+                " name.",
                 "Leave them out.",
             )
         encoder, card = _of_object(model)
@@ -126,7 +139,9 @@ class Index:
         return cls(retriever)
 
     def search(self, query: str, k: int = 10) -> list[RetrievedDocument]:
-        """The `k` best documents for a query, best first: each with id, score, text, metadata."""
+        """The `k` best documents for a query, best first: each with id, score, text, metadata; of
+        an index in chunks with the text of the best chunk, and its `start` and `end`.
+        """
         return self.retriever.retrieve(query, min(k, len(self)))
 
     def save(self, path: str | Path) -> None:

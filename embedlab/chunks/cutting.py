@@ -1,57 +1,43 @@
 """Cuts texts into spans of characters, by tokens, sentences or Markdown's headings."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from embedlab.errors import missing_extra
+from retrievers.pieces import Pieces, Span
 
-Span = tuple[int, int]
 # The spans of the tokens of each text, special ones aside.
 Tokens = Callable[[Sequence[str]], Sequence[Sequence[Span]]]
 _BATCH = 1000
 _FENCE = re.compile(r"^(```|~~~)")
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """The chunks of all documents, document by document.
-
-    Attributes:
-        texts: the chunks.
-        spans: where each stands in its document, `[start, end)` in characters.
-        starts: int64 `[documents + 1]`: document `d` has the chunks `starts[d]` to
-            `starts[d + 1]`, one at least.
-    """
-
-    texts: list[str]
-    spans: list[Span]
-    starts: np.ndarray
-
-    @property
-    def owner(self) -> np.ndarray:
-        """The document of each chunk: int64 `[chunks]`."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
-
-
 def pieces(
-    documents: Sequence[str], method: str, tokens: Tokens, *, size: int, overlap: int
+    documents: Sequence[str],
+    method: str,
+    tokens: Tokens,
+    *,
+    size: int,
+    overlap: int,
+    breaks: Sequence[Sequence[Span]] | None = None,
 ) -> Pieces:
     """Every document's chunks of at most `size` tokens; one that fits is a chunk as it is.
 
-    With "headings", a document is cut at each heading, however short its sections are.
+    With "headings" a document is cut at each heading, with "semantic" into its `breaks`, however
+    short the parts are.
     """
     texts: list[str] = []
     spans: list[Span] = []
     starts = [0]
     for first in range(0, len(documents), _BATCH):
         batch = documents[first : first + _BATCH]
-        for text, offsets in zip(batch, tokens(batch), strict=True):
-            found = list(cut(text, method, offsets, size=size, overlap=overlap))
+        for row, (text, offsets) in enumerate(zip(batch, tokens(batch), strict=True), first):
+            parts = breaks[row] if breaks is not None else ()
+            found = list(cut(text, method, offsets, parts, size=size, overlap=overlap))
             texts += [text[start:end] for start, end in found]
             spans += found
             starts.append(len(texts))
@@ -59,14 +45,22 @@ def pieces(
 
 
 def cut(
-    text: str, method: str, offsets: Sequence[Span], *, size: int, overlap: int
+    text: str,
+    method: str,
+    offsets: Sequence[Span],
+    parts: Sequence[Span] = (),
+    *,
+    size: int,
+    overlap: int,
 ) -> Iterator[Span]:
     """The spans of one text's chunks; parts that are blank are left out."""
     fits, begins = len(offsets) <= size, [begin for begin, _ in offsets]
     if method == "headings":
-        ranges = _sections(text)
+        ranges = sections(text)
+    elif method == "semantic":
+        ranges = list(parts)
     elif method == "sentences" and not fits:
-        ranges = _packed(_sentences(text), begins, size)
+        ranges = _packed(sentences(text), begins, size)
     else:
         ranges = [(0, len(text))]
     found = False
@@ -101,7 +95,12 @@ def _word(text: str, offsets: Sequence[Span], before: int, at: int) -> int:
     return at
 
 
-def _sentences(text: str) -> list[Span]:
+def sentences(text: str) -> list[Span]:
+    """From the beginning of a sentence to that of the next.
+
+    Raises:
+        UserError: sentencex is not installed.
+    """
     try:
         from sentencex import get_sentence_boundaries
     except ImportError:
@@ -123,7 +122,7 @@ def _packed(units: Sequence[Span], tokens: Sequence[int], size: int) -> list[Spa
     return packed
 
 
-def _sections(text: str) -> list[Span]:
+def sections(text: str) -> list[Span]:
     """From one ATX heading to the next; a # in fenced code is none."""
     edges, place, fenced = {0, len(text)}, 0, False
     for line in text.splitlines(keepends=True):
@@ -133,3 +132,18 @@ def _sections(text: str) -> list[Span]:
             edges.add(place)
         place += len(line)
     return list(pairwise(sorted(edges))) or [(0, 0)]
+
+
+def parents(documents: Sequence[str], pieces: Pieces, parent: str) -> list[Span]:
+    """The span of the section or document around each chunk."""
+    around: list[Span] = []
+    for text, first, last in zip(documents, pieces.starts[:-1], pieces.starts[1:], strict=True):
+        if parent == "document":
+            around += [(0, len(text))] * (last - first)
+            continue
+        found = sections(text)
+        begins = [start for start, _ in found]
+        for start, end in pieces.spans[first:last]:
+            holds = found[max(bisect_right(begins, start) - 1, 0)]
+            around.append((holds[0], max(holds[1], end)))
+    return around

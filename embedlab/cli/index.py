@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from embedlab.chunk_options import ChunkOptions
 from embedlab.cli import _completion
 from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
@@ -12,7 +13,7 @@ from embedlab.options import DocumentOptions, LoadingOptions
 from embedlab.terminal import console, echo, printable
 
 
-@with_options(fields=DocumentOptions, loading=LoadingOptions)
+@with_options(fields=DocumentOptions, chunks=ChunkOptions, loading=LoadingOptions)
 def command(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[FOLDER]", help="The documents, as --docs names them.")
@@ -54,6 +55,7 @@ def command(
     ] = "",
     *,
     fields: DocumentOptions,
+    chunks: ChunkOptions,
     loading: LoadingOptions,
     as_json: Annotated[
         bool, typer.Option("--json", help="What was built as JSON on standard output.")
@@ -72,6 +74,7 @@ def command(
     from embedlab import corpus_index
     from embedlab.errors import UserError
     from retrievers.folder import check_target, size_on_disk
+    from retrievers.pipelines.by_chunks import Chunked
 
     if card is not None:
         if model is not None:
@@ -98,13 +101,16 @@ def command(
             escape(printable(f"Indexing {len(ids):,} documents with {model}")), total=len(ids)
         )
         retriever = corpus_index.build(
-            model, ids, found.documents, index, instruction=instruction, **vars(loading),
+            model, ids, found.documents, index, instruction=instruction, chunk=chunks.chunk,
+            **vars(loading),
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip
     retriever.save(out)
+    number = len(retriever.part.ids) if isinstance(retriever, Chunked) else 0
     built: dict[str, Any] = {
         "index": str(out),
         "documents": len(ids),
+        **({"chunks": number} if number else {}),
         "unread": [unread._asdict() for unread in found.unread],
         "seconds": round(time.perf_counter() - started, 3),
         "bytes": size_on_disk(out),
@@ -112,8 +118,9 @@ def command(
     if as_json:
         print_json(built)
     else:
+        in_chunks = f" in {number:,} chunks" if number else ""
         echo(
-            f"{out}: {len(ids):,} documents, {built['bytes'] / 1e6:,.1f} MB,"
+            f"{out}: {len(ids):,} documents{in_chunks}, {built['bytes'] / 1e6:,.1f} MB,"
             f" {built['seconds']:,.1f} s"
         )
         echo(f'Search it: embedlab search {out} "a question"')

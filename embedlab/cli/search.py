@@ -72,26 +72,24 @@ def command(
 
 
 def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict[str, Any]]:
-    """The hits, each with its text and the spans `[start, end)` of the query's words in it."""
+    """The hits, each with its text, where in the document that is if it is a chunk, and the spans
+    `[start, end)` of the query's words in it.
+    """
     from embedlab.corpus_index import depth
 
-    hits = retriever.search([query], depth(k, retriever, _K, "-k"))
-    results = []
-    for rank, (row, score) in enumerate(
-        zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True), 1
-    ):
-        if row >= 0:
-            text = retriever.text(row) or ""
-            results.append(
-                {
-                    "rank": rank,
-                    "id": retriever.ids[row],
-                    "score": score,
-                    "text": text,
-                    "highlights": _spans(query, text),
-                }
-            )
-    return results
+    return [
+        {
+            "rank": rank,
+            "id": found.id,
+            "score": found.score,
+            "text": found.text,
+            **({} if found.start is None else {"start": found.start, "end": found.end}),
+            "highlights": _spans(query, found.text),
+        }
+        for rank, found in enumerate(
+            retriever.retrieve(query, depth(k, retriever, _K, "-k")), 1
+        )
+    ]  # fmt: skip
 
 
 def _spans(query: str, text: str) -> list[tuple[int, int]]:

@@ -35,6 +35,7 @@ class Encoder:
         options: how its vectors are made and kept; a batch's tokens are halved when memory runs
             out.
         reporter: where progress is shown.
+        tokens: give the vectors of a dense model's tokens, before they are pooled.
 
     Raises:
         UserError: the model's device takes no so many workers, or the store keeps no vectors of
@@ -47,10 +48,12 @@ class Encoder:
         options: EncodingOptions = EncodingOptions(),
         *,
         reporter: Reporter | None = None,
+        tokens: bool = False,
     ) -> None:
         refuse_store_dtype(model, options)
         self.model, self.options, self.reporter = model, options, reporter or Reporter()
-        self._running = RunningModel(model, options, self.reporter)
+        self._running = RunningModel(model, options, self.reporter, tokens=tokens)
+        self._tokens = tokens
 
     @property
     def batch_tokens(self) -> int:
@@ -102,6 +105,7 @@ class Encoder:
             "attention_kernel": self.model.fact("attention_kernel"),
             "kernels": self.kernels,
             "store_dtype": self.options.store_dtype,
+            **({"vectors": "of tokens"} if self._tokens else {}),
         }
 
     def encode(

@@ -43,7 +43,8 @@ def vectors_of(
         role: "query", "document" or "text", told to the modules that ask for it.
         store_dtype: dtype of dense vectors.
         sparse: give CSR matrices.
-        tokens: give the vectors of all tokens that a multi-vector encoder scores.
+        tokens: give the vectors of all tokens that a multi-vector encoder scores, or a dense one
+            pools.
         times: told where the time of several layers went.
     """
     began = time.perf_counter()
@@ -168,6 +169,10 @@ def _in_float32(_module: nn.Module, _inputs: object, features: dict[str, Any]) -
 
 def _tokens(output: dict[str, torch.Tensor], store_dtype: str) -> TokenVectors:
     """The vectors of the tokens that a batch's mask leaves."""
+    if "cu_seq_lens_q" in output:  # texts end to end
+        ends = output["cu_seq_lens_q"].cpu().numpy().astype(np.int64)
+        flat = output["token_embeddings"][0].float().cpu().numpy()
+        return TokenVectors(flat, ends).coded(TOKEN_BITS[store_dtype])
     mask = output["attention_mask"].bool()
     offsets = np.zeros(len(mask) + 1, dtype=np.int64)
     np.cumsum(mask.sum(dim=1).cpu().numpy(), out=offsets[1:])

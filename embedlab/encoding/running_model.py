@@ -27,7 +27,15 @@ class RunningModel:
         UserError: the model's device takes no so many workers.
     """
 
-    def __init__(self, model: LoadedModel, options: EncodingOptions, reporter: Reporter):
+    def __init__(
+        self,
+        model: LoadedModel,
+        options: EncodingOptions,
+        reporter: Reporter,
+        *,
+        tokens: bool = False,
+    ) -> None:
+        self._tokens = tokens
         self.model, self.options, self.reporter = model, options, reporter
         if options.workers:
             # Too many are refused before any work.
@@ -48,7 +56,7 @@ class RunningModel:
     @property
     def tokens(self) -> bool:
         """Whether its texts have a vector for each token."""
-        return self.model.card.kind.gives_tokens
+        return self._tokens or self.model.card.kind.gives_tokens
 
     def workers(self, depth: int | None) -> "Workers":
         """Copies of the model that keep its first `depth` layers

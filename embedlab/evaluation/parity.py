@@ -16,7 +16,8 @@ from embedlab import tasks
 from embedlab.encoding.cost import Cost
 from embedlab.errors import UserError
 from embedlab.evaluation.protocols.choice import protocol_for
-from embedlab.evaluation.protocols.encoded_models import DenseModels, SparseModels
+from embedlab.evaluation.protocols.dense_models import DenseModels
+from embedlab.evaluation.protocols.encoded_models import SparseModels
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import retrieval_data
 from embedlab.evaluation.run import evaluate

@@ -152,7 +152,7 @@ def _answer(pipeline: Pipeline, question: str) -> records.Answer:
     rows = [row for row in hits.rows[0].tolist() if row >= 0]
     documents, text = [retriever.ids[row] for row in rows], None
     if generator:
-        contexts = [retriever.text(row) or "" for row in rows]
+        contexts = [passage.text for passage in retriever.passages([question], hits.rows)[0]]
         began = time.perf_counter()
         filled, used = prompt.fitted(pipeline.template, contexts, question, generator.fits)
         costs["prompt_seconds"] = time.perf_counter() - began

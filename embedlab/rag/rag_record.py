@@ -62,15 +62,14 @@ def rag_record(
     row_of = {id: row for row, id in enumerate(retriever.ids)}
     document_ids = list(dict.fromkeys(id for answer in answers for id in answer.documents))
     texts = {id: retriever.text(row_of[id]) or "" for id in document_ids}
-    metrics = _metrics(asked_questions, answers, texts)
+    contexts = _contexts(pipeline, answers, row_of)
+    metrics = _metrics(asked_questions, answers, contexts)
     scores = {
         name: float(np.nanmean(values))
         for name, values in metrics.items()
         if not np.isnan(values).all()
     }
-    example = prompt.fill(
-        pipeline.template, [texts[id] for id in answers[0].documents], answers[0].question
-    )
+    example = prompt.fill(pipeline.template, contexts[0], answers[0].question)
     resolved = {
         "pipeline": pipeline.identity,
         "retriever": {
@@ -139,8 +138,23 @@ def _facts(generator: Generator) -> dict[str, Any]:
     }
 
 
+def _contexts(
+    pipeline: Pipeline, answers: Sequence[records.Answer], row_of: dict[str, int]
+) -> list[list[str]]:
+    """What the documents of each answer said to its question."""
+    depth = max((len(answer.documents) for answer in answers), default=0)
+    rows = np.full((len(answers), depth), -1, dtype=np.int64)
+    for place, answer in enumerate(answers):
+        rows[place, : len(answer.documents)] = [row_of[id] for id in answer.documents]
+    asked = [answer.question for answer in answers]
+    found = pipeline.source.retriever.passages(asked, rows)
+    return [[passage.text for passage in some] for some in found]
+
+
 def _metrics(
-    asked_questions: Sequence[Question], answers: Sequence[records.Answer], texts: dict[str, str]
+    asked_questions: Sequence[Question],
+    answers: Sequence[records.Answer],
+    contexts: Sequence[list[str]],
 ) -> dict[str, np.ndarray]:
     """Scores of each question, float64 `[questions]`;
     NaN where a question lacks what a metric needs.
@@ -150,13 +164,13 @@ def _metrics(
     def note(name: str, place: int, value: float) -> None:
         metrics.setdefault(name, np.full(len(answers), np.nan))[place] = value
 
-    for place, (question, answer) in enumerate(zip(asked_questions, answers, strict=True)):
+    every = zip(asked_questions, answers, contexts, strict=True)
+    for place, (question, answer, read) in enumerate(every):
         if question.answers:
             if answer.answer is not None:
                 note("exact_match", place, scoring.exact_match(answer.answer, question.answers))
                 note("f1", place, scoring.f1(answer.answer, question.answers))
-            contexts = [texts[id] for id in answer.documents]
-            note("answer_recall", place, scoring.answer_recall(contexts, question.answers))
+            note("answer_recall", place, scoring.answer_recall(read, question.answers))
         if question.relevant:
             note(
                 "context_precision",

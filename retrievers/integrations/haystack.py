@@ -62,7 +62,7 @@ class HaystackRetriever:
             Document(
                 id=document.id,
                 content=document.text,
-                meta={**document.metadata, "id": document.id, "score": document.score},
+                meta=document.facts,
                 score=document.score,
             )
             for document in self.retriever.retrieve(

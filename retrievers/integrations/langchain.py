@@ -52,7 +52,7 @@ class LangChainRetriever(BaseRetriever):
             Document(
                 id=document.id,
                 page_content=document.text,
-                metadata={**document.metadata, "id": document.id, "score": document.score},
+                metadata=document.facts,
             )
             for document in self.retriever.retrieve(
                 query, self.k if k is None else k, self.only if only is None else only

@@ -37,10 +37,10 @@ class LlamaIndexRetriever(BaseRetriever):
                 node=TextNode(
                     id_=document.id,
                     text=document.text,
-                    metadata={**document.metadata, "id": document.id, "score": document.score},
+                    metadata=document.facts,
                     # What the generator reads is the text alone.
-                    excluded_llm_metadata_keys=[*document.metadata, "id", "score"],
-                    excluded_embed_metadata_keys=[*document.metadata, "id", "score"],
+                    excluded_llm_metadata_keys=list(document.facts),
+                    excluded_embed_metadata_keys=list(document.facts),
                 ),
                 score=document.score,
             )

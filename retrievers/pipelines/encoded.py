@@ -84,11 +84,15 @@ class Encoded(Retriever):
         return self._index
 
     def index(self, ids: Sequence[str], documents: Documents) -> "Encoded":
-        self._index.clear()
-        self._texts = Texts()
+        self.clear()
         self.add(ids, documents)
         self._index.finish()
         return self
+
+    def clear(self) -> None:
+        """Forget all documents."""
+        self._index.clear()
+        self._texts = Texts()
 
     def add(
         self, ids: Sequence[str], documents: Documents, vectors: Documents | None = None

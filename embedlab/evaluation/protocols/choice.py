@@ -1,6 +1,7 @@
 """Which protocol evaluates a model: chosen here, once."""
 
-from embedlab.evaluation.protocols.encoded_models import DenseModels, SparseModels
+from embedlab.evaluation.protocols.dense_models import DenseModels
+from embedlab.evaluation.protocols.encoded_models import SparseModels
 from embedlab.evaluation.protocols.late_interaction import LateModels
 from embedlab.evaluation.protocols.lexical import LexicalModels
 from embedlab.evaluation.protocols.mteb_protocol import MtebProtocols

@@ -15,10 +15,10 @@ from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.views import View, coded, cross
 from embedlab.errors import UserError
 from embedlab.evaluation import searching
+from embedlab.evaluation.protocols.dense_models import refuse_dimensions
 from embedlab.evaluation.protocols.encoded_models import (
     CHUNK_BYTES,
     EncodedModels,
-    refuse_dimensions,
 )
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
@@ -41,6 +41,7 @@ class LateModels(EncodedModels):
     """
 
     sees_views = True
+    cuts_documents = False
 
     def views(self) -> list[View]:
         """Every dimension and precision through every index that holds token vectors."""

@@ -1,12 +1,14 @@
 """BM25: texts into Lucene, ranked rows out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedlab.chunks import chunking
+from embedlab.encoding.model_chunks import Cutter, refuse_fields
 from embedlab.encoding.vectors.views import View
-from embedlab.evaluation import searching
+from embedlab.evaluation import chunked_documents, searching
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from retrievers import Retriever, make
@@ -26,6 +28,20 @@ class LexicalModels(Protocol):
     """
 
     smaller_id_first = True
+    cuts_documents = True
+
+    def prepare(
+        self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]
+    ) -> Prepared:
+        """The chunks of the documents, where they are cut: as they are searched, by ascending
+        ids.
+        """
+        if not views[0].chunk:
+            return Prepared()
+        for view in views:
+            refuse_fields(view.index)
+        cutter = Cutter(self.model, chunking.parse(views[0].chunk), "", _none, _none)
+        return Prepared(pieces=cutter(data.documents[::-1]))
 
     def search(
         self,
@@ -42,10 +58,17 @@ class LexicalModels(Protocol):
             documents=data.documents[::-1],
             corpus=data.corpus.select(range(last, -1, -1)),
         )
-        index, chunks = self._index(view.index), _texts(view.index, ascending)
-        result = searching.search(
-            index, chunks, data.queries, ascending, k=k, reporter=self.reporter
-        )
+        index = self._index(view.index)
+        if prepared.pieces:
+            result = chunked_documents.search(
+                index, _joined(prepared.pieces.texts), data.queries, ascending, prepared.pieces,
+                view.chunk, k=k, reporter=self.reporter,
+            )  # fmt: skip
+        else:
+            result = searching.search(
+                index, _texts(view.index, ascending), data.queries, ascending,
+                k=k, reporter=self.reporter,
+            )  # fmt: skip
         return result._replace(rows=np.where(result.rows >= 0, last - result.rows, -1))
 
     def retriever(
@@ -73,12 +96,16 @@ class LexicalModels(Protocol):
 
 def _texts(spec: str, data: RetrievalData) -> Iterator[list[Any]]:
     """The documents as the index `spec` takes them, chunk by chunk."""
-    return _fields(data) if "multifield" in spec else _joined(data)
+    return _fields(data) if "multifield" in spec else _joined(data.documents)
 
 
-def _joined(data: RetrievalData) -> Iterator[list[str]]:
-    for start in range(0, len(data.documents), _CHUNK):
-        yield data.documents[start : start + _CHUNK]
+def _joined(texts: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(texts), _CHUNK):
+        yield texts[start : start + _CHUNK]
+
+
+def _none(texts: list[str]) -> Any:
+    raise AssertionError("bm25 has no vectors, and no chunking of it takes any")
 
 
 def _fields(data: RetrievalData) -> Iterator[list[dict[str, str]]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from embedlab.chunks.cutting import Pieces
+from embedlab.encoding import model_chunks
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
@@ -20,6 +20,7 @@ from embedlab.models.kinds import Kind
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
 from retrievers import Retriever
+from retrievers.pieces import Pieces
 from retrievers.pipelines.rerank import ListScorer, Listwise
 
 if TYPE_CHECKING:
@@ -63,12 +64,14 @@ class Protocol(ABC):
 
     smaller_id_first: ClassVar[bool] = False  # of documents that score alike (see `metrics`)
     sees_views: ClassVar[bool] = False  # layers, dimensions and precisions
+    cuts_documents: ClassVar[bool] = False  # searches them in chunks, where that is asked for
 
     def __init__(self, request: Request, model: LoadedModel, reporter: Reporter) -> None:
         self.request, self.model, self.reporter = request, model, reporter
-        if any(request.views.chunkings) and not self.sees_views:
+        if any(request.views.chunkings) and not self.cuts_documents:
             raise UserError(
-                f"{model.name} is a {model.card.kind} model: --chunk is for dense ones.",
+                f"{model.name} is a {model.card.kind} model: --chunk is for dense and sparse ones"
+                " and bm25.",
                 "Evaluate it without --chunk.",
             )
         keeps = model.card.kind.encodes or model.card.kind is Kind.HYBRID  # its parts say it
@@ -83,7 +86,19 @@ class Protocol(ABC):
             UserError: the model has no such layer or dimension.
         """
         indexes = fitting(self.model.card.kind, self.request.views.indexes)
-        return [View(index=index) for index in indexes]
+        return self._cut([View(index=index) for index in indexes])
+
+    def _cut(self, views: list[View]) -> list[View]:
+        """The views of each way to cut documents, each way once.
+
+        Raises:
+            UserError: the model's texts cannot be cut so.
+        """
+        asked = self.request.views.chunkings
+        ways = dict.fromkeys(
+            model_chunks.resolved(self.model, each) if each else "" for each in asked
+        )
+        return [view._replace(chunk=chunk) for chunk in ways for view in views]
 
     def prepare(
         self, task: "AbsTaskRetrieval", data: RetrievalData, views: Sequence[View]

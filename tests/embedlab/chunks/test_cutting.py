@@ -1,14 +1,16 @@
 """Where texts are cut, on a tokenizer of words."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix, vstack
 
-from embedlab.chunks import cutting
-from embedlab.chunks.chunking import Chunking, parse
+from embedlab.chunks import cutting, semantic
+from embedlab.chunks.chunking import Chunking, parse, typed
 from embedlab.errors import UserError
-from embedlab.evaluation.chunked_documents import one_for_each
+from retrievers import pieces
 
 
 def tokens(texts):
@@ -57,11 +59,47 @@ def test_specs():
 @pytest.mark.parametrize("step", [1, 2, 3, 7])
 def test_one_vector_for_each_document_however_it_is_read(step):
     vectors = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
-    pieces = cutting.Pieces([""] * 7, [(0, 0)] * 7, np.array([0, 1, 4, 6, 7]))
+    starts = np.array([0, 1, 4, 6, 7])
     parts = [vectors[start : start + step] for start in range(0, 7, step)]
-    mean = np.concatenate(list(one_for_each(iter(parts), pieces, "mean")))
-    np.testing.assert_allclose(
-        mean, [vectors[a:b].mean(0) for a, b in ((0, 1), (1, 4), (4, 6), (6, 7))], atol=1e-6
-    )
-    first = np.concatenate(list(one_for_each(iter(parts), pieces, "first")))
-    np.testing.assert_array_equal(first, vectors[[0, 1, 4, 6]])
+    expected = [vectors[a:b].mean(0) for a, b in ((0, 1), (1, 4), (4, 6), (6, 7))]
+    mean = np.concatenate(list(pieces.means(iter(parts), starts)))
+    np.testing.assert_allclose(mean, expected, atol=1e-6)
+    sparse = pieces.means((csr_matrix(part) for part in parts), starts)
+    np.testing.assert_allclose(vstack(list(sparse)).toarray(), expected, atol=1e-6)
+
+
+def test_one_spelling_of_one_chunking():
+    assert str(parse("tokens:over=max,overlap=0,late=no")) == "tokens" == str(parse("tokens:"))
+    spec = "semantic:size=9,over=mean,late=yes,percentile=80,parent=section"
+    assert str(parse("semantic:parent=section,percentile=80,late=yes,over=mean,size=9")) == spec
+    assert parse(typed(parse(spec).settings)) == replace(parse(spec), parent="")
+    for wrong in ("tokens:percentile=9", "semantic:percentile=100", "tokens:late=1", "tokens:size"):
+        with pytest.raises(UserError):
+            parse(wrong)
+
+
+def test_semantic_chunks_end_where_neighbours_differ_most():
+    text = "One is. Two is. Three is. Four is. Five is."
+    towards = [[1, 0], [1, 0.1], [0.1, 1], [0, 1], [0.2, 1]]
+    encode = lambda texts: np.array(towards)[: len(texts)]  # noqa: E731
+    (parts,) = semantic.breaks([text], encode, 95)
+    assert [text[a:b] for a, b in parts] == ["One is. Two is. ", "Three is. Four is. Five is."]
+    # The second greatest distance, 0.0194, is above the median.
+    (parts,) = semantic.breaks([text], encode, 50)
+    assert [text[a:b] for a, b in parts] == ["One is. Two is. ", "Three is. Four is. ", "Five is."]
+    whole = [["Aa bb. Cc dd."], ["Aa bb."], [""]]
+    for (one,) in whole:
+        assert semantic.breaks([one], encode, 95) == ([[(0, len(one))]] if one else [[]])
+
+
+def test_parents_hold_their_chunks():
+    text = "aa bb\n# One\na b c d\n## Two\nc d e f"
+    chunks = cutting.pieces([text, "x"], "headings", tokens, size=3, overlap=0)
+    assert chunks.texts == ["aa bb\n", "# One\na", "b c d\n", "## Two\nc", "d e f", "x"]
+    first, second, third = (0, 6), (6, 20), (20, len(text))
+    assert cutting.parents([text, "x"], chunks, "section") == [
+        first, second, second, third, third, (0, 1),
+    ]  # fmt: skip
+    assert cutting.parents([text, "x"], chunks, "document") == [(0, len(text))] * 5 + [(0, 1)]
+    across = cutting.pieces([text], "tokens", tokens, size=99, overlap=0)
+    assert cutting.parents([text], across, "section") == [(0, len(text))]

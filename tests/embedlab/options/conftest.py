@@ -37,6 +37,20 @@ def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+@pytest.fixture(scope="module")
+def late(tmp_path_factory, tiny_folder):
+    """A late-interaction encoder: token vectors of the tiny BERT, normalised."""
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    from sentence_transformers.base.modules import Normalize
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    folder = tmp_path_factory.mktemp("models") / "late"
+    transformer = SentenceTransformer(str(tiny_folder), device="cpu")[0]
+    modules = [transformer, MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
+    MultiVectorEncoder(modules=modules, device="cpu").save(str(folder))
+    return folder
+
+
 @pytest.fixture
 def ok(cli, home):
     """Run a command line that has to end well;

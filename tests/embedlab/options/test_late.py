@@ -12,20 +12,6 @@ from embedlab.models.files.model_files import kind_of
 from embedlab.models.kinds import Kind
 
 
-@pytest.fixture(scope="module")
-def late(tmp_path_factory, tiny_folder):
-    """A late-interaction encoder: token vectors of the tiny BERT, normalised."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.base.modules import Normalize
-    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-
-    folder = tmp_path_factory.mktemp("models") / "late"
-    transformer = SentenceTransformer(str(tiny_folder), device="cpu")[0]
-    modules = [transformer, MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
-    MultiVectorEncoder(modules=modules, device="cpu").save(str(folder))
-    return folder
-
-
 def test_views_and_indexes_of_one_pass(late, corner, ok, home):
     runs = ok(
         "eval", "--model", late, "--task", corner, "--json", "--store-dtype", "float16",

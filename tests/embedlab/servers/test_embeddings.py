@@ -238,3 +238,9 @@ def test_an_index_and_python_ask_the_server_too(cli, home, capitals, server, tmp
     assert encoder.encode_query("a").shape == (384,)
     assert encoder.encode_document(["a", "b"]).shape == (2, 384)
     assert server.requests[-2][1]["input"] == ["query: a"]
+
+
+def test_documents_are_not_cut_by_a_tokenizer_that_is_elsewhere(evaluated, server):
+    code, _, err = evaluated("--chunk", "tokens:size=64")
+    assert code == 2 and "shows no tokenizer" in err and "Traceback" not in err
+    assert len(server.requests) <= 1  # the probe
