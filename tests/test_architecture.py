@@ -46,9 +46,9 @@ LEVELS = {
         ["pipelines"],
         ["indexes"],
         [
-            "base", "copies", "errors", "folder", "index_costs", "index_generations",
-            "fixed_encodings", "index_checks", "index_manifest", "pieces", "registry", "texts", "ties",
-            "token_codes", "token_vectors", "topk",
+            "base", "copies", "errors", "folder", "index_checks", "index_costs",
+            "index_generations", "fixed_encodings", "index_manifest", "pieces", "registry", "texts",
+            "ties", "token_codes", "token_vectors", "topk",
         ],
     ],
     "leaderboard": [

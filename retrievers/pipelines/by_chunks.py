@@ -12,7 +12,8 @@ import xxhash
 from retrievers import folder, pieces, ties, topk
 from retrievers.base import Documents, Hits, Passage, Queries, RetrievedDocument, Retriever
 from retrievers.errors import RetrieverError
-from retrievers.indexes.base_index import Index, check_filter
+from retrievers.index_checks import check_filter, saved_ids
+from retrievers.indexes.base_index import Index
 from retrievers.pieces import Pieces, Vectors
 from retrievers.pipelines.encoded import Encoded
 from retrievers.texts import Texts, check_texts, joined
@@ -282,8 +283,7 @@ class Chunked(Retriever):
         loaded = cls(part, over=manifest["settings"]["over"], means=means)
         loaded.spec = manifest["settings"]["spec"]
         loaded._texts = Texts.load(data)
-        ids = json.loads((data / "ids.json").read_text(encoding="utf-8"))
-        _check_ids(ids)
+        ids = saved_ids(path, json.loads((data / "ids.json").read_text(encoding="utf-8")))
         starts, shown = np.load(data / "starts.npy"), np.load(data / "shown.npy")
         ends = np.diff(starts)
         fits = (
