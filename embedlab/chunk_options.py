@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from embedlab.chunks.chunking import parse
-from embedlab.options import OptionGroup, option
+from embedlab.option_fields import OptionGroup, option
 
 
 @dataclass(frozen=True)

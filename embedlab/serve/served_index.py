@@ -11,6 +11,7 @@ import numpy as np
 from embedlab.errors import unknown
 from embedlab.serve.shared_passes import Refusal, SharedPasses
 from retrievers import Encoded, Encoder, Retriever
+from retrievers.base import Passage
 from retrievers.pipelines.fusion import Fusion
 from retrievers.pipelines.rerank import Reranked
 
@@ -149,8 +150,13 @@ class ServedIndex:
             return embedded(self.encoders[kind.model], texts, kind.role)
         hits = self.retriever.search(texts, kind.k)
         return [
-            found(self.retriever, rows, scores)
-            for rows, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
+            found(self.retriever, rows, scores, passages)
+            for rows, scores, passages in zip(
+                hits.rows.tolist(),
+                hits.scores.tolist(),
+                self.retriever.passages(texts, hits.rows),
+                strict=True,
+            )
         ]
 
     def close(self) -> None:
@@ -168,19 +174,27 @@ def _check_texts(texts: Sequence[str]) -> None:
 
 
 def found(
-    retriever: Retriever, rows: Sequence[int], scores: Sequence[float]
+    retriever: Retriever,
+    rows: Sequence[int],
+    scores: Sequence[float],
+    passages: Sequence[Passage],
 ) -> list[dict[str, Any]]:
-    """The documents of one query's hits."""
+    """The documents of one query's hits, each with its text, or that of its best chunk and where
+    this stands.
+    """
+    said = iter(passages)
     return [
         {
             "rank": rank,
             "id": retriever.ids[row],
             "score": score,
-            "text": retriever.text(row) or "",
+            "text": passage.text,
+            **({} if passage.start is None else {"start": passage.start, "end": passage.end}),
             "metadata": retriever.metadata(row),
         }
         for rank, (row, score) in enumerate(zip(rows, scores, strict=True), 1)
         if row >= 0
+        for passage in [next(said)]
     ]
 
 
