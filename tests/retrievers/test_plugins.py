@@ -288,3 +288,35 @@ def test_no_plugin_takes_a_wrong_number_or_filter_for_none(index):
     ):
         with pytest.raises(retrievers.RetrieverError, match="is not by id"):
             component.run(QUERY, filters=filters)
+
+
+def test_the_best_chunk_reaches_every_framework():
+    from retrievers.integrations.haystack import HaystackRetriever
+    from retrievers.integrations.langchain import LangChainRetriever
+    from retrievers.integrations.llama_index import LlamaIndexRetriever
+    from retrievers.pieces import Pieces
+    from retrievers.pipelines.by_chunks import Chunked
+
+    text, end = "The heart pumps blood. The liver makes bile.", len("The heart pumps blood. ")
+    spans = [(0, end), (end, len(text)), (0, 4)]
+
+    def halves(texts):
+        chunks = [text[start:stop] for start, stop in spans[:2]] + ["Air."]
+        return Pieces(chunks, spans, np.array([0, 2, 3]))
+
+    index = Chunked(retrievers.make("lucene"), halves)
+    index.index(["organs", "lung"], [{"title": "", "text": text, "year": 1543}, "Air."])
+    assert index.search([QUERY], 5).rows[0].tolist() == [0, -1, -1, -1, -1]
+    (chain,) = LangChainRetriever(index).invoke(QUERY)
+    (node,) = LlamaIndexRetriever(index).retrieve(QUERY)
+    (document,) = HaystackRetriever(index).run(QUERY)["documents"]
+    for said, facts in (
+        (chain.page_content, chain.metadata),
+        (node.node.text, node.node.metadata),
+        (document.content, document.meta),
+    ):
+        assert said == "The liver makes bile."
+        wanted = {"id": "organs", "start": end, "end": len(text), "year": 1543}
+        assert wanted.items() <= facts.items()
+    with pytest.raises(retrievers.RetrieverError):
+        index.add(["more"], ["More."])
