@@ -9,20 +9,27 @@ from embedlab.errors import UserError
 
 
 def option(
-    default: Any, help: str, *, flag: str = "", form: str = "", least: int | None = None
+    default: Any,
+    help: str,
+    *,
+    flag: str = "",
+    short: str = "",
+    form: str = "",
+    least: int | None = None,
 ) -> Any:
     """A field of a group, with what the command line needs to know of it.
 
     Args:
         default: its value where nothing is asked for.
         help: what it does, in one sentence.
-        flag: its name on the command line, where that is not the field's.
+        flag: its name on the command line, where that is not the field's; short: a second one.
         form: how it is typed there, where its type does not say: "words" and "numbers" are
             separated by commas, what is "repeatable" is typed once for each.
         least: the smallest number that it takes.
     """
     return field(
-        default=default, metadata={"help": help, "flag": flag, "form": form, "least": least}
+        default=default,
+        metadata={"help": help, "flag": flag, "short": short, "form": form, "least": least},
     )
 
 

@@ -115,6 +115,9 @@ class Answer:
     answer: str | None = None  # None where nothing was generated
     # retrieve_seconds, generate_seconds, prompt_tokens, ...
     costs: dict[str, float] = field(default_factory=dict)
+    # What was made on the way: "queries" written by a model, "noise" (ids of documents that were
+    # put among the contexts), "contexts" as the generator read them where they are no documents.
+    steps: dict[str, list[str]] = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -93,7 +93,8 @@ def _type(each: Field[Any], declared: Any) -> Any:
 
 def _option(each: Field[Any]) -> Any:
     least = None if each.metadata["form"] else each.metadata["least"]
-    return typer.Option(flag_of(each), help=each.metadata["help"], min=least)
+    names = filter(None, (flag_of(each), each.metadata["short"]))
+    return typer.Option(*names, help=each.metadata["help"], min=least)
 
 
 def _typed_default(each: Field[Any]) -> Any:

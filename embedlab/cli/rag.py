@@ -1,6 +1,7 @@
 """`embedlab rag`: retrieve, prompt, answer, score."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,57 +12,28 @@ from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, NamedModels
 from embedlab.errors import UserError
 from embedlab.options import LoadingOptions
+from embedlab.rag.rag_options import GenerationOptions, PipelineOptions, QuestionOptions
 
 if TYPE_CHECKING:
     from embedlab.rag.experiment import Outcome
+    from leaderboard.tables.comparison import Comparison
 
 
-@with_options(loading=LoadingOptions)
+@with_options(
+    pipelines=PipelineOptions,
+    questions=QuestionOptions,
+    generation=GenerationOptions,
+    loading=LoadingOptions,
+)
 def command(
-    retriever: Annotated[
-        str,
-        typer.Option(
-            help="A saved index's folder; or with --corpus a model, or"
-            ' "rrf(bm25, MODEL) >> RERANKER".'
-        ),
-    ],
-    questions: Annotated[
-        Path,
-        typer.Option(
-            help='JSON lines: {"id": "1", "question": "...", "answers": ["..."],'
-            ' "relevant": ["document-id"]}; answers and relevant may be absent.'
-        ),
-    ],
-    generator: Annotated[
-        str,
-        typer.Option(
-            help="A causal language model (smollm2-135m, a hub id, a folder), a trained GEM, or the"
-            " URL of an OpenAI-compatible server, such as http://localhost:8000/v1. Without one,"
-            " the contexts alone are measured."
-        ),
-    ] = "",
-    generator_model: Annotated[str, typer.Option(help="The model's name at the server.")] = "",
+    pipelines: PipelineOptions,
+    questions: QuestionOptions,
+    generation: GenerationOptions,
     corpus: Annotated[
-        Path | None, typer.Option(help="A BEIR folder to retrieve from, or its corpus.jsonl.")
-    ] = None,
-    k: Annotated[
-        int | None, typer.Option("--k", "-k", min=1, help="Documents per question; 5 by default.")
-    ] = None,
-    prompt: Annotated[
-        Path | None, typer.Option(help="A template with {context} and {question}.")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="The most tokens of an answer; 64 by default.")
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(min=0, help="0, the default, takes the likeliest token each time."),
-    ] = None,
-    generator_option: Annotated[
-        list[str] | None,
+        Path | None,
         typer.Option(
-            help="A further field of the requests to a server, NAME=VALUE: reasoning_effort=low."
-            " Repeatable."
+            help="Documents to retrieve from: a BEIR folder, its corpus.jsonl, or any other folder"
+            " or file of documents; by default those that the questions bring."
         ),
     ] = None,
     model: NamedModels = None,
@@ -77,7 +49,8 @@ def command(
 ) -> None:
     """Answer questions from retrieved documents, and score.
 
-    Scores of answers and contexts, latency and tokens of each stage.
+    Scores of answers and contexts, latency and tokens of each stage. Several pipelines are a grid:
+    every one is recorded, and paired tests say which differ.
 
     Every question is kept as it is answered: stopped and typed again, the run goes on with the next
     one.
@@ -85,36 +58,76 @@ def command(
     from embedlab.rag.experiment import Request, run
     from embedlab.resources import home
 
-    if not generator and (
-        generator_model
-        or generator_option
-        or prompt
-        or max_tokens is not None
-        or temperature is not None
-    ):
+    specs = pipelines.specs()
+    _check(pipelines, generation, any(spec.generator for spec in specs))
+    if not questions.questions:
+        raise UserError("There are no questions.", "Type for example: --questions stdlib-qa")
+    db = db or home() / "results.duckdb"
+    outcomes = run(
+        Request(
+            tuple(specs),
+            questions.questions,
+            db,
+            corpus,
+            questions.questions_form,
+            questions.split,
+            questions.sample,
+            generation.generator_model,
+            generation.max_tokens or 64,
+            generation.temperature or 0.0,
+            loading,
+            tuple(model or ()),
+            _options(generation.generator_option),
+            generation.in_flight,
+            generation.budget,
+            questions.similarity,
+            questions.judge,
+            questions.judge_labels,
+        )
+    )
+    compared = _compared(outcomes, db)
+    if not as_json:
+        _print(outcomes, compared, db)
+    elif len(outcomes) == 1:
+        print_json(_as_json(outcomes[0]))
+    else:
+        pairs = [vars(pair) for pair in compared.pairs] if compared else []
+        print_json({"runs": [_as_json(each) for each in outcomes], "pairs": pairs})
+
+
+def _check(pipelines: PipelineOptions, generation: GenerationOptions, generates: bool) -> None:
+    """Refuse what would have no effect."""
+    sampling = generation.max_tokens is not None or generation.temperature is not None
+    given = generation.generator_model or generation.generator_option or pipelines.prompts
+    if not generates and (given or sampling):
         raise UserError(
             "--generator-model, --generator-option, --prompt, --max-tokens and --temperature are"
             " for a generator.",
             "Name one with --generator, or leave them out: the contexts alone are measured then.",
         )
-    if generator_model and not generator.startswith(("http://", "https://")):
+    served = any(one.startswith(("http://", "https://")) for one in pipelines.generators)
+    if generation.generator_model and not served:
         raise UserError(
             "--generator-model is the model's name at a server.",
             "Leave it out for a model on this machine.",
         )
-    db = db or home() / "results.duckdb"
-    outcome = run(
-        Request(retriever, questions, db, corpus, generator, generator_model,
-                k, prompt, max_tokens or 64, temperature or 0.0, loading,
-                tuple(model or ()), _options(generator_option or []))
-    )  # fmt: skip
-    if as_json:
-        print_json(_as_json(outcome))
-    else:
-        _print(outcome, db)
 
 
-def _options(given: list[str]) -> dict[str, Any]:
+def _compared(outcomes: Sequence["Outcome"], db: Path) -> "Comparison | None":
+    """Every pair of pipelines on the main metric, in paired tests over questions, corrected for all
+    pairs; None of one pipeline, or where nothing is scored.
+    """
+    from leaderboard.storage.store import Store
+    from leaderboard.tables.comparison import compare
+
+    scored = [each for each in outcomes if each.run.main_score == each.run.main_score]
+    names = list(dict.fromkeys(each.run.model.name for each in scored))
+    if len(names) < 2 or len({each.run.task.revision for each in scored}) > 1:
+        return None
+    return compare(Store(db), names, [scored[0].run.task.name])
+
+
+def _options(given: Sequence[str]) -> dict[str, Any]:
     """NAME=VALUE as fields of a request;
     a value that reads as JSON is what it says, any other is a string.
     """
@@ -164,11 +177,11 @@ def _as_json(outcome: "Outcome") -> dict[str, Any]:
     }
 
 
-def _print(outcome: "Outcome", db: Path) -> None:
+def _print(outcomes: Sequence["Outcome"], compared: "Comparison | None", db: Path) -> None:
     from embedlab.cli._tables import print_columns
     from leaderboard.tables.table import Column
 
-    run = outcome.run
+    runs = [each.run for each in outcomes]
     costs = (
         ("retrieve ms p50", "latency_p50_ms", 1),
         ("p95", "latency_p95_ms", 1),
@@ -176,31 +189,84 @@ def _print(outcome: "Outcome", db: Path) -> None:
         ("p95", "generate_p95_ms", 1),
         ("prompt tokens", "prompt_tokens_per_question", 0),
         ("answer tokens", "answer_tokens_per_question", 1),
+        ("context tokens saved", "context_tokens_saved", 2),
+        ("USD a question", "price_per_question", 6),
     )
+    every = dict.fromkeys(name for run in runs for name in run.scores)
+    # Of grids over k, measures at one cut-off say nothing beside those at another.
+    metrics = [
+        name for name in every if "_at_" not in name or all(name in run.scores for run in runs)
+    ]
     print_columns(
         [
-            Column("task", [run.task.name]),
-            Column("pipeline", [run.model.name]),
-            Column("questions", [f"{len(outcome.questions):,}"], right=True),
+            Column("task", [run.task.name for run in runs]),
+            Column("pipeline", [run.model.name for run in runs]),
+            Column("questions", [f"{len(each.questions):,}" for each in outcomes], right=True),
             *(
-                Column(name.replace("_", " "), [f"{value:.4f}"], right=True)
-                for name, value in run.scores.items()
+                Column(
+                    name.replace("_", " "),
+                    [f"{run.scores[name]:.4f}" if name in run.scores else "" for run in runs],
+                    right=True,
+                )
+                for name in metrics
             ),
             *(
-                Column(title, [f"{run.costs[name]:,.{digits}f}"], right=True)
-                for title, name, digits in costs
-                if name in run.costs
+                Column(
+                    title,
+                    [f"{run.costs[name]:,.{n}f}" if name in run.costs else "" for run in runs],
+                    right=True,
+                )
+                for title, name, n in costs
+                if any(name in run.costs for run in runs)
             ),
         ],
+        [*_notes(outcomes, db)],
+    )
+    if compared:
+        _print_pairs(compared)
+
+
+def _notes(outcomes: Sequence["Outcome"], db: Path) -> list[str]:
+    runs = [each.run for each in outcomes]
+    notes = []
+    if not any(run.scores for run in runs):
+        notes.append("Nothing was scored: the questions name no answers and no relevant documents.")
+    if len(runs) == 1:
+        name, task = runs[0].model.name, runs[0].task.name
+        notes.append(f"Recorded in {db} as run {runs[0].id[:8]}.")
+        notes.append(f'Beside another: embedlab compare "{name}" OTHER --task "{task}"')
+    else:
+        notes.append(f"Recorded in {db}: {len(runs)} runs.")
+    return notes
+
+
+def _print_pairs(compared: "Comparison") -> None:
+    """The pairs that differ by more than chance; how many were tested."""
+    from embedlab.cli._tables import print_columns
+    from leaderboard.tables.table import Column
+
+    tested = [pair for pair in compared.pairs if pair.corrected_p is not None]
+    sure = [pair for pair in tested if (pair.corrected_p or 0.0) <= 1 - compared.level]
+    sure.sort(key=lambda pair: pair.corrected_p or 0.0)
+    counted = (
+        f"{len(sure)} of {len(tested)} pairs differ in {tested[0].metric} by more than chance"
+        f" ({compared.test} test over {tested[0].queries} questions, corrected by"
+        f" {compared.correction} for all pairs)."
+        if tested
+        else "No pair could be tested."
+    )
+    better = [(p.first, p.second) if p.difference > 0 else (p.second, p.first) for p in sure]
+    if not sure:
+        from embedlab.terminal import echo
+
+        echo(counted)
+        return
+    print_columns(
         [
-            *(
-                []
-                if run.scores
-                else [
-                    "Nothing was scored: the questions name no answers and no relevant documents."
-                ]
-            ),
-            f"Recorded in {db} as run {run.id[:8]}.",
-            f'Beside another: embedlab compare "{run.model.name}" OTHER --task "{run.task.name}"',
+            Column("better", [first for first, _ in better]),
+            Column("than", [second for _, second in better]),
+            Column("by", [f"{abs(pair.difference):.4f}" for pair in sure], right=True),
+            Column("p", [f"{pair.corrected_p:.4f}" for pair in sure], right=True),
         ],
+        [counted],
     )

@@ -211,7 +211,7 @@ def _nesting(text: str) -> int:
 
 
 def _expression(text: str) -> Expression:
-    first, *stages = _split(text, ">>")
+    first, *stages = split(text, ">>")
     tree = _operand(first)
     for stage in stages:
         call = None if training_free_names.split(stage) else _CALL.fullmatch(stage)
@@ -287,7 +287,7 @@ def _arguments(function: str, text: str) -> tuple[list[str], tuple[tuple[str, st
     """
     parts: list[str] = []
     settings = {}
-    for word in _split(text, ",", ";"):
+    for word in split(text, ",", ";"):
         setting = _SETTING.fullmatch(word)
         if setting and setting[1] in _SETTINGS[function]:
             settings[setting[1]] = setting[2]
@@ -318,7 +318,7 @@ def _values(function: str, settings: tuple[tuple[str, str], ...]) -> dict[str, A
     return values
 
 
-def _split(text: str, *separators: str) -> list[str]:
+def split(text: str, *separators: str) -> list[str]:
     """The words between separators that stand outside all parentheses."""
     words = list(_words(text, separators))
     if not all(words):

@@ -2,45 +2,51 @@
 run of the store.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embedlab import corpus_index
+from embedlab.documents import Corpus
 from embedlab.errors import UserError
 from embedlab.options import LoadingOptions
 from embedlab.progress import Reporter
-from embedlab.rag import generators, prompt, questions, sources
-from embedlab.rag.generator import Generator
-from embedlab.rag.questions import Question
-from embedlab.rag.rag_record import Pipeline, rag_record
-from embedlab.rag.sources import Source
+from embedlab.rag import question_sets, questions
+from embedlab.rag.evidence import Evidence
+from embedlab.rag.pipeline_expressions import PipelineSpec
+from embedlab.rag.questions import Question, QuestionSet
+from embedlab.rag.rag_parts import Parts
+from embedlab.rag.rag_pipeline import Pipeline
+from embedlab.rag.rag_record import rag_record
+from embedlab.rag.verdicts import Measures
+from embedlab.spending import Purse
 from leaderboard import records
 from leaderboard.storage.store import Store
-
-DEFAULT_K = 5
 
 
 @dataclass(frozen=True)
 class Request:
     """What the user asked for; recorded with the run."""
 
-    retriever: str
-    questions: Path
+    pipelines: tuple[PipelineSpec, ...]
+    questions: str
     db: Path
     corpus: Path | None = None
-    generator: str = ""  # empty: contexts are measured alone
+    questions_form: str = ""
+    split: str = ""
+    sample: int | None = None
     generator_model: str = ""
-    k: int | None = None
-    prompt: Path | None = None
     max_tokens: int = 64
     temperature: float = 0.0
     loading: LoadingOptions = field(default_factory=LoadingOptions)
     models: tuple[str, ...] = ()  # files of code that the index may run
     # Further fields of the requests to a server.
     options: dict[str, Any] = field(default_factory=dict)
+    in_flight: int = 16
+    budget: float | None = None
+    similarity: str = ""
+    judge: str = ""
+    judge_labels: Path | None = None
 
 
 @dataclass
@@ -52,118 +58,148 @@ class Outcome:
     answers: list[records.Answer]
 
 
-def run(request: Request, reporter: Reporter | None = None) -> Outcome:
-    """Answer all questions that are not answered yet by the same pipeline, and record the whole.
+def run(request: Request, reporter: Reporter | None = None) -> list[Outcome]:
+    """Answer all questions that are not answered yet by the same pipeline, and record the whole,
+    pipeline by pipeline.
 
     Raises:
         UserError, RetrieverError: something in the request cannot be had or used; what was answered
             is kept.
     """
     reporter, store = reporter or Reporter(request.db), Store(request.db)
-    asked_questions = questions.read(request.questions)
-    template = prompt.read(request.prompt)
-    source = sources.find(
-        request.retriever,
-        request.corpus,
-        named=request.models,
-        **vars(request.loading),
-        reporter=reporter,
+    asked = question_sets.read(
+        request.questions, request.questions_form, request.split, request.sample
     )
-    k = corpus_index.depth(request.k, source.retriever, DEFAULT_K, "--k")
-    _check(source, asked_questions)
-    generator = _generator(request)
-    pipeline = Pipeline(source, k, template, generator)
-    task = _task(request.questions, asked_questions, generator is not None)
+    parts = Parts(
+        reporter,
+        request.loading,
+        _corpus(request, asked),
+        request.models,
+        request.generator_model,
+        request.max_tokens,
+        request.temperature,
+        request.options,
+        request.in_flight,
+        Purse(request.budget),
+        _has_models(request),
+    )
+    measures = Measures(request.similarity, request.judge, request.judge_labels, parts)
+    # Whatever is known to be wrong shows before the first question is asked.
+    pipelines = [parts.pipeline(spec) for spec in request.pipelines]
+    checked = [_checked(pipeline, asked, reporter) for pipeline in pipelines]
+    measures.prepare()
+    return [
+        _run(request, pipeline, found, measures, store, reporter)
+        for pipeline, found in zip(pipelines, checked, strict=True)
+    ]
+
+
+def _run(
+    request: Request,
+    pipeline: Pipeline,
+    asked: QuestionSet,
+    measures: Measures,
+    store: Store,
+    reporter: Reporter,
+) -> Outcome:
+    task = _task(asked, pipeline.generator is not None)
     known = store.answers(pipeline.identity)
-    todo = sum(question.text not in known for question in asked_questions)
+    # Two questions of one text are one to a pipeline.
+    todo = list({q.text: q for q in asked.questions if q.text not in known}.values())
     reporter.say(f"{pipeline.name} on {task.name}")
-    if todo < len(asked_questions):
-        reporter.say(
-            f"{len(asked_questions) - todo:,} of {len(asked_questions):,} questions were answered"
-            " before."
-        )
-    with (
-        reporter.evaluation(pipeline.name, task.name),
-        reporter.phase(
-            "answer" if generator else "retrieve", max(todo, 1), "tokens" if generator else ""
-        ) as bar,
-    ):
-        if todo:
-            # What starts on first use is no question's latency.
-            source.retriever.search([asked_questions[0].text], 1)
-        for question in asked_questions:
-            if question.text not in known:
-                answer = _answer(pipeline, question.text)
-                if not answer.costs.get("cut"):  # else it is asked again when the run is
-                    store.add_answer(answer)
-                known[question.text] = answer
-                bar.advance(1, int(answer.costs.get("answer_tokens", 0)))
-    answers = [known[question.text] for question in asked_questions]
-    if cut := sum(bool(answer.costs.get("cut")) for answer in answers):
-        reporter.say(
-            f"{cut:,} answers were cut off at {request.max_tokens} tokens and are not kept:"
-            " --max-tokens."
-        )
-    result = rag_record(request, pipeline, task, asked_questions, answers)
-    store.add(result)
-    return Outcome(result, asked_questions, answers)
+    if answered := sum(question.text in known for question in asked.questions):
+        reporter.say(f"{answered:,} of {len(asked.questions):,} questions were answered before.")
+    with reporter.evaluation(pipeline.name, task.name):
+        known |= _answered(pipeline, todo, store, reporter)
+        answers = [known[question.text] for question in asked.questions]
+        if cut := sum(bool(answer.costs.get("cut")) for answer in answers):
+            reporter.say(
+                f"{cut:,} answers were cut off at {request.max_tokens} tokens and are not kept:"
+                " --max-tokens."
+            )
+        evidence = Evidence(asked.questions, answers, pipeline)
+        more, facts = measures.of(evidence, reporter)
+        result = rag_record(request, task, evidence, more, facts)
+        store.add(result)
+    return Outcome(result, asked.questions, answers)
 
 
-def _check(source: Source, asked_questions: Sequence[Question]) -> None:
-    known = set(source.retriever.ids)
-    for question in asked_questions:
+def _answered(
+    pipeline: Pipeline, todo: Sequence[Question], store: Store, reporter: Reporter
+) -> dict[str, records.Answer]:
+    """What comes of the questions; each answer is kept as it comes, but for those cut off."""
+    found: dict[str, records.Answer] = {}
+    if not todo:
+        return found
+    unit, name = ("tokens", "answer") if pipeline.generator else ("", "retrieve")
+    with reporter.phase(name, len(todo), unit) as bar:
+        if pipeline.generator is None:
+            every = list(pipeline.answers(todo))
+            store.add_answers(every)
+            bar.advance(len(every))
+            return {answer.question: answer for answer in every}
+        for answer in pipeline.answers(todo):
+            if not answer.costs.get("cut"):  # else it is asked again when the run is
+                store.add_answer(answer)
+            found[answer.question] = answer
+            bar.advance(1, int(answer.costs.get("answer_tokens", 0)))
+    return found
+
+
+def _has_models(request: Request) -> bool:
+    """Whether a model is asked for beside those that retrieve."""
+    steps = [
+        step
+        for spec in request.pipelines
+        for step in (spec.rewriter, spec.refiner, spec.generator)
+        if step
+    ]
+    several = len({spec.retriever for spec in request.pipelines}) > 1
+    return bool(steps or several or request.similarity or request.judge)
+
+
+def _corpus(request: Request, asked: QuestionSet) -> Path | Corpus | None:
+    """Where models find documents: those of --corpus, or the questions' own."""
+    if request.corpus is not None:
+        return request.corpus
+    if all(Path(spec.retriever).is_dir() for spec in request.pipelines):
+        return None
+    if asked.documents:
+        ids = sorted(asked.documents, reverse=True)
+        return Corpus(ids, [asked.documents[id] for id in ids])
+    return asked.corpus
+
+
+def _checked(pipeline: Pipeline, asked: QuestionSet, reporter: Reporter) -> QuestionSet:
+    """The questions, whose relevant documents the index holds.
+
+    Raises:
+        UserError: it lacks one.
+    """
+    known = set(pipeline.source.retriever.ids)
+    named = {id for question in asked.questions for id in question.relevant}
+    if asked.own_ids and not named & known and named:
+        reporter.say(
+            f"{pipeline.source.name} holds none of the documents that the questions name as"
+            " relevant: answers alone are scored."
+        )
+        bare = [Question(q.id, q.text, q.answers, (), q.answerable) for q in asked.questions]
+        return QuestionSet(asked.name, bare, own_ids=True)
+    for question in asked.questions if not asked.own_ids else ():
         if unknown := next((id for id in question.relevant if id not in known), None):
             raise UserError(
                 f"The question {question.id!r} names the document {unknown!r}, which the index"
                 " lacks.",
                 "The questions and the index belong to different corpora, or the id is misspelt.",
             )
+    return asked
 
 
-def _generator(request: Request) -> Generator | None:
-    if not request.generator:
-        return None
-    return generators.find(
-        request.generator,
-        model=request.generator_model,
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        device=request.loading.device,
-        dtype=request.loading.dtype,
-        options=request.options,
-    )
-
-
-def _task(path: Path, asked_questions: list[Question], answered: bool) -> records.Task:
+def _task(asked: QuestionSet, answered: bool) -> records.Task:
     """The questions as a task of the store;
     contexts alone are another task, with another main metric.
     """
-    judged = any(question.relevant for question in asked_questions)
+    judged = any(question.relevant for question in asked.questions)
     metric = "f1" if answered else "context_recall" if judged else "answer_recall"
-    name = path.stem if answered else f"{path.stem} (contexts)"
-    return records.Task(name, "RAG", revision=questions.digest(asked_questions), main_metric=metric)
-
-
-def _answer(pipeline: Pipeline, question: str) -> records.Answer:
-    retriever, generator = pipeline.source.retriever, pipeline.generator
-    began = time.perf_counter()
-    hits = retriever.search([question], pipeline.k)
-    costs = {"retrieve_seconds": time.perf_counter() - began}
-    rows = [row for row in hits.rows[0].tolist() if row >= 0]
-    documents, text = [retriever.ids[row] for row in rows], None
-    if generator:
-        contexts = [passage.text for passage in retriever.passages([question], hits.rows)[0]]
-        began = time.perf_counter()
-        filled, used = prompt.fitted(pipeline.template, contexts, question, generator.fits)
-        costs["prompt_seconds"] = time.perf_counter() - began
-        began = time.perf_counter()
-        generated = generator.generate(filled)
-        costs |= {"generate_seconds": time.perf_counter() - began, "contexts_read": used}
-        for name in ("prompt_tokens", "answer_tokens"):
-            if getattr(generated, name) is not None:
-                costs[name] = getattr(generated, name)
-        if generated.cut:
-            costs["cut"] = 1.0
-        text = generated.text
-    scores = hits.scores[0][: len(rows)].tolist()
-    return records.Answer(pipeline.identity, question, documents, scores, text, costs)
+    name = asked.name if answered else f"{asked.name} (contexts)"
+    return records.Task(name, "RAG", revision=questions.digest(asked.questions), main_metric=metric)

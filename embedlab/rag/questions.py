@@ -1,74 +1,48 @@
-"""Questions: JSON lines with an id and a question,
-and where known its answers and the documents that hold them.
-"""
+"""Questions: what they ask, their answers where known, and the documents that hold these."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from embedlab.errors import UserError
-from embedlab.tasks.beir import json_lines
-from leaderboard.typed_values import Misfit, convert
-
-LINE = (
-    'A line reads {"id": "1", "question": "...", "answers": ["..."], "relevant": ["document-id"]}.'
-)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A line of the file, as JSON has it."""
-
-    id: str | int | float
-    question: str
-    answers: list[str] | None = None
-    relevant: list[str] | None = None
+from retrievers.texts import Document
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question; `answers` are all that count as right,
-    `relevant` the ids of documents that hold one.
+    """A question; `answers` are all that count as right, `relevant` the ids of documents that hold
+    one. answerable: False where it is known that no document answers it.
     """
 
     id: str
     text: str
     answers: tuple[str, ...] = ()
     relevant: tuple[str, ...] = ()
+    answerable: bool = field(default=True, repr=False)
 
 
-def read(path: Path) -> list[Question]:
-    """The questions in a file of JSON lines; answers and relevant may be absent.
+@dataclass(frozen=True)
+class QuestionSet:
+    """Questions under a name, and the documents where they bring their own.
 
-    Raises:
-        UserError: there is no such file, it holds no questions, or a line is malformed (file:line).
+    documents: by id, where they stand in the questions' own file; corpus: their folder or file.
+    own_ids: whether `relevant` names documents of these alone: in another index they may be
+    missing.
     """
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.", LINE)
-    questions: dict[str, Question] = {}
-    for place, row in json_lines(path):
-        for name in ("id", "question"):
-            if not str(row.get(name) or "").strip():
-                raise UserError(f'{place} has no "{name}".', LINE)
-        try:
-            line = convert(row, _Line)
-        except Misfit as error:
-            raise UserError(f"{place}: {error}.", LINE) from error
-        lists = (tuple(values or ()) for values in (line.answers, line.relevant))
-        question = Question(str(line.id), line.question, *lists)
-        if question.id in questions:
-            raise UserError(
-                f"{place} gives the id {question.id!r} a second time.",
-                "Ids are unique within a file.",
-            )
-        questions[question.id] = question
-    if not questions:
-        raise UserError(f"{path} holds no questions.", LINE)
-    return list(questions.values())
+
+    name: str
+    questions: list[Question]
+    documents: dict[str, Document] = field(default_factory=dict)
+    corpus: Path | None = None
+    own_ids: bool = False
 
 
-def digest(questions: list[Question]) -> str:
+def digest(questions: Sequence[Question]) -> str:
     """The revision of a set of questions:
     the same content has the same one, whatever its file is called.
     """
-    return hashlib.sha256(repr(questions).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    content: list[Any] = list(questions)
+    if unanswerable := [each.id for each in questions if not each.answerable]:
+        content.append(unanswerable)
+    return hashlib.sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()[:16]

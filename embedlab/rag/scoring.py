@@ -32,6 +32,12 @@ _UNSPACED = re.compile(
     "\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff][\u0300-\u036f\u3099\u309a\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
     "\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e\u17b4-\u17d3]*)"
 )
+# How models say that they have no answer, as `normalised` leaves it.
+_ABSTENTIONS = (
+    "unknown", "answer is unknown", "i do not know", "i dont know", "not known", "unanswerable",
+    "no answer", "there is no answer", "cannot be answered", "it cannot be answered",
+    "documents do not", "not in documents", "not specified", "not stated", "i cannot answer",
+)  # fmt: skip
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -64,6 +70,24 @@ def exact_match(answer: str, right: Sequence[str]) -> float:
 def f1(answer: str, right: Sequence[str]) -> float:
     """Harmonic mean of the precision and recall of words, the best over the right answers."""
     return max(_f1(normalised(answer), normalised(one)) for one in right)
+
+
+def token_recall(answer: str, right: Sequence[str]) -> float:
+    """The share of a right answer's words that the answer holds, the best over the right ones: what
+    a long answer is worth, which F1 punishes for its length.
+    """
+    given = Counter(normalised(answer))
+    shares = []
+    for one in right:
+        wanted = Counter(normalised(one))
+        shares.append(sum((given & wanted).values()) / max(1, sum(wanted.values())))
+    return max(shares)
+
+
+def abstained(answer: str) -> bool:
+    """Whether an answer says that there is none: the prompt's `unknown`, or how models say it."""
+    words = " ".join(normalised(answer))
+    return not words or any(words == one or words.startswith(f"{one} ") for one in _ABSTENTIONS)
 
 
 def answer_recall(contexts: Sequence[str], right: Sequence[str]) -> float:

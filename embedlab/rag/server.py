@@ -4,16 +4,24 @@
 
 import os
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from embedlab.errors import UserError, missing_extra
 from embedlab.rag.generator import Generated
-from embedlab.servers import secrecy
+from embedlab.resources import DATA, home
+from embedlab.servers import rate_limits, secrecy
+from embedlab.servers.prices import Price, estimated_tokens, price_of
+from embedlab.servers.refusals import Refused
+from embedlab.servers.requests_in_flight import InFlight, Sent
 from embedlab.servers.secrecy import without_credentials
+from embedlab.servers.server_names import Address
+from embedlab.spending import Purse
 
 try:
     import httpx
@@ -23,8 +31,7 @@ except ImportError as missing:
     raise missing_extra("A generator behind a URL", "rag") from missing
 
 _SECONDS = 300.0  # for one answer
-# Of a request that was refused for the moment (429, 5xx, no connection), with growing pauses.
-_RETRIES = 3
+_USAGE = ("prompt", "completion")
 _MALFORMED = 3  # answers in a row that are none, before we give up
 _PAUSE = 0.5  # seconds before the second try, doubled for each further one
 _THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
@@ -46,6 +53,8 @@ class ServerGenerator:
         max_tokens: int,
         temperature: float,
         options: dict[str, Any] | None = None,
+        in_flight: int = 16,
+        purse: Purse | None = None,
     ) -> None:
         self.url = without_credentials(url)
         self._secrets = secrecy.of_url(url)
@@ -55,6 +64,13 @@ class ServerGenerator:
         self.settings = {"max_tokens": max_tokens, "temperature": temperature, **(options or {})}
         self.sent = {"max_tokens": max_tokens, "temperature": temperature}
         self._options = options or {}
+        self._most, self._answered = max_tokens, False
+        self._lock = threading.Lock()
+        self._price = self._listed_price()
+        self._in_flight = InFlight(in_flight, purse or Purse(), self._price)
+
+    def tokens(self, text: str) -> int:
+        return estimated_tokens(text)
 
     def fits(self, prompt: str) -> bool:
         return True  # the server alone knows its tokens; it refuses what is too long
@@ -64,34 +80,84 @@ class ServerGenerator:
         for tries in range(_MALFORMED):
             if tries:
                 time.sleep(_PAUSE * 2 ** (tries - 1))
-            with self._explained():
-                answer = self._create(messages)
+            began = time.perf_counter()
+            answer = self._asked(messages)
             problem = _problem(answer)
             if not problem:
-                return _generated(answer)
+                return self._priced(_generated(answer, time.perf_counter() - began))
         raise UserError(
             f"{self.url} gave no answer: {self._shown(problem)}", f"Look at the server. {_KEPT}"
         )
 
-    def _create(self, messages: list[dict[str, Any]]) -> Any:
-        """The server's answer; once more without a setting that the model turns out not to take."""
+    def _priced(self, generated: Generated) -> Generated:
+        """With its price, where that is known and the server counts tokens."""
+        read, wrote = generated.prompt_tokens, generated.answer_tokens
+        if self._price is None or read is None or wrote is None:
+            return generated
+        return replace(generated, price=self._price.of(read, 0, wrote))
+
+    def generate_all(self, prompts: Sequence[str]) -> Iterator[tuple[int, Generated]]:
+        """As many at once as `in_flight` says, each as it comes."""
+        yield from self._in_flight.all(
+            range(len(prompts)), lambda place: (place, self.generate(prompts[place]))
+        )
+
+    def _asked(self, messages: list[dict[str, Any]]) -> Any:
+        """The server's answer; what it refuses for the moment is asked again (`InFlight.ask`)."""
+        about = sum(estimated_tokens(message["content"]) for message in messages)
+
+        def request() -> Sent[Any]:
+            try:
+                answer, headers = self._create(messages)
+            except openai.APIConnectionError as error:
+                if not self._answered:  # it is not there: nobody waits for it
+                    raise
+                raise Refused(str(error)) from error
+            except openai.APIStatusError as error:
+                wait = rate_limits.retry_after(error.response.headers)
+                raise Refused(_words(error), error.status_code, retry_after=wait) from error
+            self._answered = True
+            read, wrote = (_count(getattr(answer, "usage", None), f"{n}_tokens") for n in _USAGE)
+            tokens = None if read is None or wrote is None else read + wrote
+            return Sent(answer, headers, tokens, wrote or 0)
+
+        with self._explained():
+            try:
+                return self._in_flight.ask(about, request, written=self._most).answer
+            except Refused as refused:
+                raise refused.__cause__ or refused from None
+
+    def _listed_price(self) -> Price | None:
+        url = self.url.rstrip("/")
+        route = "openai" if urlsplit(url).hostname == "api.openai.com" else "url"
+        files = [home() / "prices.toml", DATA / "prices.toml"]
+        return price_of(Address(route, url, self.name), files)
+
+    def _create(self, messages: list[dict[str, Any]]) -> tuple[Any, Mapping[str, str]]:
+        """The server's answer and its headers; once more without a setting that the model turns out
+        not to take.
+        """
+        sent, headers = dict(self.sent), {}  # other threads may find out meanwhile
         try:
             # Its overloads know no dictionary of settings.
-            create: Any = self._client.chat.completions.create
-            return create(
-                model=self.name, messages=messages, extra_body=self._options or None, **self.sent
+            create: Any = self._client.chat.completions.with_raw_response.create
+            raw = create(
+                model=self.name, messages=messages, extra_body=self._options or None, **sent
             )
+            headers = {name.lower(): value for name, value in raw.headers.items()}
+            return raw.parse(), headers
         except openai.BadRequestError as error:
-            refused = _refused(error, self.sent)
+            refused = _refused(error, sent)
             if refused is None:
                 raise
-            value = self.sent.pop(refused)
-            if refused == "max_tokens":
-                self.sent["max_completion_tokens"] = value
+            with self._lock:
+                value = self.sent.pop(refused, None)
+                if refused == "max_tokens" and value is not None:
+                    self.sent["max_completion_tokens"] = value
             return self._create(messages)
         except (ValueError, RecursionError) as error:
             # What the client makes of a body that is no JSON.
-            return f"no JSON ({error})"
+            return f"no JSON ({error})", headers
 
     def _only_model(self) -> str:
         with self._explained():
@@ -166,7 +232,7 @@ def _client(url: str) -> "openai.OpenAI":
         base_url=without_credentials(url),
         api_key=os.environ.get("OPENAI_API_KEY") or "none",
         timeout=_SECONDS,
-        max_retries=_RETRIES,
+        max_retries=0,  # `InFlight.ask` does it, for all requests together
         default_query=dict(parse_qsl(parts.query)),
         # Prompts go where the user said, and answers come from there:
         # nobody is sent on to another server.
@@ -210,14 +276,12 @@ def _cut(answer: ChatCompletion) -> bool:
     return getattr(answer.choices[0], "finish_reason", None) == "length"
 
 
-def _generated(answer: ChatCompletion) -> Generated:
+def _generated(answer: ChatCompletion, seconds: float) -> Generated:
     text = _THOUGHT.sub("", encodable(_content(answer.choices[0].message) or ""))
     # Where the prompt opens the thought, the answer has its end alone.
     text = text.rpartition("</think>")[2].strip()
-    prompt_tokens, answer_tokens = (
-        _count(answer.usage, f"{name}_tokens") for name in ("prompt", "completion")
-    )
-    return Generated(text, prompt_tokens, answer_tokens, cut=_cut(answer))
+    prompt_tokens, answer_tokens = (_count(answer.usage, f"{name}_tokens") for name in _USAGE)
+    return Generated(text, prompt_tokens, answer_tokens, _cut(answer), seconds)
 
 
 def _count(usage: object, name: str) -> int | None:

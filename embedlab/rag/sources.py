@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from embedlab import corpus_index
+from embedlab.documents import Corpus
 from embedlab.errors import UserError
 from embedlab.models import composition, expressions
 from embedlab.progress import Reporter
@@ -28,7 +29,7 @@ class Source(NamedTuple):
 
 def find(
     spec: str,
-    corpus: Path | None = None,
+    corpus: Path | Corpus | None = None,
     *,
     named: Collection[str] = (),
     device: str | None = None,
@@ -41,7 +42,7 @@ def find(
     Args:
         spec: the folder of a saved index, or with `corpus` a model's name or an expression of
             several.
-        corpus: a BEIR folder or its corpus.jsonl.
+        corpus: a folder or file of documents, or documents that are at hand.
         named: models of a saved index that are files of code, named by the user (`indexes.load`).
         reporter: where the progress of a new index is shown.
 
@@ -64,7 +65,7 @@ def find(
             f"{spec} is an index, which holds its own documents.", "Leave --corpus out."
         )
     name = composition.find(spec).name
-    found = corpus_index.read_corpus(corpus)
+    found = corpus_index.read_corpus(corpus) if isinstance(corpus, Path) else corpus
     ids, documents = found.ids, found.documents
     content = hashlib.sha256(
         repr((spec, *_of_cards(spec), dtype, ids, documents)).encode("utf-8", "surrogatepass")

@@ -19,6 +19,8 @@ class PriceList:
     date: str  # ... and when
     # US dollars of a million tokens, by the model as `--model` names it, without settings.
     million_tokens: dict[str, float] = field(default_factory=dict)
+    # ... of a million tokens that it writes, where they have a price of their own.
+    million_answer_tokens: dict[str, float] = field(default_factory=dict)
     # US dollars of a query with its candidates, where the provider counts these.
     query: dict[str, float] = field(default_factory=dict)
 
@@ -30,10 +32,12 @@ class Price:
     token: float = 0.0  # US dollars
     query: float = 0.0
     source: str = ""
+    answer_token: float = 0.0  # one that the model writes; 0: as one that it reads
 
-    def of(self, tokens: float, queries: int = 0) -> float:
-        """US dollars of so many tokens and queries."""
-        return self.token * tokens + self.query * queries
+    def of(self, tokens: float, queries: int = 0, answer_tokens: float = 0) -> float:
+        """US dollars of so many tokens that are read, queries, and tokens that are written."""
+        written = (self.answer_token or self.token) * answer_tokens
+        return self.token * tokens + self.query * queries + written
 
     def __str__(self) -> str:
         each = f"{self.query:g} USD a query" if self.query else ""
@@ -59,7 +63,8 @@ def price_of(address: Address, files: list[Path]) -> Price | None:
             if name in listed.million_tokens or name in listed.query:
                 million = listed.million_tokens.get(name, 0.0)
                 said = f"{listed.source}, {listed.date}"
-                return Price(million / _PER, listed.query.get(name, 0.0), said)
+                written = listed.million_answer_tokens.get(name, 0.0) / _PER
+                return Price(million / _PER, listed.query.get(name, 0.0), said, written)
     return None
 
 

@@ -25,11 +25,15 @@ Answer = TypeVar("Answer")
 
 
 class Sent(NamedTuple, Generic[Answer]):
-    """An answer, the headers it came with, and the tokens paid for; None where nobody counts."""
+    """An answer, the headers it came with, and the tokens paid for; None where nobody counts.
+
+    written: those of them that the model wrote.
+    """
 
     answer: Answer
     headers: Mapping[str, str]
     tokens: int | None
+    written: int = 0
 
 
 class InFlight:
@@ -68,7 +72,12 @@ class InFlight:
             self._stop.clear()
 
     def ask(
-        self, tokens: int, request: Callable[[], Sent[Answer]], *, queries: int = 0
+        self,
+        tokens: int,
+        request: Callable[[], Sent[Answer]],
+        *,
+        queries: int = 0,
+        written: int = 0,
     ) -> Sent[Answer]:
         """The answer to a request, which is tried again as long as that may help.
 
@@ -76,16 +85,17 @@ class InFlight:
             tokens: about so many it has.
             request: sends it once; raises `Refused`.
             queries: that are paid for each by itself.
+            written: the most tokens that a language model writes; they are not among `tokens`.
 
         Raises:
             Refused: it will not be answered.
             UserError: it is beyond the budget.
         """
         for tries in count(1):
-            if not self._limits.acquire(tokens, self._stop):
+            if not self._limits.acquire(tokens + written, self._stop):
                 raise Stopped
             sent = refusal = None
-            promised = self._price.of(tokens, queries)
+            promised = self._price.of(tokens, queries, written)
             try:
                 self._purse.promise(promised)
                 try:
@@ -94,11 +104,12 @@ class InFlight:
                 except Refused as error:
                     refusal = error
                 finally:
-                    counted = sent.tokens if sent and sent.tokens is not None else tokens
-                    paid = self._price.of(counted, queries) if sent else 0.0
+                    wrote = sent.written if sent else 0
+                    counted = sent.tokens if sent and sent.tokens is not None else tokens + wrote
+                    paid = self._price.of(counted - wrote, queries, wrote) if sent else 0.0
                     self._purse.settle(promised, paid)
             finally:
-                self._limits.release(tokens, sent.headers if sent else None)
+                self._limits.release(tokens + written, sent.headers if sent else None)
             if refusal is None:
                 assert sent is not None
                 return sent

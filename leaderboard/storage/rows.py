@@ -51,7 +51,9 @@ SCHEMAS = {
         dict.fromkeys(("model", "task", "problem", "hint", "asked"), _TEXT) | {"created": _TIME}
     ),
     "answers": pa.schema(
-        dict.fromkeys(("pipeline", "question", "documents", "scores", "answer", "costs"), _TEXT)
+        dict.fromkeys(
+            ("pipeline", "question", "documents", "scores", "answer", "costs", "steps"), _TEXT
+        )
         | {"created": _TIME}
     ),
     "imported": pa.schema({"digest": _TEXT, "path": _TEXT, "created": _TIME}),
@@ -108,24 +110,30 @@ def failure_table(failure: Failure) -> pa.Table:
     )
 
 
-def answer_table(answer: Answer) -> pa.Table:
-    """One row of the table answers."""
-    documents, scores, costs = map(to_json, (answer.documents, answer.scores, answer.costs))
-    row = (
-        answer.pipeline,
-        answer.question,
-        documents,
-        scores,
-        answer.answer,
-        costs,
-        utc(answer.created),
+def answers_table(answers: Sequence[Answer]) -> pa.Table:
+    """Rows of the table answers."""
+    return _table(
+        "answers",
+        [
+            (
+                answer.pipeline,
+                answer.question,
+                *map(to_json, (answer.documents, answer.scores)),
+                answer.answer,
+                to_json(answer.costs),
+                to_json(answer.steps) if answer.steps else None,
+                utc(answer.created),
+            )
+            for answer in answers
+        ],
     )
-    return _table("answers", [row])
 
 
 def answer_record(row: dict[str, Any]) -> Answer:
     """The answer of one row of the table answers."""
-    parsed = {name: json.loads(row[name]) for name in ("documents", "scores", "costs")}
+    parsed = {
+        name: json.loads(row[name] or "{}") for name in ("documents", "scores", "costs", "steps")
+    }
     return Answer(**{**row, **parsed, "created": row["created"].replace(tzinfo=UTC)})
 
 

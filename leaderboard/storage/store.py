@@ -90,7 +90,11 @@ class Store:
 
     def add_answer(self, answer: Answer) -> None:
         """Record what came of a question; one already recorded is left as it is."""
-        table = rows.answer_table(answer)
+        self.add_answers([answer])
+
+    def add_answers(self, answers: Sequence[Answer]) -> None:
+        """Record what came of several questions, all or none."""
+        table = rows.answers_table(answers)
         with self.database.writing() as connection:
             insert(connection, {"answers": table})
 

@@ -65,7 +65,7 @@ def server():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("embedlab.rag.server._PAUSE", 0.001)
-        patch.setattr("embedlab.rag.server._RETRIES", 1)
+        patch.setattr("embedlab.servers.requests_in_flight._LONGEST_PAUSE", 0.001)
         yield server
     server.shutdown()
     server.server_close()

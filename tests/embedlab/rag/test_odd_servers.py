@@ -75,6 +75,7 @@ class OddHandler(BaseHTTPRequestHandler):
 @pytest.fixture
 def odd(monkeypatch):
     monkeypatch.setattr("embedlab.rag.server._PAUSE", 0.01)
+    monkeypatch.setattr("embedlab.servers.requests_in_flight._LONGEST_PAUSE", 0.01)
     server = Odd()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server

@@ -4,7 +4,7 @@ import pytest
 
 from embedlab.bases import folders
 from embedlab.errors import UserError
-from embedlab.rag import generators, prompt, questions, scoring
+from embedlab.rag import generators, prompt, question_sets, scoring
 
 
 def test_answers_are_compared_as_squad_does():
@@ -100,7 +100,7 @@ def test_bad_lines_are_named(tmp_path, line, problem):
     file = tmp_path / "questions.jsonl"
     file.write_text(f'{{"id": "1", "question": "what", "answers": ["x"]}}\n{line}\n')
     with pytest.raises(UserError) as error:
-        questions.read(file)
+        question_sets.read(str(file))
     assert problem in str(error.value)
 
 
@@ -108,7 +108,7 @@ def test_files_without_questions(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n\n")
     for name, problem in (("empty.jsonl", "holds no questions"), ("absent.jsonl", "no file")):
         with pytest.raises(UserError, match=problem):
-            questions.read(tmp_path / name)
+            question_sets.read(str(tmp_path / name))
 
 
 def test_the_prompt(tmp_path):

@@ -20,7 +20,7 @@ def test_a_server_answers_from_an_index(cli, home, index, capitals, server):
     assert code == 0, err
     answer = json.loads(out)
     assert (answer["model"], answer["task"], answer["main_metric"]) == (
-        "lucene + reader",
+        "lucene k=3 + reader",
         "questions",
         "f1",
     )
@@ -28,9 +28,13 @@ def test_a_server_answers_from_an_index(cli, home, index, capitals, server):
         {
             "exact_match": 1,
             "f1": 1,
+            "token_recall": 1,
             "answer_recall": 1,
             "context_precision": 1 / 3,
             "context_recall": 1,
+            "ndcg_at_3": 1,
+            "recall_at_3": 1,
+            "judged_at_3": 1 / 3,
         },
         abs=0.01,
     )
@@ -68,7 +72,7 @@ def test_a_server_answers_from_an_index(cli, home, index, capitals, server):
     code, out, err = cli(*rag(index, capitals, "--generator", server.url, "--k", 3))
     assert code == 0 and "12 of 12 questions were answered before" in err
     assert len(server.requests) == 12
-    assert "lucene + reader" in out and "1.0000" in out and "retrieve ms p50" in out
+    assert "lucene k=3 + reader" in out and "1.0000" in out and "retrieve ms p50" in out
     code, _, _ = cli(*rag(index, capitals, "--generator", server.url, "--k", 2, "--json"))
     assert code == 0 and len(server.requests) == 24, "another k is another pipeline"
 
@@ -82,7 +86,10 @@ def test_contexts_alone(cli, home, index, capitals):
         "questions (contexts)",
         "context_recall",
     )
-    assert answer["scores"].keys() == {"answer_recall", "context_precision", "context_recall"}
+    assert answer["scores"].keys() == {
+        "answer_recall", "context_precision", "context_recall", "ndcg_at_5", "recall_at_5",
+        "judged_at_5",
+    }  # fmt: skip
     assert len(answer["questions"][0]["documents"]) == 5
     assert "generate_p50_ms" not in answer["costs"]
 
@@ -98,7 +105,7 @@ def test_a_local_generator_over_a_composition(
     code, out, err = cli(*rag(expression, capitals, *options, "--json"))
     assert code == 0, err
     first = json.loads(out)
-    assert first["model"] == "rrf(bm25, tiny) + talker"
+    assert first["model"] == "rrf(bm25, tiny) k=12 + talker"
     assert first["scores"]["answer_recall"] == 1
     assert first["costs"]["answer_tokens_per_question"] <= 5
     assert first["costs"]["contexts_read_per_question"] < 12, (
@@ -150,8 +157,8 @@ def test_questions_may_lack_answers_or_documents(cli, home, index, server, tmp_p
     assert answer["scores"]["f1"] == 1 and answer["scores"]["context_recall"] == 1
     by_id = {question["id"]: question["scores"].keys() for question in answer["questions"]}
     assert by_id == {
-        "a": {"exact_match", "f1", "answer_recall"},
-        "b": {"context_precision", "context_recall"},
+        "a": {"exact_match", "f1", "token_recall", "answer_recall"},
+        "b": {"context_precision", "context_recall", "ndcg_at_5", "recall_at_5", "judged_at_5"},
         "c": set(),
     }
     run = Store(home / "results.duckdb").run(answer["run_id"])
@@ -171,7 +178,7 @@ def test_questions_without_anything_known_are_answered(cli, home, index, server,
 
 def test_a_stop_costs_the_question_at_hand_at_most(cli, home, index, capitals, server):
     server.fail_from = 5
-    command = rag(index, capitals, "--generator", server.url)
+    command = rag(index, capitals, "--generator", server.url, "--in-flight", 1)
     code, _, err = cli(*command)
     assert code == 2 and "the context is too long" in err and "what was answered is kept" in err
     assert not Store(home / "results.duckdb").runs().num_rows
