@@ -12,6 +12,7 @@ from embedlab.errors import unknown
 from embedlab.serve.shared_passes import Refusal, SharedPasses
 from retrievers import Encoded, Encoder, Retriever
 from retrievers.base import Passage
+from retrievers.pipelines.by_chunks import Chunked
 from retrievers.pipelines.fusion import Fusion
 from retrievers.pipelines.rerank import Reranked
 
@@ -223,6 +224,8 @@ def _encoders(retriever: Retriever) -> Iterator[tuple[Encoder, Encoded]]:
     """The encoders of a retriever, each with the index that it is searched through."""
     if isinstance(retriever, Encoded):
         yield retriever.encoder, retriever
+    elif isinstance(retriever, Chunked):
+        yield from _encoders(retriever.part)
     elif isinstance(retriever, Fusion):
         for part in retriever.parts:
             yield from _encoders(part)

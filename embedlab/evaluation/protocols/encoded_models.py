@@ -124,6 +124,7 @@ class EncodedModels(Protocol):
                 self.model, self.request.encoding, reporter=self.reporter, tokens=True
             )
             vectors, spent = encoder.encode(texts, role=role, prompt=prompt)
+            spent.truncated = 0  # windows are as long as the model reads, and no longer
             cost.add(spent)
             return vectors[None]
 

@@ -176,6 +176,8 @@ def test_late_chunks_beside_transformers(evaluated, tiny_folder, corner, refused
     for over in OVER:
         scored = lambda text, id: chunks[id] @ vectors[text]  # noqa: E731
         check(found[f"tokens,6,1,{over},yes"][1], asked, scored, over)
+    late_costs = found["tokens,64,max,yes"][0]["costs"]  # one pass for all four
+    assert late_costs["encoded_now_texts"] == late_costs["truncated_share"] == 0
     one, whole = found["tokens,64,max,yes"][1], found[""][1]
     np.testing.assert_allclose(one.scores, whole.scores, atol=1e-5)
     line = ("eval", "--task", corner, "--chunk", "tokens:size=6,late=yes")
