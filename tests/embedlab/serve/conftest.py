@@ -51,10 +51,11 @@ def build(tmp_path_factory, corner):
 
     folder = tmp_path_factory.mktemp("indexes")
 
-    def built(model, spec="", name="corner-index"):
+    def built(model, spec="", name="corner-index", chunk=""):
         path = folder / f"{len(list(folder.iterdir()))}" / name
         found = corpus_index.read_corpus(corner, DocumentOptions())
         how = {} if model == "bm25" else {"dtype": "float32", "device": "cpu"}
+        how["chunk"] = chunk
         corpus_index.build(str(model), found.ids, found.documents, spec, **how).save(path)
         return path
 

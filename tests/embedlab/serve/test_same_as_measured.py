@@ -139,3 +139,15 @@ def test_the_score_through_our_own_server_is_the_models_own(cli, home, corner, t
     assert own["main_score"] == served["main_score"] > 0
     rankings = [Store(home / "results.duckdb").ranking(run["run_id"]) for run in (own, served)]
     np.testing.assert_allclose(rankings[0].scores, rankings[1].scores, atol=CLOSE)
+
+
+def test_an_index_in_chunks_answers_with_the_best_of_each(build, cli, home, corner, tiny_folder):
+    path = build(tiny_folder, chunk="tokens:size=6,overlap=1")
+    query = lines(corner / "queries.jsonl")[3]["text"]
+    code, out, err = cli("search", path, query, "--json")
+    assert code == 0, err
+    keys = ("rank", "id", "score", "text", "start", "end")
+    with serving(path, batch=1) as server:
+        ours = [[each[key] for key in keys] for each in asked(server, query, 10)]
+        assert server.index.encoders
+    assert ours == [[each[key] for key in keys] for each in json.loads(out)["results"]]
