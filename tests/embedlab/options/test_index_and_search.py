@@ -148,7 +148,8 @@ def remote(tiny_folder, tmp_path):
     "rag --trust-remote-code",
     "serve --trust-remote-code",
 )
-def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path):
+def test_trust_remote_code(ok, refused, corner, corpus, remote, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115
     index = ("index", "--model", remote, "--corpus", corpus, "--out", tmp_path / "trusted")
     (tmp_path / "questions.jsonl").write_text('{"id": "1", "question": "gene"}\n')
     rag = (
