@@ -54,7 +54,7 @@ def cut(
     overlap: int,
 ) -> Iterator[Span]:
     """The spans of one text's chunks; parts that are blank are left out."""
-    fits, begins = len(offsets) <= size, [begin for begin, _ in offsets]
+    fits, begins = len(offsets) <= size, [_begin(text, *span) for span in offsets]
     if method == "headings":
         ranges = sections(text)
     elif method == "semantic":
@@ -74,12 +74,19 @@ def cut(
         yield 0, len(text)
 
 
+def _begin(text: str, start: int, end: int) -> int:
+    """Where a token's own text begins: byte-level tokenizers count the blank before a word to it."""
+    token = text[start:end]
+    return end - len(token.lstrip()) if token.strip() else start
+
+
 def _by_tokens(
     text: str, whole: Span, offsets: Sequence[Span], size: int, overlap: int
 ) -> Iterator[Span]:
     count, first, start = len(offsets), 0, whole[0]
     while count - first > size:
-        after = _word(text, offsets, first, first + size)
+        # Longer than the overlap: else the chunks that follow would repeat this one.
+        after = _word(text, offsets, first + overlap, first + size)
         yield start, offsets[after - 1][1]
         first = _word(text, offsets, first, max(after - overlap, first + 1))
         start = offsets[first][0]

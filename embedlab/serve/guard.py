@@ -74,10 +74,10 @@ class Guard:
     def _refused(self, headers: Headers, path: str) -> Response | None:
         """The answer to who may not ask; None for all others."""
         if self._is_local:
-            if not is_loopback(_host(headers.get("host", ""))):
+            if not is_loopback(_host(f"//{headers.get('host', '')}")):
                 return _closing("The Host header names another machine than this one.", 421)
             origin = headers.get("origin")
-            if origin is not None and not is_loopback(urlsplit(origin).hostname or ""):
+            if origin is not None and not is_loopback(_host(origin)):
                 return _closing("Pages of other sites may not ask this server.", 403)
         if not self._token or path == OPEN:
             return None
@@ -100,10 +100,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _host(header: str) -> str:
-    """The name in a Host header, without its port."""
+def _host(url: str) -> str:
+    """The name in a URL, without its port; "" where it is none."""
     try:
-        return urlsplit(f"//{header}").hostname or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""
 

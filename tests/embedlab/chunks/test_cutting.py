@@ -28,6 +28,21 @@ def test_tokens_overlap_and_keep_words_whole():
     assert cut("a b ", "tokens", 2) == ["a b "] and cut("", "tokens", 2) == [""]
 
 
+def test_a_long_word_does_not_repeat_what_is_before_it():
+    assert cut("a b c " + "d" * 24, "tokens", 6, 4) == [
+        "a b c ddddddddd", "c ddddddddddddddd", "d" * 18, "d" * 18,
+    ]  # fmt: skip
+
+
+def test_the_blank_before_a_word_is_not_the_sentence_before():
+    """Byte-level tokenizers count it to the word."""
+    text = "Aa bb. Cc dd. Ee jj. Gg hh ii."
+    byte_level = lambda texts: [[m.span() for m in re.finditer(r" ?\w+| ?\W", t)] for t in texts]  # noqa: E731
+    chunks = cutting.pieces([text], "sentences", byte_level, size=6, overlap=0).texts
+    assert chunks == ["Aa bb. Cc dd. ", "Ee jj. ", "Gg hh ii."]
+    assert all(len(spans) <= 6 for spans in byte_level([chunk.strip() for chunk in chunks]))
+
+
 def test_sentences_are_packed():
     text = "Aa bb. Cc dd. Ee ff gg hh. Ii."
     assert cut(text, "sentences", 4) == ["Aa bb. Cc dd. ", "Ee ff gg hh. ", "Ii."]

@@ -22,7 +22,7 @@ def test_names_of_this_machine_alone(tiny_server):
                  "[", "0.0.0.0", "192.168.1.2", ""):  # fmt: skip
         assert status(Host=host) in (400, 421), host
     assert status(Origin="http://localhost:3000") == 200
-    for origin in ("http://evil.example", "https://localhost.evil.example", "null"):
+    for origin in ("http://evil.example", "https://localhost.evil.example", "null", "http://[x"):
         assert status(Origin=origin) == 403
 
 
