@@ -59,7 +59,7 @@ def command(
     from embedlab.resources import home
 
     specs = pipelines.specs()
-    _check(pipelines, generation, any(spec.generator for spec in specs))
+    _check(pipelines, generation, [spec.generator.argument for spec in specs if spec.generator])
     if not questions.questions:
         raise UserError("There are no questions.", "Type for example: --questions stdlib-qa")
     db = db or home() / "results.duckdb"
@@ -85,7 +85,7 @@ def command(
             questions.judge_labels,
         )
     )
-    compared = _compared(outcomes, db)
+    compared = _compared(outcomes)
     if not as_json:
         _print(outcomes, compared, db)
     elif len(outcomes) == 1:
@@ -95,17 +95,21 @@ def command(
         print_json({"runs": [_as_json(each) for each in outcomes], "pairs": pairs})
 
 
-def _check(pipelines: PipelineOptions, generation: GenerationOptions, generates: bool) -> None:
-    """Refuse what would have no effect."""
+def _check(pipelines: PipelineOptions, generation: GenerationOptions, names: list[str]) -> None:
+    """Refuse what would have no effect.
+
+    Args:
+        names: of the generators.
+    """
     sampling = generation.max_tokens is not None or generation.temperature is not None
     given = generation.generator_model or generation.generator_option or pipelines.prompts
-    if not generates and (given or sampling):
+    if not names and (given or sampling):
         raise UserError(
             "--generator-model, --generator-option, --prompt, --max-tokens and --temperature are"
             " for a generator.",
             "Name one with --generator, or leave them out: the contexts alone are measured then.",
         )
-    served = any(one.startswith(("http://", "https://")) for one in pipelines.generators)
+    served = any(one.lower().startswith(("http://", "https://")) for one in names)
     if generation.generator_model and not served:
         raise UserError(
             "--generator-model is the model's name at a server.",
@@ -113,18 +117,28 @@ def _check(pipelines: PipelineOptions, generation: GenerationOptions, generates:
         )
 
 
-def _compared(outcomes: Sequence["Outcome"], db: Path) -> "Comparison | None":
-    """Every pair of pipelines on the main metric, in paired tests over questions, corrected for all
-    pairs; None of one pipeline, or where nothing is scored.
+def _compared(outcomes: Sequence["Outcome"]) -> "Comparison | None":
+    """Every pair of these runs on the main metric, in paired tests over questions, corrected for
+    all pairs; None of one pipeline, of different tasks, or where nothing is scored.
     """
-    from leaderboard.storage.store import Store
-    from leaderboard.tables.comparison import compare
+    from leaderboard.tables.comparison import compare_scores
 
-    scored = [each for each in outcomes if each.run.main_score == each.run.main_score]
-    names = list(dict.fromkeys(each.run.model.name for each in scored))
-    if len(names) < 2 or len({each.run.task.revision for each in scored}) > 1:
+    scored = [each.run for each in outcomes if each.run.main_score == each.run.main_score]
+    runs = {run.model.revision: run for run in scored}
+    tasks = {(run.task.name, run.task.revision, run.task.main_metric) for run in runs.values()}
+    if len(runs) < 2 or len(tasks) > 1:
         return None
-    return compare(Store(db), names, [scored[0].run.task.name])
+    ((task, _, metric),) = tasks
+    names = [run.model.name for run in runs.values()]
+    scores = {
+        # Those of one name differ in what it does not show, such as --max-tokens.
+        name if names.count(name) == 1 else f"{name}@revision={revision[:8]}": (
+            run.per_query.metrics[metric]
+        )
+        for name, (revision, run) in zip(names, runs.items(), strict=True)
+        if run.per_query
+    }
+    return compare_scores(task, metric, scores)
 
 
 def _options(given: Sequence[str]) -> dict[str, Any]:

@@ -63,14 +63,16 @@ class AskedModel:
     def verdicts(self, pairs: Sequence[tuple[str, Sequence[str]]]) -> list[bool | None]:
         template = (DATA / "prompts" / "judge.txt").read_text(encoding="utf-8").rstrip("\n")
         template = template.replace("{claim}", "{question}")
+        # Where there are no documents, none supports the claim, whatever the model knows itself.
+        asked = [place for place, (_, documents) in enumerate(pairs) if documents]
         prompts = [
-            prompt.fitted(template, documents, claim, self.generator.fits)[0]
-            for claim, documents in pairs
+            prompt.fitted(template, pairs[place][1], pairs[place][0], self.generator.fits)[0]
+            for place in asked
         ]
-        found: list[bool | None] = [None] * len(pairs)
-        for place, generated in self.generator.generate_all(prompts):
+        found: list[bool | None] = [False] * len(pairs)
+        for n, generated in self.generator.generate_all(prompts):
             word = re.match(r"\W*(yes|no)\b", generated.text, re.IGNORECASE)
-            found[place] = word[1].lower() == "yes" if word else None
+            found[asked[n]] = word[1].lower() == "yes" if word else None
         return found
 
 

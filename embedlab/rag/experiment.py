@@ -3,7 +3,7 @@ run of the store.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from embedlab.documents import Corpus
 from embedlab.errors import UserError
 from embedlab.options import LoadingOptions
 from embedlab.progress import Reporter
-from embedlab.rag import question_sets, questions
+from embedlab.rag import question_sets, questions, retrieving
 from embedlab.rag.evidence import Evidence
 from embedlab.rag.pipeline_expressions import PipelineSpec
 from embedlab.rag.questions import Question, QuestionSet
@@ -103,9 +103,13 @@ def _run(
     reporter: Reporter,
 ) -> Outcome:
     task = _task(asked, pipeline.generator is not None)
-    known = store.answers(pipeline.identity)
-    # Two questions of one text are one to a pipeline.
-    todo = list({q.text: q for q in asked.questions if q.text not in known}.values())
+    one = _by_text(asked.questions)
+    known = {
+        text: answer
+        for text, answer in store.answers(pipeline.identity).items()
+        if text in one and not _misled(pipeline, one[text], answer)
+    }
+    todo = [question for text, question in one.items() if text not in known]
     reporter.say(f"{pipeline.name} on {task.name}")
     if answered := sum(question.text in known for question in asked.questions):
         reporter.say(f"{answered:,} of {len(asked.questions):,} questions were answered before.")
@@ -122,6 +126,24 @@ def _run(
         result = rag_record(request, task, evidence, more, facts)
         store.add(result)
     return Outcome(result, asked.questions, answers)
+
+
+def _by_text(asked: Sequence[Question]) -> dict[str, Question]:
+    """Two questions of one text are one to a pipeline; what helps either is no noise."""
+    found: dict[str, Question] = {}
+    for question in asked:
+        if before := found.get(question.text):
+            answers, relevant = before.answers + question.answers, before.relevant
+            question = replace(before, answers=answers, relevant=relevant + question.relevant)
+        found[question.text] = question
+    return found
+
+
+def _misled(pipeline: Pipeline, question: Question, answer: records.Answer) -> bool:
+    """Whether an answer was kept beside noise that is none, as another file's labels had it."""
+    if not pipeline.noise:
+        return False
+    return retrieving.misled(pipeline.source.retriever, question, answer.steps.get("noise", []))
 
 
 def _answered(

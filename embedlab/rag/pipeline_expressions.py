@@ -25,6 +25,7 @@ EXAMPLE = "hyde(LLM) | rrf(bm25, MODEL) >> RERANKER | refine(LLM) | order(revers
 ORDERS = ("best-first", "reverse", "sides")
 NOISES = ("random", "adversarial")
 _LLM: dict[str, Callable[[str], Any]] = {"model": str, "max_tokens": int, "temperature": float}
+_LEAST = {"n": 1, "max_tokens": 1, "temperature": 0}
 # function -> its place among the stages, and its settings.
 _STAGES: dict[str, tuple[str, dict[str, Callable[[str], Any]]]] = {
     "rewrite": ("rewriter", _LLM),
@@ -166,8 +167,9 @@ def _stage(text: str) -> Stage | None:
             settings[name] = known[name](value.strip())
         except ValueError:
             raise UserError(f"{function} has {name}={value!r}.", "Give a number.") from None
-        if name == "n" and settings[name] < 1:
-            raise UserError(f"{function} has n={value}.", "Give a number from 1.")
+        least = _LEAST.get(name)
+        if least is not None and not least <= settings[name] < float("inf"):
+            raise UserError(f"{function} has {name}={value}.", f"Give a number from {least}.")
     if len(words) != 1:
         raise UserError(f"{text} names {len(words)} things.", f"Type one: {EXAMPLE}")
     ordered = tuple((name, settings[name]) for name in known if name in settings)

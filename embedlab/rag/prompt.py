@@ -22,7 +22,12 @@ def read(path: Path | None) -> str:
             f"There is no prompt template {path}.",
             f"Name a text file with {' and '.join(_FIELDS)}.",
         )
-    template = path.read_text(encoding="utf-8").rstrip("\n")
+    try:
+        template = path.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"The prompt template {path} cannot be read: {error}.", "Save it as UTF-8."
+        ) from error
     for field in _FIELDS:
         if field not in template:
             raise UserError(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from embedlab.rag.questions import Question
-from leaderboard.typed_values import convert
+from leaderboard.typed_values import Misfit, convert
 from retrievers.texts import Document
 
 LINE = (
@@ -49,7 +49,7 @@ class _SquadAnswer:
 class _SquadQuestion:
     id: Id
     question: str
-    answers: list[_SquadAnswer] = field(default_factory=list)
+    answers: list[_SquadAnswer] | None = None
     is_impossible: bool = False
 
 
@@ -128,6 +128,8 @@ class _Bergen:
 def _own(row: Mapping[str, Any], number: int) -> Row:
     line = convert(row, _Own)
     answers, relevant = (tuple(values or ()) for values in (line.answers, line.relevant))
+    if answers and line.answerable is False:
+        raise Misfit('"answerable" is false, and "answers" has some', ("answerable",))
     return Row(
         Question(str(line.id), line.question, answers, relevant, line.answerable is not False), {}
     )
@@ -149,11 +151,18 @@ def squad(value: Any) -> list[tuple[str, Row]]:
         Misfit: a value is missing or of another type.
     """
     rows = []
-    for a, article in enumerate(convert(value, _Squad).data):
+    articles = convert(value, _Squad).data
+    titles: set[str] = set()
+    for a, article in enumerate(articles):
+        title = article.title or str(a)
+        # Two articles of one title are two.
+        own = f"{title} ({a})" if title in titles else title
+        titles.add(title)
         for p, paragraph in enumerate(article.paragraphs):
             for q, asked in enumerate(paragraph.qas):
-                answers = [] if asked.is_impossible else [each.text for each in asked.answers]
-                document = f"{article.title or a}#{p}"
+                known = None if asked.answers is None else [each.text for each in asked.answers]
+                answers = [] if asked.is_impossible else known
+                document = f"{own}#{p}"
                 row = _with_context(
                     str(asked.id), asked.question, answers, document, article.title,
                     paragraph.context,
@@ -163,10 +172,13 @@ def squad(value: Any) -> list[tuple[str, Row]]:
 
 
 def _with_context(
-    id: str, question: str, answers: Iterable[str], document: str, title: str, context: str
+    id: str, question: str, answers: Iterable[str] | None, document: str, title: str, context: str
 ) -> Row:
-    known = _unique(answers)
-    asked = Question(id, question, known, (document,) if known else (), bool(known))
+    """answers: none is the right answer to some questions; None: nobody says."""
+    known = _unique(answers or ())
+    asked = Question(
+        id, question, known, (document,) if known else (), bool(known) or answers is None
+    )
     return Row(asked, {document: {"title": title, "text": context}})
 
 

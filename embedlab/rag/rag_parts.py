@@ -128,6 +128,11 @@ class Parts:
         if not name.lower().startswith(("http://", "https://")):
             if more.pop("options", None):
                 raise UserError("--generator-option is for a server.", "Leave it out.")
+            if model:
+                raise UserError(
+                    f"model={model} is the model's name at a server, and {name} is none.",
+                    "Leave it out for a model on this machine.",
+                )
             loaded = self._once(
                 ("language model", name), lambda: generators.find(name, max_tokens=1, **loading)
             )

@@ -12,6 +12,7 @@ from embedlab.rag.questions import Question
 from embedlab.rag.refining import Refiner
 from embedlab.rag.rewriting import Rewriter
 from embedlab.rag.sources import Source
+from embedlab.servers.prices import estimated_tokens
 from leaderboard.records import Answer
 
 USUAL_K = 5
@@ -113,7 +114,8 @@ class _Drafts:
         assert self.pipeline.refiner
         refined = self.pipeline.refiner.refine(questions, self.contexts)
         self._note([one.costs for one in refined])
-        count = self.pipeline.generator.tokens if self.pipeline.generator else len
+        generator = self.pipeline.generator
+        count = generator.tokens if generator else estimated_tokens
         for place, one in enumerate(refined):
             before, after = (
                 sum(map(count, texts)) for texts in (self.contexts[place], one.contexts)

@@ -119,6 +119,15 @@ def add_noise(
                 one.noise.append(row)
 
 
+def misled(retriever: Retriever, question: Question, noise: Sequence[str]) -> bool:
+    """Whether documents that were noise to another question of the same text help this one."""
+    row_of = {id: row for row, id in enumerate(retriever.ids)} if noise and question.answers else {}
+    texts = [retriever.text(row_of[id]) or "" for id in noise if id in row_of]
+    return any(id in question.relevant for id in noise) or (
+        bool(texts) and bool(scoring.answer_recall(texts, question.answers))
+    )
+
+
 def arranged(best_first: Sequence[T], noise: Sequence[T], order: str) -> list[T]:
     """Documents as a generator reads them.
 

@@ -51,25 +51,35 @@ class InFlight:
     def all(self, jobs: Iterable[Job], send: Callable[[Job], Answer]) -> Iterator[Answer]:
         """`send(job)` of every job, as they end; the work of a job is `ask`ed within it.
 
-        The first error ends it: what is on its way is waited for, since it is paid for, and
-        nothing more is sent.
+        The first error ends it: nothing more is sent; what is on its way is waited for and comes
+        before the error, since it is paid for.
         """
         todo, running = iter(jobs), set[Future[Answer]]()
+        failed: Exception | None = None
         try:
             with ThreadPoolExecutor(self._number, thread_name_prefix="server") as pool:
                 try:
                     while True:
-                        for job in islice(todo, self._number - len(running)):
+                        room = 0 if failed else self._number - len(running)
+                        for job in islice(todo, room):
                             running.add(pool.submit(send, job))
                         if not running:
-                            return
+                            break
                         done, running = wait(running, return_when=FIRST_COMPLETED)
                         for future in done:
-                            yield future.result()
+                            if (error := future.exception()) is None:
+                                yield future.result()
+                            elif not isinstance(error, Exception):
+                                raise error
+                            else:
+                                failed = failed or error
+                                self._stop.set()
                 finally:
                     self._stop.set()
         finally:
             self._stop.clear()
+        if failed:
+            raise failed
 
     def ask(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
@@ -125,6 +126,34 @@ def compare(
             f"Scored on different revisions, whose data may differ: {listed(views.mixed)}."
         )
     return Comparison(pairs, test, correction, level, notes, together)
+
+
+def compare_scores(
+    task: str,
+    metric: str,
+    scored: Mapping[str, np.ndarray],
+    *,
+    test: str = "randomisation",
+    correction: str = "holm",
+    level: float = 0.95,
+) -> Comparison:
+    """Compare what is at hand in pairs, whatever else a store holds of the same names.
+
+    Args:
+        task, metric: as they are shown.
+        scored: scores of the same queries by name, float64 `[queries]`; a query that either of a
+            pair has no score of (NaN) is left out.
+        test, correction, level: as in `compare`.
+    """
+    pairs = []
+    for (first, a), (second, b) in combinations(scored.items(), 2):
+        both = ~(np.isnan(a) | np.isnan(b))
+        means = (float(x[both].mean()) if both.any() else np.nan for x in (a, b))
+        one, other = means
+        pair = Pair(task, "", WHOLE, metric, first, second, one, other, one - other)
+        several = both.sum() > 1
+        pairs.append(_tested(pair, a[both], b[both], test, level) if several else pair)
+    return Comparison(_corrected(pairs, correction), test, correction, level, _untested(pairs))
 
 
 def _compared(

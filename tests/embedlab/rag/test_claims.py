@@ -3,7 +3,8 @@
 import pytest
 
 from embedlab.errors import UserError
-from embedlab.rag.claims import Claim, claims, entailment
+from embedlab.rag.claims import AskedModel, Claim, claims, entailment
+from embedlab.rag.generator import Generated
 from embedlab.rag.scoring import abstained, token_recall
 
 
@@ -63,3 +64,14 @@ def test_an_entailment_model_judges(tmp_path, word_tokenizer):
         entailment(save("other", ["good", "bad"]), "cpu")
     with pytest.raises(UserError, match="cannot be loaded"):
         entailment(str(tmp_path / "nowhere"), "cpu")
+
+
+def test_without_documents_nothing_is_supported():
+    class Yes:
+        def fits(self, prompt):
+            return True
+
+        def generate_all(self, prompts):
+            return ((n, Generated("yes", 1, 1)) for n, _ in enumerate(prompts))
+
+    assert AskedModel(Yes()).verdicts([("a", []), ("b", ["b"])]) == [False, True]

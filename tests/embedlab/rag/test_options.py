@@ -90,6 +90,7 @@ def test_dtype_and_device(answered, cli, home, capitals, tiny_folder):
         (("--max-tokens", 5), "are for a generator"),
         (("--generator-model", "m"), "are for a generator"),
         (("--generator", "somewhere", "--generator-model", "m"), "name at a server"),
+        (("--pipeline", "bm25 | generate(a)", "--generator-model", "m"), "name at a server"),
     ],
 )
 def test_what_would_do_nothing_is_refused(cli, home, index, capitals, options, problem):

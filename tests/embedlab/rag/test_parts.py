@@ -118,6 +118,9 @@ def test_the_prompt(tmp_path):
     (tmp_path / "bad.txt").write_text("{context} and no more")
     with pytest.raises(UserError, match=r"has no \{question\}"):
         prompt.read(tmp_path / "bad.txt")
+    (tmp_path / "bad.txt").write_bytes(b"\xff{context}{question}")
+    with pytest.raises(UserError, match="cannot be read"):
+        prompt.read(tmp_path / "bad.txt")
     with pytest.raises(UserError, match="no prompt template"):
         prompt.read(tmp_path / "absent.txt")
 

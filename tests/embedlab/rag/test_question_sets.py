@@ -119,6 +119,8 @@ def test_forms_are_recognised(tmp_path, content, form, answers, relevant, docume
          r"q\.json:2 has no \"question\""),
         (text_of([{"question": "q", "answer": ["a"]}, {"question": "q", "answer": 3}]),
          r"q\.json:2: answer = 3"),
+        (text_of([{"id": "1", "question": "q", "answers": ["a"], "answerable": False}]),
+         r"q\.json:1: .*answerable"),
     ],
 )  # fmt: skip
 def test_a_wrong_row_is_named(tmp_path, content, problem):
@@ -244,3 +246,19 @@ def test_the_revision_of_known_sets_stays():
     assert questions.digest([one]) == hashlib.sha256(text.encode()).hexdigest()[:16]
     other = questions.Question("1", "what", ("x",), ("d",), answerable=False)
     assert questions.digest([other]) != questions.digest([one])
+
+
+def test_squad_without_answers_and_with_articles_of_one_title(tmp_path):
+    """Nobody says that what has no answers yet cannot be answered; two articles are two."""
+    asked = {text: {"id": text, "question": "q"} for text in ("one", "two")}
+    asked["two"]["answers"] = [{"text": "two"}]
+    articles = [
+        {"title": "Paris", "paragraphs": [{"context": text, "qas": [qa]}]}
+        for text, qa in asked.items()
+    ]
+    (tmp_path / "q.json").write_text(json.dumps({"data": articles}))
+    found = question_sets.read(str(tmp_path / "q.json"))
+    first, second = found.questions
+    assert first.answerable and not first.answers
+    assert [each["text"] for each in found.documents.values()] == ["one", "two"]
+    assert found.documents[second.relevant[0]]["text"] == "two"
