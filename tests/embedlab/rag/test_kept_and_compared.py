@@ -1,0 +1,104 @@
+"""What is kept, what is compared, and what is counted, where that may be something else."""
+
+import json
+import threading
+import time
+
+import pytest
+from capitals_server import CAPITALS, write
+
+from embedlab.errors import UserError
+from embedlab.rag.pipeline_expressions import parse
+from embedlab.servers.requests_in_flight import InFlight
+from embedlab.spending import Purse
+
+
+def test_pairs_are_of_these_runs_alone(cli, home, index, capitals, server, tmp_path):
+    """Whatever the store holds of the same names, and of pipelines that share a name."""
+    asked = ("--questions", capitals / "questions.jsonl", "--json")
+    rag = ("rag", "--retriever", index, "--generator", server.url, "--order", "best-first,reverse")
+    assert cli(*rag, *asked)[0] == 0
+    (pair,) = json.loads(cli(*rag, *asked, "--sample", 5)[1])["pairs"]
+    assert pair["queries"] == 5
+    pipeline = f"{index} | generate({server.url}#reader, max_tokens="
+    same = ("rag", "--pipeline", f"{pipeline}3)", "--pipeline", f"{pipeline}7)")
+    (pair,) = json.loads(cli(*same, *asked)[1])["pairs"]
+    assert pair["queries"] == 12 and pair["p"] == 1
+    assert pair["first"] != pair["second"] and "@revision=" in pair["first"]
+    code, _, err = cli("rag", "--pipeline", f"{index} | generate({server.url})",
+        "--generator-model", "reader", *asked)  # fmt: skip
+    assert code == 0, err
+    mixed = ("rag", "--retriever", index, "--pipeline", f"{pipeline}3)")
+    code, out, err = cli(*mixed, *asked)
+    assert code == 0, err
+    assert len(json.loads(out)["runs"]) == 2 and json.loads(out)["pairs"] == []
+
+
+def test_what_is_on_its_way_comes_before_the_error():
+    """It is paid for."""
+    flight, refused, sent = InFlight(2, Purse(), None), threading.Event(), []
+
+    def send(job):
+        sent.append(job)
+        if job == 0:
+            refused.set()
+            raise UserError("refused", "")
+        refused.wait(10)
+        time.sleep(0.2)
+        return job
+
+    came = []
+    with pytest.raises(UserError, match="refused"):
+        for answer in flight.all(range(9), send):
+            came.append(answer)
+    assert came == [1] and sorted(sent) == [0, 1]
+
+
+def test_a_kept_answer_is_not_taken_where_its_noise_helps(cli, index, server, tmp_path):
+    """The same question with other labels, by two of one text."""
+    text = "What is the capital of Peru?"
+    rag = ("rag", "--retriever", index, "--generator", server.url, "-k", 1, "--noise", "random:2")
+
+    def read_beside(*lands):
+        rows = [
+            {"id": land, "question": text, "answers": [CAPITALS[land]], "relevant": [land]}
+            for land in lands
+        ]
+        code, _, err = cli(*rag, "--questions", write(tmp_path / "q.jsonl", rows))
+        assert code == 0, err
+        prompt = server.requests[-1]["messages"][0]["content"]
+        return [land for land in CAPITALS if f"capital of {land}." in prompt and land != "Peru"]
+
+    noise = read_beside("Peru")
+    assert len(noise) == 2 and read_beside("Peru") == noise and len(server.requests) == 1
+    others = read_beside("Peru", noise[1])
+    assert len(others) == 2 and noise[1] not in others and len(server.requests) == 2
+
+
+def test_contexts_are_counted_in_tokens(
+    cli, home, index, capitals, tiny_folder
+):
+    code, out, err = cli(
+        "rag", "--pipeline", f"{index} | extract({tiny_folder}, n=1)", "--questions",
+        capitals / "questions.jsonl", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    costs = json.loads(out)["costs"]
+    assert costs["context_tokens_before_per_question"] < 70, (
+        "five sentences of 7 words, not letters"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bm25 | generate(a, max_tokens=0)",
+        "bm25 | generate(a, temperature=-1)",
+        "bm25 | generate(a, temperature=nan)",
+        "bm25 | generate(a, temperature=inf)",
+    ],
+)
+def test_settings_are_as_their_options(text):
+    with pytest.raises(UserError, match=r"has (max_tokens|temperature)=") as error:
+        parse(text)
+    assert "Give a number from" in error.value.hint
