@@ -75,9 +75,7 @@ def test_a_kept_answer_is_not_taken_where_its_noise_helps(cli, index, server, tm
     assert len(others) == 2 and noise[1] not in others and len(server.requests) == 2
 
 
-def test_contexts_are_counted_in_tokens(
-    cli, home, index, capitals, tiny_folder
-):
+def test_contexts_are_counted_in_tokens(cli, home, index, capitals, tiny_folder):
     code, out, err = cli(
         "rag", "--pipeline", f"{index} | extract({tiny_folder}, n=1)", "--questions",
         capitals / "questions.jsonl", "--json",
