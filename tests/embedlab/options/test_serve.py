@@ -1,8 +1,7 @@
 """What each option of `embedlab serve` changes."""
 
-import os
-import signal
 import socket
+from _thread import interrupt_main
 from threading import Thread
 from time import monotonic, sleep
 
@@ -37,7 +36,7 @@ def serve(ok, home, capfd):
                 with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
                     answers.append(ask(client))
             finally:
-                os.kill(os.getpid(), signal.SIGINT)
+                interrupt_main()  # what Ctrl-C does; no signal that another thread may get
 
         thread = Thread(target=client)
         thread.start()

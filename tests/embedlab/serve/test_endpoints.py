@@ -1,6 +1,12 @@
 """What the endpoints answer, and how they refuse."""
 
 import base64
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +138,12 @@ def test_an_index_without_a_dense_model(build):
         assert "no model that gives dense vectors" in said(
             server.client.post("/v1/embeddings", json=asked), 404
         )
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_pages_own_line(tiny_server):
+    page = (Path(__file__).parents[3] / "docs/how-to/serve.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^curl .+$", page, re.MULTILINE)
+    words = shlex.split(line.replace("http://127.0.0.1:8600", tiny_server.url))
+    answer = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    assert [row["rank"] for row in answer["results"]] == [1, 2, 3]
