@@ -1,6 +1,6 @@
 """Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,27 @@ def build(
         return retrievers.rerank(scorer, depth, id=parts[name].identity, name=again)
 
     return tree.built(leaf, stage).index(ids, documents)
+
+
+def watch(retriever: retrievers.Retriever, advance: Callable[[float], object]) -> None:
+    """Have the encoders of a loaded retriever say how far they are.
+
+    Args:
+        advance: called with the number of documents done since the last call.
+    """
+    found = list(_encoding(retriever))
+    for part in found:
+        part.encoder = WatchedEncoder(
+            **vars(part.encoder), advance=lambda count: advance(count / len(found))
+        )
+
+
+def _encoding(retriever: retrievers.Retriever) -> Iterator[retrievers.Encoded]:
+    """The parts of a retriever that encode documents."""
+    if isinstance(retriever, retrievers.Encoded):
+        yield retriever
+    for part in retriever.parts:
+        yield from _encoding(part)
 
 
 def encoder(name: str, *, instruction: str = INSTRUCTION, **how: Any) -> retrievers.Encoder:

@@ -8,27 +8,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
+from retrievers import ties
 from retrievers.errors import RetrieverError
-from retrievers.texts import Document
-
-# What a retriever takes: texts, vectors `[n, d]`, a CSR matrix `[n, |V|]`, or token vectors
-# (`retrievers.token_vectors`): one array `[t_i, d]` for each text.
-Documents = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
-Queries = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
-
-
-class Hits(NamedTuple):
-    """The answer to a batch of queries, best first.
-
-    rows: int32 `[queries, k]`, positions in the retriever's `ids`; -1 marks an empty place, always
-    at the end.
-    scores: float32 `[queries, k]`; -inf where the row is -1.
-    Order: score descending; equal scores by document row, or by descending id where several
-    retrievers work together.
-    """
-
-    rows: np.ndarray
-    scores: np.ndarray
+from retrievers.search_types import Documents as Documents
+from retrievers.search_types import Hits as Hits
+from retrievers.search_types import Queries as Queries
 
 
 class RetrievedDocument(NamedTuple):
@@ -68,6 +52,7 @@ class Retriever(ABC):
     """
 
     ids: Sequence[str]
+    parts: Sequence["Retriever"] = ()  # those that hold the documents of a composition
     settles_ties: ClassVar[bool] = False  # whether equal scores come by id, not by row (see `ties`)
 
     @abstractmethod
@@ -175,8 +160,10 @@ class Retriever(ABC):
     def retrieve(
         self, query: str, k: int, only: Collection[str] | None = None
     ) -> list[RetrievedDocument]:
-        """The `k` best documents for one query, with their texts."""
-        hits = self.search([query], k, only=only)
+        """The `k` best documents for one query, with their texts; ties settled by id, so that
+        the order in which documents came does not matter (`ties`).
+        """
+        hits = ties.search(self, [query], k, only=only)
         held = hits.rows[0] >= 0
         found = zip(hits.rows[0][held].tolist(), hits.scores[0][held].tolist(), strict=True)
         return [

@@ -22,6 +22,15 @@ def title_and_text(document: Document) -> tuple[str, str]:
     return document.get("title") or "", document.get("text") or ""
 
 
+def fields(document: Document) -> dict[str, Any]:
+    """The document's title, where it has one, and all further fields that it came with."""
+    return {
+        name: value
+        for name, value in ({} if isinstance(document, str) else document).items()
+        if name != "text" and (name != "title" or value)
+    }
+
+
 def joined(document: Document) -> str:
     """Title and text in one."""
     return " ".join(part for part in title_and_text(document) if part)
@@ -79,12 +88,7 @@ class Texts(Sequence[str]):
         if isinstance(document, int):
             saved: dict[str, Any] = json.loads(self._metadata[document] or "{}")
             return saved
-        fields = {} if isinstance(document, str) else document
-        return {
-            name: value
-            for name, value in fields.items()
-            if name != "text" and (name != "title" or value)
-        }
+        return fields(document)
 
     def save(self, folder: Path) -> None:
         _Strings.save(folder / "texts", self)

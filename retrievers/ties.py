@@ -7,19 +7,32 @@ with the order of lines. So they settle ties by id, as trec_eval does.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from retrievers.base import Hits, Queries, Retriever
+from retrievers import topk
+from retrievers.search_types import Hits, Queries
+
+
+class Searched(Protocol):
+    """What is asked of a `Retriever` here."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+    @property
+    def settles_ties(self) -> bool: ...
+    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits: ...
 
 
 def search(
-    retriever: Retriever, queries: Queries, k: int, *, only: Collection[str] | None = None
+    retriever: Searched, queries: Queries, k: int, *, only: Collection[str] | None = None
 ) -> Hits:
     """As `retriever.search`, with ties settled by id, those at the cut included."""
     if retriever.settles_ties:
         return retriever.search(queries, k, only=only)
+    k = topk.check_k(k)
     fetch, hits = k + 1, retriever.search(queries, k + 1, only=only)
     best = by_id(Hits(hits.rows[:, :k], hits.scores[:, :k]), retriever.ids)
     # Queries whose last place is tied with what lies beyond.

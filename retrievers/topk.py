@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from retrievers.base import Hits
 from retrievers.errors import RetrieverError
+from retrievers.search_types import Hits
 
 # Metric -> scipy's word.
 _DISTANCES: dict[str, Literal["euclidean", "cityblock"]] = {"l2": "euclidean", "l1": "cityblock"}

@@ -26,6 +26,7 @@ LEVELS = {
         ["studies"],
         ["rag", "serve", "training"],
         ["evaluation"],
+        ["index_changes"],
         ["corpus_index"],
         ["chunked_index"],
         ["encoding"],
@@ -47,8 +48,8 @@ LEVELS = {
         ["indexes"],
         [
             "base", "copies", "errors", "folder", "index_checks", "index_costs",
-            "index_generations", "fixed_encodings", "index_manifest", "pieces", "registry", "texts",
-            "ties", "token_codes", "token_vectors", "topk",
+            "index_generations", "fixed_encodings", "index_manifest", "pieces", "registry",
+            "search_types", "texts", "ties", "token_codes", "token_vectors", "topk",
         ],
     ],
     "leaderboard": [

@@ -1,6 +1,6 @@
 """`embedlab.Index`: a corpus that can be searched, with any model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -143,6 +143,53 @@ class Index:
         an index in chunks with the text of the best chunk, and its `start` and `end`.
         """
         return self.retriever.retrieve(query, min(k, len(self)))
+
+    def add(
+        self,
+        documents: Mapping[str, Document] | Sequence[Document] | str | Path,
+        *,
+        id: str = "",
+        text: str = "",
+        title: str = "",
+        metadata: Sequence[str] = (),
+    ) -> Self:
+        """Index further documents, given as to `build`; `save` writes the index anew.
+
+        >>> index = embedlab.Index.build({"d1": "Vitamin D prevents fractures."}, "bm25")
+        >>> len(index.add({"d2": "Statins lower cholesterol."}).delete(["d1"]))
+        1
+
+        Raises:
+            UserError: the documents are none, or an id comes twice.
+            RetrieverError: an id is indexed already, or this kind of index takes no more.
+        """
+        fields = DocumentOptions(id=id, text=text, title=title, metadata=metadata)
+        self.retriever.add(*_corpus(documents, fields))
+        return self
+
+    def replace(
+        self,
+        documents: Mapping[str, Document] | Sequence[Document] | str | Path,
+        *,
+        id: str = "",
+        text: str = "",
+        title: str = "",
+        metadata: Sequence[str] = (),
+    ) -> Self:
+        """As `add`, and documents whose ids are indexed take the place of those."""
+        fields = DocumentOptions(id=id, text=text, title=title, metadata=metadata)
+        self.retriever.replace(*_corpus(documents, fields))
+        return self
+
+    def delete(self, ids: Collection[str]) -> Self:
+        """Take documents out of the index.
+
+        Raises:
+            RetrieverError: an id is not indexed, none would be left, or this kind of index gives
+                none up; nothing is deleted then.
+        """
+        self.retriever.delete(ids)
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write the index to a folder, all or nothing."""

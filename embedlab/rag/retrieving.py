@@ -14,7 +14,7 @@ import numpy as np
 from embedlab.rag import scoring
 from embedlab.rag.pipeline_expressions import Stage
 from embedlab.rag.questions import Question
-from retrievers import Retriever
+from retrievers import Retriever, ties
 
 T = TypeVar("T")
 _FUSED = 60  # the constant of reciprocal rank fusion (Cormack et al., SIGIR 2009)
@@ -42,7 +42,7 @@ def retrieve(retriever: Retriever, queries: Sequence[Sequence[str]], k: int) -> 
     flat = [text for texts in queries for text in texts]
     retriever.search(flat[:1], 1)  # what starts on first use is no question's cost
     began = time.perf_counter()
-    hits = retriever.search(flat, k)
+    hits = ties.search(retriever, flat, k)
     seconds = (time.perf_counter() - began) / len(queries)
     found, start = [], 0
     for texts in queries:
@@ -54,7 +54,7 @@ def retrieve(retriever: Retriever, queries: Sequence[Sequence[str]], k: int) -> 
         found.append(one)
     for place in np.unique(np.linspace(0, len(queries) - 1, min(_TIMED, len(queries))).astype(int)):
         began = time.perf_counter()
-        retriever.search(list(queries[place]), k)
+        ties.search(retriever, list(queries[place]), k)
         found[place].costs["latency_seconds"] = time.perf_counter() - began
     return found
 
@@ -100,7 +100,8 @@ def add_noise(
     deeper = max((len(each.rows) for each in found), default=0) + 5 * number + 20
     hits = None
     if stage.argument == "adversarial":
-        hits = retriever.search([question.text for question in questions], min(deeper, count))
+        asked = [question.text for question in questions]
+        hits = ties.search(retriever, asked, min(deeper, count))
     for place, (question, one) in enumerate(zip(questions, found, strict=True)):
         taken = {*one.rows, *(row_of[id] for id in question.relevant if id in row_of)}
         if hits is not None:

@@ -217,7 +217,7 @@ class Encoded(Retriever):
             raise RetrieverError(
                 f"The index at {path} holds no index of vectors.", "Build it again."
             )
-        loaded = cls(Encoder(encoder.model, encoder.id, **model), index)
+        loaded = cls(Encoder(encoder.model, manifest["encoder"], **model), index)
         loaded._texts = Texts.load(data)
         index._expect(len(loaded._texts), "texts")
         return loaded

@@ -99,24 +99,24 @@ class Reranked(Retriever):
         return self.first.ids
 
     def index(self, ids: Sequence[str], documents: Documents) -> "Reranked":
-        for part in self._indexed:
+        for part in self.parts:
             part.index(ids, documents)
         return self
 
     def add(self, ids: Sequence[str], documents: Documents) -> "Reranked":
         check_new(ids, self.ids)
-        for part in self._indexed:
+        for part in self.parts:
             part.add(ids, documents)
         return self
 
     def replace(self, ids: Sequence[str], documents: Documents) -> "Reranked":
-        for part in self._indexed:
+        for part in self.parts:
             part.replace(ids, documents)
         return self
 
     def delete(self, ids: Collection[str]) -> "Reranked":
         check_indexed(ids, set(self.ids))
-        for part in self._indexed:
+        for part in self.parts:
             part.delete(ids)
         return self
 
@@ -133,7 +133,7 @@ class Reranked(Retriever):
         return self.stage.scorer if isinstance(self.stage.scorer, Retriever) else None
 
     @property
-    def _indexed(self) -> list[Retriever]:
+    def parts(self) -> Sequence[Retriever]:  # type: ignore[override]  # those of its stages, not to be set
         """Both stages, or the first alone: those that hold documents."""
         return [self.first, self._second] if self._second else [self.first]
 

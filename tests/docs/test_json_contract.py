@@ -61,7 +61,9 @@ COMMANDS = {
     "embedlab models": "models m2",
     "embedlab tasks": "tasks stdlib",
     "embedlab doctor": "doctor",
-    "embedlab index": "index --model bm25 --corpus path/to/beir-folder --out my-index",
+    "embedlab index build": "index --model bm25 --corpus path/to/beir-folder --out my-index",
+    "embedlab index add": "index add my-index odd",
+    "embedlab index delete": "index delete my-index good.txt",
     "embedlab search": "search my-index cholesterol -k 2",
     "embedlab rag": "rag --retriever my-index --questions questions.jsonl -k 1",
     "embedlab import": "import other.run --qrels path/to/qrels.txt --task health --model other",
@@ -79,7 +81,7 @@ MORE = {
     "embedlab eval": "eval --model bm25 --model base-mean --task path/to/beir-folder"
     " --prompts prompts.toml",
     "embedlab models": "models show base-mean",
-    "embedlab index": "index odd --model bm25 --out odd-index",
+    "embedlab index build": "index odd --model bm25 --out odd-index",
 }
 RECIPE = """
 method = "decoder"

@@ -155,7 +155,11 @@ def test_faults_of_a_whole_corpus(files, problem, tmp_path):
 
 
 @pytest.mark.effect(
-    "index --docs", "index --id", "index --text", "index --title", "index --metadata"
+    "index build --docs",
+    "index build --id",
+    "index build --text",
+    "index build --title",
+    "index build --metadata",
 )
 def test_through_the_front_door(folder, tmp_path, monkeypatch, capsys, home):
     def command(*arguments):

@@ -25,7 +25,7 @@ def sparse_folder(tmp_path_factory):
     return folder / "splade"
 
 
-@pytest.mark.effect("index --chunk")
+@pytest.mark.effect("index build --chunk")
 def test_an_index_ranks_as_it_was_measured(ok, corner, tiny_folder, sparse_folder, home, tmp_path):
     """Built on the command line, searched in a fresh process."""
     documents, asked = texts(corner)

@@ -39,7 +39,11 @@ def built(ok, corpus, tiny_folder, tmp_path):
 
 
 @pytest.mark.effect(
-    "index --model", "index --corpus", "index --out", "index --json", "index --index"
+    "index build --model",
+    "index build --corpus",
+    "index build --out",
+    "index build --json",
+    "index build --index",
 )
 def test_index(built, ok, refused, corpus, tiny_folder, tmp_path):
     assert "sq8" in built("coded", "--index", "faiss:sq8") and "sq8" not in built("plain")
@@ -51,7 +55,9 @@ def test_index(built, ok, refused, corpus, tiny_folder, tmp_path):
     )
 
 
-@pytest.mark.effect("index --dtype", "index --device", "search --dtype", "search --device")
+@pytest.mark.effect(
+    "index build --dtype", "index build --device", "search --dtype", "search --device"
+)
 def test_dtype_and_device(built, ok, refused, corpus, tiny_folder, tmp_path):
     built("whole", "--dtype", "float32", "--device", "cpu")
     built("half", "--dtype", "bfloat16")
@@ -78,7 +84,7 @@ def test_dtype_and_device(built, ok, refused, corpus, tiny_folder, tmp_path):
     )
 
 
-@pytest.mark.effect("index --instruction")
+@pytest.mark.effect("index build --instruction")
 def test_instruction(built, ok, refused, corpus, tiny_folder, tmp_path, monkeypatch):
     (tmp_path / "data/models").mkdir(parents=True)
     card = (
@@ -143,7 +149,7 @@ def remote(tiny_folder, tmp_path):
 
 @pytest.mark.effect(
     "eval --trust-remote-code",
-    "index --trust-remote-code",
+    "index build --trust-remote-code",
     "search --trust-remote-code",
     "rag --trust-remote-code",
     "serve --trust-remote-code",

@@ -142,7 +142,7 @@ def test_a_prompt_for_no_task_here_is_refused(refused, tiny_folder, corner):
         assert "has no effect" in error
 
 
-@pytest.mark.effect("index --card")
+@pytest.mark.effect("index build --card")
 def test_an_index_of_a_card_needs_no_card_again(ok, refused, tiny_folder, corner, card, tmp_path):
     file = card('truncate_dim = 8\n[prompts]\nquery = "q: "\n')
     ok("index", "--card", file, "--corpus", corner, "--out", tmp_path / "index", "--json")

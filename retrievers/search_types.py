@@ -1,0 +1,28 @@
+"""What goes into a search, and what comes out of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from retrievers.texts import Document
+
+# What a retriever takes: texts, vectors `[n, d]`, a CSR matrix `[n, |V|]`, or token vectors
+# (`retrievers.token_vectors`): one array `[t_i, d]` for each text.
+Documents = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
+Queries = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
+
+
+class Hits(NamedTuple):
+    """The answer to a batch of queries, best first.
+
+    rows: int32 `[queries, k]`, positions in the retriever's `ids`; -1 marks an empty place, always
+    at the end.
+    scores: float32 `[queries, k]`; -inf where the row is -1.
+    Order: score descending; equal scores by document row, or by descending id where several
+    retrievers work together.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
