@@ -143,7 +143,7 @@ class Retriever(ABC):
             if isinstance(query, str)
             else np.asarray(query)[None]
         )
-        hits = self.search(queries, k, only=only)
+        hits = ties.search(self, queries, k, only=only)
         pairs = zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
         return [(self.ids[row], score) for row, score in pairs if row >= 0]
 
