@@ -12,6 +12,7 @@ from embedlab import corpus_index
 from embedlab.documents import Corpus
 from embedlab.errors import UserError
 from retrievers import Encoder, Retriever, RetrieverError, folder
+from retrievers.base import not_updatable
 from retrievers.texts import fields, joined
 
 _LOCK = ".lock"
@@ -99,8 +100,14 @@ def _same(retriever: Retriever, row: int, document: Any) -> bool:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Keep other processes from changing the index meanwhile: one of two changes would be lost."""
-    folder.read_manifest(path)
+    """Keep other processes from changing the index meanwhile: one of two changes would be lost.
+
+    Raises:
+        RetrieverError: there is no whole index at `path`, it is one of chunks, or it cannot be
+            written.
+    """
+    if folder.read_manifest(path).get("retriever") == "chunked":
+        raise not_updatable("An index of chunks")
     try:
         lock = FileLock(path.resolve() / _LOCK)
         lock.acquire()

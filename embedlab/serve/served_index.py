@@ -10,7 +10,7 @@ import numpy as np
 
 from embedlab.errors import unknown
 from embedlab.serve.shared_passes import Refusal, SharedPasses
-from retrievers import Encoded, Encoder, Retriever
+from retrievers import Encoded, Encoder, Retriever, ties
 from retrievers.base import Passage
 from retrievers.pipelines.by_chunks import Chunked
 from retrievers.pipelines.fusion import Fusion
@@ -149,7 +149,7 @@ class ServedIndex:
     def _compute(self, kind: _Search | _Embedding, texts: list[str]) -> Sequence[Any]:
         if isinstance(kind, _Embedding):
             return embedded(self.encoders[kind.model], texts, kind.role)
-        hits = self.retriever.search(texts, kind.k)
+        hits = ties.search(self.retriever, texts, kind.k)
         return [
             found(self.retriever, rows, scores, passages)
             for rows, scores, passages in zip(

@@ -120,6 +120,18 @@ def test_errors_are_one_message_and_change_nothing(words, message, folders, tmp_
     assert (index / "index.json").read_bytes() == before
 
 
+def test_an_index_of_chunks_is_not_changed(folders, tmp_path, ok, cli):
+    index = tmp_path / "index"
+    ok("index", folders[0], "--model", "bm25", "--chunk", "tokens:size=2", "--out", index, "--json")
+    before = (index / "index.json").read_bytes()
+    for words in (("add", index, folders[1], "--replace"), ("delete", index, "a")):
+        code, out, err = cli("index", *words)
+        assert code == 2 and "An index of chunks neither takes nor gives up" in err and not out
+    assert (index / "index.json").read_bytes() == before
+    with pytest.raises(RetrieverError, match="neither takes nor gives up"):
+        embedlab.Index.load(index).delete(["a"])
+
+
 def test_in_python(tmp_path):
     index = embedlab.Index.build(DOCUMENTS, "bm25")
     index.add({"d": MORE["d"]}).replace({"c": MORE["c"]}).delete(["a"]).save(tmp_path / "index")

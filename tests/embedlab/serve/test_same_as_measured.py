@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import embedlab
 from leaderboard.storage.store import Store
 from tests.embedlab.serve.conftest import lines, serving
 from tests.tiny_models import write_cross_encoder
@@ -123,6 +124,17 @@ def test_queries_of_other_depths_do_not_share_a_pass(build, tiny_folder, monkeyp
     for k, answer in zip(ks, answers, strict=True):
         if k == 3:
             assert_alike(answer, alone)
+
+
+def test_equal_scores_come_by_id(tmp_path, home, cli):
+    """In whatever order the documents were indexed, those at the cut included."""
+    same = dict.fromkeys(("b", "d", "a", "c"), "w1 w2")
+    embedlab.Index.build(same, "bm25").save(tmp_path / "index")
+    code, out, err = cli("search", tmp_path / "index", "w1", "-k", 2, "--json")
+    assert code == 0, err
+    with serving(tmp_path / "index") as server:
+        for results in (asked(server, "w1", 2), json.loads(out)["results"]):
+            assert [result["id"] for result in results] == ["d", "c"]
 
 
 def test_the_score_through_our_own_server_is_the_models_own(cli, home, corner, tiny_folder, dense):
