@@ -129,10 +129,13 @@ class Chunked(Retriever):
         self, query: str, k: int, only: Collection[str] | None = None
     ) -> list[RetrievedDocument]:
         """The `k` best documents, each with the text of its best chunk (or what stands for it),
-        and where in the document that is.
+        and where in the document that is; ties settled by id (`ties`).
         """
-        hits, chunks = self._ranked([query], k, only)
-        if chunks is None:
+        ranking = _Noting(self)
+        hits = ties.search(ranking, [query], k, only=only)
+        if ranking.best:
+            chunks = np.array([[ranking.best.get(row, -1) for row in hits.rows[0].tolist()]])
+        else:
             chunks = self._best_chunks([query], hits.rows)
         return [
             RetrievedDocument(
@@ -299,6 +302,22 @@ class Chunked(Retriever):
             )
         loaded._take(ids, Pieces([], list(map(tuple, shown.tolist())), starts))
         return loaded
+
+
+class _Noting:
+    """Searches with one query, and notes the best chunk of each document where ranking shows it."""
+
+    settles_ties = False
+
+    def __init__(self, chunked: Chunked) -> None:
+        self.chunked, self.ids = chunked, chunked.ids
+        self.best: dict[int, int] = {}
+
+    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+        hits, chunks = self.chunked._ranked(queries, k, only)
+        if chunks is not None:
+            self.best |= zip(hits.rows[0].tolist(), chunks[0].tolist(), strict=True)
+        return hits
 
 
 def _check_ids(ids: list[Any]) -> None:

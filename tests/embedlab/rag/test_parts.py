@@ -1,10 +1,12 @@
 """The parts of a RAG run on their own: questions, prompts, scores, generators."""
 
+import numpy as np
 import pytest
 
+import embedlab
 from embedlab.bases import folders
 from embedlab.errors import UserError
-from embedlab.rag import generators, prompt, question_sets, scoring
+from embedlab.rag import generators, prompt, question_sets, retrieving, scoring
 
 
 def test_answers_are_compared_as_squad_does():
@@ -227,3 +229,13 @@ def test_a_server_is_asked_in_openais_protocol(server):
     with pytest.raises(UserError, match="serves 2 models") as error:
         generators.find(server.url)
     assert "--generator-model: a, b" in error.value.hint
+
+
+def test_equal_scores_come_by_id_in_whatever_order_they_were_indexed():
+    def ones(texts):
+        return np.ones((len(texts), 2), dtype=np.float32)
+
+    for ids in ("bca", "abc"):
+        index = embedlab.Index.build(dict.fromkeys(ids, "alike"), ones).retriever
+        (found,) = retrieving.retrieve(index, [["anything"]], 2)
+        assert [index.ids[row] for row in found.rows] == ["c", "b"]

@@ -126,15 +126,17 @@ def test_queries_of_other_depths_do_not_share_a_pass(build, tiny_folder, monkeyp
             assert_alike(answer, alone)
 
 
-def test_equal_scores_come_by_id(tmp_path, home, cli):
+@pytest.mark.parametrize("chunks", ["", "tokens:size=2", "tokens:size=2,over=mean"])
+def test_equal_scores_come_by_id(chunks, tmp_path, home, cli):
     """In whatever order the documents were indexed, those at the cut included."""
     same = dict.fromkeys(("b", "d", "a", "c"), "w1 w2")
-    embedlab.Index.build(same, "bm25").save(tmp_path / "index")
+    embedlab.Index.build(same, "bm25", chunks=chunks).save(tmp_path / "index")
     code, out, err = cli("search", tmp_path / "index", "w1", "-k", 2, "--json")
     assert code == 0, err
     with serving(tmp_path / "index") as server:
         for results in (asked(server, "w1", 2), json.loads(out)["results"]):
             assert [result["id"] for result in results] == ["d", "c"]
+            assert [result["text"] for result in results] == ["w1 w2"] * 2
 
 
 def test_the_score_through_our_own_server_is_the_models_own(cli, home, corner, tiny_folder, dense):
