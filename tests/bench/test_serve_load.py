@@ -62,9 +62,8 @@ def test_latency_under_load(collection, tmp_path, capsys):
                 p50, p95, p99 = 1000 * np.percentile(taken, (50, 95, 99))
                 with capsys.disabled():
                     print(
-                        f"\n| {clients} | {len(taken) / SECONDS:.0f} | {p50:.0f} | {p95:.0f}"
-                        f" | {p99:.0f} |",
-                        end="",
+                        f"| {clients} | {len(taken) / SECONDS:.0f} | {p50:.0f} | {p95:.0f}"
+                        f" | {p99:.0f} |"
                     )
         finally:
             server.terminate()
