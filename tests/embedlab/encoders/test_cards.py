@@ -19,9 +19,12 @@ def test_a_card_fits_its_loader(name):
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         assert set(card.settings) <= set(parameters)
     assert card.description and card.max_length and card.attention in ("bidirectional", "causal")
-    assert card.kind == "cross" or (
-        card.dim and card.pooling and card.similarity in ("cosine", "dot")
-    )
+    if card.kind.gives_vectors:
+        assert card.dim and card.pooling and card.similarity in ("cosine", "dot")
+    elif card.kind.gives_tokens:
+        assert card.dim and card.similarity in ("maxsim", "meanmaxsim")
+    else:
+        assert card.kind == "cross"
     assert card.public == bool(card.source or card.checkpoint)
     for published in card.published:
         assert set(published) == {"task", "metric", "score", "source"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints import write_backbone
-from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 
 from embedlab.encoders import stock
 from embedlab.encoders.modules.decoder import Decoder
@@ -47,8 +47,8 @@ found = {}
 def note(folder, way, trust):
     try:
         vectors = load(folder, trust).encode(["return the sum"])
-        dense = vectors.to_dense() if hasattr(vectors, "to_dense") else vectors
-        found[f"{folder} {way}"] = dense.tolist()
+        rows = vectors.to_dense() if hasattr(vectors, "to_dense") else vectors
+        found[f"{folder} {way}"] = [row.tolist() for row in rows]
     except Exception as error:
         found[f"{folder} {way}"] = str(error)
 """
@@ -62,7 +62,9 @@ def run(code: str) -> dict:
 
 
 def test_starbucks_and_the_other_bert_models_are_stock():
-    assert {folder.name for folder in STOCK} == {"2dmse", "base-encoder", "mrl", "starbucks"}
+    assert {folder.name for folder in STOCK} == {
+        "2dmse", "base-encoder", "colbert", "mrl", "starbucks",
+    }  # fmt: skip
 
 
 def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_path):
@@ -77,7 +79,8 @@ def test_without_embedlab_stock_models_load_and_the_others_say_what_to_type(tmp_
         for way, words in (("plain", "pip_install_embedlab"), ("trusted", "pip install embedlab")):
             answer = found[f"{folder} {way}"]
             if folder in STOCK:
-                here = SentenceTransformer(str(folder), device="cpu").encode(["return the sum"])
+                kind = MultiVectorEncoder if folder.name == "colbert" else SentenceTransformer
+                here = kind(str(folder), device="cpu").encode(["return the sum"])
                 assert np.allclose(answer, here, atol=1e-5)
             else:
                 assert words in answer, (folder, answer)
