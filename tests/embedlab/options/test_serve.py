@@ -1,7 +1,6 @@
 """What each option of `embedlab serve` changes."""
 
 import socket
-from _thread import interrupt_main
 from threading import Thread
 from time import monotonic, sleep
 
@@ -18,8 +17,21 @@ def free_port():
 
 
 @pytest.fixture
-def serve(ok, home, capfd):
-    """Type `embedlab serve` with options, ask what it serves, and end it by Ctrl-C."""
+def serve(ok, home, capfd, monkeypatch):
+    """Type `embedlab serve` with options, ask what it serves, and end it.
+
+    No signal ends it: one that reaches this process, which holds a JVM and pytest's own handlers,
+    has been its death.
+    """
+    from embedlab.serve import running
+
+    made, servers = running.server, []
+
+    def kept(*arguments):
+        servers.append(made(*arguments))
+        return servers[-1]
+
+    monkeypatch.setattr(running, "server", kept)
 
     def served(*words, ask, host="127.0.0.1", headers=None):
         port, answers = free_port(), []
@@ -36,7 +48,7 @@ def serve(ok, home, capfd):
                 with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
                     answers.append(ask(client))
             finally:
-                interrupt_main()  # what Ctrl-C does; no signal that another thread may get
+                servers[-1].should_exit = True
 
         thread = Thread(target=client)
         thread.start()
