@@ -1,6 +1,6 @@
 """Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from embedlab.options import DocumentOptions, nothing_to_load
 from embedlab.servers import server_names
 from embedlab.terminal import echo
 from embedlab.watched_encoder import WatchedEncoder
+from retrievers.base import all_parts
 from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
 from retrievers.texts import Document
@@ -136,19 +137,11 @@ def watch(retriever: retrievers.Retriever, advance: Callable[[float], object]) -
     Args:
         advance: called with the number of documents done since the last call.
     """
-    found = list(_encoding(retriever))
+    found = [part for part in all_parts(retriever) if isinstance(part, retrievers.Encoded)]
     for part in found:
         part.encoder = WatchedEncoder(
             **vars(part.encoder), advance=lambda count: advance(count / len(found))
         )
-
-
-def _encoding(retriever: retrievers.Retriever) -> Iterator[retrievers.Encoded]:
-    """The parts of a retriever that encode documents."""
-    if isinstance(retriever, retrievers.Encoded):
-        yield retriever
-    for part in retriever.parts:
-        yield from _encoding(part)
 
 
 def encoder(name: str, *, instruction: str = INSTRUCTION, **how: Any) -> retrievers.Encoder:

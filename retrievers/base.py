@@ -1,7 +1,7 @@
 """What every retriever is: documents in, ranked rows out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -189,6 +189,13 @@ class Retriever(ABC):
         """`retriever >> stage`: the stage works on what this retriever finds."""
         following: Retriever = stage.after(self)
         return following
+
+
+def all_parts(retriever: Retriever) -> Iterator[Retriever]:
+    """A retriever, and all that it is composed of."""
+    yield retriever
+    for part in retriever.parts:
+        yield from all_parts(part)
 
 
 def not_updatable(what: str) -> RetrieverError:

@@ -11,6 +11,7 @@ import numpy as np
 
 from retrievers import folder
 from retrievers.base import Documents, Hits, Queries, Retriever
+from retrievers.search_types import count_of
 
 
 def measure(
@@ -55,7 +56,7 @@ def latency(retriever: Retriever, queries: Queries, k: int, singles: int = 200) 
     """Milliseconds of single queries at the 50th,
     95th and 99th percentile, after one that warms up.
     """
-    count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
+    count = count_of(queries)
     chosen = np.unique(np.linspace(0, count - 1, min(singles, count)).astype(int))
     retriever.search(queries[:1], k)
     spent = []

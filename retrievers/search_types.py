@@ -26,3 +26,8 @@ class Hits(NamedTuple):
 
     rows: np.ndarray
     scores: np.ndarray
+
+
+def count_of(items: Documents | Queries) -> int:
+    """How many documents or queries these are."""
+    return int(items.shape[0]) if hasattr(items, "shape") else len(items)

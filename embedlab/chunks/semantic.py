@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from embedlab.chunks.cutting import sentences
+from retrievers.indexes.dense import normalised
 from retrievers.pieces import Span
 
 
@@ -28,8 +29,7 @@ def breaks(
         for text, parts in zip(documents, spans, strict=True)
         for start, end in parts
     ]
-    vectors = encode(texts)
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = normalised(encode(texts))
     found, first = [], 0
     for parts in spans:
         own = vectors[first : first + len(parts)]

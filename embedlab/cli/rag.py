@@ -13,6 +13,7 @@ from embedlab.cli._options import Db, NamedModels
 from embedlab.errors import UserError
 from embedlab.options import LoadingOptions
 from embedlab.rag.rag_options import GenerationOptions, PipelineOptions, QuestionOptions
+from embedlab.servers.server_names import is_url
 
 if TYPE_CHECKING:
     from embedlab.rag.experiment import Outcome
@@ -109,7 +110,7 @@ def _check(pipelines: PipelineOptions, generation: GenerationOptions, names: lis
             " for a generator.",
             "Name one with --generator, or leave them out: the contexts alone are measured then.",
         )
-    served = any(one.lower().startswith(("http://", "https://")) for one in names)
+    served = any(map(is_url, names))
     if generation.generator_model and not served:
         raise UserError(
             "--generator-model is the model's name at a server.",

@@ -12,6 +12,7 @@ from embedlab.progress import Reporter
 from retrievers import Retriever, index_costs
 from retrievers.indexes.base_index import Index
 from retrievers.indexes.chunked import search_stream
+from retrievers.search_types import count_of
 
 
 def search(
@@ -45,7 +46,7 @@ def fill(
     began, done = time.perf_counter(), 0
     with reporter.phase("index", len(data.document_ids)) as bar:
         for chunk in chunks:
-            size = chunk.shape[0] if hasattr(chunk, "shape") else len(chunk)
+            size = count_of(chunk)
             add(slice(done, done + size), chunk)
             done += size
             bar.advance(size)

@@ -4,6 +4,7 @@ from typing import Any
 
 from embedlab.errors import UserError
 from embedlab.rag.generator import Generator
+from embedlab.servers.server_names import is_url
 from embedlab.spending import Purse
 
 
@@ -37,7 +38,7 @@ def find(
     Raises:
         UserError: the model is unknown or cannot generate, or the server cannot be reached.
     """
-    if spec.lower().startswith(("http://", "https://")):
+    if is_url(spec):
         from embedlab.rag.server import ServerGenerator
 
         url, _, named = spec.partition("#")

@@ -19,6 +19,7 @@ from embedlab.rag.rag_pipeline import USUAL_K, Pipeline
 from embedlab.rag.refining import Copied, Extracted, Refiner
 from embedlab.rag.rewriting import Rewriter
 from embedlab.rag.sources import Source
+from embedlab.servers.server_names import is_url
 from embedlab.spending import Purse
 
 _PASSAGE, _EXTRACT = 128, 256  # the most tokens of what a rewriter or a refiner writes
@@ -72,7 +73,7 @@ class Parts:
         """The generator of the answers."""
         most = int(stage.setting("max_tokens", self.max_tokens))
         heat = float(stage.setting("temperature", self.temperature))
-        served = stage.argument.lower().startswith(("http://", "https://"))
+        served = is_url(stage.argument)
         return self._language_model(
             stage.argument,
             model=stage.setting("model", self.model if served else ""),
@@ -125,7 +126,7 @@ class Parts:
         """A language model; one on this machine is loaded once, whatever it is to write."""
         loading: dict[str, Any] = {"device": self.loading.device, "dtype": self.loading.dtype}
         sampling: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
-        if not name.lower().startswith(("http://", "https://")):
+        if not is_url(name):
             if more.pop("options", None):
                 raise UserError("--generator-option is for a server.", "Leave it out.")
             if model:

@@ -17,6 +17,7 @@ import numpy as np
 from embedlab.rag import prompt, scoring
 from embedlab.rag.generator import Generator, costs_of
 from embedlab.resources import DATA
+from retrievers.indexes.dense import normalised
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)|\n\s*\n")
 _HEADING = re.compile(r"^\s*(?:#+|\d+(?:\.\d+)*[.)]?)\s")
@@ -103,8 +104,10 @@ class Extracted:
         if not known:
             return [Refined(list(texts)) for texts in contexts]
         row_of = {sentence: row for row, sentence in enumerate(known)}
-        vectors = _unit(self.encoder.encode_documents(known))
-        asked = _unit(self.encoder.encode_queries(list(questions)))
+        vectors = normalised(np.asarray(self.encoder.encode_documents(known), dtype=np.float32))
+        asked = normalised(
+            np.asarray(self.encoder.encode_queries(list(questions)), dtype=np.float32)
+        )
         found = []
         for place, texts in enumerate(cut):
             near = {s: float(vectors[row_of[s]] @ asked[place]) for text in texts for s in text}
@@ -115,12 +118,6 @@ class Extracted:
         for one in found:
             one.costs["refine_seconds"] = seconds
         return found
-
-
-def _unit(vectors: Any) -> np.ndarray:
-    array = np.asarray(vectors, dtype=np.float32)
-    unit: np.ndarray = array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
-    return unit
 
 
 def _verbatim(text: str, contexts: Sequence[str]) -> float:

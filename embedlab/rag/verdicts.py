@@ -15,6 +15,7 @@ from embedlab.rag.pipeline_expressions import Stage
 from embedlab.rag.rag_parts import Parts
 from embedlab.tasks.beir import json_lines
 from leaderboard.typed_values import Misfit, convert
+from retrievers.indexes.dense import normalised
 
 _LABEL = 'A line reads {"claim": "...", "context": "...", "supported": true}.'
 _VERDICT = 8  # the most tokens of a verdict
@@ -91,8 +92,8 @@ class Measures:
         known = list(dict.fromkeys(texts))
         if not known:
             return found
-        vectors = np.asarray(self._encoder.encode_documents(known), dtype=np.float64)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        encoded = self._encoder.encode_documents(known)
+        vectors = normalised(np.asarray(encoded, dtype=np.float64))
         vector = dict(zip(known, vectors, strict=True))
         for place in places:
             found[place] = max(

@@ -11,9 +11,7 @@ import numpy as np
 from embedlab.errors import unknown
 from embedlab.serve.shared_passes import Refusal, SharedPasses
 from retrievers import Encoded, Encoder, Retriever, ties
-from retrievers.base import Passage
-from retrievers.pipelines.by_chunks import Chunked
-from retrievers.pipelines.fusion import Fusion
+from retrievers.base import Passage, all_parts
 from retrievers.pipelines.rerank import Reranked
 
 K = 10  # documents, where nobody says
@@ -80,9 +78,9 @@ class ServedIndex:
         settings and folders; by their whole names where two would be one.
         """
         dense = [
-            encoder
-            for encoder, index in _encoders(self.retriever)
-            if index.vectors.takes == "dense"
+            part.encoder
+            for part in all_parts(self.retriever)
+            if isinstance(part, Encoded) and part.vectors.takes == "dense"
         ]
         plain = [_plain(encoder.name) for encoder in dense]
         if len(set(plain)) < len({encoder.name for encoder in dense}):
@@ -220,21 +218,6 @@ def _tokens(model: Any, texts: list[str], prompt: str | None) -> list[int] | lis
     return [None] * len(texts) if mask is None else [int(row.sum()) for row in mask]
 
 
-def _encoders(retriever: Retriever) -> Iterator[tuple[Encoder, Encoded]]:
-    """The encoders of a retriever, each with the index that it is searched through."""
-    if isinstance(retriever, Encoded):
-        yield retriever.encoder, retriever
-    elif isinstance(retriever, Chunked):
-        yield from _encoders(retriever.part)
-    elif isinstance(retriever, Fusion):
-        for part in retriever.parts:
-            yield from _encoders(part)
-    elif isinstance(retriever, Reranked):
-        yield from _encoders(retriever.first)
-        if isinstance(retriever.stage.scorer, Retriever):
-            yield from _encoders(retriever.stage.scorer)
-
-
 def _plain(name: str) -> str:
     """A model's name without its settings, of a folder the last part."""
     plain = name.partition("?")[0]
@@ -243,15 +226,11 @@ def _plain(name: str) -> str:
 
 def _models(retriever: Retriever) -> Iterator[Any]:
     """All that computes in a retriever."""
-    for encoder, _ in _encoders(retriever):
-        yield encoder.model
-    stages = [retriever]
-    while stages:
-        stage = stages.pop()
-        stages += stage.parts if isinstance(stage, Fusion) else []
-        if isinstance(stage, Reranked):
-            stages.append(stage.first)
-            scorer = stage.stage.scorer
+    for part in all_parts(retriever):
+        if isinstance(part, Encoded):
+            yield part.encoder.model
+        elif isinstance(part, Reranked):
+            scorer = part.stage.scorer
             yield getattr(scorer, "model", getattr(scorer, "encoder", scorer))
 
 

@@ -41,6 +41,11 @@ class Address:
         return self.url or f"litellm's {self.model.partition('/')[0]}"
 
 
+def is_url(name: str) -> bool:
+    """Whether a name is a server's URL."""
+    return name.lower().startswith(("http://", "https://"))
+
+
 def is_server(name: str) -> bool:
     """Whether a name leads to a model behind a server."""
     return _NAME.match(name) is not None
@@ -85,7 +90,7 @@ def refuse_secrets(name: str) -> None:
         UserError: it holds a user's name, a password or a query, or is no URL.
     """
     url = name.strip().partition("#")[0]
-    if url.lower().startswith(("http://", "https://")):
+    if is_url(url):
         _check(url, without_credentials(url))
 
 

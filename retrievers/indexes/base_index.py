@@ -24,6 +24,7 @@ from retrievers.index_checks import (
     saved_ids,
 )
 from retrievers.registry import make
+from retrievers.search_types import count_of
 
 # What a kind of index works on, as its `_checked` gives it: texts, an array, or a CSR matrix.
 Content: TypeAlias = Any
@@ -119,7 +120,7 @@ class Index(Retriever):
 
     def _pairs(self, ids: Sequence[str], documents: Documents) -> tuple[list[str], Content]:
         names, content = list(ids), self._checked(documents)
-        count = content.shape[0] if hasattr(content, "shape") else len(content)
+        count = count_of(content)
         if len(names) != count:
             raise RetrieverError(
                 f"{len(names)} ids were given for {count} documents.", "Give one id per document."
@@ -157,7 +158,7 @@ class Index(Retriever):
         content = self._checked_queries(queries)
         count = len(self.ids) if rows is None else len(rows)
         if count == 0:
-            empty = np.empty((content.shape[0] if hasattr(content, "shape") else len(content), 0))
+            empty = np.empty((count_of(content), 0))
             return topk.pad(Hits(empty, empty), k)
         return topk.pad(self._search(content, min(k, count), rows), k)
 

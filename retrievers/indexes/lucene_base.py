@@ -16,6 +16,7 @@ from retrievers.base import Hits
 from retrievers.indexes._jvm import Java, detach, in_java
 from retrievers.indexes.base_index import Content, Index
 from retrievers.indexes.lucene_store import LuceneStore, numbered
+from retrievers.search_types import count_of
 
 
 @dataclass(eq=False)
@@ -40,7 +41,7 @@ class LuceneBase(Index):
 
     @in_java
     def _add(self, documents: Content) -> None:
-        count = documents.shape[0] if hasattr(documents, "shape") else len(documents)
+        count = count_of(documents)
         first = int(self._numbers[-1]) + 1 if len(self._numbers) else 0
         self._write_documents(documents, first)
         self._numbers = np.append(self._numbers, np.arange(first, first + count))
@@ -51,7 +52,7 @@ class LuceneBase(Index):
         self._numbers = self._numbers[rows]
 
     def _search(self, queries: Content, k: int, rows: np.ndarray | None) -> Hits:
-        count = queries.shape[0] if hasattr(queries, "shape") else len(queries)
+        count = count_of(queries)
         answers = self._searched(queries, count, k, rows)
         hits = Hits(np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32))
         for q, (best, scores) in enumerate(answers):

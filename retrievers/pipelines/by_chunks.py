@@ -14,8 +14,10 @@ from retrievers.base import Documents, Hits, Passage, Queries, RetrievedDocument
 from retrievers.errors import RetrieverError
 from retrievers.index_checks import check_filter, saved_ids
 from retrievers.indexes.base_index import Index
+from retrievers.indexes.dense import normalised
 from retrievers.pieces import Pieces, Vectors
-from retrievers.pipelines.encoded import Encoded
+from retrievers.pipelines.encoded import Encoded, pairs
+from retrievers.search_types import count_of
 from retrievers.texts import Texts, check_texts, joined
 from retrievers.token_vectors import TokenVectors
 
@@ -47,6 +49,7 @@ class Chunked(Retriever):
         spec: str = "",
     ) -> None:
         self.part, self.cut, self.over, self.means, self.spec = part, cut, over, means, spec
+        self.parts = [part]
         if means is not None and isinstance(part, Encoded):
             means.encoder = part.encoder.id
         self.ids: Sequence[str] = []
@@ -65,11 +68,7 @@ class Chunked(Retriever):
             raise RetrieverError(
                 "A loaded index of chunks takes no more documents.", "Index the whole corpus anew."
             )
-        ids, texts = list(ids), check_texts(documents)
-        if len(ids) != len(texts):
-            raise RetrieverError(
-                f"{len(ids)} ids were given for {len(texts)} documents.", "Give one id for each."
-            )
+        ids, texts = pairs(ids, documents)
         _check_ids(ids)
         chunks = self.cut([joined(text) for text in texts])
         names = [str(row) for row in range(len(chunks.texts))]
@@ -94,7 +93,7 @@ class Chunked(Retriever):
                 vectors = part.encoder.encode_documents(texts) if known is None else known[rows]
                 part.add(names[rows], texts, vectors)
                 assert not isinstance(vectors, TokenVectors)  # late interaction is not cut
-                yield _normalised(vectors) if unit else vectors
+                yield normalised(np.asarray(vectors)) if unit else vectors
 
         if self.means is None:
             deque(encoded(), maxlen=0)
@@ -180,7 +179,7 @@ class Chunked(Retriever):
                 lambda rows, depth: self.part.search(
                     ties.taken(queries, rows), depth, only=names
                 ),
-                _count(queries), self._owner, width, count,
+                count_of(queries), self._owner, width, count,
             )  # fmt: skip
             missing = ((0, 0), (0, k - width))
             return topk.pad(hits, k), np.pad(best, missing, constant_values=-1)
@@ -189,7 +188,7 @@ class Chunked(Retriever):
         vectors: Any = queries
         if isinstance(self.part, Encoded):
             vectors = self.part.encoder.encode_queries(check_texts(queries))
-            vectors = _normalised(vectors) if self._of_unit_vectors else vectors
+            vectors = normalised(vectors) if self._of_unit_vectors else vectors
         names = None if allowed is None else list(map(str, allowed))
         return self.means.search(vectors, k, only=names), None
 
@@ -198,7 +197,7 @@ class Chunked(Retriever):
         chunks = None if allowed is None else self._chunks_of(allowed)
         names = None if chunks is None else list(map(str, chunks))
         depth = len(self._owner) if chunks is None else len(chunks)
-        counts, count = np.diff(self._starts), _count(queries)
+        counts, count = np.diff(self._starts), count_of(queries)
         step = max(1, _SCORES // max(depth + len(counts), 1))
         rows = np.full((count, width), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
@@ -326,13 +325,3 @@ def _check_ids(ids: list[Any]) -> None:
     if len(set(ids)) != len(ids):
         twice = next(id for row, id in enumerate(ids) if id in ids[:row])
         raise RetrieverError(f"The id {twice!r} occurs twice.", "Give each document an id.")
-
-
-def _normalised(vectors: Any) -> np.ndarray:
-    """Dense vectors `[n, d]` at length 1."""
-    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return unit
-
-
-def _count(queries: Queries) -> int:
-    return int(queries.shape[0]) if hasattr(queries, "shape") else len(queries)

