@@ -83,7 +83,8 @@ def test_bm25_and_a_dense_model_take_turns(teacher, home):
     )
     scores = cosines(model)
     for query, row in enumerate(found):
-        lexical = [sorted(TEXTS)[int(id)] for id, _ in index.search_one(row["query"], 8)]
+        found_rows = index.search([row["query"]], 8).rows[0].tolist()
+        lexical = [sorted(TEXTS)[place] for place in found_rows if place >= 0]
         dense = [sorted(TEXTS)[i] for i in np.argsort(-scores[query], kind="stable")[:8]]
         turns = [each for pair in zip_longest(lexical, dense) for each in pair if each]
         wanted = [each for each in dict.fromkeys(turns) if each != row["positive"]][:4]
