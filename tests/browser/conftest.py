@@ -30,6 +30,9 @@ def site(tmp_path_factory):
 # Its event loop must be gone before the next module's tests start theirs.
 @pytest.fixture(scope="module")
 def chromium():
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=30_000)
     with chromium_browser() as browser:
         yield browser
 

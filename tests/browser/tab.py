@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 from app.settings import VARIABLE
 from embedlab.cli.dashboard import serving
@@ -126,7 +127,8 @@ class Tab:
 
     def settle(self) -> "Tab":
         """Wait until the page's script has ended, what it says is drawn, and no exception box is
-        shown.
+        shown. On a busy machine that can be the script before the last click: what a click changes
+        is asserted by waiting for it (`sees`, `has_address`, Playwright's `expect`).
         """
         self.page.wait_for_timeout(250)  # a click needs a moment to reach the server
         self.page.wait_for_function(_DONE)
@@ -143,6 +145,13 @@ class Tab:
                 "text => document.querySelector('[data-testid=stMain]')?.innerText.includes(text)",
                 arg=text,
             )
+
+    def has_address(self, *texts: str) -> None:
+        """Wait until the page's address, decoded, holds all of these; it changes some moments after
+        the click that changes it, and the page some moments after the address.
+        """
+        for text in texts:
+            self.page.wait_for_url(lambda url, text=text: text in unquote_plus(url))
 
     def offered(self, label: str, option: str):
         """Open a select box or a multiselect; returns the option in its list."""

@@ -2,8 +2,9 @@
 or on the page.
 """
 
+import re
 from dataclasses import replace
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -24,20 +25,16 @@ def test_leaderboard(tab):
         sample.DROP,
         sample.MARKDOWN,
     )
-    head = tab.page.locator("table thead th.figure").first
-    assert head.evaluate("e => getComputedStyle(e).textAlign") == "right"
-    assert (
-        tab.page.locator("td strong").first.evaluate("e => getComputedStyle(e).fontWeight") == "700"
-    )
-    first = tab.page.locator("tbody tr").first.inner_text()
+    expect(tab.page.locator("table thead th.figure").first).to_have_css("text-align", "right")
+    expect(tab.page.locator("td strong").first).to_have_css("font-weight", "700")
+    first = tab.page.locator("tbody tr").first
+    before = first.text_content()
     tab.choose("Order by", "Borda count")
-    assert "order=Borda+count" in tab.page.url
+    tab.has_address("order=Borda count")
     tab.page.get_by_text("Filters").click()
     tab.choose("Kind", "lexical")
-    tab.page.wait_for_function(
-        "document.querySelectorAll('.lab-table:not(.lab-heat) tbody tr').length == 1"
-    )
-    assert tab.page.locator("tbody tr").first.inner_text() != first
+    expect(tab.page.locator(".lab-table:not(.lab-heat) tbody tr")).to_have_count(1)
+    expect(first).not_to_have_text(before)
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="CSV").click()
     assert "bm25" in download.value.path().read_text()
@@ -48,6 +45,8 @@ def test_an_address_brings_the_view_back(tab, another_tab):
     tab.choose("Order by", "Borda count")
     tab.page.get_by_text("Filters").click()
     tab.choose("Kind", "sparse")
+    tab.has_address("Borda count", "sparse")
+    expect(tab.page.locator(".lab-table:not(.lab-heat) tbody tr")).to_have_count(1)
     copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
     shown = tab.page.locator("tbody").first.text_content()
     expect(copy.page.locator("tbody").first).to_have_text(shown)
@@ -60,21 +59,24 @@ def test_cost_and_quality(tab):
     )
     tab.sees("The Pareto front", "Query latency")
     tab.choose("Cost", "latency p95 (ms)")
-    assert tab.page.get_by_role("columnheader", name="latency p95 (ms)").is_visible()
+    expect(tab.page.get_by_role("columnheader", name="latency p95 (ms)")).to_be_visible()
 
 
 def test_grids(tab):
     tab.open("grids")
     tab.sees("Smallest view within 1 % of the best", "Precision by index")
-    before = tab.page.locator("tbody").first.inner_text()
+    first = tab.page.locator("tbody").first
+    before = first.text_content()
     tab.choose("Index and precision", "faiss:hnsw32, int8")
-    assert "grid=" in tab.page.url and tab.page.locator("tbody").first.inner_text() != before
+    tab.has_address("grid=faiss:hnsw32, int8")
+    expect(first).not_to_have_text(before)
 
 
 def test_compare(tab):
     tab.open(f"compare?models=mistral-splade&models={quote(sample.DROP)}&{TASKS}")
     tab.sees(sample.DROP, "Corrected p", "Relevant documents")
-    first = tab.page.locator("article").first.inner_text()
+    first = tab.page.locator("article").first
+    before = first.text_content()
     fourth = (
         tab.page.get_by_role("region", name="The queries that differ most")
         .locator("tbody th")
@@ -82,7 +84,7 @@ def test_compare(tab):
         .inner_text()
     )
     tab.choose("Query", f"{fourth} [q{fourth.split()[-1]}]")
-    assert tab.page.locator("article").first.inner_text() != first
+    expect(first).not_to_have_text(before)
 
 
 def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_tab):
@@ -90,6 +92,7 @@ def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_
     tab.sees(f"A: {sample.COMPOSED}. B: bm25.")
     tab.choose("Models", sample.MARKDOWN)
     tab.sees("B: bm25", sample.MARKDOWN)
+    tab.has_address(sample.COMPOSED, sample.MARKDOWN)
     copy = another_tab().open(tab.page.url.removeprefix(f"{tab.address}/"))
     copy.sees(sample.COMPOSED, sample.MARKDOWN, "Corrected p")
     tab.settle()
@@ -105,8 +108,7 @@ def test_run_reached_from_the_leaderboard(tab):
     tab.open(f"?{TASKS}")
     tab.page.get_by_role("link", name=sample.SCRIPT).click()
     tab.page.wait_for_selector("h1:has-text('Run')")
-    tab.settle()
-    assert sample.SCRIPT in unquote_plus(tab.page.url)
+    tab.has_address(sample.SCRIPT)
     tab.sees(f"{sample.SCRIPT} on", "First rendered inputs")
     tab.page.get_by_role("paragraph").filter(has_text="Environment").click()
     tab.sees("AMD EPYC")
@@ -119,26 +121,29 @@ def test_search(tab):
     field = tab.page.get_by_role("textbox", name="Query")
     field.fill("how does sorting a list work 0")
     field.press("Enter")
-    tab.page.wait_for_selector("article")
-    tab.settle()
-    assert tab.page.locator("article").count() == 20
-    assert "Sorting" in tab.page.locator("mark").all_inner_texts()
+    expect(tab.page.locator("article")).to_have_count(20)
+    expect(tab.page.locator("mark", has_text=re.compile("^Sorting$")).first).to_be_visible()
     tab.sees("2 of 2 relevant documents", " ms")
     field.fill("<script>alert()</script>")
     field.press("Enter")
     tab.page.wait_for_selector("text=Nothing.")
 
 
-def test_a_query_of_ten_megabytes(tab):
+def test_a_query_of_a_megabyte_is_not_taken(tab):
     tab.open("search")
     field = tab.page.get_by_role("textbox", name="Query")
     field.evaluate(
         "(e, text) => { e.focus(); document.execCommand('insertText', false, text); }",
-        "word " * 2_000_000,
+        "word " * 200_000,
     )
     field.press("Enter")
     tab.settle()
-    assert len(tab.page.url) < 10_000 and len(field.input_value()) <= 2_000
+    expect(field).to_have_value(re.compile("^.{0,2000}$"))
+    field.fill("how does sorting work")
+    field.press("Enter")
+    tab.sees("documents of 80")
+    tab.has_address("q=how does sorting work")
+    expect(tab.page).to_have_url(re.compile("^.{1,9999}$"))
 
 
 def test_live_shows_progress_and_results_without_reload(tab, site):
@@ -166,8 +171,9 @@ def test_live_shows_progress_and_results_without_reload(tab, site):
 )
 def test_every_page_fits_a_phone(another_tab, path):
     phone = another_tab(viewport={"width": 390, "height": 844}, color_scheme="dark").open(path)
-    width = phone.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    assert width <= 390
+    phone.page.wait_for_function(
+        "document.querySelector('[data-testid=stMain]').scrollWidth <= 390"
+    )
     background = phone.page.locator(".stApp").evaluate("e => getComputedStyle(e).backgroundColor")
     assert max(map(int, background.removeprefix("rgb(").removesuffix(")").split(","))) < 60
 
