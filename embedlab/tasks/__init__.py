@@ -4,7 +4,7 @@ a local mirror, and the built-in benchmarks.
 A task is named by
 
 * MTEB's name of it (`SciFact`) or of a benchmark (`"MTEB(eng, v2)"`);
-* a benchmark in data/benchmarks/ (`stdlib`, `stdlib-mini`) or one of its tasks
+* a benchmark in data/benchmarks/ (`stdlib`, `stdlib-mini`, `stdlib-long`) or one of its tasks
   (`StdlibCodeSearch`);
 * the path of a BEIR folder (`corpus.jsonl`, `queries.jsonl`, `qrels/<split>.tsv`). Where its
   content is that of an MTEB data set, whatever the folder's name, the task is MTEB's, with its
@@ -152,8 +152,8 @@ def _explained(task: "AbsTask", error: Exception) -> UserError:
             _looked(task)
             + f"The data set {task.metadata.dataset['path']} of {name} cannot be had from the hub:"
             f" {error}.",
-            "What works offline: stdlib, stdlib-mini, a BEIR folder's path, and --data-dir DIR "
-            f"with {_expected(task)}. `embedlab tasks --help` describes the layout.",
+            "What works offline: stdlib, stdlib-mini, stdlib-long, a BEIR folder's path, and "
+            f"--data-dir DIR with {_expected(task)}. `embedlab tasks --help` describes the layout.",
         )
     return UserError(
         f"{name} cannot be loaded: {type(error).__name__}: {error}.",

@@ -13,6 +13,13 @@ document.
   a comment or a message that says the same) is dropped; the document stays.
 * Documents without a query stay, as distractors.
 
+*Module search*, for long documents: the first sentence of a docstring finds the code of the module.
+
+* A document is a module's functions, methods and classes in the order of its lines, as many whole
+  ones as fit. Shorter modules than `least` take no part.
+* Queries are those of code search that the whole document does not repeat verbatim, of definitions
+  that it holds.
+
 *Classification* and *clustering*: the beginning of a docstring, by its top-level package. Packages
 with enough docstrings take part, each with as many. Equal docstrings count once, and not at all
 where two packages share them. The package's own name is masked.
@@ -33,6 +40,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +55,11 @@ DEFINED = re.compile(r"\b(?:def|class)(?=\s+(?P<name>\w+))")
 
 def folder(sizes: dict[str, int]) -> Path:
     """The folder with `search/` (BEIR), `classification/` and `clustering/` (CSV) of these sizes,
-    built if need be.
+    or with `modules/` (BEIR), built if need be.
 
     Args:
         sizes: characters (of a document or docstring, at most); documents and queries (0 for all);
-            packages, train and test (texts per package).
+            packages, train and test (texts per package). With `least` (characters) it is modules.
     """
     code = b"".join(Path(module).read_bytes() for module in (__file__, stdlib_source.__file__))
     key = hashlib.sha256(
@@ -68,8 +76,11 @@ def folder(sizes: dict[str, int]) -> Path:
     built = Path(tempfile.mkdtemp(dir=target.parent))
     try:
         library_texts = library()
-        _write_search(built / "search", *code_search(library_texts, sizes))
-        _write_packages(built, docstrings_by_package(library_texts, sizes), sizes["train"])
+        if "least" in sizes:
+            _write_search(built / "modules", *module_search(library_texts, sizes))
+        else:
+            _write_search(built / "search", *code_search(library_texts, sizes))
+            _write_packages(built, docstrings_by_package(library_texts, sizes), sizes["train"])
         built.rename(target)
     except OSError:
         if not target.is_dir():  # otherwise another process was first
@@ -103,6 +114,43 @@ def code_search(
         if sentence and not is_verbatim(sentence, documents[name]):
             queries[spelling.setdefault(_words(sentence), sentence)].add(name)
     return _sampled(documents, queries, sizes)
+
+
+def module_search(
+    definitions: list[Definition], sizes: dict[str, int]
+) -> tuple[dict[str, str], dict[str, set[str]]]:
+    """(module -> code, sentence -> its modules).
+
+    Args:
+        definitions: those of a module one after the other.
+        sizes: characters of a document, at most and at least (`least`); documents and queries (0
+            for all).
+    """
+    documents: dict[str, str] = {}
+    queries: dict[str, set[str]] = defaultdict(set)
+    spelling: dict[tuple[str, ...], str] = {}
+    for module, members in groupby(definitions, key=lambda each: each.module):
+        held = _that_fit(members, sizes["characters"])
+        code = "\n\n".join(each.code for each in held)
+        if len(code) < sizes["least"]:
+            continue
+        documents[module] = code
+        for each in held:
+            sentence = first_sentence(each.docstring)
+            if sentence and not is_verbatim(sentence, code):
+                queries[spelling.setdefault(_words(sentence), sentence)].add(module)
+    return _sampled(documents, queries, sizes)
+
+
+def _that_fit(members: Iterable[Definition], characters: int) -> list[Definition]:
+    """The first ones whose code, two line ends between them, is no longer than this."""
+    held, length = [], 0
+    for each in members:
+        length += len(each.code) + 2
+        if length > characters + 2:
+            break
+        held.append(each)
+    return held
 
 
 def _anonymous(code: str, definition: Definition) -> str:

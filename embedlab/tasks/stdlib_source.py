@@ -26,6 +26,7 @@ class Definition:
     name: str  # dotted, from the package down: "email.message.Message.walk"
     docstring: str  # cleaned as inspect.cleandoc does; empty where there is none
     code: str  # source without docstrings, dedented; of a class, without the bodies of its methods
+    module: str = ""  # that it stands in, dotted
 
     @property
     def package(self) -> str:
@@ -51,7 +52,7 @@ def definitions(root: Path | None = None, package: str = "") -> Iterator[Definit
         parts = [package, *path.relative_to(root).with_suffix("").parts]
         module = ".".join(part for part in parts if part not in ("", "__init__"))
         # Only newlines end a line for ast; splitlines would also cut at form feeds.
-        yield from _definitions(tree, module, text.replace("\r\n", "\n").split("\n"))
+        yield from _definitions(tree, module, module, text.replace("\r\n", "\n").split("\n"))
 
 
 def _modules(root: Path) -> list[Path]:
@@ -68,14 +69,14 @@ def _modules(root: Path) -> list[Path]:
 
 
 def _definitions(
-    parent: ast.Module | ast.ClassDef, prefix: str, lines: list[str]
+    parent: ast.Module | ast.ClassDef, prefix: str, module: str, lines: list[str]
 ) -> Iterator[Definition]:
     for node in parent.body:
         if isinstance(node, FUNCTION | ast.ClassDef):
             name = f"{prefix}.{node.name}"
-            yield Definition(name, ast.get_docstring(node) or "", _code(node, lines))
+            yield Definition(name, ast.get_docstring(node) or "", _code(node, lines), module)
             if isinstance(node, ast.ClassDef):
-                yield from _definitions(node, name, lines)
+                yield from _definitions(node, name, module, lines)
 
 
 def _code(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, lines: list[str]) -> str:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,32 @@ def test_code_search():
         if any(is_verbatim(queries[query], documents[name]) for name in relevant)
     ]
     assert leaks == []
+
+
+def test_module_search_asks_for_what_a_long_document_holds(found):
+    (task,) = [load(task) for task in resolve(["stdlib-long"])]
+    data = task.dataset["default"]["test"]
+    documents = dict(zip(data["corpus"]["id"], data["corpus"]["text"], strict=True))
+    queries = dict(zip(data["queries"]["id"], data["queries"]["text"], strict=True))
+    assert (len(documents), len(queries)) == (200, 300)
+    assert all(6_000 <= len(code) <= 12_000 for code in documents.values())
+    described = defaultdict(set)
+    for definition in found.values():
+        described[first_sentence(definition.docstring).lower()].add(definition)
+    beyond = 0
+    for query, relevant in data["relevant_docs"].items():
+        for module in relevant:
+            code = documents[module]
+            assert not is_verbatim(queries[query], code)
+            places = [
+                code.find(each.code)
+                for each in described[queries[query].lower()]
+                if each.module == module and each.code in code
+            ]
+            assert places
+            beyond += min(places) > 1_000
+    # Most of what is asked for stands behind what a model of 256 tokens reads.
+    assert beyond > 200
 
 
 def test_equal_sentences_share_their_documents():
