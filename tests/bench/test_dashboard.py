@@ -12,7 +12,7 @@ import pytest
 from tests.app import sample
 from tests.bench import score_rows
 from tests.browser.clicking import PAGES, click_for, writers
-from tests.browser.tab import CHROMIUM, Tab, chromium_browser, served
+from tests.browser.tab import CHROMIUM, Tab, chromium_browser, served, window
 
 pytestmark = [
     pytest.mark.bench,
@@ -39,7 +39,7 @@ def test_a_million_score_rows(tmp_path, chromium, capsys):
     rows = store.query("SELECT count(*) AS n FROM scores")["n"][0].as_py()
     assert rows >= 1_000_000
     with served(tmp_path, db=store.path) as (address, pid):
-        tab = Tab(chromium, address)
+        tab = Tab(window(chromium), address)
         began = time.perf_counter()
         tab.page.goto(address)
         tab.page.wait_for_function(f"{_DONE} && document.querySelector('.lab-heat')")
@@ -66,7 +66,7 @@ def test_five_minutes_of_clicking_while_four_processes_write(tmp_path, chromium,
     store = sample.fill(tmp_path / "results.duckdb")
     before = store.runs().num_rows
     with served(tmp_path, db=store.path) as (address, pid), writers(store.path, 4, pause=0.25):
-        tab = Tab(chromium, address)
+        tab = Tab(window(chromium), address)
         tab.open()
         clicks = click_for(tab, SECONDS)
         memory = _memory(pid, "VmRSS")

@@ -1,10 +1,12 @@
 """Clicking through the dashboard while other processes write runs into its store.
 
-As a program it is one of those processes: `python clicking.py STORE NUMBER PAUSE` writes until it
-is ended.
+As a program it is those processes: `python clicking.py STORE PROCESSES PAUSE` writes until it is
+ended.
 """
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -40,17 +42,17 @@ def writers(path: Path, processes: int, pause: float) -> Iterator[None]:
     """So many processes that write runs into the store at `path`,
     each one every `pause` seconds or more.
     """
-    command = [sys.executable, str(Path(__file__)), str(path)]
-    running = [subprocess.Popen([*command, str(number), str(pause)], cwd=Path(__file__).parents[2],
-                                env={"PYTHONPATH": str(Path(__file__).parents[2])})
-               for number in range(processes)]  # fmt: skip
+    command = [sys.executable, __file__, str(path), str(processes), str(pause)]
+    root = Path(__file__).parents[2]
+    running = subprocess.Popen(
+        command, cwd=root, env={"PYTHONPATH": str(root)}, start_new_session=True
+    )
     try:
         yield
-        assert all(writer.poll() is None for writer in running), "a writer has failed"
+        assert running.poll() is None, "a writer has failed"
     finally:
-        for writer in running:
-            writer.terminate()
-            writer.wait()
+        os.killpg(running.pid, signal.SIGTERM)
+        running.wait()
 
 
 def click_for(tab: Tab, seconds: float, seed: int = 0) -> list[tuple[float, str]]:
@@ -93,4 +95,8 @@ def _write(path: str, number: int, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    _write(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    for writer in range(int(sys.argv[2])):
+        # Forked, so that what takes seconds to import is imported once.
+        if not os.fork():
+            _write(sys.argv[1], writer, float(sys.argv[3]))
+    os.wait()  # until one fails

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.app import sample
-from tests.browser.tab import CHROMIUM, Tab, chromium_browser, served
+from tests.browser.tab import CHROMIUM, Tab, chromium_browser, served, window
 
 
 def pytest_collection_modifyitems(items):
@@ -37,25 +37,33 @@ def chromium():
         yield browser
 
 
+@pytest.fixture(scope="module")
+def screen(chromium):
+    """A window as on a desk."""
+    return window(chromium)
+
+
 @pytest.fixture
-def tab(chromium, site):
+def tab(screen, site):
     """A fresh tab; the test fails if anything went wrong in it."""
-    opened = Tab(chromium, site[0])
+    opened = Tab(screen, site[0])
     yield opened
-    opened.context.close()
-    assert opened.problems == []
+    opened.close()
 
 
 @pytest.fixture
-def another_tab(chromium, site):
-    """A function that opens a tab with other settings of the browser."""
-    opened = []
+def another_tab(screen, site):
+    """A second one."""
+    opened = Tab(screen, site[0])
+    yield opened
+    opened.close()
 
-    def open_tab(**options) -> Tab:
-        opened.append(Tab(chromium, site[0], **options))
-        return opened[-1]
 
-    yield open_tab
-    for other in opened:
-        other.context.close()
-        assert other.problems == []
+@pytest.fixture
+def phone(chromium, site):
+    """A tab of a phone that is set to dark."""
+    narrow = window(chromium, viewport={"width": 390, "height": 844}, color_scheme="dark")
+    opened = Tab(narrow, site[0])
+    yield opened
+    opened.close()
+    narrow.close()

@@ -67,15 +67,19 @@ def chromium_browser():
         browser.close()
 
 
+def window(browser, **options):
+    """A window of the browser. Its tabs share what it keeps of the dashboard's scripts, a second of
+    computing for a tab that has none of them.
+    """
+    return browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+
+
 class Tab:
     """A browser tab on the dashboard that keeps what went wrong in it."""
 
-    def __init__(self, chromium, address: str, **options):
+    def __init__(self, context, address: str):
         self.address = address
-        self.context = chromium.new_context(
-            **{"viewport": {"width": 1280, "height": 800}, **options}
-        )
-        self.page = self.context.new_page()
+        self.page = context.new_page()
         self.page.set_default_timeout(30_000)
         self.problems: list[str] = []
         self.page.on("console", self._console)
@@ -136,6 +140,11 @@ class Tab:
         assert self.page.locator('[data-testid="stException"]').count() == 0
         return self
 
+    def close(self) -> None:
+        """Close it; fails if anything has gone wrong in it."""
+        self.page.close()
+        assert self.problems == []
+
     def sees(self, *texts: str) -> None:
         """Wait until the page shows all of these;
         parts of it are drawn after its script has ended.
@@ -175,6 +184,7 @@ class Tab:
         """Pick an option, or take it back where a multiselect has it already
         and offers it no more.
         """
+        self.page.get_by_role("combobox", name=label, exact=True).wait_for()
         chosen = self.page.get_by_role("button", name=f"Remove {option}", exact=True)
         if not chosen.count():
             return self.choose(label, option)
