@@ -50,6 +50,25 @@ class PerQuery:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """What the score of a task that ranks nothing was computed from, example by example.
+
+    series: by name, float64 `[experiments, examples]` in the data's order, NaN where an example
+    takes no part in an experiment. By the task's type:
+        STS: gold, cosine (similarity of each pair).
+        Classification, BitextMining: gold, predicted (labels; of bitext, the partner's position).
+        MultilabelClassification: gold_set, predicted_set (bit n: label n), or accuracy (right or
+            not) where there are more than 52 labels.
+        PairClassification: gold, and each similarity or distance of a pair.
+        Clustering: v_measure and ami, `[levels, bootstraps]` or of each set of texts; with
+            bootstraps, drawn and documents: texts in each, and how many they are drawn from.
+        Summarization: cosine_spearman of each text; NaN where it has none.
+    """
+
+    series: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Ranking:
     """A retrieval run: `document_ids[rows[q, r]]` stands at rank r for query q;
     row -1 marks an empty place.
@@ -95,6 +114,7 @@ class Run:
     environment: dict[str, Any] = field(default_factory=dict)  # versions, hardware, git revision
     phases: list[Phase] = field(default_factory=list)
     per_query: PerQuery | None = None
+    examples: Examples | None = None
     ranking: Ranking | None = None
     texts: Texts | None = None
     # Empty: computed here. Imported: mteb, mteb-external (self-reported), anserini, pyserini, trec.

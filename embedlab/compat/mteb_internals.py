@@ -1,7 +1,9 @@
 """Private API of mteb, read in mteb 2.26. Imported on the first call: mteb takes seconds."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -69,3 +71,47 @@ def candidate_statistics(ranked: Mapping[str, list[str]], queries: int) -> dict[
     from mteb.abstasks import _statistics_calculation
 
     return dict(_statistics_calculation.calculate_top_ranked_statistics(ranked, queries))
+
+
+class Scoring(NamedTuple):
+    """One call of the function by which a task scores what was predicted: arguments and answer."""
+
+    arguments: tuple[Any, ...]
+    answer: Any
+
+
+@contextmanager
+def scorings(task: "AbsTask") -> Iterator[list[Scoring]]:
+    """The calls of the functions by which a task scores, in their order, while it evaluates:
+    `_calculate_scores` (STS, classification: one for each experiment), `_compute_metrics` (pair
+    classification, bitext mining: one for each pair of languages), `_calculate_metrics` (of the
+    evaluator of summaries, which comes first among the arguments),
+    `_evaluate_clustering_bootstrapped`.
+    """
+    from mteb import abstasks
+    from mteb.abstasks import clustering
+
+    calls: list[Scoring] = []
+
+    def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            answer = function(*arguments, **named)
+            calls.append(Scoring(arguments, answer))
+            return answer
+
+        return call
+
+    with ExitStack() as stack:
+        if isinstance(task, abstasks.AbsTaskClustering):
+            name = "_evaluate_clustering_bootstrapped"
+            stack.enter_context(patch.object(clustering, name, watched(getattr(clustering, name))))
+        elif isinstance(task, abstasks.AbsTaskSummarization):
+            scored = {"_calculate_metrics": watched(task.evaluator._calculate_metrics)}
+            stack.enter_context(
+                patch.object(task, "evaluator", type("Watched", (task.evaluator,), scored))
+            )
+        else:
+            for name in ("_calculate_scores", "_compute_metrics"):
+                if hasattr(task, name):
+                    stack.enter_context(patch.object(task, name, watched(getattr(task, name))))
+        yield calls

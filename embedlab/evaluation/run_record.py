@@ -101,6 +101,7 @@ def run_record(
             for name, seconds in {"load model": loading, **result.phases}.items()
         ],
         per_query=result.per_query,
+        examples=result.examples,
         ranking=result.ranking,
         texts=result.texts,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.vectors.views import View
-from leaderboard.records import PerQuery, Ranking, Texts
+from leaderboard.records import Examples, PerQuery, Ranking, Texts
 
 
 @dataclass
@@ -17,7 +17,7 @@ class TaskResult:
     order; cost: of encoding; prompts: by role, of a composition by part; depth: documents ranked
     for a query, where these are not as many as the task asks for; missing: judged queries and
     documents that the task's data lack. What searching tasks
-    have alone: per_query, ranking, texts.
+    have alone: per_query, ranking, texts; what the others have: examples.
     """
 
     split: str
@@ -31,5 +31,6 @@ class TaskResult:
     depth: int | None = None
     missing: Mapping[str, int] = field(default_factory=dict)
     per_query: PerQuery | None = None
+    examples: Examples | None = None
     ranking: Ranking | None = None
     texts: Texts | None = None

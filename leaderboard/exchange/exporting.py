@@ -13,6 +13,7 @@ from leaderboard.atomic_files import atomic_write
 from leaderboard.errors import LeaderboardError
 from leaderboard.exchange import mteb_export, trec_export
 from leaderboard.exchange.csv_text import defused_table
+from leaderboard.storage import example_rows
 from leaderboard.storage.store import Store
 
 _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
@@ -47,6 +48,8 @@ def export(store: Store, folder: Path, format: str, **where: object) -> list[Pat
         content = store.tables(**where)
         if format == "mteb":
             return mteb_export.write(content, folder)
+        if format == "csv":
+            content["examples"] = example_rows.flat(content["examples"])
         paths = []
         for name, table in content.items():
             paths.append(folder / f"{name}.{format}")

@@ -82,12 +82,13 @@ def costs(store: Store) -> pd.DataFrame:
 
 
 def scored_by_query(store: Store) -> frozenset[str]:
-    """The runs that have per-query scores."""
+    """The runs that have scores of queries, or of two examples and more."""
+    sql = (
+        "SELECT DISTINCT run_id FROM per_query UNION"
+        " SELECT run_id FROM examples GROUP BY run_id HAVING max(len(data)) > 1"
+    )
     return store.cached(
-        "scored by query",
-        lambda: frozenset(
-            store.query("SELECT DISTINCT run_id FROM per_query")["run_id"].to_pylist()
-        ),
+        "scored by query", lambda: frozenset(store.query(sql)["run_id"].to_pylist())
     )
 
 

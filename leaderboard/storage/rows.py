@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.plain_json import to_json
-from leaderboard.records import Answer, Failure, Model, PerQuery, Phase, Run, Task
+from leaderboard.records import Answer, Examples, Failure, Model, PerQuery, Phase, Run, Task
+from leaderboard.storage import example_rows
 
 _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int32()
 _NAMES = pa.dictionary(pa.int32(), pa.string())
@@ -72,6 +73,7 @@ def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
             "scores", [(run.id, *score) for run in runs for score in _known(run.scores)]
         ),
         "per_query": _per_query([(run.id, run.per_query) for run in runs if run.per_query]),
+        "examples": example_rows.table([(run.id, run.examples) for run in runs if run.examples]),
         "phases": _table(
             "phases",
             [
@@ -149,6 +151,7 @@ def run_record(
     costs: dict[str, Any],
     phases: list[Phase],
     per_query: PerQuery | None,
+    examples: Examples | None,
 ) -> Run:
     """The run of one row of the view `results` with its model's and task's details;
     no ranking, no texts.
@@ -181,6 +184,7 @@ def run_record(
         environment=json.loads(row["environment"]),
         phases=phases,
         per_query=per_query,
+        examples=examples,
         source=row["source"],
         created=row["created"].replace(tzinfo=UTC),
     )

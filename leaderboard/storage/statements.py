@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from leaderboard.errors import LeaderboardError
 
-RUN_TABLES = ("runs", "scores", "per_query", "phases", "costs")
+RUN_TABLES = ("runs", "scores", "per_query", "examples", "phases", "costs")
 # A model or task already known keeps its row unless the new one has details.
 _KNOWN = {
     "models": (

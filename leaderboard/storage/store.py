@@ -12,8 +12,18 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leaderboard.records import Answer, Failure, PerQuery, Phase, Ranking, Run, Task, Texts
-from leaderboard.storage import rows
+from leaderboard.records import (
+    Answer,
+    Examples,
+    Failure,
+    PerQuery,
+    Phase,
+    Ranking,
+    Run,
+    Task,
+    Texts,
+)
+from leaderboard.storage import example_rows, rows
 from leaderboard.storage.database import Database
 from leaderboard.storage.parquet_files import Files
 from leaderboard.storage.statements import (
@@ -206,6 +216,12 @@ class Store:
             [metric, list(run_ids)],
         )
 
+    def examples(self, run_ids: Sequence[str]) -> dict[str, Examples]:
+        """What the scores of those runs that rank nothing were computed from, by run."""
+        return example_rows.records(
+            self.query("SELECT * FROM examples WHERE run_id IN (SELECT unnest(?))", [list(run_ids)])
+        )
+
     def tables(self, **where: object) -> dict[str, pa.Table]:
         """Every table of the runs that `where` chooses
         (as in `runs`), all from one consistent state.
@@ -265,12 +281,14 @@ class Store:
             per_query = fetch(
                 "SELECT query_id, metric, value FROM per_query WHERE run_id = ? ORDER BY rowid"
             )
+            examples = fetch("SELECT * FROM examples WHERE run_id = ?")
         return rows.run_record(
             row,
             dict(zip(*scores.values(), strict=True)),
             dict(zip(*costs.values(), strict=True)),
             [Phase(**phase) for phase in phases],
             rows.per_query_record(per_query),
+            example_rows.records(examples).get(run_id),
         )
 
     def ranking(self, run_id: str, query_ids: list[str] | None = None) -> Ranking | None:

@@ -1,4 +1,4 @@
-"""Per-query scores of several runs side by side, aligned by query id."""
+"""Scores of single queries, or examples, of several runs side by side, aligned by id."""
 
 from collections.abc import Collection, Mapping
 from typing import cast
@@ -10,6 +10,7 @@ from leaderboard.errors import LeaderboardError
 from leaderboard.storage import latest_runs
 from leaderboard.storage.revisions import mixed
 from leaderboard.storage.store import Store
+from leaderboard.tables import example_scores
 from leaderboard.tables.evaluated_views import Views
 
 
@@ -53,7 +54,9 @@ def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarr
 
 
 def has_per_query(store: Store, views: Views) -> pd.Series:
-    """Whether every run of a view was scored query by query: bool, by view."""
+    """Whether every run of a view was scored query by query, or example by example: bool, by
+    view.
+    """
     return (
         views.runs["run_id"]
         .isin(latest_runs.scored_by_query(store))
@@ -66,7 +69,8 @@ def per_query(
     store: Store, views: Views, tasks: Collection[str]
 ) -> dict[str, dict[tuple[str, str], np.ndarray]]:
     """By task, then by part (split, subset): scores, float64 `[views, queries]`; without the parts
-    that a view lacks.
+    that a view lacks. On tasks that rank nothing, the values of single examples
+    (`leaderboard.statistics.example_values`) stand for the scores of queries.
 
     Raises:
         LeaderboardError: the views were scored on different queries or revisions of a task, or by
@@ -88,7 +92,7 @@ def per_query(
             "Evaluate them on the same data: embedlab eval --model MODEL --task TASK; "
             "`embedlab runs list` shows what there is.",
         )
-    by_run = _scores(store, scored)
+    by_run = _scores(store, scored) | example_scores.by_run(store, scored)
     scores: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
     for key, of_part in scored.groupby(["task", "split", "subset"]):
         task, split, subset = cast("tuple[str, str, str]", key)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedlab.chunks import chunking
-from embedlab.compat.mteb_internals import set_seed
+from embedlab.compat.mteb_internals import scorings, set_seed
 from embedlab.encoding.cost import Cost
 from embedlab.encoding.encoder import Encoder
 from embedlab.encoding.in_memory import MemoryVectors, ObjectEncoder
@@ -21,7 +21,7 @@ from embedlab.encoding.server_encoder import ServerEncoder
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
-from embedlab.evaluation import chunked_documents, searching
+from embedlab.evaluation import chunked_documents, example_records, searching
 from embedlab.evaluation.protocols.mteb_encoder import AnyEncoder, MtebEncoder
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.request import Request
@@ -150,7 +150,9 @@ class EncodedModels(Protocol):
             # As a task does when it is made, for whatever draws from the global generators.
             set_seed(task.seed)
             started = time.perf_counter()
-            scores = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
+            with scorings(task) as calls:
+                scores = task.evaluate(seen, split, subsets_to_run=subsets, encode_kwargs={})
+            examples = example_records.of_subsets(task, subsets, calls, scores)
             seconds = time.perf_counter() - started
             cost = seen.cost.of(view.layer)
             phases = {"encode": cost.seconds, "score": seconds - seen.cost.seconds}
@@ -164,6 +166,7 @@ class EncodedModels(Protocol):
                     phases,
                     cost=cost,
                     prompts=seen.prompts,
+                    examples=examples.get(subset),
                 )
 
     def retriever(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedlab.compat.mteb_internals import set_seed
+from embedlab.compat.mteb_internals import scorings, set_seed
 from embedlab.encoding.vectors.views import View
 from embedlab.errors import UserError
+from embedlab.evaluation import example_records
 from embedlab.evaluation.protocols.encoded_models import numbers
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
@@ -99,9 +100,19 @@ class MtebProtocols(Protocol):
             set_seed(task.seed)
             began = time.perf_counter()
             how = dict(mteb_objects.HOW)
-            scores = task.evaluate(
-                self.model.encoder, split, subsets_to_run=subsets, encode_kwargs=how
-            )
+            with scorings(task) as calls:
+                scores = task.evaluate(
+                    self.model.encoder, split, subsets_to_run=subsets, encode_kwargs=how
+                )
             phases = {"score": time.perf_counter() - began}
+            examples = example_records.of_subsets(task, subsets, calls, scores)
             for subset in subsets:
-                yield TaskResult(split, subset, view, numbers(scores[subset]), {}, phases)
+                yield TaskResult(
+                    split,
+                    subset,
+                    view,
+                    numbers(scores[subset]),
+                    {},
+                    phases,
+                    examples=examples.get(subset),
+                )

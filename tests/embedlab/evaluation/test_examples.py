@@ -1,0 +1,160 @@
+"""Scores of tasks that rank nothing, computed anew from what the store keeps of each example."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score
+
+import embedlab
+from leaderboard.statistics.example_values import values
+from leaderboard.storage.store import Store
+
+LETTERS = "abcdefghij"
+TASKS = {
+    "STS12": "STS",
+    "Banking77Classification": "Classification",
+    "SciRepEvalBiomimicryClassification": "Classification",
+    "EmitClassification": "MultilabelClassification",
+    "CovidDisinformationNLMultiLabelClassification": "MultilabelClassification",
+    "SpanishWikiClusteringP2P": "Clustering",
+    "TwentyNewsgroupsClustering": "Clustering",
+    "SprintDuplicateQuestions": "PairClassification",
+    "Ocnli": "PairClassification",
+    "BornholmBitextMining": "BitextMining",
+    "SummEvalSummarization.v2": "Summarization",
+}
+
+
+def counted(texts):
+    """A model: how often each letter comes."""
+    return np.array([[1e-3, *(str(text).count(each) for each in LETTERS)] for text in texts])
+
+
+def started(texts):
+    """Another: which letters come among the first five, the earlier the more."""
+    return counted([text[:5] for text in texts]) + counted([text[:2] for text in texts])
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory):
+    """Tables of noisy texts: a label's letter comes more often, partners share letters."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("mirror")
+
+    def text(about="", length=8):
+        return "".join(rng.choice([*LETTERS, *about], length))
+
+    def noisy(other):
+        return "".join(rng.permutation([*other[:5], *text(length=4)]))
+
+    def write(name, rows):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def pairs(count, **columns):
+        firsts = [text() for _ in range(count)]
+        return [
+            {"sentence1": first, "sentence2": noisy(first) if n % 2 else text()}
+            | {name: rule(n) for name, rule in columns.items()}
+            for n, first in enumerate(firsts)
+        ]
+
+    def labelled(count):
+        about = rng.integers(0, 4, count)
+        return [{"text": text(LETTERS[n] * 3), "label": f"x{n}"} for n in about]
+
+    def several(count):
+        sets = [sorted({int(n) for n in rng.integers(0, 4, 2)}) for _ in range(count)]
+        return [
+            {"text": text("".join(LETTERS[n] * 3 for n in each)), "label": each} for each in sets
+        ]
+
+    write("STS12.test.jsonl", pairs(40, score=lambda n: int(rng.integers(0, 3)) + n % 2 * 2))
+    for name in ("SprintDuplicateQuestions.test", "Ocnli.validation"):
+        write(f"{name}.jsonl", pairs(40, labels=lambda n: int(n % 2 or rng.random() < 0.2)))
+    write("BornholmBitextMining.test.jsonl", [dict(row, sentence2=noisy(row["sentence1"]))
+          for row in pairs(30)])  # fmt: skip
+    for split in ("train", "test"):
+        write(f"Banking77Classification.{split}.jsonl", labelled(48))
+    write("SciRepEvalBiomimicryClassification.evaluation.jsonl", labelled(47))
+    for name in ("EmitClassification", "CovidDisinformationNLMultiLabelClassification"):
+        for split in ("train", "test"):
+            write(f"{name}.{split}.jsonl", several(60))
+    for name in ("SpanishWikiClusteringP2P", "TwentyNewsgroupsClustering"):
+        write(f"{name}.test.jsonl", labelled(60))
+    judged = [[1.0, 2.0, 3.0], [2.0, 2.0, 2.0], [3.0, 1.0, 2.0], [1.0, 3.0, 1.0]] * 3
+    write("SummEvalSummarization.v2.test.jsonl", [
+        {"text": "x", "human_summaries": [text(), text()], "relevance": scores,
+         "machine_summaries": [text() for _ in scores]}
+        for scores in judged
+    ])  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def db(mirror, tmp_path_factory):
+    """A store of both models on a task of every type."""
+    path = tmp_path_factory.mktemp("store") / "results.duckdb"
+    models = {"counted": counted, "started": started}
+    results = embedlab.evaluate(models, list(TASKS), data_dir=mirror, db=path, progress=False)
+    assert len(results.failures) == 0, results.failures
+    return path
+
+
+def recomputed(metric, series):
+    """A main score as mteb computes it, by the libraries that mteb calls."""
+    if "drawn" in series or metric == "v_measure":
+        return np.mean(series[metric].ravel())
+    if metric == "cosine_spearman" and "cosine" not in series:
+        return np.mean([each for each in series[metric][0] if not np.isnan(each)])
+    if metric == "cosine_spearman":
+        return spearmanr(series["gold"][0], series["cosine"][0])[0]
+    if metric in ("max_ap", "max_accuracy"):
+        gold, signs = series["gold"][0], {"manhattan_distances": -1, "euclidean_distances": -1}
+        score = average_precision_score if metric == "max_ap" else best_accuracy
+        return max(score(gold, series[name][0] * signs.get(name, 1))
+                   for name in series if name != "gold")  # fmt: skip
+    if "gold_set" in series:
+        bits = np.arange(int(series["gold_set"].max()).bit_length())
+        gold, *each = (
+            (row.astype(int)[:, None] >> bits & 1)
+            for name in ("gold_set", "predicted_set")
+            for row in series[name]
+        )
+        score = accuracy_score if metric == "accuracy" else macro_f1
+        return np.mean([score(gold, one) for one in each])
+    scored = []
+    for experiment, predicted in enumerate(series["predicted"]):
+        gold = series["gold"][min(experiment, len(series["gold"]) - 1)]
+        pair = gold[~np.isnan(predicted)], predicted[~np.isnan(predicted)]
+        scored.append(
+            accuracy_score(*pair) if metric == "accuracy"
+            else f1_score(*pair, average="weighted", zero_division=0)
+        )  # fmt: skip
+    return np.mean(scored)
+
+
+def macro_f1(gold, predicted):
+    return f1_score(gold, predicted, average="macro", zero_division=0)
+
+
+def best_accuracy(gold, scores):
+    return max(accuracy_score(gold, scores > between) for between in np.unique(scores)[:-1])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_score_is_that_of_the_records(db, task):
+    """To the last digit: what the store keeps is what mteb scored."""
+    store = Store(db)
+    runs = [run for run in store.runs().to_pylist() if run["task"].startswith(f"{task}@")]
+    assert len(runs) == 2
+    for run in runs:
+        record = store.run(run["id"])
+        assert record.task.type == TASKS[task]
+        metric, series = record.task.main_metric, record.examples.series
+        assert recomputed(metric, series) == record.main_score
+        single = values(TASKS[task], metric, record.examples)
+        assert np.nanmean(single) == pytest.approx(record.main_score, abs=1e-12)
+        # The one table of a clustering task of sets is one set.
+        assert np.nanstd(single) > 0 or task == "TwentyNewsgroupsClustering"
