@@ -30,6 +30,7 @@ from embedlab.resources import home
 from embedlab.training import teachers
 from embedlab.training.task_rows import Row
 from leaderboard.atomic_files import atomic_write
+from retrievers.indexes.dense import normalised
 
 
 def mine(
@@ -163,7 +164,7 @@ def _scorer(teacher: str, queries: list[str], texts: list[str]) -> Any:
             weights: Any = documents
             return lambda query, rows: (weights[rows] @ asked[query].T).toarray().ravel()
         if card.similarity == "cosine":
-            asked, documents = teachers.unit(asked), teachers.unit(documents)
+            asked, documents = normalised(asked), normalised(documents)
         return lambda query, rows: documents[rows] @ asked[query]
     index = indexes.make("lucene", **card.settings).index(
         [str(number) for number in range(len(texts))], list(texts)

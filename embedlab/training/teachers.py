@@ -13,6 +13,7 @@ from embedlab.corpus_index import INSTRUCTION, prompts
 from embedlab.encoding.encoder import Encoder
 from embedlab.errors import UserError
 from embedlab.models.cards import Card
+from retrievers.indexes.dense import normalised
 
 LABEL = "label"  # the column that sentence-transformers takes for a loss's labels
 
@@ -73,19 +74,13 @@ def scores(rows: Dataset, teacher: str) -> np.ndarray:
     for name in documents:
         others = vectors(rows[name][:], teacher, "document")
         if card.kind.is_dense and card.similarity == "cosine":
-            products = (unit(queries) * unit(others)).sum(1)
+            products = (normalised(queries) * normalised(others)).sum(1)
         elif card.kind.is_dense:
             products = (queries * others).sum(1)
         else:
             products = np.asarray(queries.multiply(others).sum(1)).ravel()
         found.append(products)
     return np.stack(found, axis=1).astype(np.float32)
-
-
-def unit(found: np.ndarray) -> np.ndarray:
-    """Rows of length 1."""
-    rows: np.ndarray = found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
-    return rows
 
 
 def _lexical(queries: list[str], columns: list[list[str]], card: Card) -> np.ndarray:
