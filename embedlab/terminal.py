@@ -2,12 +2,13 @@
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
+    from rich.table import Table
 
     from leaderboard.tables.table import Column
 
@@ -65,26 +66,75 @@ def print_table(columns: "Sequence[Column]") -> None:
     """Print a table in which text is text; columns without any content are left out.
 
     Where the output is no terminal, it is as wide as its content: a program that reads it finds
-    every name whole.
+    every name whole. On a terminal that is too narrow, columns are left out by their `drop`, and
+    said below; what has spaces wraps at them, and no name is broken.
     """
-    from rich.table import Table
-
     from leaderboard.tables.table import rows
 
     columns = [column for column in columns if column.filled]
     if not columns:
         return
-    table = Table()
-    for column in columns:
-        table.add_column(
-            column.name, justify="right" if column.figures else "left", overflow="fold"
-        )
-    for cells in rows(columns):
-        table.add_row(*cells)
     screen = console()
+    texts = [[_plain(cell) for cell in cells] for cells in zip(*rows(columns), strict=True)]
+    lines = [[_plain(each.name), *cells] for each, cells in zip(columns, texts, strict=True)]
     if not screen.is_terminal:
-        screen.width = max(
-            screen.width,
-            screen.measure(table, options=screen.options.update(max_width=1 << 20)).maximum,
-        )
-    screen.print(table)
+        screen.width = max(screen.width, _total(map(_longest, lines)))
+    columns, dropped = list(columns), []
+    while _total(map(_longest, lines)) > screen.width and any(each.drop for each in columns):
+        at = max(range(len(columns)), key=lambda place: (columns[place].drop, place))
+        dropped.append(columns[at].name)
+        del columns[at], lines[at]
+    screen.width = max(screen.width, _total(map(_longest_word, lines)))
+    screen.print(_table(columns, lines, screen.width))
+    if dropped:
+        echo(f"Too wide for this terminal: {', '.join(reversed(dropped))}.")
+
+
+def _plain(text: str) -> str:
+    return printable(text).replace("\t", " ")
+
+
+def _table(columns: "Sequence[Column]", lines: "Sequence[Sequence[str]]", width: int) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for column, cells, wide in zip(columns, lines, _widths(lines, width), strict=True):
+        side: Literal["left", "right"] = "right" if column.figures else "left"
+        table.add_column(Text(cells[0]), justify=side, width=wide, overflow="fold")
+    bests = [column.best_value for column in columns]
+    for row, cells in enumerate(zip(*lines, strict=True)):
+        if row:
+            styles = (
+                "bold" if best is not None and column.cells[row - 1] == best else ""
+                for best, column in zip(bests, columns, strict=True)
+            )
+            table.add_row(*map(Text, cells, styles))
+    return table
+
+
+def _widths(lines: "Sequence[Sequence[str]]", width: int) -> list[int]:
+    """Of each column: its longest word, and a fair share of what is left up to its longest line."""
+    widths, wanted = [_longest_word(each) for each in lines], [_longest(each) for each in lines]
+    left = width - _total(widths)
+    order = sorted(range(len(lines)), key=lambda at: wanted[at] - widths[at])
+    for place, at in enumerate(order):
+        more = min(wanted[at] - widths[at], left // (len(order) - place))
+        widths[at] += more
+        left -= more
+    return widths
+
+
+def _total(widths: "Iterable[int]") -> int:
+    """Of a table with columns of these widths: each has a line and two spaces beside it."""
+    return sum(width + 3 for width in widths) + 1
+
+
+def _longest(cells: "Sequence[str]") -> int:
+    from rich.cells import cell_len
+
+    return max(cell_len(line) for cell in cells for line in cell.split("\n"))
+
+
+def _longest_word(cells: "Sequence[str]") -> int:
+    return _longest([word for cell in cells for word in cell.split() or [""]])

@@ -70,6 +70,8 @@ class Results:
         over: str = "auto",
         level: float = 0.95,
         split: str = "",
+        views: bool | None = None,
+        hardware: str = "",
     ) -> pd.DataFrame:
         """The models ranked, as `embedlab leaderboard` does.
 
@@ -81,9 +83,13 @@ class Results:
             over: what intervals resample: "auto", "queries", "tasks", "both", "none".
             level: of the confidence intervals.
             split: scores on this split instead of each task's own.
+            views: a row for each view of a model (layer, dim, index, ...) instead of one for each
+                model; by default in the results of one evaluation alone.
+            hardware: part of the name of the machine whose times and speeds are shown; that of the
+                most models by default.
 
         Returns:
-            One row per view of a model, best first: the columns of
+            One row per model or view, best first: the columns of
             `leaderboard.tables.standings.Row`, then one per task with its score, then one per
             measured cost.
 
@@ -98,6 +104,8 @@ class Results:
             "incomplete": incomplete,
             "over": over,
             "level": level,
+            "every_view": self._only is not None if views is None else views,
+            "hardware": hardware,
         }
         if self._only is None:
             ranked = standings.rank(self.store, tasks, metric=metric, split=split, **ranking)

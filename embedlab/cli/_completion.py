@@ -39,6 +39,36 @@ def evaluated(incomplete: str) -> list[str]:
     return _beginning(incomplete, _in_store("model"))
 
 
+def orders(incomplete: str) -> list[str]:
+    """By what a leaderboard is sorted."""
+    return _beginning(incomplete, ["mean", "types", "borda"])
+
+
+def resampled(incomplete: str) -> list[str]:
+    """What intervals resample."""
+    return _beginning(incomplete, ["auto", "queries", "tasks", "both", "none"])
+
+
+def costs(incomplete: str) -> list[str]:
+    """Costs that were measured in the results store."""
+    return _beginning(incomplete, _queried("SELECT DISTINCT name FROM costs"))
+
+
+def columns(incomplete: str) -> list[str]:
+    """Columns of the leaderboard: the last of those that commas separate."""
+    before, comma, last = incomplete.rpartition(",")
+    types = _queried("SELECT DISTINCT type AS name FROM results")
+    offered = [*COLUMNS, *types, *_in_store("task"), *costs("")]
+    return [before + comma + name for name in _beginning(last, offered)]
+
+
+COLUMNS = (
+    "#", "model", "revision", "source", "index", "layer", "dim", "precision", "settings", "kind",
+    "views", "mean", "interval", "group", "rank interval", "mean by type", "Borda", "tasks", "own",
+    "published", "own - published", "on tasks", "zero-shot %",
+)  # fmt: skip
+
+
 def _benchmarks() -> dict[str, dict[str, Any]]:
     from embedlab import toml_files
     from embedlab.resources import DATA
@@ -50,6 +80,10 @@ def _benchmarks() -> dict[str, dict[str, Any]]:
 
 
 def _in_store(column: str) -> list[str]:
+    return _queried(f'SELECT DISTINCT "{column}" AS name FROM results')
+
+
+def _queried(sql: str) -> list[str]:
     from embedlab.resources import home
     from leaderboard.storage.store import Store
 
@@ -57,7 +91,7 @@ def _in_store(column: str) -> list[str]:
     if not db.is_file():
         return []
     try:
-        return sorted(set(Store(db).runs()[column].to_pylist()))
+        return sorted(filter(None, Store(db).query(sql)["name"].to_pylist()))
     except Exception:  # a key press shows no errors: the command itself will
         return []
 

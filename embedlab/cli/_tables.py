@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from embedlab.cli._leaderboard_table import columns, legend
 from embedlab.errors import unknown
 from embedlab.terminal import echo, print_table
 from leaderboard.tables.table import Column, latex, markdown
@@ -10,10 +11,8 @@ from leaderboard.tables.table import Column, latex, markdown
 if TYPE_CHECKING:
     from leaderboard.tables.comparison import Comparison, Pair
     from leaderboard.tables.overall import Overall
-    from leaderboard.tables.standings import Row, Standings
+    from leaderboard.tables.standings import Standings
 
-# Up to so many tasks get a column each.
-_TASK_COLUMNS = 6
 _CORRECTIONS = {
     "holm": "Holm-corrected",
     "bh": "Benjamini-Hochberg-corrected",
@@ -27,15 +26,36 @@ _OVERALL = (
 )
 
 
-def print_leaderboard(standings: "Standings", cost: str = "", form: str = "text") -> None:
+_DIFFER = ("In this the compared runs differ; `embedlab runs diff A B` shows all of it.",)
+
+
+def print_leaderboard(
+    standings: "Standings",
+    cost: str = "",
+    form: str = "text",
+    *,
+    title: str = "",
+    chosen: Sequence[str] = (),
+    top: int | None = None,
+) -> None:
     """Print the ranking, and below it what the reader must know.
 
     Args:
         standings: from `leaderboard.tables.standings.rank`.
         cost: a measured cost to show with the Pareto front of mean score against it.
         form: "text", "markdown" or "latex".
+        title: what the ranking is of; where results on a part of it alone are there, that is said.
+        chosen: names of the columns to show.
+        top: how many rows; all by default.
     """
-    print_columns(_of_standings(standings, cost), _legend(standings), form)
+    shown, notes = columns(standings, cost, chosen), legend(standings)
+    if top is not None and top < len(standings.rows):
+        shown = [each.first(top) for each in shown]
+        notes = [f"The first {top} of {len(standings.rows)}.", *notes]
+    if title:
+        above = ", ".join(filter(None, (title, standings.coverage)))
+        notes = [above, *notes]
+    print_columns(shown, notes, form)
 
 
 def print_comparison(comparison: "Comparison", form: str = "text") -> None:
@@ -53,84 +73,9 @@ def print_comparison(comparison: "Comparison", form: str = "text") -> None:
     if comparison.overall:
         echo("")
         print_columns(_of_overall(comparison), _OVERALL, form)
-
-
-def _of_standings(standings: "Standings", cost: str) -> list[Column]:
-    rows, several = standings.rows, len(standings.tasks) > 1
-    incomplete = any(row.tasks < len(standings.tasks) for row in rows)
-    columns = [
-        Column("#", [_number(row.place) for row in rows], right=True),
-        Column("model", [row.model for row in rows]),
-        *(
-            Column(name, [_setting(getattr(row, name)) for row in rows])
-            for name in ("revision", "source", "index", "layer", "dim", "precision", "settings")
-            if _tells(rows, name)
-        ),
-        Column(
-            "mean" if several else standings.tasks[0],
-            [_score(row.mean) for row in rows],
-            right=True,
-        ),
-        Column(
-            f"{standings.level:.0%} interval",
-            [_bounds(row.low, row.high) for row in rows],
-            right=True,
-        ),
-        Column("group", [row.group for row in rows]),
-    ]
-    if standings.sort == "mean":
-        columns.append(
-            Column(
-                "rank interval",
-                [_places(row.best_place, row.worst_place) for row in rows],
-                right=True,
-            )
-        )
-    if several:
-        shown = standings.tasks if len(standings.tasks) <= _TASK_COLUMNS else []
-        columns += [
-            Column("mean by type", [_score(row.types) for row in rows], right=True),
-            Column("Borda", [_number(row.borda) for row in rows], right=True),
-            *(
-                Column(task, [_score(row.scores.get(task)) for row in rows], right=True)
-                for task in shown
-            ),
-        ]
-    if incomplete:
-        columns.append(
-            Column("tasks", [f"{row.tasks} of {len(standings.tasks)}" for row in rows], right=True)
-        )
-    columns += [
-        Column("zero-shot %", [_number(row.zero_shot) for row in rows], right=True),
-        Column("texts/s", [_number(row.costs.get("texts_per_second")) for row in rows], right=True),
-        Column(
-            "encode s", [_number(row.costs.get("encode_seconds"), 1) for row in rows], right=True
-        ),
-    ]
-    if cost:
-        from leaderboard.tables.standings import front
-
-        columns += [
-            Column(cost, [_number(row.costs.get(cost), 3) for row in rows], right=True),
-            Column("Pareto", ["*" if best else "" for best in front(standings, cost)]),
-        ]
-    return [column for column in columns if any(column.cells)]
-
-
-def _legend(standings: "Standings") -> list[str]:
-    notes = [*standings.notes]
-    if any(row.place is None for row in standings.rows):
-        notes.append("Choose tasks that all have (--task), or type --incomplete.")
-    if not standings.over:
-        return notes
-    what = "queries and tasks" if standings.over == "both" else standings.over
-    return [
-        (
-            f"Intervals resample {what}; models that share a letter cannot be told apart at"
-            f" {1 - standings.level:.2g}."
-        ),
-        *notes,
-    ]
+    if comparison.settings:
+        echo("")
+        print_columns(_of_settings(comparison), _DIFFER, form)
 
 
 def _of_comparison(comparison: "Comparison") -> list[Column]:
@@ -188,6 +133,13 @@ def _of_overall(comparison: "Comparison") -> list[Column]:
     return [column for column in columns if any(column.cells)]
 
 
+def _of_settings(comparison: "Comparison") -> list[Column]:
+    return [
+        Column("model", comparison.views),
+        *(Column(setting.name, setting.values) for setting in comparison.settings),
+    ]
+
+
 def print_columns(
     columns: Sequence[Column], legend: Iterable[str] = (), form: str = "text"
 ) -> None:
@@ -205,34 +157,12 @@ def print_columns(
 FORMS = ("text", "markdown", "latex")
 
 
-def _tells(rows: "list[Row]", name: str) -> bool:
-    """Whether a setting differs;
-    a revision and what else shaped scores only where a model stands there with two.
-    """
-    if name == "settings":
-        return any(part in row.label for row in rows for part in row.settings.split(",") if part)
-    differs = len({getattr(row, name) for row in rows}) > 1
-    return any(f"{name}=" in row.label for row in rows) or (differs and name != "revision")
-
-
 def _score(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _number(value: float | None, digits: int = 0) -> str:
-    return "" if value is None else f"{value:,.{digits}f}"
-
-
-def _setting(value: object) -> str:
-    return "" if value is None else str(value)
-
-
 def _bounds(low: float | None, high: float | None, form: str = ".4f") -> str:
     return "" if low is None else f"{low:{form}} ... {high:{form}}"
-
-
-def _places(best: int | None, worst: int | None) -> str:
-    return "" if best is None else f"{best}" if best == worst else f"{best} ... {worst}"
 
 
 def _p(value: float | None, alpha: float) -> str:

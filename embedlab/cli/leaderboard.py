@@ -34,7 +34,11 @@ def command(
         ),
     ] = "",
     sort: Annotated[
-        str, typer.Option(help="mean (over tasks), types (mean over task types), borda.")
+        str,
+        typer.Option(
+            autocompletion=_completion.orders,
+            help="mean (over tasks), types (mean over task types), borda.",
+        ),
     ] = "mean",
     metric: Annotated[
         str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")
@@ -43,7 +47,11 @@ def command(
         bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")
     ] = False,
     over: Annotated[
-        str, typer.Option(help="What intervals resample: auto, queries, tasks, both, none.")
+        str,
+        typer.Option(
+            autocompletion=_completion.resampled,
+            help="What intervals resample: auto, queries, tasks, both, none.",
+        ),
     ] = "auto",
     level: Annotated[
         float | None,
@@ -54,10 +62,37 @@ def command(
     pareto: Annotated[
         str,
         typer.Option(
+            autocompletion=_completion.costs,
             help=(
                 "A measured cost, such as texts_per_second: shows who is on the Pareto front of the"
                 " score against it."
-            )
+            ),
+        ),
+    ] = "",
+    views: Annotated[
+        bool,
+        typer.Option(
+            "--views",
+            help="A row for each view of a model (layer, dim, index, ...), not for each model.",
+        ),
+    ] = False,
+    column: Annotated[
+        str,
+        typer.Option(
+            "--columns",
+            autocompletion=_completion.columns,
+            help="Which columns, in this order, separated by commas: model, mean, a task, a task"
+            " type, a measured cost, ...",
+        ),
+    ] = "",
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many; all by default.")
+    ] = None,
+    hardware: Annotated[
+        str,
+        typer.Option(
+            help="Times and speeds measured on this machine (part of its name); on that of the most"
+            " models by default."
         ),
     ] = "",
     form: Form = "text",
@@ -85,6 +120,8 @@ def command(
             f"--benchmark and {'--task' if task else '--split'} exclude each other.",
             "A benchmark says which tasks and splits count. Type one of them.",
         )
+    if column and as_json:
+        raise UserError("--json gives every column; --columns chooses.", "Type one of them.")
     if level and over == "none":
         raise UserError(
             "--level is of the intervals, and --over none asks for none.", "Type one of them."
@@ -93,16 +130,17 @@ def command(
         Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
         sort=sort, metric=metric, incomplete=incomplete, over=over, level=level or 0.95,
         main_revisions=main_revisions() if benchmark else None,
-        split=split,
+        split=split, every_view=views, hardware=hardware,
     )  # fmt: skip
+    chosen = [name for name in (part.strip() for part in column.split(",")) if name]
+    best = front(standings, pareto) if pareto else None
     if not as_json:
-        print_leaderboard(standings, pareto, form)
+        print_leaderboard(standings, pareto, form, title=benchmark, chosen=chosen, top=top)
         return
-    answer = asdict(standings)
-    if pareto:
-        for row, best in zip(answer["rows"], front(standings, pareto), strict=True):
-            row["pareto"] = best
-    print_json(answer)
+    answer = {**asdict(standings), "benchmark": benchmark}
+    for row, is_best in zip(answer["rows"], best or (), strict=False):
+        row["pareto"] = is_best
+    print_json({**answer, "rows": answer["rows"][:top]})
 
 
 def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:

@@ -81,6 +81,30 @@ def costs(store: Store) -> pd.DataFrame:
     return store.cached("costs", read)
 
 
+def hardware(store: Store) -> pd.DataFrame:
+    """The machine of each run that was computed here, indexed by run id: machine (its GPU where
+    the model ran on one, else its processor), threads.
+    """
+
+    def read() -> pd.DataFrame:
+        rows = store.query(_HARDWARE).to_pandas()
+        frame: pd.DataFrame = rows.set_index("id")
+        return frame
+
+    return store.cached("hardware", read)
+
+
+_HARDWARE = """
+    SELECT id, CASE
+        WHEN resolved->>'$.device' LIKE 'cuda%' AND environment->>'$.gpus[0]' IS NOT NULL
+            THEN environment->>'$.gpus[0]'
+        WHEN environment->>'$.cpu' IS NULL THEN ''
+        ELSE (environment->>'$.cpu') || ', ' || (environment->>'$.cores') || ' cores'
+        END AS machine, TRY_CAST(environment->>'$.threads' AS INTEGER) AS threads
+    FROM runs WHERE source = ''
+"""
+
+
 def scored_by_query(store: Store) -> frozenset[str]:
     """The runs that have scores of queries, or of two examples and more."""
     sql = (

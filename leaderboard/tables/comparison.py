@@ -20,6 +20,7 @@ from leaderboard.statistics.significance import (
 from leaderboard.storage.store import Store
 from leaderboard.tables.aggregates import WHOLE
 from leaderboard.tables.alignment import per_query
+from leaderboard.tables.compared_settings import Setting, differing
 from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
 from leaderboard.tables.overall import Overall, overall
 from leaderboard.tables.sides import Side, Sided, narrowed, pairs_of
@@ -59,6 +60,7 @@ class Comparison:
     """All pairs on all tasks that the views share; `notes` say what was left out.
 
     overall: each pair over all tasks, where there are several.
+    views: the labels of what is compared; settings: in what their runs differ beside the model.
     """
 
     pairs: list[Pair]
@@ -67,6 +69,8 @@ class Comparison:
     level: float
     notes: list[str]
     overall: list[Overall] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
 
 
 def compare(
@@ -125,7 +129,9 @@ def compare(
         notes.append(
             f"Scored on different revisions, whose data may differ: {listed(views.mixed)}."
         )
-    return Comparison(pairs, test, correction, level, notes, together)
+    labels = views.table["label"].tolist()
+    settings = differing(store, views, {pair.task for pair in pairs})
+    return Comparison(pairs, test, correction, level, notes, together, labels, settings)
 
 
 def compare_scores(

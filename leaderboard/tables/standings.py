@@ -1,8 +1,7 @@
 """The leaderboard: the store's views in order, with their uncertainty and what they cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,15 @@ from leaderboard.statistics.groups import letters, pairwise_p_values
 from leaderboard.statistics.intervals import OVER, interval, rank_interval, resampled_means
 from leaderboard.statistics.significance import choose
 from leaderboard.storage import latest_runs
+from leaderboard.storage.rows import settings_of
 from leaderboard.storage.store import Store
-from leaderboard.tables import costs
+from leaderboard.tables import costs, one_model
+from leaderboard.tables import hardware as hardware_costs
 from leaderboard.tables.alignment import has_per_query, per_query
 from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
+from leaderboard.tables.ranked_rows import Row, Standings, rows_of
+
+__all__ = ["Row", "Standings", "front", "rank", "rank_views"]
 
 # Column of the row -> whether less is better.
 SORTS = {"mean": False, "types": False, "borda": True}
@@ -34,55 +38,6 @@ _NO_QUERIES = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """One view of a model.
-    None where a value is unknown or would compare different sets of tasks.
-    """
-
-    label: str
-    model: str
-    revision: str
-    # Empty: computed here;
-    # else the kind of file it was imported from ("mteb-external": self-reported).
-    source: str
-    kind: str
-    layer: int | None
-    dim: int | None
-    precision: str
-    settings: str  # what else shapes scores, as dtype=bfloat16
-    index: str
-    place: int | None  # by the chosen order; None for a view that lacks tasks
-    tasks: int  # how many of the tasks it has
-    scores: dict[str, float]  # by task
-    mean: float | None
-    types: float | None  # mean over task types
-    borda: int | None
-    low: float | None = None  # confidence interval of the mean
-    high: float | None = None
-    best_place: int | None = None  # confidence interval of the rank by mean
-    worst_place: int | None = None
-    group: str = ""  # views that share a letter cannot be told apart; only the best 30 have letters
-    zero_shot: int | None = None  # percent of the tasks that it was not trained on
-    costs: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Standings:
-    """Rows best first, views that lack tasks last; `notes` say what the reader must know of them.
-
-    over: what the intervals and letters resample, "queries", "tasks" or "both"; empty where there
-    are none.
-    """
-
-    rows: list[Row]
-    tasks: list[str]
-    sort: str
-    over: str
-    level: float
-    notes: list[str]
-
-
 def rank(
     store: Store,
     tasks: Tasks | None = None,
@@ -95,6 +50,8 @@ def rank(
     correction: str = "holm",
     main_revisions: Mapping[str, str] | None = None,
     split: str = "",
+    every_view: bool = True,
+    hardware: str = "",
 ) -> Standings:
     """Rank the views in `store`.
 
@@ -112,6 +69,9 @@ def rank(
         level: of the confidence intervals; letters separate views at `1 - level`.
         correction: of the letters' tests, as in `leaderboard.statistics.significance.correct`.
         main_revisions, split: as in `evaluated_views.read`.
+        every_view: rank each view by itself, not one of each model (`one_model.one_each`).
+        hardware: part of the name of the machine whose times and speeds are shown; that of the
+            most views by default.
 
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
@@ -127,6 +87,8 @@ def rank(
         over=over,
         level=level,
         correction=correction,
+        every_view=every_view,
+        hardware=hardware,
     )
     named = [] if metric == "main" else [f"Scores are {shown(views.metrics[0])}."]
     return replace(found, notes=[*named, *found.notes])
@@ -141,10 +103,17 @@ def rank_views(
     over: str = "auto",
     level: float = 0.95,
     correction: str = "holm",
+    every_view: bool = True,
+    hardware: str = "",
 ) -> Standings:
     """Rank views that were read before; everything else as in `rank`."""
     fewer = choose("order", sort, SORTS)
     choose("resampling", over, {"auto": None, "none": None, **OVER})
+    known = latest_runs.model_details(store)
+    model_names = one_model.names(views.table, known)
+    both, counts = one_model.beside(views, model_names), model_names.value_counts()
+    if not every_view:
+        views = one_model.one_each(views, model_names)
     complete = views.scores.notna().all(axis=1)
     ranked = views.scores if incomplete else views.scores[complete]
     table = views.table.join(
@@ -169,18 +138,28 @@ def rank_views(
         # A rank among some of the views would not be the place in the table.
         sure[["best_place", "worst_place"]] = None
     table = table.join(sure)
-    names, known = views.scores.columns.tolist(), latest_runs.model_details(store)
+    names = views.scores.columns.tolist()
+    table["name"] = model_names.loc[table.index]
+    table["views"] = table["name"].map(counts)
+    table = table.join(_beside(table["name"], both))
     details = [known.get(key, {}) for key in zip(table["model"], table["revision"], strict=True)]
     table["zero_shot"] = [
         aggregation.zero_shot(of_model.get("training_datasets"), names) for of_model in details
     ]
-    measured = costs.by_run(store, views)
+    measured, machine_notes = hardware_costs.on_one(store, costs.by_run(store, views), hardware)
     combined = costs.combine(measured)
-    rows = _rows(table, views.scores, details, combined)
+    rows = rows_of(table, views.scores, details, combined)
     placed = table.index[table["place"].notna()]
     cost_notes = costs.notes(measured[measured["view"].isin(placed)], combined)
-    notes = [*_notes(views, complete, incomplete), *cost_notes, *([note] if note else [])]
-    return Standings(rows, names, sort, used, level, notes)
+    notes = [
+        *_notes(views, complete, incomplete),
+        *_mixed_dtypes(table),
+        *machine_notes,
+        *cost_notes,
+        *([note] if note else []),
+    ]
+    asked = len(names) + len(views.absent)
+    return Standings(rows, names, sort, used, level, notes, asked, views.types)
 
 
 def _of_models(store: Store) -> list[str] | None:
@@ -265,15 +244,30 @@ def _uncertainty(
     return pd.DataFrame(columns, index=views.table.index), over, ""
 
 
+def _beside(names: pd.Series, both: dict[str, one_model.Beside]) -> pd.DataFrame:
+    found = [both.get(name) for name in names]
+    columns = {
+        "own": [each and each.own for each in found],
+        "published": [each and each.published for each in found],
+        "difference": [each and each.difference for each in found],
+        "both": [each.tasks if each else 0 for each in found],
+    }
+    return pd.DataFrame(columns, index=names.index)
+
+
+def _mixed_dtypes(table: pd.DataFrame) -> list[str]:
+    """A note where models that were computed here were computed in different dtypes."""
+    own = table.loc[table["source"] == "", "settings"]
+    counts = own.map(lambda text: settings_of(text).get("dtype", "")).value_counts()
+    named = [f"{dtype} ({counts[dtype]})" for dtype in sorted(counts.index) if dtype]
+    return [f"Computed in different dtypes: {', '.join(named)}."] if len(named) > 1 else []
+
+
 def _by_query(store: Store, views: Views) -> list[list[np.ndarray]]:
     return [
         list(parts.values())
         for parts in per_query(store, views, views.scores.columns.tolist()).values()
     ]
-
-
-def _with_size(known: dict[str, Any], spent: dict[str, float]) -> dict[str, float]:
-    return {"parameters": float(known["parameters"]), **spent} if known.get("parameters") else spent
 
 
 def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
@@ -299,40 +293,3 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
             " differ."
         )
     return [*notes, *views.notes]
-
-
-_WHOLE = ("layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot")
-
-
-def _rows(
-    table: pd.DataFrame,
-    scores: pd.DataFrame,
-    details: list[dict[str, Any]],
-    spent: dict[int, dict[str, Any]],
-) -> list[Row]:
-    """Column by column: value by value would take longer than all statistics."""
-    plain = {str(name): _values(table[name], int if name in _WHOLE else None) for name in table}
-    plain["group"] = [group or "" for group in plain["group"]]
-    tasks = scores.columns.tolist()
-    plain["scores"] = [
-        {
-            task: score for task, score in zip(tasks, values, strict=True) if score == score
-        }  # not NaN
-        for values in scores.to_numpy().tolist()
-    ]
-    plain["costs"] = [
-        _with_size(known, spent.get(view, {}))
-        for view, known in zip(table.index, details, strict=True)
-    ]
-    return [
-        Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)
-    ]
-
-
-def _values(column: pd.Series, kind: type[int] | None) -> list[Any]:
-    """The values as plain Python ones, None where one is missing."""
-    missing = column.isna().tolist()
-    return [
-        None if lacks else kind(value) if kind else value
-        for value, lacks in zip(column.tolist(), missing, strict=True)
-    ]

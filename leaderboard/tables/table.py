@@ -3,14 +3,14 @@
 The terminal and the dashboard make their own form of the same columns.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 _NO_DIGITS = 10_000  # from here on, digits after the point say nothing
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "|<[`"})
 _WORDED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_WORDED |= {"<": "$<$", ">": "$>$", "|": r"\textbar{}"}
+_WORDED |= {"<": "$<$", ">": "$>$", "|": r"\textbar{}", "†": r"$^\dagger$"}
 _LATEX = str.maketrans(_WORDED | {character: "\\" + character for character in "&%$#_{}"})
 
 
@@ -26,6 +26,9 @@ class Column:
         best: "max" or "min", the figure to set in bold.
         help: what the header means.
         signed: numbers with a plus sign.
+        drop: when a narrow terminal leaves the column out: the highest first, 0 never.
+        marks: a sign behind the cell of each row, such as †; none by default.
+        of: all cells, where `cells` are those of the first rows alone.
     """
 
     name: str
@@ -35,6 +38,13 @@ class Column:
     best: str = ""
     help: str = ""
     signed: bool = False
+    drop: int = 0
+    marks: Sequence[str] = ()
+    of: Sequence[Any] = ()
+
+    def first(self, count: int) -> "Column":
+        """The column of the first rows alone; its best is that of all."""
+        return replace(self, cells=self.cells[:count], marks=self.marks[:count], of=self.cells)
 
     @property
     def figures(self) -> bool:
@@ -49,7 +59,9 @@ class Column:
     @property
     def best_value(self) -> float | None:
         """The best of two figures or more; None where none is asked for."""
-        values = [cell for cell in self.cells if isinstance(cell, int | float) and cell == cell]
+        values = [
+            cell for cell in self.of or self.cells if isinstance(cell, int | float) and cell == cell
+        ]
         if not self.best or len(values) < 2:
             return None
         return max(values) if self.best == "max" else min(values)
@@ -65,9 +77,29 @@ class Column:
         return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def rows(columns: Sequence[Column]) -> Iterable[tuple[str, ...]]:
-    """The cells of each row as texts."""
-    return zip(*([column.text(cell) for cell in column.cells] for column in columns), strict=True)
+def rows(
+    columns: Sequence[Column],
+    clean: Callable[[str], str] = str,
+    bold: Callable[[str], str] = str,
+) -> Iterable[tuple[str, ...]]:
+    """The cells of each row as texts, with their marks.
+
+    Args:
+        columns: of the table.
+        clean: what is done to the text of every cell.
+        bold: what is done to a column's best figure afterwards.
+    """
+    return zip(*(_cells(column, clean, bold) for column in columns), strict=True)
+
+
+def _cells(
+    column: Column, clean: Callable[[str], str], bold: Callable[[str], str]
+) -> Iterable[str]:
+    best = column.best_value
+    marks = column.marks or [""] * len(column.cells)
+    for cell, mark in zip(column.cells, marks, strict=True):
+        text = clean(column.text(cell))
+        yield (bold(text) if best is not None and cell == best else text) + clean(mark)
 
 
 def markdown(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
@@ -75,7 +107,7 @@ def markdown(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
     lines = [
         [_line(column.name).translate(_MARKDOWN) for column in columns],
         ["---:" if column.figures else "---" for column in columns],
-        *([_line(cell).translate(_MARKDOWN) for cell in cells] for cells in rows(columns)),
+        *rows(columns, lambda text: _line(text).translate(_MARKDOWN), "**{}**".format),
     ]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return "\n".join([table, *(f"\n{_line(line)}" for line in legend)])
@@ -84,8 +116,11 @@ def markdown(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
 def latex(columns: Sequence[Column], legend: Iterable[str] = ()) -> str:
     """A tabular for the package booktabs, the legend as comments."""
     header, *body = [
-        " & ".join(map(escape_latex, cells)) + r" \\"
-        for cells in [[column.name for column in columns], *rows(columns)]
+        " & ".join(cells) + r" \\"
+        for cells in [
+            [escape_latex(column.name) for column in columns],
+            *rows(columns, escape_latex, r"\textbf{{{}}}".format),
+        ]
     ]
     sides = "".join("r" if column.figures else "l" for column in columns)
     top, end = [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]

@@ -1,0 +1,97 @@
+"""One model under one name: what was computed here, what was published, and the view that stands
+for it in a ranking.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from leaderboard.tables.evaluated_views import Views
+
+# Searched exhaustively, or not at all: no approximation of the index's in the score.
+_EXACT = ("", "torch", "faiss:flat")
+
+
+class Beside(NamedTuple):
+    """The means of own and of published results of a model over the tasks that have both."""
+
+    own: float
+    published: float
+    tasks: int
+
+    @property
+    def difference(self) -> float:
+        """Own less published."""
+        return self.own - self.published
+
+
+def names(table: pd.DataFrame, details: Mapping[tuple[str, str], Mapping[str, Any]]) -> pd.Series:
+    """The name of the model of each view: that of its own results, where published ones are of the
+    same model under its hub name.
+
+    A model evaluated under its own name says which hub model it is (its details' `source`); with
+    settings of its own (`all-minilm-l6-v2?max_length=64`) it is another.
+
+    Args:
+        table: of `Views`.
+        details: by name and revision, as `latest_runs.model_details`.
+    """
+    own = {
+        str(known["source"]): model
+        for model, revision in zip(table["model"], table["revision"], strict=True)
+        if (known := details.get((model, revision), {})).get("source")
+        and known.get("name") == model
+    }
+    hub = {name: model for name, model in own.items() if name != model}
+    return table["model"].map(lambda model: hub.get(model, model))
+
+
+def one_each(views: Views, names: pd.Series) -> Views:
+    """Of each model the view that stands for it, chosen by what it is, never by its score.
+
+    In this order: seen in full (depth, width, precision); on the most tasks; computed here; the
+    deepest and widest; searched exactly; the newest revision.
+    """
+    table = views.table
+    newest = views.runs.groupby("view")["created"].max()
+    order = pd.DataFrame(
+        {
+            "name": names,
+            "full": [view in views.full for view in table.index],
+            "tasks": views.scores.notna().sum(axis=1),
+            "own": table["source"] == "",
+            "layer": table["layer"].astype(float).fillna(float("inf")),
+            "dim": table["dim"].astype(float).fillna(float("inf")),
+            "float32": table["precision"] == "float32",
+            "exact": table["index"].isin(_EXACT),
+            "created": newest.reindex(table.index),
+        },
+        index=table.index,
+    )
+    best = order.sort_values(list(order)[1:], ascending=False, kind="stable")
+    chosen = best.drop_duplicates("name").index
+    return views.only([view for view in table.index if view in set(chosen)])
+
+
+def beside(views: Views, names: pd.Series) -> dict[str, Beside]:
+    """Own and published results of each model that has both, by `names`; views as in `one_each`,
+    of either.
+    """
+    own = views.only([v for v in views.table.index if views.table.at[v, "source"] == ""])
+    other = views.only([v for v in views.table.index if views.table.at[v, "source"] != ""])
+    both = set(names[own.table.index]) & set(names[other.table.index])
+    first, second = _scores(own, names), _scores(other, names)
+    found = {}
+    for name in both:
+        shared = pd.concat([first[name], second[name]], axis=1).dropna()
+        if len(shared):
+            a, b = shared.mean()
+            found[name] = Beside(float(a), float(b), len(shared))
+    return found
+
+
+def _scores(views: Views, names: pd.Series) -> dict[str, pd.Series]:
+    """The scores by task of the view that stands for each model."""
+    best = one_each(views, names[views.table.index])
+    return {str(names[view]): best.scores.loc[view] for view in best.table.index}
