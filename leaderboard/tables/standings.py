@@ -15,8 +15,7 @@ from leaderboard.statistics.significance import choose
 from leaderboard.storage import latest_runs
 from leaderboard.storage.rows import settings_of
 from leaderboard.storage.store import Store
-from leaderboard.tables import costs, one_model
-from leaderboard.tables import hardware as hardware_costs
+from leaderboard.tables import costs, machines, one_model
 from leaderboard.tables.alignment import has_per_query, per_query
 from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
 from leaderboard.tables.ranked_rows import Row, Standings, rows_of
@@ -146,7 +145,7 @@ def rank_views(
     table["zero_shot"] = [
         aggregation.zero_shot(of_model.get("training_datasets"), names) for of_model in details
     ]
-    measured, machine_notes = hardware_costs.on_one(store, costs.by_run(store, views), hardware)
+    measured, machine_notes = machines.on_one(store, costs.by_run(store, views), hardware)
     combined = costs.combine(measured)
     rows = rows_of(table, views.scores, details, combined)
     placed = table.index[table["place"].notna()]

@@ -23,8 +23,8 @@ def on_one(store: Store, costs: pd.DataFrame, wanted: str = "") -> tuple[pd.Data
         LeaderboardError: nothing was measured on `wanted`.
     """
     timed = costs["name"].str.endswith(_TIMED)
-    machines = latest_runs.hardware(store)
-    machine = costs["run_id"].map(machines["machine"]).fillna("")
+    ran_on = latest_runs.hardware(store)
+    machine = costs["run_id"].map(ran_on["machine"]).fillna("")
     here = costs[timed].assign(machine=machine[timed]).groupby("machine")["view"].nunique()
     known = sorted(here.index, key=lambda name: (name == "", -here[name], name))
     if wanted:
@@ -36,7 +36,7 @@ def on_one(store: Store, costs: pd.DataFrame, wanted: str = "") -> tuple[pd.Data
             )
         known = [matching[0], *(name for name in known if name != matching[0])]
     kept = costs[~timed | (machine == known[0])] if known else costs
-    return kept, [*_others(known, here), *_threads(kept, machines)]
+    return kept, [*_others(known, here), *_threads(kept, ran_on)]
 
 
 def _others(known: list[str], views: pd.Series) -> list[str]:
@@ -49,9 +49,9 @@ def _others(known: list[str], views: pd.Series) -> list[str]:
     ]
 
 
-def _threads(costs: pd.DataFrame, machines: pd.DataFrame) -> list[str]:
+def _threads(costs: pd.DataFrame, ran_on: pd.DataFrame) -> list[str]:
     runs = costs.loc[costs["name"].str.endswith(_TIMED), "run_id"].unique()
-    threads = machines["threads"].reindex(runs).dropna().unique()
+    threads = ran_on["threads"].reindex(runs).dropna().unique()
     if len(threads) < 2:
         return []
     counts = sorted(int(count) for count in threads)
