@@ -1,13 +1,10 @@
 """`embedlab index --chunk` beside `embedlab eval --chunk`: the same documents, the same scores."""
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import embedlab
+import retrievers
 from leaderboard.storage.store import Store
 from tests.embedlab.encoding.model_shapes import splade
 from tests.embedlab.options.conftest import write
@@ -27,7 +24,7 @@ def sparse_folder(tmp_path_factory):
 
 @pytest.mark.effect("index build --chunk")
 def test_an_index_ranks_as_it_was_measured(ok, corner, tiny_folder, sparse_folder, home, tmp_path):
-    """Built on the command line, searched in a fresh process."""
+    """Built on the command line, and read back from its folder."""
     documents, asked = texts(corner)
     plain, mean, first, late = SPECS
     cases = [(tiny_folder, plain), (tiny_folder, mean), (tiny_folder, late)]
@@ -48,28 +45,19 @@ def test_an_index_ranks_as_it_was_measured(ok, corner, tiny_folder, sparse_folde
         room = 6 if model == "bm25" else 4
         count = 30 if "first" in spec else sum(len(cut(each, room)) for each in documents.values())
         assert said["documents"] == 30 and said["chunks"] == count
-    code = (
-        "import sys, json, retrievers; from pathlib import Path\n"
-        "asked, folders = json.loads(sys.argv[1]), sys.argv[2:]\n"
-        "print(json.dumps([[[[*each[:3], each.start, each.end] for each in"
-        " index.retrieve(text, 30)] for text in asked] for index in"
-        " (retrievers.load(Path(folder)) for folder in folders)]))"
-    )
-    folders = [str(tmp_path / f"{number}") for number in range(len(cases))]
-    line = [sys.executable, "-c", code, json.dumps(list(asked.values())), *folders]
-    answers = json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
     store = Store(home / "results.duckdb")
-    for (model, spec), answer in zip(cases, answers, strict=True):
-        ranking = store.ranking(evaluated[model, spec])
+    for number, case in enumerate(cases):
+        ranking, index = store.ranking(evaluated[case]), retrievers.load(tmp_path / f"{number}")
         for place, query in enumerate(ranking.query_ids):
-            found = answer[list(asked).index(query)]
+            found = index.retrieve(asked[query], 30)
             rows = ranking.rows[place][ranking.rows[place] >= 0]
             theirs = ranking.scores[place][: len(rows)]
             np.testing.assert_allclose([each[1] for each in found], theirs, rtol=1e-5, atol=1e-6)
             measured = dict(zip((ranking.document_ids[row] for row in rows), theirs, strict=True))
-            for id, score, text, start, end in found:
+            for each in found:
+                id, score, text = each[:3]
                 assert score == pytest.approx(measured[id], rel=1e-5, abs=1e-6)
-                assert documents[id][start:end] == text and len(text.split()) <= 6
+                assert documents[id][each.start : each.end] == text and len(text.split()) <= 6
 
 
 def test_the_best_chunk_is_what_is_answered(ok, refused, corner, tiny_folder, tmp_path):

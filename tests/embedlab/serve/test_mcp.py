@@ -47,13 +47,14 @@ def test_a_token_is_needed_there_too(dense):
 
 
 @pytest.mark.effect("serve --stdio")
-def test_over_stdio(dense, refused):
+def test_over_stdio(build, refused):
     """As the clients start it that have a command in their configuration."""
+    index = build("bm25")
     from mcp import StdioServerParameters
     from mcp.client import Client
     from mcp.client.stdio import stdio_client
 
-    words = ["-c", "from embedlab.cli import run; run()", "serve", str(dense), "--stdio"]
+    words = ["-c", "from embedlab.cli import run; run()", "serve", str(index), "--stdio"]
     place = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     server = StdioServerParameters(command=sys.executable, args=words, env=place)
 
@@ -63,4 +64,4 @@ def test_over_stdio(dense, refused):
             return found.structured_content["result"]
 
     assert [row["rank"] for row in asyncio.run(ask())] == [1, 2]
-    assert "--port is for HTTP" in refused("serve", dense, "--stdio", "--port", 8601)
+    assert "--port is for HTTP" in refused("serve", index, "--stdio", "--port", 8601)
