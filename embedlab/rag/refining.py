@@ -3,7 +3,8 @@
 * refine(LLM): a language model copies what helps, under headings (Refiner: Li et al., EMNLP 2024
   Findings, arXiv:2406.11357); it becomes the one context.
 * extract(EMBEDDER): the n sentences nearest to the question, in their order, each in its document
-  (the extractive compressor of RECOMP: Xu et al., ICLR 2024, arXiv:2310.04408).
+  (the extractive compressor of RECOMP: Xu et al., ICLR 2024, arXiv:2310.04408). A sentence that
+  several documents have stays in the first of them.
 """
 
 import re
@@ -95,7 +96,7 @@ class Extracted:
 
     @property
     def identity(self) -> list[object]:
-        return [self.name, self.encoder.id]
+        return [self.name, self.encoder.id, "each once"]  # earlier versions repeated some
 
     def refine(self, questions: Sequence[str], contexts: Sequence[Sequence[str]]) -> list[Refined]:
         began = time.perf_counter()
@@ -112,12 +113,21 @@ class Extracted:
         for place, texts in enumerate(cut):
             near = {s: float(vectors[row_of[s]] @ asked[place]) for text in texts for s in text}
             kept = set(sorted(near, key=lambda s: -near[s])[: self.number])
-            short = [" ".join(s for s in text if s in kept) for text in texts]
-            found.append(Refined([text for text in short if text]))
+            found.append(Refined(_only(kept, texts)))
         seconds = (time.perf_counter() - began) / max(1, len(found))
         for one in found:
             one.costs["refine_seconds"] = seconds
         return found
+
+
+def _only(kept: set[str], contexts: Sequence[Sequence[str]]) -> list[str]:
+    """Of the contexts' sentences those that are kept, each once; a context without any goes."""
+    left, short = set(kept), []
+    for sentences_of in contexts:
+        own = [s for s in dict.fromkeys(sentences_of) if s in left]
+        left.difference_update(own)
+        short.append(" ".join(own))
+    return [text for text in short if text]
 
 
 def _verbatim(text: str, contexts: Sequence[str]) -> float:
