@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from retrievers.errors import RetrieverError
 
@@ -89,6 +90,15 @@ class Texts(Sequence[str]):
             saved: dict[str, Any] = json.loads(self._metadata[document] or "{}")
             return saved
         return fields(document)
+
+    def digest(self) -> str:
+        """The xxh3 digest of all texts."""
+        digest = xxhash.xxh3_128()
+        for text in self:
+            content = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:" % len(content))
+            digest.update(content)
+        return digest.hexdigest()
 
     def save(self, folder: Path) -> None:
         _Strings.save(folder / "texts", self)

@@ -13,7 +13,7 @@ from retrievers.pieces import Pieces, Span
 # The spans of the tokens of each text, special ones aside.
 Tokens = Callable[[Sequence[str]], Sequence[Sequence[Span]]]
 _BATCH = 1000
-_FENCE = re.compile(r"^(```|~~~)")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 def pieces(
@@ -130,12 +130,20 @@ def _packed(units: Sequence[Span], tokens: Sequence[int], size: int) -> list[Spa
 
 
 def sections(text: str) -> list[Span]:
-    """From one ATX heading to the next; a # in fenced code is none."""
-    edges, place, fenced = {0, len(text)}, 0, False
+    """From one ATX heading to the next; a # in fenced code is none.
+
+    A fence is closed by one of its own kind, at least as long and with nothing behind it
+    (CommonMark, section 4.5).
+    """
+    edges, place, opened = {0, len(text)}, 0, ""
     for line in text.splitlines(keepends=True):
-        if _FENCE.match(line):
-            fenced = not fenced
-        elif not fenced and re.match(r" {0,3}#{1,6}(\s|$)", line):
+        fence = _FENCE.match(line)
+        if opened:
+            if fence and fence[1].startswith(opened) and not fence[2].strip():
+                opened = ""
+        elif fence and not (fence[1][0] == "`" and "`" in fence[2]):
+            opened = fence[1]
+        elif re.match(r" {0,3}#{1,6}(\s|$)", line):
             edges.add(place)
         place += len(line)
     return list(pairwise(sorted(edges))) or [(0, 0)]

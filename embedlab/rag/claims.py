@@ -1,9 +1,10 @@
 """Whether documents support what an answer claims, as a judge sees it.
 
 A claim is a sentence of the answer. Its citations, `[1]` or `[1, 3]`, name contexts by their
-numbers in the prompt. As ALCE measures them (Gao et al., EMNLP 2023, arXiv:2305.14627, section 3):
-recall, the share of claims that what they cite supports; precision, the share of citations that
-support their claim.
+numbers in the prompt. Of answers that cite, recall is the share of claims that all of what they
+cite supports, as in ALCE (Gao et al., EMNLP 2023, arXiv:2305.14627, section 3); precision is the
+plain share of citations that support their claim by themselves. ALCE's precision is another: it
+also counts a citation that a claim needs beside others, and none of a claim that is not supported.
 """
 
 import re

@@ -44,7 +44,8 @@ class Evidence:
         order = self.pipeline.order
         return self._passages(
             [
-                retrieving.arranged(answer.documents, answer.steps.get("noise", []), order)
+                answer.steps.get("read")
+                or retrieving.arranged(answer.documents, answer.steps.get("noise", []), order)
                 for answer in self.answers
             ]
         )
@@ -55,6 +56,10 @@ class Evidence:
         shown = answer.steps.get("contexts")
         shown = self._arranged[place] if shown is None else shown
         return shown[: int(answer.costs.get("contexts_read", len(shown)))]
+
+    def by_rank(self, place: int) -> list[str]:
+        """The contexts that the generator read, the best first."""
+        return retrieving.by_rank(self.contexts(place), self.pipeline.order)
 
     def _passages(self, ids: Sequence[Sequence[str]]) -> list[list[str]]:
         rows = [[self._row_of[id] for id in each] for each in ids]

@@ -106,7 +106,7 @@ def _run(
     one = _by_text(asked.questions)
     known = {
         text: answer
-        for text, answer in store.answers(pipeline.identity).items()
+        for text, answer in _kept(pipeline, store).items()
         if text in one and not _misled(pipeline, one[text], answer)
     }
     todo = [question for text, question in one.items() if text not in known]
@@ -144,6 +144,25 @@ def _misled(pipeline: Pipeline, question: Question, answer: records.Answer) -> b
     if not pipeline.noise:
         return False
     return retrieving.misled(pipeline.source.retriever, question, answer.steps.get("noise", []))
+
+
+def _kept(pipeline: Pipeline, store: Store) -> dict[str, records.Answer]:
+    """What the pipeline has answered; what an earlier version got wrong is forgotten."""
+    answers = store.answers(pipeline.identity)
+    wrong = [text for text, answer in answers.items() if _without_the_best(pipeline, answer)]
+    if wrong:
+        store.remove_answers(pipeline.identity, wrong)
+    return {text: answer for text, answer in answers.items() if text not in wrong}
+
+
+def _without_the_best(pipeline: Pipeline, answer: records.Answer) -> bool:
+    """Whether an earlier version cut a prompt that was too long at its end, where another order
+    than the usual one has the best contexts.
+    """
+    if not pipeline.order or "read" in answer.steps:
+        return False
+    given = answer.steps.get("contexts") or [*answer.documents, *answer.steps.get("noise", ())]
+    return answer.costs.get("contexts_read", len(given)) < len(given)
 
 
 def _answered(

@@ -37,15 +37,30 @@ def costs_of(generated: Generated, stage: str, prefix: str = "") -> dict[str, fl
     return costs
 
 
+USUAL = {"max_tokens": 64, "temperature": 0.0}  # of the generator of answers
+_COMPUTED = ("device", "dtype", "dtype_reason", "chat_template", "lines")  # how, not what is asked
+
+
+def display_name(generator: "Generator") -> str:
+    """The name of a generator of answers, with those of its settings that are not as usual."""
+    said = [
+        f"{name}={value}"
+        for name, value in generator.settings.items()
+        if name not in _COMPUTED and value != USUAL.get(name)
+    ]
+    return f"{generator.name}({', '.join(said)})" if said else generator.name
+
+
 class Generator(Protocol):
     """name: as shown; identity: changes whenever the answers would;
-    settings: those of it, as recorded.
+    settings: those of it, as recorded; url: of the server, empty on this machine.
 
     sent: the settings that the model takes, where it does not take all.
     """
 
     name: str
     identity: str
+    url: str
     settings: dict[str, Any]
     sent: dict[str, Any]
 

@@ -19,6 +19,7 @@ class KeptGenerator:
         self.generator = generator
         self.name, self.identity = generator.name, generator.identity
         self.settings, self.sent = generator.settings, generator.sent
+        self.url = generator.url
 
     def tokens(self, text: str) -> int:
         return self.generator.tokens(text)

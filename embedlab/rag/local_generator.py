@@ -22,6 +22,8 @@ _BATCH_TOKENS = 8_192  # ... and tokens of theirs, padding included
 class LocalGenerator:
     """See `embedlab.rag.generators.find`. The chat template is used where the model has one."""
 
+    url = ""
+
     def __init__(
         self,
         name: str,

@@ -53,6 +53,11 @@ class Stage:
         settings = (f"{name}={value}" for name, value in self.settings)
         return f"{self.function}({', '.join([self.argument, *settings])})"
 
+    def shown(self, name: str, *settings: str) -> str:
+        """The step with its model's name, and those of these settings that were written."""
+        said = (f"{key}={value}" for key, value in self.settings if key in settings)
+        return f"{self.function}({', '.join([name, *said])})"
+
     def setting(self, name: str, default: Any) -> Any:
         """The value of a setting, or the default where it was not written."""
         return dict(self.settings).get(name, default)

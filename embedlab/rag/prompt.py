@@ -37,25 +37,31 @@ def read(path: Path | None) -> str:
 
 
 def fill(template: str, contexts: Sequence[str], question: str) -> str:
-    """The prompt; contexts are numbered from 1, best first."""
+    """The prompt; contexts are numbered from 1, in the order in which they are given."""
     context = "\n\n".join(f"[{number}] {text}" for number, text in enumerate(contexts, 1))
     before, _, after = template.partition("{context}")  # texts may hold braces of their own
     return before.replace("{question}", question) + context + after.replace("{question}", question)
 
 
 def fitted(
-    template: str, contexts: Sequence[str], question: str, fits: Callable[[str], bool]
+    template: str,
+    contexts: Sequence[str],
+    question: str,
+    fits: Callable[[str], bool],
+    arrange: Callable[[Sequence[str]], Sequence[str]] = list,
 ) -> tuple[str, int]:
-    """The prompt cut until it fits, and how many contexts are in it:
-    the last ones are left out first.
+    """The prompt cut until it fits, and how many contexts are in it.
 
-    A single context that is too long loses its end.
+    Args:
+        contexts: the best first; the worst are left out first, and a single one that is too long
+            loses its end.
+        arrange: puts those that are left in the order in which they are read.
 
     Raises:
         UserError: the question alone is too long.
     """
     contexts = list(contexts)
-    while not fits(filled := fill(template, contexts, question)):
+    while not fits(filled := fill(template, arrange(contexts), question)):
         if len(contexts) > 1:
             contexts.pop()
         elif contexts and contexts[0]:

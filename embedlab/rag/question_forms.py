@@ -1,6 +1,6 @@
 """The forms in which question sets are published, row by row.
 
-embedlab   {"id", "question", "answers", "relevant", "answerable"}
+embedlab   {"id", "question", "answers", "relevant", "answerable"}; "answer" stands for one of them
 squad      {"data": [{"title", "paragraphs": [{"context", "qas": [...]}]}]} (Rajpurkar et al.,
            2016 and 2018), or a row for each question with "context" and "answers": {"text"}
 nq-open    {"question", "answer": [...]} (Lee et al., 2019)
@@ -38,6 +38,7 @@ class _Own:
     answers: list[str] | None = None
     relevant: list[str] | None = None
     answerable: bool | None = None
+    answer: list[str] | str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,10 @@ class _Bergen:
 
 def _own(row: Mapping[str, Any], number: int) -> Row:
     line = convert(row, _Own)
-    answers, relevant = (tuple(values or ()) for values in (line.answers, line.relevant))
+    if line.answer is not None and line.answers is not None:
+        raise Misfit('it has both "answer" and "answers"', ("answer",))
+    answers = line.answers if line.answer is None else _unique(_listed(line.answer))
+    answers, relevant = (tuple(values or ()) for values in (answers, line.relevant))
     if answers and line.answerable is False:
         raise Misfit('"answerable" is false, and "answers" has some', ("answerable",))
     return Row(
@@ -227,6 +231,7 @@ class Form(NamedTuple):
     keys: frozenset[str]  # that every row has
     read: Callable[[Mapping[str, Any], int], Row]
     own_ids: bool = True
+    never: frozenset[str] = frozenset()  # keys that none of its rows has
 
 
 # The first whose keys a row has is its form.
@@ -235,14 +240,22 @@ FORMS = {
     "bergen": Form(frozenset({"content", "label"}), _bergen),
     "hotpotqa": Form(frozenset({"question", "context", "supporting_facts"}), _hotpot),
     "squad": Form(frozenset({"question", "context", "answers"}), _squad_row),
-    "nq-open": Form(frozenset({"question", "answer"}), _nq_open),
+    "nq-open": Form(
+        frozenset({"question", "answer"}),
+        _nq_open,
+        never=frozenset({"id", "answers", "relevant", "answerable"}),
+    ),
     "embedlab": Form(frozenset(), _own, own_ids=False),
 }
 
 
 def recognised(row: Mapping[str, Any]) -> str:
     """The name of the form that a row has."""
-    return next(name for name, form in FORMS.items() if form.keys <= row.keys())
+    return next(
+        name
+        for name, form in FORMS.items()
+        if form.keys <= row.keys() and not form.never & row.keys()
+    )
 
 
 def _listed(value: Iterable[str]) -> Iterable[str]:

@@ -116,7 +116,7 @@ class Parts:
 
     def _refiner(self, stage: Stage) -> Refiner:
         if stage.function == "refine":
-            return Copied(self.writer(stage, _EXTRACT, None))
+            return Copied(stage, self.writer(stage, _EXTRACT, None))
         encoder = self.encoder(stage.argument)
         return Extracted(stage.argument, encoder, int(stage.setting("n", 3)))
 

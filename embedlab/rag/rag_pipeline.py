@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from embedlab.rag import prompt, retrieving
-from embedlab.rag.generator import Generated, Generator, costs_of
+from embedlab.rag.generator import Generated, Generator, costs_of, display_name
 from embedlab.rag.pipeline_expressions import Stage
 from embedlab.rag.questions import Question
 from embedlab.rag.refining import Refiner
@@ -15,6 +16,7 @@ from embedlab.rag.sources import Source
 from embedlab.servers.prices import estimated_tokens
 from leaderboard.records import Answer
 
+T = TypeVar("T")
 USUAL_K = 5
 
 
@@ -48,7 +50,7 @@ class Pipeline:
             f"prompt={self.prompt_name}" if self.prompt_name else "",
         ]
         shown = " | ".join(part for part in parts if part)
-        return f"{shown} + {self.generator.name}" if self.generator else shown
+        return f"{shown} + {display_name(self.generator)}" if self.generator else shown
 
     @property
     def identity(self) -> str:
@@ -103,10 +105,9 @@ class _Drafts:
             for step, found in zip(self.steps, self.found, strict=True):
                 step["noise"] = [retriever.ids[row] for row in found.noise]
         self._note([one.costs for one in self.found])
-        # A refiner reads the best first; what it makes of it is put in order afterwards.
-        order = "" if pipeline.refiner else pipeline.order
-        rows = [retrieving.arranged(one.rows, one.noise, order) for one in self.found]
-        self.contexts = retrieving.passages(retriever, texts, rows)
+        self.rows = [retrieving.mixed(one.rows, one.noise) for one in self.found]
+        # The best first; what is read of them is put in order afterwards.
+        self.contexts = retrieving.passages(retriever, texts, self.rows)
         if pipeline.refiner:
             self._refine(texts)
 
@@ -121,8 +122,11 @@ class _Drafts:
                 sum(map(count, texts)) for texts in (self.contexts[place], one.contexts)
             )
             self.costs[place] |= {"context_tokens_before": before, "context_tokens": after}
-            self.contexts[place] = retrieving.arranged(one.contexts, [], self.pipeline.order)
-            self.steps[place]["contexts"] = self.contexts[place]
+            self.contexts[place] = one.contexts
+            self.steps[place]["contexts"] = self._ordered(one.contexts)
+
+    def _ordered(self, best_first: Sequence[T]) -> list[T]:
+        return retrieving.ordered(best_first, self.pipeline.order)
 
     def _note(self, costs: Sequence[dict[str, float]]) -> None:
         for own, more in zip(self.costs, costs, strict=True):
@@ -139,9 +143,20 @@ class _Drafts:
             self.contexts[place],
             self.questions[place].text,
             generator.fits,
+            self._ordered,
         )
         self.costs[place]["contexts_read"] = used
+        if used < len(self.contexts[place]):
+            self._note_read(place, used)
         return filled
+
+    def _note_read(self, place: int, used: int) -> None:
+        """Keep which contexts fitted into the prompt, in the order in which they are read."""
+        if self.pipeline.refiner:
+            self.steps[place]["contexts"] = self._ordered(self.contexts[place][:used])
+        else:
+            ids = self.pipeline.source.retriever.ids
+            self.steps[place]["read"] = [ids[r] for r in self._ordered(self.rows[place][:used])]
 
     def answer(self, place: int, generated: Generated | None = None) -> Answer:
         found, costs = self.found[place], self.costs[place]

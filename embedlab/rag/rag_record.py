@@ -4,6 +4,7 @@ and everything that shaped the answers.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 import numpy as np
 
@@ -67,6 +68,7 @@ def rag_record(
         **facts,
     }
     phases = {name: sum(a.costs.get(f"{name}_seconds", 0.0) for a in answers) for name in _STAGES}
+    server = quote(generator.url, safe=":/") if generator and generator.url else ""
     return records.Run(
         model=records.Model(
             pipeline.name,
@@ -77,6 +79,7 @@ def rag_record(
         task=task,
         main_score=scores.get(task.main_metric, float("nan")),
         scores=scores,
+        settings={"server": server} if server else {},
         costs=_costs(answers, generator) | _judge_costs(facts),
         asked=_options(request),
         resolved=resolved,

@@ -17,6 +17,7 @@ import numpy as np
 
 from embedlab.rag import prompt, scoring
 from embedlab.rag.generator import Generator, costs_of
+from embedlab.rag.pipeline_expressions import Stage
 from embedlab.resources import DATA
 from retrievers.indexes.dense import normalised
 
@@ -56,15 +57,17 @@ def sentences(text: str) -> list[str]:
 class Copied:
     """See `refine(LLM)` above."""
 
+    stage: Stage
     generator: Generator
 
     @property
     def name(self) -> str:
-        return f"refine({self.generator.name})"
+        return self.stage.shown(self.generator.name, "max_tokens", "temperature")
 
     @property
     def identity(self) -> list[object]:
-        return [self.name, self.generator.identity, self.generator.settings, _template()]
+        name = f"refine({self.generator.name})"  # the settings follow
+        return [name, self.generator.identity, self.generator.settings, _template()]
 
     def refine(self, questions: Sequence[str], contexts: Sequence[Sequence[str]]) -> list[Refined]:
         """Where the model copies nothing, the contexts stay as they were."""

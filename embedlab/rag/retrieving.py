@@ -130,16 +130,31 @@ def misled(retriever: Retriever, question: Question, noise: Sequence[str]) -> bo
 
 
 def arranged(best_first: Sequence[T], noise: Sequence[T], order: str) -> list[T]:
-    """Documents as a generator reads them.
+    """Documents as a generator reads them, where it reads them all."""
+    return ordered(mixed(best_first, noise), order)
 
-    Noise is mixed in, from the second place on, always in the same way. reverse: the best last;
-    sides: the best at both ends (Liu et al., TACL 2024: what stands in the middle is lost).
-    """
+
+def mixed(best_first: Sequence[T], noise: Sequence[T]) -> list[T]:
+    """Documents with noise among them, from the second place on, always in the same way."""
     rows = list(best_first)
     for number, row in enumerate(noise):
         rows.insert(min(len(rows), 2 * number + 1), row)
+    return rows
+
+
+def ordered(best_first: Sequence[T], order: str) -> list[T]:
+    """reverse: the best last; sides: the best at both ends (Liu et al., TACL 2024: what stands in
+    the middle is lost).
+    """
+    rows = list(best_first)
     if order == "reverse":
         return rows[::-1]
     if order == "sides":
         return rows[::2] + rows[1::2][::-1]
     return rows
+
+
+def by_rank(read: Sequence[T], order: str) -> list[T]:
+    """What `ordered` made `read` of: the best first."""
+    places = ordered(range(len(read)), order)
+    return [read[places.index(rank)] for rank in range(len(read))]

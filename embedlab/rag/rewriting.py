@@ -35,8 +35,13 @@ class Rewriter:
 
     @property
     def name(self) -> str:
+        return self.stage.shown(self._unset, "max_tokens", "temperature")
+
+    @property
+    def _unset(self) -> str:
+        """Its name without settings that are written, as identities have known it all along."""
         n = f", n={self.number}" if self.stage.function == "multi" else ""
-        return f"{self.stage.function}({self.generator.name}{n})"
+        return f"{self.generator.name}{n}"
 
     @property
     def number(self) -> int:
@@ -44,7 +49,8 @@ class Rewriter:
 
     @property
     def identity(self) -> list[object]:
-        return [self.name, self.generator.identity, self.generator.settings, self._template()]
+        name = f"{self.stage.function}({self._unset})"
+        return [name, self.generator.identity, self.generator.settings, self._template()]
 
     def queries(self, questions: Sequence[str]) -> list[Written]:
         """What to search for, question by question; where the model wrote nothing of use, the

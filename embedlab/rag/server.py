@@ -60,7 +60,9 @@ class ServerGenerator:
         self._secrets = secrecy.of_url(url)
         self._client = _client(url)
         self.name = model or self._only_model()
-        self.identity = f"{self.url} {self.name}"
+        # Two values of ?api-version= or ?deployment= may be two models.
+        query = secrecy.rest_of_query(url)
+        self.identity = f"{self.url} {self.name}" + f" ?{query}" * bool(query)
         self.settings = {"max_tokens": max_tokens, "temperature": temperature, **(options or {})}
         self.sent = {"max_tokens": max_tokens, "temperature": temperature}
         self._options = options or {}

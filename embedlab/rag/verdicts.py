@@ -111,7 +111,8 @@ class Measures:
             for claim in claims(answer.answer or ""):
                 cited = [contexts[n - 1] for n in claim.cited if 0 < n <= len(contexts)]
                 whole = len(asked)
-                asked += [(claim.text, contexts)]
+                # What is too long for the judge loses its end: the best come first.
+                asked += [(claim.text, evidence.by_rank(place))]
                 together = len(asked)
                 asked += [(claim.text, cited)] if cited else []
                 alone = list(range(len(asked), len(asked) + len(cited)))

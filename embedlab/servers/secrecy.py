@@ -1,5 +1,6 @@
 """What must not be shown or kept: keys, and what URLs may hold beside the place they lead to."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ _URL = re.compile(
 )
 # The environment's variables whose values are secret, by how providers name them.
 _SECRET = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?|ACCESS_KEY(_ID)?)$")
+# Fields of a URL's query that are credentials: another one of them leads to the same model.
+_SECRET_FIELD = re.compile(r"key|token|secret|password|pwd|credential|sig|auth|user", re.IGNORECASE)
 _SHORTEST = 4  # characters: what is shorter would blank ordinary words
 _LONGEST = 300  # characters shown of what a server says
 
@@ -33,6 +36,15 @@ def of_url(url: str) -> list[str]:
         return []
     password = parts.password or ""
     return [password, unquote(password), *(value for _, value in parse_qsl(parts.query))]
+
+
+def rest_of_query(url: str) -> str:
+    """A digest of what a URL's query holds beside credentials, by the names of its fields; empty
+    where it holds nothing else.
+    """
+    fields = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    other = sorted((name, value) for name, value in fields if not _SECRET_FIELD.search(name))
+    return hashlib.sha256(repr(other).encode()).hexdigest()[:16] if other else ""
 
 
 def of_environment() -> list[str]:

@@ -108,6 +108,14 @@ class Store:
         with self.database.writing() as connection:
             insert(connection, {"answers": table})
 
+    def remove_answers(self, pipeline: str, questions: Sequence[str]) -> None:
+        """Forget what a RAG pipeline has answered to these questions."""
+        with self.database.writing() as connection:
+            connection.execute(
+                "DELETE FROM answers WHERE pipeline = ? AND question IN (SELECT unnest(?))",
+                [pipeline, list(questions)],
+            )
+
     def add_tables(
         self, content: Mapping[str, pa.Table], imported: Sequence[tuple[str, str]] = ()
     ) -> None:

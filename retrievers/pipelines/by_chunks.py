@@ -250,7 +250,8 @@ class Chunked(Retriever):
 
     def save(self, path: Path) -> None:
         content = "".join(f"{len(id)}:{id}" for id in self.ids).encode("utf-8", "surrogatepass")
-        digest = xxhash.xxh3_128(content + self._starts.tobytes() + self._shown.tobytes())
+        content += self._starts.tobytes() + self._shown.tobytes()
+        digest = xxhash.xxh3_128(content + self._texts.digest().encode())
         manifest = {
             "retriever": "chunked",
             "settings": {"over": self.over, "spec": self.spec},

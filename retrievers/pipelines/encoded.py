@@ -175,6 +175,8 @@ class Encoded(Retriever):
             "model": {"name": encoder.name, "query": encoder.query, "document": encoder.document},
             "index": self._index.manifest,
             "documents": len(self.ids),
+            # Vectors know nothing of what was cut off before the model read it.
+            "texts": self._texts.digest(),
         }
 
         def fill(target: Path) -> None:

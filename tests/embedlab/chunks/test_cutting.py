@@ -57,6 +57,25 @@ def test_headings_begin_sections():
     assert cut(text, "headings", 5)[-2:] == ["## Two\nc d e", "f"]
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```\n~~~\n# no\n```",
+        "~~~\n```\n# no\n~~~",
+        "````\n```\n# no\n````",
+        "```\n```python\n# no\n```",  # what closes says nothing more
+        "  ```sh\n# no\n  ```",
+        "```\n# no",
+    ],
+)
+def test_a_fence_is_closed_by_its_own_kind(code):
+    text = f"# One\n{code}\n"
+    assert cut(text, "headings", 99) == [text]
+    if code.endswith(("```", "~~~")):
+        assert cut(text + "# Two\n", "headings", 99) == [text, "# Two\n"]
+    assert len(cut("```a``` is code\n# One\n", "headings", 99)) == 2
+
+
 def test_specs():
     assert parse("tokens:size=256,overlap=32") == Chunking("tokens", 256, 32, "max")
     assert parse("headings:over=first") == Chunking("headings", over="first")

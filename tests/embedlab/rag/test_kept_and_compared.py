@@ -3,14 +3,16 @@
 import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
-from capitals_server import CAPITALS, write
+from capitals_server import CAPITALS, Server, write
 
 from embedlab.errors import UserError
 from embedlab.rag.pipeline_expressions import parse
 from embedlab.servers.requests_in_flight import InFlight
 from embedlab.spending import Purse
+from leaderboard.storage.store import Store
 
 
 def test_pairs_are_of_these_runs_alone(cli, home, index, capitals, server, tmp_path):
@@ -24,7 +26,8 @@ def test_pairs_are_of_these_runs_alone(cli, home, index, capitals, server, tmp_p
     same = ("rag", "--pipeline", f"{pipeline}3)", "--pipeline", f"{pipeline}7)")
     (pair,) = json.loads(cli(*same, *asked)[1])["pairs"]
     assert pair["queries"] == 12 and pair["p"] == 1
-    assert pair["first"] != pair["second"] and "@revision=" in pair["first"]
+    names = ["lucene + reader(max_tokens=3)", "lucene + reader(max_tokens=7)"]
+    assert [pair["first"], pair["second"]] == names
     code, _, err = cli("rag", "--pipeline", f"{index} | generate({server.url})",
         "--generator-model", "reader", *asked)  # fmt: skip
     assert code == 0, err
@@ -32,6 +35,61 @@ def test_pairs_are_of_these_runs_alone(cli, home, index, capitals, server, tmp_p
     code, out, err = cli(*mixed, *asked)
     assert code == 0, err
     assert len(json.loads(out)["runs"]) == 2 and json.loads(out)["pairs"] == []
+
+
+def test_one_model_at_two_servers_is_told_apart(cli, home, index, capitals, server):
+    other = Server()
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+    urls = (server.url, other.url)
+    try:
+        rag = ("rag", "--retriever", index, "--questions", capitals / "questions.jsonl")
+        asked = (*rag, "--sample", 3, *(word for url in urls for word in ("--generator", url)))
+        code, out, err = cli(*asked, "--temperature", 0.5, "--json")
+    finally:
+        other.shutdown()
+        other.server_close()
+    assert code == 0, err
+    found = json.loads(out)
+    assert {each["model"] for each in found["runs"]} == {"lucene + reader(temperature=0.5)"}
+    (pair,) = found["pairs"]
+    assert pair["first"] != pair["second"] and "@revision=" in pair["first"]
+    rows = json.loads(cli("leaderboard", "--task", "questions", "--json")[1])["rows"]
+    assert [sum(f"server={url}" in row["label"] for row in rows) for url in urls] == [1, 1]
+
+
+@pytest.fixture(scope="module")
+def crowded(language_model, index, capitals):
+    """A command whose prompts hold more contexts than the model reads."""
+    return (
+        "rag", "--retriever", index, "--questions", capitals / "questions.jsonl", "--sample", 2,
+        "--generator", language_model, "--max-tokens", 2, "-k", 12, "--dtype", "float32",
+        "--order", "reverse", "--json",
+    )  # fmt: skip
+
+
+def test_the_best_contexts_stay_in_a_prompt_that_is_too_long(cli, home, crowded, tmp_path):
+    code, out, err = cli(*crowded)
+    assert code == 0, err
+    found = json.loads(out)
+    read = int(found["costs"]["contexts_read_per_question"])
+    store = Store(home / "results.duckdb")
+    run = store.run(found["run_id"])
+    answers = store.answers(run.resolved["pipeline"])
+    assert 0 < read < 12 and len(answers) == 2
+    for answer in answers.values():
+        used = int(answer.costs["contexts_read"])
+        assert answer.steps["read"] == answer.documents[:used][::-1]
+    first = run.resolved["first_inputs"][0]
+    best = found["questions"][0]["documents"][0]
+    assert f"capital of {best}." in first.partition("Question:")[0]
+    # What an earlier version kept lacks the best, and is asked again.
+    other = Store(tmp_path / "old.duckdb")
+    old = [replace(each, steps={}, answer="stale") for each in answers.values()]
+    other.add_answers(old)
+    code, out, err = cli(*crowded, "--db", other.path)
+    assert code == 0, err
+    assert "stale" not in [each["answer"] for each in json.loads(out)["questions"]]
+    assert "stale" not in [each.answer for each in other.answers(old[0].pipeline).values()]
 
 
 def test_what_is_on_its_way_comes_before_the_error():

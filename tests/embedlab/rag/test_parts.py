@@ -7,6 +7,7 @@ import embedlab
 from embedlab.bases import folders
 from embedlab.errors import UserError
 from embedlab.rag import generators, prompt, question_sets, retrieving, scoring
+from embedlab.rag.refining import Extracted
 
 
 def test_answers_are_compared_as_squad_does():
@@ -139,6 +140,50 @@ def test_a_prompt_that_is_too_long_loses_its_last_contexts_first():
     assert used == 1 and "xxxxx" in filled and "x" * 11 not in filled and filled.endswith("why")
     with pytest.raises(UserError, match="too long"):
         prompt.fitted("{context} {question}", contexts, "why" * 9, lambda text: len(text) < 20)
+
+
+def test_the_worst_contexts_are_left_out_whatever_the_order():
+    best_first = ["a" * 40, "b" * 40, "c" * 40, "d" * 40]
+    for order, read in (("", "ab"), ("reverse", "ba"), ("sides", "ab")):
+        filled, used = prompt.fitted(
+            "{context} {question}", best_first, "why", lambda text: len(text) < 100,
+            lambda texts, order=order: retrieving.ordered(texts, order),
+        )  # fmt: skip
+        assert used == 2 and [each[4] for each in filled.split("\n\n")] == list(read)
+    for order in ("", "reverse", "sides"):
+        for count in range(6):
+            ranks = list(range(count))
+            assert retrieving.by_rank(retrieving.ordered(ranks, order), order) == ranks
+
+
+def test_a_sentence_of_two_contexts_is_extracted_once():
+    towards = {"Lima is big.": [1, 0], "It is old.": [0.9, 0.1], "So.": [0, 1]}
+
+    class Encoder:
+        id = "e"
+
+        def encode_documents(self, texts):
+            return np.array([towards[text] for text in texts])
+
+        def encode_queries(self, texts):
+            return np.array([[1.0, 0.0]] * len(texts))
+
+    contexts = [["So. Lima is big. Lima is big.", "Lima is big. It is old.", "Lima is big. So."]]
+    (found,) = Extracted("e", Encoder(), 2).refine(["how big"], contexts)
+    assert found.contexts == ["Lima is big.", "It is old."]
+
+
+def test_a_servers_query_is_a_part_of_it_and_credentials_are_not():
+    def identity(query):
+        found = generators.find(f"http://127.0.0.1:9/v1{query}", model="m")
+        assert "secret" not in found.identity and "2024" not in found.identity
+        return found.identity
+
+    plain, old, new = map(identity, ("", "?api-version=2024-01", "?api-version=2024-02"))
+    assert len({plain, old, new}) == 3 and plain == "http://127.0.0.1:9/v1 m"
+    assert identity("?api-key=secret1&api-version=2024-01") == old
+    assert identity("?api-version=2024-01&sig=secret2&access_token=secret3") == old
+    assert identity("?key=secret") == plain
 
 
 def test_a_local_model_answers_as_transformers_does(language_model):

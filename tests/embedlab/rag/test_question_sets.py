@@ -130,6 +130,29 @@ def test_a_wrong_row_is_named(tmp_path, content, problem):
     assert re.search(problem, str(error.value)) and error.value.hint
 
 
+@pytest.mark.parametrize("answer", ["Seine", ["Seine"], ["Seine", "Seine", ""]])
+def test_own_rows_may_say_answer(tmp_path, answer):
+    row = {"id": "mine", "question": "Which river?", "answer": answer, "relevant": ["d"]}
+    (tmp_path / "q.jsonl").write_text(text_of([row]))
+    found = question_sets.read(str(tmp_path / "q.jsonl"))
+    assert found.questions == [questions.Question("mine", "Which river?", ("Seine",), ("d",))]
+    assert not found.own_ids
+
+
+def test_rows_of_two_minds_are_refused(tmp_path):
+    own = {"question": "Which river?", "answer": "Seine"}
+    for more, problem in (
+        ({"id": "1", "answers": ["Oise"]}, '1: it has both "answer" and "answers"'),
+        ({"relevant": ["d"]}, '1 has no "id"'),
+        ({"id": "1", "answerable": False}, '"answerable" is false'),
+        ({"id": "1", "answer": {"value": "Seine"}}, "1: answer = "),
+    ):
+        (tmp_path / "q.jsonl").write_text(text_of([own | more]))
+        with pytest.raises(UserError) as error:
+            question_sets.read(str(tmp_path / "q.jsonl"))
+        assert problem in str(error.value) and error.value.hint
+
+
 def test_a_beir_folder(tmp_path):
     write(tmp_path / "corpus.jsonl", [{"_id": "d", "text": "t"}])
     rows = [

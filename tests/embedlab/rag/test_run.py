@@ -105,7 +105,7 @@ def test_a_local_generator_over_a_composition(
     code, out, err = cli(*rag(expression, capitals, *options, "--json"))
     assert code == 0, err
     first = json.loads(out)
-    assert first["model"] == "rrf(bm25, tiny) k=12 + talker"
+    assert first["model"] == "rrf(bm25, tiny) k=12 + talker(max_tokens=5)"
     assert first["scores"]["answer_recall"] == 1
     assert first["costs"]["answer_tokens_per_question"] <= 5
     assert first["costs"]["contexts_read_per_question"] < 12, (
@@ -127,8 +127,9 @@ def test_two_pipelines_are_compared(cli, home, index, capitals, server, language
         )
         assert code == 0, err
     code, out, err = cli(
-        "compare", "lucene + reader", "lucene + talker", "--task", "questions", "--json"
-    )
+        "compare", *(f"lucene + {name}(max_tokens=4)" for name in ("reader", "talker")),
+        "--task", "questions", "--json",
+    )  # fmt: skip
     assert code == 0, err
     (pair,) = json.loads(out)["pairs"]
     assert (
@@ -139,8 +140,8 @@ def test_two_pipelines_are_compared(cli, home, index, capitals, server, language
     )
     code, out, err = cli("leaderboard", "--task", "questions", "--json")
     assert code == 0 and [row["model"] for row in json.loads(out)["rows"]] == [
-        "lucene + reader",
-        "lucene + talker",
+        "lucene + reader(max_tokens=4)",
+        "lucene + talker(max_tokens=4)",
     ]
 
 
