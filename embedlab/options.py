@@ -253,6 +253,26 @@ class DocumentOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class FilterOptions(OptionGroup):
+    """Which documents a search may find.
+
+    Raises:
+        RetrieverError: the filter is malformed.
+    """
+
+    where: str = option(
+        "", "Only documents whose metadata are so: 'year >= 2020 and lang = \"en\"'."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.where:
+            from retrievers.where import parse
+
+            parse(self.where)
+
+
+@dataclass(frozen=True)
 class ServingOptions(OptionGroup):
     """How an index is served."""
 

@@ -8,10 +8,13 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
-from retrievers import ties
+from retrievers import ties, where
 from retrievers.errors import RetrieverError
+from retrievers.index_checks import check_filter
+from retrievers.metadata_columns import Columns
 from retrievers.search_types import Documents as Documents
 from retrievers.search_types import Hits as Hits
+from retrievers.search_types import Only as Only
 from retrievers.search_types import Queries as Queries
 
 
@@ -89,12 +92,13 @@ class Retriever(ABC):
         raise not_updatable(type(self).__name__)
 
     @abstractmethod
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         """The `k` best documents for each query
         (texts, a float array `[q, d]`, or a CSR matrix `[q, |V|]`).
 
-        `only` limits the search to these document ids. Where fewer than `k` documents are found, or
-        indexed, the last places are empty (row -1, score -inf).
+        `only` limits the search to these document ids, or to an array of rows, such as `where`
+        gives. Where fewer than `k` documents are found, or indexed, the last places are empty (row
+        -1, score -inf).
 
         Raises:
             RetrieverError: nothing is indexed, `k` is below 1, an id of `only` is unknown, or the
@@ -131,7 +135,7 @@ class Retriever(ABC):
         """
 
     def search_one(
-        self, query: str | np.ndarray | csr_matrix, k: int, *, only: Collection[str] | None = None
+        self, query: str | np.ndarray | csr_matrix, k: int, *, only: Only | None = None
     ) -> list[tuple[str, float]]:
         """The `k` best documents for one query (a text, a vector `[d]`, or a CSR matrix `[1,
         |V|]`): ids and scores.
@@ -157,13 +161,47 @@ class Retriever(ABC):
         """
         return {}
 
+    @property
+    def columns(self) -> Columns:
+        """The metadata of all documents by field."""
+        return Columns.of(self.metadata(row) for row in range(len(self.ids)))
+
+    def where(self, clause: str) -> np.ndarray:
+        """The rows of the documents whose metadata a filter lets through, for the `only` of a
+        search: `retriever.search(queries, 10, only=retriever.where('year >= 2020'))`.
+
+        Returns:
+            int64, ascending. None of a document that lacks the field of a condition.
+
+        Raises:
+            RetrieverError: the filter is malformed, names a field that no document has, or compares
+                one with a value of another kind.
+        """
+        return where.rows(clause, self.columns, self.ids)
+
+    def allowed(self, only: Only | None, clause: str) -> Only | None:
+        """The documents of `only` that a filter lets through; `only` itself without a filter."""
+        if not clause:
+            return only
+        rows = self.where(clause)
+        if only is None:
+            return rows
+        if isinstance(only, np.ndarray) and only.dtype.kind in "iu":
+            return np.intersect1d(rows, only)
+        named = set(only)
+        check_filter(only, set(self.ids))
+        return rows[[self.ids[row] in named for row in rows.tolist()]]
+
     def retrieve(
-        self, query: str, k: int, only: Collection[str] | None = None
+        self, query: str, k: int, only: Only | None = None, where: str = ""
     ) -> list[RetrievedDocument]:
         """The `k` best documents for one query, with their texts; ties settled by id, so that
         the order in which documents came does not matter (`ties`).
+
+        `where` limits the search to documents by their metadata: `year >= 2020 and lang = "en"`
+        (`Retriever.where`).
         """
-        hits = ties.search(self, [query], k, only=only)
+        hits = ties.search(self, [query], k, only=self.allowed(only, where))
         held = hits.rows[0] >= 0
         found = zip(hits.rows[0][held].tolist(), hits.scores[0][held].tolist(), strict=True)
         return [

@@ -1,9 +1,12 @@
 """What an index refuses: another encoder's vectors, ids that it does not hold."""
 
-from collections.abc import Collection, Container
+from collections.abc import Callable, Collection, Container, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from retrievers.errors import RetrieverError
+from retrievers.search_types import Only
 
 
 def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:
@@ -25,6 +28,29 @@ def check_filter(only: Collection[str], known: Container[str]) -> None:
             f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
             "Filter by ids that were indexed.",
         )
+
+
+def allowed_rows(only: Only, table: Callable[[], Mapping[str, int]], count: int) -> np.ndarray:
+    """The rows of the documents that a search is limited to: int64, ascending, each once.
+
+    Args:
+        table: gives the row of each id.
+        count: of the documents.
+
+    Raises:
+        RetrieverError: an id is not indexed, or there is no such row.
+    """
+    if isinstance(only, np.ndarray) and only.dtype.kind in "iu":
+        rows = np.unique(only.astype(np.int64))
+        if len(rows) and not 0 <= rows[0] <= rows[-1] < count:
+            raise RetrieverError(
+                f"The filter names the rows {rows[0]} to {rows[-1]} of {count} documents.",
+                f"Rows are 0 to {count - 1}.",
+            )
+        return rows
+    known = table()
+    check_filter(only, known)
+    return np.array(sorted({known[id] for id in only}), dtype=np.int64)
 
 
 def check_new(ids: Collection[str], known: Collection[str]) -> None:

@@ -1,7 +1,7 @@
 """What goes into a search, and what comes out of it."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -12,6 +12,8 @@ from retrievers.texts import Document
 # (`retrievers.token_vectors`): one array `[t_i, d]` for each text.
 Documents = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
 Queries = Sequence[Document] | np.ndarray | csr_matrix | Sequence[np.ndarray]
+# Documents that a search is limited to: ids, or an array of rows.
+Only: TypeAlias = Collection[str] | np.ndarray
 
 
 class Hits(NamedTuple):

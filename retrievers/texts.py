@@ -12,6 +12,7 @@ import numpy as np
 import xxhash
 
 from retrievers.errors import RetrieverError
+from retrievers.metadata_columns import Columns
 
 Document = str | Mapping[str, Any]
 
@@ -66,15 +67,18 @@ class Texts(Sequence[str]):
         # A number is the place of a text in the files.
         self._documents: Sequence[Document | int] = []
         self._texts, self._metadata = _Strings(), _Strings()
+        self._columns: Columns | None = None
 
     def extend(self, documents: Sequence[Document]) -> None:
         if not isinstance(self._documents, list):
             self._documents = list(self._documents)
         self._documents.extend(documents)
+        self._columns = None
 
     def keep(self, rows: np.ndarray) -> None:
         """Hold the texts at `rows` (ascending) alone."""
         self._documents = [self._documents[row] for row in rows.tolist()]
+        self._columns = None
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -100,10 +104,23 @@ class Texts(Sequence[str]):
             digest.update(content)
         return digest.hexdigest()
 
+    @property
+    def columns(self) -> Columns:
+        """The metadata by field: from a saved index's file, or gathered when it is first asked for
+        (an index that was saved before there was such a file has none).
+        """
+        if self._columns is None:
+            self._columns = Columns.of(self.metadata(row) for row in range(len(self)))
+        return self._columns
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_columns": None}
+
     def save(self, folder: Path) -> None:
         _Strings.save(folder / "texts", self)
         rows = range(len(self))
         _Strings.save(folder / "metadata", (_as_json(self.metadata(row), row) for row in rows))
+        self.columns.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "Texts":
@@ -113,6 +130,7 @@ class Texts(Sequence[str]):
             _Strings.load(folder / "metadata"),
         )
         texts._documents = range(len(texts._texts))
+        texts._columns = Columns.load(folder, len(texts))
         return texts
 
 

@@ -6,14 +6,14 @@ reranker sees only what stands above its cut: to them a tie is a decision, and i
 with the order of lines. So they settle ties by id, as trec_eval does.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from retrievers import topk
-from retrievers.search_types import Hits, Queries
+from retrievers.search_types import Hits, Only, Queries
 
 
 class Searched(Protocol):
@@ -23,12 +23,10 @@ class Searched(Protocol):
     def ids(self) -> Sequence[str]: ...
     @property
     def settles_ties(self) -> bool: ...
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits: ...
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits: ...
 
 
-def search(
-    retriever: Searched, queries: Queries, k: int, *, only: Collection[str] | None = None
-) -> Hits:
+def search(retriever: Searched, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
     """As `retriever.search`, with ties settled by id, those at the cut included."""
     if retriever.settles_ties:
         return retriever.search(queries, k, only=only)

@@ -48,8 +48,9 @@ LEVELS = {
         ["indexes"],
         [
             "base", "copies", "errors", "folder", "index_checks", "index_costs",
-            "index_generations", "fixed_encodings", "index_manifest", "pieces", "registry",
-            "search_types", "texts", "ties", "token_codes", "token_vectors", "topk",
+            "index_generations", "fixed_encodings", "index_manifest", "metadata_columns", "pieces",
+            "registry", "search_types", "texts", "ties", "token_codes", "token_vectors", "topk",
+            "where",
         ],
     ],
     "leaderboard": [

@@ -138,11 +138,23 @@ class Index:
         ).values()
         return cls(retriever)
 
-    def search(self, query: str, k: int = 10) -> list[RetrievedDocument]:
+    def search(self, query: str, k: int = 10, *, where: str = "") -> list[RetrievedDocument]:
         """The `k` best documents for a query, best first: each with id, score, text, metadata; of
         an index in chunks with the text of the best chunk, and its `start` and `end`.
+
+        >>> documents = [{"text": "One law.", "year": 2019}, {"text": "Another.", "year": 2021}]
+        >>> index = embedlab.Index.build(documents, "bm25")
+        >>> [found.id for found in index.search("law another", where="year >= 2020")]
+        ['1']
+
+        Args:
+            where: a filter on the documents' metadata (docs/how-to/filters.md).
+
+        Raises:
+            RetrieverError: the filter is malformed, names a field that no document has, or compares
+                one with a value of another kind.
         """
-        return self.retriever.retrieve(query, min(k, len(self)))
+        return self.retriever.retrieve(query, min(k, len(self)), where=where)
 
     def add(
         self,

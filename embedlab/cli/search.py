@@ -1,5 +1,6 @@
 """`embedlab search`: ask an index, or several side by side."""
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
 from embedlab.cli._options import NamedModels
 from embedlab.errors import UserError
-from embedlab.options import LoadingOptions
+from embedlab.options import FilterOptions, LoadingOptions
 from embedlab.terminal import console, printable, replaced
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _TYPE = 'Type: embedlab search INDEX "a query", or --compare INDEX INDEX "a quer
 _EXCERPT = 240  # characters shown of a document
 
 
-@with_options(loading=LoadingOptions)
+@with_options(filters=FilterOptions, loading=LoadingOptions)
 def command(
     arguments: Annotated[
         list[str] | None,
@@ -35,8 +36,12 @@ def command(
     compare: Annotated[
         bool, typer.Option("--compare", help="Several indexes, then the query: side by side.")
     ] = False,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Show what else is known of each document.")
+    ] = False,
     model: NamedModels = None,
     *,
+    filters: FilterOptions,
     loading: LoadingOptions,
     as_json: Annotated[
         bool, typer.Option("--json", help="The results as JSON on standard output.")
@@ -61,19 +66,22 @@ def command(
         )
     how = {"named": model or (), **vars(loading)}
     indexes = corpus_index.load_all(map(Path, paths), **how)
-    results = {path: _results(indexes[Path(path)], query, k) for path in dict.fromkeys(paths)}
+    results = {
+        path: _results(indexes[Path(path)], query, k, filters.where)
+        for path in dict.fromkeys(paths)
+    }
     if as_json:
         answer = {"indexes": results} if compare else {"results": results[paths[0]]}
         print_json({"query": query, **answer}, ascii=False)
     elif compare:
-        _print_side_by_side(results)
+        _print_side_by_side(results, metadata)
     else:
-        _print(results[paths[0]])
+        _print(results[paths[0]], metadata)
 
 
-def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict[str, Any]]:
-    """The hits, each with its text, where in the document that is if it is a chunk, and the spans
-    `[start, end)` of the query's words in it.
+def _results(retriever: "Retriever", query: str, k: int | None, where: str) -> list[dict[str, Any]]:
+    """The hits, each with its text, where in the document that is if it is a chunk, the spans
+    `[start, end)` of the query's words in it, and its metadata.
     """
     from embedlab.corpus_index import depth
 
@@ -85,9 +93,10 @@ def _results(retriever: "Retriever", query: str, k: int | None) -> list[dict[str
             "text": found.text,
             **({} if found.start is None else {"start": found.start, "end": found.end}),
             "highlights": _spans(query, found.text),
+            "metadata": found.metadata,
         }
         for rank, found in enumerate(
-            retriever.retrieve(query, depth(k, retriever, _K, "-k")), 1
+            retriever.retrieve(query, depth(k, retriever, _K, "-k"), where=where), 1
         )
     ]  # fmt: skip
 
@@ -114,16 +123,29 @@ def _excerpt(result: dict[str, Any]) -> "Text":
     return shown
 
 
-def _print(results: list[dict[str, Any]]) -> None:
-    from rich.table import Table
+def _fields(result: dict[str, Any]) -> str:
+    """What is known of a document beside title and text, which are shown as its text."""
+    fields = {name: value for name, value in result["metadata"].items() if name != "title"}
+    said = (
+        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in fields.items()
+    )
+    return printable("\n".join(said))
 
-    table = Table("", "id", "score", "text")
+
+def _print(results: list[dict[str, Any]], metadata: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", "id", "score", "text", *(["metadata"] if metadata else []))
     for result in results:
-        table.add_row(str(result["rank"]), result["id"], f"{result['score']:.4f}", _excerpt(result))
+        more = [Text(_fields(result))] if metadata else []
+        score = f"{result['score']:.4f}"
+        table.add_row(str(result["rank"]), result["id"], score, _excerpt(result), *more)
     console().print(table if results else "Nothing was found.")
 
 
-def _print_side_by_side(results: dict[str, list[dict[str, Any]]]) -> None:
+def _print_side_by_side(results: dict[str, list[dict[str, Any]]], metadata: bool) -> None:
     """One column per index; behind each document the ranks it has in the others,
     "-" where it is missing.
     """
@@ -145,6 +167,7 @@ def _print_side_by_side(results: dict[str, list[dict[str, Any]]]) -> None:
                 str(ranks[other].get(result["id"], "-")) for other in results if other != path
             )
             head = printable(f"{result['id']}  {result['score']:.4f}  (there: {others})")
-            cells.append(Text(f"{head}\n", "cyan") + _excerpt(result))
+            more = Text(f"\n{_fields(result)}", "dim") if metadata else Text()
+            cells.append(Text(f"{head}\n", "cyan") + _excerpt(result) + more)
         table.add_row(str(place + 1), *cells)
     console().print(table)

@@ -96,7 +96,7 @@ def _beir(file: Path) -> Corpus:
         further = {
             name: value
             for name, value in row.items()
-            if name not in ("_id", "title", "text") and value
+            if name not in ("_id", "title", "text") and value not in (None, "", {}, [])
         }
         gathered.add(id, {"title": title, "text": text, **further}, place)
     if not len(gathered):

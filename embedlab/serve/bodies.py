@@ -14,6 +14,9 @@ class SearchRequest(BaseModel):
 
     query: str = Field(description="What to search for.")
     k: int | None = Field(None, description="Documents to give; 10 by default.")
+    where: str = Field(
+        "", description="Only documents whose metadata are so: year >= 2020 and lang = 'en'."
+    )
 
 
 class FoundDocument(BaseModel):

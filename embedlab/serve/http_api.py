@@ -57,7 +57,9 @@ def api(index: ServedIndex) -> FastAPI:
     @app.post("/search", response_model=bodies.SearchAnswer)
     async def search(asked: bodies.SearchRequest, request: Request) -> Response:
         """The best documents for a query, as `embedlab search` finds them."""
-        results = await index.search(asked.query, asked.k, has_left=request.is_disconnected)
+        results = await index.search(
+            asked.query, asked.k, asked.where, has_left=request.is_disconnected
+        )
         return answer({"query": asked.query, "results": results})
 
     @app.get("/v1/models", response_model=bodies.ModelList)
@@ -87,6 +89,7 @@ def described(index: ServedIndex) -> str:
         roles = (("query", encoder.query), ("document", encoder.document))
         prompts = ", ".join(f"{role} {how.get('prompt') or ''!r}" for role, how in roles)
         lines.append(f"Its model {name} has the prompts: {prompts}.")
+    lines.append(index.fields_said)
     return " ".join(lines)
 
 

@@ -15,6 +15,7 @@ from embedlab.serve.bodies import FoundDocument
 from embedlab.serve.guard import MOST_BYTES
 from embedlab.serve.served_index import K, ServedIndex
 from embedlab.serve.shared_passes import Refusal
+from retrievers.where import HELP
 
 PATH = "/mcp"
 
@@ -33,10 +34,11 @@ def mcp_server(index: ServedIndex) -> MCPServer[None]:
     async def search(
         query: Annotated[str, Field(description="What to search for.")],
         k: Annotated[int, Field(description=f"Documents to give, at most {index.max_k}.")] = K,
+        where: Annotated[str, Field(description=f"{HELP} {index.fields_said}")] = "",
     ) -> list[FoundDocument]:
         """Search the index; gives documents with their scores, best first."""
         try:
-            found = await index.search(query, k)
+            found = await index.search(query, k, where)
         except Exception as error:
             known = (str(error), "") if isinstance(error, Refusal) else explained(error)
             if known is None:

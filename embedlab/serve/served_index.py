@@ -10,9 +10,10 @@ import numpy as np
 
 from embedlab.errors import unknown
 from embedlab.serve.shared_passes import Refusal, SharedPasses
-from retrievers import Encoded, Encoder, Retriever, ties
+from retrievers import Encoded, Encoder, Retriever, RetrieverError, ties
 from retrievers.base import Passage, all_parts
 from retrievers.pipelines.rerank import Reranked
+from retrievers.where import fields_of
 
 K = 10  # documents, where nobody says
 BATCH = 32  # sentence-transformers' own: texts in one forward pass
@@ -25,10 +26,11 @@ HasLeft = Callable[[], Awaitable[bool]]
 @dataclass(frozen=True)
 class _Search:
     """What is asked of queries. A fusion's depth and a graph's beam grow with `k`: only queries
-    of the same `k` may be searched together.
+    of the same `k`, among the same documents, may be searched together.
     """
 
     k: int
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,23 +89,35 @@ class ServedIndex:
             plain = [encoder.name for encoder in dense]
         return dict(zip(plain, dense, strict=True))
 
+    @cached_property
+    def fields_said(self) -> str:
+        """The fields that a filter may name, with the kind of each."""
+        return f"The fields are: {fields_of(self.retriever.columns)}."
+
     async def search(
-        self, query: str, k: int | None = None, *, has_left: HasLeft | None = None
+        self,
+        query: str,
+        k: int | None = None,
+        where: str = "",
+        *,
+        has_left: HasLeft | None = None,
     ) -> list[dict[str, Any]]:
         """The best documents for a query, best first: rank, id, score, text, metadata.
 
         Args:
             k: how many; 10 by default, and all where the index has fewer.
+            where: a filter on the documents' metadata.
 
         Raises:
-            Refusal: the query is empty, or `k` is too large.
+            Refusal: the query is empty, `k` is too large, or the filter is malformed or does not
+                fit the documents.
         """
         if not query.strip():
             raise Refusal("The query is empty.", 422)
         if k is not None and not 1 <= k <= self.max_k:
             raise Refusal(f"k is {k}, and this server gives 1 to {self.max_k} documents.", 422)
-        _check_texts([query])
-        kind = _Search(min(k or min(K, self.max_k), len(self.retriever.ids)))
+        _check_texts([query, where])
+        kind = _Search(min(k or min(K, self.max_k), len(self.retriever.ids)), where)
         found: list[dict[str, Any]] = (await self._answers(kind, [query], has_left))[0]
         return found
 
@@ -147,7 +161,11 @@ class ServedIndex:
     def _compute(self, kind: _Search | _Embedding, texts: list[str]) -> Sequence[Any]:
         if isinstance(kind, _Embedding):
             return embedded(self.encoders[kind.model], texts, kind.role)
-        hits = ties.search(self.retriever, texts, kind.k)
+        try:
+            only = self.retriever.allowed(None, kind.where)
+        except RetrieverError as error:
+            raise Refusal(f"{error} {error.hint}", 422) from None
+        hits = ties.search(self.retriever, texts, kind.k, only=only)
         return [
             found(self.retriever, rows, scores, passages)
             for rows, scores, passages in zip(

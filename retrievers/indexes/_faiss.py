@@ -34,7 +34,7 @@ _METRICS = {"l2": faiss.METRIC_L2, "l1": faiss.METRIC_L1}
 # Least and most.
 _NUMBERS = {"hnsw": (2, 2048), "ivf": (1, 1 << 24), "sq": (8, 8), "pq": (1, 1 << 16)}
 _GPU_K = 2048  # the most results that FAISS returns on a GPU
-_FILTER_ROWS = 50_000  # documents decoded at a time in a filtered search
+_FILTER_ROWS = 50_000  # documents that a filtered search decodes at a time
 
 
 @dataclass(eq=False)
@@ -46,10 +46,12 @@ class FaissIndex(DenseIndex):
     vector), binary (one bit per dimension: the signs; scores are the inner product of the signs, d
     - 2 x Hamming distance).
     `rescore`: with N > 0, the N x k best by codes are scored again with the vectors as given, which
-    are kept in the caller's arrays, then on disk. A filtered search scores all allowed documents,
-    so it is exact for its codes. IVF, PQ and SQ8 learn from the first chunk, and
-    keep to that when documents are added and deleted. PQ and SQ8 know no
-    Manhattan distance. HNSW is built by several threads, so two builds may differ a little.
+    are kept in the caller's arrays, then on disk. A filtered search scores all of up to 50,000
+    allowed documents (with PQ, of any number), so it is exact for its codes; of more, FAISS
+    searches with a selector, and all are scored where its graph or clusters lead to fewer than k.
+    IVF, PQ and SQ8 learn from the first chunk, and keep to that when documents are added and
+    deleted. PQ and SQ8 know no Manhattan distance. HNSW is built by several threads, so two builds
+    may differ a little.
     """
 
     family: ClassVar[str] = "faiss"
@@ -181,30 +183,42 @@ class FaissIndex(DenseIndex):
 
     def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
         queries = self._prepared(queries)
-        if rows is not None:
+        # FAISS searches neither of these two among chosen rows.
+        unable = self.kind.startswith("pq") or (self.kind, self.metric) == ("flat", "l1")
+        if rows is not None and (unable or len(rows) <= _FILTER_ROWS):
             return self._search_rows(queries, k, rows)
-        wanted = min(k * max(self.rescore, 1), len(self.ids))
-        hits = (
-            self._search_exact(queries, wanted)
-            if self.kind == "flat"
-            else self._search_index(queries, wanted)
-        )
-        return self._rescored(queries, hits.rows, k) if self.rescore else hits
+        wanted = min(k * max(self.rescore, 1), len(self.ids if rows is None else rows))
+        search = self._search_exact if self.kind == "flat" else self._search_index
+        hits = search(queries, wanted, rows)
+        hits = self._rescored(queries, hits.rows, k) if self.rescore else hits
+        if rows is not None and len(few := np.flatnonzero(hits.rows[:, -1] < 0)):
+            hits.rows[few], hits.scores[few] = self._search_rows(queries[few], k, rows)
+        return hits
 
-    def _search_index(self, queries: np.ndarray, k: int) -> Hits:
+    def _search_index(self, queries: np.ndarray, k: int, only: np.ndarray | None = None) -> Hits:
+        on_gpu = only is None and self.kind == "flat" and faiss.get_num_gpus()
         if self._binary:
-            distances, rows = self._index.search(_signs(queries), k)
+            codes, how = _signs(queries), self._parameters(k, only)
+            distances, rows = self._index.search(codes, k, params=how)
             return topk.best(rows, self._dim - 2 * distances.astype(np.float32), k)
-        if self.kind.startswith("hnsw"):
-            parameters = faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))  # type: ignore[attr-defined]  # not in its stubs
-            values, rows = self._index.search(queries, k, params=parameters)
-        elif (
-            self.kind == "flat" and faiss.get_num_gpus() and (k > _GPU_K or self.metric in _METRICS)
-        ):
+        if on_gpu and (k > _GPU_K or self.metric in _METRICS):
             return self._search_beyond(queries, k)
-        else:
+        if only is None and not self.kind.startswith("hnsw"):
             values, rows = self._placed(k).search(queries, k)
+        else:
+            values, rows = self._index.search(queries, k, params=self._parameters(k, only))
         return topk.best(rows, self._similarities(values), k)
+
+    def _parameters(self, k: int, only: np.ndarray | None) -> Any:
+        among = {} if only is None else {"sel": _selector(only, len(self.ids))}
+        if self.kind.startswith("hnsw"):
+            # The graph is walked over all documents, and so many of them count.
+            share = 1.0 if only is None else len(only) / len(self.ids)
+            beam = int(max(self.ef_search, k) / share)
+            return faiss.SearchParametersHNSW(efSearch=beam, **among)  # type: ignore[attr-defined]  # not in its stubs
+        if self.kind.startswith("ivf"):
+            return faiss.SearchParametersIVF(nprobe=self.nprobe, **among)
+        return faiss.SearchParameters(**among)
 
     def _similarities(self, values: np.ndarray) -> np.ndarray:
         """What FAISS gives, squared where it is an L2 distance, as scores."""
@@ -225,18 +239,19 @@ class FaissIndex(DenseIndex):
             self._unlimited.index(self.ids, vectors)
         return self._unlimited.search(queries, k)
 
-    def _search_exact(self, queries: np.ndarray, k: int) -> Hits:
+    def _search_exact(self, queries: np.ndarray, k: int, only: np.ndarray | None) -> Hits:
         """Flat search whose ties at the cut go to the lower row, which FAISS does not promise."""
-        hits = self._search_index(queries, min(k + 1, len(self.ids)))
-        if k == len(self.ids):
+        count = len(self.ids if only is None else only)
+        hits = self._search_index(queries, min(k + 1, count), only)
+        if k == count:
             return hits
         wide, fetch = np.flatnonzero(hits.scores[:, k - 1] == hits.scores[:, k]), k + 1
         hits = Hits(hits.rows[:, :k].copy(), hits.scores[:, :k].copy())
         while len(wide):
-            fetch = min(4 * fetch, len(self.ids))
-            more = self._search_index(queries[wide], fetch)
+            fetch = min(4 * fetch, count)
+            more = self._search_index(queries[wide], fetch, only)
             hits.rows[wide], hits.scores[wide] = more.rows[:, :k], more.scores[:, :k]
-            if fetch == len(self.ids):
+            if fetch == count:
                 break
             wide = wide[more.scores[:, k - 1] == more.scores[:, -1]]
         return hits
@@ -314,16 +329,19 @@ class FaissIndex(DenseIndex):
             raise RetrieverError(
                 f"FAISS cannot read {file}: {error}", "Build the index again."
             ) from error
-        if self._index.ntotal != len(self.ids):
-            raise RetrieverError(
-                f"{file} holds {self._index.ntotal} vectors for {len(self.ids)} ids.",
-                "Build it again.",
-            )
+        self._expect(self._index.ntotal, "vectors")
         self._dim = self._index.d
         if self.kind.startswith("ivf"):
             self._index.nprobe = self.nprobe
         if self.rescore:
             self._vectors = Vectors.load(path / "originals.npy")
+
+
+def _selector(rows: np.ndarray, count: int) -> Any:
+    """What lets FAISS find these of `count` rows alone: a bit for each."""
+    chosen = np.zeros(count, dtype=bool)
+    chosen[rows] = True
+    return faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
 
 
 def _signs(vectors: np.ndarray) -> np.ndarray:

@@ -14,12 +14,12 @@ import numpy as np
 import xxhash
 
 from retrievers import copies, folder, topk
-from retrievers.base import Documents, Hits, Queries, Retriever, not_updatable
+from retrievers.base import Documents, Hits, Only, Queries, Retriever, not_updatable
 from retrievers.errors import RetrieverError
 from retrievers.index_checks import (
+    allowed_rows,
     already_indexed,
     check_encoder,
-    check_filter,
     check_indexed,
     saved_ids,
 )
@@ -150,11 +150,11 @@ class Index(Retriever):
     def finish(self) -> None:
         """Do now what the first search after the last `add` would do."""
 
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         if not self.ids:
             raise RetrieverError("The index is empty.", _EMPTY)
         k = topk.check_k(k)
-        rows = None if only is None else self._rows_of(only)
+        rows = None if only is None else allowed_rows(only, self._row_table, len(self.ids))
         content = self._checked_queries(queries)
         count = len(self.ids) if rows is None else len(rows)
         if count == 0:
@@ -251,11 +251,6 @@ class Index(Retriever):
         if len(self._rows) != len(self.ids):  # after loading
             self._rows = {name: row for row, name in enumerate(self.ids)}
         return self._rows
-
-    def _rows_of(self, only: Collection[str]) -> np.ndarray:
-        table = self._row_table()
-        check_filter(only, table)
-        return np.array(sorted({table[name] for name in only}), dtype=np.int64)
 
     def _expect(self, count: int, what: str) -> None:
         """Refuse files of a loaded index that are not of as many documents as there are ids.

@@ -13,6 +13,7 @@ from retrievers.errors import RetrieverError
 from retrievers.indexes._jvm import Java, java
 from retrievers.indexes.lucene_base import LuceneBase
 from retrievers.indexes.lucene_store import Fields, encodable, filtered
+from retrievers.metadata_columns import Columns
 from retrievers.texts import Document, Texts, check_texts, joined, title_and_text
 
 KINDS = ("flat", "multifield")
@@ -63,6 +64,10 @@ class LuceneIndex(LuceneBase):
 
     def metadata(self, row: int) -> dict[str, Any]:
         return self._texts.metadata(row)
+
+    @property
+    def columns(self) -> Columns:
+        return self._texts.columns
 
     def _checked(self, documents: Documents) -> list[Document]:
         return check_texts(documents)

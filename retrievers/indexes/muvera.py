@@ -82,9 +82,8 @@ class MuveraIndex(LateIndex):
         if count <= max(k, self.candidates):
             rows = np.arange(len(self.ids)) if rows is None else rows
             return self._ranked(queries, k, rows)
-        only = None if rows is None else [self._encodings.ids[row] for row in rows.tolist()]
         encoded = self._fixed(queries).queries(queries)
-        found = self._encodings.search(encoded, max(k, self.candidates), only=only)
+        found = self._encodings.search(encoded, max(k, self.candidates), only=rows)
         answers = [self._among(queries[q : q + 1], k, found.rows[q]) for q in range(len(queries))]
         return Hits(
             np.concatenate([each.rows for each in answers]),

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,11 +10,12 @@ import numpy as np
 import xxhash
 
 from retrievers import folder, pieces, ties, topk
-from retrievers.base import Documents, Hits, Passage, Queries, RetrievedDocument, Retriever
+from retrievers.base import Documents, Hits, Only, Passage, Queries, RetrievedDocument, Retriever
 from retrievers.errors import RetrieverError
-from retrievers.index_checks import check_filter, saved_ids
+from retrievers.index_checks import allowed_rows, saved_ids
 from retrievers.indexes.base_index import Index
 from retrievers.indexes.dense import normalised
+from retrievers.metadata_columns import Columns
 from retrievers.pieces import Pieces, Vectors
 from retrievers.pipelines.encoded import Encoded, pairs
 from retrievers.search_types import count_of
@@ -121,17 +122,17 @@ class Chunked(Retriever):
         self._shown = np.array(chunks.shown or chunks.spans, dtype=np.int64).reshape(-1, 2)
         self._rows: dict[str, int] = {}
 
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         return self._ranked(queries, k, only)[0]
 
     def retrieve(
-        self, query: str, k: int, only: Collection[str] | None = None
+        self, query: str, k: int, only: Only | None = None, where: str = ""
     ) -> list[RetrievedDocument]:
         """The `k` best documents, each with the text of its best chunk (or what stands for it),
         and where in the document that is; ties settled by id (`ties`).
         """
         ranking = _Noting(self)
-        hits = ties.search(ranking, [query], k, only=only)
+        hits = ties.search(ranking, [query], k, only=self.allowed(only, where))
         if ranking.best:
             chunks = np.array([[ranking.best.get(row, -1) for row in hits.rows[0].tolist()]])
         else:
@@ -164,20 +165,20 @@ class Chunked(Retriever):
         return Passage(self._texts[row][start:end], start, end)
 
     def _ranked(
-        self, queries: Queries, k: int, only: Collection[str] | None
+        self, queries: Queries, k: int, only: Only | None
     ) -> tuple[Hits, np.ndarray | None]:
         """The best documents, and the best chunk of each where ranking them shows it."""
-        k, allowed = topk.check_k(k), self._allowed(only)
+        k = topk.check_k(k)
+        allowed = None if only is None else allowed_rows(only, self._table, len(self.ids))
         width = min(k, len(self.ids) if allowed is None else len(allowed))
         if not self.ids:
             raise RetrieverError("The index is empty.", "Index documents first.")
         if self.over == "max":
             chunks = None if allowed is None else self._chunks_of(allowed)
             count = len(self._owner) if chunks is None else len(chunks)
-            names = None if chunks is None else list(map(str, chunks))
             hits, best = pieces.best(
                 lambda rows, depth: self.part.search(
-                    ties.taken(queries, rows), depth, only=names
+                    ties.taken(queries, rows), depth, only=chunks
                 ),
                 count_of(queries), self._owner, width, count,
             )  # fmt: skip
@@ -189,13 +190,11 @@ class Chunked(Retriever):
         if isinstance(self.part, Encoded):
             vectors = self.part.encoder.encode_queries(check_texts(queries))
             vectors = normalised(vectors) if self._of_unit_vectors else vectors
-        names = None if allowed is None else list(map(str, allowed))
-        return self.means.search(vectors, k, only=names), None
+        return self.means.search(vectors, k, only=allowed), None
 
     def _by_all_scores(self, queries: Queries, width: int, allowed: np.ndarray | None) -> Hits:
         """Documents by the mean of what all their chunks score."""
         chunks = None if allowed is None else self._chunks_of(allowed)
-        names = None if chunks is None else list(map(str, chunks))
         depth = len(self._owner) if chunks is None else len(chunks)
         counts, count = np.diff(self._starts), count_of(queries)
         step = max(1, _SCORES // max(depth + len(counts), 1))
@@ -203,7 +202,7 @@ class Chunked(Retriever):
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         for start in range(0, count if depth else 0, step):
             part = np.arange(start, min(start + step, count))
-            hits = self.part.search(ties.taken(queries, part), depth, only=names)
+            hits = self.part.search(ties.taken(queries, part), depth, only=chunks)
             found = topk.top(pieces.mean_scores(hits, self._owner, counts), width)
             rows[part] = np.where(np.isfinite(found.scores), found.rows, -1)
             scores[part] = found.scores
@@ -218,18 +217,16 @@ class Chunked(Retriever):
             chunks = self._chunks_of(np.unique(documents[documents >= 0]))
             if not len(chunks):
                 continue
-            hits = self.part.search([query], len(chunks), only=list(map(str, chunks)))
+            hits = self.part.search([query], len(chunks), only=chunks)
             for chunk in hits.rows[0][hits.rows[0] >= 0][::-1]:
                 found[place][documents == self._owner[chunk]] = chunk
         return found
 
-    def _allowed(self, only: Collection[str] | None) -> np.ndarray | None:
-        if only is None:
-            return None
+    def _table(self) -> dict[str, int]:
+        """The row of each id."""
         if len(self._rows) != len(self.ids):
             self._rows = {id: row for row, id in enumerate(self.ids)}
-        check_filter(only, self._rows)
-        return np.array(sorted({self._rows[id] for id in only}), dtype=np.int64)
+        return self._rows
 
     def _chunks_of(self, documents: np.ndarray) -> np.ndarray:
         """The chunks of these documents: int64 `[n]`."""
@@ -242,6 +239,10 @@ class Chunked(Retriever):
 
     def metadata(self, row: int) -> dict[str, Any]:
         return self._texts.metadata(row)
+
+    @property
+    def columns(self) -> Columns:
+        return self._texts.columns
 
     def memory_bytes(self) -> int:
         """Bytes of the index of chunks, and of that of the documents' means."""
@@ -313,7 +314,7 @@ class _Noting:
         self.chunked, self.ids = chunked, chunked.ids
         self.best: dict[int, int] = {}
 
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         hits, chunks = self.chunked._ranked(queries, k, only)
         if chunks is not None:
             self.best |= zip(hits.rows[0].tolist(), chunks[0].tolist(), strict=True)

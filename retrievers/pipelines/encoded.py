@@ -9,11 +9,12 @@ import numpy as np
 from scipy import sparse
 
 from retrievers import folder
-from retrievers.base import Documents, Hits, Queries, Retriever
+from retrievers.base import Documents, Hits, Only, Queries, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.index_checks import check_encoder
 from retrievers.indexes.base_index import Index, make_index
 from retrievers.indexes.dense import metric_of
+from retrievers.metadata_columns import Columns
 from retrievers.registry import load
 from retrievers.texts import Document, Texts, check_texts, joined
 from retrievers.token_vectors import Rows, TokenVectors, check_token_vectors, is_ragged, stacked
@@ -136,7 +137,7 @@ class Encoded(Retriever):
         gone = [held[name] for name in ids if name in held]
         self._texts.keep(np.delete(np.arange(len(self._texts)), gone))
 
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         return self._index.search(self.encoder.encode_queries(check_texts(queries)), k, only=only)
 
     def text(self, row: int) -> str:
@@ -144,6 +145,10 @@ class Encoded(Retriever):
 
     def metadata(self, row: int) -> dict[str, Any]:
         return self._texts.metadata(row)
+
+    @property
+    def columns(self) -> Columns:
+        return self._texts.columns
 
     def query_terms(self, query: str) -> list[tuple[str, float]]:
         """The vocabulary terms of a sparse model's query and their weights,

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from retrievers import folder, ties, topk
-from retrievers.base import Documents, Hits, Queries, Retriever
+from retrievers.base import Documents, Hits, Only, Queries, Retriever
 from retrievers.errors import RetrieverError
-from retrievers.index_checks import check_filter, check_indexed, check_new
+from retrievers.index_checks import allowed_rows, check_indexed, check_new
+from retrievers.metadata_columns import Columns
 
 METHODS = ("rrf", "min-max", "z-score")
 
@@ -82,15 +83,11 @@ class Fusion(Retriever):
                 f"None of the weights {self.weights} is above 0.",
                 "Give one retriever or more a weight above 0.",
             )
-        self._merged: tuple[list[tuple[Sequence[str], int]], list[str], list[np.ndarray]] = (
-            [],
-            [],
-            [],
-        )
+        self._merged = _Merged([], {}, [], [], [])
 
     @property
     def ids(self) -> list[str]:  # type: ignore[override]  # those of the parts, not to be set
-        return self._table()[0]
+        return self._table().ids
 
     def index(self, ids: Sequence[str], documents: Documents) -> "Fusion":
         for part in self.parts:
@@ -115,15 +112,15 @@ class Fusion(Retriever):
                 part.delete(there)
         return self
 
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
-        k, (ids, maps) = topk.check_k(k), self._table()
-        if only is not None:
-            check_filter(only, set(ids))
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
+        k, table = topk.check_k(k), self._table()
+        ids, here = table.ids, None
+        allowed = None if only is None else allowed_rows(only, lambda: table.row_of, len(ids))
         answers = []
-        for part, rows in zip(self.parts, maps, strict=True):
-            here = (
-                only if only is None or len(rows) == len(ids) else set(only).intersection(part.ids)
-            )
+        for part, rows, places in zip(self.parts, table.rows, table.places, strict=True):
+            if allowed is not None:
+                here = places[allowed]
+                here = here[here >= 0]
             hits = ties.search(part, queries, max(k, self.depth), only=here)
             answers.append(Hits(np.where(hits.rows >= 0, rows[hits.rows], -1), hits.scores))
         everything = sum(hits.rows.shape[1] for hits in answers)
@@ -138,11 +135,20 @@ class Fusion(Retriever):
         each_part = (part.metadata(place) for part, place in self._places(row))
         return next((metadata for metadata in each_part if metadata), {})
 
+    @property
+    def columns(self) -> Columns:
+        """Of the first part that knows metadata, where that holds all documents in this order."""
+        for part, rows in zip(self.parts, self._table().rows, strict=True):
+            same = np.array_equal(rows, np.arange(len(self.ids)))
+            if same and (columns := part.columns).kinds:
+                return columns
+        return super().columns
+
     def _places(self, row: int) -> Iterator[tuple[Retriever, int]]:
         """The parts that hold the document at `row`, and its row in them."""
-        for part, rows in zip(self.parts, self._table()[1], strict=True):
-            if len(place := np.flatnonzero(rows == row)):
-                yield part, int(place[0])
+        for part, places in zip(self.parts, self._table().places, strict=True):
+            if places[row] >= 0:
+                yield part, int(places[row])
 
     def save(self, path: Path) -> None:
         manifest = {
@@ -172,13 +178,13 @@ class Fusion(Retriever):
         parts = [load(data / f"part-{number}", encoder) for number in range(manifest["parts"])]
         return cls(parts, **manifest["settings"])
 
-    def _table(self) -> tuple[list[str], list[np.ndarray]]:
-        """All ids, and for each part the row of each of its documents among them."""
+    def _table(self) -> "_Merged":
+        """All ids, and where each part has its documents among them."""
         lists = [(part.ids, len(part.ids)) for part in self.parts]
         # The very lists that were merged, none longer by now:
         # a part that is indexed anew has a new one.
-        known = zip(self._merged[0], lists, strict=False)
-        if not self._merged[0] or any(
+        known = zip(self._merged.lists, lists, strict=False)
+        if not self._merged.lists or any(
             was is not now or size != length for (was, size), (now, length) in known
         ):
             ids = list(self.parts[0].ids)
@@ -188,11 +194,30 @@ class Fusion(Retriever):
                     if name not in place:
                         place[name] = len(ids)
                         ids.append(name)
-            maps = [
+            rows = [
                 np.array([place[name] for name in part.ids], dtype=np.int64) for part in self.parts
             ]
-            self._merged = (lists, ids, maps)
-        return self._merged[1:]
+            places = [np.full(len(ids), -1, dtype=np.int64) for _ in rows]
+            for back, its_rows in zip(places, rows, strict=True):
+                back[its_rows] = np.arange(len(its_rows))
+            self._merged = _Merged(lists, place, ids, rows, places)
+        return self._merged
+
+
+class _Merged(NamedTuple):
+    """The documents of all parts together.
+
+    lists: the ids of each part, and how many they were.
+    row_of: the row of each id.
+    rows: for each part, the row of each of its documents.
+    places: for each part, where it has the document at each row; -1 where it has none.
+    """
+
+    lists: list[tuple[Sequence[str], int]]
+    row_of: dict[str, int]
+    ids: list[str]
+    rows: list[np.ndarray]
+    places: list[np.ndarray]
 
 
 def fuse(

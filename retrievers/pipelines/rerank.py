@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 import numpy as np
 
 from retrievers import folder, ties, topk
-from retrievers.base import Documents, Hits, Queries, Retriever
+from retrievers.base import Documents, Hits, Only, Queries, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.index_checks import check_encoder, check_indexed, check_new
+from retrievers.metadata_columns import Columns
 from retrievers.pipelines.late import MaxSim
 from retrievers.texts import Document, joined
 
@@ -120,7 +121,7 @@ class Reranked(Retriever):
             part.delete(ids)
         return self
 
-    def search(self, queries: Queries, k: int, *, only: Collection[str] | None = None) -> Hits:
+    def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         k = topk.check_k(k)
         candidates = ties.search(self.first, queries, self.stage.depth, only=only)
         scores = self._scores(queries, candidates)
@@ -169,6 +170,10 @@ class Reranked(Retriever):
 
     def metadata(self, row: int) -> dict[str, Any]:
         return self.first.metadata(row)
+
+    @property
+    def columns(self) -> Columns:
+        return self.first.columns
 
     def save(self, path: Path) -> None:
         """Write the first stage, and the reranker's name to load it by again; of a stage that is
