@@ -1,6 +1,7 @@
 """`embedlab rag`: retrieve, prompt, answer, score."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from embedlab.cli._groups import with_options
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, NamedModels
 from embedlab.errors import UserError
-from embedlab.options import LoadingOptions
+from embedlab.options import FilterOptions, LoadingOptions
 from embedlab.rag.rag_options import GenerationOptions, PipelineOptions, QuestionOptions
 from embedlab.servers.server_names import is_url
 
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 
 @with_options(
     pipelines=PipelineOptions,
+    filters=FilterOptions,
     questions=QuestionOptions,
     generation=GenerationOptions,
     loading=LoadingOptions,
 )
 def command(
     pipelines: PipelineOptions,
+    filters: FilterOptions,
     questions: QuestionOptions,
     generation: GenerationOptions,
     corpus: Annotated[
@@ -84,6 +87,7 @@ def command(
             questions.similarity,
             questions.judge,
             questions.judge_labels,
+            filters.where,
         )
     )
     compared = _compared(outcomes)
@@ -249,7 +253,8 @@ def _notes(outcomes: Sequence["Outcome"], db: Path) -> list[str]:
     if len(runs) == 1:
         name, task = runs[0].model.name, runs[0].task.name
         notes.append(f"Recorded in {db} as run {runs[0].id[:8]}.")
-        notes.append(f'Beside another: embedlab compare "{name}" OTHER --task "{task}"')
+        quoted = shlex.quote(name) if '"' in name else f'"{name}"'
+        notes.append(f'Beside another: embedlab compare {quoted} OTHER --task "{task}"')
     else:
         notes.append(f"Recorded in {db}: {len(runs)} runs.")
     return notes

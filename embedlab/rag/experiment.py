@@ -47,6 +47,7 @@ class Request:
     similarity: str = ""
     judge: str = ""
     judge_labels: Path | None = None
+    where: str = ""
 
 
 @dataclass
@@ -82,6 +83,7 @@ def run(request: Request, reporter: Reporter | None = None) -> list[Outcome]:
         request.in_flight,
         Purse(request.budget),
         _has_models(request),
+        request.where,
     )
     measures = Measures(request.similarity, request.judge, request.judge_labels, parts)
     # Whatever is known to be wrong shows before the first question is asked.

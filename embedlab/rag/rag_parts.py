@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from embedlab import corpus_index
 from embedlab.documents import Corpus
 from embedlab.errors import UserError
@@ -31,6 +33,7 @@ class Parts:
     named: models of a saved index that the user named (`corpus_index.load_all`).
     max_tokens, temperature, options: of the generator of the answers.
     others_compute: whether the run has models beside those of its retrievers.
+    where: a filter on the documents' metadata.
     """
 
     reporter: Reporter
@@ -44,6 +47,7 @@ class Parts:
     in_flight: int = 16
     purse: Purse = field(default_factory=Purse)
     others_compute: bool = False
+    where: str = ""
     _known: dict[object, Any] = field(default_factory=dict)
 
     def pipeline(self, spec: PipelineSpec) -> Pipeline:
@@ -67,7 +71,24 @@ class Parts:
             spec.order.argument if spec.order else "",
             spec.prompt.stem if spec.prompt and not usual else "",
             spec.k,
+            self.where,
+            self._once(("where", spec.retriever), lambda: self._let_through(source)),
         )
+
+    def _let_through(self, source: Source) -> np.ndarray | None:
+        """The rows of the documents that the filter lets through; None without a filter.
+
+        Raises:
+            UserError: there are none.
+        """
+        if not self.where:
+            return None
+        rows = source.retriever.where(self.where)
+        if not len(rows):
+            raise UserError(
+                f"No document of {source.name} fits --where {self.where!r}.", "Loosen the filter."
+            )
+        return rows
 
     def generator(self, stage: Stage) -> Generator:
         """The generator of the answers."""

@@ -3,8 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+import numpy as np
 
 from embedlab.rag import prompt, retrieving
 from embedlab.rag.generator import Generated, Generator, costs_of, display_name
@@ -22,7 +24,9 @@ USUAL_K = 5
 
 @dataclass(frozen=True)
 class Pipeline:
-    """prompt_name: of the template, where it is not the usual one."""
+    """prompt_name: of the template, where it is not the usual one.
+    where: a filter on the documents' metadata; only: the rows that it lets through.
+    """
 
     source: Source
     k: int
@@ -34,6 +38,8 @@ class Pipeline:
     order: str = ""
     prompt_name: str = ""
     asked_k: int | None = None
+    where: str = ""
+    only: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -44,6 +50,7 @@ class Pipeline:
         parts = [
             self.rewriter.name if self.rewriter else "",
             source,
+            f"where({self.where})" if self.where else "",
             str(self.noise or ""),
             self.refiner.name if self.refiner else "",
             order,
@@ -65,6 +72,8 @@ class Pipeline:
             "noise": str(self.noise) if self.noise else None,
             "refiner": self.refiner.identity if self.refiner else None,
             "order": self.order or None,
+            # Whose rows, since metadata are no part of what an index says that it is.
+            "where": (self.where, _digest(self.only)) if self.only is not None else None,
         }
         if known := {name: value for name, value in steps.items() if value}:
             parts.append(known)
@@ -83,6 +92,10 @@ class Pipeline:
             yield drafts.answer(place, generated)
 
 
+def _digest(rows: np.ndarray) -> str:
+    return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16]
+
+
 class _Drafts:
     """What is known of each question before it is answered."""
 
@@ -99,9 +112,9 @@ class _Drafts:
             self._note([one.costs for one in written])
             for step, one in zip(self.steps, written, strict=True):
                 step["queries"] = one.queries
-        self.found = retrieving.retrieve(retriever, queries, pipeline.k)
+        self.found = retrieving.retrieve(retriever, queries, pipeline.k, pipeline.only)
         if pipeline.noise:
-            retrieving.add_noise(pipeline.noise, retriever, questions, self.found)
+            retrieving.add_noise(pipeline.noise, retriever, questions, self.found, pipeline.only)
             for step, found in zip(self.steps, self.found, strict=True):
                 step["noise"] = [retriever.ids[row] for row in found.noise]
         self._note([one.costs for one in self.found])

@@ -31,18 +31,24 @@ class Retrieved:
     costs: dict[str, float] = field(default_factory=dict)
 
 
-def retrieve(retriever: Retriever, queries: Sequence[Sequence[str]], k: int) -> list[Retrieved]:
+def retrieve(
+    retriever: Retriever,
+    queries: Sequence[Sequence[str]],
+    k: int,
+    only: np.ndarray | None = None,
+) -> list[Retrieved]:
     """The `k` best documents of each question.
 
     Args:
         queries: of each question; the rankings of several are fused by their reciprocal ranks.
+        only: the rows of the documents that may be found.
     """
     if not queries:
         return []
     flat = [text for texts in queries for text in texts]
-    retriever.search(flat[:1], 1)  # what starts on first use is no question's cost
+    retriever.search(flat[:1], 1, only=only)  # what starts on first use is no question's cost
     began = time.perf_counter()
-    hits = ties.search(retriever, flat, k)
+    hits = ties.search(retriever, flat, k, only=only)
     seconds = (time.perf_counter() - began) / len(queries)
     found, start = [], 0
     for texts in queries:
@@ -54,7 +60,7 @@ def retrieve(retriever: Retriever, queries: Sequence[Sequence[str]], k: int) -> 
         found.append(one)
     for place in np.unique(np.linspace(0, len(queries) - 1, min(_TIMED, len(queries))).astype(int)):
         began = time.perf_counter()
-        ties.search(retriever, list(queries[place]), k)
+        ties.search(retriever, list(queries[place]), k, only=only)
         found[place].costs["latency_seconds"] = time.perf_counter() - began
     return found
 
@@ -87,21 +93,29 @@ def _fused(retriever: Retriever, rankings: np.ndarray, k: int) -> Retrieved:
 
 
 def add_noise(
-    stage: Stage, retriever: Retriever, questions: Sequence[Question], found: Sequence[Retrieved]
+    stage: Stage,
+    retriever: Retriever,
+    questions: Sequence[Question],
+    found: Sequence[Retrieved],
+    only: np.ndarray | None = None,
 ) -> None:
     """Put documents that do not help beside those retrieved.
 
     random: any that are neither retrieved nor relevant, drawn by the question's own digest.
     adversarial: the best-ranked beyond those retrieved that are not relevant and hold no right
     answer (Chen et al., AAAI 2024, and Yoran et al., ICLR 2024, of how models bear them).
+
+    Args:
+        only: the rows of the documents that may be found.
     """
-    number, count = int(stage.setting("n", 2)), len(retriever.ids)
+    some = np.arange(len(retriever.ids)) if only is None else only
+    number, count = int(stage.setting("n", 2)), len(some)
     row_of = {id: row for row, id in enumerate(retriever.ids)}
     deeper = max((len(each.rows) for each in found), default=0) + 5 * number + 20
     hits = None
     if stage.argument == "adversarial":
         asked = [question.text for question in questions]
-        hits = ties.search(retriever, asked, min(deeper, count))
+        hits = ties.search(retriever, asked, min(deeper, count), only=only)
     for place, (question, one) in enumerate(zip(questions, found, strict=True)):
         taken = {*one.rows, *(row_of[id] for id in question.relevant if id in row_of)}
         if hits is not None:
@@ -109,7 +123,8 @@ def add_noise(
         else:
             seed = hashlib.sha256(question.text.encode("utf-8", "surrogatepass")).digest()
             wanted = min(count, number + len(taken) + 20)
-            candidates = random.Random(seed).sample(range(count), wanted)
+            drawn = random.Random(seed).sample(range(count), wanted)
+            candidates = some[drawn].tolist()
         for row in candidates:
             if len(one.noise) == number:
                 break

@@ -217,7 +217,7 @@ class FaissIndex(DenseIndex):
             beam = int(max(self.ef_search, k) / share)
             return faiss.SearchParametersHNSW(efSearch=beam, **among)  # type: ignore[attr-defined]  # not in its stubs
         if self.kind.startswith("ivf"):
-            return faiss.SearchParametersIVF(nprobe=self.nprobe, **among)
+            return faiss.SearchParametersIVF(nprobe=self.nprobe, **among)  # type: ignore[call-arg]  # as its stubs have it
         return faiss.SearchParameters(**among)
 
     def _similarities(self, values: np.ndarray) -> np.ndarray:
@@ -341,7 +341,8 @@ def _selector(rows: np.ndarray, count: int) -> Any:
     """What lets FAISS find these of `count` rows alone: a bit for each."""
     chosen = np.zeros(count, dtype=bool)
     chosen[rows] = True
-    return faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
+    selector: Any = faiss.IDSelectorBitmap  # an array is more than its stubs know of
+    return selector(np.packbits(chosen, bitorder="little"))
 
 
 def _signs(vectors: np.ndarray) -> np.ndarray:

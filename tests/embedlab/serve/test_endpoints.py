@@ -20,6 +20,12 @@ MISTAKES = {
     '{"query": "w1", "k": 1001}': "k is 1001, and this server gives 1 to 1000 documents.",
     '{"query": "w1", "k": 0}': "k is 0, and this server gives 1 to 1000 documents.",
     '{"query": " \\n"}': "The query is empty.",
+    '{"query": "w1", "where": "year >"}': "The filter 'year >' is malformed at its end. A filter"
+    ' reads: year >= 2020 and (lang = "en" or lang is null); also in ("en", "de"), like'
+    ' "vita%", contains, not.',
+    '{"query": "w1", "where": "yeer > 1"}': "No document has a field 'yeer'. Did you mean year? The"
+    " fields are: id (text), title (text), year (number).",
+    '{"query": "w1", "where": 3}': "where should be a valid string.",
     '{"query": "w1", "top_k": 3}': "There is no field top_k.",
     '{"k": 3}': "query is missing.",
     '{"query": ["w1"]}': "query should be a valid string.",
@@ -71,10 +77,28 @@ def test_the_description_says_what_is_there(tiny_server):
     assert described["paths"].keys() == {"/health", "/search", "/v1/models", "/v1/embeddings"}
     assert "60 documents" in described["info"]["description"]
     request = described["components"]["schemas"]["SearchRequest"]
-    assert request["required"] == ["query"] and request["properties"].keys() == {"query", "k"}
+    assert request["required"] == ["query"] and request["properties"].keys() == {
+        "query",
+        "k",
+        "where",
+    }
     answers = described["paths"]["/search"]["post"]["responses"]
     assert {"200", "4XX", "5XX"} <= answers.keys()
     assert tiny_server.client.get("/docs").status_code == 404, "its scripts come from elsewhere"
+
+
+def test_a_filter_on_metadata(tiny_server):
+    asked = {"query": "w1 w2", "k": 60}
+    everything = tiny_server.client.post("/search", json=asked).json()["results"]
+    asked["where"] = "year >= 2050 or title = 'w3'"
+    found = tiny_server.client.post("/search", json=asked).json()["results"]
+    wanted = [row for row in everything if row["metadata"]["year"] in (2003, *range(2050, 2060))]
+    assert [row["id"] for row in found] == [row["id"] for row in wanted] and len(found) == 11
+    np.testing.assert_allclose(
+        [row["score"] for row in found], [row["score"] for row in wanted], atol=1e-6
+    )
+    said = tiny_server.client.get("/openapi.json").json()["info"]["description"]
+    assert "The fields are: id (text), title (text), year (number)." in said
 
 
 def test_embeddings_with_each_prompt(build, tiny_folder):

@@ -26,7 +26,12 @@ def test_over_http(tiny_server):
             assert not found.is_error
             over_http = tiny_server.client.post("/search", json={"query": "w1 w2", "k": 3}).json()
             assert found.structured_content["result"] == over_http["results"]
+            filtered = await called(client, query="w1 w2", where="year < 2003")
+            years = {row["metadata"]["year"] for row in filtered.structured_content["result"]}
+            assert years == {2000, 2001, 2002}
+            assert "year (number)" in tool.input_schema["properties"]["where"]["description"]
             for wrong, sentence in (
+                ({"query": "w1", "where": "yeer < 1"}, "Did you mean year?"),
                 ({"query": "w1", "k": 5000}, "k is 5000, and this server gives 1 to 1000"),
                 ({"query": ""}, "The query is empty."),
             ):
