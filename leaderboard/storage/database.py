@@ -14,6 +14,7 @@ and views in them.
 import random
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -44,6 +45,12 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+class _Opened(threading.local):
+    """The connection that a thread keeps open."""
+
+    connection: duckdb.DuckDBPyConnection | None = None
+
+
 class Database:
     """The file at `path`; `timeout` is the number of seconds to wait
     for another program that holds it.
@@ -56,6 +63,23 @@ class Database:
         self._copy: (
             tuple[tuple[tuple[int, int], ...], tempfile.TemporaryDirectory[str], Database] | None
         ) = None
+        self._opened = _Opened()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """What this thread reads meanwhile, it reads through one connection, from one consistent
+        state: opening the file takes longer than most questions. Writers wait until the end, so
+        it is for a few questions on end; and this thread may not write.
+
+        Raises:
+            LeaderboardError: as `reading`.
+        """
+        with self.reading() as connection:
+            before, self._opened.connection = self._opened.connection, connection
+            try:
+                yield
+            finally:
+                self._opened.connection = before
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -65,6 +89,10 @@ class Database:
             LeaderboardError: the file is held by another program, corrupt, unreadable, or of a
                 newer schema.
         """
+        if self._opened.connection:
+            with self.explained("read"):
+                yield self._opened.connection
+            return
         if not self.path.exists():
             with duckdb.connect(":memory:") as connection:
                 migrate(connection, 0)

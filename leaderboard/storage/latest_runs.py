@@ -22,6 +22,13 @@ _STANDING = """
 """
 
 
+def read_all(store: Store) -> None:
+    """Read what does not depend on a metric at once: to open the store takes longer than to ask."""
+    with store.database.opened():
+        for read in (tasks, own_splits, costs, hardware, scored_by_query, model_details):
+            read(store)
+
+
 def tasks(store: Store) -> list[str]:
     """The tasks on which the store has runs, members of aggregates apart."""
 

@@ -17,6 +17,7 @@ from leaderboard.statistics.significance import (
     effect_size,
     win_tie_loss,
 )
+from leaderboard.storage import latest_runs
 from leaderboard.storage.store import Store
 from leaderboard.tables.aggregates import WHOLE
 from leaderboard.tables.alignment import per_query
@@ -111,7 +112,9 @@ def compare(
         raise LeaderboardError(
             "A comparison needs two models or more.", "Type: embedlab compare MODEL MODEL"
         )
-    everything = read(store, tasks, metric, main_revisions, split)
+    with store.database.opened():
+        everything = read(store, tasks, metric, main_revisions, split)
+        latest_runs.scored_by_query(store)
     sided = pairs_of(everything, models, planned)
     groups = [narrowed(sided.views, pair) for pair in sided.pairs] if planned else [sided]
     found = [_compared(store, group, test, level) for group in groups]

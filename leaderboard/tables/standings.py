@@ -75,9 +75,11 @@ def rank(
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
     """
-    views = read(
-        store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split
-    )
+    with store.database.opened():
+        latest_runs.read_all(store)
+        views = read(
+            store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split
+        )
     found = rank_views(
         store,
         views,

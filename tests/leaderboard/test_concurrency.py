@@ -12,6 +12,7 @@ import pytest
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.storage.store import Store
+from leaderboard.tables.standings import rank
 
 TRAFFIC = Path(__file__).parent / "traffic.py"
 _spec = spec_from_file_location("traffic", TRAFFIC)
@@ -113,6 +114,24 @@ def test_another_program_that_keeps_the_file_is_named_after_the_time_limit(tmp_p
     finally:
         other.communicate("\n")
     assert store.runs().num_rows == 1
+    store.add(make_run(2))
+    assert store.runs().num_rows == 2
+
+
+def test_a_ranking_opens_the_store_once(tmp_path, make_run, monkeypatch):
+    store, opened = Store(tmp_path / "results.duckdb"), []
+    store.add(make_run(1))
+    connect = duckdb.connect
+    monkeypatch.setattr(
+        duckdb, "connect", lambda *place, **how: opened.append(place) or connect(*place, **how)
+    )
+    rank(store, over="none")
+    assert len(opened) == 1
+    with store.database.opened():
+        assert store.runs().num_rows == 1
+        with pytest.raises(LeaderboardError, match="held by"):
+            Store(store.path, timeout=0.1).add(make_run(2))
+        assert store.scores().num_rows == 1
     store.add(make_run(2))
     assert store.runs().num_rows == 2
 
