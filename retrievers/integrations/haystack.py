@@ -6,6 +6,7 @@ from typing import Any
 
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
+from retrievers.integrations.framework_filters import from_haystack
 from retrievers.registry import load
 
 try:
@@ -26,14 +27,19 @@ class HaystackRetriever:
             Haystack reads such a pipeline with `Pipeline.loads(text,
             allowed_modules=["retrievers.integrations.haystack"])`.
         top_k: documents for each query.
-
-    Filters are by id alone: {"field": "id", "operator": "in", "value": [...]}.
+        filters: on the documents' metadata, as Haystack has them, or a clause of ours; those of one
+            call take their place. A field that no document has is an error.
     """
 
-    def __init__(self, retriever: Retriever | str | Path, top_k: int = 10):
+    def __init__(
+        self,
+        retriever: Retriever | str | Path,
+        top_k: int = 10,
+        filters: dict[str, Any] | str | None = None,
+    ):
         self.folder = None if isinstance(retriever, Retriever) else str(retriever)
         self.retriever = retriever if isinstance(retriever, Retriever) else load(Path(retriever))
-        self.top_k = top_k
+        self.top_k, self.filters = top_k, filters
 
     def to_dict(self) -> dict[str, Any]:
         """For `Pipeline.dumps`.
@@ -46,7 +52,7 @@ class HaystackRetriever:
                 "A pipeline can name a saved index, and this one lies in memory.",
                 "Type: retriever.save(FOLDER), then HaystackRetriever(FOLDER).",
             )
-        return default_to_dict(self, retriever=self.folder, top_k=self.top_k)
+        return default_to_dict(self, retriever=self.folder, top_k=self.top_k, filters=self.filters)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "HaystackRetriever":
@@ -66,7 +72,9 @@ class HaystackRetriever:
                 score=document.score,
             )
             for document in self.retriever.retrieve(
-                query, self.top_k if top_k is None else top_k, _ids(filters)
+                query,
+                self.top_k if top_k is None else top_k,
+                where=from_haystack(filters or self.filters),
             )
         ]
         return {"documents": documents}
@@ -77,15 +85,3 @@ class HaystackRetriever:
     ) -> dict[str, Any]:
         """As `run`, in a thread."""
         return await asyncio.to_thread(self.run, query, filters, top_k)
-
-
-def _ids(filters: dict[str, Any] | None) -> list[str] | None:
-    if not filters:
-        return None
-    match filters:
-        case {"field": "id" | "meta.id", "operator": "in", "value": [*ids]}:
-            return ids
-    raise RetrieverError(
-        f"The filter {filters} is not by id.",
-        'Filter by {"field": "id", "operator": "in", "value": [ids]}.',
-    )

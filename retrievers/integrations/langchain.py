@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
+from retrievers.integrations.framework_filters import from_langchain
 from retrievers.pipelines.encoded import Encoder, as_lists
+from retrievers.registry import load
 
 try:
     from langchain_core.documents import Document
     from langchain_core.embeddings import Embeddings
     from langchain_core.retrievers import BaseRetriever
+    from pydantic import PrivateAttr
 except ImportError as missing:
     raise RetrieverError(
         "LangChain is not installed.", "Type: pip install 'embedlab[rag]'"
@@ -23,16 +27,37 @@ class LangChainRetriever(BaseRetriever):
     """`LangChainRetriever(retriever=r, k=5).invoke("a question")`: documents with `id`, `score`,
     title in the metadata.
 
-    `only`: ids that the search is limited to; None for all. Both can be given to one call too:
-    `invoke(query, k=1)`.
+    `only`: ids that the search is limited to; None for all. `filter`: on the documents' metadata,
+    as LangChain's vector stores take it, {"year": {"$gte": 2020}, "lang": "en"}, or a clause of
+    ours. They can be given to one call too: `invoke(query, k=1)`.
+
+    In the place of the retriever stands the folder of a saved index, where a chain is to be saved
+    (`langchain_core.load.dumps`); it is read by `loads(text,
+    allowed_objects=[LangChainRetriever, ...], valid_namespaces=["retrievers"])`.
     """
 
     retriever: Any
     k: int = 10
     only: Sequence[str] | None = None
+    filter: str | dict[str, Any] | None = None
+    _index: Retriever = PrivateAttr()
 
-    def __init__(self, retriever: Retriever, **fields: Any) -> None:
-        super().__init__(**{"retriever": retriever, **fields})
+    def __init__(self, retriever: Retriever | str | Path, **fields: Any) -> None:
+        in_memory = isinstance(retriever, Retriever)
+        super().__init__(**{"retriever": retriever if in_memory else str(retriever), **fields})
+        self._index = retriever if isinstance(retriever, Retriever) else load(Path(retriever))
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+    def to_json(self) -> Any:
+        """What a saved chain says of this; of an index in memory, that it cannot be saved."""
+        return (
+            super().to_json()
+            if isinstance(self.retriever, str)
+            else (self.to_json_not_implemented())
+        )
 
     def _get_relevant_documents(
         self,
@@ -41,12 +66,13 @@ class LangChainRetriever(BaseRetriever):
         run_manager: Any = None,
         k: int | None = None,
         only: Sequence[str] | None = None,
+        filter: str | dict[str, Any] | None = None,
         **others: Any,
     ) -> list[Document]:
         if others:
             raise RetrieverError(
                 f"A search has no setting {', '.join(others)}.",
-                "It has k and only: invoke(query, k=3).",
+                "It has k, only and filter: invoke(query, k=3).",
             )
         return [
             Document(
@@ -54,8 +80,11 @@ class LangChainRetriever(BaseRetriever):
                 page_content=document.text,
                 metadata=document.facts,
             )
-            for document in self.retriever.retrieve(
-                query, self.k if k is None else k, self.only if only is None else only
+            for document in self._index.retrieve(
+                query,
+                self.k if k is None else k,
+                self.only if only is None else only,
+                from_langchain(filter or self.filter),
             )
         ]
 

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
+from retrievers.integrations.framework_filters import from_llama_index
 from retrievers.pipelines.encoded import Encoder, as_lists
+from retrievers.registry import load
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.retrievers import BaseRetriever
     from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+    from llama_index.core.vector_stores import MetadataFilters
 except ImportError as missing:
     raise RetrieverError(
         "LlamaIndex is not installed.", "Type: pip install 'embedlab[rag]'"
@@ -22,14 +26,55 @@ class LlamaIndexRetriever(BaseRetriever):
     """Nodes carry the document ids (LlamaIndex's evaluators compare node ids),
     and `id`, `score`, title as metadata.
 
-    `options` are LlamaIndex's own, such as `callback_manager`.
+    Args:
+        retriever: a text retriever, or the folder of a saved index.
+        k: documents for each query.
+        only: ids that the search is limited to.
+        filters: on the documents' metadata, `MetadataFilters` or a clause of ours.
+        options: LlamaIndex's own, such as `callback_manager`.
     """
 
     def __init__(
-        self, retriever: Retriever, k: int = 10, only: Sequence[str] | None = None, **options: Any
+        self,
+        retriever: Retriever | str | Path,
+        k: int = 10,
+        only: Sequence[str] | None = None,
+        filters: MetadataFilters | str | None = None,
+        **options: Any,
     ):
-        self.retriever, self.k, self.only = retriever, k, only
+        self.folder = None if isinstance(retriever, Retriever) else str(retriever)
+        self.retriever = retriever if isinstance(retriever, Retriever) else load(Path(retriever))
+        self.k, self.only, self.filters = k, only, filters
         super().__init__(**options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that `from_dict` needs, as JSON holds it.
+
+        Raises:
+            RetrieverError: the retriever lies in memory alone.
+        """
+        if self.folder is None:
+            raise RetrieverError(
+                "A saved retriever names a saved index, and this one lies in memory.",
+                "Type: retriever.save(FOLDER), then LlamaIndexRetriever(FOLDER).",
+            )
+        filters = self.filters
+        return {
+            "retriever": self.folder,
+            "k": self.k,
+            "only": None if self.only is None else list(self.only),
+            "filters": filters.model_dump(mode="json")
+            if isinstance(filters, MetadataFilters)
+            else filters,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **options: Any) -> "LlamaIndexRetriever":
+        """The retriever that `to_dict` described; loads the index."""
+        filters = data["filters"]
+        if isinstance(filters, dict):
+            filters = MetadataFilters.model_validate(filters)
+        return cls(**{**data, "filters": filters}, **options)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return [
@@ -44,7 +89,9 @@ class LlamaIndexRetriever(BaseRetriever):
                 ),
                 score=document.score,
             )
-            for document in self.retriever.retrieve(query_bundle.query_str, self.k, self.only)
+            for document in self.retriever.retrieve(
+                query_bundle.query_str, self.k, self.only, from_llama_index(self.filters)
+            )
         ]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
