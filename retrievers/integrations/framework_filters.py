@@ -92,8 +92,10 @@ def from_haystack(filters: Filter) -> str:
     Raises:
         RetrieverError: it is not formed so. So too of the functions below.
     """
-    if not filters or isinstance(filters, str):
-        return filters or ""
+    if isinstance(filters, str):
+        return filters
+    if not filters:
+        return ""
     match filters:
         case {"field": str(field), "operator": str(how), "value": value}:
             return _condition(_COMMON, field.removeprefix("meta."), how, value)
@@ -110,8 +112,10 @@ def from_haystack(filters: Filter) -> str:
 
 def from_llama_index(filters: Any) -> str:
     """LlamaIndex's `MetadataFilters`, also in one another."""
-    if not filters or isinstance(filters, str):
-        return filters or ""
+    if isinstance(filters, str):
+        return filters
+    if not filters:
+        return ""
     parts = [
         from_llama_index(each)
         if hasattr(each, "filters")
@@ -131,8 +135,10 @@ def from_langchain(filters: Filter) -> str:
     """{"year": {"$gte": 2020}, "lang": "en"}, with "$and", "$or", "$not": as LangChain's vector
     stores take them.
     """
-    if not filters or isinstance(filters, str):
-        return filters or ""
+    if isinstance(filters, str):
+        return filters
+    if not filters:
+        return ""
     parts = []
     for field, value in filters.items():
         if field in ("$and", "$or") and isinstance(value, list) and value:

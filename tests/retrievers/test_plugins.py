@@ -288,7 +288,7 @@ def test_no_plugin_takes_a_wrong_number_or_filter_for_none(index):
     ):
         with pytest.raises(
             retrievers.RetrieverError,
-            match="no filter of Haystack's|no list of values|is malformed",
+            match=r"no filter of Haystack's|no list of values|is malformed",
         ):
             component.run(QUERY, filters=filters)
 
