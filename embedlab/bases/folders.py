@@ -28,6 +28,7 @@ from embedlab.terminal import echo
 from leaderboard.plain_json import from_json
 
 _CUT = re.compile(r"(.+?)@layers=([^@]*)", re.DOTALL)
+_DIGITS = 5  # more than any number of layers has; int() of thousands of digits is an error
 _HEADS = ("ForCausalLM", "LMHeadModel")  # ends of the names of classes that generate
 
 
@@ -58,7 +59,7 @@ def folder(name: str | Path, revision: str | None = None) -> Path:
     card = bases().get(plain)
     if card and not Path(plain).is_dir():
         if layers:  # before anything is converted
-            _check(plain, layers, card.layers)
+            check_layers(plain, layers, card.layers)
         whole, digest = _converted(card), card.package.sha256[:16]
     else:
         whole, digest = Path(plain), ""
@@ -93,8 +94,14 @@ def require_language_model(folder: Path, name: str) -> None:
     kind = config.get("model_type", "")
     # Encoders such as BERT are in that list too, for those who make a decoder of them.
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "type_vocab_size" in config:
+        found = ", ".join(map(str, classes)) or kind
+        problem = (
+            f"{name} is no causal language model, but {found}."
+            if found
+            else f"{name} is no causal language model: it has no config.json that says which."
+        )
         raise UserError(
-            f"{name} is no causal language model, but {', '.join(map(str, classes)) or kind}.",
+            problem,
             f"Give one: {', '.join(bases())}, a hub id, or a folder.",
         )
 
@@ -154,7 +161,7 @@ def _number(name: str, layers: str, whole: Path) -> int:
             f"The configuration of {name} does not say how many layers it has.",
             "Use it whole, without @layers=.",
         )
-    _check(name, layers, there)
+    check_layers(name, layers, there)
     return int(layers)
 
 
@@ -168,9 +175,10 @@ def layers_key(config: dict[str, Any]) -> str:
     return own if own in config else "num_hidden_layers"
 
 
-def _check(name: str, layers: str, there: int) -> None:
-    """Refuse a number of layers that is none from 1 to what there are."""
-    if not (layers.isascii() and layers.isdigit() and 1 <= int(layers) <= there):
+def check_layers(name: str, layers: str, there: int) -> None:
+    """Refuse what is none from 1 to what there are, and 06: a model has one name."""
+    whole = layers.isascii() and layers.isdigit() and len(layers) < _DIGITS
+    if not (whole and 1 <= int(layers) <= there and layers == str(int(layers))):
         raise UserError(
             f"{name} cannot be cut to {layers.removeprefix('?')!r} layers.",
             f"It has {there}: type {name}@layers=N with N from 1 to {there}.",

@@ -6,6 +6,7 @@ merged yet.
 """
 
 import math
+import re
 import time
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -142,7 +143,18 @@ def trainer_for(
     Args:
         rows: data set with the columns that the loss reads.
         show: told each step and the loss last logged.
+
+    Raises:
+        UserError: a learning rate is for parameters that the model does not have.
     """
+    for pattern in stage.learning_rates:
+        if not any(re.search(pattern, name) for name, _ in loss.named_parameters()):
+            raise UserError(
+                f"learning_rates of the stage {stage.objective} names {pattern!r}, which is part of"
+                " no parameter's name of this base.",
+                "Correct it, or take a base that has such: "
+                f"{', '.join(sorted({_short(name) for name, _ in model.named_parameters()})[:6])}.",
+            )
     trainer: Trainer
     ramp = _ramp(loss) or None
     if isinstance(model, SparseEncoder):
@@ -172,6 +184,11 @@ def trainer_for(
     if show:
         trainer.add_callback(_Report(show))
     return trainer
+
+
+def _short(name: str) -> str:
+    """The module of a parameter by its own name: embed_tokens, q_proj."""
+    return name.removesuffix(".weight").removesuffix(".bias").rpartition(".")[2]
 
 
 def _arguments(

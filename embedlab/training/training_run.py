@@ -28,7 +28,7 @@ from embedlab.training.recipe import Recipe, Stage
 from embedlab.training.trainer import STATE, restore, trainer_for
 from embedlab.training.training_bar import Show, bar
 from embedlab.training.untrained import Model
-from embedlab.training.workplace import WORK, claim, last_checkpoint, publish, step_of
+from embedlab.training.workplace import WORK, begun, claim, last_checkpoint, publish, step_of
 from leaderboard.atomic_files import atomic_write
 
 Progress = Callable[[str, int], AbstractContextManager[Show]]
@@ -64,6 +64,13 @@ def train(
     finished = claim(out, recipe.digest)
     if finished:
         return finished
+    with begun(out):
+        return _train(recipe, out, device, progress, every)
+
+
+def _train(
+    recipe: Recipe, out: Path, device: str, progress: Progress, every: int | None
+) -> dict[str, Any]:
     work = out / WORK
     facts = environment()  # now: a source tree may change under a long run
     started = time.perf_counter()
@@ -115,10 +122,11 @@ def save_untrained(recipe: Recipe, out: Path) -> None:
         UserError: `out` holds something, or a part of the recipe does not fit another.
     """
     claim(out, f"untrained {recipe.digest}")
-    base = _base(recipe, out / WORK, {})
-    set_seed(recipe.seed)
-    model = untrained.build(recipe.method, base, recipe.settings).to(as_torch(recipe.dtype))
-    adapting.stand_on_base(model, recipe, base)
+    with begun(out):
+        base = _base(recipe, out / WORK, {})
+        set_seed(recipe.seed)
+        model = untrained.build(recipe.method, base, recipe.settings).to(as_torch(recipe.dtype))
+        adapting.stand_on_base(model, recipe, base)
     publish(out, lambda result: save_model(model, result))
 
 
@@ -167,7 +175,7 @@ def _run(
     if checkpoint and step_of(checkpoint) >= stage.steps:  # the trainer would take one step more
         restore(trainer, checkpoint)
     else:
-        with _kernels(model.device):
+        with _kernels(model.device), _steps(stage):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     beside = {
         name: value.detach()
@@ -190,6 +198,21 @@ def _fitting(stage: Stage) -> Iterator[None]:
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"The stage {stage.objective} cannot be set up: {error}", "Correct its values."
+        ) from error
+
+
+@contextmanager
+def _steps(stage: Stage) -> Iterator[None]:
+    """torch refuses a step that its numbers cannot hold."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "without overflow" not in str(error):
+            raise
+        raise UserError(
+            f"A step of the stage {stage.objective} is too large: its learning_rate is"
+            f" {stage.learning_rate}.",
+            "Lower learning_rate.",
         ) from error
 
 
@@ -281,8 +304,15 @@ def _finish(
     if config is not None:
         config.use_cache = False  # as a trainer sets it, which a run stopped after it had none of
 
+    model = model.to(as_torch(recipe.dtype))
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise UserError(
+            f"The weights of {recipe.name} after training are not all numbers in {recipe.dtype}.",
+            'Lower learning_rate, or take dtype = "float32", in a new folder.',
+        )
+
     def fill(result: Path) -> None:
-        save_model(model.to(as_torch(recipe.dtype)), result)
+        save_model(model, result)
         _write_curve(result / CURVE, stages)
         (result / RECORD).write_text(
             json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8"

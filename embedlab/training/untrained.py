@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Normalize
 from torch import nn
@@ -17,7 +18,7 @@ from embedlab.bases.folders import require_language_model
 from embedlab.encoders.modules.decoder import Decoder
 from embedlab.encoders.modules.pooling import MarkedPooling
 from embedlab.encoders.modules.template import Template
-from embedlab.errors import UserError, unknown
+from embedlab.errors import UserError, explained, unknown
 
 Model = SentenceTransformer | SparseEncoder | MultiVectorEncoder
 
@@ -35,13 +36,21 @@ def build(method: str, base: str | Path, settings: dict[str, Any]) -> Model:
         UserError: a setting is unknown, or the base does not fit.
     """
     folder = resolve(base)
-    if method not in ENCODERS and (folder / "config.json").is_file():  # an adapter has none
+    if method not in ENCODERS and not (folder / "adapter_config.json").is_file():
         require_language_model(folder, str(base))
     try:
         return METHODS[method](folder, **settings)
     except TypeError as error:
         raise UserError(
             f"The settings do not fit the method {method}: {error}.", "Correct [settings]."
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if explained(error):  # of the machine
+            raise
+        problem = str(error).partition("\n")[0].rstrip(".: ")
+        raise UserError(
+            f"The method {method} cannot be built on {base}: {problem}.",
+            "Give another base, or correct [settings].",
         ) from error
 
 

@@ -8,7 +8,8 @@ DIR/modules.json ...           the model;  training.json, its record, comes last
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ def claim(out: Path, digest: str) -> dict[str, Any] | None:
     with atomic_write(mark) as temporary:
         temporary.write_text(digest, encoding="utf-8")
     return None
+
+
+@contextmanager
+def begun(out: Path) -> Iterator[None]:
+    """A run in its place: where it is refused or stopped before anything was kept, nothing of it is
+    left, so that the next one finds the place free.
+    """
+    try:
+        yield
+    except BaseException:
+        kept = [path for path in out.rglob("*") if path.is_file() and path != out / WORK / "recipe"]
+        if not kept:
+            shutil.rmtree(out / WORK, ignore_errors=True)
+            with suppress(OSError):  # not empty
+                out.rmdir()
+        raise
 
 
 def _is_fresh(out: Path) -> bool:

@@ -44,7 +44,9 @@ class LateModels(EncodedModels):
     cuts_documents = False
 
     def views(self) -> list[View]:
-        """Every dimension and precision through every index that holds token vectors."""
+        """Every dimension through every index that holds token vectors, once: a precision is the
+        index with as many bits, and is recorded as that.
+        """
         request, model = self.request, self.model
         if any(request.views.layers) or request.views.diagonal:
             raise UserError(
@@ -53,7 +55,9 @@ class LateModels(EncodedModels):
             )
         refuse_dimensions(model, request.views.dims)
         indexes = fitting(model.card.kind, request.views.indexes)
-        return cross((None,), request.views.dims, request.views.precisions, indexes)
+        views = cross((None,), request.views.dims, request.views.precisions, indexes)
+        coded = (view._replace(index=_coded(view), precision="float32") for view in views)
+        return list(dict.fromkeys(coded))
 
     def search(
         self,
@@ -66,7 +70,7 @@ class LateModels(EncodedModels):
     ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
         metric = metric_of(self.model.card.similarity)
-        retriever = make_index(_coded(view), metric=metric)
+        retriever = make_index(view.index, metric=metric)
         asked, chunks = self._query_vectors(queries, view), partial(self._chunks, documents, view)
         result = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
         result.costs["index_bytes_per_document"] = result.costs["index_bytes"] / max(

@@ -1,9 +1,12 @@
 """What is in force of a model, and why: every setting, every prompt, and who says so."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from embedlab import models
+from embedlab.bases import folders, packaged
+from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.models.cards import Card
 from embedlab.models.facts import training_sets
@@ -11,8 +14,10 @@ from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.settings import common_settings, model_settings
 from embedlab.models.settings.common_settings import whose
 from embedlab.models.settings.prompts import Described, RetrievalTask, has_roles, with_reason
+from embedlab.models.training_free_names import FORMS
 
 _GENERAL = "Retrieve text based on user query."  # as of an index, and of a folder
+BASE = "embedlab's card of the base"
 OURS, FILES, MTEB = "embedlab's card", "the model's own files", "mteb's registry"
 
 
@@ -35,6 +40,8 @@ def settings(name: str, tasks: Sequence[Described] = (), **how: Any) -> list[Set
     Raises:
         UserError: there is no such model. One whose weights are not here is shown by its card.
     """
+    if base := _of_base(name):
+        return base
     card = models.find(name)
     before = models.find(model_settings.split(name)[0]) if card.chosen and not card.file else card
     try:
@@ -62,6 +69,38 @@ def _absent(card: Card) -> bool:
     except UserError:
         return True
     return False
+
+
+def _of_base(name: str) -> list[Setting]:
+    """What is known of a base that a package carries, whole or cut; nothing of another name.
+
+    Raises:
+        UserError: it has not that many layers.
+    """
+    plain, layers = folders.split(name)
+    base = bases().get(plain)
+    if base is None or Path(plain).is_dir():
+        return []
+    if layers:
+        folders.check_layers(plain, layers, base.layers)
+    facts = {
+        "description": base.description,
+        "source": base.source,
+        "licence": base.licence,
+        "parameters": base.parameters,
+        "layers": f"{layers} of {base.layers}" if layers else base.layers,
+        "dimensions": base.dim,
+        "max_length": base.max_length,
+    }
+    package = base.package
+    here = packaged.folder_of(package.module) is not None
+    return [
+        Setting("base", name, ""),
+        *(Setting(key, value, BASE) for key, value in facts.items()),
+        Setting("sha256", package.sha256, f"{package.weights}, checked before it is read"),
+        Setting("package", package.package, "installed" if here else f"type {package.install}"),
+        Setting("without training", ", ".join(f"{form}({name})" for form in FORMS), ""),
+    ]
 
 
 def _of_card(card: Card, before: Card) -> Iterator[Setting]:

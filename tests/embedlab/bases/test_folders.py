@@ -92,7 +92,7 @@ def test_a_kill_leaves_nothing_that_counts(small_base, home, tmp_path):
     assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name, "lock"]
 
 
-@pytest.mark.parametrize("layers", ["0", "3", "-1", "", "two", "1.5", "²"])
+@pytest.mark.parametrize("layers", ["0", "3", "-1", "", "two", "1.5", "²", "01", "99999"])
 def test_layers_that_are_not_there_are_refused(layers, small_base, home, cli):
     code, out, err = cli("train", "base-mean", "--base", f"{small_base}@layers={layers}")
     assert (code, out) == (2, "")
@@ -108,6 +108,16 @@ def test_a_base_that_is_no_language_model_is_refused(home, cli, tmp_path, word_t
         assert code == 2, err
         assert f"{tmp_path} is no causal language model, but BertModel." in err
         assert "smollm2-135m" in err and "Traceback" not in err
+
+
+def test_a_refused_training_leaves_its_place_free(home, cli, tmp_path):
+    empty, out = tmp_path / "empty", tmp_path / "out"
+    empty.mkdir()
+    for options in (["causal2vec-mini"], ["base-mean"], ["base-mean", "--untrained"]):
+        code, _, err = cli("train", *options, "--base", empty, "--out", out)
+        assert code == 2, err
+        assert f"{empty} is no causal language model: it has no config.json" in err
+        assert not out.exists()
 
 
 def test_without_its_package_the_command_is_named(home, cli, monkeypatch):

