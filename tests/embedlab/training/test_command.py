@@ -122,7 +122,8 @@ def test_steps_that_weights_cannot_hold_are_refused(cli, home, decoder, pairs_fi
 
 def test_a_recipe_that_does_not_fit_its_base(cli, home, decoder, pairs_file, tmp_path):
     """The place of a refused run is free for the next one."""
-    names = RECIPE.replace("precision", 'learning_rates = {{ "word_embeddings" = 1e-3 }}\nprecision')
+    rates = 'learning_rates = {{ "word_embeddings" = 1e-3 }}\nprecision'
+    names = RECIPE.replace("precision", rates)
     (tmp_path / "names.toml").write_text(names.format(base=decoder, pairs=pairs_file))
     (tmp_path / "mrl.toml").write_text(
         RECIPE.replace('"gem"', '"encoder"')
