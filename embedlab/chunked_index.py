@@ -13,6 +13,7 @@ from retrievers.indexes.base_index import make_index
 from retrievers.indexes.dense import metric_of
 from retrievers.pieces import Pieces
 from retrievers.pipelines.by_chunks import Chunked
+from retrievers.pipelines.chunk_store import Cut
 from retrievers.pipelines.encoded import index_for
 
 
@@ -49,6 +50,43 @@ def chunked(
         UserError: the model's texts cannot be cut so.
     """
     how = chunking.parse(model_chunks.resolved(model, chunk))
+    cut, progress = _cutting(model, how, encoder, advance)
+    over = "mean" if how.over == "mean" else "max"  # the first chunk is the only one
+    if encoder is None:
+        model_chunks.refuse_fields(index)
+        part = retrievers.make(index, **model.card.settings)
+        return Chunked(part, cut, over=over, spec=str(how))
+    watched = WatchedEncoder(**vars(encoder), advance=progress)
+    part = retrievers.Encoded(watched, index_for(index, model.card.similarity))
+    means = make_index(index, metric=metric_of("dot")) if over == "mean" else None
+    return Chunked(part, cut, over=over, means=means, spec=str(how))
+
+
+def take_more(
+    index: Chunked, model: LoadedModel, advance: Callable[[float], object] = lambda count: None
+) -> None:
+    """Let a loaded index of chunks cut further documents as it cut those that it holds.
+
+    Args:
+        model: that it was built with.
+        advance: as in `chunked`.
+    """
+    part = index.part
+    encoder = part.encoder if isinstance(part, retrievers.Encoded) else None
+    if encoder is not None:
+        model.encoder = encoder.model
+    index.cut, progress = _cutting(model, chunking.parse(index.spec), encoder, advance)
+    if isinstance(part, retrievers.Encoded):
+        part.encoder = WatchedEncoder(**{**vars(part.encoder), "advance": progress})
+
+
+def _cutting(
+    model: LoadedModel,
+    how: chunking.Chunking,
+    encoder: retrievers.Encoder | None,
+    advance: Callable[[float], object],
+) -> tuple[Cut, _Progress]:
+    """What cuts documents, and tells of it."""
     prompt: str = encoder.document.get("prompt") or "" if encoder else ""
     progress = _Progress(advance)
 
@@ -70,12 +108,4 @@ def chunked(
         progress.of(len(pieces.texts))
         return pieces
 
-    over = "mean" if how.over == "mean" else "max"  # the first chunk is the only one
-    if encoder is None:
-        model_chunks.refuse_fields(index)
-        part = retrievers.make(index, **model.card.settings)
-        return Chunked(part, cut, over=over, spec=str(how))
-    watched = WatchedEncoder(**vars(encoder), advance=progress)
-    part = retrievers.Encoded(watched, index_for(index, model.card.similarity))
-    means = make_index(index, metric=metric_of("dot")) if over == "mean" else None
-    return Chunked(part, cut, over=over, means=means, spec=str(how))
+    return cut, progress

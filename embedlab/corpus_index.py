@@ -1,6 +1,6 @@
 """Indexes of a corpus with a model: what `embedlab index` builds and `embedlab search` reads."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from embedlab.servers import server_names
 from embedlab.terminal import echo
 from embedlab.watched_encoder import WatchedEncoder
 from retrievers.base import all_parts
+from retrievers.pieces import Pieces
+from retrievers.pipelines.by_chunks import Chunked
 from retrievers.pipelines.encoded import index_for
 from retrievers.pipelines.rerank import Rerank
 from retrievers.texts import Document
@@ -131,17 +133,45 @@ def build(
     return tree.built(leaf, stage).index(ids, documents)
 
 
-def watch(retriever: retrievers.Retriever, advance: Callable[[float], object]) -> None:
+def watch(retriever: retrievers.Retriever, advance: Callable[[float], object], **how: Any) -> None:
     """Have the encoders of a loaded retriever say how far they are.
 
     Args:
         advance: called with the number of documents done since the last call.
     """
+    if isinstance(retriever, Chunked):
+        return _take_more(retriever, advance, **how)
     found = [part for part in all_parts(retriever) if isinstance(part, retrievers.Encoded)]
     for part in found:
         part.encoder = WatchedEncoder(
             **vars(part.encoder), advance=lambda count: advance(count / len(found))
         )
+
+
+def _take_more(
+    index: Chunked, advance: Callable[[float], object] = lambda count: None, **how: Any
+) -> None:
+    """Let a loaded index of chunks cut further documents, with the model that it holds."""
+    part = index.part
+    name = part.encoder.name if isinstance(part, retrievers.Encoded) else "bm25"
+    chunked_index.take_more(index, models.load(name, **how), advance)
+
+
+def _taking_more(retriever: retrievers.Retriever, **how: Any) -> retrievers.Retriever:
+    """A loaded retriever, which cuts further documents where it is one of chunks; only then is
+    all of its model looked at.
+    """
+
+    def cut(documents: Sequence[str]) -> Pieces:
+        _take_more(index, **how)
+        assert index.cut and index.cut is not cut
+        return index.cut(documents)
+
+    if isinstance(retriever, Chunked):
+        index = retriever
+        named = not isinstance(index.part, retrievers.Encoded) or index.part.encoder.name
+        index.cut = cut if named else None  # the model is an object
+    return retriever
 
 
 def encoder(name: str, *, instruction: str = INSTRUCTION, **how: Any) -> retrievers.Encoder:
@@ -193,7 +223,8 @@ def load(path: Path, *, named: Collection[str] = (), **how: Any) -> retrievers.R
     """The retriever saved at `path`, with the models it needs: `load_all` of one, whose `named`
     may hold more than it needs.
     """
-    return retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
+    found = retrievers.load(path, cache(partial(recorded_encoder, named=named, **how)))
+    return _taking_more(found, **how)
 
 
 def load_all(
@@ -218,6 +249,8 @@ def load_all(
         return recorded_encoder(name, named=named, **how)
 
     found = {path: retrievers.load(path, encoder_of) for path in dict.fromkeys(paths)}
+    for each in found.values():
+        _taking_more(each, **how)
     cards = [models.find(name) for name in wanted]
     known = {*wanted, *(name for card in cards for name in (card.name, card.source, card.origin))}
     theirs = f"it is {' and '.join(wanted)}" if wanted else "none has a model"

@@ -12,7 +12,6 @@ from embedlab import corpus_index
 from embedlab.documents import Corpus
 from embedlab.errors import UserError
 from retrievers import Encoder, Retriever, RetrieverError, folder
-from retrievers.base import not_updatable
 from retrievers.texts import fields, joined
 
 _LOCK = ".lock"
@@ -68,7 +67,7 @@ def add(
         ids = [corpus.ids[number] for number in written]
         advance(len(corpus.ids) - len(ids))
         if ids:
-            corpus_index.watch(retriever, advance)
+            corpus_index.watch(retriever, advance, **how)
             retriever.replace(ids, [corpus.documents[number] for number in written])
             retriever.save(path)
     new = sum(id not in rows for id in ids)
@@ -103,11 +102,9 @@ def _held(path: Path) -> Iterator[None]:
     """Keep other processes from changing the index meanwhile: one of two changes would be lost.
 
     Raises:
-        RetrieverError: there is no whole index at `path`, it is one of chunks, or it cannot be
-            written.
+        RetrieverError: there is no whole index at `path`, or it cannot be written.
     """
-    if folder.read_manifest(path).get("retriever") == "chunked":
-        raise not_updatable("An index of chunks")
+    folder.read_manifest(path)
     try:
         lock = FileLock(path.resolve() / _LOCK)
         lock.acquire()

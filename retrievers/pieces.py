@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,6 @@ class Pieces:
     shown: list[Span] | None = None
     vectors: np.ndarray | None = None
 
-    @property
-    def owner(self) -> np.ndarray:
-        """The document of each chunk: int64 `[chunks]`."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
-
     def first(self) -> "Pieces":
         """The first chunk of each document alone."""
         rows = self.starts[:-1]
@@ -50,6 +46,50 @@ class Pieces:
             shown=None if self.shown is None else [self.shown[row] for row in rows],
             vectors=None if self.vectors is None else self.vectors[rows],
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Which chunks are of which documents, and what of a document stands for each in an answer.
+
+    Attributes:
+        starts: as `Pieces.starts`.
+        shown: int64 `[chunks, 2]`, `[start, end)` in characters.
+    """
+
+    starts: np.ndarray
+    shown: np.ndarray
+
+    @classmethod
+    def of(cls, chunks: Pieces) -> "Layout":
+        shown = np.array(chunks.shown or chunks.spans, dtype=np.int64).reshape(-1, 2)
+        return cls(chunks.starts, shown)
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """The document of each chunk: int64 `[chunks]`."""
+        return np.repeat(np.arange(len(self.starts) - 1), self.counts)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The number of each document's chunks."""
+        return np.diff(self.starts)
+
+    def chunks_of(self, documents: np.ndarray) -> np.ndarray:
+        """The chunks of these documents: int64 `[n]`."""
+        spans = [np.arange(self.starts[row], self.starts[row + 1]) for row in documents]
+        return np.concatenate(spans) if spans else np.empty(0, dtype=np.int64)
+
+    def with_more(self, more: "Layout") -> "Layout":
+        """With further documents behind these."""
+        starts = np.concatenate([self.starts, self.starts[-1] + more.starts[1:]])
+        return Layout(starts, np.concatenate([self.shown, more.shown]))
+
+    def without(self, documents: np.ndarray) -> "Layout":
+        """Without these documents."""
+        counts = np.delete(self.counts, documents)
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Layout(starts, np.delete(self.shown, self.chunks_of(documents), axis=0))
 
 
 def means(chunks: Iterator[Vectors], starts: np.ndarray) -> Iterator[Vectors]:

@@ -120,16 +120,43 @@ def test_errors_are_one_message_and_change_nothing(words, message, folders, tmp_
     assert (index / "index.json").read_bytes() == before
 
 
-def test_an_index_of_chunks_is_not_changed(folders, tmp_path, ok, cli):
-    index = tmp_path / "index"
-    ok("index", folders[0], "--model", "bm25", "--chunk", "tokens:size=2", "--out", index, "--json")
-    before = (index / "index.json").read_bytes()
-    for words in (("add", index, folders[1], "--replace"), ("delete", index, "a")):
-        code, out, err = cli("index", *words)
-        assert code == 2 and "An index of chunks neither takes nor gives up" in err and not out
-    assert (index / "index.json").read_bytes() == before
-    with pytest.raises(RetrieverError, match="neither takes nor gives up"):
-        embedlab.Index.load(index).delete(["a"])
+CHUNKED = (
+    ("bm25", "tokens:size=2", "lucene"),
+    ("bm25", "tokens:size=2,over=mean", "lucene"),
+    ("tiny", "tokens:size=5", "torch"),
+    ("tiny", "tokens:size=5,over=mean", "faiss:flat"),
+    ("tiny", "tokens:size=5,late=yes,parent=document", "torch"),
+)
+
+
+@pytest.mark.parametrize(("model", "chunk", "spec"), CHUNKED)
+def test_an_index_of_chunks_too(model, chunk, spec, folders, tiny_folder, tmp_path, ok, home):
+    index, anew = tmp_path / "index", tmp_path / "anew"
+    how = ("--model", tiny_folder if model == "tiny" else model, "--chunk", chunk, "--index", spec)
+    ok("index", folders[0], *how, "--out", index, "--json")
+    said = ok("index", "add", index, folders[1], "--replace", "--json")
+    assert said["added"] and said["replaced"] and said["documents"] == 4
+    said = ok("index", "delete", index, "a", "--json")
+    assert (said["deleted"], said["documents"]) == (1, 3)
+    wanted = {id: each for id, each in (DOCUMENTS | MORE).items() if id != "a"}
+    ok("index", write(tmp_path / "wanted", wanted), *how, "--out", anew, "--json")
+    for query in ("gene", "w9 w4 of the cell", "c"):
+        got, fresh = (
+            ok("search", folder, query, "-k", 3, "--json")["results"] for folder in (index, anew)
+        )
+        for one, other in zip(got, fresh, strict=True):
+            assert one.pop("score") == pytest.approx(other.pop("score"), abs=1e-6)
+            assert one == other
+    loaded = embedlab.Index.load(index)
+    before = [hit.id for hit in loaded.search("gene", 3)]
+    loaded.add({"n": "gene " * 9, "m": {"text": "gene", "year": 3}})
+    assert len(loaded) == 5 and loaded.search("gene", 5, where="year = 3")[0].id == "m"
+    loaded.delete(["n", "m"]).save(index)
+    assert [hit.id for hit in embedlab.Index.load(index).search("gene", 3)] == before
+    with pytest.raises(RetrieverError, match="indexed already"):
+        loaded.add({"b": "x"})
+    with pytest.raises(RetrieverError, match="not in the index, such as 'x'"):
+        loaded.delete(["b", "x"])
 
 
 def test_in_python(tmp_path):

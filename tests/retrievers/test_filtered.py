@@ -88,21 +88,17 @@ def documents(numbers, rng):
 QUERIES = ["w1 w2 w3", "w7 w8", "w20", "w33 w1 w39 w12"]
 
 
-def changed(index, tmp_path, updatable=True):
+def changed(index, tmp_path):
     """Documents added, replaced, deleted; saved and loaded. What is there now by id."""
     rng = np.random.default_rng(3)
     first, more = documents(range(80), rng), documents(range(80, COUNT), rng)
-    if not updatable:
-        everything = first | more
-        index.index(list(everything), list(everything.values()))
-    else:
-        index.index(list(first), list(first.values()))
-        assert len(index.where("year >= 2010")) == 50
-        index.add(list(more), list(more.values()))
-        new = {f"d{n}": {**more[f"d{n}"], "year": 1900, "lang": "fr"} for n in range(90, 100)}
-        index.replace(list(new), list(new.values()))
-        index.delete([f"d{number}" for number in range(5, 80, 7)])
-        everything = {id: new.get(id) or (first | more)[id] for id in index.ids}
+    index.index(list(first), list(first.values()))
+    assert len(index.where("year >= 2010")) == 50
+    index.add(list(more), list(more.values()))
+    new = {f"d{n}": {**more[f"d{n}"], "year": 1900, "lang": "fr"} for n in range(90, 100)}
+    index.replace(list(new), list(new.values()))
+    index.delete([f"d{number}" for number in range(5, 80, 7)])
+    everything = {id: new.get(id) or (first | more)[id] for id in index.ids}
     index.save(tmp_path / "index")
     return retrievers.load(tmp_path / "index", found), everything
 
@@ -263,7 +259,7 @@ def test_the_metadata_of_documents_are_those_of_their_chunks(over, takes, tmp_pa
     part = dense() if takes == "dense" else retrievers.make("lucene")
     means = retrievers.make("torch") if (over, takes) == ("mean", "dense") else None
     made = Chunked(part, cut, over=over, means=means, spec="four words")
-    index, everything = changed(made, tmp_path, updatable=False)
+    index, everything = changed(made, tmp_path)
     assert len(index.part.ids) > len(index.ids)
     assert_filtered(index, everything, lexical=takes == "text")
     (best,) = index.retrieve(QUERIES[0], 1, where="id = 'd7'")
@@ -326,3 +322,35 @@ def test_rows_that_are_not_there_are_refused():
     assert index.where("id = 'b'").tolist() == [1]
     with pytest.raises(RetrieverError, match="No document has a field 'year'"):
         index.where("year = 1")
+
+
+@pytest.mark.parametrize("over", ["max", "mean"])
+def test_an_addition_to_chunks_that_fails_changes_nothing(over, monkeypatch):
+    from retrievers.pipelines import chunk_store
+
+    content = documents(range(30), np.random.default_rng(2))
+    means = retrievers.make("torch") if over == "mean" else None
+    index = Chunked(dense(), cut, over=over, means=means).index(
+        list(content), list(content.values())
+    )
+    before = [index.retrieve(query, 30) for query in QUERIES]
+    monkeypatch.setattr(chunk_store, "_BATCH", 2)
+    encode, calls = Words.encode_document, []
+
+    def failing(self, texts, **how):
+        calls.append(texts)
+        if len(calls) == 4:
+            raise MemoryError("full")
+        return encode(self, texts, **how)
+
+    monkeypatch.setattr(Words, "encode_document", failing)
+    more = documents(range(30, 40), np.random.default_rng(2))
+    for change in (index.add, index.replace):
+        calls.clear()
+        with pytest.raises(MemoryError):
+            change(list(more), list(more.values()))
+    monkeypatch.setattr(Words, "encode_document", encode)
+    assert [index.retrieve(query, 30) for query in QUERIES] == before
+    index.cut = None
+    with pytest.raises(RetrieverError, match="without what cuts them"):
+        index.add(["n"], ["w1"])
