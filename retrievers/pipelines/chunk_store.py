@@ -23,6 +23,7 @@ from retrievers.token_vectors import TokenVectors
 
 Cut = Callable[[Sequence[str]], Pieces]
 _BATCH = 16_384  # chunks encoded at a time
+_NOTHING = Pieces([], [], np.zeros(1, dtype=np.int64))
 
 
 class ChunkStore(Retriever):
@@ -45,7 +46,8 @@ class ChunkStore(Retriever):
             means.encoder = part.encoder.id
         self.ids: Sequence[str] = []
         self._texts = Texts()
-        self._take([], Pieces([], [], np.zeros(1, dtype=np.int64)))
+        self._layout = Layout.of(_NOTHING)
+        self._rows: dict[str, int] = {}
 
     @classmethod
     def of(cls, part: Retriever, ids: Sequence[str], chunks: Pieces, over: str = "max") -> Self:
@@ -62,7 +64,7 @@ class ChunkStore(Retriever):
             if isinstance(part, Encoded | Index):
                 part.clear()
         self._texts = Texts()
-        self._take([], Pieces([], [], np.zeros(1, dtype=np.int64)))
+        self._take([], _NOTHING)
         self._append(ids, texts, chunks)
         for part in self._indexes:
             part.finish()
@@ -162,8 +164,7 @@ class ChunkStore(Retriever):
         )
 
     def _take(self, ids: Sequence[str], chunks: Pieces) -> None:
-        self.ids, self._layout = ids, Layout.of(chunks)
-        self._rows: dict[str, int] = {}
+        self.ids, self._layout, self._rows = ids, Layout.of(chunks), {}
 
     def text(self, row: int) -> str:
         """The whole text of the document at `row`."""

@@ -5,11 +5,14 @@ import os
 import signal
 import sys
 
+import numpy as np
 import pytest
 
 import embedlab
 from embedlab import index_changes
 from retrievers import Encoded, RetrieverError, load, make
+from retrievers.pieces import Pieces
+from retrievers.pipelines.by_chunks import Chunked
 
 DOCUMENTS = {
     "a": {"text": "the cell w5", "year": 2001},
@@ -121,7 +124,6 @@ def test_errors_are_one_message_and_change_nothing(words, message, folders, tmp_
 
 
 CHUNKED = (
-    ("bm25", "tokens:size=2", "lucene"),
     ("bm25", "tokens:size=2,over=mean", "lucene"),
     ("tiny", "tokens:size=5", "torch"),
     ("tiny", "tokens:size=5,over=mean", "faiss:flat"),
@@ -185,12 +187,17 @@ def test_a_deletion_needs_no_model(tmp_path, tiny_folder):
 _WRITES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
 
 
-def test_killed_at_any_write_the_old_or_the_new_index_is_there(tmp_path):
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunks"])
+def test_killed_at_any_write_the_old_or_the_new_index_is_there(chunked, tmp_path):
     """The process is killed before its first write to the disk, its third, and so on."""
-    embedlab.Index.build(DOCUMENTS, _lengths).save(tmp_path / "index")
+    built = embedlab.Index.build(DOCUMENTS, _lengths).retriever
+    if chunked:
+        built = Chunked(Encoded(built.encoder, "torch"), _halves)
+        built.index(list(DOCUMENTS), list(DOCUMENTS.values()))
+    built.save(tmp_path / "index")
     point, seen = -1, set()
     while True:
-        point += 2
+        point += 5 if chunked else 2
         child = os.fork()
         if not child:
             _killed_at(point, lambda: index_changes.delete(tmp_path / "index", ["b"]))
@@ -198,18 +205,24 @@ def test_killed_at_any_write_the_old_or_the_new_index_is_there(tmp_path):
         index = embedlab.Index.load(tmp_path / "index", _lengths)
         found = {index.retriever.text(row) for row in range(len(index))}
         assert len(found) in (2, 3) and len(found) == len(index.search("x", 9))
+        assert [hit.id for hit in index.search("x", where="year > 2000")] == ["a"]
         seen.add(len(found))
         if os.WIFEXITED(status):
             break
         if len(found) == 2:
+            if chunked:
+                index.retriever.cut = _halves
             index.add({"b": DOCUMENTS["b"]}).save(tmp_path / "index")
     assert point > 10 and seen == {2, 3}
     assert len(list(tmp_path.glob("index/data-*"))) == 1
 
 
-def _lengths(texts):
-    import numpy as np
+def _halves(texts):
+    pieces = [half for text in texts for half in (text[: len(text) // 2], text[len(text) // 2 :])]
+    return Pieces(pieces, [(0, 1)] * len(pieces), np.arange(0, len(pieces) + 1, 2))
 
+
+def _lengths(texts):
     return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
 
 
