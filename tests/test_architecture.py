@@ -54,6 +54,7 @@ LEVELS = {
         ],
     ],
     "leaderboard": [
+        ["charts"],
         ["exchange"],
         ["tables"],
         ["statistics"],

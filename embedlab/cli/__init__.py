@@ -28,9 +28,9 @@ app = typer.Typer(
 # name -> module with a function `command`,
 # whose signature is the command's options, or a typer app `commands`.
 COMMANDS: list[str] = [
-    "eval", "train", "study", "models", "tasks", "doctor", "leaderboard", "compare", "parity",
-    "runs", "import", "export", "merge", "cache", "grid", "index", "search", "serve", "rag",
-    "perplexity", "dashboard",
+    "eval", "train", "study", "models", "tasks", "doctor", "leaderboard", "compare", "plot",
+    "parity", "runs", "import", "export", "merge", "cache", "grid", "index", "search", "serve",
+    "rag", "perplexity", "dashboard",
 ]  # fmt: skip
 
 # Those that go on where they were stopped when the same is typed again.

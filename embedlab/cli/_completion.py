@@ -54,6 +54,17 @@ def costs(incomplete: str) -> list[str]:
     return _beginning(incomplete, _queried("SELECT DISTINCT name FROM costs"))
 
 
+def plots(incomplete: str) -> list[str]:
+    """Kinds of figures."""
+    return _beginning(incomplete, PLOTS)
+
+
+PLOTS = (
+    "size", "price", "latency", "bytes", "speed", "cost", "time", "types", "forest", "ranks",
+    "correlation", "languages",
+)  # fmt: skip
+
+
 def columns(incomplete: str) -> list[str]:
     """Columns of the leaderboard: the last of those that commas separate."""
     before, comma, last = incomplete.rpartition(",")

@@ -289,7 +289,10 @@ def _views(runs: pd.DataFrame, wanted: list[str], absent: list[str], notes: list
         mean=("score", "mean"), count=("score", "count"), parts=("parts", "max")
     )
     scores = cells["mean"].where(cells["count"] >= cells["parts"]).unstack("task")
-    return Views(table, scores[[task for task in wanted if task in scores]], runs, absent, notes)
+    there = [task for task in wanted if task in scores]
+    # A task may have results on other parts alone than those that count.
+    absent = absent + [task for task in wanted if task not in scores]
+    return Views(table, scores[there], runs, absent, notes)
 
 
 def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:

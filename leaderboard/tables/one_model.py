@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from leaderboard.storage.rows import settings_of
 from leaderboard.tables.evaluated_views import Views
 
 # Searched exhaustively, or not at all: no approximation of the index's in the score.
@@ -51,10 +52,11 @@ def one_each(views: Views, names: pd.Series) -> Views:
     """Of each model the view that stands for it, chosen by what it is, never by its score.
 
     In this order: seen in full (depth, width, precision); on the most tasks; computed here; the
-    deepest and widest; searched exactly; the newest revision.
+    deepest and widest; in float32; with the fewest settings; searched exactly; the newest.
     """
     table = views.table
     newest = views.runs.groupby("view")["created"].max()
+    settings = [settings_of(text) for text in table["settings"]]
     order = pd.DataFrame(
         {
             "name": names,
@@ -64,6 +66,8 @@ def one_each(views: Views, names: pd.Series) -> Views:
             "layer": table["layer"].astype(float).fillna(float("inf")),
             "dim": table["dim"].astype(float).fillna(float("inf")),
             "float32": table["precision"] == "float32",
+            "dtype": [each.get("dtype", "float32") == "float32" for each in settings],
+            "plain": [-len(each) for each in settings],
             "exact": table["index"].isin(_EXACT),
             "created": newest.reindex(table.index),
         },

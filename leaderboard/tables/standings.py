@@ -20,7 +20,7 @@ from leaderboard.tables.alignment import has_per_query, per_query
 from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
 from leaderboard.tables.ranked_rows import Row, Standings, rows_of
 
-__all__ = ["Row", "Standings", "front", "rank", "rank_views"]
+__all__ = ["Row", "Standings", "front", "rank", "rank_views", "tasks_of"]
 
 # Column of the row -> whether less is better.
 SORTS = {"mean": False, "types": False, "borda": True}
@@ -77,9 +77,7 @@ def rank(
     """
     with store.database.opened():
         latest_runs.read_all(store)
-        views = read(
-            store, _of_models(store) if tasks is None else tasks, metric, main_revisions, split
-        )
+        views = read(store, tasks_of(store, tasks), metric, main_revisions, split)
     found = rank_views(
         store,
         views,
@@ -161,6 +159,11 @@ def rank_views(
     ]
     asked = len(names) + len(views.absent)
     return Standings(rows, names, sort, used, level, notes, asked, views.types)
+
+
+def tasks_of(store: Store, tasks: Tasks | None) -> Tasks | None:
+    """The tasks to rank by: those asked for, else all that a model does by itself."""
+    return _of_models(store) if tasks is None else tasks
 
 
 def _of_models(store: Store) -> list[str] | None:

@@ -48,7 +48,9 @@ def test_a_run_in_another_dtype_is_another_view(cli, home, folder, tiny_folder):
     assert cli(*evaluate, "--store-dtype", "float16")[0] == 0
     listed = cli("runs", "list")[1]
     assert "dtype=bfloat16" in listed and "dtype=float32,store_dtype=float16" in listed
-    _, out, _ = cli("leaderboard", "--json")
+    (row,) = json.loads(cli("leaderboard", "--json")[1])["rows"]
+    assert row["label"] == "tiny@dtype=float32", "of several, the plainest stands for the model"
+    _, out, _ = cli("leaderboard", "--views", "--json")
     labels = {row["label"] for row in json.loads(out)["rows"]}
     assert labels == {
         "tiny@dtype=float32",
