@@ -103,8 +103,9 @@ def command(
     if look not in LOOKS:
         raise unknown("look", look, LOOKS, f"Valid: {', '.join(LOOKS)}.")
     asked = {
-        "model": model or [], "task": task or None, "benchmark": benchmark, "metric": metric, "top": top,
-        "split": split, "incomplete": incomplete, "cost": cost, "hardware": hardware, "db": db,
+        "model": model or [], "task": task or None, "benchmark": benchmark, "metric": metric,
+        "top": top, "split": split, "incomplete": incomplete, "cost": cost, "hardware": hardware,
+        "db": db,
     }  # fmt: skip
     chart, title, notes = _drawn(kind, LOOKS[look], asked)
     _write(chart, title, target, look)
@@ -185,10 +186,11 @@ def _write(chart: Any, title: str, target: Path, look: str) -> None:
     from leaderboard.atomic_files import atomic_write
     from leaderboard.charts.looks import LOOKS, finished
 
-    form = target.suffix[1:].lower()
     if not target.parent.is_dir():
         raise UserError(f"There is no folder {target.parent}.", "Make it, or choose another.")
+    described, form = finished(chart, LOOKS[look], title), target.suffix[1:].lower()
     with atomic_write(target) as file:
-        finished(chart, LOOKS[look], title).save(
-            str(file), format=form, **({"ppi": _PPI} if form == "png" else {})
-        )
+        if form == "png":
+            described.save(str(file), format="png", ppi=_PPI)
+        else:
+            described.save(str(file), format="pdf" if form == "pdf" else "svg")

@@ -11,7 +11,7 @@ _ROW = 22
 _NAME = 420  # pixels of a label
 
 
-def forest(rows: pd.DataFrame, level: float) -> alt.LayerChart:
+def forest(rows: pd.DataFrame, level: float) -> alt.LayerChart | alt.FacetChart:
     """Differences, one below the other, with their intervals and where 0 is.
 
     Args:
@@ -49,7 +49,7 @@ def forest(rows: pd.DataFrame, level: float) -> alt.LayerChart:
     ).properties(width=WIDTH - 120, height=alt.Step(_ROW))
 
 
-def ranks(rows: pd.DataFrame, level: float) -> alt.LayerChart:
+def ranks(rows: pd.DataFrame, level: float) -> alt.LayerChart | alt.FacetChart:
     """Which ranks each model may have.
 
     Args:

@@ -37,7 +37,8 @@ def by_language(store: Store, views: Views) -> pd.DataFrame:
             spoken[key] = codes
     runs = views.runs
     keys = zip(runs["data"], runs["split"], runs["subset"], strict=True)
-    told = runs.assign(language=[spoken.get(key, []) for key in keys]).explode("language")
+    languages = pd.Series([spoken.get(key, []) for key in keys], runs.index, dtype=object)
+    told = runs.assign(language=languages).explode("language")
     told = told.dropna(subset=["language"])
     of_task = told.groupby(["language", "task", "view"])["score"].mean().unstack("view")
     shared = of_task.reindex(columns=views.table.index).dropna()

@@ -1,5 +1,7 @@
 """Models beside each other over several things: lines per task type, and heat maps."""
 
+from typing import Any, Literal
+
 import altair as alt
 import pandas as pd
 
@@ -11,7 +13,7 @@ _WRITTEN = 20  # columns up to which the figures stand in the cells
 _NAME = 300
 
 
-def lines(scores: pd.DataFrame, y: str) -> alt.LayerChart:
+def lines(scores: pd.DataFrame, y: str) -> alt.LayerChart | alt.FacetChart:
     """A line for each model over task types or other groups of tasks.
 
     Args:
@@ -22,7 +24,7 @@ def lines(scores: pd.DataFrame, y: str) -> alt.LayerChart:
     models, groups = scores.index.tolist(), scores.columns.tolist()
     tidy = scores.rename_axis("model").reset_index().melt("model", var_name="group", value_name="y")
 
-    def kept(values: list[object]) -> alt.Scale:
+    def kept(values: list[Any]) -> alt.Scale:
         return alt.Scale(domain=models, range=values[: len(models)])
 
     legend = alt.Legend(orient="bottom", columns=2, title=None, symbolSize=70, symbolStrokeWidth=0)
@@ -42,7 +44,7 @@ def lines(scores: pd.DataFrame, y: str) -> alt.LayerChart:
     ).properties(width=WIDTH, height=HEIGHT)
 
 
-def heat(values: pd.DataFrame, *, signed: bool = False) -> alt.LayerChart:
+def heat(values: pd.DataFrame, *, signed: bool = False) -> alt.LayerChart | alt.FacetChart:
     """A figure in every cell, and its colour.
 
     Args:
@@ -55,7 +57,7 @@ def heat(values: pd.DataFrame, *, signed: bool = False) -> alt.LayerChart:
     written = len(columns) <= _WRITTEN
     low, high = (-1.0, 1.0) if signed else (float(tidy["v"].min()), float(tidy["v"].max()))
     tidy["dark"] = (tidy["v"].abs() > 0.8) if signed else (tidy["v"] > low + 0.65 * (high - low))
-    scheme = "blueorange" if signed else "blues"
+    scheme: Literal["blueorange", "blues"] = "blueorange" if signed else "blues"
     labels = alt.Axis(labelLimit=_NAME, labelOverlap=False, domain=False, ticks=False)
     base = alt.Chart(tidy).encode(
         x=alt.X("column:N", sort=columns, title=None, axis=_above(-45 if written else -90)),

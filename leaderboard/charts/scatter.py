@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, cast
 
 import altair as alt
 import numpy as np
@@ -13,6 +13,7 @@ from leaderboard.charts.label_places import places
 from leaderboard.charts.looks import BLUE, FONT, HEIGHT, ORANGE, WIDTH, Look
 from leaderboard.statistics.aggregation import pareto
 
+_Align = Literal["left", "right", "center"]
 _DECADES = 2.5  # a logarithmic axis of fewer has three ticks in each, else two
 _ROOM = 0.06  # of the range, on either side
 
@@ -25,7 +26,7 @@ def against(
     y: str,
     lower_is_better: bool = True,
     logarithmic: bool = True,
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Models as points, those that no other beats in both joined by a line.
 
     Args:
@@ -40,7 +41,7 @@ def against(
     cost = points["cost"].astype("datetime64[ns]").astype("int64") if dated else points["cost"]
     points["front"] = pareto(points["score"], cost, lower_is_better=lower_is_better)
     logarithmic = logarithmic and not dated and bool((cost > 0).all())
-    along = np.log(cost) if logarithmic else cost.astype(float)
+    along = pd.Series(np.log(cost) if logarithmic else cost.astype(float), dtype=float)
     low, high = _domain(along)
     bottom, top = _domain(points["score"])
     frame = _Frame(low, high, bottom, top, logarithmic, dated)
@@ -61,7 +62,7 @@ def against(
         ),
         tooltip=["model:N", alt.Tooltip("score:Q", format=".4f"), "cost"],
     )
-    step = "step-after" if lower_is_better else "step-before"
+    step: Literal["step-after", "step-before"] = "step-after" if lower_is_better else "step-before"
     front = base.transform_filter("datum.front")
     layers = [
         front.mark_line(interpolate=step, color=ORANGE, strokeWidth=1.5),
@@ -115,7 +116,9 @@ def _names(
     for align, of_align in placed.groupby("align"):
         yield (
             alt.Chart(of_align)
-            .mark_text(align=align, baseline="middle", fontSize=FONT - 1, color=look.ink)
+            .mark_text(
+                align=cast("_Align", align), baseline="middle", fontSize=FONT - 1, color=look.ink
+            )
             .encode(x="cost:T" if frame.dated else "cost:Q", y="score:Q", text="name:N")
         )
 

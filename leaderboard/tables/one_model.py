@@ -73,7 +73,8 @@ def one_each(views: Views, names: pd.Series) -> Views:
         },
         index=table.index,
     )
-    best = order.sort_values(list(order)[1:], ascending=False, kind="stable")
+    by = [str(column) for column in order][1:]
+    best = order.sort_values(by, ascending=False, kind="stable")
     chosen = best.drop_duplicates("name").index
     return views.only([view for view in table.index if view in set(chosen)])
 
