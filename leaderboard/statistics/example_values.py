@@ -53,7 +53,8 @@ def _mean(experiments: np.ndarray) -> np.ndarray:
 
 
 def _right(gold: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    return (gold == predicted).astype(np.float64)
+    right: np.ndarray = np.equal(gold, predicted).astype(np.float64)
+    return right
 
 
 def _weighted_f1(gold: np.ndarray, predicted: np.ndarray) -> np.ndarray:
