@@ -74,18 +74,15 @@ def _summary(answer: Comparison) -> None:
     for pair in answer.pairs:
         by_pair.setdefault((pair.first, pair.second), []).append(pair)
     groups = list(by_pair.items())
-    sure = [
-        [pair for pair in pairs if pair.corrected_p is not None and pair.corrected_p <= alpha]
-        for _, pairs in groups
-    ]
     table(
         [
             Column("A", [first for (first, _), _ in groups]),
             Column("B", [second for (_, second), _ in groups]),
             Column("Tasks", [len({pair.task for pair in pairs}) for _, pairs in groups]),
             Column("Mean of A − B", [_mean_over_tasks(pairs) for _, pairs in groups], signed=True),
-            Column("A surely better", [sum(p.difference > 0 for p in pairs) for pairs in sure]),
-            Column("B surely better", [sum(p.difference < 0 for p in pairs) for pairs in sure]),
+            Column("A surely better", _sure(groups, 1, alpha), right=True),
+            Column("B surely better", _sure(groups, -1, alpha), right=True),
+            Column("Over all tasks", [_together(answer, pair) for pair, _ in groups]),
             Column("Won / tied / lost", [_counts(pairs) for _, pairs in groups], right=True),
         ],
         "Pairs of models over all tasks",
@@ -96,10 +93,34 @@ def _summary(answer: Comparison) -> None:
             f"corrected ({_CORRECTED[answer.correction]}) for"
             f" {tested} comparison{'s' * (tested > 1)}."
         )
-        test = f"with p at most {alpha:.2g} in the {answer.test} test over queries"
+        units = ", ".join(dict.fromkeys(pair.unit for pair in answer.pairs if pair.p is not None))
+        test = f"with p at most {alpha:.2g} in the {answer.test} test over {units}"
         st.caption(plain(f"Surely better: on how many tasks, {test}, {corrected}"))
     if answer.notes:
         st.caption(plain(" ".join(answer.notes)))
+
+
+def _sure(
+    groups: list[tuple[tuple[str, str], list[Pair]]], sign: int, alpha: float
+) -> list[int | str]:
+    """On how many tasks each pair surely differs in one direction; a dash where nothing could be
+    tested.
+    """
+    tested = [[pair for pair in pairs if pair.corrected_p is not None] for _, pairs in groups]
+    return [
+        sum(p.difference * sign > 0 and (p.corrected_p or 0) <= alpha for p in pairs)
+        if pairs
+        else "–"
+        for pairs in tested
+    ]
+
+
+def _together(answer: Comparison, names: tuple[str, str]) -> str:
+    """The test of a pair over all tasks, and what it is over."""
+    for pair in answer.overall:
+        if (pair.first, pair.second) == names and pair.corrected_p is not None:
+            return f"p {pair.corrected_p:.4f} (over {pair.over})"
+    return ""
 
 
 def _mean_over_tasks(pairs: list[Pair]) -> float:

@@ -20,8 +20,8 @@ PAGE = 50  # rows
 _FEW_TASKS = 6  # so many have a column each, always
 _HEAT = 25  # rows of the heat map
 _CHOICES = [
-    "Interval", "Places", "Group", "Mean by type", "Borda", "Zero-shot", "Kind", "View", "Source",
-    "Revision",
+    "Interval", "With other tasks", "Places", "Group", "Mean by type", "Borda", "Zero-shot", "Kind",
+    "View", "Source", "Revision",
 ]  # fmt: skip
 _DEFAULT = ["Interval", "Places", "Group", "Borda", "Zero-shot", "Kind", "View"]
 
@@ -86,7 +86,13 @@ def _columns(
         "Interval": Column(
             f"{standings.level:.0%} interval",
             [_span(row.low, row.high, ".4f") for row in rows],
-            help=f"Confidence interval of the mean, {standings.over} resampled",
+            help=f"Confidence interval of the mean; resampled: {standings.over}",
+            right=True,
+        ),
+        "With other tasks": Column(
+            "With other tasks",
+            [_span(row.nested_low, row.nested_high, ".4f") for row in rows],
+            help="Confidence interval of the mean where other tasks are drawn as well",
             right=True,
         ),
         "Places": Column(
@@ -147,9 +153,8 @@ def _legend(standings: Standings, count: int) -> None:
     lines = [f"{count} of {len(standings.rows)} models."]
     if standings.over:
         lines.append(
-            "Intervals resample"
-            f" {'queries and tasks' if standings.over == 'both' else standings.over}. Models that"
-            f" share a letter cannot be told apart at {1 - standings.level:.2g}."
+            f"Intervals resample {standings.resampled}. Models that share a letter cannot be told"
+            f" apart at {1 - standings.level:.2g}."
         )
     st.caption(plain(" ".join([*lines, *standings.notes])))
 

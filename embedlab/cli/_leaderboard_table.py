@@ -50,12 +50,11 @@ def legend(standings: "Standings") -> list[str]:
         notes.insert(0, "One row per model: --views shows every view of it.")
     if not standings.over:
         return notes
-    what = "queries and tasks" if standings.over == "both" else standings.over
     alpha = f"{1 - standings.level:.2g}"
     return [
         (
-            f"Intervals resample {what}; models that share a letter cannot be told apart at"
-            f" {alpha}; {_NOT_WORSE} cannot be told apart from the best mean."
+            f"Intervals resample {standings.resampled}; models that share a letter cannot be told"
+            f" apart at {alpha}; {_NOT_WORSE} cannot be told apart from the best mean."
         ),
         *notes,
     ]
@@ -77,6 +76,7 @@ def _usual(standings: "Standings") -> list[str]:
         *(name for name in _SETTINGS if _tells(standings, name)),
         "mean",
         "interval",
+        "with other tasks",
         "group",
         *(["rank interval"] if standings.sort == "mean" else []),
         *(["mean by type", "Borda"] if len(tasks) > 1 else []),
@@ -105,6 +105,12 @@ def _every(standings: "Standings") -> dict[str, Column]:
             [_bounds(row.low, row.high) for row in rows],
             right=True,
             drop=_LAST,
+        ),
+        "with other tasks": Column(
+            "with other tasks",
+            [_bounds(row.nested_low, row.nested_high) for row in rows],
+            right=True,
+            drop=_EARLY,
         ),
         "group": Column("group", [row.group for row in rows], drop=_LATE),
         "rank interval": Column(

@@ -21,8 +21,9 @@ _CORRECTIONS = {
 
 
 _OVERALL = (
-    "All tasks together: over queries by a t-test with the tasks as strata; over tasks where"
-    " per-query scores are lacking and there are six or more.",
+    "All tasks together: over queries (or examples) by a t-test with the tasks as strata; over"
+    " tasks, as with published results, where scores of single queries are lacking and there are"
+    " six tasks or more.",
 )
 
 
@@ -63,9 +64,10 @@ def print_comparison(comparison: "Comparison", form: str = "text") -> None:
     tested = sum(pair.p is not None for pair in comparison.pairs)
     legend = [
         (
-            f"{comparison.test} test over queries, {tested} in all, p"
+            f"{comparison.test} test over {_units(comparison)}, {tested} in all, p"
             f" {_CORRECTIONS[comparison.correction]}; * p <= {1 - comparison.level:.2g};"
-            f" {comparison.level:.0%} intervals; d: Cohen's d of paired samples."
+            f" {comparison.level:.0%} intervals; d: Cohen's d of paired samples; needed: how many"
+            " would show such a difference in 8 of 10 tries."
         ),
         *comparison.notes,
     ]
@@ -76,6 +78,10 @@ def print_comparison(comparison: "Comparison", form: str = "text") -> None:
     if comparison.settings:
         echo("")
         print_columns(_of_settings(comparison), _DIFFER, form)
+
+
+def _units(comparison: "Comparison") -> str:
+    return ", ".join(dict.fromkeys(p.unit for p in comparison.pairs if p.p is not None))
 
 
 def _of_comparison(comparison: "Comparison") -> list[Column]:
@@ -92,6 +98,12 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
         ),
         Column("metric", [shown(pair.metric) for pair in pairs]),
         *_tested(pairs, comparison.level),
+        Column(
+            "of",
+            ["" if p.queries is None else f"{p.queries:,} {p.unit}" for p in pairs],
+            right=True,
+        ),
+        Column("needed", [pair.needed for pair in pairs]),
         Column(
             "win/tie/loss",
             ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs],

@@ -7,6 +7,7 @@ folds); of a statistic that is no mean, its first-order expansion
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,36 @@ def values(task_type: str, metric: str, examples: Examples) -> np.ndarray | None
         return _of_pairs(series, _OF_PAIRS[metric])
     score = (_BITEXT if task_type == "BitextMining" else _CLASSES).get(metric)
     return _over_experiments(series, score) if score and "predicted" in series else None
+
+
+class Unit(NamedTuple):
+    """What the values of a task are of: its name in the plural, and whether each value is the
+    example's own (right or wrong, a correlation), so that wins and losses can be counted.
+    """
+
+    name: str
+    own: bool
+
+
+_UNITS = {
+    "STS": "pairs",
+    "PairClassification": "pairs",
+    "BitextMining": "sentences",
+    "Classification": "examples",
+    "MultilabelClassification": "examples",
+    "Clustering": "clusterings",
+    "Summarization": "texts",
+}
+
+
+QUERIES = Unit("queries", own=True)
+
+
+def unit(task_type: str, metric: str) -> Unit:
+    """The unit of a task's values; of tasks that rank documents, the query."""
+    if task_type not in _UNITS:
+        return QUERIES
+    return Unit(_UNITS[task_type], own=metric == "accuracy" or task_type == "Summarization")
 
 
 def _mean(experiments: np.ndarray) -> np.ndarray:

@@ -43,21 +43,36 @@ def resampled_means(
         seed: of the random draws; the same seed gives the same intervals.
     """
     draw_queries, draw_tasks = choose("resampling", over, OVER)
+    if draw_queries:
+        within, both = nested_means(tasks, resamples=resamples, seed=seed)
+        return both if draw_tasks else within
+    means: np.ndarray = _task_weights(len(tasks), resamples, seed) @ [
+        np.mean([scores.mean(axis=1) for scores in parts], axis=0) for parts in tasks
+    ]
+    return means
+
+
+def nested_means(
+    tasks: Sequence[Sequence[np.ndarray]], *, resamples: int = 2_000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """`resampled_means` over queries, and over tasks and within them queries (the hierarchical
+    bootstrap), from the same draws of queries.
+    """
     rng = np.random.default_rng(seed)
-    if draw_tasks:
-        weights = np.concatenate(list(resampled_counts(len(tasks), resamples, rng))) / len(tasks)
-    else:
-        weights = np.full((resamples, len(tasks)), 1 / len(tasks))
-    if not draw_queries:
-        means: np.ndarray = weights @ [
-            np.mean([scores.mean(axis=1) for scores in parts], axis=0) for parts in tasks
-        ]
-        return means
-    total = np.zeros((resamples, len(tasks[0][0])))
+    weights = _task_weights(len(tasks), resamples, seed)
+    within, both = np.zeros((2, resamples, len(tasks[0][0])))
     for task, parts in enumerate(tasks):
         for scores in parts:
-            total += weights[:, [task]] / len(parts) * _resampled_queries(scores, resamples, rng)
-    return total
+            means = _resampled_queries(scores, resamples, rng) / len(parts)
+            within += means / len(tasks)
+            both += weights[:, [task]] * means
+    return within, both
+
+
+def _task_weights(tasks: int, resamples: int, seed: int) -> np.ndarray:
+    """The share of each task in the mean of each replicate, `[resamples, tasks]`."""
+    rng = np.random.default_rng([seed, 1])  # apart from the draws of queries
+    return np.concatenate(list(resampled_counts(tasks, resamples, rng))) / tasks
 
 
 def interval(replicates: np.ndarray, level: float = 0.95) -> Interval:

@@ -21,6 +21,7 @@ RESAMPLES = 10_000
 # Scores nearer than this are equal: what is left between them is rounding,
 # which no test may take for a difference.
 ROUNDING = 1e-9
+_LARGE = 10_000  # queries from which t is normal
 
 
 def randomisation_test(
@@ -121,6 +122,30 @@ def effect_size(differences: ArrayLike) -> np.ndarray:
         mean, deviation, out=np.copysign(np.inf, mean), where=deviation > ROUNDING * np.abs(mean)
     )
     return np.where(mean == 0, 0.0, size).reshape(shape)
+
+
+def needed(effect: float, *, alpha: float = 0.05, power: float = 0.8) -> int | None:
+    """How many queries would show a difference of this size: the least number with which a paired
+    t-test rejects in `power` of all tries; None where there is no difference.
+
+    Args:
+        effect: Cohen's d of paired samples (`effect_size`).
+    """
+    if effect == 0 or not np.isfinite(effect):
+        return None if effect == 0 else 2
+
+    def lacks(queries: int) -> bool:
+        bound = stats.t.ppf(1 - alpha / 2, queries - 1)
+        # The noncentral t of a difference that is there (Cohen 1988, chapter 2).
+        return bool(stats.nct.sf(bound, queries - 1, abs(effect) * np.sqrt(queries)) < power)
+
+    normal = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
+    queries = max(2, int((normal / effect) ** 2))  # a few below what t needs
+    if queries > _LARGE:
+        return queries
+    while lacks(queries):
+        queries += 1
+    return queries
 
 
 class WinTieLoss(NamedTuple):

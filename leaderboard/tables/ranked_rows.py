@@ -33,6 +33,10 @@ class Row:
     borda: int | None
     low: float | None = None  # confidence interval of the mean
     high: float | None = None
+    # Of a mean over six tasks or more, where other tasks too, and within them other queries, are
+    # drawn (hierarchical bootstrap); None where `low` and `high` are not over queries alone.
+    nested_low: float | None = None
+    nested_high: float | None = None
     best_place: int | None = None  # confidence interval of the rank by mean
     worst_place: int | None = None
     group: str = ""  # views that share a letter cannot be told apart; only the best 30 have letters
@@ -68,6 +72,18 @@ class Standings:
         """ "38 of 67 tasks", where not all that were asked for have results; else empty."""
         partly = len(self.tasks) < self.asked
         return f"{len(self.tasks)} of {self.asked} tasks" if partly else ""
+
+    @property
+    def resampled(self) -> str:
+        """What the intervals resample, in words; empty where there are none."""
+        words = {
+            "": "",
+            "queries": "queries, or examples where nothing is ranked",
+            "tasks": "tasks, whose scores alone are known",
+            "both": "tasks, and within them queries or examples",
+        }[self.over]
+        nested = any(row.nested_low is not None for row in self.rows)
+        return f"{words} (with other tasks: tasks as well)" if nested else words
 
     def type_mean(self, row: Row, kind: str) -> float | None:
         """The mean of a row over the tasks of a type; None where it lacks one of them."""

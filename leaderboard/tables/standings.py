@@ -3,38 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown
 from leaderboard.statistics import aggregation
-from leaderboard.statistics.groups import letters, pairwise_p_values
-from leaderboard.statistics.intervals import OVER, interval, rank_interval, resampled_means
+from leaderboard.statistics.intervals import OVER
 from leaderboard.statistics.significance import choose
 from leaderboard.storage import latest_runs
 from leaderboard.storage.rows import settings_of
 from leaderboard.storage.store import Store
 from leaderboard.tables import costs, machines, one_model
-from leaderboard.tables.alignment import has_per_query, per_query
 from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
 from leaderboard.tables.ranked_rows import Row, Standings, rows_of
+from leaderboard.tables.uncertainty import uncertainty
 
 __all__ = ["Row", "Standings", "front", "rank", "rank_views", "tasks_of"]
 
 # Column of the row -> whether less is better.
 SORTS = {"mean": False, "types": False, "borda": True}
-# Fewer tasks than this say little about tasks of their kind.
-_FEWEST_TASKS = 6
-# Letters for the best views: beyond these every row would carry dozens.
-_LETTERED = 30
-# 25 replicates lie beyond either end of a 95 % interval,
-# so that an end is known to about 5 % of the interval's width.
-_RESAMPLES = 1_000
-_NO_QUERIES = (
-    f"No intervals: without per-query scores on every task they need {_FEWEST_TASKS} tasks, or"
-    " tasks resampled and two."
-)
 
 
 def rank(
@@ -130,7 +117,7 @@ def rank_views(
         ["place", "tasks", "label"], ascending=[True, False, True], na_position="last"
     )
     views = views.only(list(table.index))
-    sure, used, note = _uncertainty(
+    sure, used, note = uncertainty(
         store, views.only([v for v in table.index if complete[v]]), over, level, correction
     )
     if len(sure) < table["place"].count():
@@ -196,58 +183,6 @@ def front(standings: Standings, cost: str) -> list[bool]:
     return best
 
 
-def _uncertainty(
-    store: Store, views: Views, over: str, level: float, correction: str
-) -> tuple[pd.DataFrame, str, str]:
-    """Intervals and letters by view, what they resample, and why there are none."""
-    nothing = pd.DataFrame(columns=["low", "high", "best_place", "worst_place", "group"])
-    if over == "none":
-        return nothing, "", ""
-    queries_known = has_per_query(store, views)
-    if over == "auto":
-        over = (
-            "tasks"
-            if not queries_known.all() and len(views.scores.columns) >= _FEWEST_TASKS
-            else "queries"
-        )
-    if over != "tasks":
-        views = views.only([view for view in views.table.index if queries_known[view]])
-    if views.table.empty:
-        return nothing, "", _NO_QUERIES
-    by_task = [views.scores.to_numpy()]
-    try:
-        strata = (
-            [[scores[:, None]] for scores in by_task[0].T]
-            if over == "tasks"
-            else _by_query(store, views)
-        )
-    except LeaderboardError as error:
-        return nothing, "", f"No intervals: {error}"
-    tested = strata if over == "queries" else [by_task]
-    if not all(strata) or min(scores.shape[1] for parts in tested for scores in parts) < 2:
-        return (
-            nothing,
-            "",
-            (
-                _NO_QUERIES
-                if over == "queries"
-                else "No intervals over tasks: they need two tasks or more."
-            ),
-        )
-    replicates = resampled_means(strata, over=over, resamples=_RESAMPLES)
-    low, high = interval(replicates, level)
-    best, worst = rank_interval(replicates, level)
-    best_few = [[scores[:_LETTERED] for scores in parts] for parts in tested]
-    group = (
-        letters(pairwise_p_values(best_few, correction) <= 1 - level)
-        if len(views.table) > 1
-        else [""]
-    )
-    group += [""] * (len(views.table) - len(group))
-    columns = {"low": low, "high": high, "best_place": best, "worst_place": worst, "group": group}
-    return pd.DataFrame(columns, index=views.table.index), over, ""
-
-
 def _beside(names: pd.Series, both: dict[str, one_model.Beside]) -> pd.DataFrame:
     found = [both.get(name) for name in names]
     columns = {
@@ -265,13 +200,6 @@ def _mixed_dtypes(table: pd.DataFrame) -> list[str]:
     counts = own.map(lambda text: settings_of(text).get("dtype", "")).value_counts()
     named = [f"{dtype} ({counts[dtype]})" for dtype in sorted(counts.index) if dtype]
     return [f"Computed in different dtypes: {', '.join(named)}."] if len(named) > 1 else []
-
-
-def _by_query(store: Store, views: Views) -> list[list[np.ndarray]]:
-    return [
-        list(parts.values())
-        for parts in per_query(store, views, views.scores.columns.tolist()).values()
-    ]
 
 
 def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:

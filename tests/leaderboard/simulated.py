@@ -65,9 +65,7 @@ def bitext(rng, n=200):
     gold = np.arange(n, dtype=float)
     missed = rng.normal(size=n) + rng.normal(0, 0.7, (2, n)) > 1
     predicted = np.where(missed, rng.integers(0, n, (2, n)), gold)
-    return _values(
-        "BitextMining", "f1", [{"gold": gold, "predicted": each} for each in predicted]
-    )
+    return _values("BitextMining", "f1", [{"gold": gold, "predicted": each} for each in predicted])
 
 
 def clustering(rng, n=120, drawn=None):

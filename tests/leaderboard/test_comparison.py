@@ -94,7 +94,7 @@ def test_tasks_without_queries_are_compared_and_not_tested(store):
     (pair,) = answer.pairs
     assert pair.difference == pytest.approx(0.1)
     assert pair.p is None and pair.corrected_p is None
-    assert answer.notes == ["1 task is without per-query scores to test: STS12."]
+    assert answer.notes == ["1 task is without scores of single queries or examples: STS12."]
 
 
 def test_any_metric_that_was_kept_can_be_compared(store):

@@ -47,21 +47,21 @@ def test_the_mean_is_the_score_and_its_error_the_bootstraps(name):
     score_of_each, score, x, y = CASES[name]
     single = score_of_each(x, y)
     assert single.mean() == pytest.approx(score(x, y), abs=1e-12)
-    drawn = np.random.default_rng(1).integers(0, N, (600, N))
+    drawn = np.random.default_rng(1).integers(0, N, (200, N))
     error = np.std([score(x[rows], y[rows]) for rows in drawn])
-    assert single.std() / np.sqrt(N) == pytest.approx(error, rel=0.1)
+    assert single.std() / np.sqrt(N) == pytest.approx(error, rel=0.2)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_more_weight_on_an_example_moves_the_score_by_its_influence(name):
-    """Each of 40 examples comes once more among 100 copies of the data."""
+    """Each of eight examples comes once more among 50 copies of the data."""
     score_of_each, score, x, y = CASES[name]
-    copies = 100
+    copies = 50
     many = np.tile(np.arange(N), copies)
-    moved = [score(x[[*many, n]], y[[*many, n]]) - score(x, y) for n in range(40)]
+    moved = [score(x[[*many, n]], y[[*many, n]]) - score(x, y) for n in range(8)]
     single = score_of_each(x, y)
     np.testing.assert_allclose(
-        moved, (single[:40] - single.mean()) / (copies * N + 1), rtol=0.05, atol=3e-7
+        moved, (single[:8] - single.mean()) / (copies * N + 1), rtol=0.05, atol=6e-7
     )
 
 

@@ -211,7 +211,10 @@ def test_pareto_front_of_measured_costs(store):
 
 
 def test_intervals_that_cannot_be_had_say_why(store):
-    for over, note in (("queries", "without per-query scores"), ("tasks", "two tasks or more")):
+    for over, note in (
+        ("queries", "without scores of single queries"),
+        ("tasks", "two tasks or more"),
+    ):
         standings = rank(store, ["STS12"], over=over)
         assert standings.rows[0].low is None and standings.over == ""
         assert note in standings.notes[0]
