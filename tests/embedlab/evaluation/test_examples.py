@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import bootstrap, spearmanr, ttest_rel
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 import embedlab
@@ -158,3 +158,105 @@ def test_the_score_is_that_of_the_records(db, task):
         assert np.nanmean(single) == pytest.approx(record.main_score, abs=1e-12)
         # The one table of a clustering task of sets is one set.
         assert np.nanstd(single) > 0 or task == "TwentyNewsgroupsClustering"
+
+
+ONE_SET = "TwentyNewsgroupsClustering"
+UNITS = {
+    "STS": "pairs", "PairClassification": "pairs", "BitextMining": "sentences",
+    "Classification": "examples", "MultilabelClassification": "examples",
+    "Clustering": "clusterings", "Summarization": "texts",
+}  # fmt: skip
+
+
+@pytest.fixture
+def answer(cli, home, db):
+    """What a command says of the store as JSON."""
+
+    def call(*arguments):
+        code, out, err = cli(*arguments, "--db", db, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return call
+
+
+def test_compare_tests_every_type_over_its_examples(answer, db):
+    found = answer("compare", "counted", "started")
+    assert len(found["pairs"]) == len(TASKS)
+    for pair in found["pairs"]:
+        name = pair["task"].partition("@")[0]
+        if name == ONE_SET:
+            assert pair["p"] is None
+            continue
+        assert pair["unit"] == UNITS[TASKS[name]], name
+        assert 0 < pair["p"] <= 1 and pair["low"] < pair["difference"] < pair["high"], name
+        assert pair["difference"] == pytest.approx(pair["first_score"] - pair["second_score"])
+        own = pair["metric"] == "accuracy" or TASKS[name] == "Summarization"
+        assert (pair["wins"] is not None) == own
+        assert (pair["needed"] is None) == (pair["unit"] == "clusterings")
+    assert found["notes"] == [
+        f"1 task is without scores of single queries or examples: {task_of(db, ONE_SET)}."
+    ]
+
+
+def test_an_accuracy_is_compared_example_by_example(answer, db):
+    """An example's score is the share of the experiments in which it was classified well."""
+    task = task_of(db, "Banking77Classification")
+    (pair,) = answer("compare", "counted", "started", "--task", task, "--test", "t")["pairs"]
+    store = Store(db)
+    shares = []
+    for model in ("counted", "started"):
+        (id,) = store.runs(task=task, model=model)["id"].to_pylist()
+        series = store.run(id).examples.series
+        assert series["predicted"].shape == (10, 48)
+        shares.append((series["predicted"] == series["gold"]).mean(axis=0))
+    assert pair["p"] == pytest.approx(ttest_rel(*shares).pvalue)
+    wins = (shares[0] > shares[1] + 1e-9).sum(), (shares[0] < shares[1] - 1e-9).sum()
+    assert (pair["wins"], pair["losses"]) == wins
+
+
+def test_sts_intervals_are_the_bootstraps(answer, db):
+    """Beside scipy's bootstrap of the difference of two correlations."""
+    task, store, seen = task_of(db, "STS12"), Store(db), {}
+    (pair,) = answer("compare", "counted", "started", "--task", task)["pairs"]
+    for model in ("counted", "started"):
+        (id,) = store.runs(task=task, model=model)["id"].to_pylist()
+        seen[model] = store.run(id).examples.series
+    gold = seen["counted"]["gold"][0]
+
+    def difference(rows):
+        return np.subtract(
+            *(spearmanr(gold[rows], one["cosine"][0][rows])[0] for one in seen.values())
+        )
+
+    found = bootstrap(
+        (np.arange(len(gold)),), difference, n_resamples=400, vectorized=False,
+        method="percentile", rng=np.random.default_rng(0),
+    )  # fmt: skip
+    width = found.confidence_interval.high - found.confidence_interval.low
+    assert pair["high"] - pair["low"] == pytest.approx(width, rel=0.2)
+
+
+def test_the_leaderboard_has_intervals_over_all_types(answer, db):
+    tasks = [task_of(db, name) for name in TASKS if name != ONE_SET]
+    found = answer("leaderboard", *(part for task in tasks for part in ("--task", task)))
+    assert found["over"] == "queries"
+    for row in found["rows"]:
+        assert row["low"] < row["mean"] < row["high"] and row["group"]
+        assert row["nested_low"] < row["low"] and row["high"] < row["nested_high"]
+    (sts,) = [task for task in tasks if task.startswith("STS12")]
+    alone = answer("leaderboard", "--task", sts)["rows"]
+    assert all(row["low"] < row["mean"] < row["high"] for row in alone)
+    assert all(row["nested_low"] is None for row in alone)
+
+
+def test_tables_say_what_was_resampled(cli, home, db):
+    _, out, _ = cli("compare", "counted", "started", "--db", db, "--task", task_of(db, "STS12"))
+    assert "test over pairs" in out and "40 pairs" in out.replace("\n", " ")
+    _, out, _ = cli("leaderboard", "--db", db, "--task", task_of(db, "STS12"))
+    assert "Intervals resample queries, or examples where nothing is ranked" in out
+
+
+def task_of(db, name):
+    (task,) = {t for t in Store(db).runs()["task"].to_pylist() if t.startswith(f"{name}@")}
+    return task
