@@ -102,8 +102,9 @@ def _of_comparison(comparison: "Comparison") -> list[Column]:
             "of",
             ["" if p.queries is None else f"{p.queries:,} {p.unit}" for p in pairs],
             right=True,
+            drop=2,
         ),
-        Column("needed", [pair.needed for pair in pairs]),
+        Column("needed", [pair.needed for pair in pairs], drop=2),
         Column(
             "win/tie/loss",
             ["" if p.wins is None else f"{p.wins}/{p.ties}/{p.losses}" for p in pairs],
