@@ -68,14 +68,15 @@ def command(
     if path.is_dir():
         from embedlab.models.facts import registry_facts
         from embedlab.tasks.facts import task_facts
-        from leaderboard.exchange.mteb_files import read
+        from leaderboard.exchange.mteb_files import models_of, read
 
         files = result_files(path)
+        known = registry_facts.of_all(models_of(files))
         with reporter.phase("import", len(files)) as bar:
             report = import_files(
                 store,
                 files,
-                partial(read, facts=task_facts(), models=registry_facts.every()),
+                partial(read, facts=task_facts(), models=known),
                 processes=processes,
                 progress=bar.advance,
             )

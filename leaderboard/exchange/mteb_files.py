@@ -7,7 +7,8 @@ optional model_meta.json names the model. The revision "external" marks scores t
 authors reported themselves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -118,6 +119,15 @@ def read(
             else Malformed("; ".join(problems))
         )
     return list(runs.values())
+
+
+def models_of(paths: Iterable[Path]) -> set[str]:
+    """The names of the models whose results these files hold, as far as they can be read."""
+    names = set()
+    for folder in {path.parent for path in paths}:
+        with suppress(Malformed, OSError):
+            names.add(str(_model(folder).name))
+    return names
 
 
 def imported_id(model: Model, task: Task, *more: str) -> str:

@@ -18,14 +18,15 @@ def registry():
     return MODEL_REGISTRY
 
 
-def test_every_model_of_the_registry_is_as_zero_shot_as_mteb_says(registry):
+def test_models_of_the_registry_are_as_zero_shot_as_mteb_says(registry):
+    """Every tenth, since both sides take a hundredth of a second for each."""
     tasks = ["MSMARCO", "NQ", "HotpotQA", "SciFact", "Banking77Classification", "STSBenchmark"]
-    known = registry_facts.every()
-    assert known.keys() == registry.keys()
-    listed = sum("training_datasets" in facts for facts in known.values())
-    assert listed == sum(meta.training_datasets is not None for meta in registry.values()) > 700
+    names = sorted(registry)[::10]
+    known = registry_facts.of_all([*names, "no/such-model"])
+    assert list(known) == names and any("training_datasets" not in known[name] for name in names)
     for name, facts in known.items():
         mteb = registry[name].zero_shot_percentage(tasks)
+        assert ("training_datasets" in facts) == (registry[name].training_datasets is not None)
         assert zero_shot(facts.get("training_datasets"), tasks) == mteb
 
 
