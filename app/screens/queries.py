@@ -23,9 +23,13 @@ def differing_queries(answer: Comparison, views: Views) -> None:
     """Pick a pair on a task; see the scatter of its queries,
     those that differ most, and their texts.
     """
-    names = {_name(pair): pair for pair in answer.pairs if pair.p is not None}
+    names = {
+        _name(pair): pair
+        for pair in answer.pairs
+        if pair.p is not None and pair.unit == "queries"  # an STS pair has no score of its own
+    }
     if not names:
-        controls.empty("None of these tasks was scored query by query.", controls.EVALUATE)
+        controls.empty("None of these tasks has scores of single queries.", controls.EVALUATE)
         return
     pair = names[st.selectbox("Task and pair", list(names), key="on", bind=controls.URL)]
     st.caption(plain(f"A: {pair.first}. B: {pair.second}."))

@@ -25,6 +25,10 @@ MEANINGS = {
     "per_query": (
         "Every metric of a run for each query: what tests and intervals are computed from."
     ),
+    "examples": (
+        "What the score of a run that ranks nothing was computed from: one list of values, an"
+        " example each, for every series and experiment."
+    ),
     "phases": "The seconds that each part of a run took, in order.",
     "costs": (
         "What a run cost, by name: `encode_seconds`, `texts_per_second`, `latency_p50_ms`,"

@@ -112,8 +112,8 @@ def _scores(found: Findings) -> Iterator[Part]:
     yield Heading("Scores")
     yield Text(
         "Several seeds: their mean, and their standard deviation behind ±. One seed, or a model"
-        " that was not trained here: the score, and in brackets its 95% interval over queries; none"
-        " where the task is not scored query by query. The same table for LaTeX: table.tex."
+        " that was not trained here: the score, and in brackets its 95% interval over queries, or"
+        " examples where nothing is ranked. The same table for LaTeX: table.tex."
     )
     yield Data(report_tables.scores(found))
     yield Shell([found.commands.leaderboard(task) for task in found.tasks()])

@@ -9,6 +9,7 @@ from statistics import mean, median, stdev
 import numpy as np
 
 from leaderboard.records import Run
+from leaderboard.statistics.example_values import values
 from leaderboard.statistics.significance import CORRECTIONS, TESTS, choose, correct
 
 OWN = "own"  # the prompts that a model has by itself
@@ -124,16 +125,26 @@ def _part(run: Run) -> str:
 
 
 def _p(run: Run, own: Run, test: object) -> float | None:
-    """The p-value of a run against that with the model's own prompts; None without queries."""
-    metric = run.task.main_metric
-    first, second = run.per_query, own.per_query
-    if first is None or second is None or metric not in first.metrics:
-        return None
-    if list(first.query_ids) != list(second.query_ids):
+    """The p-value of a run against that with the model's own prompts; None without queries or
+    examples.
+    """
+    first, second = _singly(run), _singly(own)
+    if first is None or second is None or first[0] != second[0] or len(first[0]) < 2:
         return None
     assert callable(test)
-    differences = np.asarray(first.metrics[metric]) - np.asarray(second.metrics[metric])
-    return float(test(differences))
+    return float(test(first[1] - second[1]))
+
+
+def _singly(run: Run) -> tuple[list[str], np.ndarray] | None:
+    """Ids and scores of a run's queries, or of its examples, by its main metric."""
+    metric = run.task.main_metric
+    if run.per_query and metric in run.per_query.metrics:
+        return list(run.per_query.query_ids), np.asarray(run.per_query.metrics[metric])
+    single = values(run.task.type, metric, run.examples) if run.examples else None
+    if single is None:
+        return None
+    known = np.flatnonzero(~np.isnan(single))
+    return list(map(str, known)), single[known]
 
 
 def _spread(task: str, part: str, model: str, own: Run, others: Iterable[Run]) -> Spread:

@@ -1,5 +1,5 @@
 """How often each test calls two equally good models different, at 0.05: the table of
-docs/statistics.md. Standard error of a rate: 0.005; of clusterings, 0.013.
+docs/statistics.md. Standard error of a rate: 0.005; of clusterings, 0.015.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from leaderboard.statistics.significance import TESTS
 from tests.leaderboard import simulated
 
 pytestmark = pytest.mark.bench
-TRIES, CLUSTERINGS = 2_000, 300
+TRIES, CLUSTERINGS = 2_000, 200
 
 
 def rates(differences):
@@ -25,6 +25,7 @@ def test_examples(metric, capsys):
     assert all(0.03 <= rate <= 0.07 for rate in found.values())
 
 
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("drawn", [120, 480])
 def test_clusterings(drawn, capsys):
     """They err on the careful side: what k-means adds is counted as if it were the texts'."""
