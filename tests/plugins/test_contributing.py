@@ -153,7 +153,7 @@ def tree(tmp_path_factory, new_home):
 def test_what_was_added_is_measured(tree):
     rows = {}
     for metric in ("ndcg@10", "First2@10"):
-        table = json.loads(tree.run("leaderboard", "--metric", metric, "--json"))
+        table = json.loads(tree.run("leaderboard", "--metric", metric, "--views", "--json"))
         rows[metric] = {(row["model"], row["index"]): row["mean"] for row in table["rows"]}
         assert set(rows[metric]) == {("my-model", "my-index"), ("my-model", "faiss:flat")}
         assert len(set(rows[metric].values())) == 1  # both indexes are exact

@@ -102,7 +102,7 @@ def test_the_settings_are_another_model(runs):
 
 
 def test_the_leaderboard_by_the_metric(evaluated, runs):
-    table = json.loads(evaluated[1]("leaderboard", "--metric", "RBP@10", "--json"))
+    table = json.loads(evaluated[1]("leaderboard", "--metric", "RBP@10", "--views", "--json"))
     means = {(row["model"], row["index"]): row["mean"] for row in table["rows"]}
     assert means["trigrams", "numpy"] == pytest.approx(
         runs["trigrams", "numpy"].scores["rbp_at_10"]

@@ -188,39 +188,31 @@ def test_no_line_of_the_help_is_cut(cli, monkeypatch):
         assert "..." not in out.partition("Commands:")[2], out
 
 
-@pytest.mark.parametrize(
-    ("typed", "names"),
-    [
-        ("eval --model causal2vec-mis", {"causal2vec-mistral-7b"}),
-        ("eval --model mini", {"minis"}),
-        ("eval --benchmark stdlib-", {"stdlib-mini"}),
-        ("eval --task StdlibMiniC", {"StdlibMiniCodeSearch"}),
-        ("leaderboard --task corner", "corner@"),
-        ("compare {model}", {"{model}"}),
-        ("runs list --model {model}", {"{model}"}),
-    ],
-)
-def test_names_are_completed(typed, names, cli, home, corner, tiny_folder):
+COMPLETED = {
+    "eval --model causal2vec-mis": {"causal2vec-mistral-7b"},
+    "eval --model mini": {"minis"},
+    "eval --benchmark stdlib-": {"stdlib-mini", "stdlib-long"},
+    "eval --task StdlibMiniC": {"StdlibMiniCodeSearch"},
+    "leaderboard --task corner": "corner@",
+    "compare {model}": {"{model}"},
+    "runs list --model {model}": {"{model}"},
+}
+
+
+def test_names_are_completed(cli, home, corner, tiny_folder, monkeypatch):
     cli("eval", "-m", tiny_folder, "-t", corner)
     model = tiny_folder.name
-    words = f"embedlab {typed}".format(model=model)
-    names = {name.format(model=model) for name in names} if isinstance(names, set) else names
-    named = {
-        "_EMBEDLAB_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
-    }
-    answer = subprocess.run(
-        [sys.executable, "-m", "embedlab"],
-        env={**os.environ, **named},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    found = answer.stdout.split()
-    assert set(found) == names if isinstance(names, set) else found[0].startswith(names), (
-        answer.stderr
-    )
+    monkeypatch.setenv("_EMBEDLAB_COMPLETE", "complete_bash")
+    for typed, names in COMPLETED.items():
+        words = f"embedlab {typed}".format(model=model)
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        _, out, err = cli()
+        found = out.split()
+        if isinstance(names, set):
+            assert set(found) == {name.format(model=model) for name in names}, (typed, err)
+        else:
+            assert found[0].startswith(names), (typed, err)
 
 
 def test_a_table_in_a_pipe_has_every_name_whole(cli, home, corner, tiny_folder, tmp_path):
