@@ -14,9 +14,12 @@ from leaderboard.tables.standings import Row
 
 def filtered(rows: list[Row]) -> list[Row]:
     """Show the filters, and return the rows that pass."""
+    name = st.text_input(
+        "Search models", key="name", bind=URL, max_chars=200, placeholder="part of a name",
+        icon=":material/search:",
+    ).lower()  # fmt: skip
     with st.expander("Filters", icon=":material/filter_alt:", key="filters"):
-        first, second, third, fourth = st.columns(4)
-        name = first.text_input("Name contains", key="name", bind=URL, max_chars=200).lower()
+        second, third, fourth = st.columns(3)
         kinds = second.multiselect(
             "Kind", sorted({row.kind for row in rows}), key="kind", bind=URL, placeholder="all"
         )
@@ -53,7 +56,7 @@ def filtered(rows: list[Row]) -> list[Row]:
     return [
         row
         for row in rows
-        if name in row.label.lower()
+        if name in f"{row.label} {row.name}".lower()
         and (not kinds or row.kind in kinds)
         and (source == "All" or (source == "Imported") == bool(row.source))
         and (not dims or row.dim in dims)

@@ -122,18 +122,37 @@ def _last_evaluated(db: str, stamp: Stamp) -> dict[str, pd.Timestamp]:
 
 
 def ranked(
-    parts: Parts, sort: str, incomplete: bool = False, over: str = "auto"
+    parts: Parts,
+    sort: str,
+    incomplete: bool = False,
+    over: str = "auto",
+    every_view: bool = True,
 ) -> standings.Standings:
-    """The standings over these tasks; `over` as in `leaderboard.tables.standings.rank`."""
-    return _ranked(settings().db, stamp(), parts, sort, incomplete, over, _benchmark_stamp())
+    """The standings over these tasks; `over` and `every_view` as in
+    `leaderboard.tables.standings.rank`.
+    """
+    known = _benchmark_stamp()
+    return _ranked(settings().db, stamp(), parts, sort, incomplete, over, every_view, known)
 
 
 @st.cache_resource(max_entries=24, show_spinner="Ranking ...")
 def _ranked(
-    db: str, stamp: Stamp, parts: Parts, sort: str, incomplete: bool, over: str, known: int
+    db: str,
+    stamp: Stamp,
+    parts: Parts,
+    sort: str,
+    incomplete: bool,
+    over: str,
+    every_view: bool,
+    known: int,
 ) -> standings.Standings:
     return standings.rank_views(
-        store(), all_views(parts), sort=sort, incomplete=incomplete, over=over
+        store(),
+        all_views(parts),
+        sort=sort,
+        incomplete=incomplete,
+        over=over,
+        every_view=every_view,
     )
 
 

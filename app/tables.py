@@ -4,7 +4,7 @@ figures on the right, the best in bold.
 Everything that comes from a user passes `html.escape`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -23,19 +23,34 @@ class Link(NamedTuple):
     href: str
 
 
-def table(columns: Sequence[Column], caption: str) -> None:
-    """Show a table; `caption` says to screen readers what it holds.
-    Columns without any value are left out.
+class Order(NamedTuple):
+    """By which column a table is sorted, and the address that sorts it by another one."""
+
+    by: str
+    descending: bool
+    address: Callable[[str], str]
+
+
+def table(
+    columns: Sequence[Column], caption: str, *, order: Order | None = None, cards: bool = False
+) -> None:
+    """Show a table.
+
+    Args:
+        columns: those without any value are left out.
+        caption: says to screen readers what it holds.
+        order: how it is sorted; headers then sort by a click.
+        cards: on a phone each row is a card of its own.
     """
-    st.html(render([column for column in columns if column.filled], caption))
+    filled = [column for column in columns if column.filled]
+    st.html(render(filled, caption, order=order, cards=cards))
 
 
-def render(columns: Sequence[Column], caption: str) -> str:
+def render(
+    columns: Sequence[Column], caption: str, *, order: Order | None = None, cards: bool = False
+) -> str:
     """The table as HTML. The first column heads the rows."""
-    header = "".join(
-        f'<th scope="col"{_class(column)}{_title(column)}>{breakable(column.name)}</th>'
-        for column in columns
-    )
+    header = "".join(_header(column, order, cards) for column in columns)
     bests = [column.best_value for column in columns]
     body = []
     for row in range(len(columns[0].cells) if columns else 0):
@@ -46,12 +61,36 @@ def render(columns: Sequence[Column], caption: str) -> str:
             if best is not None and value == best:
                 text = f"<strong>{text}</strong>"
             tag = 'th scope="row"' if at == 0 else "td"
-            cells.append(f"<{tag}{_class(column, value)}>{text}</{tag[:2]}>")
-        body.append(f"<tr>{''.join(cells)}</tr>")
+            label = ""
+            if cards:
+                # What is laid out as a card is no table to a screen reader without roles.
+                role = "rowheader" if at == 0 else "cell"
+                label = f' role="{role}" data-label="{escape(column.name)}"'
+            cells.append(f"<{tag}{label}{_class(column, value)}>{text}</{tag[:2]}>")
+        body.append(f"<tr{_role('row', cards)}>{''.join(cells)}</tr>")
+    group = _role("rowgroup", cards)
     return (
-        f'<div class="lab-table" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{header}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f'<div class="lab-table{" cards" if cards else ""}" role="region" tabindex="0"'
+        f' aria-label="{escape(caption)}"><table{_role("table", cards)}>'
+        f"<caption>{escape(caption)}</caption><thead{group}><tr{_role('row', cards)}>{header}</tr>"
+        f"</thead><tbody{group}>{''.join(body)}</tbody></table></div>"
     )
+
+
+def _header(column: Column, order: Order | None, cards: bool) -> str:
+    name, sorted_by = breakable(column.name), ""
+    if order:
+        if here := column.name == order.by:
+            sorted_by = f' aria-sort="{"descending" if order.descending else "ascending"}"'
+        arrow = ("\u2009\u25be" if order.descending else "\u2009\u25b4") if here else ""
+        address = escape(order.address(column.name))
+        name = f'<a class="sort" href="{address}" target="_self">{name}{arrow}</a>'
+    role = _role("columnheader", cards)
+    return f'<th scope="col"{role}{sorted_by}{_class(column)}{_title(column)}>{name}</th>'
+
+
+def _role(name: str, wanted: bool) -> str:
+    return f' role="{name}"' if wanted else ""
 
 
 def _class(column: Column, value: object = None) -> str:

@@ -1,0 +1,34 @@
+"""Figures of a ranking, the same as `embedlab plot` draws."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from app import controls, reading
+from leaderboard.charts import figure_kinds
+from leaderboard.charts.looks import PAGE
+from leaderboard.errors import LeaderboardError
+from leaderboard.tables.standings import Standings
+
+_MOST = 30  # models of the rank intervals
+
+
+def of_ranking(standings: Standings) -> None:
+    """The figure that the reader chooses; none is drawn before."""
+    drawn: dict[str, Callable[[], Any]] = {
+        "Rank intervals": lambda: figure_kinds.rank_intervals(standings, _MOST),
+        "Task types": lambda: figure_kinds.by_type(standings),
+        "Release dates": lambda: figure_kinds.over_time(standings, reading.store(), PAGE),
+        "Correlation of tasks": lambda: figure_kinds.task_correlation(standings),
+    }
+    st.subheader("Figures")
+    chosen = st.segmented_control(
+        "Figure", list(drawn), key="figure", bind=controls.URL, label_visibility="collapsed"
+    )
+    if not chosen:
+        return
+    try:
+        st.altair_chart(drawn[chosen](), width="content")
+    except LeaderboardError as error:
+        st.info(f"{error} {error.hint}", icon=":material/info:")
