@@ -6,15 +6,16 @@ from datetime import date
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import reading
 from app.controls import URL
 from leaderboard.tables.standings import Row
 
 
-def filtered(rows: list[Row]) -> list[Row]:
-    """Show the filters, and return the rows that pass."""
-    name = st.text_input(
+def filtered(rows: list[Row], search: DeltaGenerator) -> list[Row]:
+    """Show the filters, the search for names in `search`, and return the rows that pass."""
+    name = search.text_input(
         "Search models", key="name", bind=URL, max_chars=200, placeholder="part of a name",
         icon=":material/search:",
     ).lower()  # fmt: skip

@@ -29,6 +29,9 @@ def of_ranking(standings: Standings) -> None:
     if not chosen:
         return
     try:
-        st.altair_chart(drawn[chosen](), width="content")
+        chart = drawn[chosen]()
+        # Cells of a size of their own; the others take the page's width.
+        stepped = chosen == "Correlation of tasks"
+        st.altair_chart(chart, width="content" if stepped else "stretch")
     except LeaderboardError as error:
         st.info(f"{error} {error.hint}", icon=":material/info:")

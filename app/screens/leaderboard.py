@@ -58,7 +58,8 @@ def page() -> None:
         bind=controls.URL,
     )
     usual = leaderboard_columns.of_set(chosen_set or "", standings, names)
-    more = st.multiselect(
+    search, right = st.columns(2, vertical_alignment="bottom")
+    more = right.multiselect(
         "More columns",
         [name for name in offered if name not in usual],
         key="columns",
@@ -66,7 +67,7 @@ def page() -> None:
         placeholder="none",
     )
     columns = [*usual, *more]
-    rows = filtered(standings.rows)
+    rows = filtered(standings.rows, search)
     if not rows:
         st.info("No model passes the filters.", icon=":material/filter_alt_off:")
         return

@@ -103,6 +103,48 @@ def test_filters_hide_rows(show, address, expected):
         assert "No model passes" in said(page)
 
 
+@pytest.mark.parametrize(
+    ("sort", "key", "falls"),
+    [
+        ("SciFact", lambda row: row.scores["SciFact"], True),
+        ("-SciFact", lambda row: row.scores["SciFact"], False),
+        ("Borda", lambda row: row.borda or 99, False),
+        ("Model", lambda row: row.name, False),
+    ],
+)
+def test_a_header_sorts_the_rows(show, sample_db, sort, key, falls):
+    from leaderboard.tables.standings import rank
+
+    page = show("leaderboard", tasks=sample.TASKS, sort=sort)
+    ranked = rank(Store(sample_db), sample.TASKS, every_view=False).rows
+    expected = [row.name for row in sorted(ranked, key=key, reverse=falls)]
+    assert not page.exception and [unescape(name) for name in rows(page)] == expected
+    assert "sort=-SciFact" in tables(show("leaderboard", tasks=sample.TASKS, sort="SciFact"))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "has", "lacks"),
+    [
+        ("Uncertainty", {"Group", "Places"}, {"Source"}),
+        ("Origin", {"Source", "Revision"}, {"Group"}),
+        ("Costs", {"encode (s)"}, {"Group"}),
+    ],
+)
+def test_a_set_of_columns(show, chosen, has, lacks):
+    page = show("leaderboard", tasks=sample.TASKS, set=chosen)
+    header = unescape(tables(page).partition("</thead>")[0])
+    assert not page.exception and all(name in header for name in has)
+    assert not any(f">{name}" in header for name in lacks)
+
+
+def test_a_figure_is_drawn_when_it_is_chosen(show):
+    page = show("leaderboard", tasks=sample.TASKS)
+    assert not page.get("vega_lite_chart")
+    page = show("leaderboard", tasks=sample.TASKS, figure="Rank intervals")
+    assert not page.exception and len(page.get("vega_lite_chart")) == 1
+    assert "of one type" in said(show("leaderboard", tasks=sample.TASKS, figure="Task types"))
+
+
 def test_an_address_that_makes_no_sense_falls_back(show):
     page = show(
         "leaderboard",

@@ -2,7 +2,7 @@
 the best in bold, headers for screen readers.
 """
 
-from app.tables import Link, render
+from app.tables import Link, Order, render
 from leaderboard.tables.table import Column
 from tests.app.sample import SCRIPT
 
@@ -29,6 +29,18 @@ def test_figures():
     assert 'aria-label="unknown">–' in html
     assert html.count("<strong>") == 1 and html.count('<th scope="row">') == 3
     assert 'role="region" tabindex="0" aria-label="scores"' in html
+
+
+def test_headers_sort_and_rows_are_cards_where_asked_for():
+    columns = [Column("Model", ["a"]), Column("A & B", [0.5])]
+    plain = render(columns, "scores")
+    assert "aria-sort" not in plain and "data-label" not in plain and 'role="cell"' not in plain
+    order = Order("A & B", True, lambda name: f"leaderboard?sort={name}")
+    html = render(columns, "scores", order=order, cards=True)
+    assert 'aria-sort="descending"' in html and html.count("aria-sort") == 1
+    assert 'href="leaderboard?sort=A &amp; B"' in html
+    assert 'role="cell" data-label="A &amp; B" class="figure">0.5000' in html
+    assert 'role="rowheader" data-label="Model"' in html and 'class="lab-table cards"' in html
 
 
 def test_nan_is_unknown_and_never_the_best():
