@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import controls, reading
 from leaderboard.charts import figure_kinds
-from leaderboard.charts.looks import PAGE
+from leaderboard.charts.looks import finished, of_page
 from leaderboard.errors import LeaderboardError
 from leaderboard.tables.standings import Standings
 
@@ -16,10 +16,11 @@ _MOST = 30  # models of the rank intervals
 
 def of_ranking(standings: Standings) -> None:
     """The figure that the reader chooses; none is drawn before."""
+    look = of_page(st.context.theme.type == "dark")
     drawn: dict[str, Callable[[], Any]] = {
         "Rank intervals": lambda: figure_kinds.rank_intervals(standings, _MOST),
         "Task types": lambda: figure_kinds.by_type(standings),
-        "Release dates": lambda: figure_kinds.over_time(standings, reading.store(), PAGE),
+        "Release dates": lambda: figure_kinds.over_time(standings, reading.store(), look),
         "Correlation of tasks": lambda: figure_kinds.task_correlation(standings),
     }
     st.subheader("Figures")
@@ -29,9 +30,9 @@ def of_ranking(standings: Standings) -> None:
     if not chosen:
         return
     try:
-        chart = drawn[chosen]()
+        chart = finished(drawn[chosen](), look)
         # Cells of a size of their own; the others take the page's width.
         stepped = chosen == "Correlation of tasks"
-        st.altair_chart(chart, width="content" if stepped else "stretch")
+        st.altair_chart(chart, width="content" if stepped else "stretch", theme=None)
     except LeaderboardError as error:
         st.info(f"{error} {error.hint}", icon=":material/info:")

@@ -13,15 +13,24 @@ _BOTH = "Mean over the tasks on which the model has own and published results"
 _TYPES, _TASKS, _COSTS = "<types>", "<tasks>", "<costs>"
 # Names of columns that are shown together.
 SETS = {
-    "Uncertainty": ["Interval", "Places", "Group", "Borda", "Zero-shot", "Kind", "View"],
+    "Uncertainty": [
+        "Interval",
+        "With other tasks",
+        "Places",
+        "Group",
+        "Borda",
+        "Zero-shot",
+        "Kind",
+        "View",
+    ],
     "Task types": ["Mean by type", _TYPES],
     "Tasks": [_TASKS],
     "Costs": [_COSTS],
     "Origin": ["Source", "Revision", "View", "Views", "Own", "Published", "Own − published"],
 }
 _OTHER = [
-    "Interval", "Places", "Group", "Mean by type", "Borda", "Zero-shot", "Kind", "View", "Views",
-    "Source", "Revision", "Own", "Published", "Own − published",
+    "Interval", "With other tasks", "Places", "Group", "Mean by type", "Borda", "Zero-shot", "Kind",
+    "View", "Views", "Source", "Revision", "Own", "Published", "Own − published",
 ]  # fmt: skip
 
 
@@ -70,7 +79,13 @@ def columns(
         "Interval": Column(
             f"{standings.level:.0%} interval",
             [_span(row.low, row.high, ".4f") for row in rows],
-            help=f"Confidence interval of the mean, {standings.over} resampled",
+            help=f"Confidence interval of the mean; resampled: {standings.over}",
+            right=True,
+        ),
+        "With other tasks": Column(
+            "With other tasks",
+            [_span(row.nested_low, row.nested_high, ".4f") for row in rows],
+            help="Confidence interval of the mean where other tasks are drawn as well",
             right=True,
         ),
         "Places": Column(

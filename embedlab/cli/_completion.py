@@ -75,8 +75,8 @@ def columns(incomplete: str) -> list[str]:
 
 COLUMNS = (
     "#", "model", "revision", "source", "index", "layer", "dim", "precision", "settings", "kind",
-    "views", "mean", "interval", "group", "rank interval", "mean by type", "Borda", "tasks", "own",
-    "published", "own - published", "on tasks", "zero-shot %",
+    "views", "mean", "interval", "with other tasks", "group", "rank interval", "mean by type",
+    "Borda", "tasks", "own", "published", "own - published", "on tasks", "zero-shot %",
 )  # fmt: skip
 
 

@@ -77,9 +77,8 @@ def ranks(rows: pd.DataFrame, level: float) -> alt.LayerChart | alt.FacetChart:
 
 
 def _labels() -> alt.Y:
-    return alt.Y(
-        "label:N", sort=None, title=None, axis=alt.Axis(labelLimit=_NAME, labelOverlap=False)
-    )
+    axis = alt.Axis(labelLimit=_NAME, labelOverlap=False, labelFlush=False)
+    return alt.Y("label:N", sort=None, title=None, axis=axis)
 
 
 def _ticks(last: int) -> list[int]:

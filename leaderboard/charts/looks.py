@@ -1,6 +1,6 @@
 """Colours, sizes and shapes of figures; everyone can tell them apart, on paper too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
@@ -17,18 +17,22 @@ WIDTH, HEIGHT = 480, 320
 
 @dataclass(frozen=True)
 class Look:
-    """ink: of texts and axes; faint: of grids; ground: behind all, None for that of the page."""
+    """ink: of texts and axes; faint: of grids; ground: behind all."""
 
     ink: str
     faint: str
-    ground: str | None
+    ground: str
 
 
 LOOKS = {
     "light": Look("#1f2933", "#dde1e6", "#ffffff"),
     "dark": Look("#e6e9ed", "#3a4048", "#0e1117"),
 }
-PAGE = Look(GREY, "#88888840", None)
+
+
+def of_page(dark: bool) -> Look:
+    """On the page's own ground."""
+    return replace(LOOKS["dark" if dark else "light"], ground="transparent")
 
 
 def finished(chart: Any, look: Look, title: str = "") -> alt.TopLevelMixin:

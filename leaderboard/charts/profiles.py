@@ -58,7 +58,9 @@ def heat(values: pd.DataFrame, *, signed: bool = False) -> alt.LayerChart | alt.
     low, high = (-1.0, 1.0) if signed else (float(tidy["v"].min()), float(tidy["v"].max()))
     tidy["dark"] = (tidy["v"].abs() > 0.8) if signed else (tidy["v"] > low + 0.65 * (high - low))
     scheme: Literal["blueorange", "blues"] = "blueorange" if signed else "blues"
-    labels = alt.Axis(labelLimit=_NAME, labelOverlap=False, domain=False, ticks=False)
+    labels = alt.Axis(
+        labelLimit=_NAME, labelOverlap=False, labelFlush=False, domain=False, ticks=False
+    )
     base = alt.Chart(tidy).encode(
         x=alt.X("column:N", sort=columns, title=None, axis=_above(-45 if written else -90)),
         y=alt.Y("row:N", sort=rows, title=None, axis=labels),
