@@ -88,6 +88,8 @@ class Texts:
     qrels: dict[str, dict[str, int]]  # query id -> document id -> relevance
     # Document id -> beginning of its text, for judged and top-ranked documents.
     documents: dict[str, str]
+    # Query id -> all answers that count as right; none where it is known that nothing answers it.
+    answers: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class Answer:
     # retrieve_seconds, generate_seconds, prompt_tokens, ...
     costs: dict[str, float] = field(default_factory=dict)
     # What was made on the way: "queries" written by a model, "noise" (ids of documents that were
-    # put among the contexts), "contexts" as the generator read them where they are no documents.
+    # put among the contexts), "contexts" as the generator read them where they are no documents,
+    # "read" (ids, in the order of reading) where not all of them fitted into the prompt.
     steps: dict[str, list[str]] = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -95,6 +95,11 @@ def rag_record(
                 if question.relevant
             },
             {id: text[:_SNIPPET] for id, text in evidence.texts.items()},
+            {
+                question.id: list(question.answers)
+                for question in asked_questions
+                if question.answers or not question.answerable
+            },
         ),
     )
 

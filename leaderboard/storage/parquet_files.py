@@ -1,8 +1,8 @@
 """Rankings and texts: Parquet files in the folder beside the results file.
 
     results.files/rankings/<run id>.parquet     query, rank, document, score
-    results.files/texts/<task>/<table>-*.parquet     append-only parts of queries, qrels and
-    documents
+    results.files/texts/<task>/<table>-*.parquet     append-only parts of queries, qrels,
+    documents and answers
 
 Every page of a file has a checksum that is compared when it is read, and what stands in a file's
 head has a digest:
@@ -35,7 +35,9 @@ _TEXT_TABLES = {
     "queries": pa.schema({"id": pa.string(), "text": pa.string()}),
     "qrels": pa.schema({"query": pa.string(), "document": pa.string(), "relevance": pa.int32()}),
     "documents": pa.schema({"id": pa.string(), "text": pa.string()}),
+    "answers": pa.schema({"query": pa.string(), "answer": pa.string(), "place": pa.int32()}),
 }
+_NONE = -1  # the place of an answer to a question that has none
 
 
 class Files:
@@ -136,6 +138,11 @@ class Files:
                 (q, d, grade) for q, judged in texts.qrels.items() for d, grade in judged.items()
             ],
             "documents": list(texts.documents.items()),
+            "answers": [
+                (query, answer, place)
+                for query, right in texts.answers.items()
+                for place, answer in (enumerate(right) if right else [(_NONE, "")])
+            ],
         }
         for name, schema in _TEXT_TABLES.items():
             keys = schema.names[:-1]
@@ -159,14 +166,20 @@ class Files:
         folder = self._texts_folder(task)
         if not folder.is_dir():
             return None
-        queries, qrels, documents = (_parts(folder, name).to_pydict() for name in _TEXT_TABLES)
+        queries, qrels, documents, answers = (
+            _parts(folder, name).to_pydict() for name in _TEXT_TABLES
+        )
         judged: dict[str, dict[str, int]] = {}
         for query, document, relevance in zip(*qrels.values(), strict=True):
             judged.setdefault(query, {})[document] = relevance
+        right: dict[str, list[str]] = {}
+        for query, answer, place in zip(*answers.values(), strict=True):
+            right.setdefault(query, []).extend([answer] * (place != _NONE))
         return Texts(
             dict(zip(*queries.values(), strict=True)),
             judged,
             dict(zip(*documents.values(), strict=True)),
+            right,
         )
 
     def orphans(self, run_ids: set[str], before: float) -> list[Path]:

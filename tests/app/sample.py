@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import retrievers
-from leaderboard.records import Failure, Model, PerQuery, Phase, Ranking, Run, Task, Texts
+from leaderboard.records import Answer, Failure, Model, PerQuery, Phase, Ranking, Run, Task, Texts
 from leaderboard.storage.store import Store
 
 SCRIPT = "<script>alert(1)</script>"
@@ -155,6 +155,50 @@ def fill(path: Path) -> Store:
         )
     )
     return store
+
+
+def fill_rag(store: Store) -> list[Run]:
+    """Three pipelines that were asked the same four questions, the last of which has no answer."""
+    asked = {
+        "r0": f"who sorts {SCRIPT}?",
+        "r1": "what is hashed?",
+        "r2": f"which is {MARKDOWN}?",
+        "r3": "who knows?",
+    }
+    right = {"r0": ["nobody <b>"], "r1": ["a table", "tables"], "r2": [MARKDOWN], "r3": []}
+    said = {
+        "bm25 k=1 + reader": ["nobody <b>", "a table", MARKDOWN, "unknown"],
+        "bm25 k=3 | order(reverse) + reader": ["nobody <b>", "a list", SCRIPT, "me"],
+        "bm25 | refine(reader) + reader": ["me", "a list", "no", "unknown"],
+    }
+    texts = Texts(asked, {"r1": {"d1": 1}}, {**_TEXTS, "d2": f"noise {SCRIPT}"}, right)
+    runs = []
+    for number, (name, answers) in enumerate(said.items()):
+        f1 = [float(a in (right[id] or ["unknown"])) for id, a in zip(asked, answers, strict=True)]
+        steps = {"contexts": [f"refined {SCRIPT}"]} if "refine" in name else {"noise": ["d2"]}
+        store.add_answers(
+            [
+                Answer(f"digest-{number}", question, ["d1", "d9"], [2.0, 1.0], answer,
+                       {"contexts_read": 2.0}, steps)
+                for question, answer in zip(asked.values(), answers, strict=True)
+            ]
+        )  # fmt: skip
+        per_query = {"f1": np.array(f1), "exact_match": np.array([*f1[:3], np.nan])}
+        run = Run(
+            Model(name, f"digest-{number}", "rag"),
+            Task("quiz", "RAG", revision="questions1", main_metric="f1"),
+            float(np.mean(f1)),
+            {"f1": float(np.mean(f1)), "exact_match": float(np.mean(f1[:3]))},
+            costs={"generate_p50_ms": 12.0 + number, "prompt_tokens_per_question": 99.0},
+            resolved={"pipeline": f"digest-{number}"},
+            per_query=PerQuery(list(asked), per_query),
+            texts=texts,
+            id=f"rag-{number}",
+            created=datetime(2026, 1, 2 + number, tzinfo=UTC),
+        )
+        store.add(run)
+        runs.append(run)
+    return runs
 
 
 def build_indexes(folder: Path) -> None:

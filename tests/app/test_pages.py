@@ -15,7 +15,7 @@ from leaderboard.storage.rows import tables as run_tables
 from leaderboard.storage.store import Store
 from tests.app import sample
 
-PAGES = ["leaderboard", "costs", "grids", "compare", "run", "search", "live"]
+PAGES = ["leaderboard", "costs", "grids", "compare", "rag", "run", "search", "live"]
 
 
 def tables(page) -> str:

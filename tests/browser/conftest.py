@@ -22,6 +22,7 @@ def site(tmp_path_factory):
     """Address and store of a served sample; the server runs in a folder of its own."""
     folder = tmp_path_factory.mktemp("site")
     store = sample.fill(folder / "results.duckdb")
+    sample.fill_rag(store)
     sample.build_indexes(folder / "indexes")
     with served(folder, db=store.path, indexes=folder / "indexes") as (address, _):
         yield address, store

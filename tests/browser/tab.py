@@ -176,7 +176,15 @@ class Tab:
 
     def choose(self, label: str, option: str) -> None:
         """Pick an option of a select box or a multiselect."""
-        self.offered(label, option).click()
+        from playwright.sync_api import TimeoutError as TooLate
+
+        end = time.monotonic() + 30
+        while True:
+            try:
+                self.offered(label, option).click(timeout=3_000)
+                break
+            except TooLate:  # the list was drawn anew, or closed, under the pointer
+                assert time.monotonic() < end, f"{label} does not take {option}"
         self.page.keyboard.press("Escape")
         self.settle()
 

@@ -114,6 +114,17 @@ def test_run_reached_from_the_leaderboard(tab):
     tab.sees(f"{sample.SCRIPT} on SciFact")
 
 
+def test_rag(tab, another_tab):
+    tab.open(f"rag?a={quote('bm25 k=1 + reader')}&measure=exact_match")
+    tab.sees("A and B in a paired test", "3 / 0 / 0", f"who sorts {sample.SCRIPT}?")
+    tab.sees("Right answers: nobody <b>")
+    tab.choose("Question", "who knows? [r3]")
+    tab.has_address("measure=exact_match", "[r3]")
+    tab.sees("Nothing in the documents answers it.")
+    copy = another_tab.open(tab.page.url.removeprefix(f"{tab.address}/"))
+    copy.sees("3 / 0 / 0", "Nothing in the documents answers it.")
+
+
 def test_search(tab):
     tab.open("search?judged=SciFact, test, default, 1")
     field = tab.page.get_by_role("textbox", name="Query")
@@ -165,7 +176,7 @@ def test_live_shows_progress_and_results_without_reload(tab, site):
 
 
 def test_every_page_fits_a_phone(phone):
-    for path in ("", "costs", "grids", "compare", "run", "search?q=sorting", "live"):
+    for path in ("", "costs", "grids", "compare", "rag", "run", "search?q=sorting", "live"):
         phone.open(path)
         phone.page.wait_for_function(
             "document.querySelector('[data-testid=stMain]').scrollWidth <= 390"

@@ -82,6 +82,14 @@ def test_texts_of_a_task_grow_with_its_runs(store, make_run):
     assert texts == Texts({"q0": "is it so?"}, {"q0": {"d1": 1}}, {"d1": "text 1", "d2": "text 2"})
 
 
+def test_right_answers_come_back_and_are_there_once(store, make_run):
+    run, right = make_run(1), {"q0": ["so", "yes"], "q1": [], "q2": [""]}
+    texts = Texts(dict.fromkeys(right, "?"), {}, {}, right)
+    for _ in range(2):
+        store.files.add_texts(run.task, texts)
+    assert store.texts(run.task) == texts
+
+
 def test_answers_are_kept_one_by_one_and_go_with_their_last_run(store, make_run):
     first = Answer(
         "p",

@@ -66,6 +66,7 @@ def test_a_server_answers_from_an_index(cli, home, index, capitals, server):
     assert run.per_query.metrics["exact_match"].tolist() == [1.0] * 12
     assert store.ranking(run.id).rows.shape == (12, 3)
     assert store.texts(run.task).qrels["q0"] == {"France": 1}
+    assert store.texts(run.task).answers["q0"] == ["Paris"]
     kept = store.answers(run.resolved["pipeline"])
     assert kept["What is the capital of Peru?"].answer == "Lima."
 
