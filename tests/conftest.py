@@ -13,10 +13,11 @@ from tests.tiny_models import LLAMA
 # and the threads of several processes wait for each other at full speed.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# The folders that take longest, first: so both processes are busy until the end.
+# The folders and files that take longest, first: so both processes are busy until the end.
 LONGEST = (
     "tests/oracles", "tests/invariants", "tests/docs", "tests/kills", "tests/plugins", "tests/fuzz",
     "tests/golden", "tests/embedlab/training", "tests/embedlab/encoders", "tests/leaderboard",
+    "tests/browser", "tests/test_wheel.py", "tests/test_architecture.py",
 )  # fmt: skip
 
 
@@ -26,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> int:
         file = item.path.relative_to(root).as_posix() if item.path.is_relative_to(root) else ""
-        found = (n for n, folder in enumerate(LONGEST) if file.startswith(f"{folder}/"))
+        found = (n for n, path in enumerate(LONGEST) if f"{file}/".startswith(f"{path}/"))
         return next(found, len(LONGEST))
 
     items.sort(key=place)
@@ -56,10 +57,10 @@ def pytest_runtest_setup() -> None:
     for each of mteb's many.
     """
     torch = sys.modules.get("torch")
-    for kind in ("cuda", "xpu"):
+    for kind in ("cuda", "xpu", "mtia"):
         device = getattr(torch, kind, None)
-        if device and hasattr(device, "random") and not device.is_available():
-            device.random._lazy_call = lambda *_, **__: None
+        if device and not device.is_available():
+            getattr(device, "random", device)._lazy_call = lambda *_, **__: None
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ which way imports run, who may import what, how long a file may be.
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def files(*packages: str) -> list[Path]:
     return [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
 
 
+@cache
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
     """The dotted names that a file imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -142,6 +144,7 @@ def dotted(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def imported_modules(path: Path) -> set[str]:
     """The dotted names that a file imports,
     with what `from a import b` takes where that is a module.
@@ -228,6 +231,7 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
+@cache
 def private_names(path: Path) -> set[str]:
     """The private attributes that a file reads or sets,
     written out or named in getattr and its kin.
@@ -247,6 +251,7 @@ def private_names(path: Path) -> set[str]:
     return {name for name in found if is_private(name)}
 
 
+@cache
 def own_names(path: Path) -> set[str]:
     """The names that a file gives: functions, classes,
     what is assigned to `self`, variables, fields.

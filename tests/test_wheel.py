@@ -85,7 +85,7 @@ def test_cards_and_benchmarks_come_along(installed, tmp_path):
     assert "stdlib-mini" in json.dumps(tasks)
 
 
-def test_eval_and_leaderboard_work_from_any_folder(installed, tmp_path, tiny_folder):
+def test_eval_and_leaderboard_work_from_any_folder(installed, tmp_path):
     (tmp_path / "corner" / "qrels").mkdir(parents=True)
     rows = [{"_id": f"d{n}", "text": f"w{n} w{n + 1}"} for n in range(5)]
     (tmp_path / "corner" / "corpus.jsonl").write_text(
@@ -96,7 +96,7 @@ def test_eval_and_leaderboard_work_from_any_folder(installed, tmp_path, tiny_fol
         "query-id\tcorpus-id\tscore\nq\td3\t1\n"
     )
     answer = run(
-        installed, "embedlab", "eval", "--model", tiny_folder, "--task", "./corner", "--json",
+        installed, "embedlab", "eval", "--model", "bm25", "--task", "./corner", "--json",
         cwd=tmp_path,
     )  # fmt: skip
     score = json.loads(answer)["runs"][0]["main_score"]
