@@ -172,6 +172,8 @@ class _Documents:
         array = self._columns_of(field)
         if any(isinstance(value, float) for value in values):
             array = array.cast(pa.float64(), safe=False)
+        if pa.types.is_floating(array.type):
+            values = [float(value) for value in values]
         found = compute.is_in(array, value_set=pa.array(values, array.type))
         return compute.if_else(array.is_valid(), found, None)
 
@@ -256,7 +258,9 @@ def _misfit(field: str, kind: str, value: Value) -> RetrieverError:
 def _alike(array: Array, value: Value) -> tuple[Array, Any]:
     """Numbers and a value in one type: float64 where either is no whole number."""
     if isinstance(value, float) and pa.types.is_integer(array.type):
-        return array.cast(pa.float64(), safe=False), pa.scalar(value)
+        array = array.cast(pa.float64(), safe=False)
+    if pa.types.is_floating(array.type):
+        value = float(value)
     return array, pa.scalar(value, array.type)
 
 

@@ -73,7 +73,7 @@ def rows_of(clause, documents):
     return where.rows(clause, Columns.of(documents), ids).tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS, st.recursive(conditions(), together, max_leaves=5))
 def test_a_filter_lets_through_what_duckdb_does(documents, clauses):
     ours, theirs = clauses
@@ -91,7 +91,15 @@ def test_a_filter_lets_through_what_duckdb_does(documents, clauses):
 
 
 SOME = [
-    {"year": 2019, "lang": "en", "tags": ["a"], "ok": True, "author": {"name": "X"}, "mixed": 1},
+    {
+        "half": 0.5,
+        "year": 2019,
+        "lang": "en",
+        "tags": ["a"],
+        "ok": True,
+        "author": {"name": "X"},
+        "mixed": 1,
+    },
     {"year": 2021, "tags": [], "mixed": "1", "a.b": 3, "a b": 4, "`": 5, "and": 6},
     {"lang": "de", "year": math.nan, "empty": [], "odd": [[1], "x"]},
 ]
@@ -116,6 +124,8 @@ SOME = [
         ("(" * 400 + "year > 0" + ")" * 400, [0, 1]),
         (" or ".join(["year = 2019"] * 3000), [0]),
         ("year > 100000000000000000000000", []),
+        ("half = 9007199254740993 or half in (9007199254740993)", []),
+        ("half < 9007199254740993", [0]),
     ],
 )
 def test_what_a_filter_lets_through(clause, rows):
