@@ -1,15 +1,15 @@
 """Compare: two models or more, task by task, then query by query."""
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import BLUE, GREY, ORANGE
 from app.downloads import buttons
 from app.safe_text import plain
 from app.screens.queries import differing_queries
 from app.tables import table
+from leaderboard.charts.interval_charts import forest
+from leaderboard.charts.looks import finished, of_page
 from leaderboard.measures import shown
 from leaderboard.statistics.significance import CORRECTIONS, TESTS
 from leaderboard.tables.comparison import Comparison, Pair
@@ -64,6 +64,7 @@ def page() -> None:
     _summary(answer)
     _forest(answer)
     _pairs(answer)
+    _settings(answer)
     st.subheader("Query by query")
     differing_queries(answer, views)
 
@@ -135,61 +136,18 @@ def _forest(answer: Comparison) -> None:
     frame = pd.DataFrame(
         [
             {
-                "task": _task(pair),
+                "label": _task(pair),
                 "pair": f"{pair.first} − {pair.second}",
                 "difference": pair.difference,
                 "low": pair.low,
                 "high": pair.high,
                 "p": pair.corrected_p,
-                "sure": pair.corrected_p is not None and pair.corrected_p <= 1 - answer.level,
             }
             for pair in tested
         ]
     )
-    several = frame["pair"].nunique() > 1
-    tasks = alt.Y(
-        "task:N", sort=None, title=None, axis=alt.Axis(labelLimit=330, labelOverlap=False)
-    )
-    base = alt.Chart(frame).encode(y=tasks)
-    colour = alt.Color(
-        "sure:N", scale=alt.Scale(domain=[True, False], range=[BLUE, ORANGE]), legend=None
-    )
-    chart = alt.layer(
-        alt.Chart(frame)
-        .mark_rule(strokeDash=[4, 3], opacity=0.6)
-        .encode(x=alt.datum(0), color=alt.value(GREY)),
-        base.mark_rule(strokeWidth=2).encode(
-            x=alt.X(
-                "low:Q",
-                title=f"difference with {answer.level:.0%} interval",
-                scale=alt.Scale(padding=15),
-            ),
-            x2="high:Q",
-            color=colour,
-        ),
-        base.mark_point(filled=True, size=70).encode(
-            x="difference:Q",
-            color=colour,
-            shape=alt.Shape(
-                "sure:N",
-                legend=None,
-                scale=alt.Scale(domain=[True, False], range=["circle", "square"]),
-            ),
-            tooltip=[
-                "task:N",
-                "pair:N",
-                *(alt.Tooltip(f"{n}:Q", format="+.4f") for n in ("difference", "low", "high")),
-                alt.Tooltip("p:Q", format=".4f", title="corrected p"),
-            ],
-        ),
-    ).properties(height=26 * frame["task"].nunique() + (0 if several else 60))
-    if several:
-        chart = chart.facet(
-            row=alt.Row(
-                "pair:N", sort=None, title=None, header=alt.Header(labelAngle=0, labelAlign="left")
-            )
-        )
-    st.altair_chart(chart)
+    look = of_page(st.context.theme.type == "dark")
+    st.altair_chart(finished(forest(frame, answer.level), look), theme=None)
     st.caption("Blue circles: surely different. Orange squares: the data leave it open.")
 
 
@@ -215,6 +173,15 @@ def _pairs(answer: Comparison) -> None:
         "Differences on every task",
     )  # fmt: skip
     buttons(lambda: pd.DataFrame([vars(pair) for pair in pairs]), "comparison")
+
+
+def _settings(answer: Comparison) -> None:
+    """In what the compared runs differ beside the model."""
+    if answer.settings:
+        st.subheader("Settings that differ")
+        columns = [Column("Model", answer.views)]
+        columns += [Column(setting.name, setting.values) for setting in answer.settings]
+        table(columns, "Settings in which the compared runs differ")
 
 
 def _bounds(pair: Pair) -> str | None:

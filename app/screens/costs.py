@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import BLUE, GREY, ORANGE
 from app.safe_text import plain
 from app.tables import Link, table
+from leaderboard.charts.looks import BLUE, GREY, ORANGE
 from leaderboard.statistics.aggregation import pareto
 from leaderboard.tables.costs import lower_is_better
 from leaderboard.tables.standings import Standings

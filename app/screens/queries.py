@@ -5,10 +5,10 @@ import pandas as pd
 import streamlit as st
 
 from app import controls, reading
-from app.charts import BLUE, GREY
 from app.hits import Hit, show
 from app.safe_text import breakable, plain, words
 from app.tables import table
+from leaderboard.charts.looks import BLUE, GREY
 from leaderboard.measures import shown
 from leaderboard.records import Task, Texts
 from leaderboard.tables.comparison import Comparison, Pair

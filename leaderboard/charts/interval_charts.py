@@ -15,7 +15,8 @@ def forest(rows: pd.DataFrame, level: float) -> alt.LayerChart | alt.FacetChart:
     """Differences, one below the other, with their intervals and where 0 is.
 
     Args:
-        rows: columns label, difference, low, high, p; the last three NaN where nothing was tested.
+        rows: columns label, difference, low, high, p; the last three NaN where nothing was tested;
+            pair where there are several, each of which has a part of the figure.
         level: of the intervals; a p of 1 - level or less counts as surely different.
     """
     rows = rows.assign(sure=rows["p"] <= 1 - level)
@@ -26,12 +27,12 @@ def forest(rows: pd.DataFrame, level: float) -> alt.LayerChart | alt.FacetChart:
     shape = alt.Shape(
         "sure:N", legend=None, scale=alt.Scale(domain=[True, False], range=["circle", "square"])
     )
-    zero = alt.Chart(rows.head(1)).mark_rule(strokeDash=[4, 3], color=GREY)
+    zero = alt.Chart(rows).mark_rule(strokeDash=[4, 3], color=GREY)
     line = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
     title = f"difference, with {level:.0%} interval"
     scale = alt.Scale(padding=15)
     axis = alt.Axis(labelFlush=False, labelOverlap="greedy", tickCount=7)
-    return alt.layer(
+    chart = alt.layer(
         zero.encode(x=alt.datum(0)),
         line.encode(
             x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q", color=colour
@@ -47,6 +48,10 @@ def forest(rows: pd.DataFrame, level: float) -> alt.LayerChart | alt.FacetChart:
             ],
         ),
     ).properties(width=WIDTH - 120, height=alt.Step(_ROW))
+    if "pair" not in rows or rows["pair"].nunique() < 2:
+        return chart
+    header = alt.Header(labelAngle=0, labelAlign="left", labelOrient="top", labelLimit=700)
+    return chart.facet(row=alt.Row("pair:N", sort=None, title=None, header=header))
 
 
 def ranks(rows: pd.DataFrame, level: float) -> alt.LayerChart | alt.FacetChart:

@@ -35,8 +35,8 @@ def of_page(dark: bool) -> Look:
     return replace(LOOKS["dark" if dark else "light"], ground="transparent")
 
 
-def finished(chart: Any, look: Look, title: str = "") -> alt.TopLevelMixin:
-    """The chart with its colours, ready to be written to a file."""
+def finished(chart: Any, look: Look, title: str = "") -> Any:
+    """The chart, an `altair.Chart` or several, with its colours and its title."""
     text = {"labelColor": look.ink, "titleColor": look.ink, "labelFontSize": FONT}
     text |= {"titleFontSize": FONT, "titleFontWeight": "normal"}
     lines = {"gridColor": look.faint, "domainColor": look.ink, "tickColor": look.ink}
@@ -51,5 +51,4 @@ def finished(chart: Any, look: Look, title: str = "") -> alt.TopLevelMixin:
         "padding": 8,
     }
     named = chart.properties(title=alt.Title(title, anchor="start", limit=900)) if title else chart
-    described: alt.TopLevelMixin = named.configure(**config)
-    return described
+    return named.configure(**config)

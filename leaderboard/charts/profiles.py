@@ -27,7 +27,7 @@ def lines(scores: pd.DataFrame, y: str) -> alt.LayerChart | alt.FacetChart:
     def kept(values: list[Any]) -> alt.Scale:
         return alt.Scale(domain=models, range=values[: len(models)])
 
-    legend = alt.Legend(orient="bottom", columns=2, title=None, symbolSize=70, symbolStrokeWidth=0)
+    legend = alt.Legend(orient="bottom", columns=1, title=None, symbolSize=70, symbolStrokeWidth=0)
     base = alt.Chart(tidy).encode(
         x=alt.X("group:N", sort=groups, title=None, axis=alt.Axis(labelAngle=-30)),
         y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=False)),
@@ -65,7 +65,9 @@ def heat(values: pd.DataFrame, *, signed: bool = False) -> alt.LayerChart | alt.
         x=alt.X("column:N", sort=columns, title=None, axis=_above(-45 if written else -90)),
         y=alt.Y("row:N", sort=rows, title=None, axis=labels),
     )
-    key = None if written else alt.Legend(title=None, gradientLength=180)
+    # Squares: a browser may draw a gradient of colours without any.
+    squares = alt.Legend(title=None, type="symbol", symbolType="square", symbolSize=120)
+    key = None if written else squares
     colour = alt.Color("v:Q", scale=alt.Scale(scheme=scheme, domain=[low, high]), legend=key)
     cells = base.mark_rect().encode(
         color=colour, tooltip=["row:N", "column:N", alt.Tooltip("v:Q", format=".4f")]

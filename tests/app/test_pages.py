@@ -250,3 +250,15 @@ def test_the_cost_of_a_task_is_shown_beside_its_score_and_none_of_fewer_tasks(sh
     assert "1 view was not measured on all tasks" in said(page)
     page = show("costs", db=tmp_path / "r.duckdb", cost="evaluation (s)", score="A")
     assert rows(page) == ["huge"] and "5.00" in tables(page)
+
+
+def test_compared_runs_that_differ_in_a_setting_say_so(show, tmp_path):
+    store = Store(tmp_path / "own.duckdb")
+    for seed, name in enumerate(("one", "two")):
+        settings = {"dtype": ("float32", "bfloat16")[seed]}
+        run = sample.whole_run(name, "dense", 0.5 + seed / 5, "SciFact", seed, settings=settings)
+        store.add(run)
+    page = show("compare", db=tmp_path / "own.duckdb")
+    assert not page.exception and len(page.get("vega_lite_chart")) >= 1
+    shown = tables(page).partition("Settings in which the compared runs differ")[2]
+    assert "float32" in shown and "bfloat16" in shown
