@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedlab.evaluation.retrieval_data import RetrievalData
-from leaderboard.abstention import nauc
+from leaderboard.abstention import naucs
 from leaderboard.ranking_metrics import METRICS
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ def _abstention(
         "std": np.nanstd(filled, axis=1),
         "diff1": np.where(np.isinf(second), 0.0, filled[:, 0] - second),
     }
+    asked = {kind: values for kind, values in confidence.items() if kind in kinds}
     return {
-        f"nauc_{name}_{kind}": nauc(values, scored)
+        f"nauc_{name}_{kind}": area
         for name, scored in per_query.items()
         if (metric := METRICS.get(name.partition("_at_")[0])) and metric.abstention
-        for kind, values in confidence.items()
-        if kind in kinds
+        for kind, area in naucs(asked, scored).items()
     }
 
 

@@ -10,7 +10,7 @@ on the official data.
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -93,6 +93,7 @@ def known_as(task: "AbsTask | type[AbsTask]") -> set[str]:
     }
 
 
+@cache  # a folder's name is compared with those of all of mteb's tasks
 def plain(name: str) -> str:
     """`name` in lower case, letters and digits alone."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -45,6 +46,12 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
+# The state of each file (inode, time and size, of its log too) whose tables were looked at, as this
+# process left it.
+_State: TypeAlias = tuple[tuple[int, int, int], ...]
+_looked_at: dict[Path, _State] = {}
+
+
 class _Opened(threading.local):
     """The connection that a thread keeps open."""
 
@@ -59,10 +66,7 @@ class Database:
     def __init__(self, path: Path, timeout: float):
         self.path = path
         self.timeout = timeout
-        self._checked: int | None = None  # the inode of the file whose tables were looked at
-        self._copy: (
-            tuple[tuple[tuple[int, int], ...], tempfile.TemporaryDirectory[str], Database] | None
-        ) = None
+        self._copy: tuple[_State, tempfile.TemporaryDirectory[str], Database] | None = None
         self._opened = _Opened()
 
     @contextmanager
@@ -115,7 +119,7 @@ class Database:
 
         Call it while the store is open for reading: no one writes then.
         """
-        state = tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in self._files() if f.exists())
+        state = self._state()
         if self._copy is None or self._copy[0] != state:
             scratch = tempfile.TemporaryDirectory(prefix="embedlab-older-store-")
             copy = Database(Path(scratch.name) / self.path.name, self.timeout)
@@ -126,6 +130,11 @@ class Database:
                 pass
             self._copy = (state, scratch, copy)
         return self._copy[2]
+
+    def _state(self) -> _State:
+        """Changes with every write to the file."""
+        states = [file.stat() for file in self._files() if file.exists()]
+        return tuple((state.st_ino, state.st_mtime_ns, state.st_size) for state in states)
 
     def _files(self) -> list[Path]:
         """The file, and DuckDB's log of what is not in it yet."""
@@ -158,6 +167,7 @@ class Database:
                     except BaseException:
                         _roll_back(connection)
                         raise
+                _looked_at[self.path.absolute()] = self._state()
 
     def _turnstile(self, deadline: float, read_only: bool) -> AbstractContextManager[object]:
         # Readers ask more often: a person waits for them, and they keep it only while they open.
@@ -230,6 +240,7 @@ class Database:
                 # Closing does so too, but says nothing where the disk is full.
                 connection.execute("CHECKPOINT")
             new.replace(self.path)
+            _looked_at[self.path.absolute()] = self._state()
         except BaseException:
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
@@ -251,10 +262,9 @@ class Database:
                 f" {schema_version()}).",
                 "Type: pip install --upgrade embedlab",
             )
-        inode = self.path.stat().st_ino if self.path.exists() else None
-        if inode is None or inode != self._checked:
+        if _looked_at.get(self.path.absolute()) != (state := self._state()):
             self._check_tables(connection, version)
-            self._checked = inode
+            _looked_at[self.path.absolute()] = state
         return version
 
     def _check_tables(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
