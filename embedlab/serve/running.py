@@ -115,12 +115,20 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """uvicorn's, which does not wait for ever for a first request."""
+    """uvicorn's, which does not wait for ever for the head of a request, be it the first or one
+    that follows an answer.
+    """
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.loop.call_later(SECONDS_TO_SEND, self._close_unasked)
+        self.loop.call_later(SECONDS_TO_SEND, self._close_unasked, None)
 
-    def _close_unasked(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+    def on_response_complete(self) -> None:
+        answered = self.cycle
+        super().on_response_complete()  # it may begin with a request that came meanwhile
+        self.loop.call_later(SECONDS_TO_SEND, self._close_unasked, answered)
+
+    def _close_unasked(self, answered: Any) -> None:
+        """Close where no request has followed that one, or the beginning of the connection."""
+        if self.cycle is answered and not self.transport.is_closing():
             self.transport.close()
