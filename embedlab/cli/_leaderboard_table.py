@@ -1,5 +1,6 @@
 """The leaderboard as a table: which columns there are, and which are shown."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -175,9 +176,14 @@ def _marks(standings: "Standings") -> list[str]:
         return []
     best = max(tested, key=_mean)
     return [
-        _NOT_WORSE if row is not best and set(row.group) & set(best.group) else ""
+        _NOT_WORSE if row is not best and _groups(row) & _groups(best) else ""
         for row in standings.rows
     ]
+
+
+def _groups(row: "Row") -> set[str]:
+    """Beyond z the letters go on with a1."""
+    return set(re.findall(r"[a-z]\d*", row.group))
 
 
 def _mean(row: "Row") -> float:

@@ -199,3 +199,11 @@ def test_a_narrow_terminal_loses_columns_but_no_name_is_broken(cli, db, monkeypa
     assert long in out and "0.9000" in out
     assert ("Too wide for this terminal: " in out) == (width < 400)
     assert long in piped and "Borda" in piped and "Too wide" not in piped
+
+
+def test_letters_beyond_z_are_letters_of_their_own():
+    from types import SimpleNamespace
+
+    from embedlab.cli._leaderboard_table import _groups
+
+    assert _groups(SimpleNamespace(group="yza1b12")) == {"y", "z", "a1", "b12"}
