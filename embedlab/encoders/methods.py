@@ -177,9 +177,18 @@ def from_file(spec: str, *, asked: Sequence[str] = (), objects: Sequence[str] = 
         module = module_from_spec(module_spec)
         sys.modules[module_spec.name] = module  # dataclasses and pickle look their module up there
         module_spec.loader.exec_module(module)
+        if not hasattr(module, name):
+            own = [key for key, value in vars(module).items() if _is_its(value, module.__name__)]
+            more = f"It has {', '.join(own) or 'none'}: type {path}:NAME."
+            raise unknown(f"class of {path}", name, own, more)
         return _taking(getattr(module, name), name, asked)
 
     return _guarded(f"{name} of {path}", get, "The fault lies in that code.", objects)
+
+
+def _is_its(value: object, module: str) -> bool:
+    """Whether a module defines this, something that can be called."""
+    return callable(value) and getattr(value, "__module__", "") == module
 
 
 def _taking(found: Callable[..., Any], name: str, asked: Sequence[str]) -> Load:

@@ -69,7 +69,9 @@ def address(name: str) -> Address:
         return Address("litellm", "", _model(rest, name))
     url, _, model = name.partition("#")
     _check(url, without_credentials(url))
-    return Address("url", url.rstrip("/"), _model(model, without_credentials(url), url))
+    parts = urlsplit(url.rstrip("/"))  # a host's name is the same in capitals
+    url = parts._replace(netloc=parts.netloc.lower()).geturl()
+    return Address("url", url, _model(model, without_credentials(url), url))
 
 
 def elsewhere(name: str) -> str:

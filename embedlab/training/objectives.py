@@ -24,6 +24,7 @@ class Objective(NamedTuple):
     columns: str
     negatives: Callable[[dict[str, Any]], int] = lambda settings: 0  # columns of them, at least
     teach: Callable[[Dataset, dict[str, Any]], Dataset] | None = None  # adds a column of labels
+    models: tuple[str, ...] = ("dense", "sparse")  # whose vectors it trains
 
 
 def contrastive(
@@ -163,8 +164,8 @@ OBJECTIVES = {
     "matryoshka": Objective(matryoshka, "pairs"),
     "2dmse": Objective(_ours("two_dimensional", "TwoDimensional"), "pairs"),
     "starbucks": Objective(_ours("starbucks_losses", "Starbucks"), "pairs"),
-    "splade": Objective(splade, "pairs"),
-    "maxsim": Objective(maxsim, "pairs"),
+    "splade": Objective(splade, "pairs", models=("sparse",)),
+    "maxsim": Objective(maxsim, "pairs", models=("late-interaction",)),
     "distil": Objective(
         _ours("distil", "build"),
         "pairs",
@@ -249,11 +250,28 @@ def build(name: str, model: "Model", settings: dict[str, Any]) -> nn.Module:
     """The loss of a stage.
 
     Raises:
-        UserError: a setting is unknown or missing.
+        UserError: a setting is unknown or missing, or the objective is for models of another kind.
     """
+    objective, kind = OBJECTIVES[name], _kind(model)
+    # Those that read a text as one have heads of their own, and need no vectors.
+    if kind not in objective.models and objective.columns != "text":
+        fitting = [key for key, each in OBJECTIVES.items() if kind in each.models]
+        raise UserError(
+            f"The objective {name} trains {' and '.join(objective.models)} models, and this one is"
+            f" {kind}.",
+            f"Take another method, or one of these objectives: {', '.join(fitting)}.",
+        )
     try:
-        return OBJECTIVES[name].build(model, **settings)
+        return objective.build(model, **settings)
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(
             f"The settings do not fit the objective {name}: {error}.", "Correct stages.settings."
         ) from error
+
+
+def _kind(model: "Model") -> str:
+    from sentence_transformers import MultiVectorEncoder, SparseEncoder
+
+    if isinstance(model, MultiVectorEncoder):
+        return "late-interaction"
+    return "sparse" if isinstance(model, SparseEncoder) else "dense"

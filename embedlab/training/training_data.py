@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, concatenate_datasets, load_dataset
+from datasets.exceptions import DatasetGenerationError
 
 from embedlab.errors import UserError, unknown
 from embedlab.resources import DATA, home
@@ -162,7 +163,14 @@ def _source(data: dict[str, Any], seed: int) -> tuple[Dataset, task_rows.Source]
         raise UserError(
             f"The data have no column {missing[0]!r}.", f"They have {', '.join(rows.column_names)}."
         )
-    return rows.select_columns(columns), source
+    rows = rows.select_columns(columns)
+    for column in columns:
+        if lacking := rows.data.column(column).null_count:
+            raise UserError(
+                f"{lacking} of {len(rows)} rows of the data have no {column}.",
+                "Leave these rows out, or choose other columns in [data].",
+            )
+    return rows, source
 
 
 def _together(tables: list[Dataset]) -> Dataset:
@@ -268,4 +276,13 @@ def _read(data: dict[str, Any]) -> Dataset:
         raise UserError(
             f"The training data {path} cannot be read.", f"Give a file: {', '.join(_FORMATS)}."
         )
-    return load_dataset(_FORMATS[path.suffix], data_files=str(path), split="train")
+    if not path.stat().st_size:
+        raise UserError(f"The training data {path} are empty.", "Check the source in [data].")
+    try:
+        return load_dataset(_FORMATS[path.suffix], data_files=str(path), split="train")
+    except (DatasetGenerationError, ValueError) as error:
+        problem = str(error.__cause__ or error).partition("\n")[0].rstrip(".")
+        raise UserError(
+            f"The training data {path} cannot be read: {problem}.",
+            f"It has to be {path.suffix} with the same columns in every row.",
+        ) from error

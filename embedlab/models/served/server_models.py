@@ -51,6 +51,8 @@ def card(name: str) -> Card:
     server_names.refuse_secrets(name)
     plain, settings = model_settings.split(name.strip())
     address = server_names.address(plain)
+    if address.route == "url":  # however its address was typed
+        plain = address.source
     api = settings.get("api", "embeddings")
     _check(settings, api)
     embeds = api == "embeddings"

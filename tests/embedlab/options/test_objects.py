@@ -129,3 +129,8 @@ def test_an_index_holds_nothing_of_mtebs_protocols(file, corner, refused, tmp_pa
         "index", "--model", model.format(file=file), "--corpus", corner, "--out", tmp_path / "x"
     )
     assert "implements a protocol of mteb" in said and not (tmp_path / "x").exists()
+
+
+def test_a_class_that_is_not_there(file, corner, refused):
+    said = refused("eval", "--model", f"{file}:Word", "--task", corner)
+    assert "Did you mean Words?" in said and "Generator" in said

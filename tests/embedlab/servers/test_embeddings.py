@@ -218,6 +218,19 @@ def test_tasks_of_other_types(cli, home, server, tmp_path):
     assert set(server.answered.values()) == {1}
 
 
+def test_one_address_is_one_model(cli, home, capitals, server):
+    names = [
+        f"{server.url}#minilm",
+        f"{server.url}/#minilm",
+        f"{server.url.upper()[:7]}{server.url[7:]}# minilm",
+    ]
+    typed = [word for name in names for word in ("--model", name)]
+    code, out, err = cli("eval", *typed, "--task", capitals, "--json")
+    assert code == 0, err
+    assert [run["model"] for run in json.loads(out)["runs"]] == [names[0]]
+    assert not server.twice()
+
+
 @pytest.mark.parametrize("kind", ["lists", "answers for any name", "says 404"])
 def test_an_unknown_model(cli, home, capitals, server, kind):
     server.any_model, server.lists = kind == "answers for any name", kind != "says 404"

@@ -138,3 +138,20 @@ def test_a_recipe_that_does_not_fit_its_base(cli, home, decoder, pairs_file, tmp
         said = " ".join(err.split())
         assert code == 2 and says in said and "fault of the program" not in said, err
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([], "pairs.jsonl are empty"),
+        (['{"query": "a", "positive": "b"}', "{oops"], "pairs.jsonl cannot be read: "),
+        (['{"query": "a", "positive": "b"}', '{"query": "a"}'], "1 of 2 rows of the data have no"),
+    ],
+)
+def test_training_data_that_cannot_be_read(cli, home, decoder, tmp_path, lines, says):
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "tiny.toml").write_text(RECIPE.format(base=decoder, pairs=pairs))
+    code, _, err = cli("train", tmp_path / "tiny.toml", "--out", tmp_path / "out")
+    assert code == 2 and says in " ".join(err.split()), err
+    assert not (tmp_path / "out").exists()

@@ -67,3 +67,20 @@ def test_the_command_says_it_and_leaves_nothing(cli, home, encoder, pairs_file, 
     code, _, err = cli("train", recipe, "--out", tmp_path / "trained", "--device", "cpu")
     assert code == 2 and "model on a decoder" in err and "Traceback" not in err
     assert not (tmp_path / "trained" / "modules.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "objective", "kind"),
+    [
+        ("encoder", "maxsim", "dense"),
+        ("encoder", "splade", "dense"),
+        ("colbert", "contrastive", "late-interaction"),
+        ("colbert", "distil", "late-interaction"),
+        ("echo-splade", "maxsim", "sparse"),
+    ],
+)
+def test_objectives_are_for_vectors_of_their_kind(method, objective, kind, encoder, decoder):
+    """`maxsim` on a dense model trained nothing: its loss is 0."""
+    model = untrained.build(method, decoder if method == "echo-splade" else encoder, {})
+    with pytest.raises(UserError, match=f"and this one is {kind}"):
+        objectives.build(objective, model, {})
