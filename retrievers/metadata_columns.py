@@ -162,12 +162,17 @@ def kind_of(value: Any) -> str:
     return f"list of {one}s" if len(inside) == 1 and one in _KINDS else "list of several kinds"
 
 
+def encodable(text: str) -> str:
+    """The text with lone surrogates, which neither Arrow nor Java takes, as question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _flat(fields: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """All fields that have a value."""
     for name, value in fields.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")
-        elif value is not None and value == value:  # NaN is no value
+        elif value is not None and not (isinstance(value, Real) and value != value):  # NaN
             yield f"{before}{name}", value
 
 
@@ -186,6 +191,8 @@ def _plain(value: Any, kind: Any) -> Any:
     """A value as Arrow takes it."""
     if pa.types.is_list(kind):
         return [_plain(each, kind.value_type) for each in value]
+    if isinstance(value, str):
+        return encodable(value)
     if not pa.types.is_floating(kind):
         return value
     try:

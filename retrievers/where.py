@@ -18,7 +18,7 @@ from lark.exceptions import UnexpectedInput
 from pyarrow import compute
 
 from retrievers.errors import RetrieverError
-from retrievers.metadata_columns import Array, Columns, kind_of
+from retrievers.metadata_columns import Array, Columns, encodable, kind_of
 
 Value: TypeAlias = str | float | bool
 
@@ -71,7 +71,7 @@ def parse(clause: str) -> Tree[Token]:
         RetrieverError: it is malformed.
     """
     try:
-        return _parser().parse(clause)
+        return _parser().parse(encodable(clause))
     except UnexpectedInput as error:
         ended = getattr(getattr(error, "token", None), "type", "") == "$END"
         rest = "" if ended else clause[error.pos_in_stream or 0 :].strip()
@@ -235,7 +235,9 @@ class _Documents:
         return self._columns.kinds[field]
 
     def _columns_of(self, field: str) -> Array:
-        return pa.array(self._ids, pa.string()) if field == "id" else self._columns.array(field)
+        if field == "id":
+            return pa.array(map(encodable, self._ids), pa.string())
+        return self._columns.array(field)
 
     def _known(self, field: str) -> None:
         known = {**self._columns.kinds, "id": "text"}

@@ -12,8 +12,8 @@ from retrievers.base import Documents
 from retrievers.errors import RetrieverError
 from retrievers.indexes._jvm import Java, java
 from retrievers.indexes.lucene_base import LuceneBase
-from retrievers.indexes.lucene_store import Fields, encodable, filtered
-from retrievers.metadata_columns import Columns
+from retrievers.indexes.lucene_store import Fields, filtered
+from retrievers.metadata_columns import Columns, encodable
 from retrievers.texts import Document, Texts, check_texts, joined, title_and_text
 
 KINDS = ("flat", "multifield")

@@ -10,6 +10,7 @@ import numpy as np
 
 from retrievers.errors import RetrieverError
 from retrievers.indexes._jvm import Java, java
+from retrievers.metadata_columns import encodable
 
 _TEXT_FIELD = (
     "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
@@ -150,13 +151,6 @@ class Fields:
 def numbered(numbers: list[int]) -> Java:
     """The Lucene query for the documents with these numbers in their field "row"."""
     return java("document.IntPoint").newSetQuery("row", *numbers)
-
-
-def encodable(text: str) -> str:
-    """The text with lone surrogates,
-    which Java's strings cannot take from here, as question marks.
-    """
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def filtered(query: Java, allowed: Java) -> Java:

@@ -188,6 +188,22 @@ def test_fields_are_kept_with_the_texts_and_gathered_where_they_are_not(tmp_path
     assert where.rows("year > 0", loaded.columns, "xz").tolist() == [0, 1]
 
 
+def test_what_arrow_does_not_take_is_kept_all_the_same(tmp_path):
+    """Half a character, as JSON can write it; in Python, anything."""
+    texts = Texts()
+    texts.extend([{"text": "", "\ud800": "x\ud800", "tags": ["\udfff"]}, {"text": "x", "y": 1}])
+    texts.save(tmp_path)
+    loaded = Texts.load(tmp_path)
+    assert loaded.metadata(0) == {"\ud800": "x\ud800", "tags": ["\udfff"]}
+    for columns in (texts.columns, loaded.columns):
+        assert where.rows("tags contains '\ud83d'", columns, ["a\ud800", "b"]).tolist() == [0]
+        assert where.rows("id != 'a?' and y = 1", columns, ["a\ud800", "b"]).tolist() == [1]
+    odd = [{"a": np.arange(3), "y": 1}, {"a": object(), "y": np.float32("nan")}]
+    assert rows_of("y = 1 and a is not null", odd) == [0]
+    with pytest.raises(RetrieverError, match="ndarray in 1, object in 1"):
+        rows_of("a = 1", odd)
+
+
 def test_more_fields_than_a_file_keeps_are_all_there(tmp_path):
     texts = Texts()
     texts.extend([{"text": "", f"f{row}": row} for row in range(MOST + 1)])
