@@ -48,13 +48,14 @@ def differing(store: Store, views: Views, tasks: Collection[str]) -> list[Settin
     return [
         Setting(name, [_told(values[runs["view"] == view]) for view in views.table.index])
         for name, values in columns.items()
-        if _differs(runs, values)
+        # Two models have two revisions.
+        if _differs(runs, values, within=["model"] if name == "revision" else [])
     ]
 
 
-def _differs(runs: pd.DataFrame, values: pd.Series) -> bool:
+def _differs(runs: pd.DataFrame, values: pd.Series, within: list[str]) -> bool:
     known = runs.assign(value=values)[values != ""]
-    return bool((known.groupby(_PART)["value"].nunique() > 1).any())
+    return bool((known.groupby([*_PART, *within])["value"].nunique() > 1).any())
 
 
 def _told(values: pd.Series) -> str:

@@ -131,12 +131,15 @@ def test_compared_runs_say_in_what_they_differ(ok, db):
         )
     found = {s["name"]: s["values"] for s in ok("compare", "a", "b", "--json")["settings"]}
     assert found == {
-        "revision": ["a" * 12, "b" * 12],
         "dtype": ["float32", "bfloat16"],
         "prompts": ['query "query: "', "none"],
-    }
+    }  # and not the revision, which two models have each their own
     text = ok("compare", "a", "b")
     assert 'query "query: "' in text and "In this the compared runs differ" in text
+    Store(db).add(run(Model("a", "c" * 40), "SciFact", 0.5, settings={"dtype": "float32"}))
+    views = [f"a@revision={letter * 40}" for letter in "ac"]
+    found = {s["name"]: s["values"] for s in ok("compare", *views, "--json")["settings"]}
+    assert found["revision"] == ["a" * 12, "c" * 12]
 
 
 @pytest.mark.effect("leaderboard --columns")
