@@ -262,3 +262,21 @@ def test_compared_runs_that_differ_in_a_setting_say_so(show, tmp_path):
     assert not page.exception and len(page.get("vega_lite_chart")) >= 1
     shown = tables(page).partition("Settings in which the compared runs differ")[2]
     assert "float32" in shown and "bfloat16" in shown
+
+
+def test_where_nothing_can_be_tested_there_is_a_dash(show, tmp_path):
+    """Published results have no examples: task by task a dash, over six tasks a test, marked so."""
+    tasks = "ABCDEF"
+    runs = [
+        Run(Model(model), Task(task, "STS"), score + n / 100, {}, source="mteb")
+        for model, score in (("one", 0.5), ("other", 0.4))
+        for n, task in enumerate(tasks)
+    ]
+    for count in (2, 6):
+        db = tmp_path / f"{count}.duckdb"
+        Store(db).add_tables(run_tables([run for run in runs if run.task.name in tasks[:count]]))
+        page = show("compare", db=db, models=["one", "other"])
+        assert not page.exception
+        shown = tables(page)
+        assert "A surely better" in shown and shown.count(">–<") == 2
+        assert ("(over tasks)" in shown) == (count == 6)
