@@ -60,8 +60,8 @@ class Examples:
         MultilabelClassification: gold_set, predicted_set (bit n: label n), or accuracy (right or
             not) where there are more than 52 labels.
         PairClassification: gold, and each similarity or distance of a pair.
-        Clustering: v_measure and ami, `[levels, bootstraps]` or of each set of texts; with
-            bootstraps, drawn and documents: texts in each, and how many they are drawn from.
+        Clustering: v_measure and ami, `[levels, bootstraps]` or of each set of texts; of
+            bootstraps, error: the standard error of the V-measure of the clusters as they are.
         Summarization: cosine_spearman of each text; NaN where it has none.
     """
 

@@ -86,7 +86,7 @@ def scorings(task: "AbsTask") -> Iterator[list[Scoring]]:
     `_calculate_scores` (STS, classification: one for each experiment), `_compute_metrics` (pair
     classification, bitext mining: one for each pair of languages), `_calculate_metrics` (of the
     evaluator of summaries, which comes first among the arguments),
-    `_evaluate_clustering_bootstrapped`.
+    `v_measure_score` of each bootstrap and then `_evaluate_clustering_bootstrapped`.
     """
     from mteb import abstasks
     from mteb.abstasks import clustering
@@ -103,8 +103,10 @@ def scorings(task: "AbsTask") -> Iterator[list[Scoring]]:
 
     with ExitStack() as stack:
         if isinstance(task, abstasks.AbsTaskClustering):
-            name = "_evaluate_clustering_bootstrapped"
-            stack.enter_context(patch.object(clustering, name, watched(getattr(clustering, name))))
+            for name in ("v_measure_score", "_evaluate_clustering_bootstrapped"):
+                stack.enter_context(
+                    patch.object(clustering, name, watched(getattr(clustering, name)))
+                )
         elif isinstance(task, abstasks.AbsTaskSummarization):
             scored = {"_calculate_metrics": watched(task.evaluator._calculate_metrics)}
             stack.enter_context(

@@ -7,6 +7,7 @@ import numpy as np
 
 from embedlab.compat.mteb_internals import Scoring
 from leaderboard.records import Examples
+from leaderboard.statistics import influence
 from leaderboard.statistics.example_values import values
 
 if TYPE_CHECKING:
@@ -123,12 +124,16 @@ def _sets_of_labels(task: Any, calls: Sequence[Scoring], scores: Any) -> _Series
 
 
 def _bootstraps(task: Any, calls: Sequence[Scoring], scores: Any) -> _Series:
-    ((_, labels),) = (call.arguments for call in calls)
+    *bootstraps, whole = calls
+    texts = len(whole.arguments[1])
+    errors = [
+        influence.v_measure(*map(np.asarray, call.arguments)).std() / np.sqrt(texts)
+        for call in bootstraps
+    ]
     return {
         "v_measure": list(scores["v_measures"].values()),
         "ami": list(scores["ami_scores"].values()),
-        "drawn": [task.max_documents_per_cluster],
-        "documents": [len(labels)],
+        "error": [np.mean(errors)],
     }
 
 

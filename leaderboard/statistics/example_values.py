@@ -34,7 +34,7 @@ def values(task_type: str, metric: str, examples: Examples) -> np.ndarray | None
     """
     series = examples.series
     if metric in series:
-        return _bootstraps(series, metric) if "drawn" in series else _mean(series[metric])
+        return _bootstraps(series, metric) if "error" in series else _mean(series[metric])
     if "gold_set" in series:
         return _of_sets(series, metric)
     if "gold" not in series:
@@ -161,9 +161,11 @@ def _bootstraps(series: _Series, metric: str) -> np.ndarray:
 
     Bootstraps of the same texts differ as scores of other texts would: their standard deviation is
     the standard error (Efron and Tibshirani 1993, algorithm 6.1), and does not shrink with their
-    number. One that draws more texts than there are varies less, by the root of that ratio.
+    number. Where one draws more texts than there are, they differ less: then the error of the
+    V-measure of the clusters as they are is the least that is taken.
     """
     each = series[metric].mean(axis=0)
-    ratio = float(series["drawn"][0, 0] / series["documents"][0, 0])
-    spread: np.ndarray = each.mean() + (each - each.mean()) * np.sqrt(len(each) * ratio)
+    deviation = each.std(ddof=1) if len(each) > 1 else 0.0
+    wider = max(1.0, float(series["error"][0, 0]) / deviation) if deviation else 1.0
+    spread: np.ndarray = each.mean() + (each - each.mean()) * wider * np.sqrt(len(each))
     return spread

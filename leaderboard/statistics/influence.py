@@ -90,6 +90,26 @@ def f1_of_sets(gold: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return values
 
 
+def v_measure(gold: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """V-measure of clusters as they are (Rosenberg and Hirschberg, EMNLP 2007): mutual information
+    over the mean of the entropies of labels and clusters.
+    """
+    _, y = np.unique(gold, return_inverse=True)
+    _, c = np.unique(clusters, return_inverse=True)
+    joint = np.zeros((y.max() + 1, c.max() + 1))
+    np.add.at(joint, (y, c), 1 / len(y))
+    rows, columns = np.log(joint.sum(axis=1)), np.log(joint.sum(axis=0))
+    both = np.log(joint, out=np.zeros(joint.shape), where=joint > 0)
+    shared = (both - rows[:, None] - columns)[y, c]
+    apart = -(rows[y] + columns[c])
+    total, information = apart.mean(), shared.mean()
+    if total == 0:  # one label, one cluster
+        return np.ones(len(y))
+    score = 2 * information / total
+    values: np.ndarray = score + (2 * (shared - information) - score * (apart - total)) / total
+    return values
+
+
 def best_accuracy(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Whether each pair is right under the threshold that is best for all, as mteb looks for it:
     between two different scores; a threshold's own shift is of the second order.

@@ -26,15 +26,17 @@ def test_examples(metric, capsys):
 
 
 @pytest.mark.timeout(1_800)
-@pytest.mark.parametrize("drawn", [120, 480])
-def test_clusterings(drawn, capsys):
+@pytest.mark.parametrize(("drawn", "noise"), [(120, 0.7), (480, 0.7), (480, 0.4)])
+def test_clusterings(drawn, noise, capsys):
     """They err on the careful side: what k-means adds is counted as if it were the texts'."""
     found = rates(
-        simulated.differences(lambda rng: simulated.clustering(rng, drawn=drawn), CLUSTERINGS)
+        simulated.differences(
+            lambda rng: simulated.clustering(rng, drawn=drawn, noise=noise), CLUSTERINGS
+        )
     )
     with capsys.disabled():
-        print("\n V-measure of 120 texts,", drawn, "drawn:", found)
-    assert all(rate <= 0.07 for rate in found.values())
+        print("\n V-measure of 120 texts,", drawn, "drawn, noise", noise, found)
+    assert all(rate <= 0.08 for rate in found.values())
 
 
 def test_means_over_tasks(capsys):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics
 from sklearn.metrics import average_precision_score, f1_score
 
 from leaderboard.records import Examples
@@ -38,6 +39,7 @@ CASES = {
     "weighted f1": (
         lambda a, b: influence.f1(a, b, weighted=True), weighted, LABELS, GUESSED
     ),
+    "v-measure": (influence.v_measure, metrics.v_measure_score, LABELS, GUESSED),
     "f1 of sets": (influence.f1_of_sets, macro, SETS, FOUND),
 }  # fmt: skip
 
@@ -66,18 +68,15 @@ def test_more_weight_on_an_example_moves_the_score_by_its_influence(name):
 
 
 def test_bootstraps_stand_for_the_error_of_other_texts():
-    """As many draws as texts: the error is the spread of the bootstraps, whatever their number."""
+    """The error is the spread of the bootstraps, whatever their number; at least that of the
+    clusters as they are.
+    """
     each = np.random.default_rng(2).normal(0.5, 0.01, (1, 10))
-    one = np.array([[100.0]])
-    single = values("Clustering", "v_measure", Examples(
-        {"v_measure": each, "drawn": one, "documents": one}
-    ))  # fmt: skip
-    assert single.mean() == pytest.approx(each.mean())
-    assert single.std() / np.sqrt(10) == pytest.approx(each.std())
-    more = values("Clustering", "v_measure", Examples(
-        {"v_measure": each, "drawn": 4 * one, "documents": one}
-    ))  # fmt: skip
-    assert more.std() == pytest.approx(2 * single.std())
+    for error, expected in ((0.001, each.std(ddof=1)), (0.03, 0.03)):
+        record = Examples({"v_measure": each, "error": np.array([[error]])})
+        single = values("Clustering", "v_measure", record)
+        assert single.mean() == pytest.approx(each.mean())
+        assert single.std(ddof=1) / np.sqrt(10) == pytest.approx(expected)
 
 
 def test_a_record_without_what_a_metric_needs_has_no_values():
