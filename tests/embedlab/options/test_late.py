@@ -163,3 +163,23 @@ def test_a_checkpoint_as_pylate_saves_it(late, corner, ok, tmp_path):
         for place in [ranks[q].tolist().index(q)]
     ]
     assert run["main_score"] == pytest.approx(np.mean(gains), abs=1e-6)
+
+
+@pytest.mark.parametrize("model", ["{late}", "bm25 >> {late}"])
+def test_frameworks_search_token_vectors(late, corner, ok, tmp_path, model):
+    import retrievers
+    from retrievers.integrations.haystack import HaystackRetriever
+    from retrievers.integrations.langchain import LangChainRetriever
+    from retrievers.integrations.llama_index import LlamaIndexRetriever
+
+    name, query = model.format(late=late), texts_of(corner, "queries")[0]
+    ok("index", "--model", name, "--corpus", corner, "--out", tmp_path / "index", "--json")
+    index = retrievers.load(tmp_path / "index")
+    wanted = [(id, pytest.approx(score)) for id, score in index.search_one(query, 3)]
+    found = LangChainRetriever(retriever=index, k=3).invoke(query)
+    assert [(one.id, one.metadata["score"]) for one in found] == wanted
+    found = LlamaIndexRetriever(retriever=index, k=3).retrieve(query)
+    assert [(one.node.node_id, one.score) for one in found] == wanted
+    named = HaystackRetriever(str(tmp_path / "index"), top_k=3)
+    again = HaystackRetriever.from_dict(named.to_dict())
+    assert [(one.id, one.score) for one in again.run(query)["documents"]] == wanted
