@@ -42,7 +42,9 @@ def test_leaderboard(tab):
 def test_an_address_brings_the_view_back(tab, another_tab):
     tab.open(f"?{TASKS}")
     tab.choose("Order by", "Borda count")
+    tab.has_address("order=Borda count")
     tab.page.get_by_text("Filters").click()
+    tab.settle()
     tab.choose("Kind", "sparse")
     tab.has_address("Borda count", "sparse")
     expect(tab.page.locator(".lab-table:not(.lab-heat) tbody tr")).to_have_count(1)
