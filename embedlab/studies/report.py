@@ -146,8 +146,8 @@ def _views(found: Findings, folder: Path | None) -> Iterator[Part]:
 def _trainings(found: Findings, folder: Path | None) -> Iterator[Part]:
     yield Heading("Trainings")
     yield Text(
-        "Wall time counts what stopped processes did up to the checkpoint from which the next went on."
-        " Tokens are those that the model read, padding left out."
+        "Wall time counts what stopped processes did up to the checkpoint from which the next went"
+        " on. Tokens are those that the model read, padding left out."
     )
     yield Data(report_tables.trainings(found))
     if folder:
