@@ -9,6 +9,7 @@ from leaderboard.statistics.significance import (
     bootstrap_test,
     correct,
     effect_size,
+    needed,
     randomisation_test,
     t_test,
     win_tie_loss,
@@ -157,3 +158,14 @@ def test_rounding_is_no_difference(name):
     assert TESTS[name](rounding) == 1.0
     assert effect_size(rounding) == 0.0
     assert win_tie_loss(rounding) == (0, 60, 0)
+
+
+@pytest.mark.parametrize(("effect", "queries"), [(0.2, 199), (0.5, 34), (-0.5, 34), (0.8, 15)])
+def test_how_many_queries_show_a_difference(effect, queries):
+    """The sample sizes of G*Power (Faul et al. 2007) for a paired t-test, two-sided, power 0.8."""
+    assert needed(effect) == queries
+
+
+def test_no_number_of_queries_shows_no_difference():
+    assert needed(0.0) is None and needed(float("inf")) == 2
+    assert needed(0.001) > 7_000_000
