@@ -8,6 +8,8 @@ from scipy.stats import bootstrap, spearmanr, ttest_rel
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score
 
 import embedlab
+from embedlab.compat.mteb_internals import Scoring
+from embedlab.evaluation.example_records import of_subsets
 from leaderboard.statistics.example_values import values
 from leaderboard.storage.store import Store
 
@@ -260,3 +262,25 @@ def test_tables_say_what_was_resampled(cli, home, db):
 def task_of(db, name):
     (task,) = {t for t in Store(db).runs()["task"].to_pylist() if t.startswith(f"{name}@")}
     return task
+
+
+def test_records_that_do_not_give_the_score_are_not_kept():
+    import mteb
+
+    gold, predicted = [0.0, 0.5, 1.0, 0.2], {"cosine_scores": [0.1, 0.3, 0.9, 0.4]}
+    calls = [Scoring((predicted, gold), None)]
+    task = mteb.get_task("STS12")
+    right = spearmanr(gold, predicted["cosine_scores"])[0]
+    for score, kept in ((right, ["default"]), (right - 0.01, [])):
+        scores = {"default": {"cosine_spearman": score}}
+        assert [*of_subsets(task, ["default"], calls, scores)] == kept
+
+
+def test_many_labels_are_kept_as_right_or_wrong():
+    import mteb
+
+    gold = np.eye(4, 60, dtype=int)
+    calls = [Scoring((gold, gold * [[1], [1], [0], [1]], None, None), None)]
+    task = mteb.get_task("EmitClassification")
+    found = of_subsets(task, ["default"], calls, {"default": {"accuracy": 0.75}})
+    assert found["default"].series["accuracy"].tolist() == [[1, 1, 0, 1]]
