@@ -90,7 +90,7 @@ def test_over_time_and_of_which_tasks(plot, refused):
 
 @pytest.mark.effect("plot --benchmark", "plot --model", "plot --db", "plot --split")
 def test_lines_per_type_say_how_much_of_a_benchmark_they_are_of(plot, db, refused):
-    texts, _ = plot("types", "--benchmark", "MTEB(eng, v1)", "-m", "org/model-a", "--db", db)
+    texts, _ = plot("types", "--benchmark", "MTEB(eng, v1)", "--model", "org/model-a", "--db", db)
     assert "MTEB(eng, v1), 3 of 56 tasks" in texts, "STS17 has another subset there"
     assert {"Retrieval", "STS", "org/model-a"} <= set(texts) and "org/model-b" not in texts
     assert "The tasks are of one type" in refused("plot", "types", "-t", "STS12")
