@@ -5,6 +5,9 @@ import json
 import pytest
 
 import embedlab
+from embedlab.rag import retrieving
+from embedlab.rag.pipeline_expressions import Stage
+from embedlab.rag.questions import Question
 
 DOCUMENTS = [
     {"_id": "a", "title": "Cells", "text": "the cell and the gene", "year": 2019, "lang": "en"},
@@ -78,9 +81,13 @@ def test_rag(ok, refused, index, corpus, tmp_path):
         name, found = contexts(*source, "--where", "year >= 2020")
         assert found == [{"b", "c"}, {"b"}]
         assert name.endswith("where(year >= 2020)")
-    noisy = ("--retriever", index, "-k", 1, "--noise", "random:2", "--questions", questions)
-    said = ok("rag", *noisy, "--where", "year > 1 and id != 'b'", "--json")
-    assert said["questions"][0]["documents"] == ["c"]
+    retriever = embedlab.Index.load(index).retriever
+    only = retriever.where("year > 1 and id != 'b'")  # a and c
+    for noise in ("random", "adversarial"):
+        (found,) = retrieving.retrieve(retriever, [["gene"]], 1, only)
+        stage = Stage("noise", noise, (("n", 3),))
+        retrieving.add_noise(stage, retriever, [Question("1", "gene")], [found], only)
+        assert {*found.rows, *found.noise} == set(only.tolist()) and len(found.rows) == 1
     err = refused("rag", "--retriever", index, "--questions", questions, "--where", "year > 3000")
     assert "No document of index fits --where" in err
     assert "Did you mean year" in refused(
