@@ -53,8 +53,9 @@ def test_one_model_at_two_servers_is_told_apart(cli, home, index, capitals, serv
     assert {each["model"] for each in found["runs"]} == {"lucene + reader(temperature=0.5)"}
     (pair,) = found["pairs"]
     assert pair["first"] != pair["second"] and "@revision=" in pair["first"]
-    rows = json.loads(cli("leaderboard", "--task", "questions", "--json")[1])["rows"]
-    assert [sum(f"server={url}" in row["label"] for row in rows) for url in urls] == [1, 1]
+    rows = json.loads(cli("leaderboard", "--task", "questions", "--views", "--json")[1])["rows"]
+    labels = [row["label"] for row in rows]
+    assert [sum(f"server={url}" in label for label in labels) for url in urls] == [1, 1], labels
 
 
 @pytest.fixture(scope="module")
