@@ -98,7 +98,7 @@ def choose_dtype(dtype: str, device: str) -> tuple[str, str]:
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16", "the GPU multiplies bfloat16 natively"
         return "float16", "the GPU has no native bfloat16"
-    return "float32", f"scores on {device} do not depend on what is encoded together"
+    return "float32", f"on {device} what is encoded together changes vectors by rounding alone"
 
 
 def as_torch(dtype: str) -> "torch.dtype":
