@@ -58,11 +58,11 @@ class Column:
 
     @property
     def best_value(self) -> float | None:
-        """The best of two figures or more; None where none is asked for."""
+        """The best of figures that differ; None where none is asked for."""
         values = [
             cell for cell in self.of or self.cells if isinstance(cell, int | float) and cell == cell
         ]
-        if not self.best or len(values) < 2:
+        if not self.best or len(set(values)) < 2:
             return None
         return max(values) if self.best == "max" else min(values)
 

@@ -58,6 +58,8 @@ def test_the_lowest_may_be_the_best_and_ties_are_all_bold():
         [Column("Model", ["a", "b", "c"]), Column("Borda", [1, 1, 3], best="min")], "ranks"
     )
     assert html.count("<strong>1</strong>") == 2
+    html = render([Column("Model", ["a", "b"]), Column("Borda", [1, 1], best="min")], "ranks")
+    assert "<strong>" not in html  # none stands out
 
 
 def test_large_and_signed_figures():
