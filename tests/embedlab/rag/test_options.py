@@ -61,9 +61,9 @@ def test_a_server_gets_what_was_asked_for(answered, home, index, server, tmp_pat
     assert (sent["model"], sent["temperature"]) == ("writer", 0.5)
     assert 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
     assert sent["messages"][0]["content"].startswith("Say it: ")
-    assert answer["model"] == "lucene | prompt=prompt + writer" and len(answer["questions"]) == len(
-        CAPITALS
-    )
+    writer = "writer(max_tokens=7, temperature=0.5)"
+    assert answer["model"] == f"lucene | prompt=prompt + {writer}"
+    assert len(answer["questions"]) == len(CAPITALS)
     assert (
         Store(tmp_path / "other.duckdb").runs().num_rows == 1
         and not (home / "results.duckdb").exists()
