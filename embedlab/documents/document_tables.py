@@ -32,9 +32,10 @@ def rows(path: Path, fields: DocumentOptions) -> Iterator[Row]:
     """
     if not path.stat().st_size:
         raise Unreadable("the file is empty")
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return _parquet(path)
-    return _csv(path, _texts(fields)) if path.suffix in (".csv", ".tsv") else _jsonl(path)
+    return _csv(path, _texts(fields)) if suffix in (".csv", ".tsv") else _jsonl(path)
 
 
 def document(
@@ -116,7 +117,7 @@ def _csv(path: Path, texts: set[str]) -> Iterator[Row]:
     csv.field_size_limit(1 << 30)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            read = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+            read = list(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
     except UnicodeDecodeError as error:
         raise Unreadable("it is not UTF-8 text") from error
     except (OSError, csv.Error) as error:

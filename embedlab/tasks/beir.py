@@ -142,7 +142,7 @@ def opened(path: Path) -> Iterator["gzip.GzipFile | BufferedReader"]:
         UserError: it cannot be read, or is not packed as its name says.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
             yield file
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(

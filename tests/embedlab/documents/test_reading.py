@@ -1,5 +1,6 @@
 """Folders of documents become corpora; every file here is made by the test itself."""
 
+import gzip
 import json
 import sys
 
@@ -116,6 +117,21 @@ def test_every_type_is_read_and_what_is_not_is_listed(folder):
         "picture.png": "files of the type .png are not read",
         "rows.jsonl#3": "it has no 'text'; its fields are '_id'",
     }
+
+
+def test_an_ending_may_be_in_capitals(tmp_path):
+    (tmp_path / "A.CSV").write_text("id,text,year\n1,one,2001\n")
+    (tmp_path / "B.TSV").write_text("id\ttext\n2\ttwo\n")
+    parquet.write_table(
+        pyarrow.Table.from_pylist([{"id": "3", "text": "three"}]), tmp_path / "C.PARQUET"
+    )
+    with gzip.open(tmp_path / "D.JSONL.GZ", "wt") as file:
+        file.write('{"_id": "4", "text": "four"}\n')
+    (tmp_path / "E.MD").write_text("five")
+    corpus = documents.read(tmp_path)
+    texts = {id: document["text"] for id, document in by_id(corpus).items()}
+    assert texts == {"1": "one", "2": "two", "3": "three", "4": "four", "E.MD": "five"}
+    assert by_id(corpus)["1"]["year"] == 2001 and not corpus.unread
 
 
 def test_fields_are_mapped(tmp_path):
