@@ -1,5 +1,6 @@
 """Changes of a saved index: the old one is there until the new one is whole."""
 
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,12 @@ def _not_loaded(*texts: object) -> Any:
 
 def _same(retriever: Retriever, row: int, document: Any) -> bool:
     text, metadata = retriever.text(row), retriever.metadata(row)
-    return text == joined(document) and metadata == fields(document)
+    return text == joined(document) and _written(metadata) == _written(fields(document))
+
+
+def _written(metadata: dict[str, Any]) -> str:
+    """As an index keeps it: to Python true is 1, and 1 is 1.0."""
+    return json.dumps(metadata, sort_keys=True, default=repr)
 
 
 @contextmanager

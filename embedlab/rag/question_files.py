@@ -3,7 +3,9 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,18 @@ def read(path: Path, form: str = "") -> QuestionSet:
                 f"{place} gives the id {asked.id!r} a second time.",
                 "Ids are unique within a file.",
             )
-        questions[asked.id] = asked
-        for id, document in row.documents.items():
-            documents.setdefault(id, document)
+        names = {id: _free(id, each, documents) for id, each in row.documents.items()}
+        relevant = tuple(names.get(id, id) for id in asked.relevant)
+        questions[asked.id] = replace(asked, relevant=relevant)
+        documents |= {names[id]: each for id, each in row.documents.items()}
     name = path.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".json")
     return QuestionSet(name, list(questions.values()), documents, None, FORMS[form].own_ids)
+
+
+def _free(id: str, document: Document, documents: Mapping[str, Document]) -> str:
+    """The id; a further one where another document has it: not all that have one title are one."""
+    names = chain([id], (f"{id} ({number})" for number in count(2)))
+    return next(name for name in names if documents.get(name, document) == document)
 
 
 def read_beir(folder: Path, split: str = "") -> QuestionSet:

@@ -197,9 +197,12 @@ def _hotpot(row: Mapping[str, Any], number: int) -> Row:
         if isinstance(columns := row.get(name), Mapping):  # as the Hugging Face hub has them
             row[name] = list(zip(columns.get("title", ()), columns.get(second, ()), strict=False))
     line = convert(row, _Hotpot)
+    texts: dict[str, list[str]] = {}  # of one title, all paragraphs: facts name no more than that
+    for title, sentences in line.context:
+        texts.setdefault(title, []).append("".join(sentences).strip())
     documents: dict[str, Document] = {
-        title: {"title": title, "text": "".join(sentences).strip()}
-        for title, sentences in line.context
+        title: {"title": title, "text": "\n\n".join(dict.fromkeys(parts))}
+        for title, parts in texts.items()
     }
     relevant = _unique(title for title, _ in line.supporting_facts)
     answers = (line.answer,) if line.answer else ()

@@ -81,6 +81,18 @@ def test_a_changed_index_answers_as_a_fresh_one(folders, tmp_path, tiny_folder, 
     assert "bfloat16" in cli("index", "add", index, more, "--dtype", "float64")[2]
 
 
+def test_what_differs_in_its_metadata_alone_is_replaced(tmp_path, ok):
+    """Also where Python finds 1, 1.0 and true equal, which a filter tells apart."""
+    index, document = tmp_path / "index", {"text": "cell", "flag": 1, "x": 2}
+    ok("index", "--model", "bm25", "--docs", write(tmp_path / "1", {"a": document}),
+       "--out", index, "--json")  # fmt: skip
+    for number, (flag, replaced) in enumerate(((1, 0), (True, 1), (True, 0), (1, 1))):
+        more = write(tmp_path / f"more{number}", {"a": {"x": 2, "flag": flag, "text": "cell"}})
+        assert ok("index", "add", index, more, "--replace", "--json")["replaced"] == replaced
+        where = f"flag = {json.dumps(flag)}"
+        assert [hit.id for hit in embedlab.Index.load(index).search("cell", where=where)] == ["a"]
+
+
 @pytest.mark.effect(
     "index add --id", "index add --text", "index add --title", "index add --metadata",
     "index add --model",

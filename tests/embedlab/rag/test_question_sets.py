@@ -104,6 +104,21 @@ def test_forms_are_recognised(tmp_path, content, form, answers, relevant, docume
         assert not second.answerable and second.answers == second.relevant == ()
 
 
+def test_not_all_that_have_one_title_are_one(tmp_path):
+    """Paragraphs of one title: of one question they are one document, of two questions two."""
+    first = {**HOTPOT, "context": [*HOTPOT["context"], ["Paris", ["Paris, Texas."]]]}
+    other = {**HOTPOT, "_id": "i", "context": [["Paris", ["A son of Priam."]]]}
+    path = tmp_path / "q.jsonl"
+    path.write_text(text_of([first, other, {**other, "_id": "j"}]))
+    found = question_sets.read(str(path))
+    assert found.documents["Paris"]["text"] == "Paris lies on it.\n\nParis, Texas."
+    assert found.documents["Paris (2)"] == {"title": "Paris", "text": "A son of Priam."}
+    assert len(found.documents) == 4
+    assert [each.relevant for each in found.questions] == [
+        ("Paris", "Seine"), ("Paris (2)", "Seine"), ("Paris (2)", "Seine"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
