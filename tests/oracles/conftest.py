@@ -23,7 +23,7 @@ def data_dir(tmp_path_factory):
     return task_types.mirror(tmp_path_factory.mktemp("mirror"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def sizes():
     """What both sides see alike: fewer repetitions than mteb has, for time's sake, means not
     rounded, and what one task fetches from the hub while it scores.
@@ -45,7 +45,7 @@ def sizes():
         yield
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stored(request, sizes, models, data_dir, tmp_path_factory):
     """(shape, task type) -> (split, subset) -> scores in the store, after one command for many
     models and tasks; and (shape, task type) -> why there are none. Only what the tests that were

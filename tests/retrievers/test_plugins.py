@@ -321,5 +321,3 @@ def test_the_best_chunk_reaches_every_framework():
         assert said == "The liver makes bile."
         wanted = {"id": "organs", "start": end, "end": len(text), "year": 1543}
         assert wanted.items() <= facts.items()
-    with pytest.raises(retrievers.RetrieverError):
-        index.add(["more"], ["More."])
