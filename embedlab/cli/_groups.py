@@ -12,6 +12,7 @@ from embedlab.errors import UserError, unknown
 from embedlab.option_fields import default_of, flag_of
 
 _VIEWS = {"grid": False, "diagonal": True}
+_LISTS = ("repeatable", "words", "numbers")
 
 
 def with_options(**groups: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -85,8 +86,8 @@ def _parameters(group: type) -> list[inspect.Parameter]:
 
 
 def _type(each: Field[Any], declared: Any) -> Any:
-    """What typer reads: words and numbers are typed as one text."""
-    if each.metadata["form"] == "repeatable":
+    """What typer reads: words and numbers are typed as one text, or as several."""
+    if each.metadata["form"] in _LISTS:
         return list[str] | None
     return str | None if each.metadata["form"] else declared
 
@@ -104,7 +105,7 @@ def _typed_default(each: Field[Any]) -> Any:
     default = default_of(each)
     if isinstance(default, bool):
         return next(word for word, value in _VIEWS.items() if value == default)
-    return ",".join(default) if default and default != (None,) else None
+    return [",".join(default)] if default and default != (None,) else None
 
 
 def _value(each: Field[Any], typed: Any) -> Any:
@@ -115,7 +116,7 @@ def _value(each: Field[Any], typed: Any) -> Any:
         return tuple(typed or ())
     if form in ("words", "numbers"):
         read = words if form == "words" else numbers
-        return default_of(each) if typed is None else tuple(read(flag, typed))
+        return tuple(read(flag, ",".join(typed))) if typed else default_of(each)
     if typed not in _VIEWS:
         raise unknown(flag, typed, tuple(_VIEWS), f"Valid: {', '.join(_VIEWS)}.")
     return _VIEWS[typed]

@@ -98,7 +98,13 @@ class ChunkStore(Retriever):
                 "An index of chunks takes no more documents without what cuts them.",
                 "Load it with embedlab.Index.load(path), which finds that by itself.",
             )
-        return self.cut([joined(text) for text in texts])
+        chunks = self.cut([joined(text) for text in texts])
+        if len(chunks.starts) != len(texts) + 1:
+            raise RetrieverError(
+                f"{len(texts)} documents were cut into the chunks of {len(chunks.starts) - 1}.",
+                "What cuts texts gives chunks of every one, in their order.",
+            )
+        return chunks
 
     def _append(self, ids: list[str], texts: list[Document], chunks: Pieces) -> None:
         held = len(self._layout.shown), len(self.ids)

@@ -321,3 +321,6 @@ def test_the_best_chunk_reaches_every_framework():
         assert said == "The liver makes bile."
         wanted = {"id": "organs", "start": end, "end": len(text), "year": 1543}
         assert wanted.items() <= facts.items()
+    with pytest.raises(retrievers.RetrieverError, match="1 documents were cut into"):
+        index.add(["more"], ["More."])
+    assert len(index.ids) == 2

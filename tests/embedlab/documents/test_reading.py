@@ -196,7 +196,10 @@ def test_through_the_front_door(folder, tmp_path, monkeypatch, capsys, home):
     table = tmp_path / "t.csv"
     table.write_text("key,body,head,year,x\nk1,iron,metals,2001,a\n")
     fields = ["--id", "key", "--text", "body", "--title", "head", "--metadata", "year"]
-    assert command("index", "--docs", table, "--model", "bm25", "--out", out, *fields)[0] == 0
+    build = ("index", "--docs", table, "--model", "bm25", "--out", out, *fields)
+    assert command(*build, "--metadata", "x")[0] == 0  # typed twice, both count
+    assert embedlab.Index.load(out).search("metals", 1, where="x = 'a'")[0].metadata["year"] == 2001
+    assert command(*build)[0] == 0
     hit = embedlab.Index.load(out).search("metals", 1)[0]
     assert (hit.id, hit.text, hit.metadata) == (
         "k1",

@@ -30,6 +30,10 @@ def test_what_is_asked_of_what(answered, cli, index, capitals, tmp_path):
     )
     answer = answered("--retriever", index, "--questions", tmp_path / "few.jsonl", "--k", 2)
     assert len(answer["questions"]) == 1 and len(answer["questions"][0]["documents"]) == 2
+    runs = answered(
+        "--retriever", index, "--questions", tmp_path / "few.jsonl", "--k", 2, "--k", "3,2"
+    )["runs"]  # a list may be typed in parts
+    assert [len(run["questions"][0]["documents"]) for run in runs] == [2, 3]
     (tmp_path / "small.jsonl").write_text(
         '{"_id": "Peru", "text": "Lima is the capital of Peru."}\n'
     )
