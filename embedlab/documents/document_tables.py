@@ -58,7 +58,12 @@ def document(
     text, title = _text(row, text_name), _text(row, title_name)
     if not text.strip() and not title.strip():
         raise Unreadable("it holds no text")
-    kept = fields.metadata or [n for n in row if n not in (id_name, text_name, title_name)]
+    taken = {"text", "title"} - {text_name, title_name}
+    if hidden := sorted(taken & set(fields.metadata or ())):
+        raise Unreadable(f"its {hidden[0]!r} would stand where the document's own does: rename it")
+    kept = fields.metadata or [
+        name for name in row if name not in {id_name, text_name, title_name, *taken}
+    ]
     metadata = {name: value for name in kept if (value := _plain(row[name])) not in (None, "")}
     return _id(row, id_name) if id_name else otherwise, {
         **metadata,

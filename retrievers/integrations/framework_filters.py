@@ -29,21 +29,25 @@ def _equal(field: str, value: Any) -> str:
     return f"{field} is null" if value is None else _compared("=")(field, value)
 
 
-def _among(field: str, values: Any) -> str:
+def _list(values: Any) -> Sequence[Any]:
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise RetrieverError(f"{values!r} is no list of values.", "Give a list.")
-    if not values:
+    return values
+
+
+def _among(field: str, values: Any) -> str:
+    if not _list(values):
         return _all([f"{field} is null", f"{field} is not null"])
     listed = ", ".join(map(literal, values))
     return _all([f"{field} is not null", f"{field} in ({listed})"])
 
 
 def _has_any(field: str, values: Any) -> str:
-    return _any([_compared("contains")(field, value) for value in values])
+    return _any([_compared("contains")(field, value) for value in _list(values)])
 
 
 def _has_all(field: str, values: Any) -> str:
-    return _all([_compared("contains")(field, value) for value in values])
+    return _all([_compared("contains")(field, value) for value in _list(values)])
 
 
 def _part(field: str, text: Any) -> str:

@@ -221,3 +221,12 @@ def test_a_haystack_pipeline_saved_and_loaded(folder):
         asked["filters"] = {"field": "meta.lang", "operator": "!=", "value": "en"}
         found = loaded.run({"retriever": asked})["retriever"]["documents"]
         assert {document.id for document in found} == {"c", "d"}
+
+
+@pytest.mark.parametrize("operator", ["in", "nin", "any", "all"])
+def test_a_text_is_no_list_of_its_letters(operator):
+    from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters
+
+    one = MetadataFilter(key="tags", value="xy", operator=FilterOperator(operator))
+    with pytest.raises(RetrieverError, match="no list of values"):
+        from_llama_index(MetadataFilters(filters=[one]))

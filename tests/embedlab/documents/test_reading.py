@@ -150,6 +150,15 @@ def test_fields_are_mapped(tmp_path):
         documents.read(lines, DocumentOptions(id="key", text="bodi"))
 
 
+def test_a_column_does_not_stand_where_the_text_does(tmp_path):
+    lines = tmp_path / "corpus.jsonl"
+    lines.write_text('{"key": 7, "body": "one", "text": "another", "x": 1}\n')
+    fields = DocumentOptions(id="key", text="body")
+    assert by_id(documents.read(lines, fields)) == {"7": {"title": "", "text": "one", "x": 1}}
+    with pytest.raises(UserError, match="its 'text' would stand where the document's own does"):
+        documents.read(lines, DocumentOptions(id="key", text="body", metadata=["text"]))
+
+
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
