@@ -182,3 +182,22 @@ def _as_json(fields: dict[str, Any], row: int) -> str:
             f"A field of the document at row {row} cannot be saved: {error}.",
             "Fields hold what JSON can.",
         ) from error
+
+
+class WithTexts:
+    """A retriever that keeps its documents' texts by row, in `_texts`."""
+
+    _texts: Texts
+
+    def text(self, row: int) -> str:
+        """The whole text of the document at `row`."""
+        return self._texts[row]
+
+    def metadata(self, row: int) -> dict[str, Any]:
+        """Title and further fields of the document at `row`."""
+        return self._texts.metadata(row)
+
+    @property
+    def columns(self) -> Columns:
+        """The metadata of all documents by field."""
+        return self._texts.columns

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,14 +13,14 @@ from retrievers.errors import RetrieverError
 from retrievers.indexes._jvm import Java, java
 from retrievers.indexes.lucene_base import LuceneBase
 from retrievers.indexes.lucene_store import Fields, filtered
-from retrievers.metadata_columns import Columns, encodable
-from retrievers.texts import Document, Texts, check_texts, joined, title_and_text
+from retrievers.metadata_columns import encodable
+from retrievers.texts import Document, Texts, WithTexts, check_texts, joined, title_and_text
 
 KINDS = ("flat", "multifield")
 
 
 @dataclass(eq=False)
-class LuceneIndex(LuceneBase):
+class LuceneIndex(WithTexts, LuceneBase):
     """BM25 (Robertson and Zaragoza 2009) with Anserini's analysers and defaults
     (k1 = 0.9, b = 0.4).
 
@@ -58,16 +58,6 @@ class LuceneIndex(LuceneBase):
         super()._clear()
         self._texts = Texts()
         self._fields: Fields | None = None
-
-    def text(self, row: int) -> str:
-        return self._texts[row]
-
-    def metadata(self, row: int) -> dict[str, Any]:
-        return self._texts.metadata(row)
-
-    @property
-    def columns(self) -> Columns:
-        return self._texts.columns
 
     def _checked(self, documents: Documents) -> list[Document]:
         return check_texts(documents)

@@ -7,7 +7,7 @@ from typing import Any
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
 from retrievers.integrations.framework_filters import from_haystack
-from retrievers.registry import load
+from retrievers.integrations.named_index import opened, required
 
 try:
     from haystack import Document, component, default_from_dict, default_to_dict
@@ -37,8 +37,7 @@ class HaystackRetriever:
         top_k: int = 10,
         filters: dict[str, Any] | str | None = None,
     ):
-        self.folder = None if isinstance(retriever, Retriever) else str(retriever)
-        self.retriever = retriever if isinstance(retriever, Retriever) else load(Path(retriever))
+        self.retriever, self.folder = opened(retriever)
         self.top_k, self.filters = top_k, filters
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,12 +46,8 @@ class HaystackRetriever:
         Raises:
             RetrieverError: the retriever lies in memory alone.
         """
-        if self.folder is None:
-            raise RetrieverError(
-                "A pipeline can name a saved index, and this one lies in memory.",
-                "Type: retriever.save(FOLDER), then HaystackRetriever(FOLDER).",
-            )
-        return default_to_dict(self, retriever=self.folder, top_k=self.top_k, filters=self.filters)
+        folder = required(self.folder, "HaystackRetriever")
+        return default_to_dict(self, retriever=folder, top_k=self.top_k, filters=self.filters)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "HaystackRetriever":

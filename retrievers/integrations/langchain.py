@@ -9,8 +9,8 @@ from typing import Any
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
 from retrievers.integrations.framework_filters import from_langchain
+from retrievers.integrations.named_index import opened
 from retrievers.pipelines.encoded import Encoder, as_lists
-from retrievers.registry import load
 
 try:
     from langchain_core.documents import Document
@@ -43,9 +43,9 @@ class LangChainRetriever(BaseRetriever):
     _index: Retriever = PrivateAttr()
 
     def __init__(self, retriever: Retriever | str | Path, **fields: Any) -> None:
-        in_memory = isinstance(retriever, Retriever)
-        super().__init__(**{"retriever": retriever if in_memory else str(retriever), **fields})
-        self._index = retriever if isinstance(retriever, Retriever) else load(Path(retriever))
+        index, folder = opened(retriever)
+        super().__init__(**{"retriever": index if folder is None else folder, **fields})
+        self._index = index
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

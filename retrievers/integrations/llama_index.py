@@ -8,8 +8,8 @@ from typing import Any
 from retrievers.base import Retriever
 from retrievers.errors import RetrieverError
 from retrievers.integrations.framework_filters import from_llama_index
+from retrievers.integrations.named_index import opened, required
 from retrievers.pipelines.encoded import Encoder, as_lists
-from retrievers.registry import load
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -42,8 +42,7 @@ class LlamaIndexRetriever(BaseRetriever):
         filters: MetadataFilters | str | None = None,
         **options: Any,
     ):
-        self.folder = None if isinstance(retriever, Retriever) else str(retriever)
-        self.retriever = retriever if isinstance(retriever, Retriever) else load(Path(retriever))
+        self.retriever, self.folder = opened(retriever)
         self.k, self.only, self.filters = k, only, filters
         super().__init__(**options)
 
@@ -53,14 +52,9 @@ class LlamaIndexRetriever(BaseRetriever):
         Raises:
             RetrieverError: the retriever lies in memory alone.
         """
-        if self.folder is None:
-            raise RetrieverError(
-                "A saved retriever names a saved index, and this one lies in memory.",
-                "Type: retriever.save(FOLDER), then LlamaIndexRetriever(FOLDER).",
-            )
         filters = self.filters
         return {
-            "retriever": self.folder,
+            "retriever": required(self.folder, "LlamaIndexRetriever"),
             "k": self.k,
             "only": None if self.only is None else list(self.only),
             "filters": filters.model_dump(mode="json")

@@ -15,10 +15,9 @@ from retrievers.errors import RetrieverError
 from retrievers.index_checks import check_indexed, check_new, saved_ids
 from retrievers.indexes.base_index import Index
 from retrievers.indexes.dense import normalised
-from retrievers.metadata_columns import Columns
 from retrievers.pieces import Layout, Pieces, Vectors
 from retrievers.pipelines.encoded import Encoded, pairs
-from retrievers.texts import Document, Texts, joined
+from retrievers.texts import Document, Texts, WithTexts, joined
 from retrievers.token_vectors import TokenVectors
 
 Cut = Callable[[Sequence[str]], Pieces]
@@ -26,7 +25,7 @@ _BATCH = 16_384  # chunks encoded at a time
 _NOTHING = Pieces([], [], np.zeros(1, dtype=np.int64))
 
 
-class ChunkStore(Retriever):
+class ChunkStore(WithTexts, Retriever):
     """Documents, and an index of their chunks. `Chunked` searches it, and says what its arguments
     are.
     """
@@ -171,17 +170,6 @@ class ChunkStore(Retriever):
 
     def _take(self, ids: Sequence[str], chunks: Pieces) -> None:
         self.ids, self._layout, self._rows = ids, Layout.of(chunks), {}
-
-    def text(self, row: int) -> str:
-        """The whole text of the document at `row`."""
-        return self._texts[row]
-
-    def metadata(self, row: int) -> dict[str, Any]:
-        return self._texts.metadata(row)
-
-    @property
-    def columns(self) -> Columns:
-        return self._texts.columns
 
     def memory_bytes(self) -> int:
         """Bytes of the index of chunks, and of that of the documents' means."""

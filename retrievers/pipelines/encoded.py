@@ -14,9 +14,8 @@ from retrievers.errors import RetrieverError
 from retrievers.index_checks import check_encoder
 from retrievers.indexes.base_index import Index, make_index
 from retrievers.indexes.dense import metric_of
-from retrievers.metadata_columns import Columns
 from retrievers.registry import load
-from retrievers.texts import Document, Texts, check_texts, joined
+from retrievers.texts import Document, Texts, WithTexts, check_texts, joined
 from retrievers.token_vectors import Rows, TokenVectors, check_token_vectors, is_ragged, stacked
 
 
@@ -54,7 +53,7 @@ class Encoder:
         )
 
 
-class Encoded(Retriever):
+class Encoded(WithTexts, Retriever):
     """Texts in, ranked documents out: `Encoded(Encoder(model, id), "faiss:hnsw32")`.
 
     `index` is a factory string or an empty index of vectors. In a string without a metric, the
@@ -139,16 +138,6 @@ class Encoded(Retriever):
 
     def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         return self._index.search(self.encoder.encode_queries(check_texts(queries)), k, only=only)
-
-    def text(self, row: int) -> str:
-        return self._texts[row]
-
-    def metadata(self, row: int) -> dict[str, Any]:
-        return self._texts.metadata(row)
-
-    @property
-    def columns(self) -> Columns:
-        return self._texts.columns
 
     def query_terms(self, query: str) -> list[tuple[str, float]]:
         """The vocabulary terms of a sparse model's query and their weights,
