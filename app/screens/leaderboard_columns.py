@@ -36,7 +36,7 @@ _OTHER = [
 
 def types(standings: Standings) -> list[str]:
     """The task types, where there are several."""
-    found = list(dict.fromkeys(standings.types.values()))
+    found = standings.type_names
     return found if len(found) > 1 else []
 
 
@@ -134,12 +134,13 @@ def columns(
     score = "Mean" if several else standings.tasks[0]
     if standings.coverage:
         score += f", {standings.coverage}"
-    shown_names = [row.name for row in standings.rows]
-    alone = len(set(shown_names)) == len(shown_names)
     fixed = [
         Column(
             "Model",
-            [Link(row.name if alone else row.label, controls.run_link(row.label)) for row in rows],
+            [
+                Link(row.name if standings.one_each else row.label, controls.run_link(row.label))
+                for row in rows
+            ],
         ),
         Column(
             "#",

@@ -47,7 +47,7 @@ def legend(standings: "Standings") -> list[str]:
     notes = [*standings.notes]
     if any(row.place is None for row in standings.rows):
         notes.append("Choose tasks that all have (--task), or type --incomplete.")
-    if any(row.views > 1 for row in standings.rows) and _one_each(standings):
+    if any(row.views > 1 for row in standings.rows) and standings.one_each:
         notes.insert(0, "One row per model: --views shows every view of it.")
     if not standings.over:
         return notes
@@ -61,14 +61,10 @@ def legend(standings: "Standings") -> list[str]:
     ]
 
 
-def _one_each(standings: "Standings") -> bool:
-    return len({row.name for row in standings.rows}) == len(standings.rows)
-
-
 def _usual(standings: "Standings") -> list[str]:
     """The names of the columns that are shown where none are chosen."""
     rows, tasks = standings.rows, standings.tasks
-    types = list(dict.fromkeys(standings.types.values()))
+    types = standings.type_names
     joined = any(row.both for row in rows)
     lacking = any(row.tasks < standings.asked for row in rows)
     return [
@@ -103,13 +99,13 @@ def _every(standings: "Standings") -> dict[str, Column]:
         "mean": Column(mean, [row.mean for row in rows], best="max", marks=_marks(standings)),
         "interval": Column(
             f"{standings.level:.0%} interval",
-            [_bounds(row.low, row.high) for row in rows],
+            [bounds(row.low, row.high) for row in rows],
             right=True,
             drop=_LAST,
         ),
         "with other tasks": Column(
             "with other tasks",
-            [_bounds(row.nested_low, row.nested_high) for row in rows],
+            [bounds(row.nested_low, row.nested_high) for row in rows],
             right=True,
             drop=_EARLY,
         ),
@@ -141,7 +137,7 @@ def _every(standings: "Standings") -> dict[str, Column]:
             for name in _SETTINGS
         },
     }
-    for kind in dict.fromkeys(standings.types.values()):
+    for kind in standings.type_names:
         found[kind] = Column(
             kind, [standings.type_mean(row, kind) for row in rows], best="max", drop=_LATE
         )
@@ -199,12 +195,13 @@ def _tells(standings: "Standings", name: str) -> bool:
         return any(part in row.label for row in rows for part in row.settings.split(",") if part)
     differs = len({getattr(row, name) for row in rows}) > 1
     if name == "revision":
-        return any(f"{name}=" in row.label for row in rows) and not _one_each(standings)
+        return any(f"{name}=" in row.label for row in rows) and not standings.one_each
     return any(f"{name}=" in row.label for row in rows) or differs
 
 
-def _bounds(low: float | None, high: float | None) -> str:
-    return "" if low is None else f"{low:.4f} ... {high:.4f}"
+def bounds(low: float | None, high: float | None, form: str = ".4f") -> str:
+    """An interval as a cell of a table."""
+    return "" if low is None else f"{low:{form}} ... {high:{form}}"
 
 
 def _places(best: int | None, worst: int | None) -> str:

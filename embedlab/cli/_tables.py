@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from embedlab.cli._leaderboard_table import columns, legend
+from embedlab.cli._leaderboard_table import bounds, columns, legend
 from embedlab.errors import unknown
 from embedlab.terminal import echo, print_table
 from leaderboard.tables.table import Column, latex, markdown
@@ -129,7 +129,7 @@ def _tested(pairs: "Sequence[Pair | Overall]", level: float) -> list[Column]:
         Column("A - B", [f"{pair.difference:+.4f}" for pair in pairs], right=True),
         Column(
             f"{level:.0%} interval",
-            [_bounds(pair.low, pair.high, "+.4f") for pair in pairs],
+            [bounds(pair.low, pair.high, "+.4f") for pair in pairs],
             right=True,
         ),
         Column("p", [_p(pair.corrected_p, 1 - level) for pair in pairs], right=True),
@@ -172,10 +172,6 @@ FORMS = ("text", "markdown", "latex")
 
 def _score(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _bounds(low: float | None, high: float | None, form: str = ".4f") -> str:
-    return "" if low is None else f"{low:{form}} ... {high:{form}}"
 
 
 def _p(value: float | None, alpha: float) -> str:

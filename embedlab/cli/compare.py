@@ -7,7 +7,7 @@ import typer
 from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
-from embedlab.cli.leaderboard import Split, Tasks
+from embedlab.cli.leaderboard import Metric, Split, Tasks
 
 
 def command(
@@ -20,9 +20,7 @@ def command(
         ),
     ],
     task: Tasks = None,
-    metric: Annotated[
-        str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")
-    ] = "main",
+    metric: Metric = "main",
     test: Annotated[
         str, typer.Option(help="randomisation, bootstrap, t: all paired, over queries.")
     ] = "randomisation",

@@ -7,6 +7,7 @@ import typer
 from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
+from embedlab.cli.leaderboard import Metric
 from embedlab.terminal import echo
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ def command(
             help="Tasks whose mean is shown. Repeatable; all by default.",
         ),
     ] = None,
-    metric: Annotated[
-        str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")
-    ] = "main",
+    metric: Metric = "main",
     db: Db = None,
     form: Form = "text",
     as_json: Annotated[

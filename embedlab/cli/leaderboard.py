@@ -17,6 +17,18 @@ Tasks = Annotated[
         help="A task in the store. Repeatable; all by default.",
     ),
 ]
+Benchmark = Annotated[
+    str,
+    typer.Option(
+        "--benchmark",
+        "-b",
+        autocompletion=_completion.benchmarks,
+        help='stdlib, "MTEB(eng, v2)", ...: its tasks.',
+    ),
+]
+Metric = Annotated[
+    str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")
+]
 Split = Annotated[
     str, typer.Option(help="Scores on this split instead of each task's own, such as dev.")
 ]
@@ -24,15 +36,7 @@ Split = Annotated[
 
 def command(
     task: Tasks = None,
-    benchmark: Annotated[
-        str,
-        typer.Option(
-            "--benchmark",
-            "-b",
-            autocompletion=_completion.benchmarks,
-            help='stdlib, "MTEB(eng, v2)", ...: its tasks.',
-        ),
-    ] = "",
+    benchmark: Benchmark = "",
     sort: Annotated[
         str,
         typer.Option(
@@ -40,9 +44,7 @@ def command(
             help="mean (over tasks), types (mean over task types), borda.",
         ),
     ] = "mean",
-    metric: Annotated[
-        str, typer.Option(help="nDCG@10, ndcg_at_10, ...; each task's main metric by default.")
-    ] = "main",
+    metric: Metric = "main",
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="Also rank models that lack tasks.")
     ] = False,
@@ -115,11 +117,7 @@ def command(
     from leaderboard.tables.standings import front, rank
 
     check_form(form, as_json)
-    if benchmark and (task or split):
-        raise UserError(
-            f"--benchmark and {'--task' if task else '--split'} exclude each other.",
-            "A benchmark says which tasks and splits count. Type one of them.",
-        )
+    check_tasks(benchmark, task, split)
     if column and as_json:
         raise UserError("--json gives every column; --columns chooses.", "Type one of them.")
     if level and over == "none":
@@ -141,6 +139,21 @@ def command(
     for row, is_best in zip(answer["rows"], best or (), strict=False):
         row["pareto"] = is_best
     print_json({**answer, "rows": answer["rows"][:top]})
+
+
+def check_tasks(benchmark: str, task: list[str] | None, split: str) -> None:
+    """Refuse tasks or a split beside a benchmark, which says itself what they are.
+
+    Raises:
+        UserError: both were typed.
+    """
+    from embedlab.errors import UserError
+
+    if benchmark and (task or split):
+        raise UserError(
+            f"--benchmark and {'--task' if task else '--split'} exclude each other.",
+            "A benchmark says which tasks and splits count. Type one of them.",
+        )
 
 
 def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:

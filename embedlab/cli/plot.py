@@ -7,7 +7,7 @@ import typer
 
 from embedlab.cli import _completion
 from embedlab.cli._options import Db
-from embedlab.cli.leaderboard import Split, Tasks
+from embedlab.cli.leaderboard import Benchmark, Metric, Split, Tasks, check_tasks
 
 if TYPE_CHECKING:
     from leaderboard.tables.standings import Standings
@@ -40,18 +40,8 @@ def command(
         ),
     ] = None,
     task: Tasks = None,
-    benchmark: Annotated[
-        str,
-        typer.Option(
-            "--benchmark",
-            "-b",
-            autocompletion=_completion.benchmarks,
-            help='stdlib, "MTEB(eng, v2)", ...: its tasks.',
-        ),
-    ] = "",
-    metric: Annotated[
-        str, typer.Option(help="nDCG@10, ...; each task's main metric by default.")
-    ] = "main",
+    benchmark: Benchmark = "",
+    metric: Metric = "main",
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="Also models that lack tasks.")
     ] = False,
@@ -88,11 +78,7 @@ def command(
         )
     if (kind == "cost") != bool(cost):
         raise UserError("--cost names what the kind `cost` draws.", "Type: plot cost --cost NAME")
-    if benchmark and (task or split):
-        raise UserError(
-            f"--benchmark and {'--task' if task else '--split'} exclude each other.",
-            "A benchmark says which tasks and splits count. Type one of them.",
-        )
+    check_tasks(benchmark, task, split)
     try:
         import altair  # noqa: F401
         import vl_convert  # noqa: F401

@@ -85,7 +85,7 @@ def by_type(ranked: Standings) -> Any:
     Raises:
         LeaderboardError: the tasks are of one type.
     """
-    types = list(dict.fromkeys(ranked.types.values()))
+    types = ranked.type_names
     if len(types) < 2:
         raise LeaderboardError(
             "The tasks are of one type.", "Lines need two types or more; choose other tasks."

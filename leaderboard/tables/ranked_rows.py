@@ -74,6 +74,16 @@ class Standings:
         return f"{len(self.tasks)} of {self.asked} tasks" if partly else ""
 
     @property
+    def one_each(self) -> bool:
+        """Whether no model has two rows."""
+        return len({row.name for row in self.rows}) == len(self.rows)
+
+    @property
+    def type_names(self) -> list[str]:
+        """The types of the tasks, each once."""
+        return list(dict.fromkeys(self.types.values()))
+
+    @property
     def resampled(self) -> str:
         """What the intervals resample, in words; empty where there are none."""
         words = {
