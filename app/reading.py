@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from app.settings import Benchmarks, settings
+from app.settings import settings
 from leaderboard.records import Run, Task, Texts
 from leaderboard.storage import latest_runs
 from leaderboard.storage.store import Store
@@ -19,6 +19,7 @@ from leaderboard.tables import (
     grids,
     standings,
 )
+from leaderboard.tables.benchmarks import Benchmarks, fullest
 
 # A page must answer or say what is wrong;
 # half a minute of waiting for a lock is for the command line.
@@ -71,15 +72,7 @@ def fullest_benchmark() -> str | None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _fullest(db: str, stamp: Stamp, known: int) -> str | None:
-    every = latest_runs.runs(store(), "main").assign(parts=0)
-    runs = aggregates.join(every, aggregates.known(latest_runs.tasks(store())))
-    has = pd.crosstab(runs["model"], runs["task"]) > 0
-    complete = {}
-    for name, parts in benchmarks().parts.items():
-        present = [task for task in has if task in parts]
-        complete[name] = len(present) * int(has[present].all(axis=1).sum())
-    best = max(complete, key=lambda name: complete[name], default=None)
-    return best if best and complete[best] else None
+    return fullest(store(), benchmarks().parts)
 
 
 def tasks() -> pd.DataFrame:

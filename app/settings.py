@@ -4,26 +4,17 @@ the environment variable EMBEDLAB_DASHBOARD, a JSON object.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.plain_json import from_json
+from leaderboard.tables.benchmarks import Benchmarks, read
 from leaderboard.typed_values import convert
 
 VARIABLE = "EMBEDLAB_DASHBOARD"
-
-
-@dataclass(frozen=True)
-class Benchmarks:
-    """Tasks with their (split, subset) pairs by benchmark,
-    and the main revision of public models.
-    """
-
-    parts: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)
-    main_revisions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,10 +39,7 @@ class Settings:
 
     def read_benchmarks(self) -> Benchmarks:
         """What the file holds by now."""
-        try:
-            return convert(from_json(Path(self.benchmarks).read_bytes()), Benchmarks)
-        except (OSError, ValueError):
-            return Benchmarks()
+        return read(Path(self.benchmarks))
 
 
 def settings() -> Settings:

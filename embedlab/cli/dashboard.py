@@ -15,7 +15,6 @@ from embedlab.cli._options import Db
 from embedlab.terminal import echo
 
 _PACKAGES = Path(__file__).parents[2]
-_BENCHMARKS = 2  # raised when what `write_benchmarks` writes changes
 
 
 def command(
@@ -32,10 +31,9 @@ def command(
 
     Leaderboard, costs, grids, comparisons, runs, search, what runs now.
     """
-    from importlib.metadata import version
-
     from embedlab.errors import UserError, missing_extra
     from embedlab.resources import home
+    from embedlab.tasks import benchmark_parts
 
     if find_spec("streamlit") is None:
         raise missing_extra("The dashboard", "app")
@@ -49,7 +47,7 @@ def command(
             f"Type: embedlab dashboard --port {port + 1 if port < 65535 else 8501}",
         )
 
-    benchmarks = home() / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json"
+    benchmarks = benchmark_parts.file()
     settings = {
         "db": str((db or home() / "results.duckdb").resolve()),
         "indexes": str((indexes or home() / "indexes").resolve()),
@@ -67,7 +65,7 @@ def command(
         try:
             if not benchmarks.is_file():
                 # While the pages are served already: importing mteb takes its time.
-                write_benchmarks(benchmarks)
+                benchmark_parts.write(benchmark_parts.ask(), benchmarks)
             code = child.wait()
             code = 0 if code == -signal.SIGTERM else code
         except KeyboardInterrupt:
@@ -75,31 +73,6 @@ def command(
             code = 0
     if code:
         raise UserError("The dashboard ended with an error.", "Its messages are above.")
-
-
-def write_benchmarks(target: Path) -> None:
-    """Write the benchmarks' tasks, with their parts,
-    and the main revision of public models for the dashboard.
-    """
-    from mteb import get_benchmarks
-
-    from embedlab.cli.leaderboard import main_revisions, parts
-    from embedlab.errors import UserError
-    from embedlab.tasks.catalogue import benchmarks
-
-    contents = {}
-    for name in [*benchmarks(), *(benchmark.name for benchmark in get_benchmarks())]:
-        try:
-            contents[name] = parts(name)
-        except UserError:  # a benchmark of images or sound
-            continue
-    from leaderboard.atomic_files import atomic_write
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target, shared=True) as temporary:
-        temporary.write_text(
-            json.dumps({"parts": contents, "main_revisions": main_revisions()}), encoding="utf-8"
-        )
 
 
 def serving(port: int) -> list[str]:

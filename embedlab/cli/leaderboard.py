@@ -158,18 +158,15 @@ def check_tasks(benchmark: str, task: list[str] | None, split: str) -> None:
 
 def parts(benchmark: str) -> dict[str, list[tuple[str, str]]]:
     """The (split, subset) pairs of each task of a benchmark; an aggregate is one task."""
-    from embedlab.tasks.catalogue import find
+    from embedlab.tasks import benchmark_parts
 
-    return {
-        task.metadata.name: [
-            (split, subset) for split in task.eval_splits for subset in task.hf_subsets
-        ]
-        for task in find(benchmark, apart=False)
-    }
+    known = benchmark_parts.known()
+    name = known.named(benchmark)
+    return known.parts[name] if name else benchmark_parts.of(benchmark)
 
 
 def main_revisions() -> dict[str, str]:
     """The revision of each model that mteb's leaderboard shows first."""
-    from mteb import get_model_metas
+    from embedlab.tasks import benchmark_parts
 
-    return {meta.name: meta.revision for meta in get_model_metas() if meta.name and meta.revision}
+    return benchmark_parts.known().main_revisions

@@ -5,7 +5,7 @@ every pair tested, corrected, and shown as letters.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr
 
 from leaderboard.statistics.significance import correct
 
@@ -41,7 +41,7 @@ def pairwise_p_values(
             ],
             axis=0,
         )
-        p = 2 * stats.t.sf(difference / np.sqrt(total), freedom)
+        p = 2 * stdtr(freedom, -difference / np.sqrt(total))  # both tails of Student's t
     p = np.where(certain, np.where(difference < 1e-12, 1.0, 0.0), p)
     upper = np.triu_indices(len(means), 1)
     corrected = np.ones_like(p)

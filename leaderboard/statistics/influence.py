@@ -11,7 +11,6 @@ Every function returns float64 `[examples]`.
 """
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -26,6 +25,8 @@ def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Spearman's correlation, ties at their mean rank: Pearson's of the ranks, which an example
     changes for all that lie beyond it.
     """
+    from scipy.stats import rankdata
+
     ranks = rankdata(x), rankdata(y)
     a, b = map(_standard, ranks)
     r = float(np.mean(a * b))

@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.statistics.resampling import has_few_patterns, resampled_counts, sign_flips
@@ -72,6 +71,8 @@ def t_test(differences: ArrayLike) -> np.ndarray:
     varies = np.ptp(rows, axis=1) > ROUNDING * np.abs(rows).max(axis=1)
     p = np.where(rows[:, 0] == 0, 1.0, 0.0)
     if varies.any():
+        from scipy import stats
+
         p[varies] = stats.ttest_1samp(rows[varies], 0.0, axis=1).pvalue
     return p.reshape(shape)
 
@@ -105,9 +106,16 @@ def _holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
+def _benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    from scipy import stats
+
+    corrected: np.ndarray = stats.false_discovery_control(p)
+    return corrected
+
+
 CORRECTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "holm": _holm,
-    "bh": stats.false_discovery_control,
+    "bh": _benjamini_hochberg,
     "none": np.copy,
 }
 
@@ -133,6 +141,7 @@ def needed(effect: float, *, alpha: float = 0.05, power: float = 0.8) -> int | N
     """
     if effect == 0 or not np.isfinite(effect):
         return None if effect == 0 else 2
+    from scipy import stats
 
     def lacks(queries: int) -> bool:
         bound = stats.t.ppf(1 - alpha / 2, queries - 1)

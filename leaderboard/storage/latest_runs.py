@@ -3,6 +3,7 @@ choosing other tasks then reads nothing.
 """
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -18,7 +19,7 @@ _STANDING = """
             max_by({{'run_id': id, 'score': {score}, 'metric': {metric}, 'created': created,
                      'mteb_version': environment->>'$.packages.mteb'}},
                    (coalesce(depth, 2147483647), created, id)) AS standing
-        FROM results {join} GROUP BY ALL)
+        FROM results {join} WHERE {condition} GROUP BY ALL)
 """
 
 
@@ -41,8 +42,8 @@ def tasks(store: Store) -> list[str]:
     return store.cached("tasks", read)
 
 
-def runs(store: Store, metric: str) -> pd.DataFrame:
-    """The run that stands for every view on every part of every task and revision of it;
+def runs(store: Store, metric: str, tasks: Collection[str]) -> pd.DataFrame:
+    """The run that stands for every view on every part of these tasks and every revision of them;
     not to be changed.
 
     Of several the one that ranked the most documents stands, then the newest: a run with `--top-k
@@ -53,14 +54,26 @@ def runs(store: Store, metric: str) -> pd.DataFrame:
     sql = _STANDING.format(
         score="main_score" if own else "value",
         metric="main_metric" if own else "metric",
-        join="" if own else "JOIN scores ON run_id = id WHERE metric = ?",
+        join="" if own else "JOIN scores ON run_id = id",
+        condition="task IN (SELECT unnest(?))" + ("" if own else " AND metric = ?"),
     )
 
     def read() -> pd.DataFrame:
-        frame: pd.DataFrame = store.query(sql, [] if own else [metric]).to_pandas()
+        chosen = [sorted(tasks)] if own else [sorted(tasks), metric]
+        frame: pd.DataFrame = store.query(sql, chosen).to_pandas()
         return frame
 
-    return store.cached(f"newest {metric}", read)
+    return store.cached(f"newest {metric}", read, of=tuple(sorted(tasks)))
+
+
+def models_by_task(store: Store) -> dict[str, set[str]]:
+    """The models that have results on each task, members of aggregates apart."""
+
+    def read() -> dict[str, set[str]]:
+        rows = store.query("SELECT task, list(DISTINCT model) AS models FROM runs GROUP BY task")
+        return {row["task"]: set(row["models"]) for row in rows.to_pylist()}
+
+    return store.cached("models by task", read)
 
 
 def own_splits(store: Store) -> dict[str, set[str]]:

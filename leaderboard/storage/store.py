@@ -37,6 +37,7 @@ from leaderboard.storage.statements import (
 )
 
 T = TypeVar("T")
+_REMEMBERED = 4  # answers to one kind of question
 
 
 class Store:
@@ -55,7 +56,7 @@ class Store:
         self.path = Path(path)
         self.database = Database(self.path, timeout)
         self.files = Files(self.path.with_suffix(".files"))
-        self._cache: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._cache: dict[str, dict[object, tuple[tuple[int, int], Any]]] = {}
 
     # Writing
 
@@ -322,15 +323,21 @@ class Store:
         """Failures, newest first: model, task, problem, hint, asked (JSON), created."""
         return self.query("SELECT * FROM failures ORDER BY created DESC")
 
-    def cached(self, name: str, read: Callable[[], T]) -> T:
+    def cached(self, name: str, read: Callable[[], T], of: object = None) -> T:
         """What `read` answers, remembered under `name` until the store changes;
         every caller gets the same object.
+
+        Args:
+            of: what the answer is about, where that is one of many: the last few are remembered.
         """
-        stamp = self.stamp()
-        if name not in self._cache or self._cache[name][0] != stamp:
-            self._cache[name] = stamp, read()
-        remembered: T = self._cache[name][1]
-        return remembered
+        stamp, kept = self.stamp(), self._cache.setdefault(name, {})
+        remembered = kept.get(of)
+        if remembered is None or remembered[0] != stamp:
+            remembered = stamp, read()
+            current = [each for each in [*kept.items()] if each[1][0] == stamp and each[0] != of]
+            self._cache[name] = dict([*current[1 - _REMEMBERED :], (of, remembered)])
+        answer: T = remembered[1]
+        return answer
 
     def stamp(self) -> tuple[int, int]:
         """A value that changes with every write and costs no connection:

@@ -179,7 +179,8 @@ def read(
             f"The results hold none of the tasks {listed(absent)}.", f"They hold: {listed(known)}"
         )
     metric = metric_names.in_store(store, metric)
-    standing = latest_runs.runs(store, metric)
+    asked_of = [each for task in wanted for each in aggregates.of_task(task)]
+    standing = latest_runs.runs(store, metric, asked_of)
     runs = aggregates.join(standing.assign(parts=0, data=standing["task"]), wanted, split)
     notes: list[str] = []
     if split or not isinstance(tasks, Mapping):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from app.settings import VARIABLE, Benchmarks, Settings, settings
+from app.settings import VARIABLE, Settings, settings
 from leaderboard.errors import LeaderboardError
+from leaderboard.tables.benchmarks import Benchmarks
 
 
 def test_settings_are_those_of_the_variable(monkeypatch):

@@ -206,9 +206,9 @@ def _model_files(work: Path) -> dict[str, str]:
 
 
 def _write_benchmarks(work: Path) -> None:
-    from embedlab.cli.dashboard import write_benchmarks
+    from embedlab.tasks import benchmark_parts
 
-    write_benchmarks(work / "home/benchmarks.json")
+    benchmark_parts.write(benchmark_parts.ask(), work / "home/benchmarks.json")
 
 
 def _benchmarks(work: Path) -> object:

@@ -11,12 +11,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from embedlab.cli.dashboard import _BENCHMARKS
+from embedlab.tasks import benchmark_parts
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,9 +28,7 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
     home = tmp_path / "home"
     (home / "saved").mkdir(parents=True)
     # With the list of benchmarks there already, the command need not import mteb.
-    (home / f"benchmarks-mteb-{version('mteb')}-{_BENCHMARKS}.json").write_text(
-        json.dumps({"parts": {}, "main_revisions": {}})
-    )
+    (home / benchmark_parts.file().name).write_text(json.dumps({"parts": {}, "main_revisions": {}}))
     # A folder from elsewhere, which would open the server to other sites.
     (tmp_path / ".streamlit").mkdir()
     (tmp_path / ".streamlit/config.toml").write_text(
