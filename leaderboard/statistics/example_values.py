@@ -6,7 +6,7 @@ folds); of a statistic that is no mean, its first-order expansion
 (`leaderboard.statistics.influence`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +45,20 @@ def values(task_type: str, metric: str, examples: Examples) -> np.ndarray | None
         return _of_pairs(series, _OF_PAIRS[metric])
     score = (_BITEXT if task_type == "BitextMining" else _CLASSES).get(metric)
     return _over_experiments(series, score) if score and "predicted" in series else None
+
+
+def of_runs(
+    task_type: str, metric: str, recorded: Sequence[Examples]
+) -> list[np.ndarray] | list[np.ndarray | None]:
+    """`values` of several runs on the same examples; correlations at once, since thousands of runs
+    would take minutes one by one.
+    """
+    every = [each.series for each in recorded]
+    paired = metric in _CORRELATIONS and all({"gold", "cosine"} <= each.keys() for each in every)
+    if paired and len({each[name].shape for each in every for name in ("gold", "cosine")}) == 1:
+        gold, near = (np.stack([each[name][0] for each in every]) for name in ("gold", "cosine"))
+        return list(_CORRELATIONS[metric](gold, near))
+    return [values(task_type, metric, each) for each in recorded]
 
 
 class Unit(NamedTuple):

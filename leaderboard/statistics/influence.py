@@ -7,8 +7,11 @@ standard error is theirs: the infinitesimal jackknife (Efron and Tibshirani 1993
 AUC, DeLong et al. 1988). Resampling these values is the bootstrap of the statistic to the first
 order, at the price of a mean.
 
-Every function returns float64 `[examples]`.
+Every function returns float64 `[examples]`; the correlations also take several runs at once,
+`[runs, examples]`.
 """
+
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +19,7 @@ import numpy as np
 def pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pearson's correlation (Devlin et al., Biometrika 1975)."""
     a, b = _standard(x), _standard(y)
-    r = float(np.mean(a * b))
+    r = (a * b).mean(axis=-1, keepdims=True)
     values: np.ndarray = r + a * b - r * (a**2 + b**2) / 2
     return values
 
@@ -25,15 +28,13 @@ def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Spearman's correlation, ties at their mean rank: Pearson's of the ranks, which an example
     changes for all that lie beyond it.
     """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(x), rankdata(y)
+    ranks = _ranks(x), _ranks(y)
     a, b = map(_standard, ranks)
-    r = float(np.mean(a * b))
+    r = (a * b).mean(axis=-1, keepdims=True)
     direct = pearson(*ranks)
-    shifts = _shift(ranks[0], (b - r * a) / ranks[0].std())
-    shifts += _shift(ranks[1], (a - r * b) / ranks[1].std())
-    values: np.ndarray = direct + shifts - shifts.mean()
+    shifts = _shift(ranks[0], (b - r * a) / ranks[0].std(axis=-1, keepdims=True))
+    shifts += _shift(ranks[1], (a - r * b) / ranks[1].std(axis=-1, keepdims=True))
+    values: np.ndarray = direct + shifts - shifts.mean(axis=-1, keepdims=True)
     return values
 
 
@@ -128,15 +129,27 @@ def best_accuracy(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _standard(values: np.ndarray) -> np.ndarray:
-    standard: np.ndarray = (values - values.mean()) / values.std()
+    mean, deviation = (each(values, axis=-1, keepdims=True) for each in (np.mean, np.std))
+    standard: np.ndarray = (values - mean) / deviation
     return standard
+
+
+def _ranks(values: np.ndarray, ties: Literal["average", "min", "max"] = "average") -> np.ndarray:
+    from scipy.stats import rankdata
+
+    ranks: np.ndarray = rankdata(values, ties, axis=-1)
+    return ranks
 
 
 def _shift(ranks: np.ndarray, pull: np.ndarray) -> np.ndarray:
     """The mean of `pull` over the examples that rank higher, those that rank alike by half."""
-    _, level = np.unique(ranks, return_inverse=True)
-    sums = np.bincount(level, weights=pull)
-    above = sums[::-1].cumsum()[::-1] - sums / 2
+    ordered = np.take_along_axis(pull, ranks.argsort(axis=-1, kind="stable"), axis=-1)
+    from_here = ordered[..., ::-1].cumsum(axis=-1)[..., ::-1]
+    from_here = np.concatenate([from_here, np.zeros_like(from_here[..., :1])], axis=-1)
+    # Those that rank alike stand from `first` to before `after`.
+    first = _ranks(ranks, "min").astype(int) - 1
+    after = _ranks(ranks, "max").astype(int)
     # Ranks of n examples: one more below lifts a rank by 1.
-    shifted: np.ndarray = above[level]
+    ends = [np.take_along_axis(from_here, at, axis=-1) for at in (first, after)]
+    shifted: np.ndarray = np.mean(ends, axis=0)
     return shifted

@@ -5,6 +5,7 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.storage import latest_runs
@@ -12,6 +13,7 @@ from leaderboard.storage.revisions import mixed
 from leaderboard.storage.store import Store
 from leaderboard.tables import example_scores
 from leaderboard.tables.evaluated_views import Views
+from leaderboard.tables.example_scores import Single
 
 
 def align(runs: Mapping[str, pd.Series], task: str) -> tuple[list[str], np.ndarray]:
@@ -93,36 +95,60 @@ def per_query(
             "`embedlab runs list` shows what there is.",
         )
     by_run = _scores(store, scored) | example_scores.by_run(store, scored)
+    labels = views.table["label"].tolist()
     scores: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
     for key, of_part in scored.groupby(["task", "split", "subset"]):
         task, split, subset = cast("tuple[str, str, str]", key)
-        run_of = dict(
-            zip(
-                of_part["view"], zip(of_part["run_id"], of_part["metric"], strict=True), strict=True
-            )
-        )
-        if all(run_of.get(view) in by_run for view in views.table.index):
-            named = {
-                str(views.table.at[view, "label"]): by_run[run_of[view]]
-                for view in views.table.index
-            }
-            scores[task][split, subset] = align(named, task)[1]
+        runs_here = zip(of_part["run_id"], of_part["metric"], strict=True)
+        run_of = dict(zip(of_part["view"], runs_here, strict=True))
+        found = [by_run.get(run_of.get(view, ("", ""))) for view in views.table.index]
+        known = [single for single in found if single is not None]
+        if len(known) == len(found):
+            scores[task][split, subset] = _stacked(labels, known, task)
     return scores
 
 
-def _scores(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
-    """The scores of each run by its own metric, indexed by query id; by (run id, metric)."""
+def _stacked(labels: list[str], found: list[Single], task: str) -> np.ndarray:
+    """The scores of every view, side by side."""
+    if len({single.key for single in found}) == 1 and len(set(found[0].ids)) == len(found[0].ids):
+        return np.stack([single.values for single in found])
+    series = [pd.Series(single.values, single.ids) for single in found]
+    return align(dict(zip(labels, series, strict=True)), task)[1]
+
+
+def _scores(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], Single]:
+    """The scores of each run by its own metric, in the order of the queries' ids; by (run id,
+    metric).
+    """
     if runs.empty:
         return {}
-    rows = store.query(
-        "SELECT run_id, metric, query_id, value FROM per_query"
-        " WHERE run_id IN (SELECT unnest(?)) AND metric IN (SELECT unnest(?))",
-        [runs["run_id"].tolist(), runs["metric"].unique().tolist()],
-    ).to_pandas()
+    rows = store.query(_BY_QUERY, [runs["run_id"].tolist(), runs["metric"].unique().tolist()])
+    listed = rows.filter(pc.is_valid(rows["ids"]))
+    ids = dict(zip(listed["key"].to_pylist(), listed["ids"].to_pylist(), strict=True))
+    ends = np.cumsum([0, *rows["count"].to_pylist()])
+    values = rows["scores"].combine_chunks().flatten().to_numpy()
     return {
-        cast("tuple[str, str]", key): of_run
-        for key, of_run in rows.set_index("query_id").groupby(["run_id", "metric"])["value"]
-    }
+        (run, metric): Single(ids[key], key, values[start:end])
+        for run, metric, key, start, end in zip(
+            rows["run_id"].to_pylist(), rows["metric"].to_pylist(), rows["key"].to_pylist(),
+            ends[:-1], ends[1:], strict=True,
+        )
+    }  # fmt: skip
+
+
+# Ids come once for all runs of the same queries: they are most of what there is to read.
+_BY_QUERY = """
+    WITH of_run AS (
+        SELECT run_id, metric, list(value ORDER BY query_id) AS scores,
+            list(query_id ORDER BY query_id) AS ids
+        FROM per_query
+        WHERE run_id IN (SELECT unnest(?)) AND metric IN (SELECT unnest(?))
+        GROUP BY run_id, metric),
+    keyed AS (SELECT *, hash(ids) AS key FROM of_run)
+    SELECT run_id, metric, scores, len(scores) AS count, key,
+        if(row_number() OVER (PARTITION BY key) = 1, ids, NULL) AS ids
+    FROM keyed
+"""
 
 
 def _only(owner: str, ids: pd.Index) -> str:

@@ -1,18 +1,28 @@
 """What single examples add to the scores of runs that rank nothing, aligned as they were scored."""
 
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Examples
-from leaderboard.statistics.example_values import values
+from leaderboard.statistics.example_values import of_runs
 from leaderboard.storage.store import Store
 
 
-def by_run(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
-    """The values of each run's examples by its own metric, indexed by their place in the data; by
+class Single(NamedTuple):
+    """The scores of a run's single queries or examples, float64 `[ids]`; two with the same `key`
+    have the same ids in the same order.
+    """
+
+    ids: list[Any]
+    key: int
+    values: np.ndarray
+
+
+def by_run(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], Single]:
+    """The values of each run's examples by its own metric, with their places in the data as ids; by
     (run id, metric). Without the runs whose records do not hold what their metric needs.
 
     Args:
@@ -22,14 +32,17 @@ def by_run(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]
         LeaderboardError: two runs on the same part of a task were scored on other examples.
     """
     recorded = store.examples(runs["run_id"].unique().tolist())
-    runs = runs[runs["run_id"].isin(recorded.keys())]
-    for key, of_part in runs.groupby(["task", "split", "subset"]):
-        _refuse_others([recorded[id] for id in of_part["run_id"]], str(cast("tuple[str]", key)[0]))
+    runs = runs[runs["run_id"].isin(recorded.keys())].drop_duplicates(["run_id", "metric"])
     found = {}
-    for _, run in runs.drop_duplicates(["run_id", "metric"]).iterrows():
-        single = values(run["type"], run["metric"], recorded[run["run_id"]])
-        if single is not None:
-            found[run["run_id"], run["metric"]] = pd.Series(single).dropna()
+    for key, of_part in runs.groupby(["task", "split", "subset", "type", "metric"], dropna=False):
+        task, _, _, kind, metric = cast("tuple[str, ...]", key)
+        ids = of_part["run_id"].tolist()
+        examples = [recorded[id] for id in ids]
+        _refuse_others(examples, task)
+        for id, single in zip(ids, of_runs(kind, metric, examples), strict=True):
+            if single is not None:
+                part = np.flatnonzero(~np.isnan(single))
+                found[id, metric] = Single(part.tolist(), hash(part.tobytes()), single[part])
     return found
 
 

@@ -1,69 +1,90 @@
-"""A store of more than a million imported scores:
-1,000 models on 100 tasks, eleven metrics each.
+"""A store of five million score rows, made within DuckDB: 1,000 models on 100 tasks, eleven metrics
+each, and what single queries or examples scored.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-
-from leaderboard.records import Model, Run, Task
-from leaderboard.storage import rows
 from leaderboard.storage.store import Store
 
-MODELS, TASKS, METRICS = 1_000, 100, 11
-TYPES = {
-    "Retrieval": "ndcg_at_10",
-    "STS": "cosine_spearman",
-    "Classification": "accuracy",
-    "Clustering": "v_measure",
-    "Reranking": "map",
-}
-_CHUNK = 100  # models in one transaction, as the import stores its files
+MODELS, TASKS, METRICS, EXAMPLES = 1_000, 100, 11, 100
+
+# A draw from 0 to 1 for each of the numbers `of`; `kind` keeps the draws apart.
+_DRAW = "(hash('{kind}', {of}) / 18446744073709551615.0)"
+_TASK_TYPES = [
+    ("Retrieval", "ndcg_at_10"),
+    ("STS", "cosine_pearson"),
+    ("Classification", "accuracy"),
+    ("Clustering", "v_measure"),
+    ("Reranking", "map"),
+]
+
+
+def _draw(kind: str, of: str) -> str:
+    return _DRAW.format(kind=kind, of=of)
+
+
+_SKILL = f"(0.35 + 0.3 * {_draw('skill', 'm')} + 0.15 * ({_draw('of', 'm, t')} - 0.5))"
+_VALUE = f"least(1, greatest(0, {_SKILL} + 0.8 * ({_draw('query', 'q, t')} - 0.5)" + (
+    f" + 0.5 * ({_draw('answer', 'm, t, q')} - 0.5)))"
+)
+_NAMES = f"""
+    CREATE TEMP TABLE kinds AS SELECT * FROM (VALUES {
+    ", ".join(f"({at}, '{name}', '{metric}')" for at, (name, metric) in enumerate(_TASK_TYPES))
+}) AS kinds(place, type, metric);
+    CREATE TEMP TABLE pairs AS
+    SELECT m, t, format('{{:04d}}-{{:03d}}', m, t) AS id, type, metric,
+        format('organisation-{{}}/model-{{}}', m % 90, m) AS model,
+        format('{{:040x}}', m) AS revision, format('{{}}Task{{:02d}}', type, t) AS task
+    FROM range({MODELS}) a(m), range({TASKS}) b(t) JOIN kinds ON place = t % {len(_TASK_TYPES)}
+    WHERE m % 4 > 0 OR t % 20 <> m % 20 ORDER BY m, t;
+    CREATE TEMP TABLE single AS
+    SELECT id, type, metric, q,
+        if(type = 'Classification', round({_VALUE}), {_VALUE}) AS value
+    FROM pairs, range({EXAMPLES}) c(q)
+    WHERE type <> 'STS' AND (type <> 'Clustering' OR q < 10) ORDER BY m, t, q;
+    CREATE TEMP TABLE alike AS
+    SELECT id, q, {_draw("gold", "t, q")} AS gold,
+        gold * {_SKILL} + (1 - {_SKILL}) * {_draw("cosine", "m, t, q")} AS cosine
+    FROM pairs, range({EXAMPLES}) c(q) WHERE type = 'STS';
+    CREATE TEMP TABLE whole AS SELECT id, corr(gold, cosine) AS score FROM alike GROUP BY id
+    UNION ALL SELECT id, avg(value) FROM single GROUP BY id;
+"""
+_FILL = f"""
+    INSERT INTO models SELECT DISTINCT model, revision,
+        ['dense', 'sparse', 'rerank'][if(m % 10 = 0, m % 3, 0) + 1],
+        json_object('parameters', round(10 ** (7 + 3 * {_draw("size", "m")})),
+                    'training_datasets', ['RetrievalTask00']) FROM pairs;
+    INSERT INTO tasks SELECT DISTINCT task, '1', 'test', 'default', type, metric, '{{}}' FROM pairs;
+    INSERT INTO runs BY NAME SELECT id, model, revision AS model_revision, task,
+        '1' AS task_revision, 'test' AS split, 'default' AS subset, '' AS index, NULL AS layer,
+        [384, 768, 1024, 4096][m % 4 + 1] AS dim, 'float32' AS "precision",
+        'dtype=float32' AS settings, NULL AS depth, score AS main_score, '{{}}' AS asked,
+        '{{"dtype": "float32", "device": "cuda"}}' AS resolved,
+        '{{"gpus": ["GPU"], "cpu": "CPU", "cores": 2, "threads": 2}}' AS environment,
+        '' AS source, false AS has_ranking,
+        TIMESTAMP '2025-01-01' + to_minutes((m * 10 + t)::INT) AS created
+    FROM pairs JOIN whole USING (id) ORDER BY m, t;
+    INSERT INTO scores SELECT id, if(i = 0, metric, 'metric_' || i), score * (1 - i / 50)
+    FROM pairs JOIN whole USING (id), range({METRICS}) d(i) ORDER BY m, t, i;
+    INSERT INTO costs SELECT id, ['encode_seconds', 'texts_per_second'][c],
+        (1 + {_draw("cost", "m, t, c")}) * [10, 200][c] FROM pairs, range(1, 3) e(c) ORDER BY m, t;
+    INSERT INTO per_query SELECT id, 'q' || q, metric, value FROM single
+    WHERE type IN ('Retrieval', 'Reranking');
+    INSERT INTO examples SELECT id, name, 0, list(if(name = 'gold', gold, cosine) ORDER BY q)
+    FROM alike, (VALUES ('gold'), ('cosine')) names(name) GROUP BY id, name;
+    INSERT INTO examples SELECT id, name, 0, list(if(name = 'gold', 1, value) ORDER BY q)
+    FROM single, (VALUES ('gold'), ('predicted')) names(name) WHERE type = 'Classification'
+    GROUP BY id, name;
+    INSERT INTO examples SELECT id, 'v_measure', 0, list(value ORDER BY q)
+    FROM single WHERE type = 'Clustering' GROUP BY id;
+    INSERT INTO examples SELECT id, 'error', 0, [0.01] FROM pairs WHERE type = 'Clustering';
+"""
 
 
 def fill(path: Path) -> Store:
-    """Write the store to `path`, as an import does: records to tables, chunk by chunk."""
-    store = Store(path)
-    for first in range(0, MODELS, _CHUNK):
-        store.add_tables(
-            rows.tables([run for model in range(first, first + _CHUNK) for run in _runs(model)])
-        )
+    """Write the store to `path`: half a minute."""
+    store = Store(path, timeout=600)
+    with store.database.writing() as connection:
+        connection.execute(_NAMES)
+        connection.execute(_FILL)
     return store
-
-
-def _runs(number: int) -> Iterator[Run]:
-    rng = np.random.default_rng(number)
-    known = {
-        "parameters": float(10 ** rng.uniform(7, 10)),
-        "training_datasets": [task_name(int(rng.integers(TASKS)))],
-    }
-    kind = ("dense", "sparse", "rerank")[number % 3 if number % 10 == 0 else 0]
-    model = Model(f"organisation-{number % 90}/model-{number}", f"{number:040x}", kind, known)
-    skill, created = (
-        rng.normal(0.6, 0.08),
-        datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=int(number)),
-    )
-    lacks = set(rng.choice(TASKS, 5, replace=False)) if number % 4 == 0 else set()
-    for at in range(TASKS):
-        kind_of_task = list(TYPES)[at % len(TYPES)]
-        main = TYPES[kind_of_task]
-        value = float(np.clip(skill + rng.normal(0, 0.06), 0.01, 0.99))
-        scores = {main: value} | {f"metric_{i}": value * (1 - i / 50) for i in range(1, METRICS)}
-        if at not in lacks:
-            yield Run(
-                model,
-                Task(task_name(at), kind_of_task, revision="1", main_metric=main),
-                value,
-                scores,
-                dim=(384, 768, 1024, 4096)[number % 4],
-                source="mteb",
-                id=f"{number}-{at}",
-                created=created,
-            )
-
-
-def task_name(number: int) -> str:
-    """The name of a task."""
-    return f"{list(TYPES)[number % len(TYPES)]}Task{number:02d}"
