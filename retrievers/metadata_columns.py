@@ -93,6 +93,15 @@ class Columns:
                 columns.mixed[name] = dict(gathered.kinds)
         return columns
 
+    def declare(self, kinds: Mapping[str, str]) -> "Columns":
+        """Make fields known, by name and kind, though no document may have them, and list them
+        first; returns itself.
+        """
+        for name in kinds.keys() - self.kinds:
+            self._gathered[name] = _Gathered(kinds=Counter({kinds[name]: 0}))
+        self.kinds = {**kinds, **self.kinds}
+        return self
+
     def array(self, name: str) -> Array:
         """The values of a field, null where a document has none."""
         if name not in self._arrays:

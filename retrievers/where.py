@@ -1,12 +1,13 @@
 """Which documents a filter on their metadata lets through: `year >= 2020 and lang = "en"`.
 
 The conditions are those of SQL, with its logic of three values: a document that lacks a field is
-neither equal to a value nor unequal to it.
+neither equal to a value nor unequal to it. What holds of documents and their metadata holds of
+anything with fields, such as the models of a ranking.
 """
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache, reduce
 from typing import Any, TypeAlias
@@ -79,19 +80,23 @@ def parse(clause: str) -> Tree[Token]:
         raise RetrieverError(f"The filter {clause!r} is malformed {place}.", HELP) from None
 
 
-def rows(clause: str, columns: Columns, ids: Sequence[str]) -> np.ndarray:
+def rows(
+    clause: str, columns: Columns, ids: Sequence[str], *, what: str = "document", key: str = "id"
+) -> np.ndarray:
     """The rows of the documents that the clause is true of: int64, ascending.
 
     Args:
         columns: the metadata of the documents.
         ids: of the documents, which the field `id` holds.
+        what: a word for them.
+        key: another name of the field `id`.
 
     Raises:
         RetrieverError: the clause is malformed, names a field that no document has, or compares
             one with a value of another kind.
     """
     try:
-        mask = _Documents(columns, ids).passing(parse(clause))
+        mask = _Documents(columns, ids, what, key).passing(parse(clause))
     except RecursionError:
         raise RetrieverError(
             "The filter is nested too deeply.", "Write it with fewer parentheses."
@@ -100,11 +105,32 @@ def rows(clause: str, columns: Columns, ids: Sequence[str]) -> np.ndarray:
     return np.flatnonzero(held)
 
 
-def fields_of(columns: Columns) -> str:
+def passing(
+    clause: str, records: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], what: str, key: str
+) -> list[int]:
+    """Which of the records the clause is true of, in order.
+
+    Args:
+        records: fields by name; None where a value is unknown.
+        kinds: of fields that there are even where none has a value, as `Columns.kinds`.
+        what: a word for a record.
+        key: the field that names it, a text that each has.
+
+    Raises:
+        RetrieverError: as `rows` does.
+    """
+    names = [str(each[key]) for each in records]
+    others = [{name: value for name, value in each.items() if name != key} for each in records]
+    columns = Columns.of(others).declare(kinds)
+    passed: list[int] = rows(clause, columns, names, what=what, key=key).tolist()
+    return passed
+
+
+def fields_of(columns: Columns, key: str = "id") -> str:
     """The fields that a filter may name, with the kind of each; the first thirty."""
     listed = [f"{each} ({kind or 'of several kinds'})" for each, kind in columns.kinds.items()]
     more = f" and {len(listed) - 29:,} more" if len(listed) > 29 else ""
-    return f"{', '.join(['id (text)', *listed[:29]])}{more}"
+    return f"{', '.join([f'{key} (text)', *listed[:29]])}{more}"
 
 
 def name(field: str) -> str:
@@ -139,8 +165,9 @@ def _parser() -> Lark:
 class _Documents:
     """The documents that conditions are true, false, or neither (null) of."""
 
-    def __init__(self, columns: Columns, ids: Sequence[str]) -> None:
+    def __init__(self, columns: Columns, ids: Sequence[str], what: str, key: str) -> None:
         self._columns, self._ids = columns, ids
+        self._what, self._key = what, key
 
     def passing(self, tree: Tree[Token]) -> Array:
         """A boolean for each document."""
@@ -224,30 +251,30 @@ class _Documents:
 
     def _kind(self, field: str) -> str:
         self._known(field)
-        if field == "id":
+        if field == self._key:
             return "text"
         if mixed := self._columns.mixed.get(field):
             counts = ", ".join(f"{kind} in {number:,}" for kind, number in mixed.items())
             raise RetrieverError(
-                f"{field} is not of one kind in all documents: {counts}.",
+                f"{field} is not of one kind in all {self._what}s: {counts}.",
                 "Index documents whose values are of one kind.",
             )
         return self._columns.kinds[field]
 
     def _columns_of(self, field: str) -> Array:
-        if field == "id":
+        if field == self._key:
             return pa.array(map(encodable, self._ids), pa.string())
         return self._columns.array(field)
 
     def _known(self, field: str) -> None:
-        known = {**self._columns.kinds, "id": "text"}
+        known = {**self._columns.kinds, self._key: "text"}
         if field in known:
             return
         close = get_close_matches(field, known, n=1)
         raise RetrieverError(
-            f"No document has a field {field!r}.",
+            f"No {self._what} has a field {field!r}.",
             (f"Did you mean {close[0]}? " if close else "")
-            + f"The fields are: {fields_of(self._columns)}.",
+            + f"The fields are: {fields_of(self._columns, self._key)}.",
         )
 
 

@@ -77,6 +77,8 @@ COLUMNS = (
     "#", "model", "revision", "source", "index", "layer", "dim", "precision", "settings", "kind",
     "views", "mean", "interval", "with other tasks", "group", "rank interval", "mean by type",
     "Borda", "tasks", "own", "published", "own - published", "on tasks", "zero-shot %",
+    "parameters", "dimensions", "max tokens", "licence", "open weights", "release date",
+    "languages", "instruction tuned", "link", "paper",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from embedlab.errors import unknown
+from leaderboard.tables import known_facts
 from leaderboard.tables.table import Column
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ def columns(standings: "Standings", cost: str = "", chosen: Sequence[str] = ()) 
     every = _every(standings)
     pareto = _pareto(standings, cost) if cost else []
     if chosen:
-        names = {name.lower(): name for name in every}
+        names = {_plain(name): name for name in every}
         for name in chosen:
-            if name.lower() not in names:
+            if _plain(name) not in names:
                 raise unknown("column", name, tuple(every), f"Valid: {', '.join(every)}.")
-        return [*(every[names[name.lower()]] for name in chosen), *pareto]
+        return [*(every[names[_plain(name)]] for name in chosen), *pareto]
     shown = [every[name] for name in _usual(standings) if name in every]
     return [column for column in [*shown, *pareto] if column.filled]
 
@@ -143,7 +144,13 @@ def _every(standings: "Standings") -> dict[str, Column]:
         )
     for task in standings.tasks:
         found[task] = Column(task, [row.scores.get(task) for row in rows], best="max", drop=_LATE)
-    return found | _costs(rows)
+    facts = known_facts.columns([row.facts for row in rows], known_facts.UNKNOWN)
+    return found | _costs(rows) | facts
+
+
+def _plain(name: str) -> str:
+    """A column's name in any case; fields of --where are columns as well: max_tokens."""
+    return name.lower().replace("_", " ")
 
 
 def _costs(rows: "Sequence[Row]") -> dict[str, Column]:

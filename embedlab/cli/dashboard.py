@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -66,6 +67,7 @@ def command(
             if not benchmarks.is_file():
                 # While the pages are served already: importing mteb takes its time.
                 benchmark_parts.write(benchmark_parts.ask(), benchmarks)
+                refresh_facts(Path(settings["db"]))
             code = child.wait()
             code = 0 if code == -signal.SIGTERM else code
         except KeyboardInterrupt:
@@ -73,6 +75,16 @@ def command(
             code = 0
     if code:
         raise UserError("The dashboard ended with an error.", "Its messages are above.")
+
+
+def refresh_facts(db: Path) -> None:
+    """Bring what the store knows of its models to this version of mteb, where it can be written."""
+    from embedlab.models.facts.refreshing import refresh
+    from leaderboard.errors import LeaderboardError
+    from leaderboard.storage.store import Store
+
+    with suppress(LeaderboardError):  # of read-only media: the pages show what it knows
+        refresh(Store(db))
 
 
 def serving(port: int) -> list[str]:

@@ -66,7 +66,7 @@ def command(
             "--processes is for a folder of results: one file is read at once.", "Leave it out."
         )
     if path.is_dir():
-        from embedlab.models.facts import registry_facts
+        from embedlab.models.facts import refreshing, registry_facts
         from embedlab.tasks.facts import task_facts
         from leaderboard.exchange.mteb_files import models_of, read
 
@@ -80,6 +80,7 @@ def command(
                 processes=processes,
                 progress=bar.advance,
             )
+        refreshing.refresh(store)
     elif is_table(path):
         report = import_files(store, [path], read_table)
     elif qrels and task and model:

@@ -1,12 +1,15 @@
 """`embedlab leaderboard`: the results, ranked."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from embedlab.cli import _completion
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db, Form, check_form
+
+if TYPE_CHECKING:
+    from leaderboard.tables.standings import Standings
 
 Tasks = Annotated[
     list[str] | None,
@@ -90,6 +93,13 @@ def command(
     top: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many; all by default.")
     ] = None,
+    where: Annotated[
+        str,
+        typer.Option(
+            help='Only models of which this is true: \'parameters < 1e9 and licence in ("mit",'
+            ' "apache-2.0")\'. Places, intervals and groups stay those among all.'
+        ),
+    ] = "",
     hardware: Annotated[
         str,
         typer.Option(
@@ -130,6 +140,8 @@ def command(
         main_revisions=main_revisions() if benchmark else None,
         split=split, every_view=views, hardware=hardware,
     )  # fmt: skip
+    if where:
+        standings = narrowed(standings, where)
     chosen = [name for name in (part.strip() for part in column.split(",")) if name]
     best = front(standings, pareto) if pareto else None
     if not as_json:
@@ -139,6 +151,23 @@ def command(
     for row, is_best in zip(answer["rows"], best or (), strict=False):
         row["pareto"] = is_best
     print_json({**answer, "rows": answer["rows"][:top]})
+
+
+def narrowed(standings: "Standings", where: str) -> "Standings":
+    """The ranking with those rows alone of which a condition is true, and a note of how many.
+
+    Raises:
+        RetrieverError: the condition is malformed, or names a field that no model has.
+    """
+    from dataclasses import replace
+
+    from leaderboard.tables.row_fields import KEY, KINDS, WHAT, fields
+    from retrievers.where import passing
+
+    rows = standings.rows
+    passed = passing(where, [fields(row) for row in rows], KINDS, WHAT, KEY)
+    note = f"{len(passed)} of {len(rows)} rows are so: {where}. What is unknown is not so."
+    return replace(standings, rows=[rows[at] for at in passed], notes=[note, *standings.notes])
 
 
 def check_tasks(benchmark: str, task: list[str] | None, split: str) -> None:

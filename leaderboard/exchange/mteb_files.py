@@ -52,8 +52,7 @@ def read(
         content: the file's bytes.
         facts: of the tasks by name; a task without keeps its name, an empty type, and the main
             metric "main_score".
-        models: what is known of models by name, for what their folders do not say; of what they
-            were trained on it says more.
+        models: what is known of models by name, before what their folders say.
 
     Raises:
         Malformed: no JSON, no scores, or no entry with a main score; Partial where only some
@@ -69,8 +68,7 @@ def read(
         raise Malformed("no scores")
     model = _model(path.parent)
     if known := (models or {}).get(model.name):
-        trained = {k: known[k] for k in ("training_datasets",) if k in known}
-        model = replace(model, details={**known, **model.details, **trained})
+        model = replace(model, details={**model.details, **known})
     seconds = data.get("evaluation_time")
     runs = {}
     problems = []

@@ -86,6 +86,11 @@ def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
     }
 
 
+def models_table(models: Sequence[Model]) -> pa.Table:
+    """Rows of the table models."""
+    return _table("models", _unique(map(_model, models)))
+
+
 def more_scores(run_id: str, per_query: PerQuery) -> dict[str, pa.Table]:
     """The rows by which measures are added to a run, by table name."""
     means = {name: float(np.mean(values)) for name, values in per_query.metrics.items()}

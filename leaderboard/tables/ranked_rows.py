@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from leaderboard.tables.known_facts import Facts, facts_of
+
 
 @dataclass(frozen=True)
 class Row:
@@ -48,6 +50,7 @@ class Row:
     difference: float | None = None  # own less published
     both: int = 0  # how many tasks these are
     views: int = 1  # how many views of the model there are
+    facts: Facts = field(default_factory=Facts)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,10 @@ def rows_of(
     plain["costs"] = [
         _with_size(known, spent.get(view, {}))
         for view, known in zip(table.index, details, strict=True)
+    ]
+    plain["facts"] = [
+        facts_of({"parameters": costs.get("parameters") or None, **known})
+        for costs, known in zip(plain["costs"], details, strict=True)
     ]
     return [
         Row(**dict(zip(plain, values, strict=True))) for values in zip(*plain.values(), strict=True)

@@ -1,19 +1,32 @@
 """mteb's registry as a source of facts: what it says of a model, whoever runs it.
 
-Dimensions, length, parameters, licence, release date, languages, and the tasks that it was trained
-on, with those made of the same data, as mteb counts them for zero-shot. What a card or the model
-itself says comes before.
+Dimensions, length, parameters, licence, whether weights are open and instructions are used, release
+date, languages, links, and the tasks that it was trained on, with those made of the same data, as
+mteb counts them for zero-shot. What a card or the model itself says comes before.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cache
+from importlib.metadata import version
 from math import isfinite
 from typing import Any
 
-from embedlab.models.cards import Card
+from embedlab.models.cards import Card, cards
 from embedlab.models.facts.fact_cache import Remembered
 
-Facts = dict[str, Any]  # a card's words for them, and release_date, languages, training_datasets
+# A card's words for them, and release_date, languages, instructions, link, training_datasets.
+Facts = dict[str, Any]
+
+# Where a BibTeX entry says what the paper is: the first that is found.
+_PAPERS = {
+    "arXiv:": re.compile(
+        r"(?i)(?:arxiv\.org/(?:abs|pdf)/|arxiv[:. ]+(?:preprint )?(?:arxiv:)?"
+        r"|eprint\s*=\s*[{\"]\s*)(\d{4}\.\d{4,5})"
+    ),
+    "https://doi.org/": re.compile(r"\b(10\.\d{4,9}/[^\s}\",]+)"),
+    "": re.compile(r"(?i)url\s*=\s*[{\"]\s*(https?://[^\s}\"]+)"),
+}
 
 
 def of_card(card: Card) -> Facts:
@@ -27,6 +40,15 @@ def of_card(card: Card) -> Facts:
     return known
 
 
+def open_weights(card: Card, known: Facts) -> Facts:
+    """Whether the weights can be had, as `public`: by a shipped card, else by these facts of the
+    registry; nothing of a model of one's own or behind a server, where nobody has said.
+    """
+    if (card.origin or card.name) in cards() and card.kind.has_weights:
+        return {"public": card.public}
+    return {key: known[key] for key in ("public",) if key in known}
+
+
 def of(name: str) -> Facts:
     """The facts of a model by its name in mteb's registry, in any case; empty for another."""
     name = _names().get(name.lower(), "")
@@ -38,6 +60,11 @@ def of_all(names: Iterable[str]) -> dict[str, Facts]:
     its own takes seconds: for each data set that it does not know it looks for the closest.
     """
     return {name: facts for name in names if (facts := of(name))}
+
+
+def edition() -> str:
+    """Whose facts these are: another version of mteb may say something else."""
+    return f"mteb {version('mteb')}"
 
 
 @cache
@@ -61,8 +88,20 @@ def _facts(name: str) -> Facts:
         "parameters": meta.n_parameters,
         "licence": meta.license,
         "public": meta.open_weights,
+        "instructions": meta.use_instructions,
+        "link": meta.reference and str(meta.reference),
+        "paper": paper(meta.citation or ""),
         "release_date": str(meta.release_date) if meta.release_date else None,
         "languages": sorted(map(str, meta.languages)) if meta.languages else None,
         "training_datasets": None if trained is None else sorted(trained),
+        "facts_of": edition(),
     }
     return {key: value for key, value in facts.items() if value is not None}
+
+
+def paper(bibtex: str) -> str | None:
+    """The paper that a BibTeX entry names: arXiv:ID, or an address; None where it gives neither."""
+    for before, pattern in _PAPERS.items():
+        if found := pattern.search(bibtex):
+            return before + found[1]
+    return None
