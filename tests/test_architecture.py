@@ -55,7 +55,7 @@ LEVELS = {
         ],
     ],
     "leaderboard": [
-        ["charts"],
+        ["charts", "publishing"],
         ["exchange"],
         ["tables"],
         ["statistics"],

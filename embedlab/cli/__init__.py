@@ -29,8 +29,8 @@ app = typer.Typer(
 # whose signature is the command's options, or a typer app `commands`.
 COMMANDS: list[str] = [
     "eval", "train", "study", "models", "tasks", "doctor", "leaderboard", "compare", "plot",
-    "parity", "runs", "import", "export", "merge", "cache", "grid", "index", "search", "serve",
-    "rag", "perplexity", "dashboard",
+    "publish", "parity", "runs", "import", "export", "merge", "cache", "grid", "index", "search",
+    "serve", "rag", "perplexity", "dashboard",
 ]  # fmt: skip
 
 # Those that go on where they were stopped when the same is typed again.

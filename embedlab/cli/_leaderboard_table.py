@@ -43,12 +43,33 @@ def columns(standings: "Standings", cost: str = "", chosen: Sequence[str] = ()) 
     return [column for column in [*shown, *pareto] if column.filled]
 
 
-def legend(standings: "Standings") -> list[str]:
-    """What the reader must know of the figures."""
+def column_sets(standings: "Standings") -> tuple[dict[str, Column], dict[str, list[str]]]:
+    """All columns by name, and which are shown together where there is no command line to name
+    them, those that tell something first.
+    """
+    every, types = _every(standings), standings.type_names
+    sets = {
+        "Uncertainty": ["interval", "with other tasks", "rank interval", "group", "Borda"],
+        "Task types": ["mean by type", *types] if len(types) > 1 else [],
+        "Tasks": standings.tasks if len(standings.tasks) > 1 else [],
+        "Costs": list(_costs(standings.rows)),
+        "Origin": ["kind", *_SETTINGS, "views", "own", "published", "own - published", "on tasks"],
+    }
+    shown = {
+        name: ["#", "model", "mean", *of_set]
+        for name, of_set in sets.items()
+        if any(every[each].filled for each in of_set)
+    }
+    usual = [name for name in _usual(standings) if name in every]
+    return every, {"Overview": usual, **shown}
+
+
+def legend(standings: "Standings", *, typed: bool = True) -> list[str]:
+    """What the reader must know of the figures; where it is `typed`, also what else can be."""
     notes = [*standings.notes]
-    if any(row.place is None for row in standings.rows):
+    if typed and any(row.place is None for row in standings.rows):
         notes.append("Choose tasks that all have (--task), or type --incomplete.")
-    if any(row.views > 1 for row in standings.rows) and standings.one_each:
+    if typed and any(row.views > 1 for row in standings.rows) and standings.one_each:
         notes.insert(0, "One row per model: --views shows every view of it.")
     if not standings.over:
         return notes

@@ -38,9 +38,18 @@ def read(file: Path) -> Benchmarks:
         return Benchmarks()
 
 
-def fullest(store: Store, parts: Mapping[str, Parts]) -> str | None:
-    """The benchmark with the most whole results in the store: its tasks that are there times the
-    models that have all of these. An aggregate is there where one of its members is.
+@dataclass(frozen=True)
+class Held:
+    """What a store has of a benchmark: `tasks` of `of`, and `models` that have all these."""
+
+    tasks: int
+    of: int
+    models: int
+
+
+def held(store: Store, parts: Mapping[str, Parts]) -> dict[str, Held]:
+    """What is there of each benchmark that has results, the most whole results (tasks times models)
+    first. An aggregate is there where one of its members is.
 
     Args:
         store: a `leaderboard.storage.store.Store`.
@@ -52,9 +61,13 @@ def fullest(store: Store, parts: Mapping[str, Parts]) -> str | None:
         for tasks in parts.values()
         for task in tasks
     }
-    whole = {}
+    found = {}
     for name, tasks in parts.items():
-        present = [of_task[task] for task in tasks if of_task[task]]
-        whole[name] = len(present) * len(set.intersection(*present)) if present else 0
-    best = max(whole, key=lambda name: whole[name], default=None)
-    return best if best and whole[best] else None
+        if present := [of_task[task] for task in tasks if of_task[task]]:
+            found[name] = Held(len(present), len(tasks), len(set.intersection(*present)))
+    return dict(sorted(found.items(), key=lambda pair: -pair[1].tasks * pair[1].models))
+
+
+def fullest(store: Store, parts: Mapping[str, Parts]) -> str | None:
+    """The benchmark with the most whole results in the store; None where there are no such."""
+    return next((name for name, each in held(store, parts).items() if each.models), None)

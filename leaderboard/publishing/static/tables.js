@@ -1,0 +1,163 @@
+// The leaderboards of a site. All state is in the address behind #, so that what is seen can be
+// shared; texts of others become text nodes, never markup. A data file calls embedlabBoard.
+"use strict";
+
+const PAGE = 100; // rows shown at first
+const LONG = 48; // letters of a name that is broken into lines
+const PLACES = new Set(["#", "place", "rank interval"]); // less is better
+const COMMON = ["benchmark"]; // what a link to another page of the site keeps
+const { boards: ENTRIES } = JSON.parse(document.getElementById("site").textContent);
+const loaded = new Map();
+window.embedlabBoard = (board) => loaded.set(board.title, board);
+
+// ---- the address ------------------------------------------------------------------------------
+
+const state = () => new URLSearchParams(location.hash.slice(1));
+
+/** The address with some of its parts set, or left out where they are empty. */
+function address(changes, keep = [...state().keys()]) {
+  const parts = new URLSearchParams();
+  for (const [name, value] of state()) if (keep.includes(name)) parts.set(name, value);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) parts.set(name, value);
+    else parts.delete(name);
+  }
+  return `#${parts}`;
+}
+
+const page = (changes) => address(changes, COMMON);
+
+/** Change the address in place, as typing does, and show what it says. */
+function amend(changes) {
+  history.replaceState(null, "", address(changes));
+  draw();
+}
+
+// ---- elements ---------------------------------------------------------------------------------
+
+/** An element with attributes and children; texts among these are text. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value != null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child || child === 0));
+  return element;
+}
+
+const link = (href, ...children) => make("a", { href }, ...children);
+
+function choice(label, options, chosen, onchange, first) {
+  const listed = options.map((name) => make("option", { value: name, selected: name === chosen }, name));
+  const every = first ? [make("option", { value: "" }, first)] : [];
+  return make("label", {}, label, make("select", {
+    "data-key": label, onchange: (event) => onchange(event.target.value),
+  }, every, listed));
+}
+
+// ---- columns ----------------------------------------------------------------------------------
+
+/** The number of a cell, or of the text of an interval or a count; else its text. */
+function value(column, row) {
+  const cell = column.cells[row];
+  if (typeof cell !== "string") return cell;
+  if (!column.figures) return cell.toLowerCase();
+  return cell === "" ? null : Number.parseFloat(cell);
+}
+
+/** A cell as `embedlab leaderboard` prints it. */
+function text(column, row) {
+  const cell = column.cells[row];
+  if (cell == null || typeof cell === "string") return cell ?? "";
+  const digits = column.digits ?? 0;
+  const number = cell / 10 ** digits;
+  const shown = Math.abs(number) < 10_000 ? digits : 0;
+  column.formats ??= {};
+  column.formats[shown] ??= new Intl.NumberFormat("en-US", {
+    minimumFractionDigits: shown, maximumFractionDigits: shown,
+    signDisplay: column.signed ? "always" : "auto",
+  });
+  return column.formats[shown].format(number);
+}
+
+/** The best of figures that differ. */
+function best(column) {
+  if (!column.best) return null;
+  if (column.top === undefined) {
+    const known = column.cells.filter((cell) => typeof cell === "number");
+    const [low, high] = [Math.min(...known), Math.max(...known)];
+    column.top = low === high || !known.length ? null : column.best === "max" ? high : low;
+  }
+  return column.top;
+}
+
+/** Rows in the order of a column, unknown values last, equal ones as they were. */
+function sorted(rows, column, falling) {
+  const known = rows.filter((row) => value(column, row) != null && value(column, row) !== "");
+  known.sort((a, b) => {
+    const [x, y] = falling ? [value(column, b), value(column, a)] : [value(column, a), value(column, b)];
+    return typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+  });
+  const there = new Set(known);
+  return [...known, ...rows.filter((row) => !there.has(row))];
+}
+
+/** Whether a first click on a header sorts from the highest: figures whose best is not the least. */
+const falls = (column) => Boolean(column.figures) && column.best !== "min" && !PLACES.has(column.name);
+
+// ---- tables -----------------------------------------------------------------------------------
+
+/** A table whose headers sort it; `of` gives what stands in the cell of a row header. */
+function table(caption, columns, rows, header, of) {
+  const typed = state().get("sort") ?? "";
+  const sort = columns.find((column) => typed === column.name || typed === `-${column.name}`);
+  const falling = sort && typed !== sort.name;
+  const ordered = sort ? sorted(rows, sort, falling) : rows;
+  const shown = state().has("all") ? ordered : ordered.slice(0, PAGE);
+  const head = columns.map((column) => {
+    const down = column === sort ? !falling : falls(column);
+    const order = column === sort ? (falling ? "descending" : "ascending") : null;
+    return make("th", { scope: "col", class: column.figures && "figure", "aria-sort": order, title: column.help },
+      make("button", {
+        type: "button", "data-key": column.name,
+        onclick: () => { location.hash = address({ sort: (down ? "-" : "") + column.name }); },
+      }, column.name, order && make("span", { class: "arrow", "aria-hidden": "true" }, falling ? " ▾" : " ▴")));
+  });
+  const body = shown.map((row) => make("tr", {}, columns.map((column) => (
+    column === header
+      ? make("th", { scope: "row", class: text(header, row).length > LONG && "long" }, of(row))
+      : cell(column, row)
+  ))));
+  const more = ordered.length - shown.length;
+  return [
+    make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
+      make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, head)), make("tbody", {}, body))),
+    more > 0 && make("p", {}, make("button", { type: "button", onclick: () => amend({ all: "1" }) },
+      `Show ${more.toLocaleString("en-US")} more`)),
+  ].filter(Boolean);
+}
+
+function cell(column, row) {
+  const written = column.link?.(row) ?? text(column, row);
+  const strong = column.best && column.cells[row] != null && column.cells[row] === best(column);
+  const mark = column.marks?.[row];
+  const kinds = [column.figures && "figure", written === "" && "nothing"].filter(Boolean).join(" ");
+  return make("td", { class: kinds, "data-label": column.name },
+    make("span", {}, strong ? make("strong", {}, written) : written, mark && make("sup", {}, mark)),
+    column.figures && bar(column, row));
+}
+
+/** A line as long as an interval is wide, where it lies among those of all rows. */
+function bar(column, row) {
+  const ends = String(column.cells[row] ?? "").split(" ... ").map(Number);
+  if (ends.length !== 2) return null;
+  column.span ??= column.cells.flatMap((each) => String(each ?? "").split(" ... ").filter(Boolean).map(Number))
+    .reduce(([low, high], end) => [Math.min(low, end), Math.max(high, end)], [Infinity, -Infinity]);
+  const [low, high] = column.span;
+  const drawn = make("span", { class: "bar", "aria-hidden": "true" }, make("span"));
+  drawn.firstChild.style.marginLeft = `${100 * (ends[0] - low) / (high - low)}%`;
+  drawn.firstChild.style.width = `${100 * (ends[1] - ends[0]) / (high - low)}%`;
+  return drawn;
+}
