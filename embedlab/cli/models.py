@@ -92,6 +92,10 @@ def show(name: str, tasks: list[str], loading: LoadingOptions, as_json: bool) ->
 
 def _shown(value: object) -> str:
     """A value in a cell; of a long list the beginning."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, list):
         return str(value)
     more = f" and {len(value) - _LISTED} more (--json)" if len(value) > _LISTED else ""

@@ -2,7 +2,6 @@
 
 import resource
 import sys
-from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
@@ -12,7 +11,7 @@ from embedlab.evaluation.environment import environment
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.evaluation.unused import draws
-from embedlab.models.facts.registry_facts import open_weights
+from embedlab.models.facts.registry_facts import details
 from embedlab.models.facts.training_sets import of_card, of_several
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.tasks import recorded_name
@@ -145,12 +144,4 @@ def _facts(model: LoadedModel) -> dict[str, Any]:
     """What is known of the model: of mteb's registry, and before that of its card and itself."""
     card, parts = model.card, getattr(model, "parts", None)
     known = of_several(part.card for part in parts.values()) if parts else of_card(card)
-    return (
-        known
-        | {
-            key: value
-            for key, value in asdict(card).items()
-            if value not in ("", 0, [], {}) and key not in ("settings", "chosen", "file", "public")
-        }
-        | open_weights(card, known)
-    )
+    return details(card, known)

@@ -36,7 +36,7 @@ def facts_of(details: Mapping[str, Any]) -> Facts:
         parameters=_count(details.get("parameters")),
         dimensions=_count(details.get("dim")),
         max_tokens=_count(details.get("max_length")),
-        licence=_text(details.get("licence")),
+        licence=_licence(details.get("licence")),
         open_weights=_truth(details.get("public")),
         release_date=_text(details.get("release_date")),
         languages=_texts(details.get("languages")),
@@ -84,6 +84,12 @@ def _count(value: Any) -> int | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _licence(value: Any) -> str | None:
+    """As mteb writes it, in small letters: apache-2.0; or an address, as it is."""
+    text = _text(value)
+    return text if text is None or "://" in text else text.lower()
 
 
 def _truth(value: Any) -> bool | None:

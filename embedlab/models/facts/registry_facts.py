@@ -7,6 +7,7 @@ mteb counts them for zero-shot. What a card or the model itself says comes befor
 
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from math import isfinite
@@ -40,13 +41,21 @@ def of_card(card: Card) -> Facts:
     return known
 
 
-def open_weights(card: Card, known: Facts) -> Facts:
-    """Whether the weights can be had, as `public`: by a shipped card, else by these facts of the
-    registry; nothing of a model of one's own or behind a server, where nobody has said.
+def details(card: Card, known: Facts) -> Facts:
+    """What is known of a model, by its card and these facts of the registry.
+
+    Whether its weights can be had, `public`, is what a shipped card says, else the registry; of a
+    model of one's own or behind a server nobody has said.
     """
-    if (card.origin or card.name) in cards() and card.kind.has_weights:
-        return {"public": card.public}
-    return {key: known[key] for key in ("public",) if key in known}
+    left_out = {"settings", "chosen", "file"}
+    if (card.origin or card.name) not in cards() or not card.kind.has_weights:
+        left_out.add("public")
+    own = {
+        key: value
+        for key, value in asdict(card).items()
+        if key not in left_out and (value not in ("", 0, [], {}) or value is False)
+    }
+    return known | own
 
 
 def of(name: str) -> Facts:

@@ -10,11 +10,13 @@ from embedlab.bases.base_cards import bases
 from embedlab.errors import UserError
 from embedlab.models.cards import Card
 from embedlab.models.facts import training_sets
+from embedlab.models.facts.registry_facts import details
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.settings import common_settings, model_settings
 from embedlab.models.settings.common_settings import whose
 from embedlab.models.settings.prompts import Described, RetrievalTask, has_roles, with_reason
 from embedlab.models.training_free_names import FORMS
+from leaderboard.tables.known_facts import facts_of
 
 _GENERAL = "Retrieve text based on user query."  # as of an index, and of a folder
 BASE = "embedlab's card of the base"
@@ -172,11 +174,14 @@ def _known(card: Card) -> Iterator[Setting]:
             yield Setting("training datasets", "unknown", nobody)
         elif not own_record.tasks:
             yield Setting("training datasets", "none of mteb's tasks", training_sets.RECORD)
-    for key in ("parameters", "licence", "release_date", "languages", "training_datasets"):
-        own = getattr(card, key, None)
-        if value := own or registry.get(key):
-            theirs = training_sets.RECORD if own_record and key == "training_datasets" else MTEB
-            yield Setting(key.replace("_", " "), value, "the card or the model" if own else theirs)
+    theirs = facts_of(registry)
+    for name, value in vars(facts_of(details(card, registry))).items():
+        shown = {"dimensions": card.dim, "max_tokens": card.max_length}
+        if not shown.get(name):
+            said = MTEB if value == getattr(theirs, name) else "the card or the model"
+            yield Setting(name.replace("_", " "), value, "" if value is None else said)
+    if trained := registry.get("training_datasets"):
+        yield Setting("training datasets", trained, training_sets.RECORD if own_record else MTEB)
 
 
 def _prompts(model: LoadedModel, tasks: Sequence[Described]) -> Iterator[Setting]:

@@ -69,7 +69,9 @@ class Hands:
             self.pipe.send(section)
             try:
                 problem = (
-                    self.pipe.recv() if self.pipe.poll(seconds) else f"stopped after {seconds:.0f} s"
+                    self.pipe.recv()
+                    if self.pipe.poll(seconds)
+                    else f"stopped after {seconds:.0f} s"
                 )
             except (EOFError, ConnectionError):
                 self.process.join(5)

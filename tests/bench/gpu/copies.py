@@ -34,7 +34,9 @@ def run(figures: Figures, place: Place) -> None:
                 ("1 copy", 1, False), ("2 threads", 2, False), ("2 threads and streams", 2, True),
             ):  # fmt: skip
                 encoder = Encoder(loaded)
-                workers = (_Streams if streams else Workers)(loaded.encoder, [place.device] * copies)
+                workers = (_Streams if streams else Workers)(
+                    loaded.encoder, [place.device] * copies
+                )
                 encoder._running._workers = None, workers
                 encode.warm_up(encoder)
                 for length in LENGTHS:
@@ -78,7 +80,14 @@ _of_thread = threading.local()
 def _child(place: Place, number: int) -> Any:
     scratch = place.scratch / f"copy{number}"
     scratch.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.bench.gpu.copies", place.device, str(place.tiny), scratch]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench.gpu.copies",
+        place.device,
+        str(place.tiny),
+        scratch,
+    ]
     return subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -43,7 +43,9 @@ def facts() -> dict[str, str]:
     }
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_properties(0)
-        told["GPU"] = f"{gpu.name}, {gpu.total_memory / 1e9:.1f} GB, {gpu.multi_processor_count} SMs"
+        told["GPU"] = (
+            f"{gpu.name}, {gpu.total_memory / 1e9:.1f} GB, {gpu.multi_processor_count} SMs"
+        )
         told["CUDA"] = f"{torch.version.cuda}, capability {gpu.major}.{gpu.minor}"
         told["FlashAttention in torch"] = str(torch.backends.cuda.is_flash_attention_available())
     return told

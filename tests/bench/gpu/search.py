@@ -33,9 +33,7 @@ def run(figures: Figures, place: Place) -> None:
                 lambda index=index, asked=asked: index.search(asked, K), place.device,
                 place.seconds(0.5),
             )  # fmt: skip
-            bound = max(
-                index.memory_bytes() / memory, 2.0 * documents * DIM * queries / products
-            )
+            bound = max(index.memory_bytes() / memory, 2.0 * documents * DIM * queries / products)
             figures.add(
                 f"{label}, {queries:,} queries", seconds * 1e3, "ms", share_of_bound=bound / seconds,
                 share_of_bandwidth=index.memory_bytes() / memory / seconds,

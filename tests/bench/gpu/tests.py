@@ -16,7 +16,17 @@ def run(figures: Figures, place: Place) -> None:
         raise Skipped("pytest and pytest-timeout are not installed")
     if place.device == "cpu":
         raise Skipped("there is no GPU")
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "tests/gpu", "-rA", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "gpu",
+        "tests/gpu",
+        "-rA",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     print(done.stdout[-6_000:], flush=True)
     figures.add("pytest -m gpu", done.stdout.strip().splitlines()[-1])

@@ -37,7 +37,9 @@ def run(figures: Figures, place: Place) -> None:
             encoder = Encoder(loaded)
             found = vectors(encoder, rows)
             if kind == "unpadded":
-                figures.add(f"{name}, least cosine to padded", float((expected * found).sum(1).min()))
+                figures.add(
+                    f"{name}, least cosine to padded", float((expected * found).sum(1).min())
+                )
             encode.warm_up(encoder)
             for label, length, mixed in (("512", 512, False), ("64", 64, False),
                                          ("16 to 512", 512, True)):  # fmt: skip

@@ -134,6 +134,19 @@ def test_a_wrong_condition_is_one_error(cli, imported, clause, problem, hint):
     assert (code, out) == (2, "") and problem in err and hint in err and "Traceback" not in err
 
 
+def test_a_model_is_shown_with_what_the_registry_says_though_it_is_not_here(cli, home, registry):
+    code, out, err = cli("models", "show", "intfloat/e5-mistral-7b-instruct", "--json")
+    assert code == 0, err
+    shown = {each["name"]: each["value"] for each in json.loads(out)["settings"]}
+    meta = registry["intfloat/e5-mistral-7b-instruct"]
+    assert shown["weights"] == "not here" and shown["open weights"] is meta.open_weights
+    assert (shown["parameters"], shown["dimensions"]) == (meta.n_parameters, meta.embed_dim)
+    assert shown["instruction tuned"] is meta.use_instructions
+    code, out, _ = cli("models", "show", NOBODY)
+    line = next(line for line in out.splitlines() if "licence" in line)
+    assert code == 0 and "unknown" in line
+
+
 def test_facts_are_asked_for_again_when_mteb_is_another(cli, imported, home, registry):
     """A store that was filled before: its models have facts of another version, or none."""
     store = Store(home / "results.duckdb")
