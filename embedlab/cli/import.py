@@ -1,13 +1,18 @@
 """`embedlab import`: public results, and runs of other tools."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from embedlab.cli._json import print_json
 from embedlab.cli._options import Db
 from embedlab.terminal import echo
+
+if TYPE_CHECKING:
+    from embedlab.progress import Reporter
+    from leaderboard.exchange.importing import Report, Unread
+    from leaderboard.storage.store import Store
 
 _LISTED = 20
 
@@ -42,14 +47,15 @@ def command(
 ) -> None:
     """Import results of MTEB, Anserini, Pyserini or TREC runs.
 
-    What was imported before is passed over, so that a stopped import can be repeated.
+    Of a folder that was imported before, what has changed since is read.
     """
-    from functools import partial
+    from importlib.metadata import version
 
+    from embedlab import __version__
     from embedlab.errors import UserError
     from embedlab.progress import Reporter
     from embedlab.resources import home
-    from leaderboard.exchange.importing import Report, import_files, result_files
+    from leaderboard.exchange.importing import Report, import_files, result_files, unread
     from leaderboard.exchange.ir_files import is_table, read_table
     from leaderboard.storage.store import Store
 
@@ -66,20 +72,10 @@ def command(
             "--processes is for a folder of results: one file is read at once.", "Leave it out."
         )
     if path.is_dir():
-        from embedlab.models.facts import refreshing, registry_facts
-        from embedlab.tasks.facts import task_facts
-        from leaderboard.exchange.mteb_files import models_of, read
+        from embedlab.models.facts import refreshing
 
-        files = result_files(path)
-        known = registry_facts.of_all(models_of(files))
-        with reporter.phase("import", len(files)) as bar:
-            report = import_files(
-                store,
-                files,
-                partial(read, facts=task_facts(), models=known),
-                processes=processes,
-                progress=bar.advance,
-            )
+        new = unread(store, result_files(path), f"mteb {version('mteb')}, embedlab {__version__}")
+        report = _import(store, new, reporter, processes) if new.files else new.report
         refreshing.refresh(store)
     elif is_table(path):
         report = import_files(store, [path], read_table)
@@ -116,6 +112,21 @@ def command(
         echo(f"Not imported of {file}: {problem}", err=True)
     if len(report.malformed) > _LISTED:
         echo(f"... and {len(report.malformed) - _LISTED:,} more; --json lists them all.", err=True)
+
+
+def _import(store: "Store", new: "Unread", reporter: "Reporter", processes: int | None) -> "Report":
+    """Read the files, with what mteb knows of their tasks and models."""
+    from functools import partial
+
+    from embedlab.models.facts import registry_facts
+    from embedlab.tasks.facts import task_facts
+    from leaderboard.exchange.importing import import_unread
+    from leaderboard.exchange.mteb_files import models_of, read
+
+    models = registry_facts.of_all(models_of(file for file, _ in new.files))
+    reading = partial(read, facts=task_facts(), models=models)
+    with reporter.phase("import", len(new.files)) as bar:
+        return import_unread(store, new, reading, processes, progress=bar.advance)
 
 
 def _matches(queries: dict[str, int]) -> str:

@@ -95,8 +95,13 @@ def _insert(
         for id, temporary in rankings.items():
             if id in fresh:
                 temporary.replace(store.files.ranking_path(id))
-        for table in ("models", "tasks", "imported", "answers"):
+        for table in ("models", "tasks", "answers"):
             connection.execute(insert_into(table, f"SELECT * FROM other.{table}"))
+        # Where they lay, and in what state, holds on the other's machine alone.
+        connection.execute(
+            "INSERT INTO imported BY NAME SELECT digest, path, created, runs, problem, reader"
+            " FROM other.imported WHERE path NOT IN (SELECT path FROM imported)"
+        )
         for table in RUN_TABLES:
             key = "id" if table == "runs" else "run_id"
             select = f"SELECT * FROM other.{table} WHERE {key} IN (SELECT id FROM fresh)"

@@ -57,7 +57,6 @@ SCHEMAS = {
         )
         | {"created": _TIME}
     ),
-    "imported": pa.schema({"digest": _TEXT, "path": _TEXT, "created": _TIME}),
 }
 
 
@@ -142,12 +141,6 @@ def answer_record(row: dict[str, Any]) -> Answer:
         name: json.loads(row[name] or "{}") for name in ("documents", "scores", "costs", "steps")
     }
     return Answer(**{**row, **parsed, "created": row["created"].replace(tzinfo=UTC)})
-
-
-def imported_table(files: Sequence[tuple[str, str]]) -> pa.Table:
-    """Rows of the table imported, from (SHA-256, path)."""
-    now = utc(datetime.now(UTC))
-    return _table("imported", [(*file, now) for file in files])
 
 
 def run_record(

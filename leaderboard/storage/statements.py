@@ -19,7 +19,8 @@ _KNOWN = {
         " details = excluded.details WHERE excluded.details <> '{}'"
     ),
     "answers": "ON CONFLICT DO NOTHING",
-    "imported": "ON CONFLICT DO NOTHING",
+    "imported": "ON CONFLICT DO UPDATE SET file = excluded.file, state = excluded.state,"
+    " runs = excluded.runs, problem = excluded.problem, reader = excluded.reader",
 }
 # What `runs` and `scores` can be filtered by: columns of the view `results`.
 FILTERS = (

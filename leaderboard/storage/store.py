@@ -7,7 +7,7 @@ number of processes may write and read at once.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +25,9 @@ from leaderboard.records import (
 )
 from leaderboard.storage import example_rows, rows
 from leaderboard.storage.database import Database
+from leaderboard.storage.imported import ImportedFile, record
 from leaderboard.storage.parquet_files import Files
+from leaderboard.storage.read_once import ReadOnce
 from leaderboard.storage.statements import (
     FILTERS,
     RUN_TABLES,
@@ -37,7 +39,6 @@ from leaderboard.storage.statements import (
 )
 
 T = TypeVar("T")
-_REMEMBERED = 4  # answers to one kind of question
 
 
 class Store:
@@ -56,7 +57,7 @@ class Store:
         self.path = Path(path)
         self.database = Database(self.path, timeout)
         self.files = Files(self.path.with_suffix(".files"))
-        self._cache: dict[str, dict[object, tuple[tuple[int, int], Any]]] = {}
+        self._cache = ReadOnce()
 
     # Writing
 
@@ -118,19 +119,19 @@ class Store:
             )
 
     def add_tables(
-        self, content: Mapping[str, pa.Table], imported: Sequence[tuple[str, str]] = ()
+        self, content: Mapping[str, pa.Table], imported: Sequence[ImportedFile] = ()
     ) -> None:
         """Store many runs at once (from `rows.tables`),
         each in place of a stored run with the same id.
 
         Args:
             content: rows by table name.
-            imported: (SHA-256, path) of the files they came from.
+            imported: the files they came from; what these gave before and give no more goes.
         """
         with self.database.writing() as connection:
+            record(connection, imported)
             delete_runs(connection, content["runs"]["id"].to_pylist())
             insert(connection, content)
-            insert(connection, {"imported": rows.imported_table(imported)})
 
     def remove(self, id: str) -> str:
         """Remove a run, named by its id or a unique beginning of it, and its ranking.
@@ -324,20 +325,8 @@ class Store:
         return self.query("SELECT * FROM failures ORDER BY created DESC")
 
     def cached(self, name: str, read: Callable[[], T], of: object = None) -> T:
-        """What `read` answers, remembered under `name` until the store changes;
-        every caller gets the same object.
-
-        Args:
-            of: what the answer is about, where that is one of many: the last few are remembered.
-        """
-        stamp, kept = self.stamp(), self._cache.setdefault(name, {})
-        remembered = kept.get(of)
-        if remembered is None or remembered[0] != stamp:
-            remembered = stamp, read()
-            current = [each for each in [*kept.items()] if each[1][0] == stamp and each[0] != of]
-            self._cache[name] = dict([*current[1 - _REMEMBERED :], (of, remembered)])
-        answer: T = remembered[1]
-        return answer
+        """What `read` answers, remembered until the store changes (`ReadOnce.get`)."""
+        return self._cache.get(name, self.stamp(), read, of)
 
     def stamp(self) -> tuple[int, int]:
         """A value that changes with every write and costs no connection:

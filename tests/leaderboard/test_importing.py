@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from leaderboard.errors import Malformed
-from leaderboard.exchange.importing import import_files, result_files
+from leaderboard.exchange.importing import (
+    import_files,
+    import_unread,
+    result_files,
+    unread,
+)
 from leaderboard.exchange.ir_files import is_table, read_table, read_trec_run
 from leaderboard.exchange.mteb_files import TaskFacts, read
 from leaderboard.exchange.qrels import read_qrels
@@ -160,6 +165,48 @@ def test_a_repeated_import_does_nothing_and_a_changed_file_replaces_its_runs(sto
     assert store.runs().num_rows == 5
     store.remove(run["id"])
     assert import_files(store, result_files(results), reader).runs == 1
+
+
+def test_only_what_changed_is_read(store, tmp_path):
+    folder = tmp_path / "results/lab__one/r1"
+    folder.mkdir(parents=True)
+    both = _result("STS22", [_entry(0.6, "en"), _entry(0.5, "de")])
+    partly = _result("STS22", [_entry(0.4, "en"), {"hf_subset": "fr"}])
+    for name, content in {"a": both, "b": partly, "c": "{", "d": both}.items():
+        text = content if isinstance(content, str) else json.dumps(content).replace("STS22", name)
+        (folder / f"{name}.json").write_text(text)
+    taken, counted = [], []
+
+    def reading(path: Path, content: bytes) -> list:
+        taken.append(path.stem)
+        return reader(path, content)
+
+    def again(version: str = "1") -> tuple[str, list[str], int]:
+        taken.clear()
+        new = unread(store, result_files(tmp_path), version)
+        looked_at = "".join(path.stem for path, _ in new.files)
+        report = import_unread(store, new, reading, processes=1)
+        counted.append(report.known + report.files)
+        return looked_at, taken[:], len(report.malformed)
+
+    assert again() == ("abcd", ["a", "b", "c", "d"], 2)
+    assert again() == ("", [], 2), "what could not be read is listed, not read"
+    assert again("2") == ("bc", ["b", "c"], 2), "another version may read more"
+    (folder / "d.json").touch()
+    assert again("2") == ("d", [], 2), "a file that was written anew, but as it was"
+    assert again("2") == ("", [], 2)
+    was = (folder / "a.json").read_text()
+    (folder / "a.json").write_text(json.dumps(_result("a", [_entry(0.7, "en")])))
+    assert again("2") == ("a", ["a"], 2)
+    found = {(run["task"], run["subset"]): run["main_score"] for run in store.runs().to_pylist()}
+    of_d = {("d", "en"): 0.6, ("d", "de"): 0.5}
+    assert found == {("a", "en"): 0.7, ("b", "en"): 0.4, **of_d}, "what it gives no more is gone"
+    (folder / "a.json").write_text(was)
+    assert again("2") == ("a", ["a"], 2)
+    assert store.runs().num_rows == 5
+    (folder / "a.json").write_text("broken now")
+    assert again("2") == ("a", ["a"], 3) and store.runs().num_rows == 5
+    assert counted == [3] * 7 + [2]
 
 
 def test_an_interrupted_import_goes_on_and_processes_agree(store, tmp_path):
