@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from app.later import Later
 from app.settings import settings
 from leaderboard.records import Run, Task, Texts
 from leaderboard.storage import latest_runs
@@ -118,14 +119,11 @@ def ranked(
     parts: Parts,
     sort: str,
     incomplete: bool = False,
-    over: str = "auto",
     every_view: bool = True,
 ) -> standings.Standings:
-    """The standings over these tasks; `over` and `every_view` as in
-    `leaderboard.tables.standings.rank`.
-    """
+    """The standings over these tasks, without intervals: those take longer (`ranked_surely`)."""
     known = _benchmark_stamp()
-    return _ranked(settings().db, stamp(), parts, sort, incomplete, over, every_view, known)
+    return _ranked(settings().db, stamp(), parts, sort, incomplete, every_view, known)
 
 
 @st.cache_resource(max_entries=24, show_spinner="Ranking ...")
@@ -135,7 +133,6 @@ def _ranked(
     parts: Parts,
     sort: str,
     incomplete: bool,
-    over: str,
     every_view: bool,
     known: int,
 ) -> standings.Standings:
@@ -144,8 +141,28 @@ def _ranked(
         all_views(parts),
         sort=sort,
         incomplete=incomplete,
-        over=over,
+        over="none",
         every_view=every_view,
+    )
+
+
+def ranked_surely(
+    parts: Parts, sort: str, incomplete: bool = False, every_view: bool = True
+) -> Later[standings.Standings]:
+    """The standings with intervals, groups and places."""
+    known = _benchmark_stamp()
+    return _ranked_surely(settings().db, stamp(), parts, sort, incomplete, every_view, known)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _ranked_surely(
+    db: str, stamp: Stamp, parts: Parts, sort: str, incomplete: bool, every_view: bool, known: int
+) -> Later[standings.Standings]:
+    views, of = all_views(parts), store()  # the computation has no page to ask them from
+    return Later(
+        lambda say: standings.rank_views(
+            of, views, sort=sort, incomplete=incomplete, every_view=every_view, say=say
+        )
     )
 
 
@@ -169,9 +186,7 @@ def measured_costs(parts: Parts) -> list[str]:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _measured_costs(db: str, stamp: Stamp, parts: Parts, known: int) -> list[str]:
     named = set(costs.by_run(store(), all_views(parts))["name"])
-    return sorted(
-        named | {cost for row in ranked(parts, "mean", True, "none").rows for cost in row.costs}
-    )
+    return sorted(named | {cost for row in ranked(parts, "mean", True).rows for cost in row.costs})
 
 
 def scored_by_query(chosen: evaluated_views.Views) -> pd.Series:

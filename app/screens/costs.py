@@ -96,9 +96,9 @@ def _over(parts: reading.Parts, score: str) -> Standings:
     those of that task.
     """
     parts = parts if score == _MEAN else tuple(part for part in parts if part[0] == score)
-    standings = reading.ranked(parts, "mean", over="none")
+    standings = reading.ranked(parts, "mean")
     if all(row.place is None for row in standings.rows):
-        standings = reading.ranked(parts, "mean", incomplete=True, over="none")
+        standings = reading.ranked(parts, "mean", incomplete=True)
     return standings
 
 

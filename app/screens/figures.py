@@ -14,8 +14,11 @@ from leaderboard.tables.standings import Standings
 _MOST = 30  # models of the rank intervals
 
 
-def of_ranking(standings: Standings) -> None:
-    """The figure that the reader chooses; none is drawn before."""
+def of_ranking(standings: Standings, waiting: bool) -> None:
+    """The figure that the reader chooses; none is drawn before.
+
+    `waiting`: the intervals are still being computed.
+    """
     look = of_page(st.context.theme.type == "dark")
     drawn: dict[str, Callable[[], Any]] = {
         "Rank intervals": lambda: figure_kinds.rank_intervals(standings, _MOST),
@@ -28,6 +31,9 @@ def of_ranking(standings: Standings) -> None:
         "Figure", list(drawn), key="figure", bind=controls.URL, label_visibility="collapsed"
     )
     if not chosen:
+        return
+    if waiting and chosen == "Rank intervals":
+        st.caption("It is drawn as soon as the intervals are computed.")
         return
     try:
         chart = finished(drawn[chosen](), look)

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pandas as pd
 import streamlit as st
 
-from app import controls, downloads, reading
+from app import controls, downloads, later, reading
 from app.filters import filtered
 from app.heat import heat_map
 from app.safe_text import link, plain
@@ -46,7 +46,12 @@ def page() -> None:
             "No model has all of these tasks: each is ranked by those that it has.",
             icon=":material/rule:",
         )
+        incomplete = True
         standings = reading.ranked(parts, ORDERS[order], True, every_view=every_view)
+    sure = reading.ranked_surely(parts, ORDERS[order], incomplete, every_view)
+    # Rows, places and scores do not wait for intervals and groups.
+    waiting = not sure.ready()
+    standings = standings if waiting else sure.answer()
     costs = sorted({cost for row in standings.rows for cost in row.costs})
     names = {controls.name_of(cost): cost for cost in costs}
     offered = leaderboard_columns.choices(standings, names)
@@ -85,11 +90,13 @@ def page() -> None:
             order=sorted_by,
             cards=True,
         )
+    if waiting:
+        later.progress(sure, "Intervals, places and groups")
     _legend(standings, len(rows))
     downloads.buttons(lambda: _frame(rows), "leaderboard")
     if len(standings.tasks) > 1:
         _heat_map(standings, shown[:_HEAT])
-    figures.of_ranking(standings)
+    figures.of_ranking(standings, waiting)
 
 
 def _sorted(rows: list[Row], columns: list[Column]) -> tuple[list[Row], Order]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from leaderboard.saying import Say, silent
 from leaderboard.statistics.resampling import resampled_counts
 from leaderboard.statistics.significance import choose
 
@@ -53,7 +54,11 @@ def resampled_means(
 
 
 def nested_means(
-    tasks: Sequence[Sequence[np.ndarray]], *, resamples: int = 2_000, seed: int = 0
+    tasks: Sequence[Sequence[np.ndarray]],
+    *,
+    resamples: int = 2_000,
+    seed: int = 0,
+    say: Say = silent,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`resampled_means` over queries, and over tasks and within them queries (the hierarchical
     bootstrap), from the same draws of queries.
@@ -62,6 +67,7 @@ def nested_means(
     weights = _task_weights(len(tasks), resamples, seed)
     within, both = np.zeros((2, resamples, len(tasks[0][0])))
     for task, parts in enumerate(tasks):
+        say(f"Resampling task {task + 1} of {len(tasks)}", task / len(tasks))
         for scores in parts:
             means = _resampled_queries(scores, resamples, rng) / len(parts)
             within += means / len(tasks)

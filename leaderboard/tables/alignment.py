@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.saying import Say, silent
 from leaderboard.storage import latest_runs
 from leaderboard.storage.revisions import mixed
 from leaderboard.storage.store import Store
@@ -68,7 +69,7 @@ def has_per_query(store: Store, views: Views) -> pd.Series:
 
 
 def per_query(
-    store: Store, views: Views, tasks: Collection[str]
+    store: Store, views: Views, tasks: Collection[str], say: Say = silent
 ) -> dict[str, dict[tuple[str, str], np.ndarray]]:
     """By task, then by part (split, subset): scores, float64 `[views, queries]`; without the parts
     that a view lacks. On tasks that rank nothing, the values of single examples
@@ -94,9 +95,13 @@ def per_query(
             "Evaluate them on the same data: embedlab eval --model MODEL --task TASK; "
             "`embedlab runs list` shows what there is.",
         )
-    by_run = _scores(store, scored) | example_scores.by_run(store, scored)
+    say("Reading the scores of queries", 0.0)
+    by_run = _scores(store, scored)
+    say("Reading examples", 0.4)
+    by_run |= example_scores.by_run(store, scored, lambda doing, share: say(doing, 0.4 + share / 2))
     labels = views.table["label"].tolist()
     scores: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
+    say("Putting them side by side", 0.9)
     for key, of_part in scored.groupby(["task", "split", "subset"]):
         task, split, subset = cast("tuple[str, str, str]", key)
         runs_here = zip(of_part["run_id"], of_part["metric"], strict=True)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.records import Examples
+from leaderboard.saying import Say, silent
 from leaderboard.statistics.example_values import of_runs
 from leaderboard.storage.store import Store
 
@@ -21,7 +22,7 @@ class Single(NamedTuple):
     values: np.ndarray
 
 
-def by_run(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], Single]:
+def by_run(store: Store, runs: pd.DataFrame, say: Say = silent) -> dict[tuple[str, str], Single]:
     """The values of each run's examples by its own metric, with their places in the data as ids; by
     (run id, metric). Without the runs whose records do not hold what their metric needs.
 
@@ -34,7 +35,9 @@ def by_run(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], Single]:
     recorded = store.examples(runs["run_id"].unique().tolist())
     runs = runs[runs["run_id"].isin(recorded.keys())].drop_duplicates(["run_id", "metric"])
     found = {}
-    for key, of_part in runs.groupby(["task", "split", "subset", "type", "metric"], dropna=False):
+    parts = runs.groupby(["task", "split", "subset", "type", "metric"], dropna=False)
+    for number, (key, of_part) in enumerate(parts):
+        say("Reading examples", number / parts.ngroups)
         task, _, _, kind, metric = cast("tuple[str, ...]", key)
         ids = of_part["run_id"].tolist()
         examples = [recorded[id] for id in ids]

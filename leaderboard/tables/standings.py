@@ -7,6 +7,7 @@ import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.measures import shown
+from leaderboard.saying import Say, silent
 from leaderboard.statistics import aggregation
 from leaderboard.statistics.intervals import OVER
 from leaderboard.statistics.significance import choose
@@ -91,8 +92,11 @@ def rank_views(
     correction: str = "holm",
     every_view: bool = True,
     hardware: str = "",
+    say: Say = silent,
 ) -> Standings:
-    """Rank views that were read before; everything else as in `rank`."""
+    """Rank views that were read before; everything else as in `rank`. `say` is told how far
+    the intervals are.
+    """
     fewer = choose("order", sort, SORTS)
     choose("resampling", over, {"auto": None, "none": None, **OVER})
     known = latest_runs.model_details(store)
@@ -118,7 +122,7 @@ def rank_views(
     )
     views = views.only(list(table.index))
     sure, used, note = uncertainty(
-        store, views.only([v for v in table.index if complete[v]]), over, level, correction
+        store, views.only([v for v in table.index if complete[v]]), over, level, correction, say
     )
     if len(sure) < table["place"].count():
         # A rank among some of the views would not be the place in the table.

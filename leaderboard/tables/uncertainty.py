@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.saying import Say, silent
 from leaderboard.statistics.groups import letters, pairwise_p_values
 from leaderboard.statistics.intervals import interval, nested_means, rank_interval, resampled_means
 from leaderboard.storage.store import Store
@@ -21,11 +22,12 @@ _NO_QUERIES = (
     "No intervals: without scores of single queries or examples on every task they need"
     f" {_FEWEST_TASKS} tasks, or tasks resampled and two."
 )
+_READING = 0.7  # share of the time
 _NESTED = ("nested_low", "nested_high")
 
 
 def uncertainty(
-    store: Store, views: Views, over: str, level: float, correction: str
+    store: Store, views: Views, over: str, level: float, correction: str, say: Say = silent
 ) -> tuple[pd.DataFrame, str, str]:
     """Intervals and letters by view, what they resample, and why there are none."""
     nothing = pd.DataFrame(columns=[*_NESTED, "low", "high", "best_place", "worst_place", "group"])
@@ -47,7 +49,7 @@ def uncertainty(
         strata = (
             [[scores[:, None]] for scores in by_task[0].T]
             if over == "tasks"
-            else _by_query(store, views)
+            else _by_query(store, views, lambda doing, share: say(doing, share * _READING))
         )
     except LeaderboardError as error:
         return nothing, "", f"No intervals: {error}"
@@ -64,7 +66,11 @@ def uncertainty(
         )
     nested = {}
     if over == "queries" and len(strata) >= _FEWEST_TASKS:
-        replicates, both = nested_means(strata, resamples=_RESAMPLES)
+        replicates, both = nested_means(
+            strata,
+            resamples=_RESAMPLES,
+            say=lambda doing, share: say(doing, _READING + share * (1 - _READING)),
+        )
         nested = dict(zip(_NESTED, interval(both, level), strict=True))
     else:
         replicates = resampled_means(strata, over=over, resamples=_RESAMPLES)
@@ -82,8 +88,8 @@ def uncertainty(
     return pd.DataFrame(columns, index=views.table.index), over, ""
 
 
-def _by_query(store: Store, views: Views) -> list[list[np.ndarray]]:
+def _by_query(store: Store, views: Views, say: Say) -> list[list[np.ndarray]]:
     return [
         list(parts.values())
-        for parts in per_query(store, views, views.scores.columns.tolist()).values()
+        for parts in per_query(store, views, views.scores.columns.tolist(), say).values()
     ]

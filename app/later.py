@@ -1,0 +1,61 @@
+"""What takes longer than a reader should wait: computed beside the page, which shows what it has,
+how far the rest is, and the rest when it is there.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Generic, TypeVar
+
+import streamlit as st
+
+from leaderboard.saying import Say
+
+T = TypeVar("T")
+
+_AT_ONCE = 0.2  # seconds that a page waits before it goes on without
+_EVERY = 0.5  # seconds between two looks
+_UNWATCHED = 5.0  # seconds without a look after which no page waits for the answer any more
+# One at a time: two would both be late, and the pages share the processor with them.
+_worker = ThreadPoolExecutor(1, thread_name_prefix="statistics")
+
+
+class _Unwatched(Exception):
+    """The reader has gone on to another view."""
+
+
+class Later(Generic[T]):
+    """An answer that is computed once somebody looks for it, and given up while nobody does."""
+
+    def __init__(self, compute: Callable[[Say], T]):
+        self._compute = compute
+        self._future: Future[T] | None = None
+        self._seen = 0.0
+        self.doing, self.share = "Waiting for other statistics", 0.0
+
+    def ready(self, seconds: float = _AT_ONCE) -> bool:
+        """Look whether the answer is there, or comes within so many seconds."""
+        self._seen = time.monotonic()
+        if self._future is None or (
+            self._future.done() and isinstance(self._future.exception(), _Unwatched)
+        ):
+            self._future = _worker.submit(self._compute, self._say)
+        return bool(wait([self._future], seconds).done) and self._future.done()
+
+    def answer(self) -> T:
+        """What was computed; raises what the computation raised. Only where it is `ready`."""
+        assert self._future is not None
+        return self._future.result()
+
+    def _say(self, doing: str, share: float) -> None:
+        self.doing, self.share = doing, share
+        if time.monotonic() - self._seen > _UNWATCHED:
+            raise _Unwatched
+
+
+@st.fragment(run_every=_EVERY)
+def progress(answer: Later[T], what: str) -> None:
+    """Show how far an answer is, and the page anew once it is there."""
+    if answer.ready(0):
+        st.rerun()
+    st.progress(min(1.0, answer.share), text=f"{what}: {answer.doing.lower()}")
