@@ -2,6 +2,7 @@
 under its key, so that a view can be shared.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import streamlit as st
@@ -74,8 +75,8 @@ def pick_tasks(key: str = "") -> Parts:
     return reading.hashable(wanted)
 
 
-def run_link(label: str, task: str = "") -> str:
-    """The page Run at a view's label, with `task`, or the tasks that are chosen now: they decide
+def run_links(labels: Iterable[str], task: str = "") -> list[str]:
+    """The page Run at each view's label, with `task`, or the tasks that are chosen now: they decide
     how views are told apart.
     """
     chosen = {
@@ -85,7 +86,7 @@ def run_link(label: str, task: str = "") -> str:
     }
     if task:
         chosen["tasks"] = [task]
-    return link("run", **chosen, view=label)
+    return [link("run", **chosen, view=label) for label in labels]
 
 
 def name_of(cost: str) -> str:

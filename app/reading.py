@@ -185,16 +185,31 @@ def measured_costs(parts: Parts) -> list[str]:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _measured_costs(db: str, stamp: Stamp, parts: Parts, known: int) -> list[str]:
-    named = set(costs.by_run(store(), all_views(parts))["name"])
-    return sorted(named | {cost for row in ranked(parts, "mean", True).rows for cost in row.costs})
+    views, of_model = all_views(parts), latest_runs.model_details(store())
+    named = set(costs.by_run(store(), views)["name"])
+    models = zip(views.table["model"], views.table["revision"], strict=True)
+    sized = any(of_model.get(key, {}).get("parameters") for key in models)
+    return sorted(named | ({"parameters"} if sized else set()))
 
 
-def scored_by_query(chosen: evaluated_views.Views) -> pd.Series:
+def scored_by_query(parts: Parts) -> pd.Series:
     """Whether every run of a view was scored query by query: bool, by view."""
-    return alignment.has_per_query(store(), chosen)
+    return _scored_by_query(settings().db, stamp(), parts, _benchmark_stamp())
 
 
-@st.cache_resource(max_entries=24, show_spinner="Comparing ...")
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _scored_by_query(db: str, stamp: Stamp, parts: Parts, known: int) -> pd.Series:
+    return alignment.has_per_query(store(), all_views(parts))
+
+
+def compared(
+    labels: tuple[str, ...], parts: Parts, test: str, correction: str
+) -> Later[comparison.Comparison]:
+    """The views named `labels`, in pairs."""
+    return _compared(settings().db, stamp(), labels, parts, test, correction, _benchmark_stamp())
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
 def _compared(
     db: str,
     stamp: Stamp,
@@ -203,22 +218,18 @@ def _compared(
     test: str,
     correction: str,
     known: int,
-) -> comparison.Comparison:
-    return comparison.compare(
-        store(),
-        labels,
-        _chosen(parts),
-        test=test,
-        correction=correction,
-        main_revisions=benchmarks().main_revisions,
+) -> Later[comparison.Comparison]:
+    views, of = all_views(parts), store()
+    return Later(
+        lambda say: comparison.compare_views(
+            of, views, labels, test=test, correction=correction, say=say
+        )
     )
 
 
-def compared(
-    labels: tuple[str, ...], parts: Parts, test: str, correction: str
-) -> comparison.Comparison:
-    """The views named `labels`, in pairs."""
-    return _compared(settings().db, stamp(), labels, parts, test, correction, _benchmark_stamp())
+def untested(labels: tuple[str, ...], parts: Parts) -> comparison.Comparison:
+    """The same without the tests."""
+    return comparison.compare_views(store(), all_views(parts), labels, say=None)
 
 
 @st.cache_resource(max_entries=24, show_spinner="Reading results ...")

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import controls, reading
+from app import controls, later, reading
 from app.downloads import buttons
 from app.safe_text import plain
 from app.screens.queries import differing_queries
@@ -32,7 +32,7 @@ def page() -> None:
         return
     known = pd.DataFrame(
         {
-            "queries": reading.scored_by_query(views),  # without them there is nothing to test
+            "queries": reading.scored_by_query(parts),  # without them there is nothing to test
             "tasks": views.scores.count(axis=1),
             "mean": views.scores.mean(axis=1),
         }
@@ -60,7 +60,14 @@ def page() -> None:
     if len(chosen) < 2:
         st.info("Choose two models or more.", icon=":material/compare_arrows:")
         return
-    answer = reading.compared(tuple(chosen), parts, test, correction)
+    tested = reading.compared(tuple(chosen), parts, test, correction)
+    if not tested.ready():
+        answer = reading.untested(tuple(chosen), parts)
+        _summary(answer)
+        later.progress(tested, "Tests and intervals")
+        _pairs(answer)
+        return
+    answer = tested.answer()
     _summary(answer)
     _forest(answer)
     _pairs(answer)

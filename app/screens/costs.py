@@ -65,7 +65,7 @@ def page() -> None:
         return
     points["front"] = pareto(points["score"], points["cost"], lower_is_better=lower_is_better(cost))
     task = "" if score == _MEAN else score
-    points["address"] = [controls.run_link(label, task) for label in points["model"]]
+    points["address"] = controls.run_links(points["model"], task)
     _plot(points, cost, score, logarithmic)
     if standings.notes:
         st.caption(plain(" ".join(standings.notes)))
@@ -74,9 +74,7 @@ def page() -> None:
     st.caption("Of these models none is beaten in score without a higher cost.")
     table(
         [
-            Column(
-                "Model", [Link(label, controls.run_link(label, task)) for label in best["model"]]
-            ),
+            Column("Model", [*map(Link, best["model"], best["address"])]),
             Column(score, best["score"].tolist(), best="max"),
             Column(
                 controls.name_of(cost),

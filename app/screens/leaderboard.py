@@ -2,6 +2,7 @@
 with what is known of the ranks' uncertainty.
 """
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import pandas as pd
@@ -76,8 +77,9 @@ def page() -> None:
     if not rows:
         st.info("No model passes the filters.", icon=":material/filter_alt_off:")
         return
-    shown_columns = leaderboard_columns.columns(standings, rows, columns, names)
-    rows, sorted_by = _sorted(rows, shown_columns)
+    rows, sorted_by = _sorted(
+        rows, lambda: leaderboard_columns.columns(standings, rows, columns, names)
+    )
     pages = -(-len(rows) // PAGE)
     above = st.container()
     number = st.pagination(pages, key="p", bind=controls.URL) if pages > 1 else 1
@@ -99,12 +101,13 @@ def page() -> None:
     figures.of_ranking(standings, waiting)
 
 
-def _sorted(rows: list[Row], columns: list[Column]) -> tuple[list[Row], Order]:
+def _sorted(rows: list[Row], columns: Callable[[], list[Column]]) -> tuple[list[Row], Order]:
     """The rows by the column whose header was clicked, unknown values last; by place otherwise."""
     typed = str(st.query_params.get("sort", ""))
     by, turned = typed.removeprefix("-"), typed.startswith("-")
     state = {name: st.query_params.get_all(name) for name in st.query_params if name != "sort"}
-    column = next((each for each in columns if each.name == by and by != "#"), None)
+    sortable = columns() if by not in ("", "#") else []
+    column = next((each for each in sortable if each.name == by), None)
     by, turned = (by, turned) if column else ("#", False)
     # Figures start with the highest but where less is better, names with the first letter.
     falls = bool(column and column.figures and column.best != "min") != turned

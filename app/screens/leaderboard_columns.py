@@ -66,6 +66,8 @@ def columns(
         costs: measured costs by the name to show.
     """
     several = len(standings.tasks) > 1
+    alone = standings.one_each
+    names = [row.name if alone else row.label for row in rows]
     offered = {
         "Mean by type": Column(
             "Mean by type", [row.types if several else None for row in rows], best="max"
@@ -137,10 +139,7 @@ def columns(
     fixed = [
         Column(
             "Model",
-            [
-                Link(row.name if standings.one_each else row.label, controls.run_link(row.label))
-                for row in rows
-            ],
+            [*map(Link, names, controls.run_links(row.label for row in rows))],
         ),
         Column(
             "#",

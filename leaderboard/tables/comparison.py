@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from leaderboard.errors import LeaderboardError
+from leaderboard.saying import Say, silent
 from leaderboard.statistics.example_values import QUERIES, Unit, unit
 from leaderboard.statistics.intervals import interval, resampled_means
 from leaderboard.statistics.significance import (
@@ -120,9 +121,28 @@ def compare(
     with store.database.opened():
         everything = read(store, tasks, metric, main_revisions, split)
         latest_runs.scored_by_query(store)
+    return compare_views(
+        store, everything, models, test=test, correction=correction, level=level, planned=planned
+    )
+
+
+def compare_views(
+    store: Store,
+    everything: Views,
+    models: Sequence[str],
+    *,
+    test: str = "randomisation",
+    correction: str = "holm",
+    level: float = 0.95,
+    planned: bool = False,
+    say: Say | None = silent,
+) -> Comparison:
+    """Compare views that were read before; everything else as in `compare`. `say` is told how far
+    the tests are; None leaves them out.
+    """
     sided = pairs_of(everything, models, planned)
     groups = [narrowed(sided.views, pair) for pair in sided.pairs] if planned else [sided]
-    found = [_compared(store, group, test, level) for group in groups]
+    found = [_compared(store, group, test, level, say) for group in groups]
     pairs = _corrected([pair for each, _ in found for pair in each], correction)
     together = _corrected([pair for _, each in found for pair in each], correction)
     if not pairs:
@@ -132,7 +152,7 @@ def compare(
         )
     views = sided.views
     notes = [note for group in groups for note in _left_out(group.views)]
-    notes = [*dict.fromkeys(notes), *_untested(pairs), *views.notes]
+    notes = [*dict.fromkeys(notes), *(_untested(pairs) if say else []), *views.notes]
     if views.mixed:
         notes.append(
             f"Scored on different revisions, whose data may differ: {listed(views.mixed)}."
@@ -171,17 +191,20 @@ def compare_scores(
 
 
 def _compared(
-    store: Store, sided: Sided, test: str, level: float
+    store: Store, sided: Sided, test: str, level: float, say: Say | None
 ) -> tuple[list[Pair], list[Overall]]:
     """The pairs on every task that all their views have, and over all of these; not corrected."""
     views = sided.views
     shared = _shared(views)
+    if say is None:
+        return [
+            p for task in shared for p in _on_task(views, sided.pairs, task, {}, test, level)
+        ], []
     scored = per_query(store, views, shared)
-    pairs = [
-        pair
-        for task in scored
-        for pair in _on_task(views, sided.pairs, task, scored[task], test, level)
-    ]
+    pairs = []
+    for number, task in enumerate(shared):
+        say(f"Testing task {number + 1} of {len(shared)}", number / len(shared))
+        pairs += _on_task(views, sided.pairs, task, scored[task], test, level)
     sizes = views.runs[["task", "split", "subset"]].drop_duplicates()["task"].value_counts()
     together = overall(
         sided.pairs,
