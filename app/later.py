@@ -13,7 +13,7 @@ from leaderboard.saying import Say
 
 T = TypeVar("T")
 
-_AT_ONCE = 0.2  # seconds that a page waits before it goes on without
+AT_ONCE = 0.2  # seconds that a page waits before it goes on without
 _EVERY = 0.5  # seconds between two looks
 _UNWATCHED = 5.0  # seconds without a look after which no page waits for the answer any more
 # One at a time: two would both be late, and the pages share the processor with them.
@@ -33,14 +33,17 @@ class Later(Generic[T]):
         self._seen = 0.0
         self.doing, self.share = "Waiting for other statistics", 0.0
 
-    def ready(self, seconds: float = _AT_ONCE) -> bool:
-        """Look whether the answer is there, or comes within so many seconds."""
+    def ready(self, seconds: float | None = None) -> bool:
+        """Look whether the answer is there, or comes within so many seconds (`AT_ONCE`)."""
         self._seen = time.monotonic()
-        if self._future is None or (
-            self._future.done() and isinstance(self._future.exception(), _Unwatched)
-        ):
+        if self._future is None or self._given_up():
             self._future = _worker.submit(self._compute, self._say)
-        return bool(wait([self._future], seconds).done) and self._future.done()
+        wait([self._future], AT_ONCE if seconds is None else seconds)
+        return self._future.done() and not self._given_up()
+
+    def _given_up(self) -> bool:
+        future = self._future
+        return bool(future and future.done() and isinstance(future.exception(), _Unwatched))
 
     def answer(self) -> T:
         """What was computed; raises what the computation raised. Only where it is `ready`."""

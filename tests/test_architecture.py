@@ -62,7 +62,7 @@ LEVELS = {
         ["storage"],
         ["records"],
         [
-            "atomic_files", "errors", "measures", "metric", "plain_json", "plugins",
+            "atomic_files", "errors", "measures", "metric", "plain_json", "plugins", "saying",
             "abstention", "ranking_metrics", "standard_measures", "typed_values",
         ],
     ],

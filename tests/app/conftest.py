@@ -9,6 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from app import later
 from app.settings import VARIABLE, Settings
 from tests.app import sample
 
@@ -28,6 +29,9 @@ def serve(monkeypatch):
 
     # AppTest leaves its script there.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+    # What comes later is waited for.
+    monkeypatch.setattr(later, "AT_ONCE", 60.0)
 
     def put(**settings) -> None:
         st.cache_resource.clear()
