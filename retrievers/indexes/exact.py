@@ -1,13 +1,13 @@
 """Exact dense search with torch, on CPU or GPU, in chunks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
 
-from retrievers import topk
 from retrievers.base import Hits
 from retrievers.errors import RetrieverError
 from retrievers.indexes.dense import DenseIndex
@@ -16,6 +16,7 @@ from retrievers.indexes.vectors import write_rows
 _DOCUMENTS = 50_000  # rows per matrix product: with 1,024 queries the scores take 200 MB
 _QUERIES = 1024
 _DISTANCES = 4096  # rows per product where it is taken in float64
+_Best: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # scores, best first, and their columns
 
 
 @dataclass(eq=False)
@@ -73,10 +74,11 @@ class TorchIndex(DenseIndex):
 
     def _search(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> Hits:
         wanted = torch.from_numpy(self._prepared(queries)).to(self.on)
-        # One buffer for the scores of all chunks: fresh memory for each takes a quarter of the time
-        # of a CPU's search.
-        longest = max(len(chunk) for chunk in self._chunks)
-        buffer = torch.empty(min(len(wanted), _QUERIES) * longest, device=self.on)
+        together = min(len(wanted), _QUERIES)
+        # One buffer for all scores: fresh memory for each product takes a quarter of the time of a
+        # CPU's search.
+        columns = max(max(map(len, self._chunks)), _columns(self.on, together))
+        buffer = torch.empty(together * min(columns, len(self.ids)), device=self.on)
         parts = [self._search_batch(batch, k, rows, buffer) for batch in wanted.split(_QUERIES)]
         return Hits(
             np.concatenate([p.rows for p in parts]), np.concatenate([p.scores for p in parts])
@@ -85,32 +87,49 @@ class TorchIndex(DenseIndex):
     def _search_batch(
         self, queries: torch.Tensor, k: int, rows: np.ndarray | None, buffer: torch.Tensor
     ) -> Hits:
-        best: Hits | None = None
+        best: _Best | None = None
+        start = 0  # of the documents that are searched
+        for chunks in self._groups(_columns(self.on, len(queries)), rows):
+            sizes = list(map(len, chunks))
+            scores = buffer[: len(queries) * sum(sizes)].view(len(queries), -1)
+            for chunk, out in zip(chunks, scores.split(sizes, dim=1), strict=True):
+                self._score(queries, chunk.float(), out)
+            values, columns = _top(scores, k)
+            found = values, columns + start
+            best = found if best is None else _merged(best, found, k)
+            start += sum(sizes)
+        assert best is not None  # an empty filter is answered by `search`
+        scores, places = (part.cpu().numpy() for part in best)
+        return Hits((places if rows is None else rows[places]).astype(np.int32), scores)
+
+    def _groups(self, most: int, rows: np.ndarray | None) -> Iterator[list[torch.Tensor]]:
+        """Documents that are scored before the best of them are chosen: a chunk, or several with
+        `most` documents together.
+        """
+        group: list[torch.Tensor] = []
         start = 0
         for chunk in self._chunks:
             first, start = start, start + len(chunk)
-            here = np.arange(first, start)
             if rows is not None:
                 here = rows[(rows >= first) & (rows < start)]
                 chunk = chunk[torch.from_numpy(here - first).to(chunk.device)]
-            if len(here):
-                hits = _top(self._scores(queries, chunk.float(), buffer), k, here)
-                best = hits if best is None else topk.merge(best, hits, k)
-        assert best is not None  # an empty filter is answered by `search`
-        return best
+            if not len(chunk):
+                continue
+            if group and sum(map(len, group)) + len(chunk) > most:
+                yield group
+                group = []
+            group.append(chunk)
+        if group:
+            yield group
 
-    def _scores(
-        self, queries: torch.Tensor, documents: torch.Tensor, buffer: torch.Tensor
-    ) -> torch.Tensor:
-        shape = len(queries), len(documents)
-        scores = buffer[: shape[0] * shape[1]].view(shape)
+    def _score(self, queries: torch.Tensor, documents: torch.Tensor, out: torch.Tensor) -> None:
         if self.metric in ("ip", "cosine"):
-            return torch.mm(queries, documents.T, out=scores)
-        for part, out in zip(
-            documents.split(_DISTANCES), scores.split(_DISTANCES, dim=1), strict=True
+            torch.mm(queries, documents.T, out=out)
+            return
+        for part, scores in zip(
+            documents.split(_DISTANCES), out.split(_DISTANCES, dim=1), strict=True
         ):
-            out.copy_(_distances(queries, part, self.metric).neg_())
-        return scores
+            scores.copy_(_distances(queries, part, self.metric).neg_())
 
     def memory_bytes(self) -> int:
         return sum(chunk.numel() * chunk.element_size() for chunk in self._chunks)
@@ -146,22 +165,32 @@ def _distances(queries: torch.Tensor, documents: torch.Tensor, metric: str) -> t
     return squares.clamp_(min=0).sqrt_()
 
 
-def _top(scores: torch.Tensor, k: int, rows: np.ndarray) -> Hits:
-    """As `ranking.top`; torch finds the candidates,
-    and numpy settles the queries with a tie at the cut.
+def _columns(device: str, queries: int) -> int:
+    """How many documents are scored before the best of them are chosen: on the CPU a chunk's, which
+    are in its cache; a GPU would wait for each choice, and takes as many as its scores have room.
     """
+    return 0 if device == "cpu" else _QUERIES * _DOCUMENTS // queries
+
+
+def _top(scores: torch.Tensor, k: int) -> _Best:
+    """As `topk.top`, where the scores are: the `k` best with their columns, ties by column."""
     k = min(k, scores.shape[1])
     values, columns = scores.topk(min(k + 1, scores.shape[1]), dim=1)
-    tied = (
-        torch.nonzero(values[:, k - 1] == values[:, k])[:, 0]
-        if values.shape[1] > k
-        else torch.empty(0, dtype=torch.int64)
-    )
-    hits = topk.best(rows[columns[:, :k].cpu().numpy()], values[:, :k].cpu().numpy(), k)
-    if len(tied):
-        settled = topk.top(scores[tied].cpu().numpy(), k, rows)
-        hits.rows[tied.cpu().numpy()], hits.scores[tied.cpu().numpy()] = settled
-    return hits
+    tied = values[:, k - 1] == values[:, -1] if values.shape[1] > k else values[:, 0] != values[:, 0]
+    values, columns = values[:, :k], columns[:, :k].clone()
+    for query in torch.nonzero(tied)[:, 0].tolist():  # which of the equal ones torch took is chance
+        above = columns[query][values[query] > values[query, -1]]
+        equal = torch.nonzero(scores[query] == values[query, -1])[:, 0]
+        columns[query] = torch.cat([above, equal[: k - len(above)]])
+    columns = columns.sort(dim=1).values
+    values, order = scores.gather(1, columns).sort(dim=1, descending=True, stable=True)
+    return values, columns.gather(1, order)
+
+
+def _merged(first: _Best, second: _Best, k: int) -> _Best:
+    """The `k` best of two answers in order, where all rows of the first come before the second's."""
+    values, order = torch.cat([first[0], second[0]], 1).sort(dim=1, descending=True, stable=True)
+    return values[:, :k], torch.cat([first[1], second[1]], 1).gather(1, order[:, :k])
 
 
 def _writable(vectors: np.ndarray) -> np.ndarray:

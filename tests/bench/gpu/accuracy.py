@@ -12,19 +12,20 @@ from tests.bench.gpu.worker import Place, Skipped
 
 
 def run(figures: Figures, place: Place) -> None:
-    for name in ("MiniLM", "0.6B decoder"):
-        rows = texts.mixed(256, 12 if place.tiny or name != "MiniLM" else 64)
-        cpu = build(name, "cpu", torch.float32, place.scratch, tiny=place.tiny)
+    for name, label in (("MiniLM", "MiniLM"), ("0.6B decoder", "a small decoder")):
+        tiny = place.tiny or name != "MiniLM"
+        rows = texts.mixed(256, 12 if place.tiny else 64)
+        cpu = build(name, "cpu", torch.float32, place.scratch, tiny=tiny)
         expected = vectors(Encoder(cpu), rows)
         weights = cpu.encoder.state_dict()
         for dtype in (torch.float32, torch.bfloat16, torch.float16):
-            there = build(name, place.device, dtype, place.scratch, tiny=place.tiny)
+            there = build(name, place.device, dtype, place.scratch, tiny=tiny)
             there.encoder.load_state_dict(weights)
             found = vectors(Encoder(there), rows)
             if not np.isfinite(found).all():
-                raise Skipped(f"{name} in {dtype} gives NaN")
+                raise Skipped(f"{label} in {dtype} gives NaN")
             figures.add(
-                f"{name}, {str(dtype).removeprefix('torch.')}, least cosine to float32 on the CPU",
+                f"{label}, {str(dtype).removeprefix('torch.')}, least cosine to float32 on the CPU",
                 f"{(expected * found).sum(1).min():.7f}",
                 most_difference=float(np.abs(expected - found).max()), texts=len(rows),
             )  # fmt: skip

@@ -18,17 +18,16 @@ from embedlab.encoding.replicas import Workers
 from tests.bench.gpu import encode
 from tests.bench.gpu.figures import Figures
 from tests.bench.gpu.models import build
-from tests.bench.gpu.worker import Place
+from tests.bench.gpu.worker import Place, quiet
 
-MODELS = ("MiniLM", "0.6B decoder")
-LENGTHS = (512, 64)
+MEASURED = {"MiniLM": (512, 64), "0.6B decoder": (64,)}
 ROOT = Path(__file__).parents[3]
 
 
 def run(figures: Figures, place: Place) -> None:
     children = [_child(place, number) for number in range(2)]  # they start up meanwhile
     try:
-        for name in MODELS:
+        for name, lengths in MEASURED.items():
             loaded = build(name, place.device, torch.bfloat16, place.scratch, tiny=place.tiny)
             for label, copies, streams in (
                 ("1 copy", 1, False), ("2 threads", 2, False), ("2 threads and streams", 2, True),
@@ -39,7 +38,7 @@ def run(figures: Figures, place: Place) -> None:
                 )
                 encoder._running._workers = None, workers
                 encode.warm_up(encoder)
-                for length in LENGTHS:
+                for length in lengths:
                     encode.encoding(figures, place, f"{name}, {length} tokens, {label}",
                                     encoder, name, length, seconds=1)  # fmt: skip
             del loaded, encoder, workers
@@ -95,23 +94,22 @@ def _child(place: Place, number: int) -> Any:
 
 def _alone(device: str, tiny: bool, scratch: Path) -> None:
     """One of two processes: both measure the same at the same time."""
+    quiet()
     place = Place(device, tiny, scratch, scratch)
-    quiet = _Quiet(scratch, "copies")
+    figures = _Quiet(scratch, "copies")
     ready = []
-    for name in MODELS:
+    for name in MEASURED:
         loaded = build(name, device, torch.bfloat16, scratch, tiny=tiny)
         encoder = Encoder(loaded)
         encode.warm_up(encoder)
         ready.append((name, encoder))
     sys.stdin.readline()
     began = time.monotonic()
-    for number, (name, encoder) in enumerate(
-        (name, encoder) for name, encoder in ready for _ in LENGTHS
-    ):
+    plan = [(name, encoder, length) for name, encoder in ready for length in MEASURED[name]]
+    for number, (name, encoder, length) in enumerate(plan):
         # Both begin every figure at the same time, and take as long.
         time.sleep(max(0.0, began + number * place.seconds(3) - time.monotonic()))
-        length = LENGTHS[number % len(LENGTHS)]
-        rate = encode.encoding(quiet, place, "", encoder, name, length, seconds=1)
+        rate = encode.encoding(figures, place, "", encoder, name, length, seconds=1)
         print(f"RATE {rate} {name}, {length} tokens", flush=True)
 
 

@@ -19,7 +19,7 @@ from tests.bench.gpu.models import SHAPES, build, flop
 from tests.bench.gpu.worker import Place
 
 MOST_TEXTS = 60_000
-KERNELS = 6  # of a profile
+KERNELS = 5  # of a profile
 
 
 def run(figures: Figures, place: Place) -> None:
@@ -52,14 +52,14 @@ def encoding(
     length: int,
     *,
     mixed: bool = False,
-    seconds: float = 4,
+    seconds: float = 2,
 ) -> float:
     """Add the figure of a pass that takes about so many seconds; the answer is tokens/s."""
     model = encoder.model.encoder
     peak, _ = matrix_rates(place.device, torch.bfloat16, place.tiny)
     model.max_seq_length = length
     mean = (16 + length) // 2 if mixed else length
-    most = place.seconds(0.5) * 0.4 * peak / flop(model, name, mean)
+    most = place.seconds(0.3) * 0.4 * peak / flop(model, name, mean)
     number, taken = int(min(most, 200_000 / mean)) + 8, 0.0
     for _ in range(2):  # the first pass says how many texts the second can take
         if taken:

@@ -1,6 +1,7 @@
 """The process that measures: sections by name from a pipe, what failed back."""
 
 import argparse
+import faulthandler
 import importlib
 import os
 import time
@@ -35,6 +36,7 @@ class Skipped(Exception):
 
 def work(pipe: Connection, asked: argparse.Namespace, scratch: Path) -> None:
     os.setsid()
+    faulthandler.enable()
     os.environ["EMBEDLAB_HOME"] = str(scratch / "home")
     os.environ["HF_HUB_OFFLINE"] = "1"
     pipe.send("ready")
@@ -51,16 +53,15 @@ def _section(name: str, asked: argparse.Namespace, scratch: Path) -> str:
     figures = Figures(asked.out, name)
     try:
         import torch
-        from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        quiet()
         gpu = torch.cuda.is_available()
         place = Place(
             "cuda:0" if gpu else "cpu", asked.tiny or not gpu, scratch, asked.out,
             asked.minilm, asked.scifact,
         )  # fmt: skip
-        importlib.import_module(f"tests.bench.gpu.{name}").run(figures, place)
+        module = name.partition("-")[0]  # what follows says which model
+        importlib.import_module(f"tests.bench.gpu.{module}").run(figures, place)
         if gpu:
             figures.add("GPU memory, most", torch.cuda.max_memory_allocated() / 1e9, "GB")
     except Skipped as reason:
@@ -71,6 +72,14 @@ def _section(name: str, asked: argparse.Namespace, scratch: Path) -> str:
     finally:
         _free()
     return ""
+
+
+def quiet() -> None:
+    """No bars and remarks of transformers between the figures."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def _free() -> None:
