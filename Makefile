@@ -2,9 +2,9 @@
 # `eval` and `dashboard` use the store that `embedlab` uses; tests and benchmarks one of their own.
 PYTHON ?= python3
 BIN = .venv/bin
-test bench: export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
+test bench bench-gpu: export EMBEDLAB_HOME ?= $(CURDIR)/.embedlab
 
-.PHONY: eval test dashboard lint docs bench
+.PHONY: eval test dashboard lint docs bench bench-gpu
 
 eval: .venv/ready
 	$(BIN)/embedlab eval --model causal2vec --model minis --model bm25 --model all-minilm-l6-v2 --benchmark stdlib-mini
@@ -29,6 +29,10 @@ docs: .venv/ready
 bench: .venv/ready
 	$(BIN)/pip install --quiet --no-deps beir==2.2.0 || echo "beir cannot be installed: its column stays empty."
 	$(BIN)/python tests/bench/speed
+
+# On a GPU: figures, and `pytest -m gpu`; docs/performance.md says how without a network.
+bench-gpu: .venv/ready
+	$(BIN)/python -m tests.bench.gpu
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
