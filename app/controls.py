@@ -30,15 +30,17 @@ def require_results() -> None:
         st.stop()
 
 
-def pick_tasks(key: str = "") -> Parts:
-    """The tasks that a page is about: a benchmark, narrowed to task types and to single tasks."""
+def pick_tasks(grids: bool = False) -> Parts:
+    """The tasks that a page is about: a benchmark, narrowed to task types and to single tasks. At
+    first it is the one with the most whole results, for `grids` of those that hold one.
+    """
     known = reading.tasks()
     here = set(known["task"])
     benchmarks = {
         name: parts for name, parts in reading.benchmarks().parts.items() if here & parts.keys()
     }
     first, second, third = st.columns([3, 3, 4])
-    offered, fullest = [EVERYTHING, *benchmarks], reading.fullest_benchmark()
+    offered, fullest = [EVERYTHING, *benchmarks], reading.fullest_benchmark(grids)
     benchmark = first.selectbox(
         "Benchmark",
         offered,

@@ -10,6 +10,8 @@ from app.later import Later
 from app.settings import settings
 from leaderboard.records import Run, Task, Texts
 from leaderboard.storage import latest_runs
+from leaderboard.storage import newest as newest_arrivals
+from leaderboard.storage.newest import Import
 from leaderboard.storage.store import Store
 from leaderboard.tables import (
     aggregates,
@@ -64,16 +66,19 @@ def _benchmarks(path: str, changed: int) -> Benchmarks:
     return settings().read_benchmarks()
 
 
-def fullest_benchmark() -> str | None:
-    """The benchmark with the most whole results:
-    those of its tasks that are here times models that have all.
-    """
-    return _fullest(settings().db, stamp(), _benchmark_stamp())
+def fullest_benchmark(grids: bool = False) -> str | None:
+    """The benchmark with the most whole results; of those that hold a grid, if asked for."""
+    return _fullest(settings().db, stamp(), _benchmark_stamp(), grids)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _fullest(db: str, stamp: Stamp, known: int) -> str | None:
-    return fullest(store(), benchmarks().parts)
+def _fullest(db: str, stamp: Stamp, known: int, grids: bool) -> str | None:
+    return fullest(store(), benchmarks().parts, grids=grids)
+
+
+def has_grids() -> bool:
+    """Whether a model has several views on any task."""
+    return bool(latest_runs.grids_by_task(store()))
 
 
 def tasks() -> pd.DataFrame:
@@ -272,23 +277,15 @@ def _failures(db: str, stamp: Stamp) -> pd.DataFrame:
     return failures
 
 
-def newest_runs(count: int) -> pd.DataFrame:
-    """The runs stored last."""
-    return _newest_runs(settings().db, stamp(), count)
+def newest(count: int) -> tuple[pd.DataFrame, list[Import]]:
+    """The runs and the imports stored last, so many of each."""
+    return _newest(settings().db, stamp(), count)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _newest_runs(db: str, stamp: Stamp, count: int) -> pd.DataFrame:
-    runs: pd.DataFrame = (
-        store()
-        .query(
-            'SELECT id, model, layer, dim, "precision", settings, "index", task, main_metric,'
-            " main_score, source, created FROM results ORDER BY created DESC, id LIMIT ?",
-            [count],
-        )
-        .to_pandas()
-    )
-    return runs
+def _newest(db: str, stamp: Stamp, count: int) -> tuple[pd.DataFrame, list[Import]]:
+    with store().database.opened():
+        return newest_arrivals.runs(store(), count), newest_arrivals.imports(store(), count)
 
 
 def query_scores(ids: tuple[str, str], metric: str) -> pd.DataFrame:

@@ -1,7 +1,8 @@
-"""The saved indexes that the dashboard searches:
-folders inside one folder, and nothing outside it.
+"""The saved indexes that the dashboard searches: folders inside one folder, those whose making was
+written down, and nothing else.
 """
 
+import json
 from pathlib import Path
 
 import streamlit as st
@@ -33,6 +34,20 @@ def saved(root: Path) -> dict[str, Path]:
             ):
                 indexes[str(path.relative_to(root))] = path
     return indexes
+
+
+def made(register: Path) -> dict[str, Path]:
+    """The indexes that were made elsewhere and are still there, by their path, the newest first.
+
+    Args:
+        register: a file with a JSON string in each line.
+    """
+    try:
+        lines = register.read_text(encoding="utf-8").splitlines()
+        paths = [Path(json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError):
+        return {}
+    return {str(path): path for path in reversed(paths) if folder.is_index(path)}
 
 
 def load(path: Path) -> retrievers.Retriever:

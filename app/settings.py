@@ -19,13 +19,15 @@ VARIABLE = "EMBEDLAB_DASHBOARD"
 
 @dataclass(frozen=True)
 class Settings:
-    """db: the results file. indexes: the folder of saved indexes. benchmarks: a JSON file with the
+    """db: the results file. indexes: the folder of saved indexes. made: a file that says where
+    others were made, as `embedlab.made_indexes` writes it. benchmarks: a JSON file with the
     fields of `Benchmarks`, which may appear later. encoders: "module:function" that turns an
     encoder's name into an encoder.
     """
 
     db: str = "results.duckdb"
     indexes: str = ""
+    made: str = ""
     benchmarks: str = ""
     encoders: str = ""
 

@@ -36,7 +36,7 @@ LEVELS = {
         ["encoders"],
         ["bases"],
         ["servers"],
-        ["progress", "hub"],
+        ["progress", "hub", "made_indexes"],
         ["folder_users", "json_cache", "options", "resources", "terminal", "toml_files"],
         ["chunks", "hardware", "option_fields", "spending"],
         ["compat"],

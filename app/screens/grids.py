@@ -1,12 +1,14 @@
 """Grids: how a model's score depends on layer and dimensions, and on precision and index."""
 
+from html import escape
+
 import altair as alt
 import pandas as pd
 import streamlit as st
 
 from app import controls, reading
 from app.heat import heat_map
-from app.safe_text import plain
+from app.safe_text import link, plain
 from app.tables import table
 from leaderboard.tables.grids import Grid
 from leaderboard.tables.table import Column
@@ -21,14 +23,17 @@ _COMMAND = (
 def page() -> None:
     """The page."""
     controls.require_results()
-    parts = controls.pick_tasks()
+    parts = controls.pick_tasks(grids=True)
     views = reading.all_views(parts)
     counts = views.table["model"].value_counts()
     elastic = sorted(counts[counts > 1].index)
     if not elastic:
         controls.empty(
-            "No model has results for more than one layer, dimension, precision or index.", _COMMAND
+            "No model has results for more than one layer, dimension, precision or index on these"
+            " tasks.",
+            _COMMAND,
         )
+        _elsewhere()
         return
     left, middle, right = st.columns(3)
     model = left.selectbox("Model", elastic, key="model", bind=controls.URL)
@@ -53,6 +58,17 @@ def page() -> None:
             ]
         )
     _precision_and_index(grids)
+
+
+def _elsewhere() -> None:
+    """Where there is a grid, if the reader has chosen tasks without one."""
+    if reading.has_grids():
+        there = reading.fullest_benchmark(grids=True) or controls.EVERYTHING
+        address = escape(link("grids", benchmark=there))
+        st.html(
+            f'<p class="lab-table-link"><a href="{address}" target="_self">Show the grids on'
+            f" {escape(there)}</a></p>"
+        )
 
 
 def _layers_and_dims(grid: Grid) -> None:

@@ -1,7 +1,9 @@
 """Live: evaluations that run now, and the results that have just come in."""
 
 import time
+from datetime import datetime
 
+import pandas as pd
 import streamlit as st
 
 from app import controls, reading
@@ -55,11 +57,26 @@ def _now() -> None:
 
 @st.fragment(run_every=2.0)
 def _finished() -> None:
+    runs, imports = reading.newest(_NEWEST)
     st.subheader("Newest results")
-    runs = reading.newest_runs(_NEWEST)
     if runs.empty:
-        st.caption("None yet.")
-        return
+        st.caption("None has been computed here yet." if imports else "None yet.")
+    else:
+        _runs(runs)
+    if imports:
+        st.subheader("Imports")
+        table(
+            [
+                Column("From", [each.where or "unknown" for each in imports]),
+                Column("Files", [each.files for each in imports]),
+                Column("Runs", [each.runs for each in imports]),
+                Column("Finished (UTC)", [_moment(each.ended) for each in imports]),
+            ],
+            "Newest imports",
+        )
+
+
+def _runs(runs: pd.DataFrame) -> None:
     table(
         [
             Column(
@@ -86,16 +103,14 @@ def _finished() -> None:
             Column("Metric", [shown(name) if name else "" for name in runs["main_metric"]]),
             Column("Score", [float(score) for score in runs["main_score"]]),
             Column("Origin", [source or "computed here" for source in runs["source"]]),
-            Column(
-                "Finished (UTC)", [f"{created:%Y-%m-%d %H:%M:%S}" for created in runs["created"]]
-            ),
+            Column("Finished (UTC)", [_moment(created) for created in runs["created"]]),
         ],
         "Newest results",
     )
 
 
-def _link_to(model: str, run_id: str) -> Link:
-    return Link(model, link("run", id=run_id))
+def _moment(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def _duration(seconds: float) -> str:

@@ -56,7 +56,10 @@ def _pipelines(name: str, experiment: Experiment) -> None:
         str(each) for each in scores if scores[each].notna().all() or "_at_" not in str(each)
     ]
     metrics.sort(key=lambda each: each != main)
-    links = [Link(label, link("run", id=run_id)) for label, run_id in experiment.runs.items()]
+    if main in scores:
+        scores = scores.sort_values(main, ascending=False, kind="stable")
+        costs = costs.loc[scores.index]
+    links = [Link(label, link("run", id=experiment.runs[label])) for label in scores.index]
     table(
         [
             Column("Pipeline", links),

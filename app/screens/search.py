@@ -24,6 +24,9 @@ def page() -> None:
     """The page."""
     folder = Path(settings().indexes or "indexes")
     indexes = saved_indexes.saved(folder)
+    inside = {path.resolve() for path in indexes.values()}
+    elsewhere = saved_indexes.made(Path(settings().made)).items() if settings().made else ()
+    indexes |= {name: path for name, path in elsewhere if path not in inside}
     if not indexes:
         controls.empty(f"There are no indexes in {folder}.", _COMMAND.format(folder=folder))
         return

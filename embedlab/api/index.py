@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from embedlab import corpus_index
+from embedlab import corpus_index, made_indexes
 from embedlab.chunk_options import ChunkOptions
 from embedlab.errors import UserError
 from embedlab.models import objects
@@ -206,6 +206,7 @@ class Index:
     def save(self, path: str | Path) -> None:
         """Write the index to a folder, all or nothing."""
         self.retriever.save(Path(path))
+        made_indexes.remember(Path(path))
 
     def __len__(self) -> int:
         return len(self.retriever.ids)

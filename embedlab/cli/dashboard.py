@@ -24,7 +24,8 @@ def command(
     indexes: Annotated[
         Path | None,
         typer.Option(
-            help="The folder of saved indexes to search; EMBEDLAB_HOME/indexes by default."
+            help="The folder of saved indexes to search; by default EMBEDLAB_HOME/indexes, and"
+            " wherever else indexes were made."
         ),
     ] = None,
 ) -> None:
@@ -32,6 +33,7 @@ def command(
 
     Leaderboard, costs, grids, comparisons, runs, search, what runs now.
     """
+    from embedlab import made_indexes
     from embedlab.errors import UserError, missing_extra
     from embedlab.resources import home
     from embedlab.tasks import benchmark_parts
@@ -52,6 +54,7 @@ def command(
     settings = {
         "db": str((db or home() / "results.duckdb").resolve()),
         "indexes": str((indexes or home() / "indexes").resolve()),
+        "made": "" if indexes else str(made_indexes.register()),
         "benchmarks": str(benchmarks),
         "encoders": "embedlab.corpus_index:recorded_encoder",
     }

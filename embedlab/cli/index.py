@@ -97,7 +97,7 @@ def build(
     from rich.markup import escape
     from rich.progress import Progress
 
-    from embedlab import corpus_index
+    from embedlab import corpus_index, made_indexes
     from embedlab.errors import UserError
     from retrievers.folder import check_target, size_on_disk
     from retrievers.pipelines.by_chunks import Chunked
@@ -129,6 +129,7 @@ def build(
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip
     retriever.save(out)
+    made_indexes.remember(out)
     number = len(retriever.part.ids) if isinstance(retriever, Chunked) else 0
     built: dict[str, Any] = {
         "index": str(out),

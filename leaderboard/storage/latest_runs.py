@@ -76,6 +76,21 @@ def models_by_task(store: Store) -> dict[str, set[str]]:
     return store.cached("models by task", read)
 
 
+def grids_by_task(store: Store) -> dict[str, set[str]]:
+    """The models that have several views on each task: layers, dimensions, precisions, indexes."""
+
+    def read() -> dict[str, set[str]]:
+        rows = store.query(
+            "SELECT task, list(model) AS models FROM ("
+            " SELECT task, model FROM runs GROUP BY task, model, source, model_revision"
+            ' HAVING count(DISTINCT (layer, dim, "precision", "index")) > 1'
+            ") GROUP BY task"
+        )
+        return {row["task"]: set(row["models"]) for row in rows.to_pylist()}
+
+    return store.cached("grids by task", read)
+
+
 def own_splits(store: Store) -> dict[str, set[str]]:
     """The splits that a task's score is made of, by task, as far as its runs tell."""
 

@@ -68,6 +68,15 @@ def held(store: Store, parts: Mapping[str, Parts]) -> dict[str, Held]:
     return dict(sorted(found.items(), key=lambda pair: -pair[1].tasks * pair[1].models))
 
 
-def fullest(store: Store, parts: Mapping[str, Parts]) -> str | None:
-    """The benchmark with the most whole results in the store; None where there are no such."""
+def fullest(store: Store, parts: Mapping[str, Parts], *, grids: bool = False) -> str | None:
+    """The benchmark with the most whole results in the store; of those on whose tasks a model has
+    several views, for `grids`. None where there are no such.
+    """
+    if grids:
+        of_grids = latest_runs.grids_by_task(store).keys()
+        parts = {
+            name: tasks
+            for name, tasks in parts.items()
+            if any(of_grids & {*aggregates.of_task(task)} for task in tasks)
+        }
     return next((name for name, each in held(store, parts).items() if each.models), None)

@@ -10,14 +10,14 @@ def test_pages_show_one_state_for_a_moment_and_then_the_newest(serve, tmp_path):
     store = sample.fill(tmp_path / "results.duckdb")
     serve(db=store.path)
     began = time.monotonic()
-    state, runs = reading.stamp(), len(reading.newest_runs(1_000))
+    state, runs = reading.stamp(), len(reading.newest(1_000)[0])
     store.add(sample.sts_run("new", "dense", 0.5, 77))
     assert store.stamp() != state
-    seen = reading.stamp(), len(reading.newest_runs(1_000))
+    seen = reading.stamp(), len(reading.newest(1_000)[0])
     if time.monotonic() - began < reading._MOMENT:  # a slow machine may be past it
         assert seen == (state, runs)
     time.sleep(reading._MOMENT)
-    assert (reading.stamp(), len(reading.newest_runs(1_000))) == (store.stamp(), runs + 1)
+    assert (reading.stamp(), len(reading.newest(1_000)[0])) == (store.stamp(), runs + 1)
 
 
 def test_an_aggregate_is_offered_once_and_its_members_by_benchmark(tmp_path, serve):
