@@ -62,4 +62,9 @@ def lacks(study: Study, member: Member, everyone: Sequence[Member]) -> bool:
 
 
 def _of(study: Study, everyone: Sequence[Member]) -> list[str]:
-    return members.chosen(study.curve.of, everyone, "[curve]") if study.curve else []
+    """The groups that have a curve."""
+    if not study.curve:
+        return []
+    if not study.curve.of:
+        return [each.group for each in everyone if each.recipe and each.role != "twin"]
+    return members.chosen(study.curve.of, everyone, "[curve]")

@@ -91,7 +91,7 @@ class Curve:
 
     every: int
     tasks: list[str]  # of the study's
-    of: list[str] = field(default_factory=lambda: ["trained"])
+    of: list[str] = field(default_factory=list)  # by default all that are trained, controls too
 
 
 @dataclass(frozen=True)

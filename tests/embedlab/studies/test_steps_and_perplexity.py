@@ -34,7 +34,7 @@ def typed(cli, home):
 
 @pytest.fixture
 def of_gem(study, tmp_path):
-    """The study with one GEM, one seed, and a curve on its first task."""
+    """The study with one GEM as its control, one seed, and a curve on its first task."""
     recipe = tmp_path / "tiny.toml"
     text = recipe.read_text().replace('method = "decoder"', 'method = "gem"') + LORA
     recipe.write_text(text.replace("[[stages]]", STAGES + "[[stages]]"))
@@ -43,7 +43,7 @@ def of_gem(study, tmp_path):
     lines = head.replace("seeds = [1, 2]", "seeds = [1]")
     task = lines.split("tasks = [")[1].split(",")[0]
     curve = f"\n[curve]\nevery = 1\ntasks = [{task}]\n[[views]]\nof = ['mean']\ndims = [8]\n"
-    study.write_text(lines + curve + "[[trainings]]" + training)
+    study.write_text(lines + curve + '[[trainings]]\nrole = "control"' + training)
     return study
 
 
