@@ -17,6 +17,7 @@ from tests.bench.gpu.models import build
 from tests.bench.gpu.worker import Place
 
 NAME = "torch_varlen"
+used: set[str] = set()  # attention that texts end to end went through
 LENGTHS = (("64", 64, False), ("16 to 512", 512, True))
 
 
@@ -41,6 +42,8 @@ def run(figures: Figures, place: Place) -> None:
                 figures.add(
                     f"{name}, least cosine to padded", float((expected * found).sum(1).min())
                 )
+                if NAME not in used:
+                    raise RuntimeError("the texts went through padded")
             encode.warm_up(encoder)
             for label, length, mixed in LENGTHS:
                 rates[kind, label] = encode.encoding(
@@ -84,6 +87,7 @@ def attention(
     causal = bool(getattr(module, "is_causal", False))
     if cu_seq_lens_q is None:  # a padded batch, such as the probe of `padding_shows`
         return _padded(query, key, value, attention_mask, scaling, causal), None
+    used.add(NAME)
     rows = [states[0].transpose(0, 1).contiguous() for states in (query, key, value)]
     if query.device.type == "cpu":
         return _one_by_one(rows, cu_seq_lens_q, scaling, causal)[None], None
