@@ -99,8 +99,9 @@ class TorchIndex(DenseIndex):
             best = found if best is None else _merged(best, found, k)
             start += sum(sizes)
         assert best is not None  # an empty filter is answered by `search`
-        scores, places = (part.cpu().numpy() for part in best)
-        return Hits((places if rows is None else rows[places]).astype(np.int32), scores)
+        places = best[1].cpu().numpy()
+        found_rows = places if rows is None else rows[places]
+        return Hits(found_rows.astype(np.int32), best[0].cpu().numpy())
 
     def _groups(self, most: int, rows: np.ndarray | None) -> Iterator[list[torch.Tensor]]:
         """Documents that are scored before the best of them are chosen: a chunk, or several with
@@ -176,7 +177,9 @@ def _top(scores: torch.Tensor, k: int) -> _Best:
     """As `topk.top`, where the scores are: the `k` best with their columns, ties by column."""
     k = min(k, scores.shape[1])
     values, columns = scores.topk(min(k + 1, scores.shape[1]), dim=1)
-    tied = values[:, k - 1] == values[:, -1] if values.shape[1] > k else values[:, 0] != values[:, 0]
+    tied = (
+        values[:, k - 1] == values[:, -1] if values.shape[1] > k else values[:, 0] != values[:, 0]
+    )
     values, columns = values[:, :k], columns[:, :k].clone()
     for query in torch.nonzero(tied)[:, 0].tolist():  # which of the equal ones torch took is chance
         above = columns[query][values[query] > values[query, -1]]
@@ -188,7 +191,7 @@ def _top(scores: torch.Tensor, k: int) -> _Best:
 
 
 def _merged(first: _Best, second: _Best, k: int) -> _Best:
-    """The `k` best of two answers in order, where all rows of the first come before the second's."""
+    """The `k` best of two answers in order; all documents of the first come before the second's."""
     values, order = torch.cat([first[0], second[0]], 1).sort(dim=1, descending=True, stable=True)
     return values[:, :k], torch.cat([first[1], second[1]], 1).gather(1, order[:, :k])
 

@@ -47,9 +47,7 @@ def test_exact_search_of_a_million_vectors(spec, place, monkeypatch, capsys):
         index = retrievers.make(spec).index(index.ids, vectors)
     asked = np.random.default_rng(0).standard_normal((queries, search.DIM), dtype=np.float32)
     seconds, _ = timed(lambda: index.search(asked, 100), place.device, 3)
-    arithmetic = (
-        2 * documents * search.DIM * queries / matrix_rates(place.device, torch.float32)[0]
-    )
+    arithmetic = 2 * documents * search.DIM * queries / matrix_rates(place.device, torch.float32)[0]
     bound = max(arithmetic, 4 * documents * search.DIM / memory_rate(place.device))
     with capsys.disabled():
         print(

@@ -135,6 +135,26 @@ def test_binary_scores_are_the_inner_products_of_signs(ids, vectors):
     assert retrievers.make("faiss:binary").index(ids, documents).memory_bytes() < 600 * 48 / 8 + 100
 
 
+@pytest.mark.parametrize("together", [0, 20, 120, 10_000])
+@pytest.mark.parametrize("chunk", [7, 50, 500])
+def test_the_best_of_several_chunks_are_those_of_all(chunk, together, monkeypatch):
+    """As a GPU chooses them: of as many chunks at a time as its memory has room for."""
+    from retrievers.indexes import exact
+
+    monkeypatch.setattr(exact, "_DOCUMENTS", chunk)
+    monkeypatch.setattr(exact, "_columns", lambda device, queries: together)
+    rng = np.random.default_rng(0)  # small whole numbers: ties everywhere
+    documents, queries = (rng.integers(-2, 3, (n, 4)).astype(np.float32) for n in (500, 40))
+    index = retrievers.make("torch", device="cpu").index([f"{n}" for n in range(500)], documents)
+    scores = queries @ documents.T
+    for rows in (np.arange(500), np.array([3, 4, 77, 120, 300, 301, 302, 499])):
+        for k in (1, 5, len(rows) - 1, len(rows)):
+            best = rows[np.argsort(-scores[:, rows], axis=1, kind="stable")[:, :k]]
+            hits = index.search(queries, k, only=None if len(rows) == 500 else rows)
+            assert (hits.rows == best).all()
+            assert (hits.scores == np.take_along_axis(scores, best, axis=1)).all()
+
+
 @pytest.mark.parametrize("spec", EXACT)
 def test_ties_go_to_the_lower_row_even_at_the_cut(spec):
     documents = np.zeros((3000, 4), np.float32)

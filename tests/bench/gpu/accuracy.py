@@ -1,4 +1,4 @@
-"""Vectors on the GPU in float32 and bfloat16 beside those of the same model on the CPU in float32."""
+"""Vectors on the GPU in three dtypes beside those of the same model on the CPU in float32."""
 
 import numpy as np
 import torch

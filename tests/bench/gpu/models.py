@@ -38,8 +38,10 @@ SHAPES = {
         "num_attention_heads": 12, "vocab_size": 30522, "max_position_embeddings": 512,
     }, "mean"),
 }  # fmt: skip
-TINY = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 8192}  # fmt: skip
+TINY = {
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 8192,
+}  # fmt: skip
 
 
 def build(

@@ -35,7 +35,8 @@ def run(figures: Figures, place: Place) -> None:
             )  # fmt: skip
             bound = max(index.memory_bytes() / memory, 2.0 * documents * DIM * queries / products)
             figures.add(
-                f"{label}, {queries:,} queries", seconds * 1e3, "ms", share_of_bound=bound / seconds,
+                f"{label}, {queries:,} queries", seconds * 1e3, "ms",
+                share_of_bound=bound / seconds,
                 share_of_bandwidth=index.memory_bytes() / memory / seconds,
                 queries_per_second=queries / seconds,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""English texts that every Python has (the language reference in pydoc), and a tokenizer of them."""
+"""English texts that every Python has (pydoc's language reference), and a tokenizer of them."""
 
 from functools import cache
 from pydoc_data import topics

@@ -83,7 +83,7 @@ def _parts(wheel: Path, most: int) -> list[Path]:
 
 def _is_there(wheel: Path) -> bool:
     name = wheel.name.partition("-")[0].replace("_", "-").lower()
-    return any(name == each or each.endswith("-") and name.startswith(each) for each in THERE)
+    return any(name == each or (each.endswith("-") and name.startswith(each)) for each in THERE)
 
 
 def _bytes(size: str) -> int:
