@@ -45,18 +45,20 @@ def columns(standings: "Standings", cost: str = "", chosen: Sequence[str] = ()) 
 
 def column_sets(standings: "Standings") -> tuple[dict[str, Column], dict[str, list[str]]]:
     """All columns by name, and which are shown together where there is no command line to name
-    them, those that tell something first.
+    them, those that tell something first. A fact that is not known is no text here.
     """
-    every, types = _every(standings), standings.type_names
+    facts = known_facts.columns([row.facts for row in standings.rows])
+    every, types = _every(standings) | facts, standings.type_names
     sets = {
         "Uncertainty": ["interval", "with other tasks", "rank interval", "group", "Borda"],
         "Task types": ["mean by type", *types] if len(types) > 1 else [],
         "Tasks": standings.tasks if len(standings.tasks) > 1 else [],
+        "Facts": list(facts),
         "Costs": list(_costs(standings.rows)),
         "Origin": ["kind", *_SETTINGS, "views", "own", "published", "own - published", "on tasks"],
     }
     shown = {
-        name: ["#", "model", "mean", *of_set]
+        name: ["#", "model", "mean", *dict.fromkeys(of_set)]
         for name, of_set in sets.items()
         if any(every[each].filled for each in of_set)
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from leaderboard.storage.store import Store
 
 _ALL = "All tasks"
-_FILTERS = ("kind", "source")
+_FILTERS = ("kind", "source", "licence", "open weights", "instruction tuned")
 
 
 def command(

@@ -104,6 +104,7 @@ def packed(board: Board) -> dict[str, Any]:
             {**_column(column), **({"id": name} if name != column.name else {})}
             for name, column in kept.items()
         ],
+        "parameters": place.get("parameters"),
         "sets": {
             name: [place[each] for each in of_set if each in place]
             for name, of_set in board.sets.items()

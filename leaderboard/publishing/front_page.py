@@ -80,9 +80,8 @@ def _table(board: Board) -> str:
     return (
         f'<h2>{title}</h2>\n<div class="wide" tabindex="0" role="region" aria-label="{title}">\n'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
-        f'<div class="legend">{legend}</div>\n<noscript><p>The first {_FIRST} rows of the first'
+        f'<div class="legend">{legend}</div>\n<p>The first {_FIRST} rows of the first'
         " leaderboard; the CSV files below have all. Searching and sorting need JavaScript.</p>"
-        "</noscript>"
     )
 
 

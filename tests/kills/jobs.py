@@ -3,12 +3,22 @@ runs in a fork.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from killing import command
-from working_folder import files, folder, imported, index_results, no_other_names, runs, trec
+from working_folder import (
+    digest,
+    files,
+    folder,
+    imported,
+    index_results,
+    no_other_names,
+    runs,
+    trec,
+)
 
 from tests.gem_recipe import HEAD
 
@@ -215,6 +225,24 @@ def _benchmarks(work: Path) -> object:
     return files(work / "home", "results", "lock", ".part")
 
 
+def _published(work: Path) -> object:
+    """What the site's page shows: each file that it names, whole."""
+    page = (work / "site/index.html").read_text()
+    named = re.findall(r"data/[a-z0-9.-]+", page)
+    return {name: digest((work / "site" / name).read_text()) for name in named}
+
+
+def _only_published(work: Path) -> object:
+    shown = _published(work)
+    return shown, {f"data/{path.name}" for path in (work / "site/data").iterdir()} == set(shown)
+
+
+def _one_published(work: Path) -> None:
+    _one_run(work)
+    command("publish", "--out", "site")
+    command(*trec(work, 2))
+
+
 def _export(*options: str) -> Job:
     words = ("export", "out", *options)
     return Job(words, _two_runs, runs, _exported, STORE, final=_under_final_names)
@@ -262,6 +290,15 @@ def jobs(model: str, base: str) -> dict[str, Job]:
         ),
         "cache prune": Job(prune, before, scores, scores, LAB),
         "dashboard": Job(_write_benchmarks, _one_run, _kept_run, _benchmarks, LAB),
+        "publish": Job(
+            ("publish", "--out", "site"),
+            _one_published,
+            _published,
+            _only_published,
+            (*STORE, "mteb"),
+            native=True,
+            replaced=lambda made: made[0],
+        ),
         "train": Job(
             train,
             _recipe(base),

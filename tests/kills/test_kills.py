@@ -16,7 +16,7 @@ POINTS = int(os.environ.get("KILLS", "0"))
 ALL = (
     "import trec", "import mteb", "merge", "runs rm", "export parquet", "export csv", "export mteb",
     "export trec", "index", "index bm25", "eval", "rag", "cache prune", "cache prune --model",
-    "train", "train untrained", "dashboard",
+    "train", "train untrained", "dashboard", "publish",
 )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 // The pages of a site, and which of them the address asks for. Read after tables.js.
 "use strict";
 
+const SIZES = { "at most 100 million": "1e8", "at most 500 million": "5e8", "at most 1 billion": "1e9", "at most 8 billion": "8e9" };
+
 // ---- pages ------------------------------------------------------------------------------------
 
 const rowsOf = (board) => [...Array(board.rows).keys()];
@@ -17,7 +19,10 @@ function chosenRows(board) {
   const wanted = board.filters.map((at) => board.columns[at])
     .filter((column) => state().has(`is ${column.id}`));
   const models = board.columns[board.model].cells.map((name) => name.toLowerCase());
+  const sizes = board.columns[board.parameters];
+  const most = Number(state().get("most")) || Infinity;
   return rowsOf(board).filter((row) => words.every((word) => models[row].includes(word))
+    && (most === Infinity || (sizes && sizes.cells[row] != null && sizes.cells[row] <= most))
     && wanted.every((column) => text(column, row) === state().get(`is ${column.id}`)));
 }
 
@@ -42,7 +47,7 @@ function leaderboardPage(board, entry) {
       : [make("p", {}, "No model passes the search and the filters.")]));
   };
   const search = make("input", {
-    type: "search", "data-key": "search", value: state().get("search") ?? "", placeholder: "part of a name",
+    type: "search", value: state().get("search") ?? "", placeholder: "part of a name",
     oninput: (event) => {
       history.replaceState(null, "", address({ search: event.target.value }));
       fill();
@@ -53,13 +58,16 @@ function leaderboardPage(board, entry) {
     return choice(column.name, values, state().get(`is ${column.id}`),
       (chosen) => amend({ [`is ${column.id}`]: chosen }), "all");
   });
+  const most = board.parameters != null && choice("parameters", Object.keys(SIZES),
+    Object.keys(SIZES).find((name) => SIZES[name] === state().get("most")),
+    (name) => amend({ most: SIZES[name] }), "all");
   fill();
   return [
     make("h2", {}, heading(board)),
     make("div", { class: "controls" },
-      make("label", {}, "Search models", search),
+      field("Search models", search),
       choice("Column set", Object.keys(board.sets), state().get("set"), (set) => amend({ set, columns: "" })),
-      filters, sortChoice(columns), columnChooser(board, columns)),
+      most, filters, sortChoice(columns), columnChooser(board, columns)),
     count, results, legend(board, entry),
   ];
 }
@@ -71,10 +79,10 @@ function sortChoice(columns) {
   const typed = state().get("sort") ?? "";
   const order = (column) => (falls(column) ? "-" : "") + column.name;
   const chosen = columns.find((column) => typed === order(column))?.name;
-  const label = choice("Sort by", columns.map((column) => column.name), chosen ?? "#",
+  const sort = choice("Sort by", columns.map((column) => column.name), chosen ?? "#",
     (name) => amend({ sort: order(columns.find((column) => column.name === name)) }));
-  label.classList.add("narrow");
-  return label;
+  sort.classList.add("narrow");
+  return sort;
 }
 
 function columnChooser(board, columns) {
@@ -98,7 +106,7 @@ function legend(board, entry) {
 
 function facts(columns, row) {
   return make("dl", {}, columns.filter((column) => text(column, row) !== "").map((column) => make("div", {},
-    make("dt", {}, column.name), make("dd", {}, text(column, row), column.marks?.[row]))));
+    make("dt", {}, column.name), make("dd", {}, written(column, row), column.marks?.[row]))));
 }
 
 /** The place of each row on a task: one more than how many are better, as the scores are shown. */

@@ -3,6 +3,7 @@
 "use strict";
 
 const PAGE = 100; // rows shown at first
+const SHORT = 16; // letters of a header that stay on one line
 const LONG = 48; // letters of a name that is broken into lines
 const PLACES = new Set(["#", "place", "rank interval"]); // less is better
 const COMMON = ["benchmark"]; // what a link to another page of the site keeps
@@ -52,9 +53,14 @@ const link = (href, ...children) => make("a", { href }, ...children);
 function choice(label, options, chosen, onchange, first) {
   const listed = options.map((name) => make("option", { value: name, selected: name === chosen }, name));
   const every = first ? [make("option", { value: "" }, first)] : [];
-  return make("label", {}, label, make("select", {
-    "data-key": label, onchange: (event) => onchange(event.target.value),
-  }, every, listed));
+  return field(label, make("select", { onchange: (event) => onchange(event.target.value) }, every, listed));
+}
+
+/** A control with its label before it. */
+function field(label, control) {
+  const id = `field-${label.replaceAll(" ", "-")}`;
+  control.id = control.dataset.key = id;
+  return make("div", { class: "field" }, make("label", { for: id }, label), control);
 }
 
 // ---- columns ----------------------------------------------------------------------------------
@@ -123,7 +129,7 @@ function table(caption, columns, rows, header, of) {
       make("button", {
         type: "button", "data-key": column.name,
         onclick: () => { location.hash = address({ sort: (down ? "-" : "") + column.name }); },
-      }, column.name, order && make("span", { class: "arrow", "aria-hidden": "true" }, falling ? " ▾" : " ▴")));
+      }, phrases(column.name), order && make("span", { class: "arrow", "aria-hidden": "true" }, falling ? " ▾" : " ▴")));
   });
   const body = shown.map((row) => make("tr", {}, columns.map((column) => (
     column === header
@@ -139,13 +145,25 @@ function table(caption, columns, rows, header, of) {
   ].filter(Boolean);
 }
 
+/** A cell's text; where it is an address of the web, a link there. */
+function written(column, row) {
+  const shown = text(column, row);
+  return /^https?:\/\//.test(shown)
+    ? make("a", { href: shown, rel: "noopener noreferrer" }, shown.replace(/^https?:\/\/(www\.)?/, ""))
+    : shown;
+}
+
+/** A header that is broken behind its commas first, and within them only where they are long. */
+const phrases = (name) => name.split(/(?<=, )/).map((part) => (
+  part.length <= SHORT ? make("span", { class: "whole" }, part) : part));
+
 function cell(column, row) {
-  const written = column.link?.(row) ?? text(column, row);
+  const content = column.link?.(row) ?? written(column, row);
   const strong = column.best && column.cells[row] != null && column.cells[row] === best(column);
   const mark = column.marks?.[row];
-  const kinds = [column.figures && "figure", written === "" && "nothing"].filter(Boolean).join(" ");
+  const kinds = [column.figures && "figure", content === "" && "nothing"].filter(Boolean).join(" ");
   return make("td", { class: kinds, "data-label": column.name },
-    make("span", {}, strong ? make("strong", {}, written) : written, mark && make("sup", {}, mark)),
+    make("span", {}, strong ? make("strong", {}, content) : content, mark && make("sup", {}, mark)),
     column.figures && bar(column, row));
 }
 

@@ -73,7 +73,9 @@ def compared(board: dict, ranking: dict) -> int:
              "zero-shot %": "zero_shot", "own": "own", "published": "published"}  # fmt: skip
     for row in ranking["rows"]:
         there = shown[row["name"]]
+        counts = {k: v for k, v in row["facts"].items() if type(v) is int}
         expected = {name: row[key] for name, key in plain.items()} | row["scores"] | row["costs"]
+        expected |= {name.replace("_", " "): value for name, value in counts.items()}
         bounds = re.findall(r"\d\.\d+", there.get("interval") or "")
         assert [float(each) for each in bounds] == [
             round(row[end], 4) for end in ("low", "high") if row[end] is not None
