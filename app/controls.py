@@ -81,14 +81,25 @@ def run_links(labels: Iterable[str], task: str = "") -> list[str]:
     """The page Run at each view's label, with `task`, or the tasks that are chosen now: they decide
     how views are told apart.
     """
-    chosen = {
+    chosen = _chosen()
+    if task:
+        chosen["tasks"] = [task]
+    return [link("run", **chosen, view=label) for label in labels]
+
+
+def model_links(names: Iterable[str]) -> list[str]:
+    """The page Model at each model's name, with the tasks that are chosen now."""
+    chosen = _chosen()
+    return [link("model", **chosen, named=name) for name in names]
+
+
+def _chosen() -> dict[str, list[str]]:
+    """The chosen tasks, as the address has them."""
+    return {
         key: st.query_params.get_all(key)
         for key in ("benchmark", "types", "tasks")
         if key in st.query_params
     }
-    if task:
-        chosen["tasks"] = [task]
-    return [link("run", **chosen, view=label) for label in labels]
 
 
 def name_of(cost: str) -> str:

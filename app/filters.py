@@ -10,7 +10,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import reading
 from app.controls import URL
+from leaderboard.tables import row_fields
 from leaderboard.tables.standings import Row
+from retrievers.where import passing
 
 
 def filtered(rows: list[Row], search: DeltaGenerator) -> list[Row]:
@@ -50,10 +52,37 @@ def filtered(rows: list[Row], search: DeltaGenerator) -> list[Row]:
         since = third.date_input(
             "Evaluated since", None, key="since", bind=URL, max_value=date.today()
         )
-        fourth.caption(
-            "A model whose size, or whose training data, is unknown does not pass that filter."
+        fourth.caption("A model of which a filter's fact is unknown does not pass that filter.")
+        first, second, third, fourth = st.columns(4)
+        licences = first.multiselect(
+            "Licence",
+            sorted({row.facts.licence for row in rows if row.facts.licence}),
+            key="licence",
+            bind=URL,
+            placeholder="all",
+        )
+        languages = second.multiselect(
+            "Languages",
+            sorted({each for row in rows for each in row.facts.languages or ()}),
+            key="language",
+            bind=URL,
+            placeholder="all",
+            help="Only models made for all of these",
+        )
+        weights = third.selectbox("Weights", ["All", "Open", "Closed"], key="weights", bind=URL)
+        where = fourth.text_input(
+            "Where",
+            key="where",
+            bind=URL,
+            max_chars=1000,
+            placeholder="max_tokens >= 8192 and parameters < 1e9",
+            help="A condition, as `embedlab leaderboard --where` takes it",
         )
     newest = reading.last_evaluated() if since else {}
+    if where:
+        passed = passing(where, [row_fields.fields(row) for row in rows],
+                         row_fields.KINDS, row_fields.WHAT, row_fields.KEY)  # fmt: skip
+        rows = [rows[at] for at in passed]
     return [
         row
         for row in rows
@@ -63,5 +92,8 @@ def filtered(rows: list[Row], search: DeltaGenerator) -> list[Row]:
         and (not dims or row.dim in dims)
         and (most is None or 0 < row.costs.get("parameters", 0) <= most * 1e6)
         and (fresh is None or (row.zero_shot is not None and row.zero_shot >= fresh))
+        and (not licences or row.facts.licence in licences)
+        and set(languages) <= set(row.facts.languages or ())
+        and (weights == "All" or row.facts.open_weights is (weights == "Open"))
         and (not since or newest.get(row.model, pd.Timestamp.min).date() >= since)
     ]

@@ -16,7 +16,7 @@ import streamlit as st
 
 from app import plugin_pages, status
 from app.safe_text import plain
-from app.screens import compare, costs, grids, leaderboard, live, rag, run, search
+from app.screens import compare, costs, grids, leaderboard, live, model, rag, run, search, task
 
 # The folder is not called pages: Streamlit would serve its files by themselves.
 PAGES = [
@@ -24,6 +24,8 @@ PAGES = [
     st.Page(costs.page, title="Cost and quality", icon=":material/speed:", url_path="costs"),
     st.Page(grids.page, title="Grids", icon=":material/grid_on:", url_path="grids"),
     st.Page(compare.page, title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+    st.Page(model.page, title="Model", icon=":material/id_card:", url_path="model"),
+    st.Page(task.page, title="Task", icon=":material/task:", url_path="task"),
     st.Page(rag.page, title="RAG", icon=":material/forum:", url_path="rag"),
     st.Page(run.page, title="Run", icon=":material/receipt_long:", url_path="run"),
     st.Page(search.page, title="Search", icon=":material/search:", url_path="search"),

@@ -21,14 +21,15 @@ VARIABLE = "EMBEDLAB_DASHBOARD"
 class Settings:
     """db: the results file. indexes: the folder of saved indexes. made: a file that says where
     others were made, as `embedlab.made_indexes` writes it. benchmarks: a JSON file with the
-    fields of `Benchmarks`, which may appear later. encoders: "module:function" that turns an
-    encoder's name into an encoder.
+    fields of `Benchmarks`. tasks: one of what is known of tasks, by name. Both may appear later.
+    encoders: "module:function" that turns an encoder's name into an encoder.
     """
 
     db: str = "results.duckdb"
     indexes: str = ""
     made: str = ""
     benchmarks: str = ""
+    tasks: str = ""
     encoders: str = ""
 
     def encoder(self) -> Callable[[str], Any] | None:

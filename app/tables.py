@@ -17,7 +17,9 @@ _SHORT = 40  # characters that stand on one line
 
 
 class Link(NamedTuple):
-    """A cell that leads to another view of the dashboard; `href` is made by `link`."""
+    """A cell that leads to another view of the dashboard, where `href` is made by `link`, or to a
+    page of the web, which opens beside it.
+    """
 
     text: str
     href: str
@@ -108,5 +110,7 @@ def _text(value: object, column: Column) -> str:
     if value is None or value == "" or value != value:
         return '<span class="nothing" aria-label="unknown">–</span>'
     if isinstance(value, Link):
-        return f'<a href="{escape(value.href)}" target="_self">{breakable(value.text)}</a>'
+        web = value.href.startswith(("https://", "http://"))
+        where = 'target="_blank" rel="noopener noreferrer"' if web else 'target="_self"'
+        return f'<a href="{escape(value.href)}" {where}>{breakable(value.text)}</a>'
     return column.text(value) if isinstance(value, int | float) else breakable(str(value))

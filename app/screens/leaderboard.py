@@ -14,6 +14,7 @@ from app.heat import heat_map
 from app.safe_text import link, plain
 from app.screens import figures, leaderboard_columns
 from app.tables import Link, Order, table
+from leaderboard.tables.known_facts import in_words
 from leaderboard.tables.standings import Row, Standings
 from leaderboard.tables.table import Column
 
@@ -159,7 +160,14 @@ def _heat_map(standings: Standings, rows: list[Row]) -> None:
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:
-    facts = [field.name for field in fields(Row) if field.name not in ("scores", "costs")]
+    nested = ("scores", "costs", "facts")
+    plain_ones = [field.name for field in fields(Row) if field.name not in nested]
     return pd.DataFrame(
-        [{name: getattr(row, name) for name in facts} | row.scores | row.costs for row in rows]
+        [
+            {name: getattr(row, name) for name in plain_ones}
+            | {name: in_words(value, None) for name, value in vars(row.facts).items()}
+            | row.scores
+            | row.costs
+            for row in rows
+        ]
     )

@@ -1,16 +1,21 @@
 """The leaderboard's columns: which there are, and which stand there together."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
+from urllib.parse import urlsplit
 
 from app import controls
 from app.safe_text import view_of
 from app.tables import Link
+from leaderboard.tables import known_facts
+from leaderboard.tables.known_facts import Facts
 from leaderboard.tables.standings import Row, Standings
 from leaderboard.tables.table import Column
 
 _FEW_TASKS = 6  # so many have a column each, always
 _BOTH = "Mean over the tasks on which the model has own and published results"
 _TYPES, _TASKS, _COSTS = "<types>", "<tasks>", "<costs>"
+_FACTS = [field.name.replace("_", " ").capitalize() for field in fields(Facts)]
 # Names of columns that are shown together.
 SETS = {
     "Uncertainty": [
@@ -26,6 +31,7 @@ SETS = {
     "Task types": ["Mean by type", _TYPES],
     "Tasks": [_TASKS],
     "Costs": [_COSTS],
+    "Facts": [*_FACTS, "Zero-shot"],
     "Origin": ["Source", "Revision", "View", "Views", "Own", "Published", "Own − published"],
 }
 _OTHER = [
@@ -42,7 +48,7 @@ def types(standings: Standings) -> list[str]:
 
 def choices(standings: Standings, costs: dict[str, str]) -> list[str]:
     """The names of all columns that can be chosen; `costs` by the name to show."""
-    return [*_OTHER, *types(standings), *costs, *standings.tasks]
+    return [*_OTHER, *_FACTS, *types(standings), *costs, *standings.tasks]
 
 
 def of_set(name: str, standings: Standings, costs: dict[str, str]) -> list[str]:
@@ -68,6 +74,7 @@ def columns(
     several = len(standings.tasks) > 1
     alone = standings.one_each
     names = [row.name if alone else row.label for row in rows]
+    addresses = controls.model_links(names) if alone else controls.run_links(names)
     offered = {
         "Mean by type": Column(
             "Mean by type", [row.types if several else None for row in rows], best="max"
@@ -120,6 +127,7 @@ def columns(
             "Own − published", [row.difference for row in rows], signed=True, help=_BOTH
         ),
         "Views": Column("Views", [row.views for row in rows], help="Views of the model"),
+        **_of_facts(rows),
         **{
             kind: Column(kind, [standings.type_mean(row, kind) for row in rows], best="max")
             for kind in types(standings)
@@ -139,7 +147,7 @@ def columns(
     fixed = [
         Column(
             "Model",
-            [*map(Link, names, controls.run_links(row.label for row in rows))],
+            [*map(Link, names, addresses)],
         ),
         Column(
             "#",
@@ -157,6 +165,17 @@ def columns(
         ),
     ]
     return [*fixed, *(offered[name] for name in chosen if name in offered and name != score)]
+
+
+def _of_facts(rows: Sequence[Row]) -> dict[str, Column]:
+    """A column of each fact of the models; addresses are links."""
+    found = {}
+    for name, column in known_facts.columns([row.facts for row in rows]).items():
+        cells = column.cells
+        if name in ("link", "paper"):
+            cells = [each and Link(urlsplit(each).netloc, each) for each in cells]
+        found[name.capitalize()] = replace(column, name=name.capitalize(), cells=cells)
+    return found
 
 
 def _span(low: float | None, high: float | None, form: str) -> str | None:

@@ -36,7 +36,7 @@ def command(
     from embedlab import made_indexes
     from embedlab.errors import UserError, missing_extra
     from embedlab.resources import home
-    from embedlab.tasks import benchmark_parts
+    from embedlab.tasks import benchmark_parts, described
 
     if find_spec("streamlit") is None:
         raise missing_extra("The dashboard", "app")
@@ -56,6 +56,7 @@ def command(
         "indexes": str((indexes or home() / "indexes").resolve()),
         "made": "" if indexes else str(made_indexes.register()),
         "benchmarks": str(benchmarks),
+        "tasks": str(described.file()),
         "encoders": "embedlab.corpus_index:recorded_encoder",
     }
     echo(f"The dashboard is at http://localhost:{port}. Ctrl-C ends it.", err=True)
@@ -71,6 +72,8 @@ def command(
                 # While the pages are served already: importing mteb takes its time.
                 benchmark_parts.write(benchmark_parts.ask(), benchmarks)
                 refresh_facts(Path(settings["db"]))
+            if not described.file().is_file():
+                described.write(described.file())
             code = child.wait()
             code = 0 if code == -signal.SIGTERM else code
         except KeyboardInterrupt:

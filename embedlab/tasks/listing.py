@@ -116,6 +116,11 @@ def _place(task: "AbsTask | type[AbsTask]", data_dir: Path | None) -> str:
     return "cached" if prepared(task.metadata.dataset["path"]) else "hub"
 
 
+def is_here(task: "AbsTask", data_dir: Path | None) -> bool:
+    """Whether a task's data need not be downloaded."""
+    return hasattr(task, "sources") or _place(task, data_dir) != "hub"
+
+
 def _task_row(metadata: "TaskMetadata", place: str) -> dict[str, Any]:
     return _row(
         metadata.name,

@@ -15,7 +15,9 @@ from leaderboard.storage.rows import tables as run_tables
 from leaderboard.storage.store import Store
 from tests.app import sample
 
-PAGES = ["leaderboard", "costs", "grids", "compare", "rag", "run", "search", "live"]
+PAGES = [
+    "leaderboard", "costs", "grids", "compare", "rag", "run", "search", "live", "model", "task",
+]  # fmt: skip
 
 
 def tables(page) -> str:
@@ -80,7 +82,8 @@ def test_a_name_with_settings_is_shown_and_leads_to_its_page(show, tmp_path, nam
     for module, address in own:
         found = show(module.strip("/"), db=tmp_path / "own.duckdb", **address)
         assert not found.exception and not found.error, module
-        assert name in unescape(tables(found) + str([each.value for each in found.markdown]))
+        told = [each.value for each in (*found.markdown, *found.selectbox)]
+        assert name in unescape(tables(found) + str(told))
 
 
 @pytest.mark.parametrize(

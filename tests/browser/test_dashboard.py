@@ -100,12 +100,15 @@ def test_names_with_brackets_commas_and_spaces_survive_the_address(tab, another_
     expect(tab.page.locator("tbody").first).to_have_text(shown)
     tab.open(f"leaderboard?{TASKS}")
     tab.page.get_by_role("link", name=sample.COMPOSED).click()
-    tab.sees(f"{sample.COMPOSED} on")
+    tab.page.wait_for_selector("h1:has-text('Model')")
+    tab.sees(sample.COMPOSED, "zero-shot")
 
 
 def test_run_reached_from_the_leaderboard(tab):
     tab.open(f"?{TASKS}")
     tab.page.get_by_role("link", name=sample.SCRIPT).click()
+    tab.page.wait_for_selector("h1:has-text('Model')")
+    tab.page.get_by_role("link", name="details").first.click()
     tab.page.wait_for_selector("h1:has-text('Run')")
     tab.has_address(sample.SCRIPT)
     tab.sees(f"{sample.SCRIPT} on", "First rendered inputs")
