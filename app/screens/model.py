@@ -17,7 +17,7 @@ def page() -> None:
     """The page."""
     controls.require_results()
     parts = controls.pick_tasks()
-    ranked = reading.ranked(parts, "mean", True, "none", every_view=False)
+    ranked = reading.ranked(parts, "mean", every_view=False)
     rows = {row.name: row for row in ranked.rows}
     name = st.selectbox("Model", sorted(rows), key="named", bind=controls.URL)
     row = rows[name]
@@ -29,8 +29,9 @@ def page() -> None:
         _facts(row, known)
     with right:
         _scores(row, ranked)
-        views = reading.ranked(parts, "mean", True, "none", every_view=True).rows
-        _views([view for view in views if view.name == name])
+        if row.views > 1:
+            views = reading.ranked(parts, "mean", incomplete=True).rows
+            _views([view for view in views if view.name == name])
 
 
 def _facts(row: Row, known: dict[str, object]) -> None:
@@ -79,8 +80,6 @@ def _scores(row: Row, ranked: Standings) -> None:
 
 def _views(rows: list[Row]) -> None:
     """The model's rows where each layer, dimension, precision, index and origin has its own."""
-    if len(rows) < 2:
-        return
     st.subheader("Views")
     labels = [row.label for row in rows]
     columns = [

@@ -60,7 +60,7 @@ def _cell(fact: str, value: object) -> object:
 
 
 def _best(name: str) -> None:
-    ranked = reading.ranked(reading.hashable([name]), "mean", True, "none", every_view=False)
+    ranked = reading.ranked(reading.hashable([name]), "mean", every_view=False)
     rows = ranked.rows[:_BEST]
     names = [row.name for row in rows]
     columns = [
