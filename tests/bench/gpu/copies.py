@@ -47,7 +47,7 @@ def run(figures: Figures, place: Place) -> None:
             child.stdin.write("go\n")
             child.stdin.flush()
         for child in children:
-            out, _ = child.communicate(timeout=40)
+            out, _ = child.communicate()
             if child.returncode:
                 raise RuntimeError(f"a process of its own ended with {child.returncode}: {out}")
             for line in out.splitlines():

@@ -41,6 +41,8 @@ def run(figures: Figures, place: Place) -> None:
                 queries_per_second=queries / seconds,
             )  # fmt: skip
         _check(figures, label, index)
+        if dtype == torch.float16:
+            _halves(figures, place, label, index)
         index.clear()
         if place.device != "cpu":
             torch.cuda.empty_cache()
@@ -74,3 +76,37 @@ def _check(figures: Figures, label: str, index: "retrievers.Retriever") -> None:
     asked = torch.stack([index._chunks[0][0], last[-1]]).float().cpu().numpy()
     hits = index.search(asked, 10)
     figures.add(f"{label}, finds what it holds", bool((hits.rows[:, 0] == rows).all()))
+
+
+def _halves(
+    figures: Figures, place: Place, label: str, index: "retrievers.indexes.exact.TorchIndex"
+) -> None:
+    """What products of float16 alone would take, which embedlab does not use: a float32 query as
+    the sum of two float16 numbers, the scores in float32. No best documents are chosen.
+    """
+
+    def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        if place.device == "cpu":
+            return left.float() @ right.float()
+        return torch.mm(left, right, out_dtype=torch.float32)
+
+    def products(halves: torch.Tensor) -> None:
+        for chunk in index._chunks:
+            product(halves, chunk.T)
+
+    for queries in (1, 32, 1_000):
+        asked = torch.randn(queries, DIM, device=place.device)
+        high = asked.half()
+        halves = torch.cat([high, (asked - high.float()).half()])
+        seconds, _ = timed(lambda halves=halves: products(halves), place.device, place.seconds(0.3))
+        found = product(halves, index._chunks[0].T)
+        exact = asked.double() @ index._chunks[0].double().T
+        figures.add(
+            f"{label}, {queries:,} queries, products of two halves alone",
+            seconds * 1e3,
+            "ms",
+            share_of_bandwidth=index.memory_bytes()
+            / memory_rate(place.device, place.tiny)
+            / seconds,
+            most_error=float((found[:queries] + found[queries:] - exact).abs().max()),
+        )
