@@ -132,10 +132,7 @@ def _legend(standings: Standings, count: int) -> None:
     if standings.coverage:
         lines.append(f"Only {standings.coverage} of this benchmark have results.")
     if standings.over:
-        lines.append(
-            f"Intervals resample {standings.resampled}. Models that share a letter cannot be told"
-            f" apart at {1 - standings.level:.2g}."
-        )
+        lines.append(f"Intervals resample {standings.resampled}; {standings.grouped}.")
     st.caption(plain(" ".join([*lines, *standings.notes])))
 
 

@@ -23,6 +23,7 @@ SETS = {
         "With other tasks",
         "Places",
         "Group",
+        "Tier",
         "Borda",
         "Zero-shot",
         "Kind",
@@ -35,7 +36,7 @@ SETS = {
     "Origin": ["Source", "Revision", "View", "Views", "Own", "Published", "Own − published"],
 }
 _OTHER = [
-    "Interval", "With other tasks", "Places", "Group", "Mean by type", "Borda", "Zero-shot", "Kind",
+    "Interval", "With other tasks", "Places", "Group", "Tier", "Mean by type", "Borda", "Zero-shot", "Kind",
     "View", "Views", "Source", "Revision", "Own", "Published", "Own − published",
 ]  # fmt: skip
 
@@ -107,6 +108,11 @@ def columns(
             "Group",
             [row.group for row in rows],
             help="Models that share a letter cannot be told apart",
+        ),
+        "Tier": Column(
+            "Tier",
+            [] if any(row.group for row in standings.rows) else [row.tier for row in rows],
+            help="It begins with the first model told apart from the first of the tier before",
         ),
         "Zero-shot": Column(
             "Zero-shot %",

@@ -75,10 +75,10 @@ def columns(incomplete: str) -> list[str]:
 
 COLUMNS = (
     "#", "model", "revision", "source", "index", "layer", "dim", "precision", "settings", "kind",
-    "views", "mean", "interval", "with other tasks", "group", "rank interval", "mean by type",
-    "Borda", "tasks", "own", "published", "own - published", "on tasks", "zero-shot %",
-    "parameters", "dimensions", "max tokens", "licence", "open weights", "release date",
-    "languages", "instruction tuned", "link", "paper",
+    "views", "mean", "interval", "with other tasks", "group", "tier", "rank interval",
+    "mean by type", "Borda", "tasks", "own", "published", "own - published", "on tasks",
+    "zero-shot %", "parameters", "dimensions", "max tokens", "licence", "open weights",
+    "release date", "languages", "instruction tuned", "link", "paper",
 )  # fmt: skip
 
 

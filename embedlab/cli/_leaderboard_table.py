@@ -1,6 +1,5 @@
 """The leaderboard as a table: which columns there are, and which are shown."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -50,7 +49,7 @@ def column_sets(standings: "Standings") -> tuple[dict[str, Column], dict[str, li
     facts = known_facts.columns([row.facts for row in standings.rows])
     every, types = _every(standings) | facts, standings.type_names
     sets = {
-        "Uncertainty": ["interval", "with other tasks", "rank interval", "group", "Borda"],
+        "Uncertainty": ["interval", "with other tasks", "rank interval", "group", "tier", "Borda"],
         "Task types": ["mean by type", *types] if len(types) > 1 else [],
         "Tasks": standings.tasks if len(standings.tasks) > 1 else [],
         "Facts": list(facts),
@@ -75,12 +74,9 @@ def legend(standings: "Standings", *, typed: bool = True) -> list[str]:
         notes.insert(0, "One row per model: --views shows every view of it.")
     if not standings.over:
         return notes
-    alpha = f"{1 - standings.level:.2g}"
     return [
-        (
-            f"Intervals resample {standings.resampled}; models that share a letter cannot be told"
-            f" apart at {alpha}; {_NOT_WORSE} cannot be told apart from the best mean."
-        ),
+        f"Intervals resample {standings.resampled}; {standings.grouped}; {_NOT_WORSE}"
+        " cannot be told apart from the best mean.",
         *notes,
     ]
 
@@ -98,7 +94,7 @@ def _usual(standings: "Standings") -> list[str]:
         "mean",
         "interval",
         "with other tasks",
-        "group",
+        "group" if any(row.group for row in rows) else "tier",
         *(["rank interval"] if standings.sort == "mean" else []),
         *(["mean by type", "Borda"] if len(tasks) > 1 else []),
         *(types if 1 < len(types) <= _TYPE_COLUMNS and len(types) < len(tasks) else []),
@@ -134,6 +130,7 @@ def _every(standings: "Standings") -> dict[str, Column]:
             drop=_EARLY,
         ),
         "group": Column("group", [row.group for row in rows], drop=_LATE),
+        "tier": Column("tier", [row.tier for row in rows], drop=_LATE),
         "rank interval": Column(
             "rank interval",
             [_places(row.best_place, row.worst_place) for row in rows],
@@ -197,19 +194,9 @@ def _pareto(standings: "Standings", cost: str) -> list[Column]:
 
 def _marks(standings: "Standings") -> list[str]:
     """Behind the mean of those that cannot be told apart from the best."""
-    tested = [row for row in standings.rows if row.group and row.mean is not None]
-    if not tested:
-        return []
-    best = max(tested, key=_mean)
-    return [
-        _NOT_WORSE if row is not best and _groups(row) & _groups(best) else ""
-        for row in standings.rows
-    ]
-
-
-def _groups(row: "Row") -> set[str]:
-    """Beyond z the letters go on with a1."""
-    return set(re.findall(r"[a-z]\d*", row.group))
+    alike = [row for row in standings.rows if row.like_best and row.mean is not None]
+    best = max(alike, key=_mean, default=None)
+    return [_NOT_WORSE if row in alike and row is not best else "" for row in standings.rows]
 
 
 def _mean(row: "Row") -> float:
@@ -235,7 +222,7 @@ def bounds(low: float | None, high: float | None, form: str = ".4f") -> str:
 
 
 def _places(best: int | None, worst: int | None) -> str:
-    return "" if best is None else f"{best}" if best == worst else f"{best} ... {worst}"
+    return "" if best is None else f"{best}" if best == worst else f"{best}-{worst}"
 
 
 def _setting(value: object) -> str:

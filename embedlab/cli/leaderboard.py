@@ -107,6 +107,12 @@ def command(
             " models by default."
         ),
     ] = "",
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix", help="Instead of scores, which models can be told apart, pair by pair."
+        ),
+    ] = False,
     form: Form = "text",
     split: Split = "",
     db: Db = None,
@@ -120,7 +126,8 @@ def command(
     """
     from dataclasses import asdict
 
-    from embedlab.cli._tables import print_leaderboard
+    from embedlab.cli._pairs_table import pairs
+    from embedlab.cli._tables import print_columns, print_leaderboard
     from embedlab.errors import UserError
     from embedlab.resources import home
     from leaderboard.storage.store import Store
@@ -130,6 +137,9 @@ def command(
     check_tasks(benchmark, task, split)
     if column and as_json:
         raise UserError("--json gives every column; --columns chooses.", "Type one of them.")
+    if matrix and (column or pareto or over == "none"):
+        other = "--columns" if column else "--pareto" if pareto else "--over none"
+        raise UserError(f"--matrix and {other} exclude each other.", "Type one of them.")
     if level and over == "none":
         raise UserError(
             "--level is of the intervals, and --over none asks for none.", "Type one of them."
@@ -138,12 +148,15 @@ def command(
         Store(db or home() / "results.duckdb"), parts(benchmark) if benchmark else task or None,
         sort=sort, metric=metric, incomplete=incomplete, over=over, level=level or 0.95,
         main_revisions=main_revisions() if benchmark else None,
-        split=split, every_view=views, hardware=hardware,
+        split=split, every_view=views, hardware=hardware, matrix=matrix,
     )  # fmt: skip
     if where:
         standings = narrowed(standings, where)
     chosen = [name for name in (part.strip() for part in column.split(",")) if name]
     best = front(standings, pareto) if pareto else None
+    if matrix and not as_json:
+        print_columns(*pairs(standings, top), form)
+        return
     if not as_json:
         print_leaderboard(standings, pareto, form, title=benchmark, chosen=chosen, top=top)
         return

@@ -1,16 +1,20 @@
 """What a ranking asks of benchmarks, kept between runs: mteb takes seconds to import and to ask."""
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from embedlab.errors import UserError
 from embedlab.resources import DATA, home
 from leaderboard.atomic_files import atomic_write
 from leaderboard.tables.benchmarks import Benchmarks, read
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
 
 _FORM = 3  # raised when what is written changes
 
@@ -56,19 +60,19 @@ def ask() -> Benchmarks:
 
     from embedlab.tasks.catalogue import benchmarks
 
-    theirs = get_benchmarks()
-    parts = {}
-    for name in [*benchmarks(), *(each.name for each in theirs)]:
-        try:
-            parts[name] = of(name)
-        except UserError:  # a benchmark of images or sound
-            continue
-    aliases = {alias: each.name for each in theirs for alias in each.aliases or ()}
+    theirs = [
+        each
+        for each in get_benchmarks()
+        if all(task.metadata.modalities == ["text"] for task in each.tasks)
+    ]
+    # Where they are: `find` would copy mteb's tasks and collect the texts of ours.
+    parts = {name: _ours(each["tasks"]) for name, each in benchmarks().items()}
+    parts |= {each.name: _parts(each.tasks) for each in theirs}
     metas = get_model_metas()
     return Benchmarks(
         parts,
         {meta.name: meta.revision for meta in metas if meta.name and meta.revision},
-        {alias: name for alias, name in aliases.items() if name in parts},
+        {alias: each.name for each in theirs for alias in each.aliases or ()},
     )
 
 
@@ -81,9 +85,24 @@ def of(name: str) -> dict[str, list[tuple[str, str]]]:
     """
     from embedlab.tasks.catalogue import find
 
+    return _parts(find(name, apart=False))
+
+
+def _ours(tasks: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """The parts of the tasks of a built-in benchmark, by what defines them."""
+    from embedlab.tasks.catalogue import built_in
+
+    known, parts = built_in(), dict[str, list[tuple[str, str]]]()
+    for name in tasks:
+        splits = known[name].get("eval_splits", ["test"]) if name in known else []
+        parts |= {name: [(split, "default") for split in splits]} if splits else of(name)
+    return parts
+
+
+def _parts(tasks: "Iterable[AbsTask]") -> dict[str, list[tuple[str, str]]]:
     return {
         task.metadata.name: [
             (split, subset) for split in task.eval_splits for subset in task.hf_subsets
         ]
-        for task in find(name, apart=False)
+        for task in tasks
     }

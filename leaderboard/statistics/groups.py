@@ -1,8 +1,8 @@
 """Groups of models that cannot be told apart:
-every pair tested, corrected, and shown as letters.
+every pair tested, corrected, and shown as letters; of many models, as tiers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import stdtr
@@ -10,11 +10,8 @@ from scipy.special import stdtr
 from leaderboard.statistics.significance import correct
 
 
-def pairwise_p_values(
-    tasks: Sequence[Sequence[np.ndarray]], correction: str = "holm"
-) -> np.ndarray:
-    """Corrected p-values of every pair's difference in the mean over tasks,
-    float64 `[models, models]`, symmetric.
+class PairTests:
+    """The t-tests of all pairs' differences in the mean over tasks, worked out model by model.
 
     A t-test paired by query, each part of a task a stratum: squared standard errors add up, degrees
     of freedom follow Satterthwaite (1946). One task gives the ordinary paired t-test. With hundreds
@@ -25,28 +22,88 @@ def pairwise_p_values(
         tasks: for each task its parts (subsets of a split), each float64 `[models, queries]`, two
             or more queries. To ask about other tasks instead of other queries, give one task of one
             part `[models, tasks]`.
-        correction: "holm", "bh" or "none".
     """
-    strata = [(scores, 1 / (len(parts) * len(tasks))) for parts in tasks for scores in parts]
-    means = np.sum([weight * scores.mean(axis=1) for scores, weight in strata], axis=0)
-    errors = [_squared_errors(scores) * weight**2 for scores, weight in strata]
-    total = np.sum(errors, axis=0)
-    difference = np.abs(means[:, None] - means)
-    certain = total == 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = total**2 / np.sum(
-            [
-                error**2 / (scores.shape[1] - 1)
-                for error, (scores, _) in zip(errors, strata, strict=True)
-            ],
-            axis=0,
-        )
-        p = 2 * stdtr(freedom, -difference / np.sqrt(total))  # both tails of Student's t
-    p = np.where(certain, np.where(difference < 1e-12, 1.0, 0.0), p)
-    upper = np.triu_indices(len(means), 1)
-    corrected = np.ones_like(p)
-    corrected[upper] = correct(p[upper], correction)
-    return np.minimum(corrected, corrected.T)
+
+    def __init__(self, tasks: Sequence[Sequence[np.ndarray]]) -> None:
+        strata = [scores for parts in tasks for scores in parts]
+        weights = [1 / (len(parts) * len(tasks)) for parts in tasks for _ in parts]
+        means = np.stack([scores.mean(axis=1) for scores in strata], axis=1)
+        self.means: np.ndarray = means @ weights
+        self._sizes = np.array([scores.shape[1] for scores in strata])
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._centred = np.concatenate(strata, axis=1) - np.repeat(means, self._sizes, axis=1)
+        self._variances = self._summed(self._centred**2)
+        self._shares = np.square(weights) / self._sizes
+
+    def against(self, model: int) -> np.ndarray:
+        """p-values of each model's difference from one, not corrected, float64 `[models]`."""
+        variance = self._variances + self._variances[model]
+        of_difference = variance - 2 * self._summed(self._centred * self._centred[model])
+        # A constant difference leaves rounding noise where its variance is 0.
+        errors = np.where(of_difference <= 1e-12 * variance, 0.0, of_difference) * self._shares
+        total = errors.sum(axis=1)
+        difference = np.abs(self.means - self.means[model])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = total**2 / (errors**2 / (self._sizes - 1)).sum(axis=1)
+            p = 2 * stdtr(freedom, -difference / np.sqrt(total))  # both tails of Student's t
+        found: np.ndarray = np.where(total == 0, np.where(difference < 1e-12, 1.0, 0.0), p)
+        return found
+
+    def pairs(self, correction: str = "holm") -> np.ndarray:
+        """Corrected p-values of every pair, float64 `[models, models]`, symmetric.
+
+        Args:
+            correction: "holm", "bh", "none"; or "bonferroni", with which one row alone is known
+                without the others (`against_all`).
+        """
+        p = np.stack([self.against(model) for model in range(len(self.means))])
+        if correction == "bonferroni":
+            return self._bonferroni(p)
+        upper = np.triu_indices(len(p), 1)
+        corrected = np.ones_like(p)
+        corrected[upper] = correct(p[upper], correction)
+        symmetric: np.ndarray = np.minimum(corrected, corrected.T)
+        return symmetric
+
+    def against_all(self, model: int) -> np.ndarray:
+        """`against`, corrected for all pairs by Bonferroni: which model is the best, and which the
+        next, the scores themselves have said.
+        """
+        return self._bonferroni(self.against(model))
+
+    def _bonferroni(self, p: np.ndarray) -> np.ndarray:
+        models = len(self.means)
+        corrected: np.ndarray = np.minimum(p * max(1, models * (models - 1) // 2), 1.0)
+        return corrected
+
+    def _summed(self, values: np.ndarray) -> np.ndarray:
+        """Of each stratum the sum over its queries, over its degrees of freedom."""
+        sums: np.ndarray = np.add.reduceat(values, self._starts, axis=1) / (self._sizes - 1)
+        return sums
+
+
+def pairwise_p_values(
+    tasks: Sequence[Sequence[np.ndarray]], correction: str = "holm"
+) -> np.ndarray:
+    """Corrected p-values of every pair's difference (`PairTests`), `[models, models]`."""
+    return PairTests(tasks).pairs(correction)
+
+
+def tiers(order: Sequence[int], differs: Callable[[int], np.ndarray]) -> np.ndarray:
+    """The tier of each model, from 1, int `[models]`: a tier begins with the first model that can
+    be told apart from the first one of the tier before.
+
+    Args:
+        order: the models, best first.
+        differs: which models can be told apart from one, bool `[models]`.
+    """
+    tier, found = 1, np.ones(len(order), dtype=int)
+    apart = differs(order[0]) if len(order) else None
+    for model in order:
+        if apart is not None and apart[model]:
+            tier, apart = tier + 1, differs(model)
+        found[model] = tier
+    return found
 
 
 def letters(different: np.ndarray) -> list[str]:
@@ -76,15 +133,3 @@ def letters(different: np.ndarray) -> list[str]:
 def _letter(at: int) -> str:
     """a ... z, then a1 ... z1, a2, ..."""
     return chr(ord("a") + at % 26) + (str(at // 26) if at >= 26 else "")
-
-
-def _squared_errors(scores: np.ndarray) -> np.ndarray:
-    """The squared standard error of every pair's mean difference, `[models, models]`."""
-    covariance = np.atleast_2d(np.cov(scores))
-    variance = np.diag(covariance)[:, None] + np.diag(covariance)
-    of_difference = variance - 2 * covariance
-    # A constant difference leaves rounding noise where its variance is 0.
-    errors: np.ndarray = (
-        np.where(of_difference <= 1e-12 * variance, 0.0, of_difference) / scores.shape[1]
-    )
-    return errors

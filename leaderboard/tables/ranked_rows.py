@@ -41,7 +41,10 @@ class Row:
     nested_high: float | None = None
     best_place: int | None = None  # confidence interval of the rank by mean
     worst_place: int | None = None
-    group: str = ""  # views that share a letter cannot be told apart; only the best 30 have letters
+    group: str = ""  # views that share a letter cannot be told apart; of a dozen views or fewer
+    tier: int | None = None  # it begins with the first view told apart from the first one before
+    like_best: bool | None = None  # whether it cannot be told apart from the best mean
+    p_values: dict[str, float] = field(default_factory=dict)  # against each view; where asked for
     zero_shot: int | None = None  # percent of the tasks that it was not trained on
     costs: dict[str, float] = field(default_factory=dict)
     # Of the model, over the tasks that it has own and published results on:
@@ -98,6 +101,17 @@ class Standings:
         nested = any(row.nested_low is not None for row in self.rows)
         return f"{words} (with other tasks: tasks as well)" if nested else words
 
+    @property
+    def grouped(self) -> str:
+        """What letters or tiers mean, in words."""
+        alpha = f"{1 - self.level:.2g}"
+        if any(row.group for row in self.rows):
+            return f"models that share a letter cannot be told apart at {alpha}"
+        return (
+            f"a tier begins with the first model that can be told apart at {alpha} from the first"
+            " one of the tier before (Bonferroni-corrected for all pairs)"
+        )
+
     def type_mean(self, row: Row, kind: str) -> float | None:
         """The mean of a row over the tasks of a type; None where it lacks one of them."""
         scores = [row.scores.get(task) for task in self.tasks if self.types.get(task) == kind]
@@ -106,8 +120,8 @@ class Standings:
 
 
 _WHOLE = (
-    "layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "zero_shot", "both",
-    "views",
+    "layer", "dim", "place", "tasks", "borda", "best_place", "worst_place", "tier", "zero_shot",
+    "both", "views",
 )  # fmt: skip
 
 
@@ -128,6 +142,7 @@ def rows_of(
     # Column by column: value by value would take longer than all statistics.
     plain = {str(name): _values(table[name], int if name in _WHOLE else None) for name in table}
     plain["group"] = [group or "" for group in plain["group"]]
+    plain["p_values"] = [p_values or {} for p_values in plain["p_values"]]
     tasks = scores.columns.tolist()
     plain["scores"] = [
         {

@@ -39,6 +39,7 @@ def rank(
     split: str = "",
     every_view: bool = True,
     hardware: str = "",
+    matrix: bool = False,
 ) -> Standings:
     """Rank the views in `store`.
 
@@ -50,15 +51,17 @@ def rank(
         metric: "main", or one metric for all tasks.
         incomplete: also rank views that lack tasks, by the mean over those they have and by mteb's
             Borda count.
-        over: what intervals and letters resample: "queries", "tasks", "both"; "none" leaves them
+        over: what intervals and groups resample: "queries", "tasks", "both"; "none" leaves them
             out; "auto" takes queries where all views were scored query by query, else tasks where
             there are six or more.
-        level: of the confidence intervals; letters separate views at `1 - level`.
-        correction: of the letters' tests, as in `leaderboard.statistics.significance.correct`.
+        level: of the confidence intervals; groups separate views at `1 - level`.
+        correction: of the letters' tests, as in `leaderboard.statistics.significance.correct`;
+            those of tiers are Bonferroni-corrected (`leaderboard.tables.separation`).
         main_revisions, split: as in `evaluated_views.read`.
         every_view: rank each view by itself, not one of each model (`one_model.one_each`).
         hardware: part of the name of the machine whose times and speeds are shown; that of the
             most views by default.
+        matrix: whether the p-values of all pairs are wanted, too.
 
     Raises:
         LeaderboardError: an option is unknown, or the store has nothing to rank.
@@ -76,6 +79,7 @@ def rank(
         correction=correction,
         every_view=every_view,
         hardware=hardware,
+        matrix=matrix,
     )
     named = [] if metric == "main" else [f"Scores are {shown(views.metrics[0])}."]
     return replace(found, notes=[*named, *found.notes])
@@ -92,6 +96,7 @@ def rank_views(
     correction: str = "holm",
     every_view: bool = True,
     hardware: str = "",
+    matrix: bool = False,
     say: Say = silent,
 ) -> Standings:
     """Rank views that were read before; everything else as in `rank`. `say` is told how far
@@ -122,7 +127,13 @@ def rank_views(
     )
     views = views.only(list(table.index))
     sure, used, note = uncertainty(
-        store, views.only([v for v in table.index if complete[v]]), over, level, correction, say
+        store,
+        views.only([v for v in table.index if complete[v]]),
+        over,
+        level,
+        correction,
+        matrix,
+        say,
     )
     if len(sure) < table["place"].count():
         # A rank among some of the views would not be the place in the table.

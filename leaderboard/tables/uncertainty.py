@@ -5,16 +5,14 @@ import pandas as pd
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.saying import Say, silent
-from leaderboard.statistics.groups import letters, pairwise_p_values
 from leaderboard.statistics.intervals import interval, nested_means, rank_interval, resampled_means
 from leaderboard.storage.store import Store
 from leaderboard.tables.alignment import has_per_query, per_query
 from leaderboard.tables.evaluated_views import Views
+from leaderboard.tables.separation import separation
 
 # Fewer tasks than this say little about tasks of their kind.
 _FEWEST_TASKS = 6
-# Letters for the best views: beyond these every row would carry dozens.
-_LETTERED = 30
 # 25 replicates lie beyond either end of a 95 % interval,
 # so that an end is known to about 5 % of the interval's width.
 _RESAMPLES = 1_000
@@ -24,13 +22,22 @@ _NO_QUERIES = (
 )
 _READING = 0.7  # share of the time
 _NESTED = ("nested_low", "nested_high")
+_COLUMNS = (
+    "low", "high", "best_place", "worst_place", "group", "tier", "like_best", "p_values",
+)  # fmt: skip
 
 
 def uncertainty(
-    store: Store, views: Views, over: str, level: float, correction: str, say: Say = silent
+    store: Store,
+    views: Views,
+    over: str,
+    level: float,
+    correction: str,
+    matrix: bool = False,
+    say: Say = silent,
 ) -> tuple[pd.DataFrame, str, str]:
-    """Intervals and letters by view, what they resample, and why there are none."""
-    nothing = pd.DataFrame(columns=[*_NESTED, "low", "high", "best_place", "worst_place", "group"])
+    """Intervals and groups by view, what they resample, and why there are none."""
+    nothing = pd.DataFrame(columns=[*_NESTED, *_COLUMNS])
     if over == "none":
         return nothing, "", ""
     queries_known = has_per_query(store, views)
@@ -76,14 +83,8 @@ def uncertainty(
         replicates = resampled_means(strata, over=over, resamples=_RESAMPLES)
     low, high = interval(replicates, level)
     best, worst = rank_interval(replicates, level)
-    best_few = [[scores[:_LETTERED] for scores in parts] for parts in tested]
-    group = (
-        letters(pairwise_p_values(best_few, correction) <= 1 - level)
-        if len(views.table) > 1
-        else [""]
-    )
-    group += [""] * (len(views.table) - len(group))
-    columns = {"low": low, "high": high, "best_place": best, "worst_place": worst, "group": group}
+    apart = separation(tested, views.table["label"].tolist(), 1 - level, correction, matrix)
+    columns = dict(zip(_COLUMNS, (low, high, best, worst, *apart.values()), strict=True))
     columns = dict.fromkeys(_NESTED) | nested | columns
     return pd.DataFrame(columns, index=views.table.index), over, ""
 

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboard.statistics.groups import letters, pairwise_p_values
+from leaderboard.statistics.groups import PairTests, letters, pairwise_p_values, tiers
 
 
 def test_one_task_is_the_paired_t_test():
@@ -60,3 +61,28 @@ def test_models_share_a_letter_exactly_when_not_different(models, random):
 def test_letters_are_given_out_in_order():
     different = np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], dtype=bool)
     assert letters(different) == ["a", "ab", "b"]
+
+
+def test_a_tier_begins_where_its_first_model_differs_from_the_first_before():
+    apart = np.array([[0, 0, 1, 0, 1], [0, 0, 0, 1, 1], [1, 0, 0, 0, 0], [0] * 5, [1, 1, 0, 0, 0]])
+    assert tiers(range(5), lambda model: apart[model] > 0).tolist() == [1, 1, 2, 2, 2]
+    # From the best down: the fourth, third, first, second, fifth; the last differs from the first.
+    order = [3, 2, 0, 1, 4]
+    assert tiers(order, lambda model: apart[model] > 0).tolist() == [1, 1, 1, 1, 1]
+
+
+def test_many_models_are_corrected_for_all_their_pairs():
+    """That the first is the best of many is no reason to find it better than the others."""
+    rng = np.random.default_rng(4)
+    false = 0
+    for _ in range(500):
+        tests = PairTests([[rng.normal(0, 1, (40, 30)), rng.normal(0, 2, (40, 12))]])
+        order = np.argsort(-tests.means).tolist()
+        false += tiers(order, lambda model: tests.against_all(model) <= 0.05).max() > 1  # noqa: B023
+    assert false / 500 <= 0.07
+    scores = rng.normal(0, 1, (40, 30)) + np.linspace(0, 2, 40)[:, None]
+    tests = PairTests([[scores]])
+    p = tests.pairs("bonferroni")
+    np.testing.assert_array_equal(p[3], tests.against_all(3))
+    expected = stats.ttest_rel(scores[3], scores[30]).pvalue * 40 * 39 / 2
+    assert p[3, 30] == pytest.approx(expected) and p[3, 3] == 1

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from embedlab.cli import _completion
 from leaderboard.records import Model, PerQuery, Run, Task
@@ -204,9 +205,37 @@ def test_a_narrow_terminal_loses_columns_but_no_name_is_broken(cli, db, monkeypa
     assert long in piped and "Borda" in piped and "Too wide" not in piped
 
 
-def test_letters_beyond_z_are_letters_of_their_own():
-    from types import SimpleNamespace
-
-    from embedlab.cli._leaderboard_table import _groups
-
-    assert _groups(SimpleNamespace(group="yza1b12")) == {"y", "z", "a1", "b12"}
+@pytest.mark.effect("leaderboard --matrix")
+def test_of_forty_models_tiers_and_pairs_say_who_can_be_told_apart(ok, refused, home):
+    """32 models alike and 8 far behind: every form of the table says so, of each of them."""
+    home.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    tasks = [Task(f"T{n}", "STS", main_metric="cosine_spearman") for n in range(9)]
+    scores = rng.normal(0, 0.01, (40, 9)) + 0.5 + rng.normal(0, 0.1, 9)
+    scores[32:] -= 0.2
+    runs = [
+        Run(Model(f"m{at:02}"), task, float(score), {}, source="mteb")
+        for at, of_model in enumerate(scores)
+        for task, score in zip(tasks, of_model, strict=True)
+    ]
+    Store(home / "results.duckdb").add_tables(tables(runs))
+    found = ok("leaderboard", "--matrix", "--json")["rows"]
+    assert [row["tier"] for row in found] == [1] * 32 + [2] * 8
+    assert [row["like_best"] for row in found] == [True] * 32 + [False] * 8
+    assert not any(row["group"] for row in found)
+    assert not any(row["p_values"] for row in ok("leaderboard", "--json")["rows"])
+    first, last = found[0], found[-1]
+    both = [scores[int(row["name"][1:])] for row in (first, last)]
+    p = min(1.0, stats.ttest_rel(*both).pvalue * 40 * 39 / 2)
+    assert first["p_values"][last["label"]] == pytest.approx(p, rel=1e-6)
+    assert first["best_place"] == 1 and 8 < first["worst_place"] <= 32
+    places = f"{first['best_place']}-{first['worst_place']}"
+    for form in ("text", "markdown", "latex"):
+        table = ok("leaderboard", "--format", form)
+        assert table.count("†") + table.count("dagger") == 31 + 1  # and where it is explained
+        assert places in table and "tier begins with the first model" in table
+        signs = ok("leaderboard", "--format", form, "--matrix", "--top", "34")
+        assert "=" * 32 + "++" in signs and "-" * 32 + "==" in signs
+    assert "--matrix and --pareto exclude" in refused("leaderboard", "--matrix", "--pareto", "x")
+    few = ["-t", "T0"]
+    assert "No two models could be tested" in refused("leaderboard", "--matrix", *few)
