@@ -36,8 +36,8 @@ SETS = {
     "Origin": ["Source", "Revision", "View", "Views", "Own", "Published", "Own − published"],
 }
 _OTHER = [
-    "Interval", "With other tasks", "Places", "Group", "Tier", "Mean by type", "Borda", "Zero-shot", "Kind",
-    "View", "Views", "Source", "Revision", "Own", "Published", "Own − published",
+    "Interval", "With other tasks", "Places", "Group", "Tier", "Mean by type", "Borda", "Zero-shot",
+    "Kind", "View", "Views", "Source", "Revision", "Own", "Published", "Own − published",
 ]  # fmt: skip
 
 
