@@ -20,7 +20,7 @@ def empty(what: str, command: str) -> None:
     """An empty state: what is missing, and the command that brings it."""
     st.info(plain(what), icon=":material/inbox:")
     st.caption("This command fills it:")
-    st.code(command, language="shell")
+    st.code(command, language=None, wrap_lines=True)
 
 
 def require_results() -> None:

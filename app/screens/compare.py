@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from app import controls, later, reading
+from app import charts, controls, later, reading
 from app.downloads import buttons
 from app.safe_text import plain
 from app.screens.queries import differing_queries
@@ -72,7 +72,7 @@ def page() -> None:
     _forest(answer)
     _pairs(answer)
     _settings(answer)
-    st.subheader("Query by query")
+    st.header("Query by query")
     differing_queries(answer, views)
 
 
@@ -154,7 +154,11 @@ def _forest(answer: Comparison) -> None:
         ]
     )
     look = of_page(st.context.theme.type == "dark")
-    st.altair_chart(finished(forest(frame, answer.level), look), theme=None)
+    charts.show(
+        finished(forest(frame, answer.level), look),
+        "The difference on each task with its interval",
+        theme=None,
+    )
     st.caption("Blue circles: surely different. Orange squares: the data leave it open.")
 
 
@@ -185,7 +189,7 @@ def _pairs(answer: Comparison) -> None:
 def _settings(answer: Comparison) -> None:
     """In what the compared runs differ beside the model."""
     if answer.settings:
-        st.subheader("Settings that differ")
+        st.header("Settings that differ")
         columns = [Column("Model", answer.views)]
         columns += [Column(setting.name, setting.values) for setting in answer.settings]
         table(columns, "Settings in which the compared runs differ")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import controls, reading
+from app import charts, controls, reading
 from app.safe_text import plain
 from app.tables import Link, table
 from leaderboard.charts.looks import BLUE, GREY, ORANGE
@@ -70,7 +70,7 @@ def page() -> None:
     if standings.notes:
         st.caption(plain(" ".join(standings.notes)))
     best = points[points["front"]].sort_values("score", ascending=False)
-    st.subheader("The Pareto front")
+    st.header("The Pareto front")
     st.caption("Of these models none is beaten in score without a higher cost.")
     table(
         [
@@ -166,10 +166,11 @@ def _plot(points: pd.DataFrame, cost: str, score: str, logarithmic: bool) -> Non
                 ).encode(text="model:N")
             )
     chart = alt.layer(*layers)
-    st.altair_chart(
+    charts.show(
         chart.properties(
             height=420, usermeta={"embedOptions": {"loader": {"target": "_self"}}}
-        ).interactive()
+        ).interactive(),
+        f"{score} of each model against its {controls.name_of(cost)}",
     )
     st.caption(
         "Diamonds are on the Pareto front. Click a point to see how its scores came about; scroll"
@@ -198,12 +199,17 @@ def _speeds(standings: Standings) -> None:
     ).drop_duplicates(["model", "texts per second"])
     speed["name"] = speed["model"].where(~speed["model"].duplicated(keep=False), speed["label"])
     if not latency.empty:
-        st.subheader("Query latency")
-        st.altair_chart(_dots(latency[latency["label"].isin(latency["label"].unique()[:_BARS])]))
+        st.header("Query latency")
+        charts.show(
+            _dots(latency[latency["label"].isin(latency["label"].unique()[:_BARS])]),
+            "Query latency of each model: median, 95th and 99th percentile",
+        )
         _cut(latency["label"].nunique(), "best")
     if not speed.empty:
-        st.subheader("Encoding throughput")
-        st.altair_chart(_bars(speed.nlargest(_BARS, "texts per second")))
+        st.header("Encoding throughput")
+        charts.show(
+            _bars(speed.nlargest(_BARS, "texts per second")), "Texts per second of each model"
+        )
         _cut(len(speed), "fastest")
 
 

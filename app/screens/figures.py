@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import controls, reading
+from app import charts, controls, reading
 from leaderboard.charts import figure_kinds
 from leaderboard.charts.looks import finished, of_page
 from leaderboard.errors import LeaderboardError
@@ -26,7 +26,7 @@ def of_ranking(standings: Standings, waiting: bool) -> None:
         "Release dates": lambda: figure_kinds.over_time(standings, reading.store(), look),
         "Correlation of tasks": lambda: figure_kinds.task_correlation(standings),
     }
-    st.subheader("Figures")
+    st.header("Figures")
     chosen = st.segmented_control(
         "Figure", list(drawn), key="figure", bind=controls.URL, label_visibility="collapsed"
     )
@@ -39,6 +39,6 @@ def of_ranking(standings: Standings, waiting: bool) -> None:
         chart = finished(drawn[chosen](), look)
         # Cells of a size of their own; the others take the page's width.
         stepped = chosen == "Correlation of tasks"
-        st.altair_chart(chart, width="content" if stepped else "stretch", theme=None)
+        charts.show(chart, chosen, width="content" if stepped else "stretch", theme=None)
     except LeaderboardError as error:
         st.info(f"{error} {error.hint}", icon=":material/info:")

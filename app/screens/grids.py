@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import controls, reading
+from app import charts, controls, reading
 from app.heat import heat_map
 from app.safe_text import link, plain
 from app.tables import table
@@ -81,7 +81,7 @@ def _layers_and_dims(grid: Grid) -> None:
     st.caption(plain(" ".join([f"Score: {grid.measure}.", *grid.notes])))
     left, right = st.columns(2)
     with left:
-        st.subheader("Layer by dimensions")
+        st.header("Layer by dimensions")
         layers, dims = cells["layer"].drop_duplicates().tolist(), sorted(cells["dim"].unique())
         known = cells.set_index(["layer", "dim"])["score"].to_dict()
         heat_map(
@@ -91,8 +91,8 @@ def _layers_and_dims(grid: Grid) -> None:
             "Scores by layer and dimensions",
         )
     with right:
-        st.subheader("Curves")
-        st.altair_chart(
+        st.header("Curves")
+        charts.show(
             alt.Chart(cells).mark_line(point=True).encode(
                 x=alt.X("dim:O", title="dimensions", axis=alt.Axis(labelAngle=0)),
                 y=alt.Y("score:Q", scale=alt.Scale(zero=False), title="score"),
@@ -100,7 +100,8 @@ def _layers_and_dims(grid: Grid) -> None:
                                 legend=alt.Legend(orient="bottom", columns=3, symbolType="stroke")),
                 strokeDash=alt.StrokeDash("layer:N", sort=None, legend=None),
                 tooltip=["layer:N", "dim:Q", alt.Tooltip("score:Q", format=".4f")],
-            ).properties(height=300)
+            ).properties(height=300),
+            "The score by dimensions, a line for each layer",
         )  # fmt: skip
     st.caption("Views that no other equals with as few layers and dimensions:")
     front = cells[cells["pareto"]].sort_values("score", ascending=False)
@@ -126,7 +127,7 @@ def _precision_and_index(grids: list[Grid]) -> None:
     )
     if len(best) < 2:
         return
-    st.subheader("Precision by index")
+    st.header("Precision by index")
     st.caption("The best score of each pair, over its layers and dimensions.")
     wide = best.pivot_table(index="precision", columns="index", values="score", aggfunc="max")
     columns = [

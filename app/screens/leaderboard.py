@@ -137,7 +137,7 @@ def _legend(standings: Standings, count: int) -> None:
 
 
 def _heat_map(standings: Standings, rows: list[Row]) -> None:
-    st.subheader("Task by task")
+    st.header("Task by task")
     within = st.toggle(
         "Compare within each task",
         key="within",

@@ -26,7 +26,7 @@ def page() -> None:
 @st.fragment(run_every=1.0)
 def _now() -> None:
     running = live.read(settings().db)
-    st.subheader(f"Running now: {len(running)}")
+    st.header(f"Running now: {len(running)}")
     if not running:
         controls.empty(
             "No evaluation is running. One that starts appears here by itself.", controls.EVALUATE
@@ -58,13 +58,13 @@ def _now() -> None:
 @st.fragment(run_every=2.0)
 def _finished() -> None:
     runs, imports = reading.newest(_NEWEST)
-    st.subheader("Newest results")
+    st.header("Newest results")
     if runs.empty:
         st.caption("None has been computed here yet." if imports else "None yet.")
     else:
         _runs(runs)
     if imports:
-        st.subheader("Imports")
+        st.header("Imports")
         table(
             [
                 Column("From", [each.where or "unknown" for each in imports]),

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import controls, reading
+from app import charts, controls, reading
 from app.hits import Hit, show
 from app.safe_text import breakable, plain, words
 from app.tables import table
@@ -97,7 +97,7 @@ def _scatter(scores: pd.DataFrame, pair: Pair) -> None:
             ],
         ),
     ).properties(height=420)
-    st.altair_chart(chart)
+    charts.show(chart, "The score of each query in A against that in B")
 
 
 def _side_by_side(query: str, pair: Pair, ids: tuple[str, str], task: Task, texts: Texts) -> None:

@@ -44,7 +44,7 @@ def page() -> None:
     metric, chosen = _chosen(experiment, scores)
     if len(chosen) == 2:
         _compared(name, (chosen[0], chosen[1]), metric)
-    st.subheader("Question by question")
+    st.header("Question by question")
     _questions(name, experiment, scores, metric, chosen)
 
 

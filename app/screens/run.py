@@ -23,7 +23,7 @@ def page() -> None:
     else:
         _show(reading.run(_picked()))
     if not failures.empty:
-        st.subheader("Failures")
+        st.header("Failures")
         table(
             [
                 Column("Model", failures["model"].tolist()),
@@ -60,7 +60,7 @@ def _part(task: str, split: str, subset: str) -> str:
 
 
 def _show(run: Run) -> None:
-    st.subheader(plain(f"{run.model.name} on {run.task.name}"))
+    st.header(plain(f"{run.model.name} on {run.task.name}"))
     source = f"imported from {run.source}" if run.source else "computed here"
     st.caption(plain(f"Run {run.id}, {run.created:%Y-%m-%d %H:%M} UTC, {source}"))
     first, second, third, fourth = st.columns(4)
@@ -70,7 +70,7 @@ def _show(run: Run) -> None:
     fourth.metric("Index", plain(run.index or "none"))
     left, right = st.columns(2)
     with left:
-        st.subheader("Scores")
+        st.header("Scores")
         # The main metric comes first, the rest as stored.
         names = sorted(run.scores, key=lambda name: name != run.task.main_metric)
         table(
@@ -81,7 +81,7 @@ def _show(run: Run) -> None:
             "Scores",
         )
     with right:
-        st.subheader("Costs and phases")
+        st.header("Costs and phases")
         measured = {controls.name_of(name): _counted(value) for name, value in run.costs.items()}
         measured |= {f"phase: {phase.name} (s)": float(phase.seconds) for phase in run.phases}
         if measured:
@@ -119,7 +119,7 @@ def _counted(value: float) -> float | int:
 def _inputs(run: Run) -> None:
     texts = [str(text) for text in run.resolved.get("first_inputs") or ()]
     if texts:
-        st.subheader("First rendered inputs")
+        st.header("First rendered inputs")
         st.caption("The texts as they reached the model, with prompt and template.")
         for text in texts[:4]:
             st.code(text, language=None, wrap_lines=True)

@@ -56,7 +56,7 @@ def page() -> None:
     chosen = [name for name in (left, right) if name != _NONE]
     for column, name in zip(st.columns(len(chosen)), chosen, strict=True):
         with column:
-            st.subheader(plain(name))
+            st.header(plain(name))
             try:
                 _answer(indexes[name], query, k, texts, relevant)
             except retrievers.RetrieverError as error:
