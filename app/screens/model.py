@@ -22,7 +22,7 @@ def page() -> None:
     name = st.selectbox("Model", sorted(rows), key="named", bind=controls.URL)
     row = rows[name]
     known = latest_runs.model_details(reading.store()).get((row.model, row.revision), {})
-    st.subheader(plain(name))
+    st.header(plain(name))
     st.caption(plain(str(known.get("description") or f"A {row.kind} model.")))
     left, right = st.columns([2, 3])
     with left:
@@ -80,7 +80,7 @@ def _scores(row: Row, ranked: Standings) -> None:
 
 def _views(rows: list[Row]) -> None:
     """The model's rows where each layer, dimension, precision, index and origin has its own."""
-    st.subheader("Views")
+    st.header("Views")
     labels = [row.label for row in rows]
     columns = [
         Column("View", [*map(Link, labels, controls.run_links(labels))]),

@@ -24,14 +24,14 @@ def page() -> None:
     names = reading.tasks()["task"].tolist()
     name = st.selectbox("Task", names, key="of", bind=controls.URL)
     known = task_reading.described(name)
-    st.subheader(plain(name))
+    st.header(plain(name))
     st.caption(plain(str(known.get("description") or "Of this task mteb knows nothing.")))
     left, right = st.columns([2, 3])
     with left:
         _facts(known)
         if known.get("citation"):
             with st.expander("Citation"):
-                st.code(str(known["citation"]), language="bibtex", wrap_lines=True)
+                st.code(str(known["citation"]), language=None, wrap_lines=True)
     with right:
         _best(name)
     _sample(name)
@@ -81,7 +81,7 @@ def _unseen(share: int | None) -> str | None:
 
 def _sample(name: str) -> None:
     """Queries and a relevant document of each, where a run here kept them."""
-    st.subheader("Sample")
+    st.header("Sample")
     rows = task_reading.sample(name, _SAMPLED)
     if not rows:
         st.caption("No run here has kept texts of this task. This command shows some:")

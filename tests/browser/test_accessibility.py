@@ -12,6 +12,8 @@ PAGES = {
     "grids": "grids",
     "no grids": "grids?types=STS",
     "compare": f"compare?models=mistral-splade&models=bm25&tasks={sample.TASKS[0]}",
+    "model": "model?named=starbucks",
+    "task": "task?of=SciFact",
     "rag": "rag",
     "run": "run",
     "search": "search?q=sorting",
