@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from urllib.parse import urlsplit
 
 from app import controls
 from app.safe_text import view_of
@@ -15,6 +14,7 @@ from leaderboard.tables.table import Column
 _FEW_TASKS = 6  # so many have a column each, always
 _BOTH = "Mean over the tasks on which the model has own and published results"
 _TYPES, _TASKS, _COSTS = "<types>", "<tasks>", "<costs>"
+_HUB = "://huggingface.co/"
 _FACTS = [field.name.replace("_", " ").capitalize() for field in fields(Facts)]
 # Names of columns that are shown together.
 SETS = {
@@ -179,7 +179,7 @@ def _of_facts(rows: Sequence[Row]) -> dict[str, Column]:
     for name, column in known_facts.columns([row.facts for row in rows]).items():
         cells = column.cells
         if name in ("link", "paper"):
-            cells = [each and Link(urlsplit(each).netloc, each) for each in cells]
+            cells = [each and Link("hub" if _HUB in each else "page", each) for each in cells]
         found[name.capitalize()] = replace(column, name=name.capitalize(), cells=cells)
     return found
 

@@ -8,7 +8,7 @@ from app import controls, reading
 from app.safe_text import link, plain
 from app.tables import Link, table
 from leaderboard.storage import latest_runs
-from leaderboard.tables.known_facts import UNKNOWN, in_words
+from leaderboard.tables.known_facts import FEW, UNKNOWN, in_words
 from leaderboard.tables.standings import Row, Standings
 from leaderboard.tables.table import Column
 
@@ -38,11 +38,11 @@ def _facts(row: Row, known: dict[str, object]) -> None:
     facts = {name.replace("_", " "): value for name, value in vars(row.facts).items()}
     cells: dict[str, object] = {name: _cell(value) for name, value in facts.items()}
     share = UNKNOWN if row.zero_shot is None else f"{row.zero_shot} % of these tasks"
-    cells |= {"zero-shot": share, "kind": row.kind, "revision": row.revision or UNKNOWN}
+    cells |= {"zero-shot": share, "kind": row.kind, "revision": row.revision[:12] or UNKNOWN}
     table([Column("Fact", list(cells)), Column("Value", list(cells.values()))], "Facts")
     trained = known.get("training_datasets")
     for title, listed in (("Languages", row.facts.languages), ("Trained on tasks", trained)):
-        if isinstance(listed, list) and listed:
+        if isinstance(listed, list) and len(listed) > FEW:
             with st.expander(f"{title}: {len(listed)}"):
                 st.markdown(plain(", ".join(map(str, listed))))
 
@@ -75,7 +75,7 @@ def _scores(row: Row, ranked: Standings) -> None:
         ),
         Column("Run", [Link("details", *controls.run_links([row.label], task)) for task in tasks]),
     ]
-    table(columns, "Scores task by task")
+    table(columns, "Scores task by task", cards=True)
 
 
 def _views(rows: list[Row]) -> None:

@@ -79,7 +79,7 @@ def show(name: str, data_dir: Path | None, as_json: bool) -> None:
     (task, *others) = catalogue.find(name, apart=False)
     if others:
         raise UserError(f"{name} is a benchmark.", f'Type: embedlab tasks --benchmark "{name}"')
-    known, sample = described.of(task.metadata), list[dict[str, Any]]()
+    known, sample = described.of_task(task), list[dict[str, Any]]()
     if len(members) > 1:
         known["members"] = [each.metadata.name for each in members]
     elif is_here(members[0], data_dir):

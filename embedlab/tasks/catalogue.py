@@ -14,7 +14,7 @@ from embedlab.tasks.mteb_tasks import registry
 from embedlab.tasks.official import known_folder
 
 if TYPE_CHECKING:
-    from mteb import AbsTask
+    from mteb import AbsTask, TaskMetadata
 
     pass
 
@@ -169,20 +169,32 @@ def _built_in(name: str) -> "AbsTask":
     return _task(name, folder, fields)
 
 
+def metadata_of(name: str) -> "TaskMetadata":
+    """The metadata of a built-in task, whose texts need not be here."""
+    left_out = ("like", "sizes", "folder", "settings")
+    fields = {key: value for key, value in built_in()[name].items() if key not in left_out}
+    return _metadata(name, fields, "")
+
+
+def _metadata(name: str, fields: dict[str, Any], revision: str) -> "TaskMetadata":
+    from mteb import TaskMetadata
+
+    return TaskMetadata(
+        name=name, dataset={"path": name, "revision": revision}, eval_langs=["eng-Latn"], **fields
+    )
+
+
 def _task(name: str, folder: Path, fields: dict[str, Any], revision: str = "") -> "AbsTask":
     """A task of our own on local files: an mteb class made from `fields`;
     its revision is the files' hash.
     """
     import mteb.abstasks as kinds
-    from mteb import TaskMetadata
 
     kind = {"Classification": kinds.AbsTaskClassification, "Clustering": kinds.AbsTaskClustering}
     fields = dict(fields)
     settings = fields.pop("settings", {})
     base = kind.get(fields["type"], kinds.AbsTaskRetrieval)
-    metadata = TaskMetadata(
-        name=name, dataset={"path": name, "revision": revision}, eval_langs=["eng-Latn"], **fields
-    )
+    metadata = _metadata(name, fields, revision)
     task: AbsTask = type(name, (base,), {**settings, "metadata": metadata})()
     local_files.read_from(task, [folder], ours=True, settings=settings)
     return task

@@ -60,6 +60,14 @@ def of(metadata: "TaskMetadata") -> Described:
     }  # fmt: skip
 
 
+def of_task(task: "AbsTask") -> Described:
+    """As `of`; of a folder of one's own, whose metadata are ours, mteb says nothing."""
+    known = of(task.metadata)
+    if known["data"] == known["name"] and known["name"] not in catalogue.built_in():
+        known |= dict.fromkeys(("languages", "public", "data"))
+    return known
+
+
 def file() -> Path:
     """Where the dashboard finds all tasks: one file for each version of mteb."""
     return home() / f"tasks-mteb-{version('mteb')}-{_FORM}.json"
@@ -73,9 +81,7 @@ def write(target: Path) -> None:
     """
     every = [task.metadata for task in registry().values()]
     known = {each.name: of(each) for each in every if each.modalities == ["text"]}
-    for name in catalogue.built_in():
-        (task,) = catalogue.find(name)
-        known[name] = of(task.metadata)
+    known |= {name: of(catalogue.metadata_of(name)) for name in catalogue.built_in()}
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target, shared=True) as temporary:
         temporary.write_text(json.dumps(known), encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 from leaderboard.tables.table import Column
 
 UNKNOWN = "unknown"
-_FEW = 3  # languages that are named; of more, how many
+FEW = 3  # languages that are named; of more, how many
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def in_words(value: Any, unknown: str | None = UNKNOWN) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(value) if len(value) <= _FEW else f"{len(value)} languages"
+        return ", ".join(value) if len(value) <= FEW else f"{len(value)} languages"
     return value
 
 
