@@ -80,13 +80,12 @@ def show(name: str, data_dir: Path | None, as_json: bool) -> None:
     if others:
         raise UserError(f"{name} is a benchmark.", f'Type: embedlab tasks --benchmark "{name}"')
     known, sample = described.of_task(task), list[dict[str, Any]]()
-    if len(members) > 1:
-        known["members"] = [each.metadata.name for each in members]
-    elif is_here(members[0], data_dir):
+    many = len(members) > 1
+    known["members"] = [each.metadata.name for each in members] if many else None
+    if not many and is_here(members[0], data_dir):
         loaded = load(members[0])
         known["sizes"] = known["sizes"] or described.sizes(loaded)
         sample = described.sample(loaded, _SAMPLED)
-    known = {key: value for key, value in known.items() if value or key != "replaced_by"}
     if as_json:
         print_json({"task": known, "sample": sample})
         return
@@ -94,6 +93,9 @@ def show(name: str, data_dir: Path | None, as_json: bool) -> None:
     from embedlab.cli._tables import print_columns
     from leaderboard.tables.table import Column
 
+    for key in ("members", "replaced_by"):  # of few tasks
+        if not known[key]:
+            del known[key]
     print_columns(
         [
             Column("of the task", [key.replace("_", " ") for key in known]),

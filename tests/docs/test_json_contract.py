@@ -81,6 +81,7 @@ MORE = {
     "embedlab eval": "eval --model bm25 --model base-mean --task path/to/beir-folder"
     " --prompts prompts.toml",
     "embedlab models": "models show base-mean",
+    "embedlab tasks": "tasks show path/to/beir-folder",
     "embedlab index build": "index odd --model bm25 --out odd-index",
 }
 RECIPE = """
