@@ -1,5 +1,6 @@
 """`embedlab publish`: the leaderboard as a site that needs no server."""
 
+import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,19 +79,31 @@ def _with_results(store: "Store") -> list[str]:
 
 
 def _boards(store: "Store", names: list[str], bar: Any) -> "Iterator[Board]":
+    known = _known_tasks()
     for name in names:
-        yield _board(store, name)
+        yield _board(store, name, known)
         bar.advance(1)
 
 
-def _board(store: "Store", name: str) -> "Board":
+def _known_tasks() -> dict[str, Any]:
+    """What is known of every task, by name."""
+    from embedlab.tasks import described
+
+    if not described.file().is_file():
+        described.write(described.file())
+    known: dict[str, Any] = json.loads(described.file().read_bytes())
+    return known
+
+
+def _board(store: "Store", name: str, known: dict[str, Any]) -> "Board":
     """The ranking of a benchmark, as `embedlab leaderboard` has it; where no model has all tasks,
     each is ranked by those that it has.
     """
     from embedlab.cli._leaderboard_table import column_sets, legend
     from embedlab.cli.leaderboard import main_revisions, parts
     from embedlab.terminal import printable
-    from leaderboard.publishing.boards import Board, cleaned, of_tasks
+    from leaderboard.publishing import task_columns
+    from leaderboard.publishing.boards import Board, cleaned
     from leaderboard.tables.evaluated_views import read
     from leaderboard.tables.standings import rank_views, tasks_of
 
@@ -110,7 +123,8 @@ def _board(store: "Store", name: str) -> "Board":
         title=printable(name),
         columns={printable(key): cleaned(each, printable) for key, each in columns.items()},
         sets={set: list(map(printable, of_set)) for set, of_set in sets.items()},
-        tasks=[cleaned(each, printable) for each in of_tasks(views, ranked)],
+        tasks=[cleaned(each, printable) for each in task_columns.table(views, ranked, known)],
+        more=[cleaned(each, printable) for each in task_columns.more(ranked, known)],
         filters=_FILTERS,
         legend=[printable(line) for line in legend(ranked, typed=False)],
         command=printable(shlex.join(["embedlab", "leaderboard", *words])),

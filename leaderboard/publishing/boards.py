@@ -4,9 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from leaderboard.measures import shown
-from leaderboard.tables.evaluated_views import Views
-from leaderboard.tables.ranked_rows import Standings
 from leaderboard.tables.table import Column
 
 _NO_DIGITS = 10_000  # `Column.text` shows none from here on
@@ -21,6 +18,7 @@ class Board:
         columns: by name; one cell per row, best first. "model" is among them, and each task.
         sets: columns that are shown together, by the name of the set; the first is the usual one.
         tasks: columns of the table of tasks, one row per task; the first is "task".
+        more: what a task's own page says beside these, one cell per task.
         filters: names of columns whose values a reader chooses rows by.
         legend: what the reader must know of the figures.
         command: prints the same ranking.
@@ -31,6 +29,7 @@ class Board:
     columns: Mapping[str, Column]
     sets: Mapping[str, Sequence[str]]
     tasks: Sequence[Column]
+    more: Sequence[Column] = ()
     filters: Sequence[str] = ()
     legend: Sequence[str] = ()
     command: str = ""
@@ -45,44 +44,6 @@ class Board:
     def usual(self) -> list[Column]:
         """The columns of the first set."""
         return [self.columns[name] for name in next(iter(self.sets.values()))]
-
-
-def of_tasks(views: Views, standings: Standings) -> list[Column]:
-    """The table of tasks: type, metric, how many parts and models, the best and the median model.
-
-    Args:
-        views: what was ranked.
-        standings: the ranking of them.
-    """
-    by_task = views.runs.groupby("task")
-    metrics = by_task["metric"].unique()
-    parts = by_task[["split", "subset"]].apply(lambda part: len(part.drop_duplicates()))
-    scored = {
-        task: sorted(
-            ((row.scores[task], row.name) for row in standings.rows if task in row.scores),
-            key=lambda pair: -pair[0],
-        )
-        for task in standings.tasks
-    }
-    names = standings.tasks
-    return [
-        Column("task", names),
-        Column("type", [standings.types.get(task, "") for task in names]),
-        Column("metric", [", ".join(shown(name) for name in metrics[task]) for task in names]),
-        Column("subsets", [int(parts[task]) for task in names], help="Splits and languages"),
-        Column("models", [len(scored[task]) for task in names], help="With a score on the task"),
-        Column("best score", [scored[task][0][0] if scored[task] else None for task in names]),
-        Column("best model", [scored[task][0][1] if scored[task] else "" for task in names]),
-        Column("median score", [_median([s for s, _ in scored[task]]) for task in names]),
-    ]
-
-
-def _median(falling: Sequence[float]) -> float | None:
-    """The middle of values in order; of two, their mean."""
-    if not falling:
-        return None
-    half = len(falling) // 2
-    return falling[half] if len(falling) % 2 else (falling[half - 1] + falling[half]) / 2
 
 
 def packed(board: Board) -> dict[str, Any]:
@@ -113,6 +74,7 @@ def packed(board: Board) -> dict[str, Any]:
         "model": place["model"],
         "scores": [place.get(task) for task in tasks],
         "tasks": [_column(column) for column in board.tasks],
+        "more": [_column(column) for column in board.more if column.filled],
     }
 
 

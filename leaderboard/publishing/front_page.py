@@ -69,7 +69,8 @@ def _table(board: Board) -> str:
         + "".join(
             f'<th scope="row">{escape(cell)}</th>'
             if at == model
-            else f"<td{_side(columns[at].figures)}>{escape(cell)}</td>"
+            else f'<td{_side(columns[at].figures)} data-label="{escape(columns[at].name)}">'
+            f"{escape(cell)}</td>"
             for at, cell in enumerate(cells)
         )
         + "</tr>"

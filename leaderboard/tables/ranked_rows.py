@@ -86,8 +86,8 @@ class Standings:
 
     @property
     def type_names(self) -> list[str]:
-        """The types of the tasks, each once."""
-        return list(dict.fromkeys(self.types.values()))
+        """The types of the tasks, each once, in their order."""
+        return list(dict.fromkeys(self.types[task] for task in self.tasks if task in self.types))
 
     @property
     def resampled(self) -> str:

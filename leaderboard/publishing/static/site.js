@@ -8,6 +8,7 @@ const SIZES = { "at most 100 million": "1e8", "at most 500 million": "5e8", "at 
 const rowsOf = (board) => [...Array(board.rows).keys()];
 const scoreColumns = (board) => board.scores.map((at) => board.columns[at]).filter(Boolean);
 const named = (board, id) => board.columns.find((column) => column.id === id);
+const ofTask = (board, name) => board.tasks.find((column) => column.name === name);
 const toModel = (board) => (row) => {
   const name = board.columns[board.model].cells[row];
   return link(page({ model: name }), name);
@@ -38,7 +39,7 @@ function chosenColumns(board) {
 function leaderboardPage(board, entry) {
   const columns = chosenColumns(board);
   const count = make("p", { role: "status", class: "count" });
-  const results = make("div", { class: "cards" });
+  const results = make("div");
   const fill = () => {
     const rows = chosenRows(board);
     count.textContent = `${rows.length.toLocaleString("en-US")} of ${board.rows.toLocaleString("en-US")} models`;
@@ -67,35 +68,28 @@ function leaderboardPage(board, entry) {
     make("div", { class: "controls" },
       field("Search models", search),
       choice("Column set", Object.keys(board.sets), state().get("set"), (set) => amend({ set, columns: "" })),
-      most, filters, sortChoice(columns), columnChooser(board, columns)),
+      most, filters, columnChooser(board, columns)),
     count, results, legend(board, entry),
   ];
 }
 
 const heading = (board) => [board.title, board.coverage].filter(Boolean).join(", ");
 
-/** Sorting where cards have no headers to click. */
-function sortChoice(columns) {
-  const typed = state().get("sort") ?? "";
-  const order = (column) => (falls(column) ? "-" : "") + column.name;
-  const chosen = columns.find((column) => typed === order(column))?.name;
-  const sort = choice("Sort by", columns.map((column) => column.name), chosen ?? "#",
-    (name) => amend({ sort: order(columns.find((column) => column.name === name)) }));
-  sort.classList.add("narrow");
-  return sort;
-}
-
+/** All columns to choose from, drawn where they are looked at. */
 function columnChooser(board, columns) {
   const ids = columns.map((column) => column.id);
-  const boxes = board.columns.map((column) => make("label", {}, make("input", {
+  const box = (column) => make("label", {}, make("input", {
     type: "checkbox", "data-key": `column ${column.id}`, checked: ids.includes(column.id),
     onchange: (event) => amend({
       columns: (event.target.checked ? [...ids, column.id] : ids.filter((id) => id !== column.id)).join("|"),
     }),
-  }), column.name));
-  const open = document.querySelector(".chooser")?.open;
-  return make("details", { class: "chooser", open }, make("summary", { "data-key": "columns" }, "Columns"),
-    make("div", {}, boxes));
+  }), column.name);
+  const boxes = make("div");
+  const fill = () => { if (!boxes.firstChild) boxes.append(...board.columns.map(box)); };
+  const open = Boolean(document.querySelector(".chooser")?.open);
+  if (open) fill();
+  return make("details", { class: "chooser", open, ontoggle: fill },
+    make("summary", { "data-key": "columns" }, "Columns"), boxes);
 }
 
 function legend(board, entry) {
@@ -104,15 +98,23 @@ function legend(board, entry) {
     make("p", {}, make("a", { href: entry.csv, download: "" }, "This leaderboard as CSV")));
 }
 
+/** What is known of a row; what has lines of its own, a citation, unfolds. */
 function facts(columns, row) {
-  return make("dl", {}, columns.filter((column) => text(column, row) !== "").map((column) => make("div", {},
-    make("dt", {}, column.name), make("dd", {}, written(column, row), column.marks?.[row]))));
+  const known = columns.filter((column) => text(column, row) !== "");
+  const lines = (column) => text(column, row).includes("\n");
+  return [
+    make("dl", {}, known.filter((column) => !lines(column)).map((column) => (
+      make("div", { class: text(column, row).length > BROAD && "broad" },
+        make("dt", {}, column.name), make("dd", {}, written(column, row), column.marks?.[row]))))),
+    ...known.filter(lines).map((column) => (
+      make("details", {}, make("summary", {}, column.name), make("pre", {}, text(column, row))))),
+  ];
 }
 
-/** The place of each row on a task: one more than how many are better, as the scores are shown. */
-function places(column) {
-  return column.places ??= column.cells.map((cell) => (
-    cell == null ? null : 1 + column.cells.filter((other) => other != null && other > cell).length));
+/** The place of a row on a task: one more than how many are better, as the scores are shown. */
+function placed(column, row) {
+  const score = column.cells[row];
+  return score == null ? null : 1 + column.cells.filter((other) => other != null && other > score).length;
 }
 
 function modelPage(board, name) {
@@ -125,17 +127,17 @@ function modelPage(board, name) {
   const highest = scores.map((column) => Math.max(...column.cells.filter((cell) => cell != null)));
   const columns = [
     { name: "task", cells: shown.map(([, task]) => of(task)) },
-    { name: "type", cells: shown.map(([, task]) => board.tasks[1].cells[task]) },
+    { name: "type", cells: shown.map(([, task]) => ofTask(board, "type").cells[task]) },
     { name: "score", figures: true, digits, cells: scores.map((column) => column.cells[row]) },
-    { name: "place", figures: true, cells: scores.map((column) => places(column)[row]) },
-    { name: "of models", figures: true, cells: shown.map(([, task]) => board.tasks[4].cells[task]) },
+    { name: "place", figures: true, cells: scores.map((column) => placed(column, row)) },
+    { name: "of models", figures: true, cells: shown.map(([, task]) => ofTask(board, "models").cells[task]) },
     { name: "best score", figures: true, digits, cells: highest },
     { name: "behind the best", figures: true, digits, cells: scores.map((column, at) => highest[at] - column.cells[row]) },
   ];
   const own = new Set(scoreColumns(board));
   return [
     make("h2", { tabindex: "-1" }, name),
-    facts(board.columns.filter((column, at) => at !== board.model && !own.has(column)), row),
+    ...facts(board.columns.filter((column, at) => at !== board.model && !own.has(column)), row),
     make("h3", {}, "Scores by task"),
     ...table(`${name}: scores by task`, columns, [...shown.keys()], columns[0],
       (at) => link(page({ task: of(shown[at][1]) }), of(shown[at][1]))),
@@ -144,8 +146,8 @@ function modelPage(board, name) {
 
 function tasksPage(board) {
   const columns = board.tasks;
-  const models = columns.find((column) => column.name === "best model");
-  if (models) models.link = (row) => link(page({ model: models.cells[row] }), models.cells[row]);
+  const models = ofTask(board, "best model");
+  models.link = (row) => link(page({ model: models.cells[row] }), models.cells[row]);
   return [
     make("h2", {}, `Tasks of ${board.title}`),
     ...table(`Tasks of ${board.title}`, columns, [...columns[0].cells.keys()], columns[0],
@@ -157,11 +159,11 @@ function taskPage(board, name) {
   const at = board.tasks[0].cells.indexOf(name);
   const column = board.columns[board.scores[at]];
   if (!column) return [make("h2", {}, name), make("p", {}, `${board.title} has no results on this task.`)];
-  const place = { name: "#", figures: true, cells: places(column) };
+  const place = { name: "#", figures: true, cells: rowsOf(board).map((row) => placed(column, row)) };
   const rows = sorted(rowsOf(board), place, false).filter((row) => column.cells[row] != null);
   const model = board.columns[board.model];
   return [
-    make("h2", { tabindex: "-1" }, name), facts(board.tasks.slice(1), at),
+    make("h2", { tabindex: "-1" }, name), ...facts([...board.tasks.slice(1), ...board.more], at),
     make("h3", {}, "Models by score"),
     ...table(`Models on ${name}`, [place, model, column, ...kinds(board)], rows, model, toModel(board)),
   ];

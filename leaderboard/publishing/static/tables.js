@@ -4,6 +4,8 @@
 
 const PAGE = 100; // rows shown at first
 const SHORT = 16; // letters of a header that stay on one line
+const CARD = 22; // letters of a name and its value that fit into half a card
+const BROAD = 80; // letters of a fact that has a line of its own
 const LONG = 48; // letters of a name that is broken into lines
 const PLACES = new Set(["#", "place", "rank interval"]); // less is better
 const COMMON = ["benchmark"]; // what a link to another page of the site keeps
@@ -121,7 +123,7 @@ function table(caption, columns, rows, header, of) {
   const sort = columns.find((column) => typed === column.name || typed === `-${column.name}`);
   const falling = sort && typed !== sort.name;
   const ordered = sort ? sorted(rows, sort, falling) : rows;
-  const shown = state().has("all") ? ordered : ordered.slice(0, PAGE);
+  const shown = ordered.slice(0, Number(state().get("rows")) || PAGE);
   const head = columns.map((column) => {
     const down = column === sort ? !falling : falls(column);
     const order = column === sort ? (falling ? "descending" : "ascending") : null;
@@ -136,11 +138,12 @@ function table(caption, columns, rows, header, of) {
       ? make("th", { scope: "row", class: text(header, row).length > LONG && "long" }, of(row))
       : cell(column, row)
   ))));
-  const more = ordered.length - shown.length;
+  const more = Math.min(ordered.length - shown.length, shown.length);
   return [
+    sortChoice(columns, sort),
     make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
       make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, head)), make("tbody", {}, body))),
-    more > 0 && make("p", {}, make("button", { type: "button", onclick: () => amend({ all: "1" }) },
+    more > 0 && make("p", {}, make("button", { type: "button", onclick: () => amend({ rows: String(shown.length + more) }) },
       `Show ${more.toLocaleString("en-US")} more`)),
   ].filter(Boolean);
 }
@@ -153,18 +156,30 @@ function written(column, row) {
     : shown;
 }
 
+/** Sorting on a phone, where cards have no headers to click. */
+function sortChoice(columns, sort) {
+  const chosen = choice("Sort by", columns.map((column) => column.name), sort?.name, (name) => {
+    const column = columns.find((each) => each.name === name);
+    amend({ sort: column && (falls(column) ? "-" : "") + name });
+  }, "usual order");
+  chosen.classList.add("narrow");
+  return chosen;
+}
+
 /** A header that is broken behind its commas first, and within them only where they are long. */
 const phrases = (name) => name.split(/(?<=, )/).map((part) => (
   part.length <= SHORT ? make("span", { class: "whole" }, part) : part));
 
 function cell(column, row) {
   const content = column.link?.(row) ?? written(column, row);
+  const letters = text(column, row).length;
+  const broad = column.name.length + letters > CARD;
+  const kinds = [column.figures && "figure", !letters && "nothing", broad && "broad"].filter(Boolean).join(" ");
   const strong = column.best && column.cells[row] != null && column.cells[row] === best(column);
   const mark = column.marks?.[row];
-  const kinds = [column.figures && "figure", content === "" && "nothing"].filter(Boolean).join(" ");
-  return make("td", { class: kinds, "data-label": column.name },
-    make("span", {}, strong ? make("strong", {}, content) : content, mark && make("sup", {}, mark)),
-    column.figures && bar(column, row));
+  const value = strong ? make("strong", {}, content) : content;
+  return make("td", { class: kinds || null, "data-label": column.name },
+    mark ? make("span", {}, value, make("sup", {}, mark)) : value, column.figures && bar(column, row));
 }
 
 /** A line as long as an interval is wide, where it lies among those of all rows. */

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -126,6 +127,23 @@ def test_the_first_table_is_readable_without_scripts_and_the_same_as_in_a_termin
     assert "from the best mean" in page or "No intervals" in page
 
 
+def test_tasks_have_their_facts_where_the_leaderboard_is_of_the_whole_task(ok, tmp_path):
+    runs = [_run("a", "SciFact", 0.5), _run("a", "STS12", 0.6)]
+    runs.append(replace(_run("a", "STS17", 0.7), task=Task("STS17", "STS", subset="en-en")))
+    Store(tmp_path / "r.duckdb").add_tables(tables(runs))
+    words = ("publish", "--db", tmp_path / "r.duckdb", "--out", tmp_path / "site", "-b")
+    ok(*words, "MTEB(eng, v1)")
+    tasks = {
+        each["name"]: each["cells"] for each in board(tmp_path / "site", "MTEB(eng, v1)")["tasks"]
+    }
+    known = ok("tasks", "show", "SciFact", "--json")["task"]
+    row = tasks["task"].index("SciFact")
+    assert tasks["documents"][row] == known["sizes"]["test"]["documents"] == 5183
+    assert (tasks["metric"][row], tasks["licence"][row]) == ("nDCG@10", known["licence"])
+    row = tasks["task"].index("STS17")
+    assert (tasks["languages"][row], tasks["samples"][row]) == ("1 of 11 subsets", None)
+
+
 def test_by_default_what_has_results_as_a_whole(ok, home, tmp_path):
     """A benchmark whose tasks are all there; else all tasks, each model by those that it has."""
     home.mkdir()
@@ -145,7 +163,7 @@ def test_by_default_what_has_results_as_a_whole(ok, home, tmp_path):
 
 
 def _run(model: str, task: str, score: float) -> Run:
-    kind = "STS" if task == "STS12" else "Retrieval"
+    kind = "STS" if task.startswith("STS") else "Retrieval"
     return Run(Model(model), Task(task, kind), score, {"ndcg_at_10": score})
 
 
@@ -171,6 +189,8 @@ def test_folders_of_others_stay_and_old_data_go(ok, refused, filled, tmp_path):
     ok(*words, out)
     (out / "CNAME").write_text("example.org")
     first = set((out / "data").iterdir())
+    ok(*words, out)
+    assert set((out / "data").iterdir()) == first
     with duckdb.connect(str(filled)) as store:
         store.execute("UPDATE runs SET main_score = 0.9 WHERE model = 'org/imported-a'")
     ok(*words, out)
