@@ -61,9 +61,12 @@ def combine(costs: pd.DataFrame) -> dict[int, dict[str, float]]:
             combined[name] = combined[name].where(
                 _is_whole(of_name).reindex(combined.index, fill_value=False)
             )
+    names = [str(name) for name in combined]
     return {
-        cast("int", view): cast("dict[str, float]", of_view.dropna().to_dict())
-        for view, of_view in combined.iterrows()
+        cast("int", view): {
+            name: value for name, value in zip(names, values, strict=True) if value == value
+        }
+        for view, values in zip(combined.index, combined.to_numpy().tolist(), strict=True)
     }
 
 
@@ -75,7 +78,7 @@ def notes(costs: pd.DataFrame, combined: dict[int, dict[str, float]]) -> list[st
     """
     lines = []
     partly = {
-        name: len({view for view in of_name["view"] if name not in combined.get(view, {})})
+        name: len({view for view in of_name["view"].unique() if name not in combined.get(view, {})})
         for name, of_name in costs.groupby("name")
         if name in _REPORTED
     }
@@ -86,7 +89,9 @@ def notes(costs: pd.DataFrame, combined: dict[int, dict[str, float]]) -> list[st
             f" others were: what {'it' if most == 1 else 'they'} would show as"
             f" {', '.join(names)} does not compare and is left out."
         )
-    if derived := len({view for view in costs["view"] if combined.get(view, {}).get(_DERIVED)}):
+    if derived := len(
+        {view for view in costs["view"].unique() if combined.get(view, {}).get(_DERIVED)}
+    ):
         lines.append(
             f"The encode seconds and speeds of {derived} {'view' if derived == 1 else 'views'} are"
             " derived, not measured: several layers came of one pass."

@@ -255,22 +255,15 @@ def _of_split(
                 f"They hold: {listed(sorted(set(runs['split'])))}",
             )
         return runs[runs["split"] == split].copy(), []
-    other = pd.Series(
-        [
-            split not in own.get(task, {split})
-            for task, split in zip(runs["task"], runs["split"], strict=True)
-        ],
-        index=runs.index,
-        dtype=bool,
-    )
-    left = runs[other & runs["task"].isin(runs.loc[~other, "task"])]
-    names = sorted(
-        {f"{task} ({split})" for task, split in zip(left["task"], left["split"], strict=True)}
-    )
-    notes = (
-        [f"Runs on other splits than a task's own do not count: {listed(names)}."] if names else []
-    )
-    return runs.drop(left.index), notes
+    there = runs[["task", "split"]].drop_duplicates().itertuples(index=False)
+    pairs = [(str(task), str(split)) for task, split in there]
+    others = [(task, split) for task, split in pairs if split not in own.get(task, {split})]
+    on_own = {task for task, _ in set(pairs) - set(others)}
+    if left := sorted(pair for pair in others if pair[0] in on_own):
+        names = listed(f"{task} ({split})" for task, split in left)
+        kept = ~pd.MultiIndex.from_frame(runs[["task", "split"]]).isin(left)
+        return runs[kept].copy(), [f"Runs on other splits than a task's own do not count: {names}."]
+    return runs.copy(), []
 
 
 def _sizes(runs: pd.DataFrame) -> dict[str, int]:

@@ -75,17 +75,19 @@ def one_each(views: Views, names: pd.Series) -> Views:
     )
     by = [str(column) for column in order][1:]
     best = order.sort_values(by, ascending=False, kind="stable")
-    chosen = best.drop_duplicates("name").index
-    return views.only([view for view in table.index if view in set(chosen)])
+    chosen = set(best.drop_duplicates("name").index)
+    return views.only([view for view in table.index if view in chosen])
 
 
 def beside(views: Views, names: pd.Series) -> dict[str, Beside]:
     """Own and published results of each model that has both, by `names`; views as in `one_each`,
     of either.
     """
-    own = views.only([v for v in views.table.index if views.table.at[v, "source"] == ""])
-    other = views.only([v for v in views.table.index if views.table.at[v, "source"] != ""])
+    computed = views.table["source"] == ""
+    own, other = (views.only(views.table.index[each].tolist()) for each in (computed, ~computed))
     both = set(names[own.table.index]) & set(names[other.table.index])
+    if not both:
+        return {}
     first, second = _scores(own, names), _scores(other, names)
     found = {}
     for name in both:
