@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from leaderboard.records import Model, Run, Task
@@ -172,7 +173,7 @@ def test_without_scripts_the_first_table_is_there(chromium, published):
 
 
 def test_no_serious_finding_of_axe_on_any_page_and_nothing_wider_than_a_phone(page):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = Axe()
     for state in PAGES:
         tab = page.open(state)
         # axe would ask for the style sheet over HTTP.

@@ -7,7 +7,7 @@ const SHORT = 16; // letters of a header that stay on one line
 const CARD = 22; // letters of a name and its value that fit into half a card
 const BROAD = 80; // letters of a fact that has a line of its own
 const LONG = 48; // letters of a name that is broken into lines
-const PLACES = new Set(["#", "place", "rank interval"]); // less is better
+const PLACES = new Set(["#", "place", "rank interval", "tier"]); // less is better
 const COMMON = ["benchmark"]; // what a link to another page of the site keeps
 const { boards: ENTRIES } = JSON.parse(document.getElementById("site").textContent);
 const loaded = new Map();
@@ -133,7 +133,9 @@ function table(caption, columns, rows, header, of) {
         onclick: () => { location.hash = address({ sort: (down ? "-" : "") + column.name }); },
       }, phrases(column.name), order && make("span", { class: "arrow", "aria-hidden": "true" }, falling ? " ▾" : " ▴")));
   });
-  const body = shown.map((row) => make("tr", {}, columns.map((column) => (
+  const tier = sort ? null : columns.find((column) => column.name === "tier");
+  const begins = (at) => at > 0 && tier && tier.cells[shown[at]] !== tier.cells[shown[at - 1]];
+  const body = shown.map((row, at) => make("tr", { class: begins(at) && "tier" }, columns.map((column) => (
     column === header
       ? make("th", { scope: "row", class: text(header, row).length > LONG && "long" }, of(row))
       : cell(column, row)
@@ -182,15 +184,21 @@ function cell(column, row) {
     mark ? make("span", {}, value, make("sup", {}, mark)) : value, column.figures && bar(column, row));
 }
 
+/** The ends of an interval, written as 0.51 ... 0.62 or, between places, as 3-7. */
+function ends(shown) {
+  const found = /^(-?[\d.]+)(?: \.\.\. |-)(-?[\d.]+)$/.exec(shown);
+  return found && [Number(found[1]), Number(found[2])];
+}
+
 /** A line as long as an interval is wide, where it lies among those of all rows. */
 function bar(column, row) {
-  const ends = String(column.cells[row] ?? "").split(" ... ").map(Number);
-  if (ends.length !== 2) return null;
-  column.span ??= column.cells.flatMap((each) => String(each ?? "").split(" ... ").filter(Boolean).map(Number))
+  const own = ends(column.cells[row]);
+  if (!own) return null;
+  column.span ??= column.cells.flatMap((cell) => ends(cell) ?? [])
     .reduce(([low, high], end) => [Math.min(low, end), Math.max(high, end)], [Infinity, -Infinity]);
   const [low, high] = column.span;
   const drawn = make("span", { class: "bar", "aria-hidden": "true" }, make("span"));
-  drawn.firstChild.style.marginLeft = `${100 * (ends[0] - low) / (high - low)}%`;
-  drawn.firstChild.style.width = `${100 * (ends[1] - ends[0]) / (high - low)}%`;
+  drawn.firstChild.style.marginLeft = `${100 * (own[0] - low) / (high - low)}%`;
+  drawn.firstChild.style.width = `${100 * (own[1] - own[0]) / (high - low)}%`;
   return drawn;
 }
