@@ -23,30 +23,32 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
             mteb_version.
         main: each model's main revision, as far as known.
     """
-    imported = runs[runs["source"] != ""].copy()
+    imported = runs[runs["source"] != ""]
     if imported.empty:
         return runs
-    versions = sorted(imported["mteb_version"].dropna().unique(), key=_numbers)
+    # Each view on a task has one number, and each of its revisions one row, however many parts.
+    place = imported.groupby([*_VIEW, "task"], dropna=False).ngroup()
+    said = imported[["model", "revision", "mteb_version"]].assign(place=place)
+    said = said.drop_duplicates(["place", "revision", "mteb_version"])
+    versions = sorted(said["mteb_version"].dropna().unique(), key=_numbers)
     first = {
-        "is_main": imported["revision"] == imported["model"].map(main),
-        "has_version": imported["mteb_version"].notna(),
-        "has_revision": ~imported["revision"].isin(_UNNAMED),
-        "version": (
-            imported["mteb_version"].map({version: place for place, version in enumerate(versions)})
-        ),
+        "is_main": said["revision"] == said["model"].map(main),
+        "has_version": said["mteb_version"].notna(),
+        "has_revision": ~said["revision"].isin(_UNNAMED),
+        "version": said["mteb_version"].map({name: at for at, name in enumerate(versions)}),
     }
-    order = imported.assign(**first).sort_values(list(first), ascending=False, kind="stable")
-    chosen = order.groupby([*_VIEW, "task"], dropna=False)["revision"].transform("first")
-    joined = order[order["revision"] == chosen].drop(columns=list(first)).sort_index()
+    order = said.assign(**first).sort_values(list(first), ascending=False, kind="stable")
+    chosen = order.drop_duplicates("place").set_index("place")["revision"]
+    joined = imported[imported["revision"] == place.map(chosen)].copy()
+    view = joined.groupby(_VIEW, dropna=False).ngroup()
     for column, named in (
         ("revision", lambda _: "several"),
         ("source", lambda names: " + ".join(sorted(set(names)))),
     ):
-        several = joined.groupby(_VIEW, dropna=False)[column].transform("nunique") > 1
+        of_view = joined[[column]].assign(view=view).drop_duplicates().groupby("view")[column]
+        several = view.map(of_view.nunique() > 1)
         if several.any():
-            joined.loc[several, column] = (
-                joined[several].groupby(_VIEW, dropna=False)[column].transform(named)
-            )
+            joined.loc[several, column] = view[several].map(of_view.agg(named))
     return pd.concat([runs[runs["source"] == ""], joined], ignore_index=True)
 
 

@@ -37,7 +37,7 @@ class Views:
     runs: one row per run: view (the row's index in `table`), run_id, task, type, split, subset,
         metric, score, task_revision and what it is a revision of, data (the task, or an aggregate's
         member).
-    absent: tasks asked for on which the store has no run.
+    absent: tasks asked for on which no view has a whole result.
     notes: what the reader must know of the choice of runs.
     full: rows of `table` that show a model at its full depth, width and precision.
     """
@@ -179,8 +179,8 @@ def read(
             f"The results hold none of the tasks {listed(absent)}.", f"They hold: {listed(known)}"
         )
     metric = metric_names.in_store(store, metric)
-    asked_of = [each for task in wanted for each in aggregates.of_task(task)]
-    standing = latest_runs.runs(store, metric, asked_of)
+    members = [each for task in wanted for each in aggregates.of_task(task)]
+    standing = latest_runs.runs(store, metric, members)
     runs = aggregates.join(standing.assign(parts=0, data=standing["task"]), wanted, split)
     notes: list[str] = []
     if split or not isinstance(tasks, Mapping):
@@ -277,16 +277,18 @@ def _sizes(runs: pd.DataFrame) -> dict[str, int]:
 def _views(runs: pd.DataFrame, wanted: list[str], absent: list[str], notes: list[str]) -> Views:
     runs = _for_every_index(runs)
     runs["view"] = runs.groupby(VIEW, dropna=False, sort=True).ngroup()
-    table = runs.drop_duplicates("view").set_index("view").sort_index()[[*VIEW, "kind"]]
-    table["label"] = _labels(table)
     cells = runs.groupby(["view", "task"]).agg(
         mean=("score", "mean"), count=("score", "count"), parts=("parts", "max")
     )
     scores = cells["mean"].where(cells["count"] >= cells["parts"]).unstack("task")
-    there = [task for task in wanted if task in scores]
-    # A task may have results on other parts alone than those that count.
-    absent = absent + [task for task in wanted if task not in scores]
-    return Views(table, scores[there], runs, absent, notes)
+    # A task may have results on other parts alone than those that count, or on some of them.
+    whole = [task for task in wanted if task in scores and scores[task].notna().any()]
+    there = whole or [task for task in wanted if task in scores]
+    runs = runs[runs["task"].isin(there)]
+    table = runs.drop_duplicates("view").set_index("view").sort_index()[[*VIEW, "kind"]]
+    table["label"] = _labels(table)
+    absent += [task for task in wanted if task not in there]
+    return Views(table, scores.loc[table.index, there], runs, absent, notes)
 
 
 def _for_every_index(runs: pd.DataFrame) -> pd.DataFrame:
@@ -332,9 +334,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _text(value: Any) -> str:
     """A setting as one types it; layers and dims come as floats where some view has none."""
-    if pd.isna(value):
-        return ""
-    return str(int(value)) if isinstance(value, float) else str(value)
+    return "" if pd.isna(value) else str(int(value) if isinstance(value, float) else value)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -223,7 +223,7 @@ def _notes(views: Views, complete: pd.Series, incomplete: bool) -> list[str]:
     if views.absent:
         total = len(views.absent) + len(views.scores.columns)
         notes.append(
-            f"{len(views.absent)} of {total} tasks have no results and do not count:"
+            f"{len(views.absent)} of {total} tasks have no whole results and do not count:"
             f" {listed(views.absent)}."
         )
     lacking = int((~complete).sum())

@@ -123,7 +123,7 @@ def test_a_part_that_is_missing_makes_the_task_missing(tmp_path):
 def test_tasks_of_a_benchmark_without_results_are_named(store):
     standings = rank(store, {"SciFact": [("test", "default")], "FiQA2018": [("test", "default")]})
     assert standings.tasks == ["SciFact"]
-    assert standings.notes == ["1 of 2 tasks have no results and do not count: FiQA2018."]
+    assert standings.notes == ["1 of 2 tasks have no whole results and do not count: FiQA2018."]
 
 
 def test_different_queries_are_said_and_the_ranking_still_comes(store):
@@ -246,3 +246,15 @@ def test_an_empty_store_says_what_to_type(tmp_path):
     with pytest.raises(LeaderboardError, match="no results") as caught:
         rank(Store(tmp_path / "none.duckdb"))
     assert "embedlab eval" in caught.value.hint
+
+
+def test_a_task_that_nobody_has_whole_does_not_keep_all_from_a_place(store):
+    """As a benchmark's largest task, whose results nobody can publish."""
+    parts = {"SciFact": [("test", "default")], "STS22": [("test", "en"), ("test", "de")]}
+    for model in ("good", "fair"):
+        store.add(Run(Model(model), Task("STS22", "STS", subset="en"), 0.5, {}))
+    ranked = rank(store, parts)
+    assert (ranked.tasks, ranked.coverage) == (["SciFact"], "1 of 2 tasks")
+    assert [row.place for row in ranked.rows] == [1, 2, 2]
+    assert "1 of 2 tasks have no whole results and do not count: STS22." in ranked.notes
+    assert all(row.place is None for row in rank(store, {"STS22": parts["STS22"]}).rows)
