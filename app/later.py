@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 AT_ONCE = 0.2  # seconds that a page waits before it goes on without
 _EVERY = 0.5  # seconds between two looks
-_UNWATCHED = 5.0  # seconds without a look after which no page waits for the answer any more
+_UNWATCHED = 3.0  # seconds without a look after which no page waits for the answer any more
 # One at a time: two would both be late, and the pages share the processor with them.
 _worker = ThreadPoolExecutor(1, thread_name_prefix="statistics")
 
@@ -39,11 +39,15 @@ class Later(Generic[T]):
         if self._future is None or self._given_up():
             self._future = _worker.submit(self._compute, self._say)
         wait([self._future], AT_ONCE if seconds is None else seconds)
-        return self._future.done() and not self._given_up()
+        return self.there()
 
     def _given_up(self) -> bool:
         future = self._future
         return bool(future and future.done() and isinstance(future.exception(), _Unwatched))
+
+    def there(self) -> bool:
+        """Whether it is there, without asking for it to be computed."""
+        return bool(self._future and self._future.done()) and not self._given_up()
 
     def answer(self) -> T:
         """What was computed; raises what the computation raised. Only where it is `ready`."""

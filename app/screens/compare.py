@@ -16,6 +16,7 @@ from leaderboard.tables.comparison import Comparison, Pair
 from leaderboard.tables.table import Column
 
 _MOST = 6  # models: 15 pairs on every task
+_AT_ONCE = 20  # tasks, beyond which tests take longer than a reader should wait
 _CORRECTED = {"holm": "Holm", "bh": "Benjamini-Hochberg", "none": "none"}
 
 
@@ -61,11 +62,13 @@ def page() -> None:
         st.info("Choose two models or more.", icon=":material/compare_arrows:")
         return
     tested = reading.compared(tuple(chosen), parts, test, correction)
-    if not tested.ready():
+    if not (tested.there() if len(parts) > _AT_ONCE else tested.ready()):
         answer = reading.untested(tuple(chosen), parts)
         _summary(answer)
-        later.progress(tested, "Tests and intervals")
+        below = st.container()
         _pairs(answer)
+        with below:
+            later.progress(tested, "Tests and intervals")
         return
     answer = tested.answer()
     _summary(answer)

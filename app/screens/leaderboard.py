@@ -21,6 +21,7 @@ from leaderboard.tables.table import Column
 ORDERS = {"Mean over tasks": "mean", "Mean over task types": "types", "Borda count": "borda"}
 PAGE = 50  # rows
 _HEAT = 25  # rows of the heat map
+_AT_ONCE = 2_000  # scores, beyond which intervals take longer than a reader should wait
 
 
 def page() -> None:
@@ -51,8 +52,10 @@ def page() -> None:
         incomplete = True
         standings = reading.ranked(parts, ORDERS[order], True, every_view=every_view)
     sure = reading.ranked_surely(parts, ORDERS[order], incomplete, every_view)
-    # Rows, places and scores do not wait for intervals and groups.
-    waiting = not sure.ready()
+    # Rows, places and scores do not wait for intervals and groups; of many these are not begun
+    # before the page stands.
+    many = len(standings.rows) * len(standings.tasks) > _AT_ONCE
+    waiting = not (sure.there() if many else sure.ready())
     standings = standings if waiting else sure.answer()
     costs = sorted({cost for row in standings.rows for cost in row.costs})
     names = {controls.name_of(cost): cost for cost in costs}
@@ -93,13 +96,15 @@ def page() -> None:
             order=sorted_by,
             cards=True,
         )
-    if waiting:
-        later.progress(sure, "Intervals, places and groups")
+    below = st.container()
     _legend(standings, len(rows))
     downloads.buttons(lambda: _frame(rows), "leaderboard")
     if len(standings.tasks) > 1:
         _heat_map(standings, shown[:_HEAT])
     figures.of_ranking(standings, waiting)
+    if waiting:
+        with below:
+            later.progress(sure, "Intervals, places and groups")
 
 
 def _sorted(rows: list[Row], columns: Callable[[], list[Column]]) -> tuple[list[Row], Order]:

@@ -5,14 +5,13 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from leaderboard.errors import LeaderboardError
 from leaderboard.saying import Say, silent
 from leaderboard.storage import latest_runs
 from leaderboard.storage.revisions import mixed
 from leaderboard.storage.store import Store
-from leaderboard.tables import example_scores
+from leaderboard.tables import single_scores
 from leaderboard.tables.evaluated_views import Views
 from leaderboard.tables.example_scores import Single
 
@@ -96,10 +95,7 @@ def per_query(
             "Evaluate them on the same data: embedlab eval --model MODEL --task TASK; "
             "`embedlab runs list` shows what there is.",
         )
-    say("Reading the scores of queries", 0.0)
-    by_run = _scores(store, scored)
-    say("Reading examples", 0.4)
-    by_run |= example_scores.by_run(store, scored, lambda doing, share: say(doing, 0.4 + share / 2))
+    by_run = single_scores.of_runs(store, scored, lambda doing, share: say(doing, 0.9 * share))
     labels = views.table["label"].tolist()
     scores: dict[str, dict[tuple[str, str], np.ndarray]] = {task: {} for task in tasks}
     say("Putting them side by side", 0.9)
@@ -116,45 +112,15 @@ def per_query(
 
 def _stacked(labels: list[str], found: list[Single], task: str) -> np.ndarray:
     """The scores of every view, side by side."""
+    if len({single.data for single in found} - {None}) > 1:
+        raise LeaderboardError(
+            f"The models were scored on different examples of {task}.",
+            "Evaluate them on the same data: embedlab eval --model MODEL --task TASK",
+        )
     if len({single.key for single in found}) == 1 and len(set(found[0].ids)) == len(found[0].ids):
         return np.stack([single.values for single in found])
     series = [pd.Series(single.values, single.ids) for single in found]
     return align(dict(zip(labels, series, strict=True)), task)[1]
-
-
-def _scores(store: Store, runs: pd.DataFrame) -> dict[tuple[str, str], Single]:
-    """The scores of each run by its own metric, in the order of the queries' ids; by (run id,
-    metric).
-    """
-    if runs.empty:
-        return {}
-    rows = store.query(_BY_QUERY, [runs["run_id"].tolist(), runs["metric"].unique().tolist()])
-    listed = rows.filter(pc.is_valid(rows["ids"]))
-    ids = dict(zip(listed["key"].to_pylist(), listed["ids"].to_pylist(), strict=True))
-    ends = np.cumsum([0, *rows["count"].to_pylist()])
-    values = rows["scores"].combine_chunks().flatten().to_numpy()
-    return {
-        (run, metric): Single(ids[key], key, values[start:end])
-        for run, metric, key, start, end in zip(
-            rows["run_id"].to_pylist(), rows["metric"].to_pylist(), rows["key"].to_pylist(),
-            ends[:-1], ends[1:], strict=True,
-        )
-    }  # fmt: skip
-
-
-# Ids come once for all runs of the same queries: they are most of what there is to read.
-_BY_QUERY = """
-    WITH of_run AS (
-        SELECT run_id, metric, list(value ORDER BY query_id) AS scores,
-            list(query_id ORDER BY query_id) AS ids
-        FROM per_query
-        WHERE run_id IN (SELECT unnest(?)) AND metric IN (SELECT unnest(?))
-        GROUP BY run_id, metric),
-    keyed AS (SELECT *, hash(ids) AS key FROM of_run)
-    SELECT run_id, metric, scores, len(scores) AS count, key,
-        if(row_number() OVER (PARTITION BY key) = 1, ids, NULL) AS ids
-    FROM keyed
-"""
 
 
 def _only(owner: str, ids: pd.Index) -> str:

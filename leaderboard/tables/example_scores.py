@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from leaderboard.errors import LeaderboardError
 from leaderboard.records import Examples
 from leaderboard.saying import Say, silent
 from leaderboard.statistics.example_values import of_runs
@@ -13,13 +12,16 @@ from leaderboard.storage.store import Store
 
 
 class Single(NamedTuple):
-    """The scores of a run's single queries or examples, float64 `[ids]`; two with the same `key`
-    have the same ids in the same order.
+    """The scores of a run's single queries or examples, float64 `[ids]`.
+
+    key: two with the same have the same ids in the same order. data: two with others were scored
+    on other examples, whatever their places; None where that is not recorded.
     """
 
     ids: list[Any]
     key: int
     values: np.ndarray
+    data: int | None = None
 
 
 def by_run(store: Store, runs: pd.DataFrame, say: Say = silent) -> dict[tuple[str, str], Single]:
@@ -28,9 +30,6 @@ def by_run(store: Store, runs: pd.DataFrame, say: Say = silent) -> dict[tuple[st
 
     Args:
         runs: columns run_id, task, type, split, subset, metric.
-
-    Raises:
-        LeaderboardError: two runs on the same part of a task were scored on other examples.
     """
     recorded = store.examples(runs["run_id"].unique().tolist())
     runs = runs[runs["run_id"].isin(recorded.keys())].drop_duplicates(["run_id", "metric"])
@@ -38,23 +37,18 @@ def by_run(store: Store, runs: pd.DataFrame, say: Say = silent) -> dict[tuple[st
     parts = runs.groupby(["task", "split", "subset", "type", "metric"], dropna=False)
     for number, (key, of_part) in enumerate(parts):
         say("Reading examples", number / parts.ngroups)
-        task, _, _, kind, metric = cast("tuple[str, ...]", key)
+        _, _, _, kind, metric = cast("tuple[str, ...]", key)
         ids = of_part["run_id"].tolist()
         examples = [recorded[id] for id in ids]
-        _refuse_others(examples, task)
-        for id, single in zip(ids, of_runs(kind, metric, examples), strict=True):
+        for id, each, single in zip(ids, examples, of_runs(kind, metric, examples), strict=True):
             if single is not None:
                 part = np.flatnonzero(~np.isnan(single))
-                found[id, metric] = Single(part.tolist(), hash(part.tobytes()), single[part])
+                same = hash(part.tobytes())
+                found[id, metric] = Single(part.tolist(), same, single[part], _data(each))
     return found
 
 
-def _refuse_others(examples: list[Examples], task: str) -> None:
-    """Refuse runs whose right answers differ: the same places then are other examples."""
-    names = ("gold", "gold_set")
-    right = [each.series[name] for each in examples for name in names if name in each.series]
-    if any(not np.array_equal(right[0], other, equal_nan=True) for other in right[1:]):
-        raise LeaderboardError(
-            f"The models were scored on different examples of {task}.",
-            "Evaluate them on the same data: embedlab eval --model MODEL --task TASK",
-        )
+def _data(examples: Examples) -> int | None:
+    """A digest of the right answers; None where none are recorded."""
+    right = [examples.series[name] for name in ("gold", "gold_set") if name in examples.series]
+    return hash(b"".join(each.tobytes() for each in right)) if right else None

@@ -123,7 +123,7 @@ def _steps(tab: Tab):
     tab.settle()
     yield "filter by kind", pick("Kind", "sparse")
     tab.page.keyboard.press("Escape")
-    yield "filter by name", type_in("Name contains", "model-1")
+    yield "filter by name", type_in("Search models", "model-1")
     yield "filter by size", type_in("At most, million parameters", "900")
     for page in PAGES[1:]:
         yield page, *visit(page)
