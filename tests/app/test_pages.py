@@ -2,12 +2,14 @@
 and every way in which there is nothing to show.
 """
 
+import json
 import re
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from leaderboard.records import Model, Run, Task
 from leaderboard.storage.migrations import schema_version
@@ -84,6 +86,62 @@ def test_a_name_with_settings_is_shown_and_leads_to_its_page(show, tmp_path, nam
         assert not found.exception and not found.error, module
         told = [each.value for each in (*found.markdown, *found.selectbox)]
         assert name in unescape(tables(found) + str(told))
+
+
+def facts(page) -> dict[str, str]:
+    """The first table of a page Model or Task, by what heads its rows."""
+    first = tables(page).partition("</table>")[0]
+    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", first.partition("<tbody>")[2])
+    plain_ones = [unescape(re.sub("<[^>]*>", "", cell)) for cell in cells]
+    return dict(zip(plain_ones[::2], plain_ones[1::2], strict=True))
+
+
+def test_a_model_is_shown_with_its_facts_and_places(show, tmp_path):
+    details = {
+        "parameters": 7_000, "max_length": 512, "licence": "MIT", "public": False, "languages":
+        ["eng-Latn"], "instructions": True, "link": "javascript:alert(1)", "paper": "arXiv:2401.1",
+        "release_date": "", "dim": "many",
+    }  # fmt: skip
+    store = Store(tmp_path / "facts.duckdb")
+    for score, model in ((0.5, Model("known", details=details)), (0.7, Model("unheard of"))):
+        store.add(Run(model, Task("SciFact", "Retrieval"), score, {"ndcg_at_10": score}))
+    told = facts(show("model", db=store.path, named="known"))
+    assert told["parameters"] == "7,000" and told["max tokens"] == "512"
+    assert (told["licence"], told["open weights"], told["instruction tuned"]) == (
+        "mit",
+        "no",
+        "yes",
+    )
+    assert told["paper"] == "arxiv.org/abs/2401.1"
+    assert {told[name] for name in ("link", "release date", "dimensions")} == {"unknown"}
+    page = show("model", db=store.path, named="known")
+    assert "javascript:" not in tables(page) and "2 of 2" in tables(page)
+    told = facts(show("model", db=store.path, named="unheard of"))
+    names = ("parameters", "dimensions", "licence", "open weights", "languages", "zero-shot")
+    assert {told[name] for name in names} == {"unknown"}
+    for clause, expected in (("parameters < 1e4", {"known"}), ("licence is null", {"unheard of"})):
+        assert set(rows(show("leaderboard", db=store.path, where=clause))) == expected
+    assert set(rows(show("leaderboard", db=store.path, weights="Closed"))) == {"known"}
+    assert set(rows(show("leaderboard", db=store.path, licence="mit"))) == {"known"}
+    assert set(rows(show("leaderboard", db=store.path, language="eng-Latn"))) == {"known"}
+
+
+def test_a_task_is_shown_as_mteb_describes_it_or_by_its_runs(show, serve, sample_db, tmp_path):
+    told = facts(show("task", of="STSBenchmark"))
+    assert (told["type"], told["metric"]) == ("STS", "cosine_spearman")
+    assert told["licence"] == told["size"] == "unknown"
+    page = show("task", of="SciFact")
+    assert sample._TEXTS["d0"] in tables(page) and sample._ASKED["q0"] in tables(page)
+
+    known = {"licence": "mit", "type": "Retrieval", "metric": "ndcg_at_10", "description": "C.",
+             "sizes": {"test": {"documents": 5183}}, "citation": "@article{x}"}  # fmt: skip
+    (tmp_path / "tasks.json").write_text(json.dumps({"SciFact": known}))
+    serve(db=sample_db, tasks=tmp_path / "tasks.json")
+    page = AppTest.from_string("from app.screens import task; task.page()", default_timeout=60)
+    page.query_params["of"] = "SciFact"
+    told = facts(page.run())
+    assert told["test split"] == "5,183 documents" and told["licence"] == "mit"
+    assert "C\\." in said(page) and "@article{x}" in said(page)
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,29 @@ def test_run_reached_from_the_leaderboard(tab):
     tab.sees(f"{sample.SCRIPT} on", "First rendered inputs")
     tab.page.get_by_role("paragraph").filter(has_text="Environment").click()
     tab.sees("AMD EPYC")
+    tab.page.get_by_label("Remove NFCorpus").click()
     tab.choose("Task", "SciFact")
     tab.sees(f"{sample.SCRIPT} on SciFact")
+
+
+def test_model_and_task_lead_to_each_other(tab):
+    tab.open(f"leaderboard?{TASKS}&set=Facts&where={quote('parameters > 1 and SciFact > 0.1')}")
+    tab.sees("Parameters")
+    tab.page.get_by_role("link", name="nv-embed-mini", exact=True).click()
+    tab.page.wait_for_selector("h1:has-text('Model')")
+    tab.has_address("named=nv-embed-mini")
+    tab.sees("zero-shot", "50 % of these tasks", "unknown")
+    expect(tab.page.get_by_role("heading", name="nv-embed-mini")).to_be_visible()
+    tab.page.get_by_role("link", name="NFCorpus", exact=True).click()
+    tab.page.wait_for_selector("h1:has-text('Task')")
+    tab.has_address("of=NFCorpus")
+    tab.sees("nDCG@10", "A relevant document", "no")
+    tab.page.get_by_role("link", name="bm25", exact=True).click()
+    tab.page.wait_for_selector("h1:has-text('Model')")
+    expect(tab.page.get_by_role("heading", name="bm25")).to_be_visible()
+    tab.choose("Model", "mistral-splade")
+    tab.has_address("named=mistral-splade")
+    expect(tab.page.get_by_role("heading", name="mistral-splade")).to_be_visible()
 
 
 def test_rag(tab, another_tab):
