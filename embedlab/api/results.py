@@ -90,8 +90,8 @@ class Results:
 
         Returns:
             One row per model or view, best first: the columns of
-            `leaderboard.tables.standings.Row`, then one per task with its score, then one per
-            measured cost.
+            `leaderboard.tables.standings.Row`, then one per task with its score, one per measured
+            cost, and one per fact of the model (`leaderboard.tables.known_facts.Facts`).
 
         Raises:
             LeaderboardError: an option is unknown, or there is nothing to rank.
@@ -113,11 +113,13 @@ class Results:
             ranked = standings.rank_views(self.store, self._views(tasks, metric, split), **ranking)
         rows = [asdict(row) for row in ranked.rows]
         measured = sorted({name for row in rows for name in row["costs"]})
+        nested = ("scores", "costs", "facts")
         frame = pd.DataFrame(
             [
-                {name: value for name, value in row.items() if name not in ("scores", "costs")}
+                {name: value for name, value in row.items() if name not in nested}
                 | {task: row["scores"].get(task) for task in ranked.tasks}
                 | {name: row["costs"].get(name) for name in measured}
+                | row["facts"]
                 for row in rows
             ]
         )
