@@ -169,8 +169,8 @@ function sortChoice(columns, sort) {
 }
 
 /** A header that is broken behind its commas first, and within them only where they are long. */
-const phrases = (name) => name.split(/(?<=, )/).map((part) => (
-  part.length <= SHORT ? make("span", { class: "whole" }, part) : part));
+const phrases = (name) => name.split(/(?<=,)( )/).map((part) => (
+  part.trim() && part.length <= SHORT ? make("span", { class: "whole" }, part) : part));
 
 function cell(column, row) {
   const content = column.link?.(row) ?? written(column, row);
