@@ -1,6 +1,5 @@
 """`embedlab publish`: the leaderboard as a site that needs no server."""
 
-import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +57,8 @@ def command(
         boards = _boards(store, names, bar)
         files = site_files.write(out, _site(store, printable(title), benchmark or ()), boards)
     size = sum(file.stat().st_size for file in files) / 1e6
-    echo(f"Wrote {len(names)} leaderboards, {size:.1f} MB. Open {files[0]}.")
+    count = f"{len(names)} leaderboard{'s' if len(names) > 1 else ''}"
+    echo(f"Wrote {count}, {size:.1f} MB. Open {files[0]}.")
 
 
 def _with_results(store: "Store") -> list[str]:
@@ -79,20 +79,12 @@ def _with_results(store: "Store") -> list[str]:
 
 
 def _boards(store: "Store", names: list[str], bar: Any) -> "Iterator[Board]":
-    known = _known_tasks()
+    from embedlab.tasks import described
+
+    known = described.known()
     for name in names:
         yield _board(store, name, known)
         bar.advance(1)
-
-
-def _known_tasks() -> dict[str, Any]:
-    """What is known of every task, by name."""
-    from embedlab.tasks import described
-
-    if not described.file().is_file():
-        described.write(described.file())
-    known: dict[str, Any] = json.loads(described.file().read_bytes())
-    return known
 
 
 def _board(store: "Store", name: str, known: dict[str, Any]) -> "Board":

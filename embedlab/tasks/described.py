@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,18 +74,32 @@ def file() -> Path:
     return home() / f"tasks-mteb-{version('mteb')}-{_FORM}.json"
 
 
+def known() -> dict[str, Described]:
+    """What is known of every task of text, by name; found out where no one has asked before."""
+    with suppress(OSError, ValueError):
+        kept: dict[str, Described] = json.loads(file().read_bytes())
+        return kept
+    with suppress(OSError):  # it will be asked again, no more
+        write(file())
+    return _ask()
+
+
 def write(target: Path) -> None:
     """Write what is known of every task of text, by name, whole or not at all.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    every = [task.metadata for task in registry().values()]
-    known = {each.name: of(each) for each in every if each.modalities == ["text"]}
-    known |= {name: of(catalogue.metadata_of(name)) for name in catalogue.built_in()}
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target, shared=True) as temporary:
-        temporary.write_text(json.dumps(known), encoding="utf-8")
+        temporary.write_text(json.dumps(_ask()), encoding="utf-8")
+
+
+@cache
+def _ask() -> dict[str, Described]:
+    every = [task.metadata for task in registry().values()]
+    found = {each.name: of(each) for each in every if each.modalities == ["text"]}
+    return found | {name: of(catalogue.metadata_of(name)) for name in catalogue.built_in()}
 
 
 def sizes(task: "AbsTask") -> dict[str, dict[str, int]]:

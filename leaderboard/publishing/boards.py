@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from leaderboard.tables.table import Column
@@ -97,10 +98,10 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _cell(cell: Any, digits: int) -> Any:
-    if cell is None or cell != cell:
+    if isinstance(cell, str) or cell is None:
+        return cell
+    if not isfinite(cell):
         return None
-    if not isinstance(cell, int | float) or isinstance(cell, bool):
-        return str(cell)
     return round(round(cell, digits if abs(cell) < _NO_DIGITS else 0) * 10**digits)
 
 

@@ -1,6 +1,7 @@
 // The pages of a site, and which of them the address asks for. Read after tables.js.
 "use strict";
 
+const TITLE = document.title;
 const SIZES = { "at most 100 million": "1e8", "at most 500 million": "5e8", "at most 1 billion": "1e9", "at most 8 billion": "8e9" };
 
 // ---- pages ------------------------------------------------------------------------------------
@@ -213,6 +214,7 @@ function draw() {
       : task ? taskPage(board, task)
         : state().get("view") === "tasks" ? tasksPage(board)
           : leaderboardPage(board, entry)));
+  document.title = [model ?? task ?? heading(board), TITLE].join(" – ");
   const now = [entry.title, model, task, state().get("view")].join("\n");
   if (focused) document.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   else if (drawn && drawn !== now) {

@@ -67,6 +67,9 @@ function field(label, control) {
 
 // ---- columns ----------------------------------------------------------------------------------
 
+/** What the address calls a column: its own name, without how much of a benchmark it is of. */
+const key = (column) => column.id ?? column.name;
+
 /** The number of a cell, or of the text of an interval or a count; else its text. */
 function value(column, row) {
   const cell = column.cells[row];
@@ -120,8 +123,8 @@ const falls = (column) => Boolean(column.figures) && column.best !== "min" && !P
 /** A table whose headers sort it; `of` gives what stands in the cell of a row header. */
 function table(caption, columns, rows, header, of) {
   const typed = state().get("sort") ?? "";
-  const sort = columns.find((column) => typed === column.name || typed === `-${column.name}`);
-  const falling = sort && typed !== sort.name;
+  const sort = columns.find((column) => typed.replace(/^-/, "") === key(column));
+  const falling = typed.startsWith("-");
   const ordered = sort ? sorted(rows, sort, falling) : rows;
   const shown = ordered.slice(0, Number(state().get("rows")) || PAGE);
   const head = columns.map((column) => {
@@ -130,7 +133,7 @@ function table(caption, columns, rows, header, of) {
     return make("th", { scope: "col", class: column.figures && "figure", "aria-sort": order, title: column.help },
       make("button", {
         type: "button", "data-key": column.name,
-        onclick: () => { location.hash = address({ sort: (down ? "-" : "") + column.name }); },
+        onclick: () => { location.hash = address({ sort: (down ? "-" : "") + key(column) }); },
       }, phrases(column.name), order && make("span", { class: "arrow", "aria-hidden": "true" }, falling ? " ▾" : " ▴")));
   });
   const tier = sort ? null : columns.find((column) => column.name === "tier");
@@ -162,7 +165,7 @@ function written(column, row) {
 function sortChoice(columns, sort) {
   const chosen = choice("Sort by", columns.map((column) => column.name), sort?.name, (name) => {
     const column = columns.find((each) => each.name === name);
-    amend({ sort: column && (falls(column) ? "-" : "") + name });
+    amend({ sort: column && (falls(column) ? "-" : "") + key(column) });
   }, "usual order");
   chosen.classList.add("narrow");
   return chosen;
