@@ -37,7 +37,9 @@ def join_imported(runs: pd.DataFrame, main: Mapping[str, str]) -> pd.DataFrame:
         "has_revision": ~said["revision"].isin(_UNNAMED),
         "version": said["mteb_version"].map({name: at for at, name in enumerate(versions)}),
     }
-    order = said.assign(**first).sort_values(list(first), ascending=False, kind="stable")
+    # Where nothing else decides, the first by name, every time.
+    falling = [False] * len(first)
+    order = said.assign(**first).sort_values([*first, "revision"], ascending=[*falling, True])
     chosen = order.drop_duplicates("place").set_index("place")["revision"]
     joined = imported[imported["revision"] == place.map(chosen)].copy()
     view = joined.groupby(_VIEW, dropna=False).ngroup()
