@@ -89,7 +89,7 @@ def _boards(store: "Store", names: list[str], bar: Any) -> "Iterator[Board]":
 
 def _board(store: "Store", name: str, known: dict[str, Any]) -> "Board":
     """The ranking of a benchmark, as `embedlab leaderboard` has it; where no model has all tasks,
-    each is ranked by those that it has.
+    that by Borda count, as MTEB ranks such, with the means of unlike tasks out of sight.
     """
     from embedlab.cli._leaderboard_table import column_sets, legend
     from embedlab.cli.leaderboard import main_revisions, parts
@@ -108,13 +108,17 @@ def _board(store: "Store", name: str, known: dict[str, Any]) -> "Board":
     ranked = rank_views(store, views, every_view=False)
     incomplete = all(row.place is None for row in ranked.rows)
     if incomplete:
-        ranked = rank_views(store, views, every_view=False, incomplete=True)
+        ranked = rank_views(store, views, every_view=False, incomplete=True, sort="borda")
     columns, sets = column_sets(ranked)
-    words = ["--benchmark", name] * (not every) + ["--incomplete"] * incomplete
+    unlike = ("mean", "mean by type") if incomplete else ()
+    words = ["--benchmark", name] * (not every) + ["--incomplete", "--sort", "borda"] * incomplete
     return Board(
         title=printable(name),
         columns={printable(key): cleaned(each, printable) for key, each in columns.items()},
-        sets={set: list(map(printable, of_set)) for set, of_set in sets.items()},
+        sets={
+            name: [printable(each) for each in of_set if each not in unlike]
+            for name, of_set in sets.items()
+        },
         tasks=[cleaned(each, printable) for each in task_columns.table(views, ranked, known)],
         more=[cleaned(each, printable) for each in task_columns.more(ranked, known)],
         filters=_FILTERS,

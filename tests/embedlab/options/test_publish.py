@@ -117,10 +117,10 @@ def test_every_number_is_that_of_the_leaderboard(ok, filled, tmp_path):
 def test_the_first_table_is_readable_without_scripts_and_the_same_as_in_a_terminal(
     ok, filled, tmp_path
 ):
-    ok("publish", "--out", tmp_path / "site", "--db", filled, "-b", "MTEB(eng, v1)")
+    ok("publish", "--out", tmp_path / "site", "--db", filled, "-b", "BEIR")
     page = (tmp_path / "site" / "index.html").read_text()
     rows = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in re.findall("<tr>.*?</tr>", page)]
-    command = shlex.split(board(tmp_path / "site", "MTEB(eng, v1)")["command"])[1:]
+    command = shlex.split(board(tmp_path / "site", "BEIR")["command"])[1:]
     terminal = ok(*command, "--db", filled, "--format", "markdown").splitlines()
     first = [cell.strip().replace("**", "") for cell in terminal[2].split("|")[1:-1]]
     assert rows[1] == first
@@ -145,15 +145,17 @@ def test_tasks_have_their_facts_where_the_leaderboard_is_of_the_whole_task(ok, t
 
 
 def test_by_default_what_has_results_as_a_whole(ok, home, tmp_path):
-    """A benchmark whose tasks are all there; else all tasks, each model by those that it has."""
+    """A benchmark whose tasks are all there; else all tasks, by Borda count."""
     home.mkdir()
     store = Store(home / "results.duckdb")
     store.add_tables(tables([_run("a", "SciFact", 0.5), _run("b", "STS12", 0.6)]))
     ok("publish", "--out", tmp_path / "site")
     assert list(entries(tmp_path / "site")) == ["All tasks"]
     published = board(tmp_path / "site", "All tasks")
-    assert published["command"] == "embedlab leaderboard --incomplete"
-    assert compared(published, ok("leaderboard", "--incomplete", "--json")) > 4
+    assert published["command"] == "embedlab leaderboard --incomplete --sort borda"
+    assert compared(published, ok(*shlex.split(published["command"])[1:], "--json")) > 4
+    shown = [published["columns"][at]["name"] for at in published["sets"]["Overview"]]
+    assert "Borda" in shown and not any(name.startswith("mean") for name in shown)
 
     legal = ("AILACasedocs", "AILAStatutes", "LegalSummarization", "LegalBenchCorporateLobbying",
              "LegalQuAD", "LeCaRDv2", "GerDaLIRSmall", "LegalBenchConsumerContractsQA")  # fmt: skip
