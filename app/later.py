@@ -2,9 +2,11 @@
 how far the rest is, and the rest when it is there.
 """
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import streamlit as st
@@ -15,6 +17,7 @@ T = TypeVar("T")
 
 AT_ONCE = 0.2  # seconds that a page waits before it goes on without
 _EVERY = 0.5  # seconds between two looks
+_LONGEST = 1.0  # seconds for which what comes later waits for pages
 _UNWATCHED = 3.0  # seconds without a look after which no page waits for the answer any more
 # One at a time: two would both be late, and the pages share the processor with them.
 _worker = ThreadPoolExecutor(1, thread_name_prefix="statistics")
@@ -56,8 +59,35 @@ class Later(Generic[T]):
 
     def _say(self, doing: str, share: float) -> None:
         self.doing, self.share = doing, share
+        _pages.give_way()
         if time.monotonic() - self._seen > _UNWATCHED:
             raise _Unwatched
+
+
+class _Pages:
+    """The pages that are being drawn: one that a reader waits for goes before what comes later."""
+
+    def __init__(self) -> None:
+        self._drawn, self._none = 0, threading.Condition()
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        with self._none:
+            self._drawn += 1
+        try:
+            yield
+        finally:
+            with self._none:
+                self._drawn -= 1
+                self._none.notify_all()
+
+    def give_way(self) -> None:
+        with self._none:
+            self._none.wait_for(lambda: not self._drawn, _LONGEST)
+
+
+_pages = _Pages()
+drawing = _pages.drawing
 
 
 @st.fragment(run_every=_EVERY)

@@ -14,7 +14,7 @@ if str(Path(__file__).parents[1]) not in sys.path:
 
 import streamlit as st
 
-from app import plugin_pages, status
+from app import later, plugin_pages, status
 from app.safe_text import plain
 from app.screens import compare, costs, grids, leaderboard, live, model, rag, run, search, task
 
@@ -50,7 +50,8 @@ chosen = st.navigation(
 )
 st.title(chosen.title)
 try:
-    chosen.run()
+    with later.drawing():
+        chosen.run()
     with st.sidebar:
         status.sidebar()
 except Exception as error:
