@@ -20,6 +20,7 @@ from leaderboard.tables import (
     costs,
     evaluated_views,
     grids,
+    one_model,
     standings,
 )
 from leaderboard.tables.benchmarks import Benchmarks, fullest
@@ -121,10 +122,7 @@ def _last_evaluated(db: str, stamp: Stamp) -> dict[str, pd.Timestamp]:
 
 
 def ranked(
-    parts: Parts,
-    sort: str,
-    incomplete: bool = False,
-    every_view: bool = True,
+    parts: Parts, sort: str, incomplete: bool = False, every_view: bool = True
 ) -> standings.Standings:
     """The standings over these tasks, without intervals: those take longer (`ranked_surely`)."""
     known = _benchmark_stamp()
@@ -133,22 +131,22 @@ def ranked(
 
 @st.cache_resource(max_entries=24, show_spinner="Ranking ...")
 def _ranked(
-    db: str,
-    stamp: Stamp,
-    parts: Parts,
-    sort: str,
-    incomplete: bool,
-    every_view: bool,
-    known: int,
+    db: str, stamp: Stamp, parts: Parts, sort: str, incomplete: bool, every_view: bool, known: int
 ) -> standings.Standings:
+    if sort != "mean":
+        return standings.in_order(ranked(parts, "mean", incomplete, every_view), sort)
+    if every_view and not _several_views(db, stamp, parts, known):
+        return ranked(parts, sort, incomplete, every_view=False)
     return standings.rank_views(
-        store(),
-        all_views(parts),
-        sort=sort,
-        incomplete=incomplete,
-        over="none",
-        every_view=every_view,
+        store(), all_views(parts), incomplete=incomplete, over="none", every_view=every_view
     )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _several_views(db: str, stamp: Stamp, parts: Parts, known: int) -> bool:
+    """Whether any model has several."""
+    names = one_model.names(all_views(parts).table, latest_runs.model_details(store()))
+    return bool(names.duplicated().any())
 
 
 def ranked_surely(

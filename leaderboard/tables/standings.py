@@ -163,6 +163,25 @@ def rank_views(
     return Standings(rows, names, sort, used, level, notes, asked, views.types)
 
 
+def in_order(found: Standings, sort: str) -> Standings:
+    """A ranking without intervals in another order, as `rank_views` would make it anew."""
+    fewer = choose("order", sort, SORTS)
+    table = pd.DataFrame(
+        {
+            "by": pd.Series([getattr(row, sort) for row in found.rows], dtype=float),
+            "tasks": [row.tasks for row in found.rows],
+            "label": [row.label for row in found.rows],
+        }
+    )
+    table["place"] = table["by"].rank(ascending=fewer, method="min")
+    table = table.sort_values(["place", "tasks", "label"], ascending=[True, False, True])
+    places = [None if place != place else int(place) for place in table["place"]]
+    rows = [
+        replace(found.rows[at], place=place) for at, place in zip(table.index, places, strict=True)
+    ]
+    return replace(found, rows=rows, sort=sort)
+
+
 def tasks_of(store: Store, tasks: Tasks | None) -> Tasks | None:
     """The tasks to rank by: those asked for, else all that a model does by itself."""
     return _of_models(store) if tasks is None else tasks
