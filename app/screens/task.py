@@ -13,7 +13,7 @@ from leaderboard.tables.table import Column
 
 _FACTS = (
     "type", "metric", "languages", "domains", "licence", "date", "splits", "subsets",
-    "instruction", "data", "revision", "replaced_by", "link",
+    "instruction", "data", "revision", "members", "replaced_by", "link",
 )  # fmt: skip
 _SAMPLED, _BEST, _LONGEST = 3, 20, 600  # queries, models, characters
 
@@ -42,8 +42,9 @@ def _facts(known: dict[str, object]) -> None:
     for split, counts in (known.get("sizes") or {"size": {}}).items():  # type: ignore[attr-defined]
         sized = ", ".join(f"{count:,} {what}" for what, count in counts.items())
         cells[f"{split} split" if sized else split] = sized or UNKNOWN
-    if not known.get("replaced_by"):
-        del cells["replaced by"]
+    for fact in ("members", "replaced_by"):  # of few tasks
+        if not known.get(fact):
+            del cells[fact.replace("_", " ")]
     table([Column("Fact", list(cells)), Column("Value", list(cells.values()))], "Facts")
 
 

@@ -80,9 +80,7 @@ def show(name: str, data_dir: Path | None, as_json: bool) -> None:
     if others:
         raise UserError(f"{name} is a benchmark.", f'Type: embedlab tasks --benchmark "{name}"')
     known, sample = described.of_task(task), list[dict[str, Any]]()
-    many = len(members) > 1
-    known["members"] = [each.metadata.name for each in members] if many else None
-    if not many and is_here(members[0], data_dir):
+    if not known["members"] and is_here(members[0], data_dir):
         loaded = load(members[0])
         known["sizes"] = known["sizes"] or described.sizes(loaded)
         sample = described.sample(loaded, _SAMPLED)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mteb import AbsTask, TaskMetadata
 
 Described = dict[str, Any]
-_FORM = 1  # raised when what is written changes
+_FORM = 2  # raised when what is written changes
 # mteb's names of what it counts, by ours.
 _COUNTS = {
     "documents": ("num_documents",),
@@ -34,7 +34,8 @@ def of(metadata: "TaskMetadata") -> Described:
     Keys: name, type, description, metric (as in the store), splits and subsets (those evaluated),
     languages (as eng-Latn), domains, licence, date (of the texts: first and last), instruction (of
     its queries), link, citation (BibTeX), data (repository on the hub), revision, public,
-    replaced_by, sizes: split -> documents, queries, judgements, samples, labels.
+    replaced_by, members (of an aggregate), sizes: split -> documents, queries, judgements, samples,
+    labels.
     """
     prompt, dates = metadata.prompt, metadata.date
     return {
@@ -55,6 +56,7 @@ def of(metadata: "TaskMetadata") -> Described:
         "revision": metadata.revision or None,
         "public": metadata.is_public,
         "replaced_by": metadata.superseded_by,
+        "members": [each.metadata.name for each in getattr(metadata, "tasks", ())] or None,
         "sizes": {
             split: _counts(each) for split, each in (metadata.descriptive_stats or {}).items()
         } or None,

@@ -29,7 +29,7 @@ def refresh(store: Store) -> int:
     rows = store.query("SELECT name, revision, kind, details FROM models").to_pylist()
     for row in rows:
         row["details"] = json.loads(row["details"])
-    old = [row for row in rows if row["details"].get("facts_of") != edition]
+    old = [row for row in rows if row["details"].get("facts_from") != edition]
     if not old:
         return 0
     models = [
@@ -43,9 +43,10 @@ def refresh(store: Store) -> int:
 
 def _renewed(name: str, details: dict[str, Any]) -> dict[str, Any]:
     own = {key for key in details if key in _OF_CARDS} if "method" in details else set()
-    known = registry_facts.of(details.get("registry") or details.get("source") or name)
+    named = (details.get("registry"), details.get("source"), name)
+    known = registry_facts.of(next(each for each in named if isinstance(each, str) and each))
     return {
         **details,
         **{key: value for key, value in known.items() if key not in own},
-        "facts_of": registry_facts.edition(),
+        "facts_from": registry_facts.edition(),
     }

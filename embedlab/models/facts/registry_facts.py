@@ -103,7 +103,7 @@ def _facts(name: str) -> Facts:
         "release_date": str(meta.release_date) if meta.release_date else None,
         "languages": sorted(map(str, meta.languages)) if meta.languages else None,
         "training_datasets": None if trained is None else sorted(trained),
-        "facts_of": edition(),
+        "facts_from": edition(),
     }
     return {key: value for key, value in facts.items() if value is not None}
 

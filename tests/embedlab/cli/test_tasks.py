@@ -93,6 +93,7 @@ def test_a_task_is_shown_as_mteb_describes_it(name):
         for ours, theirs in (("documents", "num_documents"), ("queries", "num_queries")):
             assert sizes.get(ours) == counted.get(theirs)
         assert "documents" in sizes or sizes["samples"] == counted["num_samples"]
+    assert (task["members"] or []) == [t.metadata.name for t in getattr(meta, "tasks", ())]
     assert bool(task["sizes"]) == bool(meta.descriptive_stats)
 
 
