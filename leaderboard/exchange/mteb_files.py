@@ -69,7 +69,9 @@ def read(
     model = _model(path.parent)
     if known := (models or {}).get(model.name):
         model = replace(model, details={**model.details, **known})
-    seconds = data.get("evaluation_time")
+    seconds, created = data.get("evaluation_time"), _date(data.get("date"))
+    resolved = {"file": "/".join(path.parts[-3:])}
+    versions = {"packages": {"mteb": data["mteb_version"]}} if data.get("mteb_version") else {}
     runs = {}
     problems = []
     for split, subset, entry in entries:
@@ -101,13 +103,11 @@ def read(
                 if _is_number(seconds) and len(entries) == 1
                 else {}
             ),
-            resolved={"file": "/".join(path.parts[-3:])},
-            environment=(
-                {"packages": {"mteb": data["mteb_version"]}} if data.get("mteb_version") else {}
-            ),
+            resolved=resolved,
+            environment=versions,
             source="mteb-external" if model.revision == "external" else "mteb",
             id=imported_id(model, place),
-            created=_date(data.get("date")),
+            created=created,
         )
         runs[run.id] = run
     if problems:

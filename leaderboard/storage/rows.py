@@ -65,12 +65,10 @@ def tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
     which live in files, are not among them.
     """
     return {
-        "models": _table("models", _unique(_model(run.model) for run in runs)),
+        "models": models_table(list({id(run.model): run.model for run in runs}.values())),
         "tasks": _table("tasks", _unique(_task(run.task) for run in runs)),
         "runs": _table("runs", [_run(run) for run in runs]),
-        "scores": _table(
-            "scores", [(run.id, *score) for run in runs for score in _known(run.scores)]
-        ),
+        "scores": _scores([(run.id, _known(run.scores)) for run in runs]),
         "per_query": _per_query([(run.id, run.per_query) for run in runs if run.per_query]),
         "examples": example_rows.table([(run.id, run.examples) for run in runs if run.examples]),
         "phases": _table(
@@ -268,9 +266,7 @@ def _run(run: Run) -> tuple[Any, ...]:
         settings_text(run.settings),
         run.depth,
         float(run.main_score),
-        to_json(run.asked),
-        to_json(run.resolved),
-        to_json(run.environment),
+        *(to_json(each) if each else "{}" for each in (run.asked, run.resolved, run.environment)),
         run.source,
         run.ranking is not None,
         utc(run.created),
@@ -289,6 +285,22 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return pa.array(values, kind.value_type).dictionary_encode()
     return pa.array(values, kind)
+
+
+def _scores(scored: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> pa.Table:
+    """The rows of runs by their ids: column by column, since imports bring millions."""
+    counts = [len(scores) for _, scores in scored]
+    names = [name for _, scores in scored for name, _ in scores]
+    values = [value for _, scores in scored for _, value in scores]
+    columns = [
+        pa.DictionaryArray.from_arrays(
+            np.repeat(np.arange(len(scored), dtype=np.int32), counts),
+            pa.array([run_id for run_id, _ in scored], _TEXT),
+        ),
+        _column(names, _NAMES),
+        pa.array(values, _REAL),
+    ]
+    return pa.table(columns, SCHEMAS["scores"])
 
 
 def _per_query(scored: Sequence[tuple[str, PerQuery]]) -> pa.Table:
