@@ -71,7 +71,7 @@ def command(
             if not benchmarks.is_file():
                 # While the pages are served already: importing mteb takes its time.
                 benchmark_parts.write(benchmark_parts.ask(), benchmarks)
-                refresh_facts(Path(settings["db"]))
+            refresh_facts(Path(settings["db"]))
             if not described.file().is_file():
                 described.write(described.file())
             code = child.wait()

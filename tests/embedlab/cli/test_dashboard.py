@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from embedlab.tasks import benchmark_parts
+from embedlab.tasks import benchmark_parts, described
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,7 +27,8 @@ def test_it_serves_localhost_from_any_folder_and_ends_with_ctrl_c(tmp_path):
         port = probe.getsockname()[1]
     home = tmp_path / "home"
     (home / "saved").mkdir(parents=True)
-    # With the list of benchmarks there already, the command need not import mteb.
+    # With benchmarks and tasks there already, the command need not import mteb.
+    (home / described.file().name).write_text("{}")
     (home / benchmark_parts.file().name).write_text(json.dumps({"parts": {}, "main_revisions": {}}))
     # A folder from elsewhere, which would open the server to other sites.
     (tmp_path / ".streamlit").mkdir()

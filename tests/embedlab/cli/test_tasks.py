@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from embedlab.cli.tasks import command
 from embedlab.errors import UserError
+from embedlab.tasks import described
 
 
 def run(*arguments) -> str:
@@ -95,6 +96,16 @@ def test_a_task_is_shown_as_mteb_describes_it(name):
         assert "documents" in sizes or sizes["samples"] == counted["num_samples"]
     assert (task["members"] or []) == [t.metadata.name for t in getattr(meta, "tasks", ())]
     assert bool(task["sizes"]) == bool(meta.descriptive_stats)
+
+
+def test_the_dashboard_finds_every_task_as_the_command_shows_it(tmp_path):
+    described.write(tmp_path / "tasks.json")
+    every = json.loads((tmp_path / "tasks.json").read_text())
+    assert len(every) > 1000
+    for name in ("SciFact", "CQADupstackRetrieval"):
+        assert every[name] == shown(name)["task"]
+    built_in, task = every["StdlibMiniCodeSearch"], shown("StdlibMiniCodeSearch")["task"]
+    assert {key for key in task if task[key] != built_in[key]} <= {"sizes", "revision"}
 
 
 def test_a_sample_comes_from_the_data_and_of_an_own_folder_nothing_is_made_up(tmp_path):
