@@ -1,7 +1,7 @@
 """`embedlab publish`: the leaderboard as a site that needs no server."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,9 @@ from embedlab.cli._options import Db
 
 if TYPE_CHECKING:
     from leaderboard.publishing.boards import Board
+    from leaderboard.publishing.front_page import Site
     from leaderboard.storage.store import Store
+    from leaderboard.tables.benchmarks import Parts
 
 _ALL = "All tasks"
 _FILTERS = ("kind", "source", "licence", "open weights", "instruction tuned")
@@ -42,6 +44,7 @@ def command(
     """
     from embedlab.progress import Reporter
     from embedlab.resources import home
+    from embedlab.tasks import benchmark_parts
     from embedlab.terminal import echo, printable
     from leaderboard.publishing import site_files
     from leaderboard.storage import latest_runs
@@ -52,25 +55,25 @@ def command(
     store = Store(db or home() / "results.duckdb")
     if not latest_runs.tasks(store):
         read(store)  # says what to type
-    names = list(dict.fromkeys(benchmark)) if benchmark else _with_results(store)
+    known = benchmark_parts.known()
+    typed = dict.fromkeys(known.named(name) or name for name in benchmark or ())
+    names = list(typed) or _with_results(store, known.parts)
     with Reporter().phase("publish", len(names)) as bar:
         boards = _boards(store, names, bar)
-        files = site_files.write(out, _site(store, printable(title), benchmark or ()), boards)
+        files = site_files.write(out, _site(store, printable(title), typed), boards)
     size = sum(file.stat().st_size for file in files) / 1e6
     count = f"{len(names)} leaderboard{'s' if len(names) > 1 else ''}"
     echo(f"Wrote {count}, {size:.1f} MB. Open {files[0]}.")
 
 
-def _with_results(store: "Store") -> list[str]:
+def _with_results(store: "Store", tasks: "Mapping[str, Parts]") -> list[str]:
     """The benchmarks whose tasks all have results, the fullest first; all tasks, where some are of
     none of them.
     """
-    from embedlab.tasks import benchmark_parts
     from leaderboard.storage import latest_runs
     from leaderboard.tables import aggregates
     from leaderboard.tables.benchmarks import held
 
-    tasks = benchmark_parts.known().parts
     found = held(store, tasks)
     whole = [name for name, each in found.items() if each.tasks == each.of and each.models]
     covered = {task for name in whole for task in tasks[name]}
@@ -128,7 +131,7 @@ def _board(store: "Store", name: str, known: dict[str, Any]) -> "Board":
     )
 
 
-def _site(store: "Store", title: str, benchmarks: Any) -> Any:
+def _site(store: "Store", title: str, benchmarks: Iterable[str]) -> "Site":
     """What the site says of itself: when, from which results, by which commands."""
     from datetime import UTC, datetime
 

@@ -160,6 +160,9 @@ def test_models_and_tasks_have_pages_of_their_own(desk):
     assert "benchmark=MTEB(eng, v1)" in unquote_plus(tab.url)
     desk.open("benchmark=BEIR&model=gone")
     expect(tab.locator("main")).to_contain_text("BEIR has no results of this model.")
+    desk.open("benchmark=MTEB(eng, v9)&set=constructor")
+    expect(tab.get_by_role("alert")).to_have_text("This site has no leaderboard of MTEB(eng, v9).")
+    expect(tab.locator("tbody tr")).to_have_count(100)
 
 
 def test_without_scripts_the_first_table_is_there(chromium, published):

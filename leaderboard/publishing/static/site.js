@@ -33,8 +33,9 @@ function chosenColumns(board) {
   const ids = state().get("columns")?.split("|");
   const found = ids?.map((id) => named(board, id)).filter(Boolean) ?? [];
   if (found.length) return found;
-  const set = board.sets[state().get("set")] ?? Object.values(board.sets)[0];
-  return set.map((at) => board.columns[at]);
+  const name = state().get("set");
+  const set = Object.hasOwn(board.sets, name) ? name : Object.keys(board.sets)[0];
+  return board.sets[set].map((at) => board.columns[at]);
 }
 
 function leaderboardPage(board, entry) {
@@ -209,8 +210,10 @@ function draw() {
   const focused = document.activeElement?.dataset?.key;
   const [model, task] = [state().get("model"), state().get("task")];
   navigation(entry);
-  document.getElementById("main").replaceChildren(...(
-    model ? modelPage(board, model)
+  const missing = asked && asked !== entry.title;
+  document.getElementById("main").replaceChildren(
+    ...(missing ? [make("p", { role: "alert" }, `This site has no leaderboard of ${asked}.`)] : []),
+    ...(model ? modelPage(board, model)
       : task ? taskPage(board, task)
         : state().get("view") === "tasks" ? tasksPage(board)
           : leaderboardPage(board, entry)));
