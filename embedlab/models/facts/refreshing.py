@@ -4,7 +4,7 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from embedlab.models.cards import Card
+from embedlab.models.cards import Card, cards
 from embedlab.models.facts import registry_facts
 from leaderboard.records import Model
 from leaderboard.storage.rows import models_table
@@ -43,6 +43,9 @@ def refresh(store: Store) -> int:
 
 def _renewed(name: str, details: dict[str, Any]) -> dict[str, Any]:
     own = {key for key in details if key in _OF_CARDS} if "method" in details else set()
+    if own and (details.get("origin") or details.get("name")) not in cards():
+        own.discard("public")  # by default, before it was left open
+        details = {key: value for key, value in details.items() if key != "public"}
     named = (details.get("registry"), details.get("source"), name)
     known = registry_facts.of(next(each for each in named if isinstance(each, str) and each))
     return {

@@ -152,9 +152,11 @@ def test_facts_are_asked_for_again_when_mteb_is_another(cli, imported, home, reg
     store = Store(home / "results.duckdb")
     own = Model("mine", "1", details={"method": "auto", "licence": "mit", "source": KNOWN[3]})
     store.add(Run(own, Task("SciFact", "Retrieval"), 0.5, {"ndcg_at_10": 0.5}))
+    folder = Model("x", "1", details={"method": "auto", "public": True, "source": "/a/folder"})
+    store.add(Run(folder, Task("SciFact", "Retrieval"), 0.5, {"ndcg_at_10": 0.5}))
     with store.database.writing() as connection:
         connection.execute(
-            "UPDATE models SET details = '{\"licence\": \"old\"}' WHERE name <> 'mine'"
+            "UPDATE models SET details = '{\"licence\": \"old\"}' WHERE name NOT IN ('mine', 'x')"
         )
     assert rows(cli)[KNOWN[0]]["facts"]["parameters"] is None
     code, _, err = cli("import", str(imported))  # nothing new in it
@@ -164,5 +166,6 @@ def test_facts_are_asked_for_again_when_mteb_is_another(cli, imported, home, reg
     assert found[KNOWN[0]]["facts"]["licence"] == registry[KNOWN[0]].license
     assert found["mine"]["facts"]["licence"] == "mit", "what its own card says stays"
     assert found["mine"]["facts"]["parameters"] == registry[KNOWN[3]].n_parameters
+    assert found["x"]["facts"]["open_weights"] is None, "nobody has said so"
     before = store.stamp()
     assert cli("import", str(imported))[0] == 0 and store.stamp() == before, "asked once"
