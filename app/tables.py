@@ -14,6 +14,7 @@ from app.safe_text import breakable
 from leaderboard.tables.table import Column
 
 _SHORT = 40  # characters that stand on one line
+_HALF = 20  # characters of a name and a value that stand beside another one on a phone
 
 
 class Link(NamedTuple):
@@ -68,6 +69,9 @@ def render(
                 # What is laid out as a card is no table to a screen reader without roles.
                 role = "rowheader" if at == 0 else "cell"
                 label = f' role="{role}" data-label="{escape(column.name)}"'
+                # More than half of a phone's width.
+                if len(column.name) + len(column.text(getattr(value, "text", value))) > _HALF:
+                    label += " data-wide"
             cells.append(f"<{tag}{label}{_class(column, value)}>{text}</{tag[:2]}>")
         body.append(f"<tr{_role('row', cards)}>{''.join(cells)}</tr>")
     group = _role("rowgroup", cards)
@@ -84,7 +88,7 @@ def _header(column: Column, order: Order | None, cards: bool) -> str:
     if order:
         if here := column.name == order.by:
             sorted_by = f' aria-sort="{"descending" if order.descending else "ascending"}"'
-        arrow = ("\u2009\u25be" if order.descending else "\u2009\u25b4") if here else ""
+        arrow = ("\u202f\u25be" if order.descending else "\u202f\u25b4") if here else ""
         address = escape(order.address(column.name))
         name = f'<a class="sort" href="{address}" target="_self">{name}{arrow}</a>'
     role = _role("columnheader", cards)

@@ -97,6 +97,7 @@ def _summary(answer: Comparison) -> None:
             Column("Won / tied / lost", [_counts(pairs) for _, pairs in groups], right=True),
         ],
         "Pairs of models over all tasks",
+        cards=True,
     )
     tested = sum(pair.p is not None for pair in answer.pairs)
     if tested:
@@ -184,7 +185,7 @@ def _pairs(answer: Comparison) -> None:
             Column("Effect size", [pair.effect_size for pair in pairs], digits=2, signed=True,
                    help="Cohen's d of paired samples"),
         ],
-        "Differences on every task",
+        "Differences on every task", cards=True,
     )  # fmt: skip
     buttons(lambda: pd.DataFrame([vars(pair) for pair in pairs]), "comparison")
 

@@ -12,7 +12,7 @@ import streamlit as st
 from app import charts, controls, reading
 from app.safe_text import plain
 from app.tables import Link, table
-from leaderboard.charts.looks import BLUE, GREY, ORANGE
+from leaderboard.charts.looks import BLUE, ORANGE
 from leaderboard.statistics.aggregation import pareto
 from leaderboard.tables.costs import lower_is_better
 from leaderboard.tables.standings import Standings
@@ -245,7 +245,9 @@ def _bars(speed: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
 
 def _named(marks: alt.Chart, rows: pd.DataFrame, name: str) -> alt.LayerChart | alt.FacetChart:
     """Names above the rows: beside them they would leave a phone no room for the plot."""
-    names = alt.Chart(rows).mark_text(align="left", dy=-14, fontSize=11, color=GREY, limit=600)
+    names = alt.Chart(rows).mark_text(
+        align="left", dy=-14, fontSize=11, color=charts.ink(), limit=600
+    )
     return alt.layer(marks, names.encode(x=alt.value(0), y=_ROW, text=f"{name}:N")).properties(
         height=alt.Step(36)
     )

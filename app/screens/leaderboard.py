@@ -28,21 +28,20 @@ def page() -> None:
     """The page."""
     controls.require_results()
     parts = controls.pick_tasks()
-    left, middle, right = st.columns([3, 4, 5], vertical_alignment="bottom")
+    left, middle, right = st.columns([3, 3, 4], vertical_alignment="bottom")
     order = left.selectbox("Order by", list(ORDERS), key="order", bind=controls.URL)
-    with middle:
-        incomplete = st.checkbox(
-            "Rank incomplete models",
-            key="incomplete",
-            bind=controls.URL,
-            help="Models that lack tasks are ranked by those that they have",
-        )
-        every_view = st.checkbox(
-            "Every view",
-            key="views",
-            bind=controls.URL,
-            help="A row for each layer, dimension, precision and index, not for each model",
-        )
+    incomplete = middle.checkbox(
+        "Rank incomplete models",
+        key="incomplete",
+        bind=controls.URL,
+        help="Models that lack tasks are ranked by those that they have",
+    )
+    every_view = right.checkbox(
+        "Every view",
+        key="views",
+        bind=controls.URL,
+        help="A row for each layer, dimension, precision and index, not for each model",
+    )
     standings = reading.ranked(parts, ORDERS[order], incomplete, every_view=every_view)
     if not incomplete and all(row.place is None for row in standings.rows):
         st.info(
@@ -60,7 +59,7 @@ def page() -> None:
     costs = sorted({cost for row in standings.rows for cost in row.costs})
     names = {controls.name_of(cost): cost for cost in costs}
     offered = leaderboard_columns.choices(standings, names)
-    chosen_set = right.segmented_control(
+    chosen_set = st.segmented_control(
         "Column set",
         list(leaderboard_columns.SETS),
         default="Uncertainty",

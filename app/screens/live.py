@@ -106,6 +106,7 @@ def _runs(runs: pd.DataFrame) -> None:
             Column("Finished (UTC)", [_moment(created) for created in runs["created"]]),
         ],
         "Newest results",
+        cards=True,
     )
 
 

@@ -89,4 +89,4 @@ def _views(rows: list[Row]) -> None:
         Column("Source", [row.source or "computed here" for row in rows]),
         Column("Revision", [row.revision[:12] for row in rows]),
     ]
-    table(columns, "Views of the model")
+    table(columns, "Views of the model", cards=True)

@@ -71,6 +71,7 @@ def _pipelines(name: str, experiment: Experiment) -> None:
             ),
         ],
         "Pipelines with their scores and costs",
+        cards=True,
     )
     buttons(
         lambda: scores.join(costs, rsuffix=" (cost)").reset_index(names="pipeline"), "pipelines"

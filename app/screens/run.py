@@ -33,6 +33,7 @@ def page() -> None:
                 Column("When (UTC)", [f"{time:%Y-%m-%d %H:%M}" for time in failures["created"]]),
             ],
             "Tasks that could not be finished, newest first",
+            cards=True,
         )
 
 
