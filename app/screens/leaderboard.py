@@ -161,7 +161,7 @@ def _heat_map(standings: Standings, rows: list[Row]) -> None:
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:
-    nested = ("scores", "costs", "facts")
+    nested = ("scores", "costs", "facts", "p_values")
     plain_ones = [field.name for field in fields(Row) if field.name not in nested]
     return pd.DataFrame(
         [

@@ -113,7 +113,7 @@ class Results:
             ranked = standings.rank_views(self.store, self._views(tasks, metric, split), **ranking)
         rows = [asdict(row) for row in ranked.rows]
         measured = sorted({name for row in rows for name in row["costs"]})
-        nested = ("scores", "costs", "facts")
+        nested = ("scores", "costs", "facts", "p_values")
         frame = pd.DataFrame(
             [
                 {name: value for name, value in row.items() if name not in nested}
