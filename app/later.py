@@ -18,31 +18,43 @@ T = TypeVar("T")
 AT_ONCE = 0.2  # seconds that a page waits before it goes on without
 _EVERY = 0.5  # seconds between two looks
 _LONGEST = 1.0  # seconds for which what comes later waits for pages
-_UNWATCHED = 3.0  # seconds without a look after which no page waits for the answer any more
+_UNWATCHED = 10.0  # seconds without a look after which an answer makes room for another one
 # One at a time: two would both be late, and the pages share the processor with them.
 _worker = ThreadPoolExecutor(1, thread_name_prefix="statistics")
 
 
 class _Unwatched(Exception):
-    """The reader has gone on to another view."""
+    """The reader has gone on to another view, and waits for another answer."""
 
 
 class Later(Generic[T]):
-    """An answer that is computed once somebody looks for it, and given up while nobody does."""
+    """An answer that is computed once somebody looks for it, and given up where nobody looks any
+    more and another one is looked for.
+    """
+
+    _queued = 0  # of all answers
 
     def __init__(self, compute: Callable[[Say], T]):
         self._compute = compute
         self._future: Future[T] | None = None
-        self._seen = 0.0
+        self._seen, self._awaited = 0.0, False
         self.doing, self.share = "Waiting for other statistics", 0.0
 
     def ready(self, seconds: float | None = None) -> bool:
         """Look whether the answer is there, or comes within so many seconds (`AT_ONCE`)."""
         self._seen = time.monotonic()
         if self._future is None or self._given_up():
-            self._future = _worker.submit(self._compute, self._say)
+            Later._queued += 1
+            self._future = _worker.submit(self._begin)
+        self._awaited = seconds != 0
+        _pages.changed()
         wait([self._future], AT_ONCE if seconds is None else seconds)
+        self._awaited = False
         return self.there()
+
+    def _begin(self) -> T:
+        Later._queued -= 1
+        return self._compute(self._say)
 
     def _given_up(self) -> bool:
         future = self._future
@@ -59,8 +71,8 @@ class Later(Generic[T]):
 
     def _say(self, doing: str, share: float) -> None:
         self.doing, self.share = doing, share
-        _pages.give_way()
-        if time.monotonic() - self._seen > _UNWATCHED:
+        _pages.give_way(lambda: self._awaited)
+        if Later._queued and time.monotonic() - self._seen > _UNWATCHED:
             raise _Unwatched
 
 
@@ -79,11 +91,16 @@ class _Pages:
         finally:
             with self._none:
                 self._drawn -= 1
-                self._none.notify_all()
+            self.changed()
 
-    def give_way(self) -> None:
+    def changed(self) -> None:
         with self._none:
-            self._none.wait_for(lambda: not self._drawn, _LONGEST)
+            self._none.notify_all()
+
+    def give_way(self, unless: Callable[[], bool]) -> None:
+        """Wait for the pages that are drawn, unless one of them waits for what is computed."""
+        with self._none:
+            self._none.wait_for(lambda: not self._drawn or unless(), _LONGEST)
 
 
 _pages = _Pages()
