@@ -37,10 +37,10 @@ def choose_device(device: str | None) -> str:
             else "cpu"
         )
     try:
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).cpu()  # "meta" makes a tensor, but holds nothing
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
-            f"The device {device!r} cannot be used here: {str(error).splitlines()[0]}",
+            f"The device {device!r} cannot be used here: {str(error).splitlines()[0][:200]}",
             "Type `embedlab doctor` to see what this machine has; --device cpu always works.",
         ) from error
     return device

@@ -4,7 +4,7 @@ import os
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -29,6 +29,7 @@ def command(
     findings = [
         _torch(),
         _gpu(),
+        _device(),
         _dtype(),
         _faiss(),
         _java(),
@@ -79,6 +80,17 @@ def _gpu() -> Finding:
     )
 
 
+def _device() -> Finding:
+    from embedlab.hardware import choose_device, devices
+
+    device = choose_device(None)
+    copies = devices(device)
+    return Finding(
+        "device", "ok", f"{device}: models run there unless --device says otherwise; --workers"
+        f" {len(copies)} by default: {', '.join(dict.fromkeys(copies))}",
+    )  # fmt: skip
+
+
 def _dtype() -> Finding:
     from embedlab.hardware import choose_device, choose_dtype
 
@@ -90,11 +102,27 @@ def _faiss() -> Finding:
     installed = [
         f"{name} {version}" for name in ("faiss-cpu", "faiss-gpu") if (version := _version(name))
     ]
-    if installed:
-        return Finding("FAISS", "ok", ", ".join(installed))
+    if not installed:
+        return Finding(
+            "FAISS", "missing", "--index torch works without it", "pip install 'embedlab[cpu]'"
+        )
+    import torch
+
+    from retrievers.registry import index_class
+
+    index: Any = index_class("faiss")
+    found = ", ".join(installed)
+    if gpus := index.gpus():
+        return Finding(
+            "FAISS", "ok", f"{found}: faiss:flat and faiss:ivf64 search on {gpus} GPU(s)"
+        )
+    if not torch.cuda.is_available():
+        return Finding("FAISS", "ok", f"{found}: searches on the CPU, there is no GPU for it")
     return Finding(
-        "FAISS", "missing", "--index torch works without it", "pip install 'embedlab[cpu]'"
-    )
+        "FAISS", "ok", f"{found}: searches on the CPU, it is no FAISS for GPUs; --index torch"
+        " searches on the GPU",
+        "pip uninstall faiss-cpu; pip install 'embedlab[gpu]'",
+    )  # fmt: skip
 
 
 def _java() -> Finding:

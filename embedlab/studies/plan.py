@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedlab.evaluation.request import Request
+from embedlab.hardware import choose_device
 from embedlab.studies import checkpoints, curves, evaluations, members, perplexities
 from embedlab.studies.evaluations import StudyTask
 from embedlab.studies.members import Member
@@ -79,8 +80,10 @@ def make(study: Study, path: Path, *, db: Path, device: str | None = None) -> Pl
     """The plan of a study; looks at the disk and the store, and runs nothing.
 
     Raises:
-        UserError: a name in the study is unknown, or fits nothing.
+        UserError: a name in the study is unknown, or fits nothing; the device is not there.
     """
+    if device:
+        choose_device(device)  # or every part of the study would fail for it
     everyone = members.members(study, path)
     for planned in study.comparisons:
         members.pairs(planned, everyone)

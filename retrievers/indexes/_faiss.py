@@ -1,6 +1,4 @@
-"""Dense search with FAISS: flat, HNSW, IVF, scalar and product quantisation, binary codes.
-The one file with faiss.
-"""
+"""The one file with faiss: flat, HNSW, IVF, scalar and product quantisation, binary codes."""
 
 import re
 from collections.abc import Mapping
@@ -55,6 +53,7 @@ class FaissIndex(DenseIndex):
     """
 
     family: ClassVar[str] = "faiss"
+    gpus = staticmethod(faiss.get_num_gpus)  # that this FAISS can use
     updatable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         "ef_search": (1, inf),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bench.gpu.__main__ import ALL, LIMITS
 from tests.bench.gpu.wheels import cut
 
 ROOT = Path(__file__).parents[2]
@@ -31,9 +32,13 @@ def test_figures_are_printed_and_kept_section_by_section(tmp_path):
 
 
 def test_a_section_that_takes_too_long_ends_alone(tmp_path):
-    done, kept = kit(tmp_path, "--sections", "search,machine", "--patience", "0.03")
+    done, kept = kit(tmp_path, "--sections", "search,machine", "--patience", "0.045")
     assert done.returncode == 1 and "stopped after" in kept["search"]["problem"]
     assert set(kept) == {"search", "machine"}
+
+
+def test_all_sections_fit_eight_minutes_each_at_its_limit():
+    assert sum(LIMITS.values()) - LIMITS["scifact"] <= ALL <= 8 * 60
 
 
 def test_wheels_are_shared_out_and_large_ones_cut(tmp_path):

@@ -1,10 +1,12 @@
 """Wheels of what embedlab needs on a machine without a network, in folders of limited size.
 
-    python tests/bench/gpu/wheels.py --out wheels --python 3.12 --piece-size 60M
-    pip install --no-index --find-links wheels/1 --find-links wheels/2 ... embedlab[train]
+    python3.12 tests/bench/gpu/wheels.py --out wheels --python 3.12 --piece-size 60M
+    pip install --no-index --find-links wheels --find-links wheels/1 ... embedlab[train]
 
 The versions are those of constraints.txt, torch and what comes with it left out (a GPU machine has
-a build of its own). A wheel that is larger than a piece is cut into PART files; `cat` joins them.
+a build of its own). A wheel that is larger than a piece is cut into PART files; how to join them
+is said at the end.
+Run it by the Python that it is for: by that, pip decides which packages a Python needs.
 """
 
 import argparse
@@ -13,10 +15,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-THERE = ("torch", "triton", "nvidia-", "cuda-")  # names, or how they begin
+PLATFORMS = (
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(28, 16, -1)),
+    "manylinux2014_x86_64",
+)
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -24,32 +31,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--python", default="3.12", help="of the machine without a network")
-    parser.add_argument("--platform", default="manylinux_2_28_x86_64")
     parser.add_argument("--piece-size", default="0", help="60M; 0 makes one folder of all")
     parser.add_argument("--extras", default="train", help="of embedlab, comma-separated")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        wheels = gather(Path(scratch), asked.python, asked.platform, asked.extras)
+        wheels = gather(Path(scratch), asked.python, asked.extras)
         pieces = cut(wheels, _bytes(asked.piece_size), asked.out)
     print(f"{len(wheels)} wheels in {len(pieces)} folders below {asked.out}")
+    parts = sorted(part.name for piece in pieces for part in piece.glob("*.PART*"))
+    for name, own in groupby(parts, lambda part: part.partition(".PART")[0]):
+        print(f"Join: cat {' '.join(f'{asked.out}/*/{part}' for part in own)} > {asked.out}/{name}")
 
 
-def gather(folder: Path, python: str, platform: str, extras: str) -> list[Path]:
-    """Download the wheels of embedlab, of its extras and of pytest, and build its own."""
+def gather(folder: Path, python: str, extras: str) -> list[Path]:
+    """The wheels of embedlab, built here, of its extras and of pytest, downloaded."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    (torch,) = (pin.partition("==")[2] for pin in pins if pin.startswith("torch=="))
+    stub = _stub(folder / "stub", "torch", torch + "+there")
     constraints = folder / "constraints.txt"
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    constraints.write_text("\n".join(line for line in lines if not line.startswith(THERE)))
+    constraints.write_text("\n".join(f"{p}+there" if p == f"torch=={torch}" else p for p in pins))
     subprocess.run([*pip, "wheel", "--no-deps", "-w", folder, ROOT], check=True)
     (own,) = folder.glob("embedlab-*.whl")
-    wanted = [f"{own}[{extras}]", "pytest", "pytest-timeout"]
-    platforms = [platform, "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
     subprocess.run(
-        [*pip, "download", "-d", folder, "--only-binary=:all:", "--python-version", python,
-         *(f"--platform={each}" for each in platforms), "-c", constraints, *wanted],
+        [*pip, "download", "-d", folder, "--find-links", stub.parent, "--only-binary=:all:",
+         "--python-version", python, *(f"--platform={each}" for each in PLATFORMS),
+         "-c", constraints, f"{own}[{extras}]", "pytest", "pytest-timeout"],
         check=True,
     )  # fmt: skip
-    return [wheel for wheel in sorted(folder.glob("*.whl")) if not _is_there(wheel)]
+    return sorted(wheel for wheel in folder.glob("*.whl") if wheel.name != stub.name)
+
+
+def _stub(folder: Path, name: str, version: str) -> Path:
+    """A wheel with nothing in it: what is there already need not be downloaded, gigabytes."""
+    folder.mkdir()
+    wheel, inside = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        described = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        archive.writestr(f"{inside}/METADATA", described)
+        archive.writestr(f"{inside}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{inside}/RECORD", "")
+    return wheel
 
 
 def cut(wheels: list[Path], most: int, out: Path) -> list[Path]:
@@ -79,11 +101,6 @@ def _parts(wheel: Path, most: int) -> list[Path]:
         parts.append(wheel.with_name(f"{wheel.name}.PART{number:02}"))
         parts[-1].write_bytes(content[start : start + most])
     return parts
-
-
-def _is_there(wheel: Path) -> bool:
-    name = wheel.name.partition("-")[0].replace("_", "-").lower()
-    return any(name == each or (each.endswith("-") and name.startswith(each)) for each in THERE)
 
 
 def _bytes(size: str) -> int:
