@@ -53,7 +53,7 @@ def filtered(rows: list[Row], search: DeltaGenerator) -> list[Row]:
             "Evaluated since", None, key="since", bind=URL, max_value=date.today()
         )
         fourth.caption("A model of which a filter's fact is unknown does not pass that filter.")
-        first, second, third, fourth = st.columns(4)
+        first, second, third = st.columns(3)
         licences = first.multiselect(
             "Licence",
             sorted({row.facts.licence for row in rows if row.facts.licence}),
@@ -70,7 +70,7 @@ def filtered(rows: list[Row], search: DeltaGenerator) -> list[Row]:
             help="Only models made for all of these",
         )
         weights = third.selectbox("Weights", ["All", "Open", "Closed"], key="weights", bind=URL)
-        where = fourth.text_input(
+        where = st.text_input(
             "Where",
             key="where",
             bind=URL,

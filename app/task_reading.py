@@ -13,10 +13,11 @@ from leaderboard.plain_json import from_json
 
 
 def described(task: str) -> dict[str, Any]:
-    """What mteb says of a task, else its runs do; keys as `embedlab tasks show` has them."""
+    """What mteb says of a task, else its runs; keys as `embedlab tasks show` has them."""
     path = Path(settings().tasks)
     known = _described(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
-    return known.get(task) or _by_its_runs(settings().db, reading.stamp(), task)
+    by_mteb = {key: value for key, value in known.get(task, {}).items() if value is not None}
+    return _by_its_runs(settings().db, reading.stamp(), task) | by_mteb
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
