@@ -48,6 +48,7 @@ def test_the_archive(tmp_path, capsys):
     with capsys.disabled():
         print(
             f"\nof a processor: import {first:.0f} s, again {again:.1f} s; store {size:.2f} GB;"
-            f" leaderboard {ranked:.1f} s, the first time {asked:.1f} s; most memory of all {peak:.2f} GB"
+            f" leaderboard {ranked:.1f} s, the first time {asked:.1f} s;"
+            f" most memory of all {peak:.2f} GB"
         )
     assert again < 10 and ranked < 2.5
