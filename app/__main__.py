@@ -29,8 +29,6 @@ def warm() -> None:
 
 
 if __name__ == "__main__":
-    # A page that is drawn beside a computation gets its turn after half a millisecond, not five.
-    sys.setswitchinterval(0.0005)
     Thread(target=warm, daemon=True).start()
     sys.argv = ["streamlit", "run", str(Path(__file__).with_name("served.py")), *sys.argv[1:]]
     main()

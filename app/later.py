@@ -2,6 +2,7 @@
 how far the rest is, and the rest when it is there.
 """
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from leaderboard.saying import Say
 T = TypeVar("T")
 
 AT_ONCE = 0.2  # seconds that a page waits before it goes on without
-_EVERY = 0.5  # seconds between two looks
+_EVERY = 1.0  # seconds between two looks
 _LONGEST = 1.0  # seconds for which what comes later waits for pages
 _UNWATCHED = 10.0  # seconds without a look after which an answer makes room for another one
 # One at a time: two would both be late, and the pages share the processor with them.
@@ -54,7 +55,12 @@ class Later(Generic[T]):
 
     def _begin(self) -> T:
         Later._queued -= 1
-        return self._compute(self._say)
+        try:
+            return self._compute(self._say)
+        finally:
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
 
     def _given_up(self) -> bool:
         future = self._future
@@ -71,6 +77,9 @@ class Later(Generic[T]):
 
     def _say(self, doing: str, share: float) -> None:
         self.doing, self.share = doing, share
+        # Streamlit collects garbage after every run of a page or a part of it, among all objects
+        # but the frozen ones: of a large store's that takes longer than the run.
+        gc.freeze()
         _pages.give_way(lambda: self._awaited)
         if Later._queued and time.monotonic() - self._seen > _UNWATCHED:
             raise _Unwatched
