@@ -53,7 +53,7 @@ def test_five_million_score_rows(tmp_path, chromium, capsys):
         times += [_timed(tab, *step) for step in _steps(tab)]
         assert tab.problems == []
         memory = {name: _memory(pid, name) for name in ("VmRSS", "VmHWM")}
-        tab.context.close()
+        tab.page.context.close()
     slowest = max(seconds for _, seconds in times[3:])
     with capsys.disabled():
         print(f"\n{rows:,} score rows of {score_rows.MODELS:,} models on {score_rows.TASKS} tasks")
@@ -75,7 +75,7 @@ def test_five_minutes_of_clicking_while_four_processes_write(tmp_path, chromium,
         tab.open()
         clicks = click_for(tab, SECONDS)
         memory = _memory(pid, "VmRSS")
-        tab.context.close()
+        tab.page.context.close()
     seconds = sorted(taken for taken, _ in clicks)
     with capsys.disabled():
         print(
