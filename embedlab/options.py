@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from embedlab.array_share import Share
 from embedlab.chunks.chunking import parse
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import DTYPES
@@ -241,6 +242,27 @@ class TaskOptions(OptionGroup):
 
 
 @dataclass(frozen=True)
+class ShareOptions(OptionGroup):
+    """Which share of the plan, models by tasks, is done here.
+
+    Raises:
+        UserError: there is no such share, or this is no array job of Slurm's.
+    """
+
+    array: str | None = option(
+        None,
+        "i/n, counted from 0: this process does that share of models by tasks, heavy ones spread"
+        " evenly, into a store of its own, and n - 1 others with the same command do the rest"
+        " (`embedlab merge`). slurm reads it from an array job.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.array is not None:
+            object.__setattr__(self, "array", str(Share.read(self.array)))
+
+
+@dataclass(frozen=True)
 class DocumentOptions(OptionGroup):
     """Which fields of tables (csv, jsonl, parquet) documents are read from."""
 
@@ -305,6 +327,7 @@ GROUPS = {
     "encoding": EncodingOptions,
     "server": ServerOptions,
     "task": TaskOptions,
+    "share": ShareOptions,
 }
 
 

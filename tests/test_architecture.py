@@ -38,7 +38,7 @@ LEVELS = {
         ["servers"],
         ["progress", "hub", "made_indexes"],
         ["folder_users", "json_cache", "options", "resources", "terminal", "toml_files"],
-        ["chunks", "hardware", "option_fields", "spending"],
+        ["array_share", "chunks", "hardware", "option_fields", "spending"],
         ["compat"],
         ["errors"],
     ],

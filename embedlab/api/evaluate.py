@@ -11,11 +11,11 @@ from embedlab.errors import UserError
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.run import Outcome
 from embedlab.evaluation.run import evaluate as run
+from embedlab.evaluation.shares import store_of
 from embedlab.models import LoadedModel, objects
 from embedlab.models.cards import expand
-from embedlab.options import GROUPS
+from embedlab.options import GROUPS, ShareOptions
 from embedlab.progress import Reporter
-from embedlab.resources import home
 
 OPTIONS = {each.name for group in GROUPS.values() for each in fields(group)}
 
@@ -47,6 +47,7 @@ def evaluate(
     seed: int | None = None,
     data_dir: str | Path | None = None,
     measures: Sequence[str] = (),
+    array: str | None = None,
     db: str | Path | None = None,
     progress: bool = True,
 ) -> Results:
@@ -93,7 +94,11 @@ def evaluate(
         data_dir: a local mirror of MTEB's data sets.
         measures: further measures of rankings, of any that ir_measures computes: "ERR@20",
             "Bpref", "RBP(p=0.9,rel=1)", "nDCG@7".
-        db: the results store; EMBEDLAB_HOME/results.duckdb by default.
+        array: the share of the plan, models by tasks, that is done here: "0/3" of three processes
+            that make the same call but for this (`embedlab merge` joins their stores); "slurm" in
+            an array job of Slurm's.
+        db: the results store; EMBEDLAB_HOME/results.duckdb by default, and results-0-of-3.duckdb of
+            a share.
         progress: show bars and notes on standard error.
 
     Returns:
@@ -114,7 +119,7 @@ def evaluate(
     arguments, given = locals(), dict[str, LoadedModel]()
     names = [_named(model, name, given) for name, model in _listed(models)]
     options = {name: value for name, value in arguments.items() if name in OPTIONS}
-    path = Path(db) if db else home() / "results.duckdb"
+    path = Path(db) if db else store_of(ShareOptions(array).array)
     request = Request.of(
         expand(names),
         [str(task) for task in ([tasks] if isinstance(tasks, str | Path) else tasks)],

@@ -16,6 +16,7 @@ from embedlab.options import (
     EncodingOptions,
     LoadingOptions,
     ServerOptions,
+    ShareOptions,
     TaskOptions,
     ViewOptions,
 )
@@ -97,6 +98,7 @@ Config = Annotated[
     encoding=EncodingOptions,
     server=ServerOptions,
     options=TaskOptions,
+    share=ShareOptions,
 )
 def command(
     model: Models = None,
@@ -112,6 +114,7 @@ def command(
     encoding: EncodingOptions,
     server: ServerOptions,
     options: TaskOptions,
+    share: ShareOptions,
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The results as JSON on standard output, nothing else.")
@@ -119,7 +122,7 @@ def command(
 ) -> None:
     """Evaluate models on tasks, and rank the results."""
     from embedlab.evaluation import experiment_file
-    from embedlab.resources import home
+    from embedlab.evaluation.shares import store_of
 
     names = {
         "models": [*(model or ()), *map(str, card or ())],
@@ -129,9 +132,10 @@ def command(
         **(experiment_file.read(_only(config, "experiment")) if config else {}),
         **{name: named for name, named in names.items() if named},
         **({"prompts": _only(prompts, "file of prompts")} if prompts else {}),
-        **values_of(typed, views, loading, encoding, server, options),
+        **values_of(typed, views, loading, encoding, server, options, share),
     }
-    db = db or home() / "results.duckdb"
+    array = ShareOptions(asked.get("array")).array
+    db = db or store_of(array)
     outcome, spread = experiment_file.run(asked, db)
     if as_json:
         runs = [_as_json(run) for run in outcome.runs]
@@ -139,7 +143,7 @@ def command(
     elif spread and spread.prompted:
         print_spread(spread, db)
     elif outcome.runs:
-        _print(outcome, db)
+        _print(outcome, db, array)
     if outcome.failures:
         raise _summary(outcome)
 
@@ -197,7 +201,7 @@ def _as_json(run: "Run") -> dict[str, Any]:
     }
 
 
-def _print(outcome: "Outcome", db: Path) -> None:
+def _print(outcome: "Outcome", db: Path, array: str | None) -> None:
     from embedlab.cli._tables import print_columns
     from leaderboard.measures import shown
     from leaderboard.tables.table import Column
@@ -240,10 +244,13 @@ def _print(outcome: "Outcome", db: Path) -> None:
             (
                 "Type `embedlab compare A B` for what is significant, `embedlab dashboard` to look"
                 " around."
-            ),
+            )
+            if array is None
+            else f"This is share {array}: `embedlab merge` joins the stores of all.",
         ],
     )
-    _print_ranking(runs, db)
+    if array is None:
+        _print_ranking(runs, db)
 
 
 def _print_ranking(runs: "list[Run]", db: Path) -> None:

@@ -1,5 +1,6 @@
-"""`embedlab merge`: another results store into this one."""
+"""`embedlab merge`: other results stores into this one."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,23 +12,31 @@ from embedlab.terminal import echo
 
 
 def command(
-    other: Annotated[
-        Path, typer.Argument(help="The other store's file; its .files folder lies beside it.")
+    others: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="OTHER...",
+            help="The other stores' files; the .files folder of each lies beside it.",
+        ),
     ],
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="The counts as JSON on standard output.")
     ] = False,
 ) -> None:
-    """Add the runs of another results store.
+    """Add the runs of other results stores.
 
-    With rankings, texts and failures; what is there already stays as it is.
+    With rankings, texts and failures; what is there already stays as it is. Each store is added
+    whole or not at all: one that cannot be used ends it, and the command can be typed again.
     """
     from embedlab.resources import home
-    from leaderboard.exchange.merging import merge
+    from leaderboard.exchange.merging import Merged, merge
     from leaderboard.storage.store import Store
 
-    merged = merge(Store(db or home() / "results.duckdb"), other)
+    for lacking in _absent_shares(others):
+        echo(f"{lacking} is not among them: its share of the plan is missing.", err=True)
+    store = Store(db or home() / "results.duckdb")
+    merged = Merged(*map(sum, zip(*(merge(store, other) for other in others), strict=True)))
     if as_json:
         print_json(merged._asdict())
     else:
@@ -35,3 +44,15 @@ def command(
             f"Added {merged.runs:,} runs and {merged.failures:,} failures; {merged.known:,} runs"
             " were there already."
         )
+
+
+def _absent_shares(stores: list[Path]) -> list[str]:
+    """The stores of `eval --array` that are lacking beside those of other shares."""
+    found = [re.fullmatch(r"(.*-)(\d+)(-of-(\d{1,6})\b.*)", store.name) for store in stores]
+    whole = {
+        f"{share[1]}{number}{share[3]}"
+        for share in found
+        if share and len(stores) > 1
+        for number in range(int(share[4]))
+    }
+    return sorted(whole - {store.name for store in stores})

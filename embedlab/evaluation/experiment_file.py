@@ -101,9 +101,14 @@ def run(asked: Mapping[str, Any], db: Path) -> tuple[Outcome, PromptSpread | Non
         asked_once.with_options(**dict(zip(each, values, strict=True)))
         for values in product(*each.values())
     ]
+    if prompts and asked_once.share.array:
+        raise UserError(
+            "--prompts compares all sets of prompts, and --array does a share of them.",
+            "Leave one out; a set of prompts is a model too: --model 'NAME?prompt.query=...'.",
+        )
     if prompts:
         return prompt_sweep.run(requests, Path(prompts))
-    outcomes = [evaluate(request) for request in requests]
+    outcomes = [evaluate(request, turn=turn) for turn, request in enumerate(requests)]
     together = Outcome(
         [run for outcome in outcomes for run in outcome.runs],
         [failure for outcome in outcomes for failure in outcome.failures],

@@ -10,6 +10,7 @@ from embedlab.options import (
     EncodingOptions,
     LoadingOptions,
     ServerOptions,
+    ShareOptions,
     TaskOptions,
     ViewOptions,
     grouped,
@@ -28,6 +29,7 @@ class Request:
     encoding: EncodingOptions = field(default_factory=EncodingOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
     task: TaskOptions = field(default_factory=TaskOptions)
+    share: ShareOptions = field(default_factory=ShareOptions)
     db: Path | None = None
 
     @classmethod
@@ -51,7 +53,7 @@ class Request:
     def plain(self) -> dict[str, Any]:
         """The request for the record: options by their names."""
         options = plain(self)
-        for group in ("loading", "views", "server", "task"):
+        for group in ("loading", "views", "server", "task", "share"):
             options |= plain(getattr(self, group))
             del options[group]
         return options

@@ -13,6 +13,7 @@ from embedlab.evaluation.protocols.choice import protocol_for
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.requested import requested_model, requested_tasks
 from embedlab.evaluation.run_record import run_record
+from embedlab.evaluation.shares import planned, store_of
 from embedlab.evaluation.task_run import evaluate_task
 from embedlab.evaluation.unused import (
     ranks,
@@ -25,7 +26,6 @@ from embedlab.models.cards import Card
 from embedlab.models.composition import ComposedModel
 from embedlab.models.settings.prompts import refuse_unused_prompts
 from embedlab.progress import Reporter
-from embedlab.resources import home
 from embedlab.tasks import availability
 from leaderboard import records
 from leaderboard.storage.store import Store
@@ -47,6 +47,7 @@ def evaluate(
     request: Request,
     reporter: Reporter | None = None,
     given: Mapping[str, LoadedModel] | None = None,
+    turn: int = 0,
 ) -> Outcome:
     """Evaluate every model on every task and record each result as it is finished.
 
@@ -54,6 +55,7 @@ def evaluate(
         request: names models and tasks.
         reporter: where progress is shown.
         given: those of the named models that are objects (`embedlab.models.objects`).
+        turn: of several requests one after the other, which this is (`shares.planned`).
 
     Raises:
         UserError: a name in the request is unknown; nothing has been run then.
@@ -76,21 +78,37 @@ def evaluate(
         tasks.is_mirrored(task, request.task.data_dir) for task in selected
     ):
         reporter.say(f"Nothing in {request.task.data_dir} belongs to these tasks.")
+    array = request.share.array
+    plan = planned(array, cards, selected, turn)
+    if not any(plan):
+        number = len(names) * len(selected)
+        reporter.say(f"Share {array} has nothing to do: there are {number} evaluations in all.")
     selected, out_of_reach = availability.split(selected, request.tasks)
     if out_of_reach:
         reporter.say(out_of_reach.problem)
     # What fails is said at once, unless it is all that was asked for:
     # the error that ends the run says it then.
-    store = Store(request.db or home() / "results.duckdb")
+    store = Store(request.db or store_of(array))
+    if array:  # whoever merges finds a store of every share
+        store.make()
     outcome = Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
     previous: LoadedModel | None = None
-    for name, card in zip(names, cards, strict=True):
-        if out_of_reach:
+    for name, card, own in zip(names, cards, plan, strict=True):
+        if out_of_reach and any(task.metadata.name == out_of_reach.tasks[0] for task in own):
             missing = records.Failure(
                 name, out_of_reach.benchmarks, *out_of_reach.why, asked=request.plain()
             )
             outcome.failures.append(missing)
-        todo = [task for task in selected if _applies(card, task, reporter)]
+        fitting = [task for task in selected if _applies(card, task)]
+        todo = [task for task in own if task in fitting]
+        for task in own:
+            if task in selected and task not in fitting:
+                reporter.say(
+                    f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector"
+                    " per text."
+                )
+        if array and not todo:
+            continue
         with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
             started = time.perf_counter()
             model = given.get(name) or requested_model(request, name)
@@ -105,7 +123,7 @@ def evaluate(
             if card.method == "auto" and model.card.notes:
                 reporter.say(f"{model.name}: {model.card.notes}")
             loading = time.perf_counter() - started
-            _refuse_unused_prompts(model, todo)
+            _refuse_unused_prompts(model, fitting)
             protocol = protocol_for(request, model, reporter)
             for task in todo:
                 with (
@@ -118,7 +136,8 @@ def evaluate(
                             run = run_record(request, model, task, result, loading)
                             store.add(run)
                             outcome.runs.append(run)
-    if outcome.runs:  # a request of which nothing came leaves the store as it was
+    # A request of which nothing came leaves the store as it was; of a share nobody knows yet.
+    if outcome.runs or (array and not outcome.alone):
         for failure in outcome.failures:
             store.add_failure(failure)
     return outcome
@@ -130,16 +149,11 @@ def _refuse_unused_prompts(model: LoadedModel, todo: "list[AbsTask]") -> None:
             refuse_unused_prompts(part.card, part.fact("prompts"), [task.metadata for task in todo])
 
 
-def _applies(card: Card, task: "AbsTask", reporter: Reporter) -> bool:
+def _applies(card: Card, task: "AbsTask") -> bool:
     """Whether the model can do the task at all; what only ranks,
     or scores pairs, has no vectors to classify.
     """
-    if not card.kind.gives_vectors and not ranks(task):
-        reporter.say(
-            f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector per text."
-        )
-        return False
-    return True
+    return card.kind.gives_vectors or ranks(task)
 
 
 @contextmanager

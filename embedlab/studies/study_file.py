@@ -47,7 +47,8 @@ from leaderboard.statistics.significance import CORRECTIONS, TESTS
 STUDIES = DATA / "studies"
 ROLES = ("", "control", "baseline")
 WORDS = ("trained", "controls", "baselines", "twin")  # stand for members in comparisons
-NO_OPTIONS = ("layers", "dims", "precisions", "diagonal")  # these belong to [[views]]
+_OF_VIEWS = ("layers", "dims", "precisions", "diagonal")  # these belong to [[views]]
+NO_OPTIONS = (*_OF_VIEWS, "array")
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def _problems(study: Study) -> "list[tuple[str, str]]":
     }
     for key in study.options:
         if key not in known:
-            elsewhere = "It belongs to [[views]]. " if key in NO_OPTIONS else ""
+            elsewhere = "It belongs to [[views]]. " if key in _OF_VIEWS else ""
             found.append(
                 (
                     f"unknown key {key!r} in [options].",

@@ -61,6 +61,11 @@ class Store:
 
     # Writing
 
+    def make(self) -> None:
+        """Make the file, without results, where there is none yet."""
+        with self.database.writing():
+            pass
+
     def add(self, run: Run) -> str:
         """Store a run whole, or not at all;
         a run already stored is left as it is. Returns its id.

@@ -1,0 +1,195 @@
+"""A plan that processes without knowledge of each other share: joined, it is what one gives."""
+
+import json
+import os
+import shutil
+from collections import Counter
+
+import pytest
+
+from embedlab import tasks
+from embedlab.array_share import Share
+from embedlab.errors import UserError
+from embedlab.evaluation.shares import planned
+from embedlab.models import composition
+from leaderboard.storage.store import Store
+from tests import ready
+from tests.beir_folder import write_beir
+
+WORDS = [f"w{n}" for n in range(200)]
+TIMES = ("seconds", "per_second", "_ms", "peak_memory_bytes")  # what no two runs have alike
+OF_THE_STORE = ("db", "array")  # how it was asked for
+# What a process tells of texts that it has encoded itself, as no other had before.
+ENCODED = (
+    "encoded_now_seconds", "encoded_now_texts", "padding_share", "workers", "batch_tokens",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plan(tiny_folder, tmp_path_factory):
+    """Three models, one of them broken, on two collections: the options of `eval`, without bm25."""
+    place = tmp_path_factory.mktemp("plan")
+    other = shutil.copytree(tiny_folder, place / "other")  # its settings are other ones
+    modules = json.loads((other / "modules.json").read_text())
+    (other / "modules.json").write_text(json.dumps(modules[:2]))  # not normalised
+    broken = shutil.copytree(tiny_folder, place / "broken")
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    collections = [
+        write_beir(place / name, WORDS, documents, 6, seed)
+        for seed, (name, documents) in enumerate((("small", 20), ("large", 60)))
+    ]
+    models = (tiny_folder, other, broken, f"rrf({tiny_folder}, {other})")
+    return [
+        *(word for model in models for word in ("--model", model)),
+        *(word for collection in collections for word in ("--task", collection)),
+        "--dtype", "float32", "--index", "torch", "--json",
+    ]  # fmt: skip
+
+
+def start(home, *words):
+    return ready.Process("-m", "embedlab", *words, env={**os.environ, "EMBEDLAB_HOME": str(home)})
+
+
+def content(path):
+    """All tables of a store and its rankings, without ids, times, and the names of stores."""
+    store = Store(path)
+    runs = {row["id"]: row for row in store.runs().to_pylist()}
+    known = {id: f"{row['model']} on {row['task']}" for id, row in runs.items()}
+    tables = store.query(
+        "SELECT table_name AS t FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+    )["t"].to_pylist()
+    assert {"runs", "models", "tasks", "scores", "per_query", "costs", "failures"} <= set(tables)
+    found = {table: Counter() for table in tables}
+    for table in tables:
+        for row in store.query(f"SELECT * FROM {table}").to_pylist():
+            row = {key: value for key, value in row.items() if key not in ("created", "seconds")}
+            row |= {key: known[row[key]] for key in ("id", "run_id") if key in row}
+            if table == "costs" and row["name"] in ENCODED:
+                continue
+            if table == "costs" and row["name"].endswith(TIMES):
+                row["value"] = row["value"] > 0
+            for column, but in (("asked", OF_THE_STORE), ("resolved", ENCODED)):
+                if column in row:
+                    said = json.loads(row[column])
+                    row[column] = {key: said[key] for key in said if key not in but}
+            found[table][repr(row)] += 1
+    found["rankings"] = Counter()
+    for id, name in known.items():
+        ranking = store.ranking(id)
+        ids = [[ranking.document_ids[n] for n in row] for row in ranking.rows.tolist()]
+        found["rankings"][name, str(ids), ranking.scores.tobytes()] += 1
+    return found
+
+
+def unlike(one, other):
+    """The rows that are in one of two stores alone, by table."""
+    return {
+        table: [*(one[table] - other[table]), *(other[table] - one[table])]
+        for table in one.keys() | other.keys()
+        if one[table] != other[table]
+    }
+
+
+@pytest.mark.effect("eval --array")
+def test_the_shares_of_three_processes_at_once_are_one_run(plan, tmp_path):
+    """And another process encodes the same texts into the same folder meanwhile."""
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    start(alone, "eval", *plan).communicate()
+    processes = [
+        start(shared, "eval", *plan, "--db", tmp_path / "whole.duckdb"),
+        *(start(shared, "eval", *plan, "--array", f"{index}/3") for index in range(3)),
+    ]
+    said = [process.communicate() for process in processes]
+    ran = [len(json.loads(out)["runs"]) for out, _ in said]
+    assert ran[0] == 6 == sum(ran[1:]) and all(ran), said
+    stores = [shared / f"results-{index}-of-3.duckdb" for index in range(3)]
+    merging = start(shared, "merge", *stores, "--json")
+    assert json.loads(merging.communicate()[0]) == {"runs": 6, "failures": 2, "known": 0}
+    once = content(alone / "results.duckdb")
+    for store in (shared / "results.duckdb", tmp_path / "whole.duckdb"):
+        assert unlike(content(store), once) == {}
+    verified = start(shared, "cache", "verify", "--json")
+    assert json.loads(verified.communicate()[0])["problems"] == [] and verified.returncode == 0
+
+
+@pytest.mark.parametrize("parts", [1, 3, 7, 100])
+@pytest.mark.parametrize("turn", [0, 1])
+def test_no_evaluation_is_lacking_or_done_twice(home, parts, turn):
+    named = ("bm25", "all-minilm-l6-v2", "Qwen/Qwen3-Embedding-8B")
+    models = [composition.find(name) for name in named]
+    asked = tasks.resolve(["SciFact", "MSMARCO", "STSBenchmark", "stdlib-mini"])
+    shares = [planned(f"{index}/{parts}", models, asked, turn) for index in range(parts)]
+    for own in zip(*shares, strict=True):
+        done = [task.metadata.name for part in own for task in part]
+        assert sorted(done) == sorted(task.metadata.name for task in asked)
+    if parts == 3:  # eight billion parameters over MS MARCO are more than all the rest
+        (heaviest,) = [share for share in shares if "MSMARCO" in names(share[2])]
+        assert sum(map(len, heaviest)) == 1
+
+
+def names(found):
+    return [task.metadata.name for task in found]
+
+
+def test_seeds_and_dtypes_of_one_evaluation_are_spread_as_well(cli, home, plan, tmp_path):
+    (tmp_path / "x.toml").write_text('dtypes = ["float32", "bfloat16"]\n')
+    one = [*plan[:2], *plan[8:10], "--config", tmp_path / "x.toml", "--json"]
+    found = []
+    for index in range(2):
+        code, out, err = cli("eval", *one, "--array", f"{index}/2")
+        assert code == 0, err
+        found += [run["settings"]["dtype"] for run in json.loads(out)["runs"]]
+    assert found == ["float32", "bfloat16"]
+
+
+def test_more_shares_than_work(cli, home, plan):
+    code, out, err = cli("eval", *plan[:2], *plan[8:10], "--array", "1/2", "--json")
+    assert (code, json.loads(out)) == (0, {"runs": []})
+    assert "Share 1/2 has nothing to do: there are 1 evaluations in all." in err
+    code, out, err = cli("merge", home / "results-1-of-2.duckdb", "--json")
+    assert (code, json.loads(out)["runs"]) == (0, 0)
+
+
+def test_merge_says_which_share_is_lacking(cli, home):
+    for index in (0, 2):
+        Store(home / f"results-{index}-of-4.duckdb").make()
+    code, _, err = cli("merge", *(home / f"results-{index}-of-4.duckdb" for index in (0, 2)))
+    assert code == 0
+    assert [line.split()[0] for line in err.splitlines() if "share" in line] == [
+        "results-1-of-4.duckdb",
+        "results-3-of-4.duckdb",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        ("3/3", "there is no such share"),
+        ("0/0", "there is no such share"),
+        ("-1/2", "is no share of a plan"),
+        ("a/b", "is no share of a plan"),
+        ("1", "is no share of a plan"),
+        ("slurm", "SLURM_ARRAY_TASK_ID is not set"),
+    ],
+)
+def test_what_is_no_share_is_refused(cli, home, monkeypatch, typed, problem):
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
+    code, _, err = cli("eval", "--model", "bm25", "--task", "SciFact", f"--array={typed}")
+    assert code == 2 and problem in err and "Traceback" not in err
+    assert not list(home.glob("*.duckdb"))
+
+
+def test_prompts_are_compared_in_one_process(cli, home, tmp_path):
+    (tmp_path / "p.toml").write_text('a = "query: "\n')
+    command = ("eval", "-m", "bm25", "-t", "SciFact", "--prompts", tmp_path / "p.toml")
+    code, _, err = cli(*command, "--array", "0/2")
+    assert code == 2 and "--array does a share" in err
+
+
+def test_slurm_says_which_share(monkeypatch):
+    for name, value in (("ID", "12"), ("MIN", "10"), ("COUNT", "4")):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    assert str(Share.read("slurm")) == "2/4"
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "14")  # --array=10,11,12,14
+    with pytest.raises(UserError, match="has gaps"):
+        Share.read("slurm")
