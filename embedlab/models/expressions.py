@@ -26,7 +26,8 @@ from retrievers.pipelines.rerank import Rerank
 from retrievers.registry import canonical
 
 EXAMPLES = (
-    "rrf(bm25, all-minilm-l6-v2), weighted(bm25, MODEL, weights=0.3/0.7), bm25 >> CROSS-ENCODER"
+    "rrf(bm25, all-minilm-l6-v2), weighted(bm25, MODEL, weights=0.3/0.7), bm25 >> CROSS-ENCODER, "
+    "mean(BASE)"
 )
 _FUSIONS: dict[str, Callable[..., retrievers.Retriever]] = {
     "rrf": retrievers.rrf,

@@ -136,6 +136,7 @@ def test_rag(cli, home, base, folder, tmp_path):
         ("mean(smollm2-135m)?form=eol", "says already what form says"),
         ("mean(smollm2-135m)?attention=causal", "setting of the method training-free"),
         ("rrf(bm25, median(smollm2-135m))", "Unknown function 'median'"),
+        ("middle(smollm2-135m)", "mean(BASE)"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(name, says, cli, home):
