@@ -74,7 +74,13 @@ def command(
     if path.is_dir():
         from embedlab.models.facts import refreshing
 
-        new = unread(store, result_files(path), f"mteb {version('mteb')}, embedlab {__version__}")
+        files = result_files(path)
+        if not files:
+            raise UserError(
+                f"There is no result file in {path}.",
+                "They lie in it as <model>/<revision>/<Task>.json.",
+            )
+        new = unread(store, files, f"mteb {version('mteb')}, embedlab {__version__}")
         report = _import(store, new, reporter, processes) if new.files else new.report
         refreshing.refresh(store)
     elif is_table(path):

@@ -29,11 +29,7 @@ def by_language(store: Store, views: Views) -> pd.DataFrame:
     for row in store.query(_READ).to_pylist():
         codes = sorted({code.split("-")[0] for code in json.loads(row["languages"] or "[]")})
         key = (row["task"], row["split"], row["subset"])
-        if (
-            codes
-            and len(codes) <= max(2, 0)
-            and (key not in spoken or len(codes) < len(spoken[key]))
-        ):
+        if 0 < len(codes) <= 2 and (key not in spoken or len(codes) < len(spoken[key])):
             spoken[key] = codes
     runs = views.runs
     keys = zip(runs["data"], runs["split"], runs["subset"], strict=True)

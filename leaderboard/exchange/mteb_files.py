@@ -71,14 +71,18 @@ def read(
         model = replace(model, details={**model.details, **known})
     seconds, created = data.get("evaluation_time"), _date(data.get("date"))
     resolved = {"file": "/".join(path.parts[-3:])}
-    versions = {"packages": {"mteb": data["mteb_version"]}} if data.get("mteb_version") else {}
+    version = data.get("mteb_version")
+    versions = {"packages": {"mteb": str(version)}} if version else {}
     runs = {}
     problems = []
     for split, subset, entry in entries:
         if not _is_number(entry["main_score"]):
             problems.append(f"no main score for split {split!r}, subset {subset!r}")
             continue
-        details = {"languages": entry.get("languages"), "eval_splits": list(task.eval_splits)}
+        details = {
+            "languages": _texts(entry.get("languages")),
+            "eval_splits": list(task.eval_splits),
+        }
         place = Task(
             task.name,
             task.type,
@@ -148,7 +152,7 @@ def _entries(data: dict[str, Any], main_metric: str) -> Iterator[tuple[str, str,
     for split, scores in _splits(data).items():
         if isinstance(scores, list):
             entries = [
-                (entry.get("hf_subset", "default"), entry)
+                (entry.get("hf_subset") or "default", entry)
                 for entry in scores
                 if isinstance(entry, dict)
             ]
@@ -190,6 +194,11 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
+def _texts(value: object) -> list[str]:
+    """The texts of a list; of anything else, none."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
 def _date(value: Any) -> datetime:
     try:
         if isinstance(value, str):
@@ -207,6 +216,8 @@ def _model(folder: Path) -> Model:
     if meta_file.is_file():
         meta = _object(meta_file.read_bytes())
         name, revision = meta.get("name") or name, meta.get("revision") or revision
+        if not (isinstance(name, str) and isinstance(revision, str)):
+            raise Malformed("model_meta.json has a name or a revision that is no text")
         known = {
             "dim": meta.get("embed_dim"),
             "parameters": meta.get("n_parameters"),

@@ -150,6 +150,31 @@ def test_what_one_subset_lacks_costs_the_others_nothing(store, tmp_path):
     )
 
 
+def test_values_of_a_wrong_type_cost_no_other_file(store, tmp_path):
+    """Broken files of every kind in one archive: what is sound of them and the rest counts."""
+    odd = _entry(0.5) | {"languages": 7}
+    files = {
+        "org__one/r1/SciFact.json": _result("SciFact", [_entry(0.4)]),
+        "org__one/r1/STS22.json": _result("STS22", [odd | {"hf_subset": None}], version=3),
+        "org__two/r1/SciFact.json": _result("SciFact", [_entry(0.9)]),
+        "org__two/r1/model_meta.json": {"name": 3, "n_parameters": "x"},
+    }
+    for name, content in files.items():
+        path = tmp_path / "results" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    report = import_files(store, result_files(tmp_path / "results"), reader)
+    (malformed,) = report.malformed
+    assert malformed[0].parent.parent.name == "org__two"
+    assert malformed[1] == "model_meta.json has a name or a revision that is no text"
+    assert {
+        (run["task"], run["subset"], run["main_score"]) for run in store.runs().to_pylist()
+    } == {
+        ("SciFact", "default", 0.4),
+        ("STS22", "default", 0.5),
+    }
+
+
 def test_a_repeated_import_does_nothing_and_a_changed_file_replaces_its_runs(store, results):
     import_files(store, result_files(results), reader)
     before = store.stamp()
