@@ -115,14 +115,14 @@ def test_the_shares_of_three_processes_at_once_are_one_run(plan, tmp_path):
 @pytest.mark.parametrize("parts", [1, 3, 7, 100])
 @pytest.mark.parametrize("turn", [0, 1])
 def test_no_evaluation_is_lacking_or_done_twice(home, parts, turn):
-    named = ("bm25", "all-minilm-l6-v2", "Qwen/Qwen3-Embedding-8B")
+    named = ("bm25", "all-minilm-l6-v2", "bge-en-icl")
     models = [composition.find(name) for name in named]
     asked = tasks.resolve(["SciFact", "MSMARCO", "STSBenchmark", "stdlib-mini"])
     shares = [planned(f"{index}/{parts}", models, asked, turn) for index in range(parts)]
     for own in zip(*shares, strict=True):
         done = [task.metadata.name for part in own for task in part]
         assert sorted(done) == sorted(task.metadata.name for task in asked)
-    if parts == 3:  # eight billion parameters over MS MARCO are more than all the rest
+    if parts == 3:  # seven billion parameters over MS MARCO are more than all the rest
         (heaviest,) = [share for share in shares if "MSMARCO" in names(share[2])]
         assert sum(map(len, heaviest)) == 1
 
