@@ -8,7 +8,7 @@ from app import controls, reading
 from app.safe_text import link, plain
 from app.tables import Link, table
 from leaderboard.storage import latest_runs
-from leaderboard.tables.known_facts import FEW, UNKNOWN, in_words
+from leaderboard.tables.known_facts import FEW, UNKNOWN, in_words, trained_on
 from leaderboard.tables.standings import Row, Standings
 from leaderboard.tables.table import Column
 
@@ -40,11 +40,11 @@ def _facts(row: Row, known: dict[str, object]) -> None:
     share = UNKNOWN if row.zero_shot is None else f"{row.zero_shot} % of these tasks"
     cells |= {"zero-shot": share, "kind": row.kind, "revision": row.revision[:12] or UNKNOWN}
     table([Column("Fact", list(cells)), Column("Value", list(cells.values()))], "Facts")
-    trained = known.get("training_datasets")
-    for title, listed in (("Languages", row.facts.languages), ("Trained on tasks", trained)):
-        if isinstance(listed, list) and len(listed) > FEW:
+    lists = {"Languages": row.facts.languages, "Trained on tasks": trained_on(known)}
+    for title, listed in lists.items():
+        if listed and len(listed) > FEW:
             with st.expander(f"{title}: {len(listed)}"):
-                st.markdown(plain(", ".join(map(str, listed))))
+                st.markdown(plain(", ".join(listed)))
 
 
 def _cell(value: object) -> object:

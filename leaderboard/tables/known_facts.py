@@ -51,6 +51,12 @@ def facts_of(details: Mapping[str, Any]) -> Facts:
     )
 
 
+def trained_on(details: Mapping[str, Any]) -> list[str] | None:
+    """The tasks that a model was trained on, by its details; None where nobody has said."""
+    value = details.get("training_datasets")
+    return list(map(str, value)) if isinstance(value, list) else None
+
+
 def columns(known: Sequence[Facts], unknown: str | None = None) -> dict[str, Column]:
     """A column of each fact, by its name in words: "max tokens".
 
@@ -79,7 +85,7 @@ def in_words(value: Any, unknown: str | None = UNKNOWN) -> Any:
 
 def _count(value: Any) -> int | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if number and 0 <= value < float("inf") else None
+    return int(value) if number and 0 <= value < 2**63 else None
 
 
 def _text(value: Any) -> str | None:

@@ -173,4 +173,5 @@ def _values(column: pd.Series, kind: type[int] | None) -> list[Any]:
 
 
 def _with_size(known: dict[str, Any], spent: dict[str, float]) -> dict[str, float]:
-    return {"parameters": float(known["parameters"]), **spent} if known.get("parameters") else spent
+    parameters = facts_of(known).parameters
+    return {"parameters": float(parameters), **spent} if parameters else spent

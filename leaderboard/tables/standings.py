@@ -16,6 +16,7 @@ from leaderboard.storage.rows import settings_of
 from leaderboard.storage.store import Store
 from leaderboard.tables import costs, machines, one_model
 from leaderboard.tables.evaluated_views import Tasks, Views, listed, read
+from leaderboard.tables.known_facts import trained_on
 from leaderboard.tables.ranked_rows import Row, Standings, rows_of
 from leaderboard.tables.uncertainty import uncertainty
 
@@ -144,9 +145,7 @@ def rank_views(
     table["views"] = table["name"].map(counts)
     table = table.join(_beside(table["name"], both))
     details = [known.get(key, {}) for key in zip(table["model"], table["revision"], strict=True)]
-    table["zero_shot"] = [
-        aggregation.zero_shot(of_model.get("training_datasets"), names) for of_model in details
-    ]
+    table["zero_shot"] = [aggregation.zero_shot(trained_on(each), names) for each in details]
     measured, machine_notes = machines.on_one(store, costs.by_run(store, views), hardware)
     combined = costs.combine(measured)
     rows = rows_of(table, views.scores, details, combined)

@@ -19,6 +19,7 @@ from leaderboard.exchange.ir_files import is_table, read_table, read_trec_run
 from leaderboard.exchange.mteb_files import TaskFacts, read
 from leaderboard.exchange.qrels import read_qrels
 from leaderboard.storage.store import Store
+from leaderboard.tables.standings import rank
 
 REFERENCE = Path(__file__).parents[2] / "../shared/data/reference"
 FACTS = {
@@ -157,7 +158,9 @@ def test_values_of_a_wrong_type_cost_no_other_file(store, tmp_path):
         "org__one/r1/SciFact.json": _result("SciFact", [_entry(0.4)]),
         "org__one/r1/STS22.json": _result("STS22", [odd | {"hf_subset": None}], version=3),
         "org__two/r1/SciFact.json": _result("SciFact", [_entry(0.9)]),
-        "org__two/r1/model_meta.json": {"name": 3, "n_parameters": "x"},
+        "org__two/r1/model_meta.json": {"name": 3},
+        "org__three/r1/SciFact.json": _result("SciFact", [_entry(0.8)]),
+        "org__three/r1/model_meta.json": {"n_parameters": "x", "training_datasets": 5},
     }
     for name, content in files.items():
         path = tmp_path / "results" / name
@@ -172,7 +175,11 @@ def test_values_of_a_wrong_type_cost_no_other_file(store, tmp_path):
     } == {
         ("SciFact", "default", 0.4),
         ("STS22", "default", 0.5),
+        ("SciFact", "default", 0.8),
     }
+    best, second = rank(store, ["SciFact"]).rows
+    assert (best.name, best.zero_shot, best.facts.parameters) == ("org/three", None, None)
+    assert second.name == "org/one"
 
 
 def test_a_repeated_import_does_nothing_and_a_changed_file_replaces_its_runs(store, results):
