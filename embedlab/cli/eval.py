@@ -137,6 +137,8 @@ def command(
     array = ShareOptions(asked.get("array")).array
     db = db or store_of(array)
     outcome, spread = experiment_file.run(asked, db)
+    if array and not outcome.runs and not outcome.failures:
+        echo(f"Share {array} has nothing to do: there are more shares than work.", err=True)
     if as_json:
         runs = [_as_json(run) for run in outcome.runs]
         print_json({"runs": runs} | ({"prompts": asdict(spread)} if spread else {}))

@@ -80,9 +80,6 @@ def evaluate(
         reporter.say(f"Nothing in {request.task.data_dir} belongs to these tasks.")
     array = request.share.array
     plan = planned(array, cards, selected, turn)
-    if not any(plan):
-        number = len(names) * len(selected)
-        reporter.say(f"Share {array} has nothing to do: there are {number} evaluations in all.")
     selected, out_of_reach = availability.split(selected, request.tasks)
     if out_of_reach:
         reporter.say(out_of_reach.problem)

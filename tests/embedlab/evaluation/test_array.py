@@ -5,8 +5,10 @@ import os
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
 
+import embedlab
 from embedlab import tasks
 from embedlab.array_share import Share
 from embedlab.errors import UserError
@@ -131,23 +133,42 @@ def names(found):
     return [task.metadata.name for task in found]
 
 
-def test_seeds_and_dtypes_of_one_evaluation_are_spread_as_well(cli, home, plan, tmp_path):
+def test_slurm_spreads_the_dtypes_of_one_evaluation_as_well(cli, home, plan, tmp_path, monkeypatch):
     (tmp_path / "x.toml").write_text('dtypes = ["float32", "bfloat16"]\n')
     one = [*plan[:2], *plan[8:10], "--config", tmp_path / "x.toml", "--json"]
     found = []
-    for index in range(2):
-        code, out, err = cli("eval", *one, "--array", f"{index}/2")
+    for number in ("10", "11"):  # sbatch --array=10-11
+        for name, value in (("ID", number), ("MIN", "10"), ("COUNT", "2")):
+            monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+        code, out, err = cli("eval", *one, "--array", "slurm")
         assert code == 0, err
         found += [run["settings"]["dtype"] for run in json.loads(out)["runs"]]
     assert found == ["float32", "bfloat16"]
+    assert {path.name for path in home.glob("*.duckdb")} == {
+        "results-0-of-2.duckdb",
+        "results-1-of-2.duckdb",
+    }
 
 
 def test_more_shares_than_work(cli, home, plan):
     code, out, err = cli("eval", *plan[:2], *plan[8:10], "--array", "1/2", "--json")
     assert (code, json.loads(out)) == (0, {"runs": []})
-    assert "Share 1/2 has nothing to do: there are 1 evaluations in all." in err
+    assert "Share 1/2 has nothing to do" in err
     code, out, err = cli("merge", home / "results-1-of-2.duckdb", "--json")
     assert (code, json.loads(out)["runs"]) == (0, 0)
+
+
+def test_shares_in_python(home, plan):
+    def length(texts):
+        return np.array([[len(text), 1.0] for text in texts])
+
+    shares = [
+        embedlab.evaluate({"a": length, "b": length}, plan[9], array=f"{n}/3", progress=False)
+        for n in range(3)
+    ]
+    assert [len(share.failures) for share in shares] == [0, 0, 0]
+    stores = [Store(home / f"results-{n}-of-3.duckdb") for n in range(3)]
+    assert [store.runs()["model"].to_pylist() for store in stores] == [["a"], ["b"], []]
 
 
 def test_merge_says_which_share_is_lacking(cli, home):
