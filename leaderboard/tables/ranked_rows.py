@@ -86,8 +86,8 @@ class Standings:
 
     @property
     def type_names(self) -> list[str]:
-        """The types of the tasks, each once, in their order."""
-        return list(dict.fromkeys(self.types[task] for task in self.tasks if task in self.types))
+        """The types of the tasks, each once, in their order; of a task that nobody knows, none."""
+        return list(dict.fromkeys(filter(None, map(self.types.get, self.tasks))))
 
     @property
     def resampled(self) -> str:

@@ -156,6 +156,7 @@ def test_values_of_a_wrong_type_cost_no_other_file(store, tmp_path):
     odd = _entry(0.5) | {"languages": 7}
     files = {
         "org__one/r1/SciFact.json": _result("SciFact", [_entry(0.4)]),
+        "org__one/r1/Unknown.json": _result("Unknown", [_entry(0.1)]),
         "org__one/r1/STS22.json": _result("STS22", [odd | {"hf_subset": None}], version=3),
         "org__two/r1/SciFact.json": _result("SciFact", [_entry(0.9)]),
         "org__two/r1/model_meta.json": {"name": 3},
@@ -174,9 +175,11 @@ def test_values_of_a_wrong_type_cost_no_other_file(store, tmp_path):
         (run["task"], run["subset"], run["main_score"]) for run in store.runs().to_pylist()
     } == {
         ("SciFact", "default", 0.4),
+        ("Unknown", "default", 0.1),
         ("STS22", "default", 0.5),
         ("SciFact", "default", 0.8),
     }
+    assert rank(store, incomplete=True).type_names == ["STS", "Retrieval"]
     best, second = rank(store, ["SciFact"]).rows
     assert (best.name, best.zero_shot, best.facts.parameters) == ("org/three", None, None)
     assert second.name == "org/one"
