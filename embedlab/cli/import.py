@@ -132,7 +132,7 @@ def _import(store: "Store", new: "Unread", reporter: "Reporter", processes: int 
     models = registry_facts.of_all(models_of(file for file, _ in new.files))
     reading = partial(read, facts=task_facts(), models=models)
     with reporter.phase("import", len(new.files)) as bar:
-        return import_unread(store, new, reading, processes, progress=bar.advance)
+        return import_unread(store, new, reading, processes=processes, progress=bar.advance)
 
 
 def _matches(queries: dict[str, int]) -> str:

@@ -91,7 +91,9 @@ def import_files(
         chunk: files that are stored in one transaction.
         progress: called with the number of files done since the last call.
     """
-    return import_unread(store, unread(store, paths), read, processes, chunk, progress)
+    return import_unread(
+        store, unread(store, paths), read, processes=processes, chunk=chunk, progress=progress
+    )
 
 
 def unread(store: Store, paths: Sequence[Path], reader: str = "") -> Unread:
@@ -122,6 +124,7 @@ def import_unread(
     store: Store,
     new: Unread,
     read: Reader,
+    *,
     processes: int | None = None,
     chunk: int = 1000,
     progress: Callable[[int], None] = lambda files: None,

@@ -338,7 +338,7 @@ def test_import_by_several_processes(ok, home, tmp_path, monkeypatch):
         ]
     }
     # Files that a process takes at a time.
-    monkeypatch.setitem(importing.import_files.__kwdefaults__, "chunk", 1)
+    monkeypatch.setitem(importing.import_unread.__kwdefaults__, "chunk", 1)
     for task in ("SciFact", "NFCorpus", "ArguAna"):
         result = {"task_name": task, "mteb_version": "2", "dataset_revision": "r", "scores": scores}
         (folder / f"{task}.json").write_text(json.dumps(result))
