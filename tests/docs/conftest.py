@@ -179,15 +179,13 @@ def assert_extras_exist(arguments: list[str]) -> None:
 
 
 def assert_files_exist(arguments: list[str]) -> None:
-    """What `python` is given to run is there."""
+    """What `python` is given to run, files and modules, is there."""
     for word in arguments:
-        if word.startswith(("tests", "docs")):
+        if word.startswith(("tests/", "docs/")):
             assert (ROOT / word.partition("::")[0]).exists(), word
     if arguments[:1] == ["-m"]:
-        assert arguments[1] in (
-            *sys.stdlib_module_names,
-            "pytest",
-            "pip",
-            "embedlab",
-            "tests.docs.blocks",
-        ), arguments
+        others = (*sys.stdlib_module_names, "pytest", "pip", "embedlab")
+        ours = ROOT / arguments[1].replace(".", "/")
+        assert arguments[1] in others or ours.is_dir() or ours.with_suffix(".py").is_file(), (
+            arguments
+        )
