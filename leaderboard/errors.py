@@ -15,6 +15,10 @@ class Malformed(ValueError):
     """A file is not what it should be; the text says where and why."""
 
 
+class MalformedBeside(Malformed):
+    """A file cannot be read because of another one: once that is mended, it can."""
+
+
 class Partial(Malformed):
     """A part of a file is not what it should be; `runs`
     (`leaderboard.records.Run`) are what the rest holds.

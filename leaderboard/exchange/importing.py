@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from leaderboard.errors import Malformed, Partial
+from leaderboard.errors import Malformed, MalformedBeside, Partial
 from leaderboard.records import Run
 from leaderboard.storage import rows
 from leaderboard.storage.imported import ImportedFile
@@ -217,7 +217,11 @@ def _read(files: Sequence[tuple[Path, str]], read: Reader, reader: str) -> _Chun
             report.passed_over(path, *before)
             found, problem = before
         else:
-            parsed, problem = _parsed(path, content, read)
+            try:
+                parsed, problem = _parsed(path, content, read)
+            except MalformedBeside as error:  # not this file's fault: read again the next time
+                report.malformed.append((path, str(error)))
+                continue
             found = len(parsed)
             runs |= {run.id: run for run in parsed}
             report.files += found > 0
@@ -235,5 +239,7 @@ def _parsed(path: Path, content: bytes, read: Reader) -> tuple[list[Run], str | 
         return read(path, content), None
     except Partial as error:  # the rest of the file counts
         return error.runs, str(error)
+    except MalformedBeside:
+        raise
     except Malformed as error:
         return [], str(error)

@@ -17,7 +17,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from leaderboard.errors import Malformed, Partial
+from leaderboard.errors import Malformed, MalformedBeside, Partial
 from leaderboard.plain_json import from_json
 from leaderboard.records import Model, Run, Task
 
@@ -214,10 +214,10 @@ def _model(folder: Path) -> Model:
     name, revision, details = folder.parent.name.replace("__", "/"), folder.name, {}
     meta_file = folder / "model_meta.json"
     if meta_file.is_file():
-        meta = _object(meta_file.read_bytes())
+        meta = _meta(meta_file)
         name, revision = meta.get("name") or name, meta.get("revision") or revision
         if not (isinstance(name, str) and isinstance(revision, str)):
-            raise Malformed("model_meta.json has a name or a revision that is no text")
+            raise MalformedBeside("model_meta.json has a name or a revision that is no text")
         known = {
             "dim": meta.get("embed_dim"),
             "parameters": meta.get("n_parameters"),
@@ -228,3 +228,10 @@ def _model(folder: Path) -> Model:
         }
         details = {key: value for key, value in known.items() if value is not None}
     return Model(name, revision, details=details)
+
+
+def _meta(file: Path) -> dict[str, Any]:
+    try:
+        return _object(file.read_bytes())
+    except (Malformed, OSError) as error:
+        raise MalformedBeside(f"{file.name}: {error}") from None

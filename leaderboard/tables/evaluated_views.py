@@ -125,7 +125,7 @@ class Views:
         likely = labels[labels.str.lower().isin(close) | (labels.str.partition("@")[0] == model)]
         raise LeaderboardError(
             f"The results hold no {name} on these tasks.",
-            f"They hold: {listed(likely if len(likely) else labels)}",
+            f"Did you mean {listed(likely)}?" if len(likely) else f"They hold: {listed(labels)}",
         )
 
     def _divided(self, name: str) -> tuple[str, str]:

@@ -183,6 +183,9 @@ def test_values_of_a_wrong_type_cost_no_other_file(store, tmp_path):
     best, second = rank(store, ["SciFact"]).rows
     assert (best.name, best.zero_shot, best.facts.parameters) == ("org/three", None, None)
     assert second.name == "org/one"
+    (tmp_path / "results/org__two/r1/model_meta.json").write_text("{}")
+    again = import_files(store, result_files(tmp_path / "results"), reader)
+    assert (again.files, again.known, again.malformed) == (1, 4, [])
 
 
 def test_a_repeated_import_does_nothing_and_a_changed_file_replaces_its_runs(store, results):

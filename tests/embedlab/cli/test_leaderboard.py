@@ -87,7 +87,7 @@ def test_compare_as_text_markdown_and_latex(embedlab, db):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("compare", "fair", "lik"), "They hold: like"),
+        (("compare", "fair", "lik"), "Did you mean like?"),
         (("compare", "fair", "like", "--format", "html"), "Choose one of: text, markdown, latex"),
         (("leaderboard", "--task", "SciFakt"), "They hold: SciFact"),
         (("leaderboard", "--pareto", "watts"), "Measured on all: encode_seconds"),
