@@ -2,7 +2,7 @@
 under its key, so that a view can be shared.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import streamlit as st
@@ -85,6 +85,15 @@ def run_links(labels: Iterable[str], task: str = "") -> list[str]:
     if task:
         chosen["tasks"] = [task]
     return [link("run", **chosen, view=label) for label in labels]
+
+
+def one_of(what: str, names: Sequence[str], key: str) -> str:
+    """A choice that the address holds; what it names and is not there is said, not passed over."""
+    asked = st.query_params.get(key)
+    name: str = st.selectbox(what, names, key=key, bind=URL)
+    if asked and asked not in names:
+        st.warning(f"{what} {plain(asked)} has no results here. This is {plain(name)}.")
+    return name
 
 
 def model_links(names: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ def page() -> None:
     parts = controls.pick_tasks()
     ranked = reading.ranked(parts, "mean", every_view=False)
     rows = {row.name: row for row in ranked.rows}
-    name = st.selectbox("Model", sorted(rows), key="named", bind=controls.URL)
+    name = controls.one_of("Model", sorted(rows), "named")
     row = rows[name]
     known = latest_runs.model_details(reading.store()).get((row.model, row.revision), {})
     st.header(plain(name))

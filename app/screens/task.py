@@ -22,7 +22,7 @@ def page() -> None:
     """The page."""
     controls.require_results()
     names = reading.tasks()["task"].tolist()
-    name = st.selectbox("Task", names, key="of", bind=controls.URL)
+    name = controls.one_of("Task", names, "of")
     known = task_reading.described(name)
     st.header(plain(name))
     st.caption(plain(str(known.get("description") or "Of this task mteb knows nothing.")))

@@ -96,6 +96,12 @@ def facts(page) -> dict[str, str]:
     return dict(zip(plain_ones[::2], plain_ones[1::2], strict=True))
 
 
+@pytest.mark.parametrize(("page", "key"), [("model", "named"), ("task", "of")])
+def test_an_address_that_names_what_is_not_there_is_not_passed_over(show, page, key):
+    (said,) = show(page, **{key: "no *such*"}).warning
+    assert f"{page.title()} no \\*such\\* has no results here. This is " in said.value
+
+
 def test_a_model_is_shown_with_its_facts_and_places(show, tmp_path):
     details = {
         "parameters": 7_000, "max_length": 512, "licence": "MIT", "public": False, "languages":
