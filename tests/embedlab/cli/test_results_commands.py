@@ -123,6 +123,9 @@ def test_a_trec_run_is_scored_by_its_qrels(embedlab, tmp_path):
     assert code == 2 and "--qrels" in error
     code, _, error = embedlab("import", tmp_path / "absent")
     assert code == 2 and "no file or folder" in error
+    (tmp_path / "nothing").mkdir()
+    code, _, error = embedlab("import", tmp_path / "nothing")
+    assert code == 2 and "There is no result file in" in error
 
 
 @pytest.mark.parametrize(
