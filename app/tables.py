@@ -7,6 +7,7 @@ Everything that comes from a user passes `html.escape`.
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -24,6 +25,13 @@ class Link(NamedTuple):
 
     text: str
     href: str
+
+
+def web_link(value: object) -> Link | None:
+    """An address of the web as a link to it, named by host and path; None of anything else."""
+    if not isinstance(value, str) or not value.startswith(("https://", "http://")):
+        return None
+    return Link(urlsplit(value).netloc + urlsplit(value).path.rstrip("/"), value)
 
 
 class Order(NamedTuple):

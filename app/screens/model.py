@@ -1,12 +1,10 @@
 """Model: what is known of it, and its results on the chosen tasks."""
 
-from urllib.parse import urlsplit
-
 import streamlit as st
 
 from app import controls, reading
 from app.safe_text import link, plain
-from app.tables import Link, table
+from app.tables import Link, table, web_link
 from leaderboard.storage import latest_runs
 from leaderboard.tables.known_facts import FEW, UNKNOWN, in_words, trained_on
 from leaderboard.tables.standings import Row, Standings
@@ -49,8 +47,8 @@ def _facts(row: Row, known: dict[str, object]) -> None:
 
 def _cell(value: object) -> object:
     """A fact as a text, an address as a link."""
-    if isinstance(value, str) and value.startswith(("https://", "http://")):
-        return Link(urlsplit(value).netloc + urlsplit(value).path.rstrip("/"), value)
+    if address := web_link(value):
+        return address
     shown = in_words(value)
     return f"{shown:,}" if isinstance(shown, int) else shown
 

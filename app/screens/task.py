@@ -1,12 +1,10 @@
 """Task: what is known of it, a sample of its data, and the models that are best on it."""
 
-from urllib.parse import urlsplit
-
 import streamlit as st
 
 from app import controls, reading, task_reading
 from app.safe_text import plain
-from app.tables import Link, table
+from app.tables import Link, table, web_link
 from leaderboard.measures import shown
 from leaderboard.tables.known_facts import UNKNOWN, in_words
 from leaderboard.tables.table import Column
@@ -53,8 +51,8 @@ def _cell(fact: str, value: object) -> object:
         return shown(str(value))
     if fact == "date" and isinstance(value, list):
         return " – ".join(dict.fromkeys(str(each)[:10] for each in value))
-    if isinstance(value, str) and value.startswith(("https://", "http://")):
-        return Link(urlsplit(value).netloc + urlsplit(value).path.rstrip("/"), value)
+    if address := web_link(value):
+        return address
     if isinstance(value, list) and fact != "languages":
         value = ", ".join(map(str, value[:8])) + (f" and {len(value) - 8} more" * (len(value) > 8))
     return in_words(value or None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from embedlab.cli._leaderboard_table import bounds, columns, legend
 from embedlab.errors import unknown
 from embedlab.terminal import echo, print_table
+from leaderboard.tables.known_facts import UNKNOWN
 from leaderboard.tables.table import Column, latex, markdown
 
 if TYPE_CHECKING:
@@ -28,6 +29,18 @@ _OVERALL = (
 
 
 _DIFFER = ("In this the compared runs differ; `embedlab runs diff A B` shows all of it.",)
+
+
+def in_cell(value: object, listed: int) -> str:
+    """A fact or setting as a cell: of a long list the first `listed`; None is unknown."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, list):
+        return str(value)
+    more = f" and {len(value) - listed} more (--json)" if len(value) > listed else ""
+    return ", ".join(map(str, value[:listed])) + more
 
 
 def print_leaderboard(

@@ -78,28 +78,16 @@ def show(name: str, tasks: list[str], loading: LoadingOptions, as_json: bool) ->
         print_json({"settings": [setting._asdict() for setting in found]})
         return
 
-    from embedlab.cli._tables import print_columns
+    from embedlab.cli._tables import in_cell, print_columns
     from leaderboard.tables.table import Column
 
     print_columns(
         [
             Column("setting", [setting.name for setting in found]),
-            Column("in force", [_shown(setting.value) for setting in found]),
+            Column("in force", [in_cell(setting.value, _LISTED) for setting in found]),
             Column("because of", [setting.why for setting in found]),
         ]
     )
-
-
-def _shown(value: object) -> str:
-    """A value in a cell; of a long list the beginning."""
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if not isinstance(value, list):
-        return str(value)
-    more = f" and {len(value) - _LISTED} more (--json)" if len(value) > _LISTED else ""
-    return ", ".join(map(str, value[:_LISTED])) + more
 
 
 def listed_models(pattern: str, as_json: bool) -> None:

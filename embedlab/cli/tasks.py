@@ -109,22 +109,18 @@ def show(name: str, data_dir: Path | None, as_json: bool) -> None:
 
 
 def _shown(key: str, value: Any) -> str:
-    """A fact in a cell; of a long list the beginning."""
+    """A fact in a cell; of a long list or text the beginning."""
+    from embedlab.cli._tables import in_cell
     from leaderboard.measures import shown
 
-    if value is None:
-        return "unknown"
-    if key == "metric":
+    if key == "metric" and value is not None:
         return shown(value)
-    if key == "sizes":
+    if key == "sizes" and value is not None:
         return "; ".join(
             f"{split}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items())
             for split, counts in value.items()
         )
-    if isinstance(value, list):
-        more = f" and {len(value) - _LISTED} more (--json)" if len(value) > _LISTED else ""
-        return ", ".join(map(str, value[:_LISTED])) + more
-    return str(value).lower() if isinstance(value, bool) else _cut(str(value))
+    return _cut(value) if isinstance(value, str) else in_cell(value, _LISTED)
 
 
 def _cut(text: str) -> str:

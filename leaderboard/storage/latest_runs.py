@@ -68,27 +68,28 @@ def runs(store: Store, metric: str, tasks: Collection[str]) -> pd.DataFrame:
 
 def models_by_task(store: Store) -> dict[str, set[str]]:
     """The models that have results on each task, members of aggregates apart."""
-
-    def read() -> dict[str, set[str]]:
-        rows = store.query("SELECT task, list(DISTINCT model) AS models FROM runs GROUP BY task")
-        return {row["task"]: set(row["models"]) for row in rows.to_pylist()}
-
-    return store.cached("models by task", read)
+    return _models_by_task(store, "models by task", "SELECT task, model FROM runs")
 
 
 def grids_by_task(store: Store) -> dict[str, set[str]]:
     """The models that have several views on each task: layers, dimensions, precisions, indexes."""
+    several = (
+        "SELECT task, model FROM runs GROUP BY task, model, source, model_revision"
+        ' HAVING count(DISTINCT (layer, dim, "precision", "index")) > 1'
+    )
+    return _models_by_task(store, "grids by task", several)
+
+
+def _models_by_task(store: Store, kept: str, pairs: str) -> dict[str, set[str]]:
+    """The models in a query's rows of task and model, by task; kept under a name."""
 
     def read() -> dict[str, set[str]]:
         rows = store.query(
-            "SELECT task, list(model) AS models FROM ("
-            " SELECT task, model FROM runs GROUP BY task, model, source, model_revision"
-            ' HAVING count(DISTINCT (layer, dim, "precision", "index")) > 1'
-            ") GROUP BY task"
+            f"SELECT task, list(DISTINCT model) AS models FROM ({pairs}) GROUP BY task"
         )
         return {row["task"]: set(row["models"]) for row in rows.to_pylist()}
 
-    return store.cached("grids by task", read)
+    return store.cached(kept, read)
 
 
 def own_splits(store: Store) -> dict[str, set[str]]:
