@@ -18,20 +18,30 @@ _PLAIN = {*PER_TOKEN, *_SAID, "sentence_lengths", "sentence_embedding"}  # one r
 _BAGS = {"input_ids", "offsets", *_SAID}
 
 
-def shards(texts: Sequence[str], todo: np.ndarray) -> Iterator[np.ndarray]:
+def shards(todo: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
     """Cut the work into shards by characters and number of texts,
     the same way whatever was done before.
+
+    Args:
+        todo: texts in the order in which they are encoded.
+        lengths: characters of each of them.
     """
-    start = characters = 0
-    for position, index in enumerate(todo):
-        if position - start == SHARD_TEXTS or (
-            position > start and characters + len(texts[index]) > SHARD_CHARACTERS
-        ):
-            yield todo[start:position]
-            start, characters = position, 0
-        characters += len(texts[index])
-    if start < len(todo):
-        yield todo[start:]
+    start = 0
+    while start < len(todo):
+        characters = np.cumsum(lengths[start : start + SHARD_TEXTS], dtype=np.int64)
+        size = max(1, int(np.searchsorted(characters, SHARD_CHARACTERS, side="right")))
+        yield todo[start : start + size]
+        start += size
+
+
+def taken(texts: Sequence[str], rows: np.ndarray) -> list[str]:
+    """The texts at these rows; a sequence that is no list or tuple lies on disk, perhaps, and is
+    asked for all of them at once.
+    """
+    if isinstance(texts, list | tuple):
+        return [texts[row] for row in rows.tolist()]
+    several: Any = texts
+    return list(several[rows])
 
 
 def batches(tokens: np.ndarray, budget: int, *, even: bool = False) -> Iterator[np.ndarray]:

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 from embedlab.encoding.cost import Cost, LayerCost
 from embedlab.encoding.running_model import RunningModel
-from embedlab.encoding.vectors.keys import text_keys
+from embedlab.encoding.vectors.keys import distinct, keys_and_lengths
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.vector_store import Space
 from embedlab.errors import UserError
@@ -135,7 +135,7 @@ class Encoder:
             UserError: memory does not suffice for a single text, the disk is full, or a vector
                 holds NaN or infinity.
         """
-        keys = text_keys(prompt, texts)
+        keys, lengths = keys_and_lengths(prompt, texts)
         own_layers = {layer: self._own(layer) for layer in layers}
         spaces = {
             layer: Space(self.ingredients(role, prompt, layer))
@@ -158,9 +158,8 @@ class Encoder:
         now: dict[int | None, float] = {}
         if wanted:
             lacking = {layer: missing[layer] for layer in wanted}
-            now = self._fill(
-                texts, keys, lacking, prompt, role, {layer: spaces[layer] for layer in wanted}, cost
-            )
+            lacking_spaces = {layer: spaces[layer] for layer in wanted}
+            now = self._fill(texts, keys, lengths, lacking, prompt, role, lacking_spaces, cost)
         vectors = {layer: spaces[own].vectors(keys) for layer, own in own_layers.items()}
         cost.by_layer = {
             layer: LayerCost(*vectors[layer].seconds(), now.get(own, 0.0))
@@ -180,6 +179,7 @@ class Encoder:
         self,
         texts: Sequence[str],
         keys: np.ndarray,
+        lengths: np.ndarray,
         missing: dict[int | None, np.ndarray],
         prompt: str,
         role: str,
@@ -187,13 +187,12 @@ class Encoder:
         cost: Cost,
     ) -> dict[int | None, float]:
         """Encode what is missing; returns the seconds of each layer alone."""
-        lacking = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
-        _, first = np.unique(keys[lacking], return_index=True)
-        lengths = np.array([len(texts[i]) for i in lacking[first]])
+        todo = np.flatnonzero(np.logical_or.reduce(list(missing.values())))
+        todo = todo[distinct(keys[todo])]
         # By length, then key: the order, and with it every batch,
         # does not depend on how the texts arrived.
-        todo = lacking[first][np.argsort(-lengths, kind="stable")]
-        total = int(lengths.sum()) + len(todo)
+        todo = todo[np.argsort(-lengths[todo], kind="stable")]
+        total = int(lengths[todo].sum(dtype=np.int64)) + len(todo)
         # torch and sentence-transformers take seconds to import:
         # only a run with something to encode does.
         from embedlab.encoding import batches
@@ -210,12 +209,13 @@ class Encoder:
             cost.kernels = pool.kernels
         with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
             passed = Pass(
-                self._running, pool, texts, prompt=prompt, role=role, layers=list(spaces), bar=bar
-            )
+                self._running, pool, texts, lengths,
+                prompt=prompt, role=role, layers=list(spaces), bar=bar,
+            )  # fmt: skip
             began = start
-            for shard in passed.shards(batches.shards(texts, todo)):
+            for shard in passed.shards(batches.shards(todo, lengths[todo])):
                 for vectors in shard.vectors.values():
-                    finite(vectors, [texts[i] for i in shard.part], self.model.name)
+                    finite(vectors, texts, self.model.name, shard.part)
                 now = time.perf_counter()
                 began, seconds = now, now - began
                 for layer, vectors in shard.vectors.items():
@@ -274,8 +274,9 @@ def refuse_store_dtype(model: LoadedModel, options: EncodingOptions) -> None:
         )
 
 
-def finite(vectors: Some, texts: Sequence[str], model: str) -> Some:
-    """The vectors, dense `[n, d]`, CSR or of tokens, of a model's texts.
+def finite(vectors: Some, texts: Sequence[str], model: str, at: np.ndarray | None = None) -> Some:
+    """The vectors, dense `[n, d]`, CSR or of tokens, of a model's texts, or of those `at` these
+    places.
 
     Raises:
         UserError: one holds NaN or infinity: not every evaluator would say so, and some would give
@@ -294,8 +295,9 @@ def finite(vectors: Some, texts: Sequence[str], model: str) -> Some:
         else:
             weights = vectors.tocsr().tocoo()
             row = weights.row[np.argmin(np.isfinite(weights.data))]
+        text = texts[int(row if at is None else at[row])]
         raise UserError(
-            f"{model} gives a vector with NaN or infinity for the text {texts[int(row)][:60]!r}.",
+            f"{model} gives a vector with NaN or infinity for the text {text[:60]!r}.",
             "Try --dtype float32; where it is float32 already, the model itself is broken, or made"
             " for no such text.",
         )

@@ -48,7 +48,8 @@ class Pass:
     Args:
         running: the model as it runs.
         workers: copies of it.
-        texts: all of them, without prompt.
+        texts: all of them, without prompt; they may lie on disk.
+        lengths: characters of each, int `[n]`.
         prompt: what precedes every text.
         role: "query", "document" or "text".
         layers: whose vectors are kept; None is the model's own output.
@@ -60,6 +61,7 @@ class Pass:
         running: RunningModel,
         workers: Workers,
         texts: Sequence[str],
+        lengths: np.ndarray,
         *,
         prompt: str,
         role: str,
@@ -67,6 +69,7 @@ class Pass:
         bar: Bar,
     ) -> None:
         self._running, self._workers, self._texts, self._bar = running, workers, texts, bar
+        self._lengths = lengths
         self._prompt, self._role, self._layers = prompt, role, layers
         self._cut = partial(batches.batches, even=running.even)
 
@@ -85,7 +88,7 @@ class Pass:
 
     def _features(self, part: np.ndarray) -> dict[str, Any]:
         """What the model takes of the texts at these positions."""
-        return self._running.features([self._texts[i] for i in part], self._prompt, self._role)
+        return self._running.features(batches.taken(self._texts, part), self._prompt, self._role)
 
     def _submit(self, part: np.ndarray, features: dict[str, Any]) -> _Submitted:
         tokens = batches.lengths(features)
@@ -114,7 +117,7 @@ class Pass:
             times.add(spent)
             for layer, block in vectors.items():
                 blocks[layer].append(block)
-            characters = sum(len(self._texts[i]) + 1 for i in part[batch])
+            characters = int(self._lengths[part[batch]].sum()) + len(batch)
             self._bar.advance(characters, int(tokens[batch].sum()))
         back = np.argsort(np.concatenate(cut))
         padded = (

@@ -19,7 +19,7 @@ import numpy as np
 
 from embedlab.encoding.cost import Cost, LayerCost
 from embedlab.encoding.encoder import refuse_store_dtype
-from embedlab.encoding.vectors.keys import text_keys
+from embedlab.encoding.vectors.keys import distinct, text_keys
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.vector_store import Space
 from embedlab.errors import UserError
@@ -304,7 +304,7 @@ def _answers(space: Space) -> Path:
 
 def _not_in(space: Space, keys: np.ndarray) -> np.ndarray:
     """Where each key that the space lacks comes first."""
-    _, first = np.unique(keys, return_index=True)
+    first = distinct(keys)
     lacking: np.ndarray = first[~space.has(keys[first])]
     return lacking
 

@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from embedlab import folder_users, json_cache
 from embedlab.encoding.vectors import shards
-from embedlab.encoding.vectors.keys import space_address
+from embedlab.encoding.vectors.keys import found, space_address
 from embedlab.encoding.vectors.shards import Shard
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.errors import UserError
@@ -44,7 +44,7 @@ class Space:
         self.ingredients = dict(ingredients)
         self.folder = (root or home() / "vectors") / space_address(ingredients)
         self._keys = np.empty(0, dtype="V16")
-        self._place = np.empty((0, 2), dtype=np.int64)  # shard and row of each key
+        self._place = np.empty((0, 2), dtype=np.int32)  # shard and row of each key
         self._unsorted = 0  # shards, the last ones, whose keys are not among these yet
         self._shards: list[Shard] = []
         self.refresh()
@@ -128,10 +128,7 @@ class Space:
 
     def _find(self, keys: np.ndarray) -> np.ndarray:
         self._sort()
-        if not len(self._keys):
-            return np.full(len(keys), -1)
-        at = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, at, -1)
+        return found(self._keys, keys)
 
     def _adopt(self, shard: Shard) -> None:
         self._shards.append(shard)
@@ -146,9 +143,9 @@ class Space:
         keys, places = [self._keys], [self._place]
         for number in range(len(self._shards) - self._unsorted, len(self._shards)):
             keys.append(shards.keys_of(self.folder, self._shards[number]))
-            places.append(
-                np.stack([np.full(len(keys[-1]), number), np.arange(len(keys[-1]))], axis=1)
-            )
+            place = np.empty((len(keys[-1]), 2), dtype=np.int32)
+            place[:, 0], place[:, 1] = number, np.arange(len(place))
+            places.append(place)
         self._keys, self._place = np.concatenate(keys), np.concatenate(places)
         order = np.argsort(self._keys, kind="stable")
         self._keys, self._place = self._keys[order], self._place[order]

@@ -107,8 +107,10 @@ def test_out_of_memory_on_one_text_is_one_clear_error(encoder, monkeypatch):
 
 def test_shards_do_not_depend_on_what_was_done_before(monkeypatch):
     monkeypatch.setattr(batches, "SHARD_CHARACTERS", 1000)
-    order = np.argsort([-len(text) for text in TEXTS], kind="stable")
-    whole = list(batches.shards(TEXTS, order))
+    lengths = np.array([len(text) for text in TEXTS])
+    order = np.argsort(-lengths, kind="stable")
+    whole = list(batches.shards(order, lengths[order]))
     assert len(whole) > 5
-    rest = list(batches.shards(TEXTS, np.concatenate(whole[2:])))
+    rest = np.concatenate(whole[2:])
+    rest = list(batches.shards(rest, lengths[rest]))
     assert [part.tolist() for part in rest] == [part.tolist() for part in whole[2:]]
