@@ -1,6 +1,7 @@
 """What one evaluation hands to the results store. Plain values: no torch, no mteb, no DuckDB."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,7 +76,7 @@ class Ranking:
     """
 
     query_ids: list[str]
-    document_ids: list[str]
+    document_ids: Sequence[str]
     rows: np.ndarray  # int32 [queries, k]
     scores: np.ndarray  # float32 [queries, k]
 

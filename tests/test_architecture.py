@@ -36,7 +36,7 @@ LEVELS = {
         ["encoders"],
         ["bases"],
         ["servers"],
-        ["progress", "hub", "made_indexes"],
+        ["kept_folders", "progress", "hub", "made_indexes"],
         ["folder_users", "json_cache", "options", "resources", "terminal", "toml_files"],
         ["array_share", "chunks", "hardware", "option_fields", "spending"],
         ["compat"],
@@ -49,9 +49,9 @@ LEVELS = {
         ["indexes"],
         [
             "base", "copies", "errors", "folder", "index_checks", "index_costs",
-            "index_generations", "fixed_encodings", "index_manifest", "metadata_columns", "pieces",
-            "registry", "search_types", "texts", "ties", "token_codes", "token_vectors", "topk",
-            "where",
+            "index_generations", "fixed_encodings", "index_manifest", "metadata_columns", "names",
+            "pieces", "registry", "search_types", "texts", "ties", "token_codes", "token_vectors",
+            "topk", "where",
         ],
     ],
     "leaderboard": [

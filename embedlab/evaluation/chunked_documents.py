@@ -32,9 +32,8 @@ def search(
         chunks: what it holds of them, some at a time.
     """
     names = [str(piece) for piece in range(len(pieces.texts))]
-    inside = data._replace(document_ids=names)
     built = searching.fill(
-        lambda rows, chunk: index.add(names[rows], chunk), chunks, inside, reporter
+        lambda rows, chunk: index.add(names[rows], chunk), chunks, len(names), reporter
     )
     over = chunking.parse(spec).over
     retriever = Chunked.of(index, data.document_ids, pieces, "max" if over == "first" else over)

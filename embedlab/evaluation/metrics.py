@@ -26,9 +26,11 @@ from typing import NamedTuple
 import numpy as np
 
 from embedlab.errors import UserError
+from embedlab.tasks.corpus_texts import DocumentIds
 from leaderboard import measures
 from leaderboard.metric import Metric, Relevance
 from leaderboard.ranking_metrics import METRICS
+from retrievers.names import rows_in
 
 CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 
@@ -60,9 +62,8 @@ def rank(
     rows, scores = np.array(rows), np.array(scores, dtype=np.float32)
     scores[rows < 0] = -np.inf
     if remove_self:
-        row_of = {document: row for row, document in enumerate(document_ids)}
-        own = np.array([row_of.get(query, -2) for query in query_ids], dtype=rows.dtype)
-        scores[rows == own[:, None]] = -np.inf
+        own = rows_in(document_ids, query_ids)
+        scores[(rows == own[:, None]) & (rows >= 0)] = -np.inf
     rows[scores == -np.inf] = -1
     # Out of order, or tied.
     unordered = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
@@ -97,14 +98,13 @@ def judge(
     qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], document_ids: Sequence[str]
 ) -> Judgements:
     """Turn qrels (query id -> document id -> relevance) into arrays, once per task."""
-    wanted = {document for query in query_ids for document in qrels.get(query, ())}
-    row_of = {document: row for row, document in enumerate(document_ids) if document in wanted}
-    triples = [
-        (position, row_of.get(document, -1), gain)
+    judged = [
+        (position, document, gain)
         for position, query in enumerate(query_ids)
         for document, gain in qrels.get(query, {}).items()
     ]
-    query, row, gain = np.array(triples, dtype=np.int64).reshape(-1, 3).T
+    query, gain = (np.array([each[n] for each in judged], dtype=np.int64) for n in (0, 2))
+    row = rows_in(document_ids, [document for _, document, _ in judged])
     return Judgements(len(query_ids), len(document_ids), query, row, gain)
 
 
@@ -227,11 +227,15 @@ def _places(document_ids: Sequence[str], smaller_first: bool) -> tuple[np.ndarra
     """Row -> place (the higher, the better) among equal scores, from 1 on; and place - 1 -> row.
     Row -1 has place 0.
     """
-    order = np.argsort(np.asarray(document_ids, dtype=np.dtypes.StringDType()), kind="stable")
+    if isinstance(document_ids, DocumentIds):
+        order = document_ids.ascending_rows()
+    else:
+        names = np.asarray(document_ids, dtype=np.dtypes.StringDType())
+        order = np.argsort(names, kind="stable").astype(np.int32)
     order = order[::-1] if smaller_first else order
-    place_of = np.zeros(len(order) + 1, dtype=np.uint64)  # the last place is what row -1 looks up
+    place_of = np.zeros(len(order) + 1, dtype=np.uint32)  # the last place is what row -1 looks up
     place_of[order] = np.arange(1, len(order) + 1)
-    return place_of, np.append(order, -1)
+    return place_of, np.append(order, np.int32(-1))
 
 
 def _sort(
@@ -246,7 +250,7 @@ def _sort(
     key = np.sort((ascending.astype(np.uint64) << np.uint64(32)) | place_of[rows], axis=1)[:, ::-1]
     ascending = (key >> np.uint64(32)).astype(np.uint32)
     scores = np.where(ascending & sign, ascending ^ sign, ~ascending).view(np.float32)
-    return row_at[(key & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1].astype(np.int32), scores
+    return row_at[(key & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1], scores
 
 
 def _judgement_at(rows: np.ndarray, judgements: Judgements) -> np.ndarray:

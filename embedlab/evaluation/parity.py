@@ -4,7 +4,7 @@ A route is a model's name: another backend (`NAME@onnx`), dtype (`NAME?dtype=bfl
 Each is compared with the first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,7 @@ def _several(names: Sequence[str]) -> list[str]:
     return names
 
 
-def _parity(data: str, seen: list[_Seen], texts: dict[str, list[str]]) -> Parity:
+def _parity(data: str, seen: list[_Seen], texts: Mapping[str, Sequence[str]]) -> Parity:
     first = seen[0]
     agreements = [_agreement(first, other, texts) for other in seen[1:]]
     _test(first, seen[1:], agreements)
@@ -213,7 +213,7 @@ def _parity(data: str, seen: list[_Seen], texts: dict[str, list[str]]) -> Parity
     return Parity(data, routes, agreements)
 
 
-def _agreement(first: _Seen, other: _Seen, texts: dict[str, list[str]]) -> Agreement:
+def _agreement(first: _Seen, other: _Seen, texts: Mapping[str, Sequence[str]]) -> Agreement:
     top = [_overlap(*pair) for pair in zip(first.rows, other.rows, strict=True)]
     found = Agreement(
         first.model.name,

@@ -153,13 +153,14 @@ def score(
 
 def _texts(data: RetrievalData, rows: np.ndarray) -> Texts:
     """Queries, judgements, and the documents that the dashboard shows."""
-    shown = {int(row) for row in np.unique(rows[:, :SHOWN]) if row >= 0} | {
-        int(row) for row in data.judgements.row[data.judgements.gain > 0] if row >= 0
-    }
+    relevant = data.judgements.row[data.judgements.gain > 0]
+    shown = np.unique(np.append(rows[:, :SHOWN], relevant))
+    shown = shown[shown >= 0]
+    texts = (text[:SNIPPET] for text in data.documents.at(shown))
     return Texts(
         dict(zip(data.query_ids, data.queries, strict=True)),
         {query: dict(data.qrels[query]) for query in data.query_ids},
-        {data.document_ids[row]: data.documents[row][:SNIPPET] for row in shown},
+        dict(zip(data.document_ids[shown], texts, strict=True)),
     )
 
 

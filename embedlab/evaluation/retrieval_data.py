@@ -1,39 +1,42 @@
-"""A retrieval task's split as plain lists: what is searched, what is asked, what is relevant."""
+"""A retrieval task's split: what is searched, what is asked, what is relevant."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from embedlab.errors import UserError
 from embedlab.evaluation import metrics
-from embedlab.tasks import rendering
+from embedlab.tasks import corpus_texts, rendering
+from embedlab.tasks.corpus_texts import CorpusTexts, DocumentIds
+from retrievers.names import rows_in
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from mteb.abstasks import AbsTaskRetrieval
 
 
 class RetrievalData(NamedTuple):
-    """Queries in the task's order; documents by their ids,
-    the greatest first (see `scorer` on ties).
+    """Queries in the task's order; documents, which stay on disk, by their ids, the greatest first
+    (see `scorer` on ties).
 
-    corpus: the data set that `documents` was rendered from, in their order; candidates (reranking
-    tasks): query id -> document ids, each once; missing: how many judged queries and documents the
-    task's data lack, where it lacks some.
+    candidates (reranking tasks): query id -> document ids, each once; missing: how many judged
+    queries and documents the task's data lack, where it lacks some.
     """
 
     query_ids: list[str]
     queries: list[str]
-    document_ids: list[str]
-    documents: list[str]
-    corpus: Any
+    document_ids: DocumentIds
+    documents: CorpusTexts
     qrels: Mapping[str, Mapping[str, int]]
     judgements: metrics.Judgements
     candidates: Mapping[str, list[str]] | None
     missing: Mapping[str, int] = {}
     split: str = ""
     subset: str = ""
+
+    def ascending(self) -> Self:
+        """The same with the smallest id first."""
+        return self._replace(
+            document_ids=reversed(self.document_ids), documents=reversed(self.documents)
+        )
 
 
 def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> RetrievalData:
@@ -55,8 +58,7 @@ def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> Retriev
     rows = [row for row, query in enumerate(data["queries"][:]["id"]) if query in qrels]
     queries = data["queries"].select(rows)
     query_ids = queries[:]["id"]
-    corpus = _by_id(data["corpus"])
-    document_ids, documents = corpus[:]["id"], rendering.documents(corpus)
+    document_ids, rows_by_id = corpus_texts.by_id(data["corpus"])
     candidates = data.get("top_ranked")
     if candidates is not None:  # one that is named twice is one
         candidates = {query: list(dict.fromkeys(among)) for query, among in candidates.items()}
@@ -64,8 +66,7 @@ def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> Retriev
         query_ids,
         rendering.queries(queries),
         document_ids,
-        documents,
-        corpus,
+        rendering.documents(data["corpus"], rows_by_id),
         qrels,
         metrics.judge(qrels, query_ids, document_ids),
         candidates,
@@ -73,15 +74,6 @@ def retrieval_data(task: "AbsTaskRetrieval", split: str, subset: str) -> Retriev
         split,
         subset,
     )
-
-
-def _by_id(corpus: "Dataset") -> "Dataset":
-    """The corpus by descending ids,
-    so that neither ties nor batches nor graphs depend on the order of a file.
-    """
-    ids = np.array(corpus[:]["id"], dtype=np.dtypes.StringDType())
-    order = np.argsort(ids, kind="stable")[::-1]
-    return corpus if (order[:-1] < order[1:]).all() else corpus.select(order)
 
 
 def missing_message(missing: Mapping[str, int]) -> str:
@@ -113,13 +105,13 @@ def _missing(
     document_ids: Sequence[str],
 ) -> dict[str, int]:
     """How many of the judged queries and documents are not there."""
-    judged = {document for query in query_ids for document in qrels[query]}
-    absent = judged.difference(document_ids)
-    if not query_ids or len(absent) == len(judged):
+    judged = list({document for query in query_ids for document in qrels[query]})
+    absent = int((rows_in(document_ids, judged) < 0).sum())
+    if not query_ids or absent == len(judged):
         what = "documents" if query_ids else "queries"
         raise UserError(
             f"{task}: none of the judged {what} is among its {what}.",
             "Check the ids of its judgements.",
         )
-    missing = {"judged queries": len(qrels) - len(query_ids), "judged documents": len(absent)}
+    missing = {"judged queries": len(qrels) - len(query_ids), "judged documents": absent}
     return {what: number for what, number in missing.items() if number}

@@ -26,7 +26,10 @@ def search(
 ) -> SearchResult:
     """Index the chunks in document order, search all queries, and time single queries."""
     built = fill(
-        lambda rows, chunk: retriever.add(data.document_ids[rows], chunk), chunks, data, reporter
+        lambda rows, chunk: retriever.add(data.document_ids[rows], chunk),
+        chunks,
+        len(data.document_ids),
+        reporter,
     )
     rows, scores, spent = run_queries(retriever, queries, data, k=k)
     spent |= index_costs.latency(retriever, queries, min(k, 10, len(data.document_ids)), singles=50)
@@ -38,13 +41,13 @@ def search(
 
 
 def fill(
-    add: Callable[[slice, Any], Any], chunks: Iterator[Any], data: RetrievalData, reporter: Reporter
+    add: Callable[[slice, Any], Any], chunks: Iterator[Any], count: int, reporter: Reporter
 ) -> float:
-    """Call `add` with the rows and the chunk for all chunks, in document order;
-    returns the seconds that it took.
+    """Call `add` with the rows and the chunk for all chunks, in document order, of `count`
+    documents; returns the seconds that it took.
     """
     began, done = time.perf_counter(), 0
-    with reporter.phase("index", len(data.document_ids)) as bar:
+    with reporter.phase("index", count) as bar:
         for chunk in chunks:
             size = count_of(chunk)
             add(slice(done, done + size), chunk)

@@ -11,18 +11,27 @@ Qrels may also be .csv, .trec or .qrels, and any of the files may be packed (`co
 """
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedlab.errors import UserError
+from embedlab.tasks import kept_corpora
 from leaderboard.plain_json import from_json
+from retrievers.names import Names
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 LAYOUT = "A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/<split>.tsv."
+_BLOCK = 1_000  # lines whose ids are compared with all before at a time
 _QRELS = (".tsv", ".csv", ".trec", ".qrels")
 
 
@@ -53,7 +62,7 @@ def files(folder: Path, split: str) -> dict[str, Path]:
 
 
 def read(folder: Path, split: str) -> dict[str, Any]:
-    """One split as mteb's `RetrievalSplitData`: corpus, queries
+    """One split as mteb's `RetrievalSplitData`: corpus (on disk, see `kept_corpora`), queries
     (those judged), relevant_docs, top_ranked.
 
     Empty documents are kept: they are part of the collection that others score. Judgements are kept
@@ -64,7 +73,7 @@ def read(folder: Path, split: str) -> dict[str, Any]:
     Raises:
         UserError: a file or the split is missing, a line is malformed (file:line), an id is given
             twice, the corpus is empty, no judgement is about a query and a document of the folder,
-            or none is positive.
+            or none is positive; no disk has room for the corpus.
     """
     from datasets import Dataset
 
@@ -85,9 +94,10 @@ def read(folder: Path, split: str) -> dict[str, Any]:
             "Keep one of them.",
         )
 
-    corpus = _texts(paths["corpus"], ("title", "text"))
-    if not corpus:
-        raise UserError(f"{paths['corpus']} holds no documents.", LAYOUT)
+    digest = content_digest(paths["corpus"])
+    corpus = kept_corpora.opened(
+        digest, paths["corpus"], partial(_documents, paths["corpus"], digest)
+    )
     queries = _texts(paths["queries"], ("text", "instruction"))
     relevant = _judgements(paths["qrels"], queries, corpus)
     judged = {key: query for key, query in queries.items() if key in relevant}
@@ -95,13 +105,7 @@ def read(folder: Path, split: str) -> dict[str, Any]:
     if any(query["instruction"] for query in judged.values()):
         query_columns["instruction"] = [query["instruction"] for query in judged.values()]
     return {
-        "corpus": Dataset.from_dict(
-            {
-                "id": list(corpus),
-                "title": [document["title"] for document in corpus.values()],
-                "text": [document["text"] for document in corpus.values()],
-            }
-        ),
+        "corpus": corpus,
         "queries": Dataset.from_dict(query_columns),
         "relevant_docs": relevant,
         "top_ranked": (
@@ -169,25 +173,78 @@ def _qrels_files(folder: Path) -> dict[str, list[Path]]:
     return by_split
 
 
+def content_digest(path: Path) -> str:
+    """sha256 of a file's content, unpacked."""
+    sha = hashlib.sha256()
+    with opened(path) as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def _documents(path: Path, digest: str) -> Iterator[kept_corpora.Document]:
+    """Id, title and text of every line; the content had this digest before."""
+    known, rows = Names(), _rows(path, ("title", "text"))
+    while block := _block(rows, known):
+        yield from ((key, *texts) for _, key, texts in block)  # type: ignore[misc]  # two texts
+    if not known:
+        raise UserError(f"{path} holds no documents.", LAYOUT)
+    if content_digest(path) != digest:
+        raise UserError(f"{path} has changed since this run began.", "Run again on what it holds.")
+
+
 def _texts(path: Path, fields: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """id -> its texts; `text` must be there, other fields default to ""."""
-    by_id = {}
+    """id -> its texts."""
+    by_id: dict[str, dict[str, str]] = {}
+    known, rows = Names(), _rows(path, fields)
+    while block := _block(rows, known):
+        by_id |= {key: dict(zip(fields, texts, strict=True)) for _, key, texts in block}
+    return by_id
+
+
+Row = tuple[str, str, list[str]]  # place (file:line), id, texts
+
+
+def _rows(path: Path, fields: tuple[str, ...]) -> Iterator[Row]:
+    """Every line's id and texts; `text` must be there, other fields default to ""."""
     for place, row in json_lines(path):
         key = id_of(row, "_id", place)
         if "text" not in row:
             raise UserError(f'{place} has no "text".', _LINE)
-        texts = {name: row.get(name) or "" for name in fields}
-        for name, text in texts.items():
+        texts = [row.get(name) or "" for name in fields]
+        for name, text in zip(fields, texts, strict=True):
             if not isinstance(text, str):
                 raise UserError(
                     f'{place}: "{name}" is not a string.', "Write texts in double quotes."
                 )
-        if key in by_id:
+        yield place, key, texts
+
+
+def _block(rows: Iterator[Row], known: Names) -> list[Row]:
+    """The next rows, whose ids join those that are `known`.
+
+    Raises:
+        UserError: an id is given twice, or what `rows` raises.
+    """
+    block: list[Row] = []
+    try:
+        block.extend(islice(rows, _BLOCK))
+    except UserError:
+        _refuse_repeats(block, known)  # they stand before what it is about
+        raise
+    _refuse_repeats(block, known)
+    known.extend([key for _, key, _ in block])
+    return block
+
+
+def _refuse_repeats(block: list[Row], known: Names) -> None:
+    there, before = known.rows([key for _, key, _ in block]), set[str]()
+    for (place, key, _), row in zip(block, there.tolist(), strict=True):
+        if row >= 0 or key in before:
             raise UserError(
                 f"{place} gives the id {key!r} a second time.", "Ids are unique within a file."
             )
-        by_id[key] = texts
-    return by_id
+        before.add(key)
 
 
 _LINE = 'A line reads {"_id": "1", "title": "...", "text": "..."}.'
@@ -211,7 +268,7 @@ _SAME_IDS = "Ids are compared letter by letter: see that the files belong to one
 
 
 def _judgements(
-    path: Path, queries: dict[str, Any], corpus: dict[str, Any]
+    path: Path, queries: dict[str, Any], corpus: "Dataset"
 ) -> dict[str, dict[str, int]]:
     """query id -> document id -> grade."""
     from leaderboard.errors import Malformed
@@ -231,7 +288,7 @@ def _judgements(
             " queries.jsonl.",
             _SAME_IDS,
         )
-    if not any(document in corpus for judged in known for document in judged):
+    if not kept_corpora.known(corpus, {document for judged in known for document in judged}):
         raise UserError(
             f"{path}: none of the documents judged, such as {next(iter(known[0]))!r}, is in"
             " corpus.jsonl.",
@@ -242,12 +299,11 @@ def _judgements(
     return relevant
 
 
-def _top_ranked(
-    path: Path, queries: dict[str, Any], corpus: dict[str, Any]
-) -> dict[str, list[str]]:
+def _top_ranked(path: Path, queries: dict[str, Any], corpus: "Dataset") -> dict[str, list[str]]:
     """query id -> the documents to rerank, for the judged queries."""
     hint = 'A line reads {"query-id": "q1", "corpus-ids": ["d1", "d2"]}.'
     ranked: dict[str, list[str]] = {}
+    places: dict[str, str] = {}
     for place, row in json_lines(path):
         query, documents = id_of(row, "query-id", place, hint), row.get("corpus-ids")
         if not isinstance(documents, list) or not all(
@@ -258,12 +314,13 @@ def _top_ranked(
             raise UserError(
                 f"{place} gives the candidates of the query {query!r} a second time.", hint
             )
-        ranked[query] = [str(document) for document in documents]
-        if unknown := next(
-            (document for document in ranked[query] if document not in corpus), None
-        ):
+        ranked[query], places[query] = [str(document) for document in documents], place
+    known = kept_corpora.known(corpus, {each for among in ranked.values() for each in among})
+    for query, among in ranked.items():
+        if unknown := next((document for document in among if document not in known), None):
             raise UserError(
-                f"{place} names the document {unknown!r}, which corpus.jsonl lacks.", _SAME_IDS
+                f"{places[query]} names the document {unknown!r}, which corpus.jsonl lacks.",
+                _SAME_IDS,
             )
     if missing := next((query for query in queries if query not in ranked), None):
         raise UserError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedlab.resources import home
-from embedlab.tasks import catalogue, rendering
+from embedlab.tasks import catalogue, corpus_texts, rendering
 from embedlab.tasks.mteb_tasks import registry
 from leaderboard.atomic_files import atomic_write
 
@@ -133,16 +133,12 @@ def sample(task: "AbsTask", count: int) -> list[dict[str, Any]]:
         ids = [str(id) for id in data["queries"][:]["id"]]
         rows = [row for row, id in enumerate(ids) if id in relevant][:count]
         queries = rendering.queries(data["queries"].select(rows))
-        wanted = [relevant[ids[row]] for row in rows]
-        place = {id: row for row, id in enumerate(data["corpus"][:]["id"]) if id in set(wanted)}
+        document_ids, rows_by_id = corpus_texts.by_id(data["corpus"])
+        places = document_ids.rows([relevant[ids[row]] for row in rows])
+        documents = rendering.documents(data["corpus"], rows_by_id)
         return [
-            {
-                "query": query,
-                "relevant": rendering.documents(data["corpus"].select([place[id]]))[0]
-                if id in place
-                else None,
-            }
-            for query, id in zip(queries, wanted, strict=True)
+            {"query": query, "relevant": documents[place] if place >= 0 else None}
+            for query, place in zip(queries, places.tolist(), strict=True)
         ]
     return []
 

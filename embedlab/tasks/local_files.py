@@ -110,11 +110,7 @@ def digest(files: Mapping[str, Path], **settings: Any) -> str:
     """
     sha = hashlib.sha256()
     for part, path in sorted(files.items()):
-        content = hashlib.sha256()
-        with beir.opened(path) as file:
-            while block := file.read(1 << 20):
-                content.update(block)
-        sha.update(f"{part}\0{content.hexdigest()}\n".encode())
+        sha.update(f"{part}\0{beir.content_digest(path)}\n".encode())
     for name, value in sorted(settings.items()):
         sha.update(f"{name}\0{value}\n".encode())
     return sha.hexdigest()

@@ -2,24 +2,25 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from embedlab.compat.mteb_internals import retrieval_texts
+from embedlab.tasks.corpus_texts import CorpusTexts
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def documents(corpus: "Dataset") -> list[str]:
-    """Title, blank, text; in row order."""
+def documents(corpus: "Dataset", rows: np.ndarray | None = None) -> CorpusTexts:
+    """Title, blank, text, read when they are asked for: in row order, or of these rows.
+
+    A corpus with further columns is rendered by mteb's own function, whole.
+    """
     from mteb.types import PromptType
 
-    if not set(corpus.column_names) <= {"id", "text", "title"}:
-        return retrieval_texts(corpus, PromptType.document)
-    columns = corpus[:]  # mteb's own function maps row by row, minutes on millions
-    titles = columns.get("title", [""] * len(corpus))
-    return [
-        f"{title} {text}".strip() if title else text.strip()
-        for title, text in zip(titles, columns["text"], strict=True)
-    ]
+    known = set(corpus.column_names) <= {"id", "text", "title"}
+    texts = None if known else retrieval_texts(corpus, PromptType.document)
+    return CorpusTexts(corpus, rows, texts)
 
 
 def queries(data: "Dataset") -> list[str]:

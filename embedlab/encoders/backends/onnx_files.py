@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from embedlab import kept_folders
 from embedlab.encoders.backends import exports
 from embedlab.errors import UserError
 from embedlab.resources import home
@@ -70,7 +71,7 @@ def exported(
         exports.describe(new, name)
 
     key = blake2b(repr((digest, list(example), output, exports.made_by())).encode(), digest_size=16)
-    return exports.made(home() / "exports" / key.hexdigest(), make)
+    return kept_folders.made(home() / "exports" / key.hexdigest(), make)
 
 
 def quantised(folder: Path) -> Path:
@@ -91,7 +92,7 @@ def quantised(folder: Path) -> Path:
                 use_external_data_format=any(folder.glob("model.onnx.data")),
             )
 
-    return exports.made(folder / "int8", make) / "model.onnx"
+    return kept_folders.made(folder / "int8", make) / "model.onnx"
 
 
 class _Named(nn.Module):

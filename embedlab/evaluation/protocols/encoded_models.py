@@ -184,7 +184,7 @@ class EncodedModels(Protocol):
         encoded = Encoded(known, index)
         seconds = searching.fill(
             lambda rows, chunk: encoded.add(data.document_ids[rows], data.documents[rows], chunk),
-            self._chunks(documents, view), data, self.reporter,
+            self._chunks(documents, view), len(data.document_ids), self.reporter,
         )  # fmt: skip
         return encoded, seconds
 

@@ -94,7 +94,7 @@ class LateModels(EncodedModels):
         """Rows `[q, k]` of the best by exact MaxSim."""
         index = make_index("maxsim", metric=metric_of(self.model.card.similarity))
         add = lambda rows, chunk: index.add(data.document_ids[rows], chunk)  # noqa: E731
-        searching.fill(add, chunks, data, self.reporter)
+        searching.fill(add, chunks, len(data.document_ids), self.reporter)
         return index.search(asked, k).rows
 
     def score(

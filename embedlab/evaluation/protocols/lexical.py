@@ -1,6 +1,7 @@
 """BM25: texts into Lucene, ranked rows out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class LexicalModels(Protocol):
         for view in views:
             refuse_fields(view.index)
         cutter = Cutter(self.model, chunking.parse(views[0].chunk), "", _none, _none)
-        return Prepared(pieces=cutter(data.documents[::-1]))
+        return Prepared(pieces=cutter(data.ascending().documents))
 
     def search(
         self,
@@ -52,16 +53,11 @@ class LexicalModels(Protocol):
         *,
         k: int,
     ) -> SearchResult:
-        last = len(data.document_ids) - 1
-        ascending = data._replace(
-            document_ids=data.document_ids[::-1],
-            documents=data.documents[::-1],
-            corpus=data.corpus.select(range(last, -1, -1)),
-        )
+        last, ascending = len(data.document_ids) - 1, data.ascending()
         index = self._index(view.index)
         if prepared.pieces:
             result = chunked_documents.search(
-                index, _joined(prepared.pieces.texts), data.queries, ascending, prepared.pieces,
+                index, _chunks(prepared.pieces.texts), data.queries, ascending, prepared.pieces,
                 view.chunk, k=k, reporter=self.reporter,
             )  # fmt: skip
         else:
@@ -78,7 +74,7 @@ class LexicalModels(Protocol):
         seconds = searching.fill(
             lambda rows, chunk: index.add(data.document_ids[rows], chunk),
             _texts(spec, data),
-            data,
+            len(data.document_ids),
             self.reporter,
         )
         return index, seconds
@@ -96,24 +92,14 @@ class LexicalModels(Protocol):
 
 def _texts(spec: str, data: RetrievalData) -> Iterator[list[Any]]:
     """The documents as the index `spec` takes them, chunk by chunk."""
-    return _fields(data) if "multifield" in spec else _joined(data.documents)
+    return _chunks(data.documents.parts() if "multifield" in spec else data.documents)
 
 
-def _joined(texts: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(texts), _CHUNK):
-        yield texts[start : start + _CHUNK]
+def _chunks(documents: Iterable[Any]) -> Iterator[list[Any]]:
+    documents = iter(documents)
+    while chunk := list(islice(documents, _CHUNK)):
+        yield chunk
 
 
 def _none(texts: list[str]) -> Any:
     raise AssertionError("bm25 has no vectors, and no chunking of it takes any")
-
-
-def _fields(data: RetrievalData) -> Iterator[list[dict[str, str]]]:
-    """Documents with title and text apart."""
-    for start in range(0, len(data.documents), _CHUNK):
-        columns = data.corpus[start : start + _CHUNK]
-        titles = columns.get("title") or [""] * len(columns["text"])
-        yield [
-            {"title": title, "text": text}
-            for title, text in zip(titles, columns["text"], strict=True)
-        ]

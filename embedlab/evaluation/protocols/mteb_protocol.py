@@ -69,19 +69,20 @@ class MtebProtocols(Protocol):
             data.split,
             data.subset,
         )
-        row_of = {document: row for row, document in enumerate(data.document_ids)}
         rows = np.full((len(data.query_ids), k), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         for place, query in enumerate(data.query_ids):
             best = sorted(
                 results.get(query, {}).items(), key=lambda pair: (pair[1], pair[0]), reverse=True
             )[:k]
-            if strange := [document for document, _ in best if document not in row_of]:
+            its_rows = data.document_ids.rows([document for document, _ in best])
+            if (its_rows < 0).any():
+                strange = best[int((its_rows < 0).argmax())][0]
                 raise UserError(
-                    f"The search found a document {strange[0]!r}, which {task.metadata.name} does"
+                    f"The search found a document {strange!r}, which {task.metadata.name} does"
                     " not have."
                 )
-            rows[place, : len(best)] = [row_of[document] for document, _ in best]
+            rows[place, : len(best)] = its_rows
             scores[place, : len(best)] = [score for _, score in best]
         if clock.texts:
             spent |= {

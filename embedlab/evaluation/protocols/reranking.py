@@ -58,19 +58,15 @@ class RerankingModels(Protocol):
                 f'Put it behind a retriever, --model "bm25 >> {model.name}", or choose a reranking'
                 " task.",
             )
-        row_of = {document: row for row, document in enumerate(data.document_ids)}
-        lists = [
-            [row_of[document] for document in data.candidates.get(query, ())]
-            for query in data.query_ids
-        ]
+        lists = [_rows(data, query) for query in data.query_ids]
         rows = np.full((len(lists), max(map(len, lists), default=0)), -1, dtype=np.int32)
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         pairs, scorer = sum(map(len, lists)), self.scorer(task)
-        ranked = [position for position, among in enumerate(lists) if among]
+        ranked = [position for position, among in enumerate(lists) if len(among)]
 
         def asked(part: Sequence[int]) -> tuple[list[str], list[list[str]]]:
             """Queries, and the texts of their candidates."""
-            texts = [[data.documents[row] for row in lists[position]] for position in part]
+            texts = [data.documents[lists[position]] for position in part]
             return [data.queries[position] for position in part], texts
 
         if isinstance(model, ServerModel) and model.price:
@@ -101,3 +97,16 @@ class RerankingModels(Protocol):
         scorer = rerank(self.model.encoder).scorer
         assert not isinstance(scorer, Retriever)  # the model of a reranker is none
         return scorer
+
+
+def _rows(data: RetrievalData, query: str) -> np.ndarray:
+    """The rows of a query's candidates."""
+    candidates = (data.candidates or {}).get(query, [])
+    rows = data.document_ids.rows(candidates)
+    if (rows < 0).any():
+        raise UserError(
+            f"The candidate {candidates[int((rows < 0).argmax())]!r} of the query {query!r} is no"
+            " document of the task.",
+            "Check the ids of its candidates.",
+        )
+    return rows

@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
+from embedlab import kept_folders
 from embedlab.encoders.backends import exports
 
 WRITER = """
 import sys, time
 from pathlib import Path
+from embedlab import kept_folders
 from embedlab.encoders.backends import exports
 
 def make(new):
@@ -22,7 +24,7 @@ def make(new):
     time.sleep(float(sys.argv[2]))
     (new / "model.onnx").write_bytes(b"whole")
 
-exports.made(Path(sys.argv[1]), make)
+kept_folders.made(Path(sys.argv[1]), make)
 print("done", flush=True)
 sys.stdin.read()
 """
@@ -66,14 +68,14 @@ def test_what_a_killed_process_was_writing_is_made_anew(home, cli, writer):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert json.loads(cli("cache", "du", "--json")[1])["exports"] == {}
-    folder = exports.made(home / "exports/one", whole)
+    folder = kept_folders.made(home / "exports/one", whole)
     assert (folder / "model.onnx").read_bytes() == b"whole"
     assert not (home / "exports/.one.part").exists()
 
 
 def test_of_two_processes_one_exports(home, writer):
     writer(0.5)
-    folder = exports.made(home / "exports/one", never)
+    folder = kept_folders.made(home / "exports/one", never)
     assert (folder / "model.onnx").read_bytes() == b"whole"
 
 
