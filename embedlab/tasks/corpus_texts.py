@@ -60,12 +60,15 @@ class DocumentIds(Sequence[str]):
 
     def rows(self, names: Sequence[str]) -> np.ndarray:
         """The row of each name, -1 where there is none: int64 `[n]`."""
-        if not len(self) or not len(names):
-            return np.full(len(names), -1, dtype=np.int64)
         wanted, last = np.array(list(names), dtype=_STRING), len(self) - 1
-        at = np.searchsorted(self._ascending, wanted)
-        at[(at > last) | (self._ascending[np.minimum(at, last)] != wanted)] = -1
-        return at if self._step > 0 else np.where(at >= 0, last - at, -1)
+        # numpy's own searchsorted (2.4) misses strings of more than 15 bytes.
+        at, beyond = np.zeros(len(names), dtype=np.int64), np.full(len(names), last + 1)
+        while (open := at < beyond).any():
+            middle = (at + beyond) // 2
+            less = self._ascending[np.minimum(middle, last)] < wanted
+            at, beyond = np.where(open & less, middle + 1, at), np.where(less, beyond, middle)
+        found = self._ascending[np.minimum(at, last)] == wanted
+        return np.where(found & (at <= last), at if self._step > 0 else last - at, -1)
 
 
 class CorpusTexts(Sequence[str]):
