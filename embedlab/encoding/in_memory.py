@@ -12,6 +12,7 @@ from embedlab.encoding.cost import Cost
 from embedlab.models.objects import ObjectModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
+from retrievers.indexes.chunked import numbered
 from retrievers.token_vectors import Rows, TokenVectors, stacked
 
 _CHUNK = 1_024  # texts given to the object at once
@@ -32,6 +33,14 @@ class MemoryVectors:
         rows = self._rows
         return rows.dim if isinstance(rows, TokenVectors) else int(rows.shape[1])
 
+    @property
+    def components(self) -> int:
+        """Numbers that these vectors hold, of sparse ones what is not 0."""
+        rows = self._rows
+        if sparse.issparse(rows):
+            return int(rows.nnz)
+        return int((rows.codes if isinstance(rows, TokenVectors) else rows).size)
+
     def tokens(self) -> np.ndarray:
         """Tokens of each text, 0 where nobody counts them, `[n]`."""
         rows = self._rows
@@ -45,6 +54,10 @@ class MemoryVectors:
         """All rows in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.read(start, start + size)
+
+    def blocks(self, size: int = 16_384) -> Iterator[tuple[np.ndarray, Rows]]:
+        """The chunks with the places of their rows."""
+        return numbered(self.chunks(size))
 
 
 class ObjectEncoder:

@@ -1,7 +1,7 @@
 """A retriever over a task's documents: filled, asked, and what that cost."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from retrievers import Retriever, index_costs
 from retrievers.indexes.base_index import Index
 from retrievers.indexes.chunked import search_stream
 from retrievers.search_types import count_of
+
+# What would take more as an index is searched without being held.
+STREAM_BYTES = 1 << 30
 
 
 def search(
@@ -66,26 +69,35 @@ def run_queries(retriever: Retriever, queries: Any, data: RetrievalData, *, k: i
     return SearchResult(rows, scores, rate(time.perf_counter() - began, data))
 
 
+def streams(index: Index, components: int, data: RetrievalData) -> bool:
+    """Whether documents are searched block by block: by an index that scores each document by
+    itself, and would take more than a gibibyte to hold.
+
+    Args:
+        components: numbers in the documents' vectors.
+    """
+    return data.candidates is None and components * index.scan_bytes > STREAM_BYTES
+
+
 def stream(
-    spec: str,
-    chunks: Iterator[np.ndarray],
-    queries: np.ndarray,
+    index: Index,
+    blocks: Iterable[tuple[np.ndarray, Any]],
+    queries: Any,
     data: RetrievalData,
     *,
     k: int,
-    metric: str,
     reporter: Reporter,
 ) -> SearchResult:
-    """Search a large corpus exactly without holding it; there is no index to measure then."""
+    """Search a large corpus without holding it; there is no index to measure then."""
     with reporter.phase("search", len(data.document_ids)) as bar:
 
-        def counted() -> Iterator[np.ndarray]:
-            for chunk in chunks:
-                yield chunk
-                bar.advance(len(chunk))
+        def counted() -> Iterator[tuple[np.ndarray, Any]]:
+            for rows, block in blocks:
+                yield rows, block
+                bar.advance(len(rows))
 
         began = time.perf_counter()
-        rows, scores = search_stream(spec, counted(), queries, k, metric=metric)
+        rows, scores = search_stream(index, counted(), queries, k)
     return SearchResult(rows, scores, rate(time.perf_counter() - began, data))
 
 

@@ -13,7 +13,7 @@ from retrievers import topk
 from retrievers.base import Hits, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.indexes.dense import DenseIndex, normalised
-from retrievers.indexes.vectors import Vectors
+from retrievers.indexes.vectors import Vectors, signs
 from retrievers.registry import make
 
 try:
@@ -56,11 +56,8 @@ class FaissIndex(DenseIndex):
     gpus = staticmethod(faiss.get_num_gpus)  # that this FAISS can use
     updatable: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        "ef_search": (1, inf),
-        "ef_construction": (1, inf),
-        "nprobe": (1, inf),
-        "rescore": (0, inf),
-    }
+        "ef_search": (1, inf), "ef_construction": (1, inf), "nprobe": (1, inf), "rescore": (0, inf),
+    }  # fmt: skip
 
     kind: str = "flat"
     ef_search: int = 128
@@ -89,6 +86,11 @@ class FaissIndex(DenseIndex):
         return self.kind == "flat"
 
     @property
+    def scan_bytes(self) -> float:
+        sizes = {"flat": 4.0, "sq8": 1.0, "binary": 1 / 8}
+        return 0.0 if self.rescore else sizes.get(self.kind, 0.0)
+
+    @property
     def codes(self) -> Mapping[str, str]:
         return {"int8": "faiss:sq8", "binary": "faiss:binary"} if self.kind == "flat" else {}
 
@@ -104,6 +106,11 @@ class FaissIndex(DenseIndex):
         self._unlimited: Retriever | None = None
         self._vectors = Vectors()
 
+    def _forget(self) -> None:
+        self._on_gpu = self._unlimited = None
+        if self._index is not None:
+            self._index.reset()  # its memory and the ranges of its codes stay
+
     def _add(self, vectors: np.ndarray) -> None:
         prepared = self._prepared(vectors)
         if self._index is None:
@@ -111,7 +118,7 @@ class FaissIndex(DenseIndex):
             if not self._binary and len(vectors):
                 index.train(prepared)
             self._index, self._dim = index, vectors.shape[1]
-        self._index.add(_signs(prepared) if self._binary else prepared)
+        self._index.add(signs(prepared) if self._binary else prepared)
         self._on_gpu = self._unlimited = None
         if self.rescore:
             self._vectors.append(vectors)
@@ -197,7 +204,7 @@ class FaissIndex(DenseIndex):
     def _search_index(self, queries: np.ndarray, k: int, only: np.ndarray | None = None) -> Hits:
         on_gpu = only is None and self.kind == "flat" and faiss.get_num_gpus()
         if self._binary:
-            codes, how = _signs(queries), self._parameters(k, only)
+            codes, how = signs(queries), self._parameters(k, only)
             distances, rows = self._index.search(codes, k, params=how)
             return topk.best(rows, self._dim - 2 * distances.astype(np.float32), k)
         if on_gpu and (k > _GPU_K or self.metric in _METRICS):
@@ -227,10 +234,8 @@ class FaissIndex(DenseIndex):
         return -values if self.metric == "l1" else values
 
     def _search_beyond(self, queries: np.ndarray, k: int) -> Hits:
-        """Flat search that FAISS does not do on a GPU, by torch.
-
-        More results than FAISS returns there; and distances, which it takes from float32 products
-        there (see `exact._distances`).
+        """Flat search by torch: of more results than FAISS returns on a GPU, and by distances,
+        which it takes from float32 products there (see `exact._distances`).
         """
         if self._unlimited is None:
             vectors = self._index.reconstruct_n(0, len(self.ids))
@@ -342,8 +347,3 @@ def _selector(rows: np.ndarray, count: int) -> Any:
     chosen[rows] = True
     selector: Any = faiss.IDSelectorBitmap  # an array is more than its stubs know of
     return selector(np.packbits(chosen, bitorder="little"))
-
-
-def _signs(vectors: np.ndarray) -> np.ndarray:
-    """One bit per dimension, uint8 `[n, d / 8]`."""
-    return np.packbits(vectors > 0, axis=1)

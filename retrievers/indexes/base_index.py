@@ -66,6 +66,13 @@ class Index(Retriever):
         return False
 
     @property
+    def scan_bytes(self) -> float:
+        """Bytes for a component of a vector, where each document is scored by itself and a corpus
+        can be searched block by block (`retrievers.indexes.chunked`); otherwise 0.
+        """
+        return 4.0 if self.exact else 0.0
+
+    @property
     def codes(self) -> Mapping[str, str]:
         """The index that holds the codes of a precision ("int8", "binary") in this one's place,
         where there is one.
@@ -161,6 +168,21 @@ class Index(Retriever):
             empty = np.empty((count_of(content), 0))
             return topk.pad(Hits(empty, empty), k)
         return topk.pad(self._search(content, min(k, count), rows), k)
+
+    def search_block(self, documents: Documents, queries: Queries, k: int) -> Hits:
+        """The best of these documents alone, which take the place of those before and have no ids;
+        fewer than `k` where there are fewer.
+        """
+        content, wanted = self._checked(documents), self._checked_queries(queries)
+        self._forget()
+        self._add(content)
+        self.ids = [""] * count_of(content)
+        return self._search(wanted, min(k, len(self.ids)), None)
+
+    def learn(self, documents: Documents) -> None:
+        """Learn from documents as from a first chunk, and hold none of them."""
+        self._add(self._checked(documents))
+        self._forget()
 
     @property
     def corpus(self) -> str:
@@ -266,6 +288,10 @@ class Index(Retriever):
 
     @abstractmethod
     def _clear(self) -> None: ...
+
+    def _forget(self) -> None:
+        """Hold no documents, and keep what was learned of them."""
+        self._clear()
 
     @abstractmethod
     def _checked(self, documents: Documents) -> Content:

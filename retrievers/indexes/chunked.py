@@ -1,40 +1,51 @@
-"""Exact search over vectors that never lie in memory together:
-chunk by chunk, the best merged as arrays.
+"""Search of vectors that never lie in memory together:
+block by block, the best merged as arrays.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from retrievers import topk
-from retrievers.base import Hits
-from retrievers.registry import make
+from retrievers.base import Documents, Hits, Queries
+from retrievers.indexes.base_index import Index
+from retrievers.search_types import count_of
 
 
 def search_stream(
-    spec: str, chunks: Iterable[np.ndarray], queries: np.ndarray, k: int, *, metric: str = "ip"
+    index: Index, blocks: Iterable[tuple[np.ndarray, Documents]], queries: Queries, k: int
 ) -> Hits:
-    """Search an exact index of each chunk in turn; the answer equals that of one index over all.
+    """Search blocks of documents in turn; the answer equals that of one index over all of them,
+    whatever the order of the blocks.
 
     Args:
-        spec: an exact index, "faiss:flat" or "torch".
-        chunks: float32 `[n, d]` each, in document order; only one is held at a time.
-        queries: float32 `[q, d]`.
+        index: one whose `scan_bytes` are not 0: an empty one, or one that has learned.
+        blocks: rows of documents, ascending, and their vectors; only one is held at a time.
+        queries: vectors.
         k: documents per query.
-        metric: as in `retrievers.make`.
     """
-    best, start = None, 0
+    none = np.empty((count_of(queries), 0))
+    best = Hits(none.astype(np.int32), none.astype(np.float32))
+    for rows, documents in blocks:
+        hits = index.search_block(documents, queries, k)
+        hits = Hits(np.where(hits.rows >= 0, rows[hits.rows], -1).astype(np.int32), hits.scores)
+        best = topk.merge(best, _promising(hits, best, k), k)
+    return topk.pad(best, k)
+
+
+def numbered(chunks: Iterable[Any]) -> Iterator[tuple[np.ndarray, Any]]:
+    """Chunks in document order, with the rows of their documents."""
+    start = 0
     for chunk in chunks:
-        hits = (
-            make(spec, metric=metric)
-            .index([str(row) for row in range(len(chunk))], chunk)
-            .search(queries, min(k, len(chunk)))
-        )
-        hits = Hits(np.where(hits.rows >= 0, hits.rows + start, -1).astype(np.int32), hits.scores)
-        best = hits if best is None else topk.merge(best, hits, k)
-        start += len(chunk)
-    return (
-        topk.pad(best, k)
-        if best
-        else Hits(np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32))
-    )
+        stop = start + count_of(chunk)
+        yield np.arange(start, stop), chunk
+        start = stop
+
+
+def _promising(hits: Hits, best: Hits, k: int) -> Hits:
+    """The places of a block's answer that can be among the best: of most blocks, few."""
+    if best.rows.shape[1] < k or not len(hits.rows):
+        return hits
+    width = int((hits.scores >= best.scores[:, -1:]).sum(axis=1).max())
+    return Hits(hits.rows[:, :width], hits.scores[:, :width])

@@ -25,6 +25,10 @@ class MaxSimIndex(LateIndex):
     def exact(self) -> bool:
         return self.bits == 32 and self.pool == 1
 
+    @property
+    def scan_bytes(self) -> float:
+        return self.bits / 8 / self.pool
+
     def _add(self, documents: TokenVectors) -> None:
         self._kept(documents)
 

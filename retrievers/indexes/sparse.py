@@ -78,6 +78,10 @@ class SparseIndex(SparseVectorIndex):
     def exact(self) -> bool:
         return not self.scale
 
+    @property
+    def scan_bytes(self) -> float:
+        return 8.0  # a weight and its term
+
     def _clear(self) -> None:
         super()._clear()
         self._chunks: list[sparse.csr_matrix] = []

@@ -29,6 +29,11 @@ def write_rows(
                 file.write(np.ascontiguousarray(chunk[start : start + _ROWS], dtype).data)
 
 
+def signs(vectors: np.ndarray) -> np.ndarray:
+    """One bit per dimension, uint8 `[n, d / 8]`."""
+    return np.packbits(vectors > 0, axis=1)
+
+
 class Vectors:
     """Rows of vectors in chunks, none of them copied;
     a chunk may be a memory-mapped file of a vector store.

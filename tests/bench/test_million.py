@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from embedlab.encoding.vectors.keys import text_keys
 from embedlab.encoding.vectors.vector_store import Space
+from retrievers.indexes.base_index import make_index
 from retrievers.indexes.chunked import search_stream
 
 DOCUMENTS, DIM, QUERIES, K, SHARD = 1_000_000, 384, 1_000, 100, 8_192
@@ -40,7 +41,7 @@ found = Space({"model": "synthetic"}, root).vectors(text_keys("", names.tolist()
 opened = time.perf_counter() - began
 queries = found.read(0, QUERIES)
 began = time.perf_counter()
-hits = search_stream("faiss:flat", found.chunks((1 << 27) // (4 * DIM)), queries, K)
+hits = search_stream(make_index("faiss:flat"), found.blocks((1 << 26) // (4 * DIM)), queries, K)
 searched = time.perf_counter() - began
 assert (hits.rows[:, 0] == np.arange(QUERIES)).all()  # every query is a document: it finds itself
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,6 +1,7 @@
 """Vectors of a list of texts as the vector store has them."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ class Vectors:
     def __len__(self) -> int:
         return len(self._place)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         if not self._shards:
             return 0
@@ -54,15 +55,15 @@ class Vectors:
         )
 
     @property
-    def nbytes(self) -> int:
-        """Bytes that these texts' vectors take in the store, a shard's shared out evenly."""
-        counts = np.bincount(self._place[:, 0], minlength=len(self._shards))
-        sizes = [
-            sum(size for part, (size, *_) in shard.files.items() if part not in ("keys", "tokens"))
-            / max(shard.rows, 1)
-            for shard in self._shards
-        ]
-        return int(counts @ np.array(sizes)) if sizes else 0
+    def components(self) -> int:
+        """Numbers that these texts' vectors hold, of sparse ones what is not 0, about."""
+        if self.late:
+            return int(self.tokens().sum(dtype=np.int64)) * self.dim
+        if not self.sparse:
+            return len(self) * self.dim
+        texts = np.bincount(self._place[:, 0], minlength=len(self._shards)).tolist()
+        of_each = (shard.files["data"][0] / 4 / max(shard.rows, 1) for shard in self._shards)
+        return int(sum(count * size for count, size in zip(texts, of_each, strict=True)))
 
     def read(self, start: int = 0, stop: int | None = None) -> Rows:
         """Rows start to stop as float32 `[n, d]`, as a CSR matrix, or as token vectors in the

@@ -1,6 +1,6 @@
 """Dense models: a vector for each text, and everything that is a view of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.encoding.vectors.views import View, coded, cross, shape
 from embedlab.errors import UserError
 from embedlab.evaluation import chunked_documents, searching
-from embedlab.evaluation.protocols.encoded_models import CHUNK_BYTES, EncodedModels, dense
+from embedlab.evaluation.protocols.encoded_models import EncodedModels, dense
 from embedlab.evaluation.protocols.protocol import Prepared, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.models.composition import fitting
@@ -21,13 +21,10 @@ from retrievers import Hits, index_costs
 from retrievers.indexes.base_index import make_index
 from retrievers.indexes.chunked import search_stream
 from retrievers.indexes.dense import metric_of
+from retrievers.token_vectors import Rows
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
-
-
-# An exact index larger than this is searched chunk by chunk instead of being built.
-STREAM_BYTES = 1 << 30
 
 
 class DenseModels(EncodedModels):
@@ -89,19 +86,22 @@ class DenseModels(EncodedModels):
                 retriever, chunks(), query_vectors, data, prepared.pieces, view.chunk,
                 k=k, reporter=self.reporter,
             )  # fmt: skip
-        if (
-            retriever.exact
-            and data.candidates is None
-            and len(data.documents) * query_vectors.shape[1] * 4 > STREAM_BYTES
-        ):
-            return searching.stream(
-                spec, chunks(), query_vectors, data, k=k, metric=metric, reporter=self.reporter
+        blocks = partial(self._blocks, documents, view, prepared.pieces)
+        components = len(documents) * query_vectors.shape[1]
+        if searching.streams(retriever, components, data):
+            if not retriever.exact:
+                retriever.learn(next(chunks()))
+            result = searching.stream(
+                retriever, blocks(), query_vectors, data, k=k, reporter=self.reporter
             )
-        result = searching.search(
-            retriever, chunks(), query_vectors, data, k=k, reporter=self.reporter
-        )
+        else:
+            result = searching.search(
+                retriever, chunks(), query_vectors, data, k=k, reporter=self.reporter
+            )
         if not retriever.exact and data.candidates is None:
-            exact = search_stream("torch", chunks(), query_vectors, min(k, 10), metric=metric)
+            exact = search_stream(
+                make_index("torch", metric=metric), blocks(), query_vectors, min(k, 10)
+            )
             ours = Hits(result.rows[:, :10], result.scores[:, :10])
             result.costs["recall_of_exact_at_10"] = index_costs.recall(ours, exact)
         return result
@@ -109,19 +109,18 @@ class DenseModels(EncodedModels):
     def _size(self, data: RetrievalData, vectors: int) -> str:
         card = self.model.card
         width = card.dim * (2 if self.encoder.options.store_dtype == "float16" else 4)
-        index = min(len(data.documents) * card.dim * 4, STREAM_BYTES)
-        held = sum(map(len, data.documents)) + index + 4 * card.parameters
+        index = min(len(data.document_ids) * card.dim * 4, searching.STREAM_BYTES)
+        held = index + 4 * card.parameters
         return (
             f"vectors of {card.dim:,} dimensions, {vectors * width / 1e6:,.1f} MB on disk at most; "
             f"peak memory about {held / 1e9 + 1:,.1f} GB."
         )
 
     def _query_vectors(self, queries: Vectors | MemoryVectors, view: View) -> np.ndarray:
-        return shape(dense(queries.read()), view, normalise=self.model.card.similarity == "cosine")
+        return self._seen(queries.read(), view)
 
-    def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[np.ndarray]:
-        for chunk in documents.chunks(CHUNK_BYTES // (4 * documents.dim)):
-            yield shape(dense(chunk), view, normalise=self.model.card.similarity == "cosine")
+    def _seen(self, vectors: Rows, view: View) -> np.ndarray:
+        return shape(dense(vectors), view, normalise=self.model.card.similarity == "cosine")
 
 
 def refuse_dimensions(model: LoadedModel, dims: Iterable[int | None]) -> None:

@@ -35,6 +35,7 @@ from embedlab.progress import Reporter
 from retrievers import Encoded, Retriever
 from retrievers import Encoder as TextEncoder
 from retrievers.indexes.base_index import make_index
+from retrievers.indexes.chunked import numbered
 from retrievers.indexes.dense import metric_of
 from retrievers.pieces import Pieces, means
 from retrievers.texts import Document, joined
@@ -203,7 +204,29 @@ class EncodedModels(Protocol):
 
     def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[Any]:
         """The documents as the view sees them, chunk by chunk."""
-        raise NotImplementedError
+        for chunk in documents.chunks(self._together(documents)):
+            yield self._seen(chunk, view)
+
+    def _blocks(
+        self, documents: Vectors | MemoryVectors, view: View, pieces: Pieces | None = None
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        """What an index holds of the documents, with their rows, in the order in which the store
+        has it.
+        """
+        if pieces:  # whose means are taken in their order
+            yield from numbered(self._documents(documents, view, pieces)())
+            return
+        for rows, block in documents.blocks(self._together(documents)):
+            yield rows, self._seen(block, view)
+
+    def _together(self, documents: Vectors | MemoryVectors) -> int:
+        """How many documents' vectors are read at a time."""
+        of_each = 4 * documents.components / max(len(documents), 1)
+        return max(1, int(CHUNK_BYTES / max(of_each, 1)))
+
+    def _seen(self, vectors: Rows, view: View) -> Any:
+        """Vectors as the view sees them."""
+        return vectors
 
 
 class SparseModels(EncodedModels):
@@ -220,23 +243,23 @@ class SparseModels(EncodedModels):
     ) -> SearchResult:
         queries, documents = prepared.vectors[view.layer]
         index = make_index(view.index, metric=metric_of(self.model.card.similarity))
-        chunks = self._documents(documents, view, prepared.pieces)()
+        chunks = self._documents(documents, view, prepared.pieces)
         query_vectors = self._query_vectors(queries, view)
         if prepared.pieces and chunking.parse(view.chunk).over == "max":
             return chunked_documents.search(
-                index, chunks, query_vectors, data, prepared.pieces, view.chunk,
+                index, chunks(), query_vectors, data, prepared.pieces, view.chunk,
                 k=k, reporter=self.reporter,
             )  # fmt: skip
-        return searching.search(index, chunks, query_vectors, data, k=k, reporter=self.reporter)
+        if searching.streams(index, documents.components, data):
+            blocks = self._blocks(documents, view, prepared.pieces)
+            return searching.stream(index, blocks, query_vectors, data, k=k, reporter=self.reporter)
+        return searching.search(index, chunks(), query_vectors, data, k=k, reporter=self.reporter)
 
     def _size(self, data: RetrievalData, vectors: int) -> str:
         return f"sparse vectors of {self.model.card.dim:,} terms."
 
     def _query_vectors(self, queries: Vectors | MemoryVectors, view: View) -> Any:
         return queries.read()
-
-    def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[Any]:
-        return documents.chunks()
 
 
 def dense(vectors: Rows) -> np.ndarray:

@@ -17,7 +17,6 @@ from embedlab.errors import UserError
 from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.dense_models import refuse_dimensions
 from embedlab.evaluation.protocols.encoded_models import (
-    CHUNK_BYTES,
     EncodedModels,
 )
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
@@ -27,6 +26,7 @@ from embedlab.models.composition import fitting
 from embedlab.models.settings.prompts import prompt_for
 from retrievers import Hits, index_costs
 from retrievers.indexes.base_index import make_index
+from retrievers.indexes.chunked import search_stream
 from retrievers.indexes.dense import metric_of, normalised
 from retrievers.pipelines.late import score_lists
 from retrievers.token_vectors import Rows, TokenVectors
@@ -72,30 +72,27 @@ class LateModels(EncodedModels):
         metric = metric_of(self.model.card.similarity)
         retriever = make_index(view.index, metric=metric)
         asked, chunks = self._query_vectors(queries, view), partial(self._chunks, documents, view)
-        result = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
-        result.costs["index_bytes_per_document"] = result.costs["index_bytes"] / max(
-            len(data.document_ids), 1
-        )
+        components = documents.components * (view.dim or documents.dim) // max(documents.dim, 1)
+        if searching.streams(retriever, components, data):
+            blocks = self._blocks(documents, view)
+            result = searching.stream(retriever, blocks, asked, data, k=k, reporter=self.reporter)
+        else:
+            result = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
+            each = result.costs["index_bytes"] / max(len(data.document_ids), 1)
+            result.costs["index_bytes_per_document"] = each
         if data.candidates is None:
             found = result.rows[:, :10]
             if retriever.exact:
                 prepared.exact[view.dim] = found
             elif view.dim not in prepared.exact:
-                prepared.exact[view.dim] = self._exact(data, asked, chunks(), min(k, 10))
+                exact = make_index("maxsim", metric=metric)
+                blocks = self._blocks(documents, view)
+                prepared.exact[view.dim] = search_stream(exact, blocks, asked, min(k, 10)).rows
             best = prepared.exact[view.dim]
             result.costs["recall_of_exact_at_10"] = index_costs.recall(
                 Hits(found, result.scores), Hits(best, result.scores)
             )
         return result
-
-    def _exact(
-        self, data: RetrievalData, asked: TokenVectors, chunks: Iterator[TokenVectors], k: int
-    ) -> np.ndarray:
-        """Rows `[q, k]` of the best by exact MaxSim."""
-        index = make_index("maxsim", metric=metric_of(self.model.card.similarity))
-        add = lambda rows, chunk: index.add(data.document_ids[rows], chunk)  # noqa: E731
-        searching.fill(add, chunks, len(data.document_ids), self.reporter)
-        return index.search(asked, k).rows
 
     def score(
         self, tasks: Mapping[View, Any], split: str, subsets: list[str]
@@ -111,13 +108,10 @@ class LateModels(EncodedModels):
         return f"a vector of {self.model.card.dim * width:,} bytes for each token."
 
     def _query_vectors(self, queries: Vectors | MemoryVectors, view: View) -> TokenVectors:
-        return _shaped(queries.read(), view)
+        return self._seen(queries.read(), view)
 
-    def _chunks(self, documents: Vectors | MemoryVectors, view: View) -> Iterator[TokenVectors]:
-        tokens = float(documents.tokens().mean()) if len(documents) else 1.0
-        size = int(CHUNK_BYTES // (4 * max(documents.dim, 1) * max(tokens, 1)))
-        for chunk in documents.chunks(max(size, 1)):
-            yield _shaped(chunk, view)
+    def _seen(self, vectors: Rows, view: View) -> TokenVectors:
+        return _shaped(vectors, view)
 
 
 class StoredTokens:
