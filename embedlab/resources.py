@@ -13,3 +13,8 @@ DATA = _PACKAGE / "data" if (_PACKAGE / "data").is_dir() else _PACKAGE.parent / 
 def home() -> Path:
     """The folder for everything kept between runs: `EMBEDLAB_HOME`, or the user's data folder."""
     return Path(os.environ.get("EMBEDLAB_HOME") or platformdirs.user_data_dir("embedlab"))
+
+
+def vectors_folder() -> Path:
+    """The folder of the vector store."""
+    return home() / "vectors"

@@ -1,6 +1,7 @@
 """Files get their name once they are whole: a full disk or a kill leaves no half file behind."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +13,15 @@ def atomic_write(path: Path, *, durable: bool = False, shared: bool = False) -> 
 
     Args:
         durable: the content is on the disk for good before it gets its name.
-        shared: other processes may write the same file at the same time.
+        shared: other processes, of this host or of others on a shared disk, may write the same file
+            at the same time.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; what `path` held before is as it
             was.
     """
-    temporary = path.with_name(
-        f".{path.name}.{os.getpid()}.part" if shared else f".{path.name}.part"
-    )
+    who = f".{os.getpid()}-{uuid.uuid4().hex[:8]}" if shared else ""
+    temporary = path.with_name(f".{path.name}{who}.part")
     try:
         yield temporary
         if durable:

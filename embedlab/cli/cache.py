@@ -21,17 +21,17 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, not
 @commands.command("ls")
 def ls(as_json: Json = False) -> None:
     """List the spaces: one per model, role, prompt, layer and dtype."""
-    from embedlab.encoding.vectors.vector_store import spaces
+    from embedlab.encoding.vectors.upkeep import spaces
 
     rows = [
         {
-            **_printable(manifest["ingredients"]),
-            "space": folder.name,
-            "texts": sum(shard.rows for shard in manifest["shards"]),
-            "shards": len(manifest["shards"]),
-            "bytes": _size(folder),
+            **_printable(space.ingredients),
+            "space": space.folder.name,
+            "texts": sum(shard.rows for shard in space.shards),
+            "shards": len(space.shards),
+            "bytes": _size(space.folder),
         }
-        for folder, manifest in spaces()
+        for space in spaces()
     ]
     if as_json:
         print_json({"spaces": rows})
@@ -59,12 +59,12 @@ def du(as_json: Json = False) -> None:
     """Say how much disk vectors, exports and bases take."""
     from embedlab.bases import disk
     from embedlab.encoders.backends import exports
-    from embedlab.encoding.vectors.vector_store import spaces
+    from embedlab.encoding.vectors.upkeep import spaces
 
     taken: dict[str, int] = {}
-    for folder, manifest in spaces():
-        model = _printable(manifest["ingredients"])["model"]
-        taken[model] = taken.get(model, 0) + _size(folder)
+    for space in spaces():
+        model = _printable(space.ingredients)["model"]
+        taken[model] = taken.get(model, 0) + _size(space.folder)
     bases, exported = disk.sizes(), exports.sizes()
     if as_json:
         print_json({"bytes": taken, "bases": bases, "exports": exported})
@@ -98,17 +98,17 @@ def prune(
     """Remove what interrupted runs left, and old exports."""
     from embedlab.bases import disk
     from embedlab.encoders.backends import exports
-    from embedlab.encoding.vectors import vector_store
+    from embedlab.encoding.vectors import upkeep
     from embedlab.errors import UserError
 
-    models = {_printable(manifest["ingredients"])["model"] for _, manifest in vector_store.spaces()}
+    models = {_printable(space.ingredients)["model"] for space in upkeep.spaces()}
     models |= exports.sizes().keys()
     if model and not any(model.lower() in name.lower() for name in models):
         raise UserError(
             f"No vectors of a model {model!r} are stored, and no export.",
             "Type `embedlab cache du` for all that are.",
         )
-    freed = disk.prune(base) + exports.prune(model) + vector_store.prune(matching=model)
+    freed = disk.prune(base) + exports.prune(model) + upkeep.prune(matching=model)
     echo(f"Freed {freed / 1e6:,.1f} MB.")
 
 
@@ -118,9 +118,9 @@ def verify(as_json: Json = False) -> None:
 
     Exit code 1 where one is damaged.
     """
-    from embedlab.encoding.vectors import vector_store
+    from embedlab.encoding.vectors import upkeep
 
-    problems = vector_store.verify()
+    problems = upkeep.verify()
     if as_json:
         print_json({"problems": problems})
     else:

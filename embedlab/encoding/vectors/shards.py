@@ -5,7 +5,7 @@ read by memory map, checked by checksum.
 import os
 import uuid
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import xxhash
@@ -14,7 +14,7 @@ from retrievers.token_vectors import Rows, TokenVectors
 
 
 class Shard(NamedTuple):
-    """One shard as the manifest lists it: `files` maps each part to (bytes, checksum), `seconds` is
+    """One shard as its record says it: `files` maps each part to (bytes, checksum), `seconds` is
     what it took, or what was `derived` of a pass through several layers.
     """
 
@@ -33,7 +33,9 @@ def write(
     seconds: float,
     derived: bool = False,
 ) -> Shard:
-    """Write a shard's files, flushed to disk; nothing refers to them until a manifest does."""
+    """Write a shard's files, flushed to disk, under a name of its own; they count for nothing until
+    there is a record of them.
+    """
     name = uuid.uuid4().hex
     parts = {"keys": keys.view(np.uint8).reshape(-1, 16), "tokens": tokens.astype(np.int32)}
     if isinstance(vectors, np.ndarray):
@@ -62,10 +64,14 @@ def write(
 
 def checksum(path: Path) -> str:
     """xxh3 of a file's bytes."""
-    digest = xxhash.xxh3_64()
     with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
+        return _checksum(file)
+
+
+def _checksum(file: BinaryIO) -> str:
+    digest = xxhash.xxh3_64()
+    while block := file.read(1 << 22):
+        digest.update(block)
     return digest.hexdigest()
 
 
@@ -73,12 +79,16 @@ def fault(folder: Path, shard: Shard) -> str:
     """What is wrong with a shard's files; empty where nothing is."""
     for part, (size, digest) in shard.files.items():
         path = folder / f"{shard.name}.{part}.npy"
-        if not path.is_file():
+        try:
+            # Opened first: NFS asks the server then, and no memory of how long the file was.
+            with path.open("rb") as file:
+                found = os.fstat(file.fileno()).st_size
+                if found != size:
+                    return f"{path.name} has {found} bytes, expected {size}"
+                if _checksum(file) != digest:
+                    return f"{path.name} does not match its checksum"
+        except FileNotFoundError:
             return f"{path.name} is missing"
-        if path.stat().st_size != size:
-            return f"{path.name} has {path.stat().st_size} bytes, expected {size}"
-        if checksum(path) != digest:
-            return f"{path.name} does not match its checksum"
     return ""
 
 

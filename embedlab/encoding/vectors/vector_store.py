@@ -1,33 +1,32 @@
 """The vector store: every vector ever encoded, found by content address.
 
-    EMBEDLAB_HOME/vectors/<space>/manifest.json      what made the vectors, and the list of shards
+    EMBEDLAB_HOME/vectors/<space>/manifest.json      what made the vectors
+                                 /<shard>.json       record of a shard: its files, their checksums
                                  /<shard>.keys.npy   16-byte keys of the rendered texts
                                  /<shard>.dense.npy  vectors [n, d] (or .data/.indices/.indptr of a
                                  CSR matrix; or .codes [T, d] of all tokens, .offsets [n + 1] of the
                                  texts in them, .factors [T] of int8)
                                  /<shard>.tokens.npy tokens per text
 
-Shards are never changed. The manifest is replaced atomically under a lock, so a reader sees the
-list before or after an addition, and a killed writer leaves at most files that no manifest names
-(`embedlab cache prune` removes them).
+A shard counts once its record is there, which is written last; neither is ever changed. So any
+number of processes and hosts add to a space without a lock, and a killed writer leaves at most
+files without a record (`embedlab cache prune` removes them).
 """
 
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
-from embedlab import folder_users, json_cache
-from embedlab.encoding.vectors import shards
+from embedlab import folder_users
+from embedlab.encoding.vectors import shard_records, shards
 from embedlab.encoding.vectors.keys import found, space_address
 from embedlab.encoding.vectors.shards import Shard
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.errors import UserError
-from embedlab.resources import home
+from embedlab.resources import vectors_folder
 from embedlab.terminal import echo
 from retrievers.token_vectors import Rows
 
@@ -42,40 +41,36 @@ class Space:
 
     def __init__(self, ingredients: Mapping[str, Any], root: Path | None = None) -> None:
         self.ingredients = dict(ingredients)
-        self.folder = (root or home() / "vectors") / space_address(ingredients)
+        self.folder = (root or vectors_folder()) / space_address(ingredients)
         self._keys = np.empty(0, dtype="V16")
         self._place = np.empty((0, 2), dtype=np.int32)  # shard and row of each key
-        self._unsorted = 0  # shards, the last ones, whose keys are not among these yet
+        self._unsorted = False  # whether there are shards whose keys are not among these
         self._shards: list[Shard] = []
+        self._adopt_sound(shard_records.manifest(self.folder).shards)
+        self._older = len(self._shards)  # the first ones, whose order is their list's
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the manifest again; shards that fail their check are named on stderr and dropped."""
+        """Read the records that are new; shards that fail their check are named on stderr and
+        removed.
+        """
         if self.folder.is_dir():
-            with suppress(OSError), FileLock(self.folder / "lock"):
-                # A disk that cannot be written keeps what it has.
+            with suppress(OSError):  # a disk that cannot be written keeps what it has
                 folder_users.enter(self.folder)
-        known = {shard.name for shard in self._shards}
-        for shard in _manifest(self.folder)["shards"]:
-            if shard.name in known:
-                continue
-            problem = shards.fault(self.folder, shard)
-            if problem:
-                echo(
-                    f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.",
-                    err=True,
-                )
-                self._drop(shard)
-            else:
-                self._adopt(shard)
+        names = [shard.name for shard in self._shards]
+        self._adopt_sound(shard_records.recorded(self.folder, but=names))
 
     def declare(self) -> None:
-        """Make the space, still without vectors: `prune` and `cache ls` know then what it is."""
-        if not (self.folder / "manifest.json").is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / "lock"):
-                folder_users.enter(self.folder)
-                _replace(self.folder, self.ingredients, _manifest(self.folder)["shards"])
+        """Make the space, still without vectors: `prune` and `cache ls` know then what it is.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder_users.enter(
+            self.folder
+        )  # before the files: prune must not take them for left behind
+        shard_records.describe(self.folder, self.ingredients)
 
     def has(self, keys: np.ndarray) -> np.ndarray:
         """Which of the keys (dtype V16) have a vector here: bool `[n]`."""
@@ -100,13 +95,9 @@ class Space:
             UserError: the disk is full or the folder cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / "lock"):
-                # Around the files too: prune must not take them for orphans.
-                folder_users.enter(self.folder)
-                shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
-                manifest = _manifest(self.folder)
-                _replace(self.folder, self.ingredients, [*manifest["shards"], shard])
+            self.declare()
+            shard = shards.write(self.folder, keys, tokens, vectors, seconds, derived)
+            shard_records.write(self.folder, shard)
         except OSError as error:
             raise UserError(
                 f"The vector store cannot be written: {error}.",
@@ -130,111 +121,41 @@ class Space:
         self._sort()
         return found(self._keys, keys)
 
+    def _adopt_sound(self, listed: list[Shard]) -> None:
+        for shard in listed:
+            if problem := shards.fault(self.folder, shard):
+                echo(
+                    f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.",
+                    err=True,
+                )
+                with suppress(OSError):
+                    shard_records.remove(self.folder, shard)
+            else:
+                self._adopt(shard)
+
     def _adopt(self, shard: Shard) -> None:
         self._shards.append(shard)
-        self._unsorted += 1
+        self._unsorted = True
 
     def _sort(self) -> None:
         """Take in the keys of new shards: when somebody looks,
         not at every addition, which would be quadratic.
+
+        Of a text that two processes encoded at once, everybody takes the vector of the same shard,
+        whoever wrote it: those of an earlier version's list come first, the others by name.
         """
         if not self._unsorted:
             return
-        keys, places = [self._keys], [self._place]
-        for number in range(len(self._shards) - self._unsorted, len(self._shards)):
-            keys.append(shards.keys_of(self.folder, self._shards[number]))
-            place = np.empty((len(keys[-1]), 2), dtype=np.int32)
-            place[:, 0], place[:, 1] = number, np.arange(len(place))
-            places.append(place)
-        self._keys, self._place = np.concatenate(keys), np.concatenate(places)
-        order = np.argsort(self._keys, kind="stable")
-        self._keys, self._place = self._keys[order], self._place[order]
-        self._unsorted = 0
-
-    def _drop(self, shard: Shard) -> None:
-        with FileLock(self.folder / "lock"):
-            remaining = [
-                other for other in _manifest(self.folder)["shards"] if other.name != shard.name
-            ]
-            _replace(self.folder, self.ingredients, remaining)
-        shards.remove(self.folder, shard.name)
-
-
-def spaces(root: Path | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every space of the store as (folder, manifest)."""
-    root = root or home() / "vectors"
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        if folder.is_dir():
-            yield folder, _manifest(folder)
-
-
-def verify(root: Path | None = None) -> list[str]:
-    """What is wrong with any shard of the store, one line each."""
-    return [
-        f"{folder.name}/{problem}"
-        for folder, manifest in spaces(root)
-        for shard in manifest["shards"]
-        if (problem := shards.fault(folder, shard))
-    ]
-
-
-def prune(root: Path | None = None, *, matching: str = "") -> int:
-    """Remove files that no manifest names and, where `matching` is given,
-    whole spaces whose model contains it.
-
-    A space that another process uses right now stays, and is named on stderr.
-
-    Returns:
-        The bytes freed.
-    """
-    freed = 0
-    for folder, manifest in list(spaces(root)):
-        if matching and matching.lower() in str(manifest["ingredients"].get("model", "")).lower():
-            freed += _remove(folder)
-            continue
-        with FileLock(folder / "lock"):
-            named = {shard.name for shard in _manifest(folder)["shards"]}
-            for path in [*folder.glob("*.npy"), *folder.glob("*.tmp"), *folder.glob(".*.part")]:
-                if path.name.split(".")[0] not in named:
-                    freed += path.stat().st_size
-                    path.unlink()
-    return freed
-
-
-def _remove(folder: Path) -> int:
-    """Remove a space that nobody uses, its manifest first: what is left of a removal that is
-    stopped is no space.
-    """
-    with FileLock(folder / "lock"):
-        if folder_users.in_use(folder):
-            echo(
-                f"Vector store: {folder.name} is in use by an evaluation that runs, and stays.",
-                err=True,
-            )
-            return 0
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        (folder / "manifest.json").unlink(missing_ok=True)
-        shutil.rmtree(folder)  # with its lock: who waits for it finds it gone, and makes both anew
-    return size
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"ingredients": {}, "shards": []}
-    try:
-        manifest = {**nothing, **json_cache.read(folder / "manifest.json", older=True)}
-        manifest["shards"] = [
-            Shard(name, rows, {part: tuple(facts) for part, facts in files.items()}, *spent)
-            for name, rows, files, *spent in manifest["shards"]
-        ]
-    except (ValueError, TypeError, AttributeError):
-        echo(
-            f"Vector store: {folder.name}/manifest.json is damaged; its texts will be encoded"
-            " again.",
-            err=True,
+        in_order = list(range(len(self._shards)))
+        in_order[self._older :] = sorted(
+            in_order[self._older :], key=lambda number: self._shards[number].name
         )
-        return nothing
-    return manifest
-
-
-def _replace(folder: Path, ingredients: dict[str, Any], listed: list[Shard]) -> None:
-    json_cache.write(folder / "manifest.json", {"ingredients": ingredients, "shards": listed})
+        rows = [self._shards[number].rows for number in in_order]
+        keys = [shards.keys_of(self.folder, self._shards[number]) for number in in_order]
+        place = np.empty((sum(rows), 2), dtype=np.int32)
+        place[:, 0] = np.repeat(in_order, rows)
+        place[:, 1] = np.concatenate([np.arange(count) for count in rows])
+        self._keys = np.concatenate(keys)
+        order = np.argsort(self._keys, kind="stable")
+        self._keys, self._place = self._keys[order], place[order]
+        self._unsorted = False

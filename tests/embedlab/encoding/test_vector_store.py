@@ -1,14 +1,10 @@
 """The vector store: found by content alone, appended to by many, damage noticed and mended."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, random_array
 
-from embedlab.encoding.vectors import vector_store
+from embedlab.encoding.vectors import upkeep
 from embedlab.encoding.vectors.keys import space_address, text_keys
 from embedlab.encoding.vectors.vector_store import Space
 
@@ -119,64 +115,51 @@ def test_a_damaged_shard_is_named_and_encoded_again(tmp_path, capsys, damage):
         content = bytearray(victim.read_bytes())
         content[-1] ^= 1
         victim.write_bytes(content if damage == "flip" else content[:-4])
-    assert vector_store.verify(tmp_path)[0].startswith(f"{space.folder.name}/{victim.name}")
+    assert upkeep.verify(tmp_path)[0].startswith(f"{space.folder.name}/{victim.name}")
     again = Space(INGREDIENTS, tmp_path)
     assert victim.name in capsys.readouterr().err
     assert again.has(text_keys("", ["a", "b", "c"])).tolist() == [False, False, True]
     fill(again, ["a", "b"])
-    assert vector_store.verify(tmp_path) == []
+    assert upkeep.verify(tmp_path) == []
     assert Space(INGREDIENTS, tmp_path).has(text_keys("", ["a", "b", "c"])).all()
 
 
-def test_a_damaged_manifest_costs_its_space_only(tmp_path, capsys):
+@pytest.mark.parametrize("damage", ["{", '{"name": "other"}', None])
+def test_a_damaged_record_costs_its_shard_only(tmp_path, capsys, damage):
+    space = Space(INGREDIENTS, tmp_path)
+    fill(space, ["a"])
+    (record,) = [path for path in space.folder.glob("*.json") if path.name != "manifest.json"]
+    fill(space, ["b"])
+    record.write_text(record.read_text().replace("1.5", "2.5") if damage is None else damage)
+    again = Space(INGREDIENTS, tmp_path)
+    assert again.has(text_keys("", ["a", "b"])).tolist() == [False, True]
+    assert f"{record.name} is damaged" in capsys.readouterr().err
+    fill(again, ["a"])
+    assert Space(INGREDIENTS, tmp_path).has(text_keys("", ["a", "b"])).all()
+    assert upkeep.prune(tmp_path) > 0 and capsys.readouterr().err == ""
+
+
+def test_a_damaged_manifest_is_said_and_made_anew(tmp_path, capsys):
     space = Space(INGREDIENTS, tmp_path)
     fill(space, ["a"])
     (space.folder / "manifest.json").write_text("{")
-    assert not Space(INGREDIENTS, tmp_path).has(text_keys("", ["a"])).any()
+    again = Space(INGREDIENTS, tmp_path)
+    assert again.has(text_keys("", ["a"])).all()
     assert "manifest.json is damaged" in capsys.readouterr().err
+    fill(again, ["b"])
+    assert next(upkeep.spaces(tmp_path)).ingredients == INGREDIENTS
 
 
-def test_prune_frees_what_no_manifest_names(tmp_path):
+def test_prune_frees_what_no_record_names(tmp_path):
     space = Space(INGREDIENTS, tmp_path)
     fill(space, ["a"])
     orphan = space.folder / "0123.dense.npy"
     orphan.write_bytes(b"x" * 1000)
-    assert vector_store.prune(tmp_path) == 1000
+    assert upkeep.prune(tmp_path) == 1000
     assert not orphan.exists()
-    assert vector_store.verify(tmp_path) == []
-    vector_store.prune(tmp_path, matching="OWNER/name")
+    assert upkeep.verify(tmp_path) == []
+    upkeep.prune(tmp_path, matching="OWNER/name")
     assert not space.folder.exists()
-
-
-WRITER = """
-import sys
-import numpy as np
-from pathlib import Path
-from embedlab.encoding.vectors.keys import text_keys
-from embedlab.encoding.vectors.vector_store import Space
-
-root, number = Path(sys.argv[1]), int(sys.argv[2])
-space = Space({"model": "shared"}, root)
-for part in range(20):
-    keys = text_keys("", [f"{number}-{part}-{text}" for text in range(5)])
-    space.add(keys, np.ones(5), np.full((5, 2), 100 * number + part, np.float32), 0.0)
-    Space({"model": "shared"}, root).vectors(keys).read()
-"""
-
-
-def test_several_processes_write_and_read_at_once(tmp_path):
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(n)], cwd=Path(__file__).parents[3]
-        )
-        for n in range(4)
-    ]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0, 0]
-    space = Space({"model": "shared"}, tmp_path)
-    for number in range(4):
-        keys = text_keys("", [f"{number}-{part}-{text}" for part in range(20) for text in range(5)])
-        expected = np.repeat(100 * number + np.arange(20, dtype=np.float32), 5)
-        np.testing.assert_array_equal(space.vectors(keys).read()[:, 0], expected)
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):

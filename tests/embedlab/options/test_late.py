@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sentence_transformers import MultiVectorEncoder
 
-from embedlab.encoding.vectors.vector_store import spaces
+from embedlab.encoding.vectors.upkeep import spaces
 from embedlab.models.files.model_files import kind_of
 from embedlab.models.kinds import Kind
 
@@ -28,9 +28,7 @@ def test_views_and_indexes_of_one_pass(late, corner, ok, home):
     pooled = seen[32, "maxsim,bits=8,pool=2"]["costs"]
     assert pooled["index_bytes"] < 0.2 * full["index_bytes"]
     assert 0 < seen[32, "muvera:faiss:flat,candidates=10"]["costs"]["recall_of_exact_at_10"] <= 1
-    (documents,) = (
-        folder for folder, manifest in spaces() if manifest["ingredients"]["role"] == "document"
-    )
+    (documents,) = (space.folder for space in spaces() if space.ingredients["role"] == "document")
     (codes,) = (np.load(file) for file in documents.glob("*.codes.npy"))
     assert codes.dtype == np.float16 and codes.shape[1] == 32
 
@@ -62,10 +60,10 @@ def test_a_second_stage_reads_what_was_stored(late, corner, ok, home):
     )
     assert cold["costs"]["rerank_encode_seconds"] > 0
     assert alone["costs"]["encoded_now_texts"] <= 30, "the rest was found by bm25 and is stored"
-    folders = {folder for folder, _ in spaces()}
+    folders = {space.folder for space in spaces()}
     (warm,) = ok(*command)["runs"]
     assert (
-        warm["main_score"] == cold["main_score"] and {folder for folder, _ in spaces()} == folders
+        warm["main_score"] == cold["main_score"] and {space.folder for space in spaces()} == folders
     )
 
 
