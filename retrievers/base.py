@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from retrievers import ties, where
 from retrievers.errors import RetrieverError
-from retrievers.index_checks import check_filter
+from retrievers.index_checks import filtered_rows
 from retrievers.metadata_columns import Columns
 from retrievers.search_types import Documents as Documents
 from retrievers.search_types import Hits as Hits
@@ -188,9 +188,7 @@ class Retriever(ABC):
             return rows
         if isinstance(only, np.ndarray) and only.dtype.kind in "iu":
             return np.intersect1d(rows, only)
-        named = set(only)
-        check_filter(only, set(self.ids))
-        return rows[[self.ids[row] in named for row in rows.tolist()]]
+        return np.intersect1d(rows, filtered_rows(only, self.ids))
 
     def retrieve(
         self, query: str, k: int, only: Only | None = None, where: str = ""

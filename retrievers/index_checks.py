@@ -1,11 +1,12 @@
 """What an index refuses: another encoder's vectors, ids that it does not hold."""
 
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from retrievers.errors import RetrieverError
+from retrievers.names import Names, rows_in
 from retrievers.search_types import Only
 
 
@@ -18,28 +19,32 @@ def check_encoder(path: Path, made_by: str, wanted: str | None) -> None:
         )
 
 
-def check_filter(only: Collection[str], known: Container[str]) -> None:
-    """Refuse a filter by ids that are not indexed."""
+def filtered_rows(only: Collection[str], ids: Sequence[str]) -> np.ndarray:
+    """The rows of the documents that a filter names: int64, ascending, each once.
+
+    Raises:
+        RetrieverError: an id is not indexed.
+    """
     if isinstance(only, str):  # a collection too, of letters
         raise RetrieverError(f"The filter {only!r} is one text.", "Give a list of ids.")
-    unknown = [name for name in only if name not in known]
-    if unknown:
+    names = list(only)
+    rows = rows_in(ids, names)
+    if len(unknown := [names[place] for place in np.flatnonzero(rows < 0)]):
         raise RetrieverError(
             f"{len(unknown)} ids of the filter are not in the index, such as {unknown[0]!r}.",
             "Filter by ids that were indexed.",
         )
+    return np.unique(rows)
 
 
-def allowed_rows(only: Only, table: Callable[[], Mapping[str, int]], count: int) -> np.ndarray:
-    """The rows of the documents that a search is limited to: int64, ascending, each once.
-
-    Args:
-        table: gives the row of each id.
-        count: of the documents.
+def allowed_rows(only: Only, ids: Sequence[str]) -> np.ndarray:
+    """The rows of the documents of these `ids` that a search is limited to: int64, ascending, each
+    once.
 
     Raises:
         RetrieverError: an id is not indexed, or there is no such row.
     """
+    count = len(ids)
     if isinstance(only, np.ndarray) and only.dtype.kind in "iu":
         rows = np.unique(only.astype(np.int64))
         if len(rows) and not 0 <= rows[0] <= rows[-1] < count:
@@ -48,30 +53,25 @@ def allowed_rows(only: Only, table: Callable[[], Mapping[str, int]], count: int)
                 f"Rows are 0 to {count - 1}.",
             )
         return rows
-    known = table()
-    check_filter(only, known)
-    return np.array(sorted({known[id] for id in only}), dtype=np.int64)
+    return filtered_rows(only, ids)
 
 
-def check_new(ids: Collection[str], known: Collection[str]) -> None:
+def check_new(ids: Sequence[str], known: Sequence[str]) -> None:
     """Refuse to add what is there, before one of several parts has taken it.
 
     Raises:
         RetrieverError: one of the ids is known.
     """
-    if there := set(ids).intersection(known):
-        raise already_indexed(min(there))
+    names = list(ids)
+    if len(there := np.flatnonzero(rows_in(known, names) >= 0)):
+        name = min(names[place] for place in there)
+        raise RetrieverError(
+            f"The id {name!r} occurs twice: a document of it is indexed already.",
+            "Give each document an id of its own, or replace the one that is there.",
+        )
 
 
-def already_indexed(name: str) -> RetrieverError:
-    """The error of a document whose id another has."""
-    return RetrieverError(
-        f"The id {name!r} occurs twice: a document of it is indexed already.",
-        "Give each document an id of its own, or replace the one that is there.",
-    )
-
-
-def check_indexed(ids: Collection[str], known: Collection[str]) -> None:
+def check_indexed(ids: Collection[str], known: Sequence[str]) -> None:
     """Refuse to delete what is not there, or everything.
 
     Raises:
@@ -79,20 +79,20 @@ def check_indexed(ids: Collection[str], known: Collection[str]) -> None:
     """
     if isinstance(ids, str):  # a collection too, of letters
         raise RetrieverError(f"The ids {ids!r} are one text.", "Give a list of ids.")
-    unknown = [name for name in ids if name not in known]
-    if unknown:
+    names = list(ids)
+    if unknown := [names[place] for place in np.flatnonzero(rows_in(known, names) < 0)]:
         raise RetrieverError(
             f"{len(unknown)} of the ids are not in the index, such as {unknown[0]!r}.",
             "Delete documents that are indexed. Nothing was changed.",
         )
-    if known and len(set(ids)) == len(known):
+    if known and len(set(names)) == len(known):
         raise RetrieverError(
             "No document would be left, and an index holds one at least.",
             "Remove its folder, or index another corpus in its place.",
         )
 
 
-def saved_ids(path: Path, ids: object) -> list[str]:
+def saved_ids(path: Path, ids: object) -> Names:
     """What a saved index calls its ids."""
     if (
         not isinstance(ids, list)
@@ -102,4 +102,4 @@ def saved_ids(path: Path, ids: object) -> list[str]:
         raise RetrieverError(
             f"The ids of the index at {path} are not texts, each once.", "Build it again."
         )
-    return ids
+    return Names(ids)

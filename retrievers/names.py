@@ -61,7 +61,7 @@ class Names(Sequence[str]):
 
     def extend(self, names: Sequence[str]) -> None:
         """Names for the rows that follow."""
-        content = [name.encode("utf-8", "surrogatepass") for name in names]
+        content = [_encoded(name) for name in names]
         start, end = self._count, self._count + len(content)
         if end > len(self._ends):
             self._ends = np.concatenate([self._ends[:start], np.zeros(end, dtype=np.int64)])
@@ -70,11 +70,18 @@ class Names(Sequence[str]):
         self._bytes += b"".join(content)
         self._count = end
 
+    def at(self, rows: np.ndarray) -> "Names":
+        """The names at these rows alone."""
+        kept = Names()
+        for start in range(0, len(rows), _BLOCK):
+            kept.extend(self[rows[start : start + _BLOCK]])
+        return kept
+
     def rows(self, names: Sequence[str]) -> np.ndarray:
         """The row of each name, the first of several; -1 where there is none: int64 `[n]`."""
         self._sort()
         found = np.full(len(names), -1, dtype=np.int64)
-        content = [name.encode("utf-8", "surrogatepass") for name in names]
+        content = [_encoded(name) for name in names]
         hashes = _hashes(content)
         for known, rows in reversed(self._found):  # earlier rows last, so that they stay
             at = np.searchsorted(known, hashes)
@@ -119,6 +126,27 @@ def rows_in(ids: Sequence[str], names: Sequence[str]) -> np.ndarray:
     wanted = set(names)
     row_of = {name: row for row, name in enumerate(ids) if name in wanted}
     return np.array([row_of.get(name, -1) for name in names], dtype=np.int64)
+
+
+def united(lists: Sequence[Sequence[str]]) -> tuple[Sequence[str], list[np.ndarray]]:
+    """All names of several lists, each once, those of the first list first; and the row of each
+    list's names among them: int64 `[n]`.
+    """
+    first = lists[0]
+    if all(each == first for each in lists[1:]):
+        return first, [np.arange(len(first))] * len(lists)
+    names = Names()
+    for each in lists:
+        for start in range(0, len(each), _BLOCK):
+            block = each[start : start + _BLOCK]
+            fresh = np.flatnonzero(names.rows(block) < 0).tolist()
+            names.extend([block[at] for at in fresh])
+    return names, [names.rows(list(each)) for each in lists]
+
+
+def _encoded(name: object) -> bytes:
+    """UTF-8, of what is no text a byte that no text has."""
+    return name.encode("utf-8", "surrogatepass") if isinstance(name, str) else b"\xff"
 
 
 def _hashes(content: list[bytes]) -> np.ndarray:

@@ -69,7 +69,14 @@ class Texts(Sequence[str]):
         self._texts, self._metadata = _Strings(), _Strings()
         self._columns: Columns | None = None
 
+    def borrow(self, documents: Sequence[Document]) -> None:
+        """Read the texts that are added out of `documents`, by row, in place of keeping them."""
+        self._documents = _Borrowed(documents)
+
     def extend(self, documents: Sequence[Document]) -> None:
+        if isinstance(self._documents, _Borrowed):
+            self._documents.held += len(documents)
+            return
         if not isinstance(self._documents, list):
             self._documents = list(self._documents)
         self._documents.extend(documents)
@@ -134,6 +141,19 @@ class Texts(Sequence[str]):
         return texts
 
 
+class _Borrowed(Sequence[Document]):
+    """The first ones, those `held`, of somebody else's documents."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents, self.held = documents, 0
+
+    def __len__(self) -> int:
+        return self.held
+
+    def __getitem__(self, row: int) -> Document:  # type: ignore[override]  # one by one
+        return self._documents[row]
+
+
 class _Strings(Sequence[str]):
     """Strings in a memory-mapped file, FILE.bin, and where each of them ends, FILE.npy."""
 
@@ -188,6 +208,12 @@ class WithTexts:
     """A retriever that keeps its documents' texts by row, in `_texts`."""
 
     _texts: Texts
+
+    def borrow(self, documents: Sequence[Document]) -> None:
+        """Keep no texts: those of the documents that are added from now on, into an index that is
+        empty, are read out of `documents` when they are asked for.
+        """
+        self._texts.borrow(documents)
 
     def text(self, row: int) -> str:
         """The whole text of the document at `row`."""

@@ -4,7 +4,7 @@ are asked for, the ids are one numpy array of strings.
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class DocumentIds(Sequence[str]):
 
     def rows(self, names: Sequence[str]) -> np.ndarray:
         """The row of each name, -1 where there is none: int64 `[n]`."""
+        if not len(self):
+            return np.full(len(names), -1, dtype=np.int64)
         wanted, last = np.array(list(names), dtype=_STRING), len(self) - 1
         # numpy's own searchsorted (2.4) misses strings of more than 15 bytes.
         at, beyond = np.zeros(len(names), dtype=np.int64), np.full(len(names), last + 1)
@@ -101,28 +103,28 @@ class CorpusTexts(Sequence[str]):
     def __getitem__(self, row: "int | slice | np.ndarray") -> str | list[str]:
         if isinstance(row, slice | np.ndarray):
             return list(self.at(row))
-        return self._block(self._rows[[row]])[0]
+        document: str = self._block(self._rows[[row]])[0]
+        return document
 
     def __iter__(self) -> Iterator[str]:
         for rows in self._blocks():
             yield from self._block(rows)
 
-    def __reversed__(self) -> "CorpusTexts":  # type: ignore[override]  # a sequence again
+    def __reversed__(self) -> Self:  # type: ignore[override]  # a sequence again
         return self.at(slice(None, None, -1))
 
-    def at(self, rows: "slice | np.ndarray") -> "CorpusTexts":
+    def at(self, rows: "slice | np.ndarray") -> Self:
         """The documents at these rows of the sequence, still on disk."""
-        return CorpusTexts(self._corpus, self._rows[rows], self._texts)
+        return type(self)(self._corpus, self._rows[rows], self._texts)
 
-    def parts(self) -> Iterator[dict[str, str]]:
+    def parts(self) -> "CorpusParts":
         """Title and text of each document apart."""
-        for rows in self._blocks():
-            yield from ({"title": title, "text": text} for title, text in self._read(rows))
+        return CorpusParts(self._corpus, self._rows)
 
     def _blocks(self) -> Iterator[np.ndarray]:
         return (self._rows[at : at + _BLOCK] for at in range(0, len(self), _BLOCK))
 
-    def _block(self, rows: np.ndarray) -> list[str]:
+    def _block(self, rows: np.ndarray) -> list[Any]:
         if self._texts is not None:
             return [self._texts[row] for row in rows.tolist()]
         return [
@@ -155,6 +157,13 @@ class CorpusTexts(Sequence[str]):
     @cached_property
     def _starts(self) -> np.ndarray:
         return np.cumsum([0, *map(len, self._columns[1])])
+
+
+class CorpusParts(CorpusTexts):
+    """The same documents as mappings with `title` and `text`."""
+
+    def _block(self, rows: np.ndarray) -> list[Any]:
+        return [{"title": title, "text": text} for title, text in self._read(rows)]
 
 
 def by_id(corpus: "Dataset") -> tuple[DocumentIds, np.ndarray]:

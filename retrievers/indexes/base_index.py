@@ -18,11 +18,12 @@ from retrievers.base import Documents, Hits, Only, Queries, Retriever, not_updat
 from retrievers.errors import RetrieverError
 from retrievers.index_checks import (
     allowed_rows,
-    already_indexed,
     check_encoder,
     check_indexed,
+    check_new,
     saved_ids,
 )
+from retrievers.names import Names
 from retrievers.registry import make
 from retrievers.search_types import count_of
 
@@ -81,8 +82,7 @@ class Index(Retriever):
 
     def clear(self) -> None:
         """Forget all documents."""
-        self.ids: list[str] = []
-        self._rows: dict[str, int] = {}
+        self.ids: Names = Names()
         self._digests: dict[str, xxhash.xxh3_128] = {}
         self._loaded_corpus = ""
         self._clear()
@@ -103,26 +103,26 @@ class Index(Retriever):
         if self._loaded_corpus and not self.updatable:
             raise not_updatable(self.family)
         ids, content = self._pairs(ids, documents)
-        self._taken(ids, content, self.new_rows(ids))
+        self.check_new(ids)
+        self._taken(ids, content)
         return self
 
     def replace(self, ids: Sequence[str], documents: Documents) -> Self:
         if not self.updatable:
             raise not_updatable(self.family)
         ids, content = self._pairs(ids, documents)
-        rows, table = self.new_rows(ids, replacing=True), self._row_table()
-        outdated = [table[name] for name in ids if name in table]
+        self.check_new(ids, replacing=True)
+        outdated = self.ids.rows(ids)
         # The old ones go last, so that no index is empty in between.
-        self._taken(ids, content, rows)
-        self._drop(outdated)
+        self._taken(ids, content)
+        self._drop(outdated[outdated >= 0])
         return self
 
     def delete(self, ids: Collection[str]) -> Self:
         if not self.updatable:
             raise not_updatable(self.family)
-        table = self._row_table()
-        check_indexed(ids, table)
-        self._drop([table[name] for name in ids])
+        check_indexed(ids, self.ids)
+        self._drop(self.ids.rows(list(ids)))
         return self
 
     def _pairs(self, ids: Sequence[str], documents: Documents) -> tuple[list[str], Content]:
@@ -134,24 +134,23 @@ class Index(Retriever):
             )
         return names, content
 
-    def _taken(self, ids: list[str], content: Content, rows: dict[str, int]) -> None:
+    def _taken(self, ids: list[str], content: Content) -> None:
         if not ids and self.ids:
             return
         self._add(content)
-        self._rows.update(rows)
         self.ids.extend(ids)
         for part, data in [("ids", _joined(ids)), *self._content(content)]:
             self._digests.setdefault(part, xxhash.xxh3_128()).update(data)
 
-    def _drop(self, rows: Collection[int]) -> None:
-        if not rows:
+    def _drop(self, rows: np.ndarray) -> None:
+        if not len(rows):
             return
-        gone = np.unique(np.array(list(rows), dtype=np.int64))
+        gone = np.unique(rows)
         kept = np.delete(np.arange(len(self.ids)), gone)
-        dropped = xxhash.xxh3_128(_joined([self.ids[row] for row in gone.tolist()]))
+        dropped = xxhash.xxh3_128(_joined(self.ids[gone]))
         corpus = xxhash.xxh3_128(f"{self.corpus} without {dropped.hexdigest()}".encode())
         self._keep(kept)
-        self.ids, self._rows = [self.ids[row] for row in kept.tolist()], {}
+        self.ids = self.ids.at(kept)
         self._loaded_corpus, self._digests = corpus.hexdigest(), {}
 
     def finish(self) -> None:
@@ -161,7 +160,7 @@ class Index(Retriever):
         if not self.ids:
             raise RetrieverError("The index is empty.", _EMPTY)
         k = topk.check_k(k)
-        rows = None if only is None else allowed_rows(only, self._row_table, len(self.ids))
+        rows = None if only is None else allowed_rows(only, self.ids)
         content = self._checked_queries(queries)
         count = len(self.ids) if rows is None else len(rows)
         if count == 0:
@@ -247,14 +246,13 @@ class Index(Retriever):
         """Bytes that the index holds in memory for searching, without ids."""
         raise NotImplementedError
 
-    def new_rows(self, ids: list[str], *, replacing: bool = False) -> dict[str, int]:
-        """The rows that documents of these ids would have, by id.
+    def check_new(self, ids: list[str], *, replacing: bool = False) -> None:
+        """Refuse ids that documents cannot be added under.
 
         Raises:
             RetrieverError: an id is no text, occurs twice or, unless `replacing`, is indexed.
         """
-        known = {} if replacing else self._row_table()
-        fresh = {}
+        fresh = set()
         for row, name in enumerate(ids, start=len(self.ids)):
             if not isinstance(name, str) or not name:
                 raise RetrieverError(
@@ -264,15 +262,9 @@ class Index(Retriever):
                 raise RetrieverError(
                     f"The id {name!r} occurs twice.", "Give each document an id of its own."
                 )
-            if name in known:
-                raise already_indexed(name)
-            fresh[name] = row
-        return fresh
-
-    def _row_table(self) -> dict[str, int]:
-        if len(self._rows) != len(self.ids):  # after loading
-            self._rows = {name: row for row, name in enumerate(self.ids)}
-        return self._rows
+            fresh.add(name)
+        if not replacing:
+            check_new(ids, self.ids)
 
     def _expect(self, count: int, what: str) -> None:
         """Refuse files of a loaded index that are not of as many documents as there are ids.

@@ -78,7 +78,7 @@ class Chunked(ChunkStore):
     ) -> tuple[Hits, np.ndarray | None]:
         """The best documents, and the best chunk of each where ranking them shows it."""
         k = topk.check_k(k)
-        allowed = None if only is None else allowed_rows(only, self._table, len(self.ids))
+        allowed = None if only is None else allowed_rows(only, self.ids)
         width = min(k, len(self.ids) if allowed is None else len(allowed))
         if not self.ids:
             raise RetrieverError("The index is empty.", "Index documents first.")

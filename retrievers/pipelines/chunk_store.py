@@ -15,6 +15,7 @@ from retrievers.errors import RetrieverError
 from retrievers.index_checks import check_indexed, check_new, saved_ids
 from retrievers.indexes.base_index import Index
 from retrievers.indexes.dense import normalised
+from retrievers.names import Names, rows_in
 from retrievers.pieces import Layout, Pieces, Vectors
 from retrievers.pipelines.encoded import Encoded, pairs
 from retrievers.texts import Document, Texts, WithTexts, joined
@@ -43,10 +44,9 @@ class ChunkStore(WithTexts, Retriever):
         self.parts = [part]
         if means is not None and isinstance(part, Encoded):
             means.encoder = part.encoder.id
-        self.ids: Sequence[str] = []
+        self.ids: Sequence[str] = Names()
         self._texts = Texts()
         self._layout = Layout.of(_NOTHING)
-        self._rows: dict[str, int] = {}
 
     @classmethod
     def of(cls, part: Retriever, ids: Sequence[str], chunks: Pieces, over: str = "max") -> Self:
@@ -80,15 +80,15 @@ class ChunkStore(WithTexts, Retriever):
     def replace(self, ids: Sequence[str], documents: Documents) -> Self:
         ids, texts = pairs(ids, documents)
         _check_ids(ids)
-        outdated = [self._table()[id] for id in ids if id in self._table()]
+        outdated = rows_in(self.ids, ids)
         if ids:
             self._append(ids, texts, self._cut(texts))
-            self._drop(outdated)
+            self._drop(outdated[outdated >= 0])
         return self
 
     def delete(self, ids: Collection[str]) -> Self:
-        check_indexed(ids, self._table())
-        self._drop([self._table()[id] for id in ids])
+        check_indexed(ids, self.ids)
+        self._drop(rows_in(self.ids, list(ids)))
         return self
 
     def _cut(self, texts: list[Document]) -> Pieces:
@@ -119,19 +119,19 @@ class ChunkStore(WithTexts, Retriever):
                     index.delete(more)
             raise
         self._texts.extend(texts)
-        self.ids, self._rows = [*self.ids, *ids], {}
+        self.ids = Names([*self.ids, *ids])
         self._layout = self._layout.with_more(Layout.of(chunks))
 
-    def _drop(self, rows: Collection[int]) -> None:
-        if not rows:
+    def _drop(self, rows: np.ndarray) -> None:
+        if not len(rows):
             return
-        gone = np.unique(np.array(list(rows), dtype=np.int64))
+        gone = np.unique(rows)
         self.part.delete([self.part.ids[chunk] for chunk in self._layout.chunks_of(gone).tolist()])
         if self.means is not None:
             self.means.delete([self.means.ids[row] for row in gone.tolist()])
         kept = np.delete(np.arange(len(self.ids)), gone)
         self._texts.keep(kept)
-        self.ids, self._rows = [self.ids[row] for row in kept.tolist()], {}
+        self.ids = Names([self.ids[row] for row in kept.tolist()])
         self._layout = self._layout.without(gone)
 
     def _fill(self, part: Encoded, chunks: Pieces) -> None:
@@ -169,7 +169,8 @@ class ChunkStore(WithTexts, Retriever):
         )
 
     def _take(self, ids: Sequence[str], chunks: Pieces) -> None:
-        self.ids, self._layout, self._rows = ids, Layout.of(chunks), {}
+        self.ids = ids if hasattr(ids, "rows") else Names(ids)
+        self._layout = Layout.of(chunks)
 
     def memory_bytes(self) -> int:
         """Bytes of the index of chunks, and of that of the documents' means."""
@@ -227,12 +228,6 @@ class ChunkStore(WithTexts, Retriever):
             )
         loaded._take(ids, Pieces([], list(map(tuple, shown.tolist())), starts))
         return loaded
-
-    def _table(self) -> dict[str, int]:
-        """The row of each id."""
-        if len(self._rows) != len(self.ids):
-            self._rows = {id: row for row, id in enumerate(self.ids)}
-        return self._rows
 
 
 def _numbers(index: Retriever, count: int) -> list[str]:

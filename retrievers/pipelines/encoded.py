@@ -14,6 +14,7 @@ from retrievers.errors import RetrieverError
 from retrievers.index_checks import check_encoder
 from retrievers.indexes.base_index import Index, make_index
 from retrievers.indexes.dense import metric_of
+from retrievers.names import Names
 from retrievers.registry import load
 from retrievers.texts import Document, Texts, WithTexts, check_texts, joined
 from retrievers.token_vectors import Rows, TokenVectors, check_token_vectors, is_ragged, stacked
@@ -75,7 +76,7 @@ class Encoded(WithTexts, Retriever):
         self._texts = Texts()
 
     @property
-    def ids(self) -> list[str]:  # type: ignore[override]  # those of the index below, not to be set
+    def ids(self) -> Names:  # type: ignore[override]  # those of the index below, not to be set
         return self._index.ids
 
     @property
@@ -101,7 +102,7 @@ class Encoded(WithTexts, Retriever):
         `vectors` are those of the documents, where they are known already.
         """
         ids, texts = pairs(ids, documents)
-        self._index.new_rows(ids)
+        self._index.check_new(ids)
         if vectors is not None:
             self._index.add(ids, vectors)
             self._texts.extend(texts)
@@ -116,25 +117,23 @@ class Encoded(WithTexts, Retriever):
         ids, texts = pairs(ids, documents)
         if not ids:
             return self
-        self._index.new_rows(ids, replacing=True)
+        self._index.check_new(ids, replacing=True)
         batches = range(0, len(ids), self.batch)
         parts = [self.encoder.encode_documents(texts[at : at + self.batch]) for at in batches]
-        held = {name: row for row, name in enumerate(self.ids)}
+        outdated = self.ids.rows(ids)
         self._index.replace(ids, stacked(parts))
         self._texts.extend(texts)
-        self._keep_texts(set(ids), held)
+        self._drop_texts(outdated[outdated >= 0])
         return self
 
     def delete(self, ids: Collection[str]) -> "Encoded":
-        held = {name: row for row, name in enumerate(self.ids)}
+        before = self.ids
         self._index.delete(ids)
-        self._keep_texts(ids, held)
+        self._drop_texts(before.rows(list(ids)))
         return self
 
-    def _keep_texts(self, ids: Collection[str], held: dict[str, int]) -> None:
-        """All texts but those of `ids` at the rows that they were `held` at."""
-        gone = [held[name] for name in ids if name in held]
-        self._texts.keep(np.delete(np.arange(len(self._texts)), gone))
+    def _drop_texts(self, rows: np.ndarray) -> None:
+        self._texts.keep(np.delete(np.arange(len(self._texts)), rows))
 
     def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         return self._index.search(self.encoder.encode_queries(check_texts(queries)), k, only=only)

@@ -11,6 +11,7 @@ from retrievers.base import Documents, Hits, Only, Queries, Retriever
 from retrievers.errors import RetrieverError
 from retrievers.index_checks import allowed_rows, check_indexed, check_new
 from retrievers.metadata_columns import Columns
+from retrievers.names import rows_in, united
 
 METHODS = ("rrf", "min-max", "z-score")
 
@@ -83,10 +84,10 @@ class Fusion(Retriever):
                 f"None of the weights {self.weights} is above 0.",
                 "Give one retriever or more a weight above 0.",
             )
-        self._merged = _Merged([], {}, [], [], [])
+        self._merged = _Merged([], [], [], [])
 
     @property
-    def ids(self) -> list[str]:  # type: ignore[override]  # those of the parts, not to be set
+    def ids(self) -> Sequence[str]:  # type: ignore[override]  # those of the parts, not to be set
         return self._table().ids
 
     def index(self, ids: Sequence[str], documents: Documents) -> "Fusion":
@@ -106,16 +107,17 @@ class Fusion(Retriever):
         return self
 
     def delete(self, ids: Collection[str]) -> "Fusion":
-        check_indexed(ids, set(self.ids))
+        names = list(ids)
+        check_indexed(ids, self.ids)
         for part in self.parts:
-            if there := set(ids).intersection(part.ids):
+            if there := [names[at] for at in np.flatnonzero(rows_in(part.ids, names) >= 0)]:
                 part.delete(there)
         return self
 
     def search(self, queries: Queries, k: int, *, only: Only | None = None) -> Hits:
         k, table = topk.check_k(k), self._table()
         ids, here = table.ids, None
-        allowed = None if only is None else allowed_rows(only, lambda: table.row_of, len(ids))
+        allowed = None if only is None else allowed_rows(only, ids)
         answers = []
         for part, rows, places in zip(self.parts, table.rows, table.places, strict=True):
             if allowed is not None:
@@ -187,20 +189,11 @@ class Fusion(Retriever):
         if not self._merged.lists or any(
             was is not now or size != length for (was, size), (now, length) in known
         ):
-            ids = list(self.parts[0].ids)
-            place = {name: row for row, name in enumerate(ids)}
-            for part in self.parts[1:]:
-                for name in part.ids:
-                    if name not in place:
-                        place[name] = len(ids)
-                        ids.append(name)
-            rows = [
-                np.array([place[name] for name in part.ids], dtype=np.int64) for part in self.parts
-            ]
+            ids, rows = united([part.ids for part in self.parts])
             places = [np.full(len(ids), -1, dtype=np.int64) for _ in rows]
             for back, its_rows in zip(places, rows, strict=True):
                 back[its_rows] = np.arange(len(its_rows))
-            self._merged = _Merged(lists, place, ids, rows, places)
+            self._merged = _Merged(lists, ids, rows, places)
         return self._merged
 
 
@@ -208,14 +201,12 @@ class _Merged(NamedTuple):
     """The documents of all parts together.
 
     lists: the ids of each part, and how many they were.
-    row_of: the row of each id.
     rows: for each part, the row of each of its documents.
     places: for each part, where it has the document at each row; -1 where it has none.
     """
 
     lists: list[tuple[Sequence[str], int]]
-    row_of: dict[str, int]
-    ids: list[str]
+    ids: Sequence[str]
     rows: list[np.ndarray]
     places: list[np.ndarray]
 

@@ -116,7 +116,7 @@ class Reranked(Retriever):
         return self
 
     def delete(self, ids: Collection[str]) -> "Reranked":
-        check_indexed(ids, set(self.ids))
+        check_indexed(ids, self.ids)
         for part in self.parts:
             part.delete(ids)
         return self

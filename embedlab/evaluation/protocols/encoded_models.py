@@ -183,6 +183,7 @@ class EncodedModels(Protocol):
             None, self.model.identity, row_of=row_of, vectors=self._query_vectors(queries, view)
         )
         encoded = Encoded(known, index)
+        encoded.borrow(data.documents)
         seconds = searching.fill(
             lambda rows, chunk: encoded.add(data.document_ids[rows], data.documents[rows], chunk),
             self._chunks(documents, view), len(data.document_ids), self.reporter,

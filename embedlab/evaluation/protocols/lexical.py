@@ -12,7 +12,9 @@ from embedlab.encoding.vectors.views import View
 from embedlab.evaluation import chunked_documents, searching
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.tasks.corpus_texts import CorpusTexts
 from retrievers import Retriever, make
+from retrievers.texts import WithTexts
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
@@ -54,45 +56,44 @@ class LexicalModels(Protocol):
         k: int,
     ) -> SearchResult:
         last, ascending = len(data.document_ids) - 1, data.ascending()
-        index = self._index(view.index)
         if prepared.pieces:
+            index, texts = self._index(view.index, prepared.pieces.texts)
             result = chunked_documents.search(
-                index, _chunks(prepared.pieces.texts), data.queries, ascending, prepared.pieces,
+                index, texts, data.queries, ascending, prepared.pieces,
                 view.chunk, k=k, reporter=self.reporter,
             )  # fmt: skip
         else:
+            index, texts = self._index(view.index, ascending.documents)
             result = searching.search(
-                index, _texts(view.index, ascending), data.queries, ascending,
-                k=k, reporter=self.reporter,
-            )  # fmt: skip
+                index, texts, data.queries, ascending, k=k, reporter=self.reporter
+            )
         return result._replace(rows=np.where(result.rows >= 0, last - result.rows, -1))
 
     def retriever(
         self, spec: str, data: RetrievalData, prepared: Prepared
     ) -> tuple[Retriever, float]:
-        index = self._index(spec)
+        index, texts = self._index(spec, data.documents)
         seconds = searching.fill(
             lambda rows, chunk: index.add(data.document_ids[rows], chunk),
-            _texts(spec, data),
+            texts,
             len(data.document_ids),
             self.reporter,
         )
         return index, seconds
 
-    def _index(self, spec: str) -> Any:
-        """An empty index of texts; settings in `spec` win over the card's k1 and b."""
+    def _index(self, spec: str, texts: Sequence[str]) -> tuple[Any, Iterator[list[Any]]]:
+        """An empty index of texts, and these as it takes them, chunk by chunk; settings in `spec`
+        win over the card's k1 and b.
+        """
         named = {option.partition("=")[0] for option in spec.split(",")[1:]}
-        return make(
-            spec,
-            **{
-                name: value for name, value in self.model.card.settings.items() if name not in named
-            },
-        )
-
-
-def _texts(spec: str, data: RetrievalData) -> Iterator[list[Any]]:
-    """The documents as the index `spec` takes them, chunk by chunk."""
-    return _chunks(data.documents.parts() if "multifield" in spec else data.documents)
+        settings = self.model.card.settings.items()
+        index = make(spec, **{name: value for name, value in settings if name not in named})
+        documents: Sequence[Any] = texts
+        if "multifield" in spec and isinstance(texts, CorpusTexts):
+            documents = texts.parts()
+        if isinstance(index, WithTexts):
+            index.borrow(documents)  # they stay on disk
+        return index, _chunks(documents)
 
 
 def _chunks(documents: Iterable[Any]) -> Iterator[list[Any]]:
