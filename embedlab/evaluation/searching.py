@@ -96,7 +96,7 @@ def stream(
                 yield rows, block
                 bar.advance(len(rows))
 
-        began = time.perf_counter()
+        k, began = min(k, len(data.document_ids)), time.perf_counter()
         rows, scores = search_stream(index, counted(), queries, k)
     return SearchResult(rows, scores, rate(time.perf_counter() - began, data))
 
