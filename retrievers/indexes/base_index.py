@@ -175,7 +175,8 @@ class Index(Retriever):
         content, wanted = self._checked(documents), self._checked_queries(queries)
         self._forget()
         self._add(content)
-        self.ids = [""] * count_of(content)
+        if len(self.ids) != count_of(content):
+            self.ids = Names([""] * count_of(content))
         return self._search(wanted, min(k, len(self.ids)), None)
 
     def learn(self, documents: Documents) -> None:

@@ -26,6 +26,7 @@ from embedlab.evaluation.protocols.mteb_encoder import AnyEncoder, MtebEncoder
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.evaluation.streamed import Streamed
 from embedlab.evaluation.task_result import TaskResult
 from embedlab.models.loaded_model import LoadedModel
 from embedlab.models.objects import ObjectModel
@@ -182,6 +183,10 @@ class EncodedModels(Protocol):
         known = _Known(
             None, self.model.identity, row_of=row_of, vectors=self._query_vectors(queries, view)
         )
+        if searching.streams(index, documents.components, data):
+            if not index.exact:
+                index.learn(next(self._chunks(documents, view)))
+            return Streamed(known, index, partial(self._blocks, documents, view), data), 0.0
         encoded = Encoded(known, index)
         encoded.borrow(data.documents)
         seconds = searching.fill(

@@ -13,6 +13,7 @@ from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchRes
 from embedlab.evaluation.protocols.stages import Stage, check_budget, watched
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.retrieval_data import RetrievalData
+from embedlab.evaluation.streamed import Streamed
 from embedlab.models import LoadedModel
 from embedlab.models.composition import ComposedModel, index_of
 from embedlab.models.expressions import Leaf
@@ -81,11 +82,13 @@ class Compositions(Protocol):
         """Build the index of every leaf, and search the composition."""
         spent = {"index_seconds": 0.0, "index_bytes": 0.0}
         specs, stages = iter(view.index.split(_BETWEEN)), list[Stage]()
+        leaves: list[Retriever] = []
 
         def leaf(leaf: Leaf) -> Retriever:
             retriever, seconds = self.parts[leaf.name].retriever(
                 next(specs), data, prepared.vectors[leaf.name]
             )
+            leaves.append(retriever)
             spent["index_seconds"] += seconds
             spent["index_bytes"] += (
                 float(retriever.memory_bytes()) if isinstance(retriever, Index | Encoded) else 0.0
@@ -118,6 +121,8 @@ class Compositions(Protocol):
             # Asked again, a server's scores are those that were kept: their time says nothing.
             if any(_is_partly_kept(model) for model in models):
                 search_costs.pop("queries_per_second")
+            return SearchResult(rows, scores, {**spent, **search_costs})
+        if any(isinstance(leaf, Streamed) for leaf in leaves):  # each query would be a pass
             return SearchResult(rows, scores, {**spent, **search_costs})
         singles = _SINGLES if stages else 50
         spent |= index_costs.latency(

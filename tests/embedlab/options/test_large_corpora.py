@@ -32,8 +32,9 @@ def both(ok, corner, home, monkeypatch):
 def check(held, streamed):
     """The rankings are the same; only what is held has the size of an index."""
     for (costs, before), (streamed_costs, after) in zip(held, streamed, strict=True):
-        assert "index_bytes" in costs
-        assert "index_bytes" not in streamed_costs
+        assert costs["index_bytes"] > streamed_costs.get("index_bytes", 0)
+        assert "latency_p50_ms" in costs
+        assert "latency_p50_ms" not in streamed_costs
         assert before.query_ids == after.query_ids
         ids = [
             [[ranking.document_ids[row] for row in rows] for rows in ranking.rows.tolist()]
@@ -58,7 +59,16 @@ def test_dense_models(both, tiny_folder):
 
 
 def test_other_metrics_and_chunks(both, tiny_folder):
-    check(*both("--model", tiny_folder, "--index", "torch", "--chunk", "tokens:size=6,overlap=1,over=mean"))
+    check(
+        *both(
+            "--model",
+            tiny_folder,
+            "--index",
+            "torch",
+            "--chunk",
+            "tokens:size=6,overlap=1,over=mean",
+        )
+    )
 
 
 def test_sparse_models(both, tmp_path):
@@ -68,3 +78,9 @@ def test_sparse_models(both, tmp_path):
 
 def test_late_models(both, late):
     check(*both("--model", late, "--dims", "32,16", "--precision", "float32,int8"))
+
+
+def test_compositions(both, tiny_folder, late):
+    fused = f"rrf({tiny_folder}@faiss:sq8, {tiny_folder}@torch, {late})"
+    check(*both("--model", fused))
+    check(*both("--model", f"{tiny_folder} >> rerank({late}, depth=7)"))
