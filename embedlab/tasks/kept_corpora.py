@@ -90,6 +90,14 @@ def kept() -> list[dict[str, Any]]:
     ]
 
 
+def sizes() -> dict[str, int]:
+    """Bytes by the file that each corpus was made of."""
+    found: dict[str, int] = {}
+    for each in kept():
+        found[each["source"]] = found.get(each["source"], 0) + each["bytes"]
+    return dict(sorted(found.items()))
+
+
 def fault(folder: Path) -> str:
     """What is wrong with a kept corpus; empty where nothing is."""
     file, facts = folder / "corpus.arrow", _facts(folder)
@@ -97,7 +105,7 @@ def fault(folder: Path) -> str:
         return f"{folder.name}/corpus.json is damaged"
     if not file.is_file():
         return f"{folder.name}/corpus.arrow is missing"
-    if kept_folders.checksum(file) != facts.get("checksum"):
+    if kept_folders.checksum(file) != facts.get("xxh3"):
         return f"{folder.name}/corpus.arrow does not match its checksum"
     return ""
 
@@ -137,7 +145,7 @@ def _write(source: Path, documents: Callable[[], Iterator[Document]], folder: Pa
             stream.write_batch(pa.record_batch(list(zip(*batch, strict=True)), schema=schema))
             count += len(batch)
     facts = {"source": str(source.resolve()), "state": state, "documents": count}
-    json_cache.write(folder / "corpus.json", {**facts, "checksum": kept_folders.checksum(file)})
+    json_cache.write(folder / "corpus.json", {**facts, "xxh3": kept_folders.checksum(file)})
 
 
 def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:

@@ -21,6 +21,7 @@ def test_bases_are_shown_and_removed(small_base, home, cli):
         "bytes": {},
         "bases": {name: taken + 1000},
         "exports": {},
+        "corpora": {},
     }
     assert f"base {name}" in cli("cache", "du")[1]
     with FileLock(folder.parent / "lock"):  # somebody is writing
