@@ -13,6 +13,7 @@ from typing import Any
 
 from embedlab.array_share import Share
 from embedlab.chunks.chunking import parse
+from embedlab.cluster_address import ClusterAddress
 from embedlab.errors import UserError, unknown
 from embedlab.hardware import DTYPES
 from embedlab.option_fields import OptionGroup, option
@@ -243,10 +244,10 @@ class TaskOptions(OptionGroup):
 
 @dataclass(frozen=True)
 class ShareOptions(OptionGroup):
-    """Which share of the plan, models by tasks, is done here.
+    """Who does the plan, models by tasks.
 
     Raises:
-        UserError: there is no such share, or this is no array job of Slurm's.
+        UserError: there is no such share or cluster, or this is no array job of Slurm's.
     """
 
     array: str | None = option(
@@ -255,11 +256,18 @@ class ShareOptions(OptionGroup):
         " evenly, into a store of its own, and n - 1 others with the same command do the rest"
         " (`embedlab merge`). slurm reads it from an array job.",
     )
+    cluster: str | None = option(
+        None,
+        "local:4, auto or ray://HOST:10001: workers of Ray's encode the texts, four on this machine"
+        " or those of a cluster, and several evaluations run at once.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.array is not None:
             object.__setattr__(self, "array", str(Share.read(self.array)))
+        if self.cluster is not None:
+            object.__setattr__(self, "cluster", str(ClusterAddress.read(self.cluster)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,12 @@ class Reporter:
             transient=True,
             disable=quiet or not self.console.is_terminal,
         )
+
+    def beside(self) -> "Reporter":
+        """Another one on the same screen, for an evaluation at the same time."""
+        other = copy(self)
+        other._state = live.Progress("", "", "")
+        return other
 
     def say(self, line: str) -> None:
         """One line that stays."""

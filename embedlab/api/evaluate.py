@@ -48,6 +48,7 @@ def evaluate(
     data_dir: str | Path | None = None,
     measures: Sequence[str] = (),
     array: str | None = None,
+    cluster: str | None = None,
     db: str | Path | None = None,
     progress: bool = True,
 ) -> Results:
@@ -97,6 +98,8 @@ def evaluate(
         array: the share of the plan, models by tasks, that is done here: "0/3" of three processes
             that make the same call but for this (`embedlab merge` joins their stores); "slurm" in
             an array job of Slurm's.
+        cluster: workers of Ray's that encode, and evaluate several models and tasks at once:
+            "local:4" on this machine, "auto" or "ray://HOST:10001" for a cluster that runs.
         db: the results store; EMBEDLAB_HOME/results.duckdb by default, and results-0-of-3.duckdb of
             a share.
         progress: show bars and notes on standard error.

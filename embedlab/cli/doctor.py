@@ -161,6 +161,7 @@ _EXTRAS = {
     "onnx": (("onnx", "onnxscript", "onnxruntime"), "NAME@onnx, NAME@onnx-int8"),
     "openvino": (("onnx", "onnxscript", "openvino"), "NAME@openvino"),
     "gguf": (("gguf",), "NAME@gguf"),
+    "cluster": (("ray",), "--cluster: workers and clusters of Ray's"),
     "litellm": (("litellm",), "models of more services: Cohere, Voyage, Gemini, Bedrock"),
 }
 

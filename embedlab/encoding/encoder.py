@@ -7,6 +7,7 @@ batches and the same vectors. While the model works, one thread tokenises what c
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -52,13 +53,13 @@ class Encoder:
     ) -> None:
         refuse_store_dtype(model, options)
         self.model, self.options, self.reporter = model, options, reporter or Reporter()
-        self._running = RunningModel(model, options, self.reporter, tokens=tokens)
-        self._tokens = tokens
+        self.running = RunningModel(model, options, self.reporter, tokens=tokens)
+        self.tokens = tokens
 
     @property
     def batch_tokens(self) -> int:
         """Tokens that go through the model at once, after any halving."""
-        return self._running.batch_tokens
+        return self.running.batch_tokens
 
     @property
     def depth(self) -> int:
@@ -105,7 +106,7 @@ class Encoder:
             "attention_kernel": self.model.fact("attention_kernel"),
             "kernels": self.kernels,
             "store_dtype": self.options.store_dtype,
-            **({"vectors": "of tokens"} if self._tokens else {}),
+            **({"vectors": "of tokens"} if self.tokens else {}),
         }
 
     def encode(
@@ -196,24 +197,22 @@ class Encoder:
         # torch and sentence-transformers take seconds to import:
         # only a run with something to encode does.
         from embedlab.encoding import batches
-        from embedlab.encoding.forward import refuse_own_encode
-        from embedlab.encoding.schedule import Pass
+        from embedlab.encoding.schedule import encoded
 
-        refuse_own_encode(self.model.encoder, self.model.name)
-        start, alone = time.perf_counter(), dict.fromkeys(spaces, 0.0)
-        pool = self._running.workers(
-            None if None in spaces else max(layer for layer in spaces if layer is not None)
-        )
-        cost.workers = len(pool)
-        if not self.model.runs_elsewhere:
-            cost.kernels = pool.kernels
-        with self.reporter.phase(f"encode {role}", total, "tokens") as bar, pool:
-            passed = Pass(
-                self._running, pool, texts, lengths,
-                prompt=prompt, role=role, layers=list(spaces), bar=bar,
-            )  # fmt: skip
-            began = start
-            for shard in passed.shards(batches.shards(todo, lengths[todo])):
+        alone = dict.fromkeys(spaces, 0.0)
+        fleet = self.model.fleet
+        encode = partial(fleet.encode, self) if fleet else partial(encoded, self.running)
+        with (
+            self.reporter.phase(f"encode {role}", total, "tokens") as bar,
+            closing(
+                encode(
+                    texts, lengths, batches.shards(todo, lengths[todo]),
+                    role=role, prompt=prompt, layers=list(spaces), bar=bar, cost=cost,
+                )
+            ) as passed,
+        ):  # fmt: skip
+            start = began = time.perf_counter()
+            for shard in passed:
                 for vectors in shard.vectors.values():
                     finite(vectors, texts, self.model.name, shard.part)
                 now = time.perf_counter()
@@ -236,10 +235,7 @@ class Encoder:
                 cost.encoded_texts += len(shard.part)
                 cost.encoded_tokens += int(shard.tokens.sum())
                 cost.padded_tokens += shard.padded
-        cost.seconds, cost.batch_tokens = (
-            cost.seconds + time.perf_counter() - start,
-            self.batch_tokens,
-        )
+        cost.seconds += time.perf_counter() - start
         return alone
 
     def _first_tokens(self, text: str, prompt: str, role: str) -> list[str]:
@@ -248,7 +244,7 @@ class Encoder:
         """
         from embedlab.encoders.modules.tokenizers import tokens_of
 
-        features = self._running.features([text], prompt, role)
+        features = self.running.features([text], prompt, role)
         if "input_ids" not in features:  # a bag of words
             return []
         mask = features.get("attention_mask", [slice(None)])[0]

@@ -75,6 +75,18 @@ class RunningModel:
             self.reporter.say(f"{self.model.name} cannot be copied: it works alone.")
         return pool
 
+    def workers_for(self, layers: Sequence[int | None]) -> "Workers":
+        """Copies of the model that run no further than these layers.
+
+        Raises:
+            UserError: the model encodes in a way of its own.
+        """
+        from embedlab.encoding.forward import refuse_own_encode
+
+        refuse_own_encode(self.model.encoder, self.model.name)
+        depths = [layer for layer in layers if layer is not None]
+        return self.workers(max(depths) if len(depths) == len(layers) else None)
+
     @cached_property
     def even(self) -> bool:
         """Whether only texts of one length may share a batch: measured once for a model."""

@@ -3,7 +3,7 @@ ahead of the model.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 
 from embedlab.compat.sentence_transformers_internals import position_offset
 from embedlab.encoding import batches, kernels
-from embedlab.encoding.cost import LayerTimes
+from embedlab.encoding.cost import Cost, LayerTimes
 from embedlab.encoding.forward import vectors_of
 from embedlab.encoding.replicas import Workers
 from embedlab.encoding.running_model import RunningModel
@@ -170,6 +170,37 @@ class Pass:
         if self._running.tokens:
             return TokenVectors.joined(rows)
         return vstack(rows, format="csr") if self._running.sparse else np.concatenate(rows)
+
+
+def encoded(
+    running: RunningModel,
+    texts: Sequence[str],
+    lengths: np.ndarray,
+    parts: Iterable[np.ndarray],
+    *,
+    role: str,
+    prompt: str,
+    layers: list[int | None],
+    bar: Bar,
+    cost: Cost,
+) -> Generator[Encoded]:
+    """Every part's vectors, in order, made by this process.
+
+    Args:
+        cost: told who worked, and how; the others as in `Pass`.
+
+    Raises:
+        UserError: the model encodes in a way of its own, or has no memory for a single text.
+    """
+    pool = running.workers_for(layers)
+    cost.workers = len(pool)
+    if not running.model.runs_elsewhere:
+        cost.kernels = pool.kernels
+    with pool:
+        yield from Pass(
+            running, pool, texts, lengths, prompt=prompt, role=role, layers=layers, bar=bar
+        ).shards(parts)
+    cost.batch_tokens = running.batch_tokens
 
 
 def _one_ahead(

@@ -1,30 +1,21 @@
 """A run: plan, encode, view, search, score, record; one failed task never costs the others."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from embedlab import tasks
 from embedlab.compat.mteb_internals import reseed
 from embedlab.errors import reason
-from embedlab.evaluation.protocols.choice import protocol_for
+from embedlab.evaluation import cluster_jobs
+from embedlab.evaluation.model_run import Made, ModelRuns, Piece
 from embedlab.evaluation.request import Request
-from embedlab.evaluation.requested import requested_model, requested_tasks
-from embedlab.evaluation.run_record import run_record
+from embedlab.evaluation.requested import requested_tasks
 from embedlab.evaluation.shares import planned, store_of
-from embedlab.evaluation.task_run import evaluate_task
-from embedlab.evaluation.unused import (
-    ranks,
-    refuse_for_objects_of_files,
-    refuse_unsearched,
-    refuse_unused,
-)
+from embedlab.evaluation.unused import ranks, refuse_unsearched, refuse_unused
 from embedlab.models import LoadedModel, composition
 from embedlab.models.cards import Card
-from embedlab.models.composition import ComposedModel
-from embedlab.models.settings.prompts import refuse_unused_prompts
 from embedlab.progress import Reporter
 from embedlab.tasks import availability
 from leaderboard import records
@@ -89,7 +80,7 @@ def evaluate(
     if array:  # whoever merges finds a store of every share
         store.make()
     outcome = Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
-    previous: LoadedModel | None = None
+    pieces = []
     for name, card, own in zip(names, cards, plan, strict=True):
         if out_of_reach and any(task.metadata.name == out_of_reach.tasks[0] for task in own):
             missing = records.Failure(
@@ -104,35 +95,11 @@ def evaluate(
                     f"{card.name} skips {task.metadata.name}: {task.metadata.type} needs a vector"
                     " per text."
                 )
-        if array and not todo:
-            continue
-        with _recorded(outcome, request, name, [task.metadata.name for task in todo], reporter):
-            started = time.perf_counter()
-            model = given.get(name) or requested_model(request, name)
-            if name not in given:
-                refuse_for_objects_of_files(request, names, given, model)
-            model.take_encoder_of(previous)
-            previous = model
-            if model.misfit:
-                reporter.say(
-                    f"{model.name} does not fit its checkpoint, and is evaluated all the same."
-                )
-            if card.method == "auto" and model.card.notes:
-                reporter.say(f"{model.name}: {model.card.notes}")
-            loading = time.perf_counter() - started
-            _refuse_unused_prompts(model, fitting)
-            protocol = protocol_for(request, model, reporter)
-            for task in todo:
-                with (
-                    _recorded(outcome, request, name, [task.metadata.name], reporter),
-                    reporter.evaluation(model.name, task.metadata.name),
-                ):
-                    tasks.load(task)
-                    for result in evaluate_task(protocol, task):
-                        with _recorded(outcome, request, name, [task.metadata.name], reporter):
-                            run = run_record(request, model, task, result, loading)
-                            store.add(run)
-                            outcome.runs.append(run)
+        if todo or not array:
+            pieces.append(Piece(name, todo, fitting))
+    doing = cluster_jobs.done if request.share.cluster else _done
+    with closing(doing(request, names, pieces, given, reporter)) as results:
+        _keep(results, outcome, store, request, reporter)
     # A request of which nothing came leaves the store as it was; of a share nobody knows yet.
     if outcome.runs or (array and not outcome.alone):
         for failure in outcome.failures:
@@ -140,10 +107,39 @@ def evaluate(
     return outcome
 
 
-def _refuse_unused_prompts(model: LoadedModel, todo: "list[AbsTask]") -> None:
-    for part in model.parts.values() if isinstance(model, ComposedModel) else [model]:
-        if part.card.chosen and part.card.kind.encodes:
-            refuse_unused_prompts(part.card, part.fact("prompts"), [task.metadata for task in todo])
+def _done(
+    request: Request,
+    names: list[str],
+    pieces: list[Piece],
+    given: Mapping[str, LoadedModel],
+    reporter: Reporter,
+) -> Generator[Made]:
+    """What comes of all pieces, one after the other."""
+    models = ModelRuns(request, names, given, reporter)
+    for piece in pieces:
+        yield from models.of(piece)
+
+
+def _keep(
+    results: Iterator[Made], outcome: Outcome, store: Store, request: Request, reporter: Reporter
+) -> None:
+    """Record each result as it comes."""
+    for made in results:
+        if made.run:
+            try:
+                store.add(made.run)
+                outcome.runs.append(made.run)
+                continue
+            except Exception as error:
+                problem, hint = reason(error, "eval")
+                made = made._replace(problem=problem, hint=hint)
+        for task in made.tasks:
+            failure = records.Failure(
+                made.model, task, made.problem, made.hint, asked=request.plain()
+            )
+            outcome.failures.append(failure)
+        if not outcome.alone:
+            reporter.say(f"{made.model} on {', '.join(made.tasks)} failed: {made.problem}")
 
 
 def _applies(card: Card, task: "AbsTask") -> bool:
@@ -151,19 +147,3 @@ def _applies(card: Card, task: "AbsTask") -> bool:
     or scores pairs, has no vectors to classify.
     """
     return card.kind.gives_vectors or ranks(task)
-
-
-@contextmanager
-def _recorded(
-    outcome: Outcome, request: Request, model: str, names: list[str], reporter: Reporter
-) -> Iterator[None]:
-    """Turn an error into recorded failures of the named tasks, so that the rest goes on."""
-    try:
-        yield
-    except Exception as error:
-        problem, hint = reason(error, "eval")
-        for name in names:
-            failure = records.Failure(model, name, problem, hint, asked=request.plain())
-            outcome.failures.append(failure)
-        if not outcome.alone:
-            reporter.say(f"{model} on {', '.join(names)} failed: {problem}")

@@ -87,8 +87,13 @@ def stream(
     *,
     k: int,
     reporter: Reporter,
+    fleet: Any = None,
 ) -> SearchResult:
-    """Search a large corpus without holding it; there is no index to measure then."""
+    """Search a large corpus without holding it; there is no index to measure then.
+
+    Args:
+        fleet: workers of a cluster, which search a block each (`cluster.fleet.ModelFleet`).
+    """
     with reporter.phase("search", len(data.document_ids)) as bar:
 
         def counted() -> Iterator[tuple[np.ndarray, Any]]:
@@ -97,7 +102,10 @@ def stream(
                 bar.advance(len(rows))
 
         k, began = min(k, len(data.document_ids)), time.perf_counter()
-        rows, scores = search_stream(index, counted(), queries, k)
+        if fleet and index.exact:
+            rows, scores = fleet.search(index, blocks, queries, k, bar=bar)
+        else:
+            rows, scores = search_stream(index, counted(), queries, k)
     return SearchResult(rows, scores, rate(time.perf_counter() - began, data))
 
 

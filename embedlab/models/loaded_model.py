@@ -28,6 +28,8 @@ class LoadedModel:
     # What of the checkpoint does not fit, where forced.
     misfit: dict[str, list[str]] = field(default_factory=dict)
     remembered: Remembered = field(default_factory=lambda: Remembered(None), repr=False)
+    # Who encodes and searches for it in its place (`cluster.fleet.ModelFleet`).
+    fleet: Any = field(default=None, repr=False)
 
     @cached_property
     def encoder(self) -> Any:

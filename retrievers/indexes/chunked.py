@@ -25,11 +25,23 @@ def search_stream(
         queries: vectors.
         k: documents per query.
     """
-    none = np.empty((count_of(queries), 0))
+    found = (search_block(index, rows, documents, queries, k) for rows, documents in blocks)
+    return merged(found, count_of(queries), k)
+
+
+def search_block(
+    index: Index, rows: np.ndarray, documents: Documents, queries: Queries, k: int
+) -> Hits:
+    """The best of one block; `rows` are its documents' among all."""
+    hits = index.search_block(documents, queries, k)
+    return Hits(np.where(hits.rows >= 0, rows[hits.rows], -1).astype(np.int32), hits.scores)
+
+
+def merged(answers: Iterable[Hits], queries: int, k: int) -> Hits:
+    """The best of what was found in all blocks, for so many queries."""
+    none = np.empty((queries, 0))
     best = Hits(none.astype(np.int32), none.astype(np.float32))
-    for rows, documents in blocks:
-        hits = index.search_block(documents, queries, k)
-        hits = Hits(np.where(hits.rows >= 0, rows[hits.rows], -1).astype(np.int32), hits.scores)
+    for hits in answers:
         best = topk.merge(best, _promising(hits, best, k), k)
     return topk.pad(best, k)
 

@@ -92,8 +92,9 @@ class DenseModels(EncodedModels):
             if not retriever.exact:
                 retriever.learn(next(chunks()))
             result = searching.stream(
-                retriever, blocks(), query_vectors, data, k=k, reporter=self.reporter
-            )
+                retriever, blocks(), query_vectors, data,
+                k=k, reporter=self.reporter, fleet=self.model.fleet,
+            )  # fmt: skip
         else:
             result = searching.search(
                 retriever, chunks(), query_vectors, data, k=k, reporter=self.reporter

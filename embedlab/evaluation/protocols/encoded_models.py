@@ -258,7 +258,10 @@ class SparseModels(EncodedModels):
             )  # fmt: skip
         if searching.streams(index, documents.components, data):
             blocks = self._blocks(documents, view, prepared.pieces)
-            return searching.stream(index, blocks, query_vectors, data, k=k, reporter=self.reporter)
+            return searching.stream(
+                index, blocks, query_vectors, data,
+                k=k, reporter=self.reporter, fleet=self.model.fleet,
+            )  # fmt: skip
         return searching.search(index, chunks(), query_vectors, data, k=k, reporter=self.reporter)
 
     def _size(self, data: RetrievalData, vectors: int) -> str:

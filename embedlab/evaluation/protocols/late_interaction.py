@@ -75,7 +75,10 @@ class LateModels(EncodedModels):
         components = documents.components * (view.dim or documents.dim) // max(documents.dim, 1)
         if searching.streams(retriever, components, data):
             blocks = self._blocks(documents, view)
-            result = searching.stream(retriever, blocks, asked, data, k=k, reporter=self.reporter)
+            result = searching.stream(
+                retriever, blocks, asked, data,
+                k=k, reporter=self.reporter, fleet=self.model.fleet,
+            )  # fmt: skip
         else:
             result = searching.search(retriever, chunks(), asked, data, k=k, reporter=self.reporter)
             each = result.costs["index_bytes"] / max(len(data.document_ids), 1)

@@ -1,0 +1,1 @@
+"""Evaluations on several processes or machines, through Ray."""
