@@ -110,7 +110,7 @@ def test_imports_run_one_way(package):
         ("faiss", "retrievers", 1),
         ("jnius", "retrievers", 1),
         ("jnius_config", "retrievers", 1),
-        ("ray", "embedlab/cluster", 3),
+        ("ray", "embedlab", 4),
         ("duckdb", "leaderboard", None),
         ("streamlit", "app", None),
     ],
@@ -226,6 +226,7 @@ OTHERS = {
     "tokenizers",
     "peft",
     "datasets",
+    "ray",
 }
 
 

@@ -209,6 +209,9 @@ def _refuse_out_of_reach(named: str) -> None:
 def _connected(name: str, **options: Any) -> None:
     import ray
 
+    from embedlab.compat.ray_internals import keep_quiet
+
+    keep_quiet()
     try:
         ray.init(**options)
     except (RuntimeError, ConnectionError, ValueError, OSError, AssertionError) as error:

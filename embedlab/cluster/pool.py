@@ -131,7 +131,7 @@ class Pool:
         answers: dict[int, Answer] = {}
         taken, begun, more = 0, 0, True
         while more or taken < begun:
-            while worker := self._free(begun - taken if not again else 0):
+            while worker := self._free(begun - taken if not again else 0, bool(again)):
                 if again:
                     task = again.pop(0)
                 elif item := next(coming, None):
@@ -205,9 +205,19 @@ class Pool:
         ref = worker.actor.answer.remote(task.call.method, *task.call.arguments)
         worker.given[ref] = task
 
-    def _free(self, ahead: int) -> _Worker | None:
-        """A process that can take a call, while there are not too many whose turn is to come."""
-        able = [each for each in self._workers if each.ready and len(each.given) < self._at_once]
+    def _free(self, ahead: int, suspect: bool) -> _Worker | None:
+        """A process that can take a call, while there are not too many whose turn is to come.
+
+        A call at which a process was lost is `suspect`, and gets one for itself: so no other is
+        lost with it time and again.
+        """
+        able = [
+            each
+            for each in self._workers
+            if each.ready
+            and len(each.given) < (1 if suspect else self._at_once)
+            and not any(task.tries for task in each.given.values())
+        ]
         if not able or ahead >= 2 * self._at_once * len(self._workers):
             return None
         return min(able, key=lambda each: len(each.given))
