@@ -41,7 +41,16 @@ def read(file: Path, *, older: bool = False) -> dict[str, Any]:
     """
     if not file.is_file():
         return {}
-    value = from_json(file.read_bytes())
+    return parse(file.read_bytes(), older=older)
+
+
+def parse(content: bytes, *, older: bool = False) -> dict[str, Any]:
+    """The value of a file's content.
+
+    Raises:
+        ValueError: it was changed since it was written, or cut short.
+    """
+    value = from_json(content)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     checksum = value.pop(_CHECKSUM, None)

@@ -1,6 +1,7 @@
 """Where the files live that ship with embedlab, and where what it keeps between runs goes."""
 
 import os
+import re
 from pathlib import Path
 
 import platformdirs
@@ -16,5 +17,18 @@ def home() -> Path:
 
 
 def vectors_folder() -> Path:
-    """The folder of the vector store."""
-    return home() / "vectors"
+    """The folder of the vector store: `EMBEDLAB_VECTORS` where that is a folder; otherwise in
+    `EMBEDLAB_HOME`, which is a copy then of what is needed of `vectors_address`.
+    """
+    named = os.environ.get("EMBEDLAB_VECTORS", "").removeprefix("file://")
+    return home() / "vectors" if not named or vectors_address() else Path(named).expanduser()
+
+
+def vectors_address() -> str:
+    """The object store that holds the vectors, `EMBEDLAB_VECTORS` where that is an address, such as
+    s3://bucket/prefix; empty where there is none.
+    """
+    named = os.environ.get("EMBEDLAB_VECTORS", "")
+    # One letter and a colon is a drive of Windows.
+    is_address = re.match(r"[A-Za-z][\w+.-]+:", named) and not named.startswith("file://")
+    return named if is_address else ""

@@ -58,8 +58,13 @@ def describe(folder: Path, made_of: dict[str, Any]) -> None:
 
 
 def names(folder: Path) -> list[str]:
-    """The shards that have a record, in the order of their names: everybody's."""
-    return sorted(path.stem for path in folder.glob("*.json") if path.name != MANIFEST)
+    """The shards that have a record, in everybody's order: that of their names."""
+    return in_order(path.name for path in folder.glob("*.json"))
+
+
+def in_order(files: Iterable[str]) -> list[str]:
+    """The shards whose records are among these files, in the same order."""
+    return sorted(file[:-5] for file in files if file.endswith(".json") and file != MANIFEST)
 
 
 def recorded(folder: Path, *, but: Iterable[str] = ()) -> list[Shard]:

@@ -25,6 +25,11 @@ class Shard(NamedTuple):
     derived: bool = False
 
 
+def file_of(shard: Shard, part: str) -> str:
+    """The name of the file that holds a part of a shard."""
+    return f"{shard.name}.{part}.npy"
+
+
 def write(
     folder: Path,
     keys: np.ndarray,
@@ -75,10 +80,12 @@ def _checksum(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def fault(folder: Path, shard: Shard) -> str:
-    """What is wrong with a shard's files; empty where nothing is."""
+def fault(folder: Path, shard: Shard, *, only: str = "") -> str:
+    """What is wrong with a shard's files, or with `only` one part; empty where nothing is."""
     for part, (size, digest) in shard.files.items():
-        path = folder / f"{shard.name}.{part}.npy"
+        if only and part != only:
+            continue
+        path = folder / file_of(shard, part)
         try:
             # Opened first: NFS asks the server then, and no memory of how long the file was.
             with path.open("rb") as file:
@@ -94,9 +101,7 @@ def fault(folder: Path, shard: Shard) -> str:
 
 def read(folder: Path, shard: Shard, part: str) -> np.ndarray:
     """One part of a shard as a read-only memory map."""
-    rows: np.ndarray = np.load(
-        folder / f"{shard.name}.{part}.npy", mmap_mode="r", allow_pickle=False
-    )
+    rows: np.ndarray = np.load(folder / file_of(shard, part), mmap_mode="r", allow_pickle=False)
     return rows
 
 

@@ -47,7 +47,8 @@ class Vectors:
     def dim(self) -> int:
         if not self._shards:
             return 0
-        first = self._shards[0]
+        # Of shards that no text is in, the files may be in an object store.
+        first = self._shards[self._place[0, 0] if len(self) else 0]
         return int(
             shards.read(self._folder, first, "width")[0]
             if self.sparse

@@ -23,10 +23,12 @@ import numpy as np
 from embedlab import folder_users
 from embedlab.encoding.vectors import shard_records, shards
 from embedlab.encoding.vectors.keys import found, space_address
+from embedlab.encoding.vectors.object_store import opened
+from embedlab.encoding.vectors.remote_space import RemoteSpace
 from embedlab.encoding.vectors.shards import Shard
 from embedlab.encoding.vectors.stored_vectors import Vectors
 from embedlab.errors import UserError
-from embedlab.resources import vectors_folder
+from embedlab.resources import vectors_address, vectors_folder
 from embedlab.terminal import echo
 from retrievers.token_vectors import Rows
 
@@ -46,19 +48,30 @@ class Space:
         self._place = np.empty((0, 2), dtype=np.int32)  # shard and row of each key
         self._unsorted = False  # whether there are shards whose keys are not among these
         self._shards: list[Shard] = []
+        self._away: set[str] = set()  # shards of which only the keys are here
+        address = vectors_address() if root is None else ""
+        self._remote = RemoteSpace(opened(address), self.folder) if address else None
         self._adopt_sound(shard_records.manifest(self.folder).shards)
         self._older = len(self._shards)  # the first ones, whose order is their list's
         self.refresh()
 
     def refresh(self) -> None:
         """Read the records that are new; shards that fail their check are named on stderr and
-        removed.
+        removed. Where the vectors are in an object store, what is only here is sent there.
+
+        Raises:
+            UserError: the object store cannot be reached, read or written.
         """
         if self.folder.is_dir():
             with suppress(OSError):  # a disk that cannot be written keeps what it has
                 folder_users.enter(self.folder)
         names = [shard.name for shard in self._shards]
         self._adopt_sound(shard_records.recorded(self.folder, but=names))
+        if self._remote:
+            here = [shard for shard in self._shards if shard.name not in self._away]
+            for shard in self._remote.compare(here, self.ingredients, but=self._away):
+                self._adopt(shard)
+                self._away.add(shard.name)
 
     def declare(self) -> None:
         """Make the space, still without vectors: `prune` and `cache ls` know then what it is.
@@ -73,7 +86,9 @@ class Space:
         shard_records.describe(self.folder, self.ingredients)
 
     def has(self, keys: np.ndarray) -> np.ndarray:
-        """Which of the keys (dtype V16) have a vector here: bool `[n]`."""
+        """Which of the keys (dtype V16) have a vector here: bool `[n]`. What an object store has of
+        them is fetched, as what is damaged has to be made again.
+        """
         return self._find(keys) >= 0
 
     def add(
@@ -105,6 +120,8 @@ class Space:
                 "what was finished is kept.",
             ) from error
         self._adopt(shard)
+        if self._remote:
+            self._remote.send(shard, self.ingredients)
 
     def vectors(self, keys: np.ndarray) -> "Vectors":
         """The vectors of the keys, read when asked for.
@@ -119,15 +136,24 @@ class Space:
 
     def _find(self, keys: np.ndarray) -> np.ndarray:
         self._sort()
-        return found(self._keys, keys)
+        places = found(self._keys, keys)
+        if self._remote and self._away:
+            numbers = np.unique(self._place[places[places >= 0], 0])
+            wanted = [self._shards[number] for number in numbers]
+            if lacking := [shard for shard in wanted if shard.name in self._away]:
+                lost = self._remote.fetch(lacking)
+                self._away -= {shard.name for shard in lacking}
+                if lost:  # another shard may have the same texts
+                    self._shards = [shard for shard in self._shards if shard.name not in lost]
+                    self._unsorted = True
+                    return self._find(keys)
+        return places
 
     def _adopt_sound(self, listed: list[Shard]) -> None:
         for shard in listed:
             if problem := shards.fault(self.folder, shard):
-                echo(
-                    f"Vector store: {self.folder.name}/{problem}; its texts will be encoded again.",
-                    err=True,
-                )
+                next_ = "it is fetched" if self._remote else "its texts will be encoded"
+                echo(f"Vector store: {self.folder.name}/{problem}; {next_} again.", err=True)
                 with suppress(OSError):
                     shard_records.remove(self.folder, shard)
             else:
@@ -150,11 +176,16 @@ class Space:
         in_order[self._older :] = sorted(
             in_order[self._older :], key=lambda number: self._shards[number].name
         )
-        rows = [self._shards[number].rows for number in in_order]
-        keys = [shards.keys_of(self.folder, self._shards[number]) for number in in_order]
-        place = np.empty((sum(rows), 2), dtype=np.int32)
-        place[:, 0] = np.repeat(in_order, rows)
-        place[:, 1] = np.concatenate([np.arange(count) for count in rows])
+        listed = [self._shards[number] for number in in_order]
+        place = np.empty((sum(shard.rows for shard in listed), 2), dtype=np.int32)
+        place[:, 0] = np.repeat(
+            np.array(in_order, dtype=np.int32), [shard.rows for shard in listed]
+        )
+        keys, start = [np.empty(0, dtype="V16")], 0
+        for shard in listed:
+            keys.append(shards.keys_of(self.folder, shard))
+            place[start : start + shard.rows, 1] = np.arange(shard.rows)
+            start += shard.rows
         self._keys = np.concatenate(keys)
         order = np.argsort(self._keys, kind="stable")
         self._keys, self._place = self._keys[order], place[order]
