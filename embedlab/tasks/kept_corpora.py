@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 from embedlab import json_cache, kept_folders
 from embedlab.errors import UserError
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 Document = tuple[str, str, str]  # id, title, text
 COLUMNS = ("id", "title", "text")
 _BATCH = 10_000  # documents of a record batch
-_BATCH_BYTES = 1 << 28  # and its texts at most: Arrow's strings have 32-bit offsets
-_LOOKED_AT = 1 << 27  # bytes of corpora beyond which pages are given back
+_BATCH_BYTES = 1 << 24  # and about of its texts
+_LOOKED_AT = 1 << 25  # bytes of a corpus whose pages are given back
 
 _mapped: "WeakSet[mmap.mmap]" = WeakSet()
-_open: "WeakValueDictionary[str, Dataset]" = WeakValueDictionary()
 _temporary: "list[tempfile.TemporaryDirectory[str]]" = []  # removed when the process ends
 
 
@@ -45,16 +44,13 @@ def opened(digest: str, source: Path, documents: Callable[[], Iterator[Document]
     Raises:
         UserError: no disk has room for it, or what `documents` raises.
     """
-    if (known := _open.get(digest)) is not None:
-        return known
     folder, make = home() / "corpora" / digest[:32], partial(_write, source, documents)
     try:
         kept_folders.made(folder, make, _told_fault)
     except OSError as error:
         if not folder.is_dir() or fault(folder):
             folder = _beside(make, error)
-    _open[digest] = found = _read(folder, digest)
-    return found
+    return _read(folder, digest)
 
 
 def known(corpus: "Dataset", ids: Collection[str]) -> set[str]:
