@@ -2,13 +2,17 @@
 the corpora take, and how to free space.
 """
 
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from embedlab.cli._json import print_json
 from embedlab.terminal import echo
+
+if TYPE_CHECKING:
+    from embedlab.encoding.vectors.remote_upkeep import Kept
+    from embedlab.encoding.vectors.upkeep import Stored
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -21,19 +25,11 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, not
 @commands.command("ls")
 def ls(as_json: Json = False) -> None:
     """List the spaces, one per model, role, prompt, layer and dtype, and the corpora."""
-    from embedlab.encoding.vectors.upkeep import spaces
+    from embedlab.encoding.vectors import upkeep
     from embedlab.tasks import kept_corpora
 
-    rows = [
-        {
-            **_printable(space.ingredients),
-            "space": space.folder.name,
-            "texts": sum(shard.rows for shard in space.shards),
-            "shards": len(space.shards),
-            "bytes": _size(space.folder),
-        }
-        for space in spaces()
-    ]
+    there, where = _in_the_object_store()
+    rows = list(_rows({space.folder.name: space for space in upkeep.spaces()}, there))
     corpora = kept_corpora.kept()
     if as_json:
         print_json({"spaces": rows, "corpora": corpora})
@@ -50,9 +46,20 @@ def ls(as_json: Json = False) -> None:
             ),
             Column("texts", [f"{row['texts']:,}" for row in rows], right=True),
             Column("MB", [f"{row['bytes'] / 1e6:,.1f}" for row in rows], right=True),
+            *(
+                [
+                    Column(
+                        "MB there",
+                        [f"{row['remote_bytes'] / 1e6:,.1f}" for row in rows],
+                        right=True,
+                    )
+                ]
+                if there
+                else []
+            ),
             Column("space", [row["space"] for row in rows]),
         ],
-        ["No vectors yet: embedlab eval fills the store."] if not rows else [],
+        [*([] if rows else ["No vectors yet: embedlab eval fills the store."]), *where],
     )
     if corpora:
         print_columns(
@@ -76,7 +83,7 @@ def du(as_json: Json = False) -> None:
     taken: dict[str, int] = {}
     for space in spaces():
         model = _printable(space.ingredients)["model"]
-        taken[model] = taken.get(model, 0) + _size(space.folder)
+        taken[model] = taken.get(model, 0) + space.bytes
     bases, exported, corpora = disk.sizes(), exports.sizes(), kept_corpora.sizes()
     if as_json:
         print_json({"bytes": taken, "bases": bases, "exports": exported, "corpora": corpora})
@@ -114,15 +121,30 @@ def prune(
             " again when they are needed."
         ),
     ] = "",
+    remote: Annotated[
+        bool,
+        typer.Option(
+            "--remote",
+            help="Also in the object store that EMBEDLAB_VECTORS names: vectors of --model for"
+            " everybody, and what runs that were interrupted left there a day ago.",
+        ),
+    ] = False,
 ) -> None:
     """Remove what interrupted runs left, old exports, and corpora whose file is gone or changed."""
     from embedlab.bases import disk
     from embedlab.encoders.backends import exports
-    from embedlab.encoding.vectors import upkeep
+    from embedlab.encoding.vectors import remote_upkeep, upkeep
     from embedlab.errors import UserError
     from embedlab.tasks import kept_corpora
 
-    models = {_printable(space.ingredients)["model"] for space in upkeep.spaces()}
+    there = remote_upkeep.store() if remote else None
+    if remote and not there:
+        raise UserError(
+            "--remote goes with vectors in an object store, and EMBEDLAB_VECTORS names none.",
+            "Set EMBEDLAB_VECTORS=s3://bucket/prefix, or leave --remote out.",
+        )
+    spaces = [*upkeep.spaces(), *(remote_upkeep.spaces(there) if there else ())]
+    models = {_printable(space.ingredients)["model"] for space in spaces}
     models |= exports.sizes().keys()
     if model and not any(model.lower() in name.lower() for name in models):
         raise UserError(
@@ -135,19 +157,25 @@ def prune(
         )
     freed = disk.prune(base) + exports.prune(model) + upkeep.prune(matching=model)
     freed += kept_corpora.prune(corpus)
+    if there:
+        gone = remote_upkeep.prune(there, matching=model)
+        echo(f"Freed {gone / 1e6:,.1f} MB in {there.address}.")
     echo(f"Freed {freed / 1e6:,.1f} MB.")
 
 
 @commands.command("verify")
 def verify(as_json: Json = False) -> None:
-    """Check every shard and every corpus against its checksum.
+    """Check every shard and every corpus against its checksum; in an object store whether all
+    files are there.
 
     Exit code 1 where one is damaged.
     """
-    from embedlab.encoding.vectors import upkeep
+    from embedlab.encoding.vectors import remote_upkeep, upkeep
     from embedlab.tasks import kept_corpora
 
     problems = upkeep.verify() + kept_corpora.verify()
+    if there := remote_upkeep.store():
+        problems += remote_upkeep.verify(there)
     if as_json:
         print_json({"problems": problems})
     else:
@@ -161,6 +189,38 @@ def verify(as_json: Json = False) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
+def _in_the_object_store() -> "tuple[dict[str, Kept], list[str]]":
+    """Its spaces by name, and a line on where it is or why they are not known; nothing where there
+    is none.
+    """
+    from embedlab.encoding.vectors import remote_upkeep
+    from embedlab.errors import UserError
+
+    try:
+        if store := remote_upkeep.store():
+            spaces = {space.name: space for space in remote_upkeep.spaces(store)}
+            return spaces, [f"{store.address} holds the vectors; MB are those of the copy here."]
+    except UserError as error:
+        return {}, [f"{error} {error.hint}"]
+    return {}, []
+
+
+def _rows(here: "dict[str, Stored]", there: "dict[str, Kept]") -> Iterator[dict[str, Any]]:
+    for name in sorted({*here, *there}):
+        shards = [*(here[name].shards if name in here else ())]
+        shards += there[name].shards if name in there else ()
+        rows = {shard.name: shard.rows for shard in shards}
+        described = here[name] if name in here else there[name]
+        yield {
+            **_printable(described.ingredients),
+            "space": name,
+            "texts": sum(rows.values()),
+            "shards": len(rows),
+            "bytes": here[name].bytes if name in here else 0,
+            "remote_bytes": there[name].bytes if name in there else 0,
+        }
+
+
 def _printable(ingredients: dict[str, Any]) -> dict[str, Any]:
     layer = ingredients.get("layer")
     return {
@@ -170,7 +230,3 @@ def _printable(ingredients: dict[str, Any]) -> dict[str, Any]:
         "layer": "full" if layer is None else layer,
         "dtype": f"{ingredients.get('dtype', '')}/{ingredients.get('store_dtype', '')}",
     }
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())

@@ -37,6 +37,7 @@ def command(
         *_bases(),
         _hub(),
         _home(),
+        *_vectors(),
         *_plugins(),
     ]
     if as_json:
@@ -162,6 +163,7 @@ _EXTRAS = {
     "openvino": (("onnx", "onnxscript", "openvino"), "NAME@openvino"),
     "gguf": (("gguf",), "NAME@gguf"),
     "cluster": (("ray",), "--cluster: workers and clusters of Ray's"),
+    "s3": (("s3fs",), "vectors in an object store: EMBEDLAB_VECTORS=s3://..."),
     "litellm": (("litellm",), "models of more services: Cohere, Voyage, Gemini, Bedrock"),
 }
 
@@ -228,6 +230,31 @@ def _home() -> Finding:
             "set EMBEDLAB_HOME to a folder of yours",
         )
     return Finding("EMBEDLAB_HOME", "ok", f"{folder}, {free:,.0f} GB free")
+
+
+def _vectors() -> list[Finding]:
+    from embedlab.encoding.vectors import remote_upkeep
+    from embedlab.errors import UserError
+    from embedlab.resources import vectors_folder
+
+    named = "EMBEDLAB_VECTORS"
+    if not os.environ.get(named):
+        return []
+    try:
+        if store := remote_upkeep.store():
+            remote_upkeep.probe(store)
+            return [Finding(named, "ok", f"{store.address} can be read and written")]
+        folder = vectors_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UserError(
+                f"{folder} cannot be written.", "Set EMBEDLAB_VECTORS to another folder."
+            )
+    except UserError as error:
+        return [Finding(named, "off", str(error), error.hint)]
+    except OSError as error:
+        return [Finding(named, "off", f"{folder} cannot be made: {error.strerror}")]
+    return [Finding(named, "ok", f"{folder}, a folder of its own")]
 
 
 def _version(name: str) -> str:

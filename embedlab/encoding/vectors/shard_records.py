@@ -103,8 +103,8 @@ def from_json(fields: dict[str, Any], name: str) -> Shard | None:
         files = {part: (int(size), str(digest)) for part, (size, digest) in shard.files.items()}
     except (TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
-    if shard.name != name:
-        raise ValueError(f"a record of {shard.name}")
+    if shard.name != name or not name.isalnum() or not all(part.isidentifier() for part in files):
+        raise ValueError("no record of this shard")  # files of other names may lie elsewhere
     return shard._replace(files=files)
 
 

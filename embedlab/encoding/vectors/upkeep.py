@@ -22,6 +22,15 @@ class Stored(NamedTuple):
     ingredients: dict[str, Any]
     shards: list[Shard]
 
+    @property
+    def bytes(self) -> int:
+        """What it takes on the disk."""
+        total = 0
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # written or removed meanwhile
+                total += path.stat().st_size
+        return total
+
 
 def spaces(root: Path | None = None) -> Iterator[Stored]:
     """Every space of the store."""
@@ -29,7 +38,9 @@ def spaces(root: Path | None = None) -> Iterator[Stored]:
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         if folder.is_dir():
             made_of, older = shard_records.manifest(folder)
-            yield Stored(folder, made_of, [*older, *shard_records.recorded(folder)])
+            names = [shard.name for shard in older]
+            recorded = shard_records.recorded(folder, but=names)
+            yield Stored(folder, made_of, [*older, *recorded])
 
 
 def verify(root: Path | None = None) -> list[str]:
@@ -93,7 +104,7 @@ def _remove(space: Stored) -> int:
             err=True,
         )
         return 0
-    size = sum(path.stat().st_size for path in folder.iterdir())
+    size = space.bytes
     shard_records.forget(folder)
     for path in folder.iterdir():
         if path.name != shard_records.MANIFEST:

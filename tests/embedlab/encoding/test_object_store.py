@@ -9,8 +9,9 @@ import signal
 
 import pytest
 
+from embedlab import json_cache
 from embedlab.encoding import batches
-from embedlab.encoding.vectors import object_store
+from embedlab.encoding.vectors import object_store, remote_upkeep
 from leaderboard.storage.store import Store
 from tests import ready
 from tests.beir_folder import write_beir
@@ -21,6 +22,7 @@ SECRET = "very/secret+key"
 PROGRAM = """
 import os, signal, sys
 from embedlab import cli
+from embedlab import json_cache
 from embedlab.encoding import batches
 from embedlab.encoding.vectors.object_store import ObjectStore
 batches.SHARD_CHARACTERS = 500
@@ -117,7 +119,7 @@ def words(model, task):
 def undisturbed(on, monkeypatch):
     """Scores with the vectors in a folder, and how many texts there are."""
     with monkeypatch.context() as patch:
-        patch.delenv("EMBEDLAB_VECTORS")
+        patch.delenv("EMBEDLAB_VECTORS", raising=False)
         return on("undisturbed")[1:3]
 
 
@@ -127,6 +129,14 @@ def test_another_machine_encodes_nothing(s3, on, undisturbed):
     stored = keys(s3)
     assert on("two")[:3] == (0, undisturbed[0], 0)
     assert keys(s3) == stored
+
+
+def test_a_folder_of_a_shared_disk_serves_two_machines(on, undisturbed, monkeypatch, tmp_path):
+    monkeypatch.setenv("EMBEDLAB_VECTORS", str(tmp_path / "shared"))
+    assert on("one")[:3] == (0, *undisturbed) and not (tmp_path / "one/vectors").exists()
+    assert (
+        on("two")[:3] == (0, undisturbed[0], 0) and len(list((tmp_path / "shared").iterdir())) == 2
+    )
 
 
 def test_another_machine_goes_on_where_one_was_killed(
@@ -198,6 +208,53 @@ def test_a_damaged_object_is_encoded_again(s3, on, undisturbed, damage):
     assert victim.removeprefix("of/all/") in err and "damaged" in err
     code, scores, encoded, err = on("three")  # it finds what the second has made
     assert (code, scores, encoded) == (0, undisturbed[0], 0) and "damaged" not in err
+
+
+def test_a_record_of_somebody_else_writes_nowhere_but_in_its_folder(s3, on, tmp_path):
+    on("one")
+    record = keys(s3, ".json")[0]
+    content = s3.get_object(Bucket="vectors", Key=record)["Body"].read()
+    fields = json_cache.parse(content)
+    fields["files"]["../../../outside"] = fields["files"]["dense"]
+    json_cache.write(tmp_path / "made", fields)
+    s3.put_object(Bucket="vectors", Key=record, Body=(tmp_path / "made").read_bytes())
+    outside = record.replace(".json", ".../../../outside.npy")
+    s3.copy_object(Bucket="vectors", Key=outside, CopySource=f"vectors/{keys(s3, '.dense.npy')[0]}")
+    code, _, encoded, err = on("two")
+    assert code == 0 and encoded > 0 and "is damaged" in err
+    assert not list(tmp_path.rglob("outside.npy"))
+
+
+@pytest.mark.effect("cache prune --remote")
+def test_cache_and_doctor_know_the_store(s3, on, cli, undisturbed, monkeypatch, tmp_path):
+    on("one")
+    monkeypatch.setenv("EMBEDLAB_HOME", str(tmp_path / "empty"))
+    spaces = json.loads(cli("cache", "ls", "--json")[1])["spaces"]
+    assert sum(space["texts"] for space in spaces) == undisturbed[1]
+    assert all(space["remote_bytes"] > 1000 and space["bytes"] == 0 for space in spaces)
+    assert "s3://vectors/of/all holds the vectors" in cli("cache", "ls")[1]
+    assert cli("cache", "verify")[0] == 0
+    findings = json.loads(cli("doctor", "--json")[1])["findings"]
+    (found,) = [each for each in findings if each["subject"] == "EMBEDLAB_VECTORS"]
+    assert found["state"] == "ok" and "read and written" in found["detail"]
+    stored = keys(s3)
+    assert cli("cache", "prune")[0] == 0 and keys(s3) == stored
+    assert cli("cache", "prune", "--remote")[0] == 0 and keys(s3) == stored
+    s3.put_object(Bucket="vectors", Key=f"{stored[0].rpartition('/')[0]}/0.npy", Body=b"left")
+    assert cli("cache", "prune", "--remote")[0] == 0 and len(keys(s3)) > len(stored)
+    with monkeypatch.context() as patch:  # it may be on its way for a day
+        patch.setattr(remote_upkeep, "_ABANDONED", -5.0)
+        assert cli("cache", "prune", "--remote")[0] == 0 and keys(s3) == stored
+    s3.delete_object(Bucket="vectors", Key=keys(s3, ".dense.npy")[0])
+    code, out, _ = cli("cache", "verify")
+    assert code == 1 and "dense.npy is missing" in out
+    assert cli("cache", "prune", "--remote", "--model", "tiny")[0] == 0 and not keys(s3)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    object_store.opened.cache_clear()
+    assert "cannot be read" in cli("cache", "ls")[1]
+    monkeypatch.delenv("EMBEDLAB_VECTORS")
+    code, _, err = cli("cache", "prune", "--remote")
+    assert code == 2 and "EMBEDLAB_VECTORS names none" in err
 
 
 @pytest.fixture
