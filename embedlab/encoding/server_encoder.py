@@ -212,8 +212,8 @@ class ServerEncoder:
                 bar.advance(count, count)
                 cost.encoded_texts += count
                 if len(answers) >= _SHARD:
-                    self._to_shard(space, answers)
-        self._to_shard(space, answers)
+                    self._to_shard(space, answers, known=False)
+        self._to_shard(space, answers, known=False)
         cost.encoded_texts += len(todo) - len(order)
         cost.seconds += time.perf_counter() - began
         cost.price_now += purse.spent - spent
@@ -231,13 +231,15 @@ class ServerEncoder:
             for key, head, row in zip(keys, heads, rows, strict=True)
         }
 
-    def _to_shard(self, space: Space, answers: Answers) -> None:
-        """Make the answers a shard of the store; one that is there already is dropped."""
+    def _to_shard(self, space: Space, answers: Answers, *, known: bool = True) -> None:
+        """Make the answers a shard of the store; one that is there already is dropped, where there
+        may be a `known` one: to look each time would take longer with every shard.
+        """
         kept = answers.all()
         if not kept:
             return
         keys = np.frombuffer(b"".join(kept), dtype="V16")
-        new = ~space.has(keys)
+        new = ~space.has(keys) if known else np.ones(len(keys), dtype=bool)
         if new.any():
             values = [value for value, fresh in zip(kept.values(), new, strict=True) if fresh]
             heads = np.frombuffer(b"".join(value[: _HEAD.itemsize] for value in values), _HEAD)
