@@ -50,6 +50,10 @@ class MemoryVectors:
         """Rows start to stop as float32 `[n, d]`, as a CSR matrix, or as token vectors."""
         return self._rows[start:stop]
 
+    def at(self, rows: np.ndarray) -> Rows:
+        """These rows, as `read` gives them."""
+        return self._rows[rows]
+
     def chunks(self, size: int = 16_384) -> Iterator[Rows]:
         """All rows in order, `size` at a time."""
         for start in range(0, len(self), size):

@@ -72,6 +72,10 @@ class Vectors:
         """
         return self._gathered(self._place[start:stop])
 
+    def at(self, rows: np.ndarray) -> Rows:
+        """These rows, as `read` gives them."""
+        return self._gathered(self._place[rows])
+
     def chunks(self, size: int = 16_384) -> Iterator[Rows]:
         """All rows in order, `size` at a time. Each chunk may read of every shard; who can take
         them in any order asks for `blocks`.

@@ -3,9 +3,9 @@ second stages that score what the store holds.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from embedlab.encoding.vectors.views import View, coded, cross
 from embedlab.errors import UserError
 from embedlab.evaluation import searching
 from embedlab.evaluation.protocols.dense_models import refuse_dimensions
-from embedlab.evaluation.protocols.encoded_models import (
-    EncodedModels,
-)
+from embedlab.evaluation.protocols.encoded_models import CHUNK_BYTES, EncodedModels
 from embedlab.evaluation.protocols.protocol import Prepared, Protocol, SearchResult
 from embedlab.evaluation.retrieval_data import RetrievalData
 from embedlab.evaluation.task_result import TaskResult
@@ -120,7 +118,7 @@ class LateModels(EncodedModels):
 class StoredTokens:
     """A second stage that encodes each candidate once, into the vector store, and scores by MaxSim.
 
-    What was read is held until the search is over: a candidate of several queries is read once.
+    Candidates are read from there for some queries at a time.
     """
 
     def __init__(self, protocol: LateModels, task: "AbsTaskRetrieval") -> None:
@@ -134,27 +132,62 @@ class StoredTokens:
         }
         self.cost = Cost()
         self.encode_seconds = 0.0  # now, reading from the store included
-        self._known: dict[str, dict[str, np.ndarray]] = {"query": {}, "document": {}}
+        # By role, where the vectors of each text are, and the bytes that they take once read.
+        self._known: dict[str, dict[str, _Place]] = {"query": {}, "document": {}}
 
     def score_lists(
         self, queries: Sequence[str], lists: Sequence[list[str]]
     ) -> Sequence[np.ndarray]:
         """As `retrievers.pipelines.rerank.ListScorer`."""
-        distinct = list(dict.fromkeys(text for texts in lists for text in texts))
-        began = time.perf_counter()
-        wanted, documents = self._vectors("query", queries), self._vectors("document", distinct)
+        began, scores = time.perf_counter(), list[np.ndarray]()
+        self._encode("query", queries)
+        self._encode("document", (text for texts in lists for text in texts))
         self.encode_seconds += time.perf_counter() - began
-        return score_lists(wanted, documents, distinct, lists, mean=self._mean)
+        for part in self._groups(lists):
+            began = time.perf_counter()
+            distinct = list(dict.fromkeys(text for texts in lists[part] for text in texts))
+            wanted, documents = self._read("query", queries[part]), self._read("document", distinct)
+            self.encode_seconds += time.perf_counter() - began
+            scores += score_lists(wanted, documents, distinct, lists[part], mean=self._mean)
+        return scores
 
-    def _vectors(self, role: str, texts: Sequence[str]) -> TokenVectors:
+    def _encode(self, role: str, texts: Iterable[str]) -> None:
         known = self._known[role]
         if fresh := [text for text in dict.fromkeys(texts) if text not in known]:
-            vectors, cost = self._encoder.encode(fresh, role=role, prompt=self.prompts[role])
+            made, cost = self._encoder.encode(fresh, role=role, prompt=self.prompts[role])
             self.cost.add(cost)
-            tokens = vectors[None].read()
-            assert isinstance(tokens, TokenVectors)
-            known |= {text: tokens[row] for row, text in enumerate(fresh)}
-        return TokenVectors.of([known[text] for text in texts])
+            vectors = made[None]
+            sizes = (4 * vectors.dim * vectors.tokens()).tolist()
+            for row, (text, size) in enumerate(zip(fresh, sizes, strict=True)):
+                known[text] = _Place(vectors, row, size)
+
+    def _groups(self, lists: Sequence[list[str]]) -> Iterator[slice]:
+        """Queries whose candidates are read together."""
+        start = held = 0
+        for place, texts in enumerate(lists):
+            size = sum(self._known["document"][text].size for text in texts)
+            if place > start and held + size > CHUNK_BYTES:
+                yield slice(start, place)
+                start, held = place, 0
+            held += size
+        yield slice(start, len(lists))
+
+    def _read(self, role: str, texts: Sequence[str]) -> TokenVectors:
+        places = [self._known[role][text] for text in texts]
+        parts, order = list[TokenVectors](), list[int]()
+        for vectors in dict.fromkeys(place.vectors for place in places):
+            here = [n for n, place in enumerate(places) if place.vectors is vectors]
+            part = vectors.at(np.array([places[n].row for n in here]))
+            assert isinstance(part, TokenVectors)
+            parts.append(part)
+            order += here
+        return TokenVectors.joined(parts)[np.argsort(order)] if parts else TokenVectors.of([])
+
+
+class _Place(NamedTuple):
+    vectors: Vectors | MemoryVectors
+    row: int
+    size: int
 
 
 def _coded(view: View) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from embedlab.encoding import batches
 from embedlab.evaluation import searching
-from embedlab.evaluation.protocols import encoded_models
+from embedlab.evaluation.protocols import encoded_models, late_interaction
 from leaderboard.storage.store import Store
 from tests.embedlab.encoding.model_shapes import splade
 
@@ -20,6 +20,7 @@ def both(ok, corner, home, monkeypatch):
         found = []
         for name, limit in (("held", 1 << 30), ("streamed", 0)):
             monkeypatch.setattr(searching, "STREAM_BYTES", limit)
+            monkeypatch.setattr(late_interaction, "CHUNK_BYTES", limit)
             database = home / f"{name}.duckdb"
             runs = ok("eval", "--task", corner, *arguments, "--db", database, "--json")["runs"]
             store = Store(database)
