@@ -96,7 +96,7 @@ def _cutting(
         assert isinstance(vectors, np.ndarray)  # of a dense model
         return vectors
 
-    def tokens(texts: list[str]) -> late_chunks.Forward:
+    def tokens(texts: Sequence[str]) -> late_chunks.Forward:
         progress.of(len(texts))
         return late_chunks.Forward(model.encoder, texts, prompt, progress)
 

@@ -1,9 +1,9 @@
 """Documents in chunks, and how a document's score comes of its chunks'."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from scipy import sparse
@@ -15,24 +15,70 @@ Span = tuple[int, int]
 Vectors = np.ndarray | sparse.csr_matrix  # `[n, d]`
 
 
+_BLOCK = 2_048  # chunks cut at a time
+
+
+class PieceTexts(Sequence[str]):
+    """Chunks, each cut out of its document when it is asked for.
+
+    Args:
+        documents: their texts; no list or tuple is indexed by an array, and may lie on disk.
+        owner: int `[chunks]`, the document of each.
+        spans: int `[chunks, 2]`, `[start, end)` in characters.
+    """
+
+    def __init__(self, documents: Sequence[str], owner: np.ndarray, spans: np.ndarray) -> None:
+        self._documents, self._owner, self._spans = documents, owner, spans
+
+    def __len__(self) -> int:
+        return len(self._owner)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: "slice | np.ndarray") -> list[str]: ...
+    def __getitem__(self, row: "int | slice | np.ndarray") -> str | list[str]:
+        if isinstance(row, slice | np.ndarray):
+            return list(self.at(row))
+        start, end = self._spans[row].tolist()
+        return self._documents[int(self._owner[row])][start:end]
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), _BLOCK):
+            rows = slice(first, first + _BLOCK)
+            needed, which = np.unique(self._owner[rows], return_inverse=True)
+            documents: Any = self._documents
+            if isinstance(documents, list | tuple):
+                texts = [documents[row] for row in needed.tolist()]
+            else:
+                texts = documents[needed]
+            for at, (start, end) in zip(which.tolist(), self._spans[rows].tolist(), strict=True):
+                yield texts[at][start:end]
+
+    def at(self, rows: "slice | np.ndarray") -> "PieceTexts":
+        """The chunks at these rows, still to be cut."""
+        return PieceTexts(self._documents, self._owner[rows], self._spans[rows])
+
+
 @dataclass(frozen=True)
 class Pieces:
     """The chunks of all documents, document by document.
 
     Attributes:
         texts: the chunks.
-        spans: where each stands in its document, `[start, end)` in characters.
+        spans: where each stands in its document, `[start, end)` in characters: int `[chunks, 2]`,
+            or pairs.
         starts: int64 `[documents + 1]`: document `d` has the chunks `starts[d]` to
             `starts[d + 1]`, one at least.
-        shown: the span that stands for each chunk in an answer: a section around it, or the whole
-            document; its own where this is None.
+        shown: the span that stands for each chunk in an answer, as `spans`: a section around it, or
+            the whole document; its own where this is None.
         vectors: of the chunks, where they are not to be encoded by themselves.
     """
 
-    texts: list[str]
-    spans: list[Span]
+    texts: Sequence[str]
+    spans: np.ndarray | Sequence[Span]
     starts: np.ndarray
-    shown: list[Span] | None = None
+    shown: np.ndarray | Sequence[Span] | None = None
     vectors: np.ndarray | None = None
 
     def first(self) -> "Pieces":
@@ -40,10 +86,12 @@ class Pieces:
         rows = self.starts[:-1]
         return replace(
             self,
-            texts=[self.texts[row] for row in rows],
-            spans=[self.spans[row] for row in rows],
+            texts=self.texts.at(rows)
+            if isinstance(self.texts, PieceTexts)
+            else [self.texts[row] for row in rows],
+            spans=np.asarray(self.spans)[rows],
             starts=np.arange(len(rows) + 1, dtype=np.int64),
-            shown=None if self.shown is None else [self.shown[row] for row in rows],
+            shown=None if self.shown is None else np.asarray(self.shown)[rows],
             vectors=None if self.vectors is None else self.vectors[rows],
         )
 
@@ -62,8 +110,8 @@ class Layout:
 
     @classmethod
     def of(cls, chunks: Pieces) -> "Layout":
-        shown = np.array(chunks.shown or chunks.spans, dtype=np.int64).reshape(-1, 2)
-        return cls(chunks.starts, shown)
+        shown = chunks.spans if chunks.shown is None else chunks.shown
+        return cls(chunks.starts, np.array(shown, dtype=np.int64).reshape(-1, 2))
 
     @cached_property
     def owner(self) -> np.ndarray:

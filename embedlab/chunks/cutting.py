@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from embedlab.errors import missing_extra
-from retrievers.pieces import Pieces, Span
+from retrievers.pieces import Pieces, PieceTexts, Span
 
 # The spans of the tokens of each text, special ones aside.
 Tokens = Callable[[Sequence[str]], Sequence[Sequence[Span]]]
@@ -30,18 +30,20 @@ def pieces(
     With "headings" a document is cut at each heading, with "semantic" into its `breaks`, however
     short the parts are.
     """
-    texts: list[str] = []
-    spans: list[Span] = []
-    starts = [0]
+    spans: list[np.ndarray] = []
+    counts: list[int] = []
     for first in range(0, len(documents), _BATCH):
-        batch = documents[first : first + _BATCH]
+        batch, inside = documents[first : first + _BATCH], list[Span]()
         for row, (text, offsets) in enumerate(zip(batch, tokens(batch), strict=True), first):
             parts = breaks[row] if breaks is not None else ()
             found = list(cut(text, method, offsets, parts, size=size, overlap=overlap))
-            texts += [text[start:end] for start, end in found]
-            spans += found
-            starts.append(len(texts))
-    return Pieces(texts, spans, np.array(starts, dtype=np.int64))
+            inside += found
+            counts.append(len(found))
+        spans.append(np.array(inside, dtype=np.int32).reshape(-1, 2))
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    where = np.concatenate([np.empty((0, 2), dtype=np.int32), *spans])
+    owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    return Pieces(PieceTexts(documents, owner, where), where, starts)
 
 
 def cut(
@@ -149,8 +151,8 @@ def sections(text: str) -> list[Span]:
     return list(pairwise(sorted(edges))) or [(0, 0)]
 
 
-def parents(documents: Sequence[str], pieces: Pieces, parent: str) -> list[Span]:
-    """The span of the section or document around each chunk."""
+def parents(documents: Sequence[str], pieces: Pieces, parent: str) -> np.ndarray:
+    """The span of the section or document around each chunk: int `[chunks, 2]`."""
     around: list[Span] = []
     for text, first, last in zip(documents, pieces.starts[:-1], pieces.starts[1:], strict=True):
         if parent == "document":
@@ -161,4 +163,4 @@ def parents(documents: Sequence[str], pieces: Pieces, parent: str) -> list[Span]
         for start, end in pieces.spans[first:last]:
             holds = found[max(bisect_right(begins, start) - 1, 0)]
             around.append((holds[0], max(holds[1], end)))
-    return around
+    return np.array(around, dtype=np.int32).reshape(-1, 2)

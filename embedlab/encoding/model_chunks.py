@@ -98,7 +98,7 @@ class Cutter:
     how: Chunking
     prompt: str
     encode: Callable[[list[str]], np.ndarray]
-    tokens: Callable[[list[str]], Read]
+    tokens: Callable[[Sequence[str]], Read]
 
     def __call__(self, documents: Sequence[str]) -> Pieces:
         """The chunks of documents, with their vectors where they are late ones.

@@ -31,10 +31,11 @@ def search(
         index: an empty one, which gets the chunks.
         chunks: what it holds of them, some at a time.
     """
-    names = [str(piece) for piece in range(len(pieces.texts))]
-    built = searching.fill(
-        lambda rows, chunk: index.add(names[rows], chunk), chunks, len(names), reporter
-    )
+
+    def add(rows: slice, chunk: Any) -> None:
+        index.add([str(piece) for piece in range(rows.start, rows.stop)], chunk)
+
+    built = searching.fill(add, chunks, len(pieces.texts), reporter)
     over = chunking.parse(spec).over
     retriever = Chunked.of(index, data.document_ids, pieces, "max" if over == "first" else over)
     rows, scores, spent = searching.run_queries(retriever, queries, data, k=k)

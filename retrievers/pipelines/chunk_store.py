@@ -226,7 +226,7 @@ class ChunkStore(WithTexts, Retriever):
             raise RetrieverError(
                 f"The parts of the index at {path} do not fit together.", "Build it again."
             )
-        loaded._take(ids, Pieces([], list(map(tuple, shown.tolist())), starts))
+        loaded._take(ids, Pieces([], shown, starts))
         return loaded
 
 

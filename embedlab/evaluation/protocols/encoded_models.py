@@ -121,7 +121,7 @@ class EncodedModels(Protocol):
             cost.add(spent)
             return dense(vectors[None].read())
 
-        def tokens(texts: list[str]) -> Vectors:
+        def tokens(texts: Sequence[str]) -> Vectors:
             encoder = Encoder(
                 self.model, self.request.encoding, reporter=self.reporter, tokens=True
             )

@@ -102,5 +102,5 @@ def _chunks(documents: Iterable[Any]) -> Iterator[list[Any]]:
         yield chunk
 
 
-def _none(texts: list[str]) -> Any:
+def _none(texts: Sequence[str]) -> Any:
     raise AssertionError("bm25 has no vectors, and no chunking of it takes any")

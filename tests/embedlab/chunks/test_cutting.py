@@ -18,7 +18,7 @@ def tokens(texts):
 
 
 def cut(text, method, size, overlap=0):
-    return cutting.pieces([text], method, tokens, size=size, overlap=overlap).texts
+    return cutting.pieces([text], method, tokens, size=size, overlap=overlap).texts[:]
 
 
 def test_tokens_overlap_and_keep_words_whole():
@@ -38,7 +38,7 @@ def test_the_blank_before_a_word_is_not_the_sentence_before():
     """Byte-level tokenizers count it to the word."""
     text = "Aa bb. Cc dd. Ee jj. Gg hh ii."
     byte_level = lambda texts: [[m.span() for m in re.finditer(r" ?\w+| ?\W", t)] for t in texts]  # noqa: E731
-    chunks = cutting.pieces([text], "sentences", byte_level, size=6, overlap=0).texts
+    chunks = cutting.pieces([text], "sentences", byte_level, size=6, overlap=0).texts[:]
     assert chunks == ["Aa bb. Cc dd. ", "Ee jj. ", "Gg hh ii."]
     assert all(len(spans) <= 6 for spans in byte_level([chunk.strip() for chunk in chunks]))
 
@@ -129,11 +129,14 @@ def test_semantic_chunks_end_where_neighbours_differ_most():
 def test_parents_hold_their_chunks():
     text = "aa bb\n# One\na b c d\n## Two\nc d e f"
     chunks = cutting.pieces([text, "x"], "headings", tokens, size=3, overlap=0)
-    assert chunks.texts == ["aa bb\n", "# One\na", "b c d\n", "## Two\nc", "d e f", "x"]
+    assert chunks.texts[:] == ["aa bb\n", "# One\na", "b c d\n", "## Two\nc", "d e f", "x"]
     first, second, third = (0, 6), (6, 20), (20, len(text))
-    assert cutting.parents([text, "x"], chunks, "section") == [
-        first, second, second, third, third, (0, 1),
-    ]  # fmt: skip
-    assert cutting.parents([text, "x"], chunks, "document") == [(0, len(text))] * 5 + [(0, 1)]
+    whole = (0, len(text))
+
+    def parents(texts, cut, parent):
+        return list(map(tuple, cutting.parents(texts, cut, parent).tolist()))
+
+    assert parents([text, "x"], chunks, "section") == [first, second, second, third, third, (0, 1)]
+    assert parents([text, "x"], chunks, "document") == [whole] * 5 + [(0, 1)]
     across = cutting.pieces([text], "tokens", tokens, size=99, overlap=0)
-    assert cutting.parents([text], across, "section") == [(0, len(text))]
+    assert parents([text], across, "section") == [whole]
