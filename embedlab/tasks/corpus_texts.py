@@ -3,6 +3,7 @@ are asked for, the ids are one numpy array of strings.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -90,8 +91,8 @@ class CorpusTexts(Sequence[str]):
         rows: np.ndarray | None = None,
         texts: Sequence[str] | None = None,
     ) -> None:
-        self._corpus, self._texts = corpus, texts
-        self._rows = np.arange(len(corpus)) if rows is None else rows
+        self._file, self._texts = _File(corpus), texts
+        self._rows = np.arange(len(corpus), dtype=np.int32) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -115,11 +116,13 @@ class CorpusTexts(Sequence[str]):
 
     def at(self, rows: "slice | np.ndarray") -> Self:
         """The documents at these rows of the sequence, still on disk."""
-        return type(self)(self._corpus, self._rows[rows], self._texts)
+        found = copy(self)
+        found._rows = self._rows[rows]
+        return found
 
     def parts(self) -> "CorpusParts":
         """Title and text of each document apart."""
-        return CorpusParts(self._corpus, self._rows)
+        return CorpusParts(self._file.corpus, self._rows)
 
     def _blocks(self) -> Iterator[np.ndarray]:
         return (self._rows[at : at + _BLOCK] for at in range(0, len(self), _BLOCK))
@@ -127,12 +130,26 @@ class CorpusTexts(Sequence[str]):
     def _block(self, rows: np.ndarray) -> list[Any]:
         if self._texts is not None:
             return [self._texts[row] for row in rows.tolist()]
-        return [
-            f"{title} {text}".strip() if title else text.strip() for title, text in self._read(rows)
-        ]
+        read = self._file.read(rows)
+        return [f"{title} {text}".strip() if title else text.strip() for title, text in read]
 
-    def _read(self, rows: np.ndarray) -> list[tuple[str, str]]:
-        places = self._table_rows[rows]
+
+class CorpusParts(CorpusTexts):
+    """The same documents as mappings with `title` and `text`."""
+
+    def _block(self, rows: np.ndarray) -> list[Any]:
+        return [{"title": title, "text": text} for title, text in self._file.read(rows)]
+
+
+class _File:
+    """Titles and texts of a data set, as its Arrow arrays have them."""
+
+    def __init__(self, corpus: "Dataset") -> None:
+        self.corpus = corpus
+
+    def read(self, rows: np.ndarray) -> list[tuple[str, str]]:
+        """Title and text at each of these rows of the data set."""
+        places = rows if self._chosen is None else self._chosen[rows]
         order = np.argsort(places, kind="stable")  # the file from its beginning to its end
         chunks = np.searchsorted(self._starts, places[order], side="right") - 1
         within = (places[order] - self._starts[chunks]).tolist()
@@ -145,13 +162,12 @@ class CorpusTexts(Sequence[str]):
         return found
 
     @cached_property
-    def _table_rows(self) -> np.ndarray:
-        return table_rows(self._corpus)
+    def _chosen(self) -> np.ndarray | None:
+        return table_rows(self.corpus)
 
     @cached_property
     def _columns(self) -> list[list[Any]]:
-        """Titles and texts as the file has them: Arrow arrays."""
-        table, there = self._corpus.data, self._corpus.column_names
+        table, there = self.corpus.data, self.corpus.column_names
         return [table.column(n).chunks if n in there else [] for n in ("title", "text")]
 
     @cached_property
@@ -159,18 +175,11 @@ class CorpusTexts(Sequence[str]):
         return np.cumsum([0, *map(len, self._columns[1])])
 
 
-class CorpusParts(CorpusTexts):
-    """The same documents as mappings with `title` and `text`."""
-
-    def _block(self, rows: np.ndarray) -> list[Any]:
-        return [{"title": title, "text": text} for title, text in self._read(rows)]
-
-
 def by_id(corpus: "Dataset") -> tuple[DocumentIds, np.ndarray]:
-    """A corpus's ids in descending order, and the row that each has in it: int64 `[n]`."""
+    """A corpus's ids in descending order, and the row that each has in it: int32 `[n]`."""
     ids = np.empty(len(corpus), dtype=_STRING)
     column: Any = corpus.select_columns(["id"])
     for start in range(0, len(corpus), _BLOCK):
         ids[start : start + _BLOCK] = column[start : start + _BLOCK]["id"]
-    order = np.argsort(ids, kind="stable")
+    order = np.argsort(ids, kind="stable").astype(np.int32)
     return DocumentIds(ids[order]), order[::-1]

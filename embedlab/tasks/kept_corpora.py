@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Document = tuple[str, str, str]  # id, title, text
-COLUMNS = ("id", "title", "text")
 _BATCH = 10_000  # documents of a record batch
 _BATCH_BYTES = 1 << 24  # and about of its texts
 _LOOKED_AT = 1 << 25  # bytes of a corpus whose pages are given back
@@ -134,7 +133,7 @@ def prune(matching: str = "") -> int:
 def _write(source: Path, documents: Callable[[], Iterator[Document]], folder: Path) -> None:
     import pyarrow as pa
 
-    schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+    schema = pa.schema([(name, pa.string()) for name in ("id", "title", "text")])
     state, count, file = _state(source), 0, folder / "corpus.arrow"
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
         for batch in _batches(documents()):
