@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Document = tuple[str, str, str]  # id, title, text
 _BATCH = 10_000  # documents of a record batch
 _BATCH_BYTES = 1 << 24  # and about of its texts
+_LONG = 1 << 28  # bytes of a file whose conversion is worth a line
 _LOOKED_AT = 1 << 25  # bytes of a corpus whose pages are given back
 
 _mapped: "WeakSet[mmap.mmap]" = WeakSet()
@@ -135,6 +136,8 @@ def _write(source: Path, documents: Callable[[], Iterator[Document]], folder: Pa
 
     schema = pa.schema([(name, pa.string()) for name in ("id", "title", "text")])
     state, count, file = _state(source), 0, folder / "corpus.arrow"
+    if state and state[0] > _LONG:
+        echo(f"{source} is written into {_root()} as Arrow, once.", err=True)
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
         for batch in _batches(documents()):
             stream.write_batch(pa.record_batch(list(zip(*batch, strict=True)), schema=schema))

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedlab.compat import mteb_internals
 from embedlab.errors import UserError
 from embedlab.evaluation.retrieval_data import retrieval_data
-from embedlab.tasks import load, recorded_name, resolve
+from embedlab.tasks import load, recorded_name, rendering, resolve
 from tests.embedlab.tasks.conftest import lines
 
 ROOT = Path(__file__).parents[3]
@@ -226,3 +227,26 @@ def test_memory_does_not_grow_with_the_texts(beir, home):
     assert done.returncode == 0, done.stderr
     characters, grown = map(int, done.stdout.split())
     assert characters > 120e6 and grown < 50e6
+
+
+def test_any_selection_of_a_data_set_is_rendered_as_mteb_does(tmp_path):
+    from datasets import Dataset, concatenate_datasets, load_from_disk
+    from mteb.types import PromptType
+
+    rows = {"id": [f"d{n}" for n in range(30)], "text": [f" text {n}\n" for n in range(30)]}
+    titles = {"title": [f"title {n}" if n % 3 else "" for n in range(30)]}
+    Dataset.from_dict(rows | titles).save_to_disk(tmp_path / "data")
+    mapped = load_from_disk(str(tmp_path / "data"))
+    for corpus in (mapped, Dataset.from_dict(rows), concatenate_datasets([mapped, mapped])):
+        for chosen in (
+            corpus,
+            corpus.select([7, 2, 2, 29, 0]),
+            corpus.filter(lambda r: "1" in r["id"]),
+        ):
+            documents = rendering.documents(chosen)
+            wanted = mteb_internals.retrieval_texts(chosen, PromptType.document)
+            assert list(documents) == documents[::1] == wanted
+            order = np.arange(len(chosen))[::-1]
+            assert list(rendering.documents(chosen, order)) == wanted[::-1]
+            assert list(reversed(documents)) == wanted[::-1]
+            assert [part["text"] for part in documents.parts()] == chosen["text"][:]
