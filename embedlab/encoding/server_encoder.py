@@ -26,6 +26,7 @@ from embedlab.errors import UserError
 from embedlab.models.served.server_models import ServerModel
 from embedlab.options import EncodingOptions
 from embedlab.progress import Reporter
+from embedlab.resources import home
 from embedlab.servers.answers import Answers, held
 from embedlab.servers.prices import estimated_tokens
 from embedlab.servers.requests_in_flight import Sent
@@ -300,8 +301,10 @@ def _unit_or_zero(vectors: np.ndarray) -> np.ndarray:
 
 
 def _answers(space: Space) -> Path:
-    """The file of the answers that no shard has yet."""
-    return space.folder / "answers.sqlite"
+    """The file of the answers that no shard has yet: on this machine, for it needs locks, which a
+    disk that machines share may not have.
+    """
+    return home() / "vectors" / space.folder.name / "answers.sqlite"
 
 
 def _not_in(space: Space, keys: np.ndarray) -> np.ndarray:
