@@ -1,9 +1,11 @@
 """A cluster of Ray's: started on this machine or joined, what its nodes are, processes on them."""
 
+import logging
 import os
 import shutil
 import socket
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -188,8 +190,14 @@ def _join(address: ClusterAddress) -> None:
             "Type: pip install 'ray[client]'",
         )
     _refuse_out_of_reach(named)
-    quiet = {} if named.startswith("ray://") else {"logging_level": "CRITICAL"}
-    _connected(str(address), address=named or "auto", log_to_driver=False, **quiet)
+    if named.startswith("ray://"):
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        with warnings.catch_warnings(action="ignore"):
+            _connected(str(address), address=named)
+    else:
+        _connected(
+            str(address), address=named or "auto", log_to_driver=False, logging_level="CRITICAL"
+        )
 
 
 def _refuse_out_of_reach(named: str) -> None:
@@ -219,8 +227,8 @@ def _connected(name: str, **options: Any) -> None:
         said = " ".join(str(error).split())
         raise UserError(
             f"--cluster {name}: {said[:500]}",
-            "Type local:2 for workers on this machine; `ray start --head` starts a cluster for"
-            " auto.",
+            "Type local:2 for workers on this machine; `ray start --head` starts one for auto."
+            " Where it asks for a token, set RAY_AUTH_MODE=token.",
         ) from error
 
 
