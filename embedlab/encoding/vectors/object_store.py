@@ -58,7 +58,7 @@ class ObjectStore:
                 if "@" in place
                 else "Type an address such as s3://bucket/prefix, or a folder."
             )
-            shown = f"{scheme}{slashes}{place.rpartition('@')[2]}"
+            shown = f"{scheme}{slashes}{place.rpartition('@')[2].partition('?')[0]}"
             raise UserError(f"EMBEDLAB_VECTORS={shown} is no address of an object store.", hint)
         try:
             from fsspec.core import url_to_fs

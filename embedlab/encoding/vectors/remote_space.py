@@ -133,7 +133,9 @@ class RemoteSpace:
         folder_users.enter(self._folder)  # before the files: prune would take them for left behind
         parts = [(shard, part) for shard in wanted for part in shard.files if only in ("", part)]
         lacking = self._faulty(parts)
-        for _ in range(2):  # what comes damaged may have been damaged on its way
+        for again in (False, True):  # what comes damaged may have been damaged on its way
+            if again and lacking:  # and what was not there when the list was made may be by now
+                self._there = self._store.files(self._space)
             self._download([place for place in lacking if self._there_whole(*place)])
             lacking = self._faulty(lacking)
         damaged = {shard.name: shard for shard, _ in lacking}

@@ -38,7 +38,11 @@ class Space:
 
     Args:
         ingredients: everything that shaped the vectors, as `address.space_address` lists it.
-        root: the store's folder; `EMBEDLAB_HOME/vectors` by default.
+        root: the store's folder; by default what `EMBEDLAB_VECTORS` names, or
+            `EMBEDLAB_HOME/vectors`.
+
+    Raises:
+        UserError: the vectors are in an object store that cannot be reached, read or written.
     """
 
     def __init__(self, ingredients: Mapping[str, Any], root: Path | None = None) -> None:
@@ -80,9 +84,8 @@ class Space:
             OSError: the disk is full or the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        folder_users.enter(
-            self.folder
-        )  # before the files: prune must not take them for left behind
+        # Before the files: prune must not take them for left behind.
+        folder_users.enter(self.folder)
         shard_records.describe(self.folder, self.ingredients)
 
     def has(self, keys: np.ndarray) -> np.ndarray:
@@ -107,7 +110,8 @@ class Space:
         their cost, and whether it was `derived` of a pass through several layers.
 
         Raises:
-            UserError: the disk is full or the folder cannot be written.
+            UserError: the disk is full, or the folder or the object store cannot be written; what
+                was added to the folder is kept, and sent by the next `Space`.
         """
         try:
             self.declare()

@@ -147,8 +147,9 @@ def test_another_machine_goes_on_where_one_was_killed(
     assert killed.returncode == -signal.SIGKILL
     done = len(keys(s3, ".json")) - len(keys(s3, "manifest.json"))
     assert 0 < done < 6
-    code, scores, encoded, _ = on("other")
+    code, scores, encoded, err = on("other")
     assert (code, scores) == (0, undisturbed[0]) and 0 < encoded < undisturbed[1]
+    assert "damaged" not in err  # a record without its files
     # What was made here and had not gone there goes now; nothing is made twice.
     code, scores, encoded, err = on("killed")
     assert (code, scores, encoded) == (0, undisturbed[0], 0) and "only here" in err
