@@ -168,7 +168,12 @@ def _read(folder: Path, digest: str) -> "Dataset":
     with (folder / "corpus.arrow").open("rb") as file:
         mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     _mapped.add(mapping)
-    return Dataset(InMemoryTable(_table(mapping)), fingerprint=digest[:16])
+    table = _table(mapping)
+    if table.num_rows != _facts(folder).get("documents"):  # locks that do not hold, on some disks
+        raise UserError(
+            f"Another process writes the corpus in {folder} at the same time.", "Run again."
+        )
+    return Dataset(InMemoryTable(table), fingerprint=digest[:16])
 
 
 def _table(mapping: mmap.mmap) -> "pa.Table":
