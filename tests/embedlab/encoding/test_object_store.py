@@ -115,12 +115,20 @@ def words(model, task):
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def known():
+    """What was found out once for all tests."""
+    return {}
+
+
 @pytest.fixture
-def undisturbed(on, monkeypatch):
+def undisturbed(on, monkeypatch, known):
     """Scores with the vectors in a folder, and how many texts there are."""
-    with monkeypatch.context() as patch:
-        patch.delenv("EMBEDLAB_VECTORS", raising=False)
-        return on("undisturbed")[1:3]
+    if not known:
+        with monkeypatch.context() as patch:
+            patch.delenv("EMBEDLAB_VECTORS", raising=False)
+            known["found"] = on("undisturbed")[1:3]
+    return known["found"]
 
 
 def test_another_machine_encodes_nothing(s3, on, undisturbed):
