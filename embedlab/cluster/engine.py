@@ -58,11 +58,11 @@ class Engine:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         strategy = NodeAffinitySchedulingStrategy(self.here, soft=False)
-        threads = str(max(1, len(os.sched_getaffinity(0)) // number))
+        threads = str(max(1, (os.cpu_count() or 1) // number))
         ours = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         gpus = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
         place = Place(str(Path.cwd()), {"OMP_NUM_THREADS": threads, **ours, **gpus}, whole=True)
-        options = {"num_cpus": 0, "scheduling_strategy": strategy, "max_concurrency": 2}
+        options = {"num_cpus": 0, "scheduling_strategy": strategy}
         return Pool(options, place, make, number, say, at_once=1)
 
 
@@ -222,8 +222,7 @@ def _connected(name: str, **options: Any) -> None:
     keep_quiet()
     try:
         ray.init(**options)
-    except (RuntimeError, ConnectionError, ValueError, OSError, AssertionError) as error:
-        # Of another version of Python or Ray, it names both.
+    except Exception as error:  # of another version of Python or Ray, for one: it names both
         said = " ".join(str(error).split())
         raise UserError(
             f"--cluster {name}: {said[:500]}",
@@ -267,7 +266,7 @@ def _engine(nodes: tuple[list[Node], list[Node]], on_gpus: bool, client: bool) -
         workers = sum(int(node.gpus) for node in fit)
         needs = {"num_gpus": 1, "num_cpus": 0}
     else:
-        cores = min(MOST_CPU_WORKERS, *(int(node.cpus) for node in fit if node.cpus >= 1), 8)
+        cores = min(MOST_CPU_WORKERS, max(int(node.cpus) for node in fit) or 1)
         workers = sum(int(node.cpus) // cores for node in fit)
         needs = {"num_cpus": cores}
     if not workers:

@@ -4,6 +4,8 @@ What a process had in hand when it was lost, with its node or alone, is done by 
 new process where there is room.
 """
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -225,12 +227,15 @@ class Pool:
     def _answer(self, task: _Task, worker: _Worker, ref: Any) -> Answer | None:
         """What came of a call; None where the process was lost."""
         import ray
-        from ray.exceptions import RayError, RayTaskError
+        from ray.exceptions import OutOfDiskError, RayError, RayTaskError
 
         try:
             node, value, error = ray.get(ref)
         except RayTaskError as failure:  # not of the work: the node has not what it takes
             return Answer(task.number, None, failure, worker.node)
+        except OutOfDiskError:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "Ray's folder")
+            return Answer(task.number, None, full, worker.node)
         except RayError:
             return None
         return Answer(task.number, value, error, self._names().get(node, node))

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ class Place:
     def enter(self) -> None:
         if Path(self.folder).is_dir():
             os.chdir(self.folder)
-            sys.path.insert(0, self.folder)
         for name, value in self.environment.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from embedlab.cluster.engine import Board, Engine, opened
 from embedlab.cluster.fleet import Fleet
@@ -17,6 +18,9 @@ from embedlab.hardware import choose_device
 from embedlab.models import LoadedModel
 from embedlab.progress import Reporter
 
+if TYPE_CHECKING:
+    from mteb import AbsTask
+
 
 def done(
     request: Request,
@@ -29,7 +33,8 @@ def done(
 
     An evaluation is one model on one task. As many run at once as there are evaluations and workers
     for them; each has a process that coordinates, on the machine of the command, and its part of
-    the workers. A command outside of the cluster (ray://) does one after the other.
+    the workers. A command outside of the cluster (ray://), or with a budget, does one after the
+    other.
 
     Raises:
         UserError: a model is an object, or the cluster cannot be used.
@@ -45,7 +50,8 @@ def done(
     address = ClusterAddress.read(request.share.cluster)
     with opened(address, on_gpus=on_gpus, say=reporter.say) as engine:
         pairs = [piece._replace(todo=[task]) for piece in pieces for task in piece.todo]
-        at_once = min(len(pairs), engine.workers) if engine.here else 1
+        alone = not engine.here or request.server.budget is not None  # one purse pays for all
+        at_once = 1 if alone else min(len(pairs), engine.workers)
         if at_once > 1:
             yield from _several(request, names, pairs, engine, at_once, reporter)
         else:
@@ -70,11 +76,11 @@ def _several(
     make = partial(Job, request, names, engine.of(engine.workers // at_once), board)
     pool = engine.beside(make, at_once, reporter.say)
     # Objects of tasks stay here: a job finds its own by their places in the request.
-    place = {task.metadata.name: number for number, task in enumerate(requested_tasks(request))}
+    place = {_known_by(task): number for number, task in enumerate(requested_tasks(request))}
 
     def call(number: int, pair: Piece) -> Call:
         todo, fitting = (
-            [place[task.metadata.name] for task in tasks] for tasks in (pair.todo, pair.fitting)
+            [place[_known_by(task)] for task in tasks] for tasks in (pair.todo, pair.fitting)
         )
         return Call("run", (number, pair.model, todo, fitting))
 
@@ -122,3 +128,8 @@ class Job:
 
 def _fleet(request: Request, engine: Engine, reporter: Reporter) -> Fleet:
     return Fleet(engine, request.loading, request.views.force, reporter)
+
+
+def _known_by(task: "AbsTask") -> tuple[str, ...]:
+    """What tells a task of a request from the others: its name, and the user's folders."""
+    return (task.metadata.name, *map(str, getattr(task, "sources", ())))

@@ -6,12 +6,17 @@ import os
 import shutil
 import socket
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import embedlab
+from embedlab.cluster.worker import Source, Space, Worker
+from embedlab.encoding.encoder import Encoder
 from embedlab.errors import UserError
+from embedlab.models import load
+from embedlab.options import EncodingOptions
 from tests import ready
 from tests.beir_folder import write_beir
 from tests.store_content import content, unlike
@@ -94,3 +99,18 @@ def test_objects_cannot_travel(collections):
     with pytest.raises(UserError, match="letters is an object, which cannot travel") as error:
         embedlab.evaluate(letters, collections[0], cluster="local:2", progress=False)
     assert "path/to/file.py:Class" in error.value.hint
+
+
+def test_a_worker_whose_vectors_would_stand_under_another_key_is_refused(home, tiny_folder):
+    source = Source(str(tiny_folder), "cpu", "float32", False, False, EncodingOptions(), False)
+    worker, here = Worker(), Encoder(load(str(tiny_folder), device="cpu", dtype="float32"))
+    made_of = here.ingredients("query", "q: ", None)
+    worker.prepare(source, [Space("query", "q: ", None, made_of)])
+    other = {**made_of, "kernels": "plain", "device": "cuda"}
+    with pytest.raises(
+        UserError, match="another model than on the machine of the command"
+    ) as error:
+        worker.prepare(source, [Space("query", "q: ", None, other)])
+    assert "kernels packed (plain)" in str(error.value) and "device cpu (cuda)" in str(error.value)
+    with pytest.raises(UserError, match="nowhere"):
+        worker.prepare(replace(source, name="nowhere"), [])
