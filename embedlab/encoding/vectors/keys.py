@@ -1,6 +1,7 @@
 """Content addresses: a vector is found again only if everything that shaped it is the same."""
 
 import json
+import re
 from array import array
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -23,6 +24,13 @@ def space_address(ingredients: Mapping[str, Any]) -> str:
         {**ingredients, "encoding": ENCODING}, sort_keys=True, default=str, ensure_ascii=False
     )
     return blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is one that `space_address` gives: a store may share its folder or bucket with
+    what is not embedlab's.
+    """
+    return re.fullmatch("[0-9a-f]{32}", name) is not None
 
 
 def text_keys(prompt: str, texts: Iterable[str]) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from embedlab import json_cache
 from embedlab.encoding.vectors import shard_records, shards
+from embedlab.encoding.vectors.keys import is_address
 from embedlab.encoding.vectors.object_store import ObjectStore, opened
 from embedlab.encoding.vectors.shards import Shard
 from embedlab.errors import UserError
@@ -49,7 +50,7 @@ def spaces(there: ObjectStore) -> Iterator[Kept]:
     Raises:
         UserError: it cannot be reached or read.
     """
-    for name in there.folders():
+    for name in filter(is_address, there.folders()):
         files = there.files(name)
         records = [f"{shard}.json" for shard in shard_records.in_order(files)]
         described = [shard_records.MANIFEST] if shard_records.MANIFEST in files else []

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from embedlab import folder_users
 from embedlab.encoding.vectors import shard_records, shards
+from embedlab.encoding.vectors.keys import is_address
 from embedlab.encoding.vectors.shards import Shard
 from embedlab.resources import vectors_folder
 from embedlab.terminal import echo
@@ -36,7 +37,7 @@ def spaces(root: Path | None = None) -> Iterator[Stored]:
     """Every space of the store."""
     root = root or vectors_folder()
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        if folder.is_dir():
+        if is_address(folder.name) and folder.is_dir():
             made_of, older = shard_records.manifest(folder)
             names = [shard.name for shard in older]
             recorded = shard_records.recorded(folder, but=names)

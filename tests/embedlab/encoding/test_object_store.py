@@ -251,9 +251,13 @@ def test_cache_and_doctor_know_the_store(s3, on, cli, undisturbed, monkeypatch, 
     assert cli("cache", "prune", "--remote")[0] == 0 and keys(s3) == stored
     s3.put_object(Bucket="vectors", Key=f"{stored[0].rpartition('/')[0]}/0.npy", Body=b"left")
     assert cli("cache", "prune", "--remote")[0] == 0 and len(keys(s3)) > len(stored)
+    s3.put_object(Bucket="vectors", Key="of/all/mine/weights.npy", Body=b"not embedlab's")
     with monkeypatch.context() as patch:  # it may be on its way for a day
         patch.setattr(remote_upkeep, "_ABANDONED", -5.0)
-        assert cli("cache", "prune", "--remote")[0] == 0 and keys(s3) == stored
+        assert cli("cache", "prune", "--remote")[0] == 0
+    assert {*keys(s3)} - {*stored} == {"of/all/mine/weights.npy"}
+    s3.delete_object(Bucket="vectors", Key="of/all/mine/weights.npy")
+    assert keys(s3) == stored
     s3.delete_object(Bucket="vectors", Key=keys(s3, ".dense.npy")[0])
     code, out, _ = cli("cache", "verify")
     assert code == 1 and "dense.npy is missing" in out

@@ -138,3 +138,17 @@ def test_a_damaged_shard_of_an_earlier_version_is_encoded_again(older, capsys):
     assert victim.name in capsys.readouterr().err
     assert upkeep.verify(older) == []
     assert Space(INGREDIENTS, older).has(text_keys("", ["a", "b", "c"])).tolist() == [1, 1, 0]
+
+
+def test_what_is_not_embedlabs_in_the_folder_stays_as_it_is(tmp_path, cli, monkeypatch):
+    project = tmp_path / "project/site"
+    project.mkdir(parents=True)
+    for name in ("package.json", "manifest.json", "weights.npy", "notes.tmp", ".draft.part"):
+        (project / name).write_text("mine")
+    monkeypatch.setenv("EMBEDLAB_VECTORS", str(tmp_path / "project"))
+    fill(Space(INGREDIENTS), ["a"])
+    for command in (["ls"], ["du"], ["verify"], ["prune"], ["prune", "--model", "name"]):
+        code, out, err = cli("cache", *command)
+        assert code == 0 and "site" not in out + err, command
+    assert {path.read_text() for path in project.iterdir()} == {"mine"}
+    assert len(list(project.iterdir())) == 5 and len(list(project.parent.iterdir())) == 1
