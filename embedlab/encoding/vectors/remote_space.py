@@ -160,6 +160,12 @@ class RemoteSpace:
             self._store.fetch(self._space, halves)
             for name, half in halves.items():
                 half.replace(self._folder / name)
+        except OSError as error:
+            raise UserError(
+                f"Vectors of {self._store.address} cannot be written to {self._folder}:"
+                f" {error.strerror}.",
+                "Free some space, or set EMBEDLAB_HOME to another folder.",
+            ) from error
         finally:
             for half in halves.values():
                 half.unlink(missing_ok=True)

@@ -42,7 +42,10 @@ def write(
     there is a record of them.
     """
     name = uuid.uuid4().hex
-    parts = {"keys": keys.view(np.uint8).reshape(-1, 16), "tokens": tokens.astype(np.int32)}
+    parts: dict[str, np.ndarray] = {
+        "keys": keys.view(np.uint8).reshape(-1, 16),
+        "tokens": tokens.astype(np.int32),
+    }
     if isinstance(vectors, np.ndarray):
         parts["dense"] = vectors
     elif isinstance(vectors, TokenVectors):
@@ -56,15 +59,23 @@ def write(
             "indptr": vectors.indptr.astype(np.int64),
             "width": np.array([vectors.shape[1]]),
         }
-    files = {}
-    for part, array in parts.items():
-        path = folder / f"{name}.{part}.npy"
-        with path.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        files[part] = (path.stat().st_size, checksum(path))
+    try:
+        files = {
+            part: _written(folder / f"{name}.{part}.npy", each) for part, each in parts.items()
+        }
+    except OSError:
+        remove(folder, name)  # what is there of it would fill a full disk
+        raise
     return Shard(name, len(keys), files, seconds, derived)
+
+
+def _written(path: Path, array: np.ndarray) -> tuple[int, str]:
+    """Write an array, on the disk for good; gives bytes and checksum of the file."""
+    with path.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    return path.stat().st_size, checksum(path)
 
 
 def checksum(path: Path) -> str:

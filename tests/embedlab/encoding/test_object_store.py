@@ -234,6 +234,20 @@ def test_a_record_of_somebody_else_writes_nowhere_but_in_its_folder(s3, on, tmp_
     assert not list(tmp_path.rglob("outside.npy"))
 
 
+def test_a_full_disk_of_one_machine_is_named_and_costs_nothing(s3, on, undisturbed, monkeypatch):
+    on("one")
+    with monkeypatch.context() as patch:
+        patch.setattr("s3fs.S3FileSystem._get_file", full)
+        code, _, _, err = on("two")
+    assert code == 2 and one_error(err, "two/vectors")
+    assert "No space left on device" in err
+    assert on("two")[:3] == (0, undisturbed[0], 0)
+
+
+async def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
 @pytest.mark.effect("cache prune --remote")
 def test_cache_and_doctor_know_the_store(s3, on, cli, undisturbed, monkeypatch, tmp_path):
     on("one")

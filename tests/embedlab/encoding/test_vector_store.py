@@ -169,11 +169,15 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     space = Space(INGREDIENTS, tmp_path)
     fill(space, ["a"])
 
-    def full(*_, **__):
+    def full(file, *_, **__):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
+
+    files = set(space.folder.iterdir())
 
     monkeypatch.setattr(shards.np, "save", full)
     with pytest.raises(UserError, match="No space left"):
         fill(space, ["b"])
     monkeypatch.undo()
+    assert set(space.folder.iterdir()) == files
     assert Space(INGREDIENTS, tmp_path).has(text_keys("", ["a", "b"])).tolist() == [True, False]
