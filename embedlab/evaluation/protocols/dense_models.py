@@ -26,6 +26,8 @@ from retrievers.token_vectors import Rows
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
 
+_TEXT_BYTES = 100  # ids, keys and places of a document, as measured
+
 
 class DenseModels(EncodedModels):
     """A vector for each text, float32 `[n, d]`;
@@ -111,7 +113,7 @@ class DenseModels(EncodedModels):
         card = self.model.card
         width = card.dim * (2 if self.encoder.options.store_dtype == "float16" else 4)
         index = min(len(data.document_ids) * card.dim * 4, searching.STREAM_BYTES)
-        held = index + 4 * card.parameters
+        held = index + 4 * card.parameters + _TEXT_BYTES * len(data.document_ids)
         return (
             f"vectors of {card.dim:,} dimensions, {vectors * width / 1e6:,.1f} MB on disk at most; "
             f"peak memory about {held / 1e9 + 1:,.1f} GB."
