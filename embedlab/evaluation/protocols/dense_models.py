@@ -26,7 +26,7 @@ from retrievers.token_vectors import Rows
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTaskRetrieval
 
-_TEXT_BYTES = 100  # ids, keys and places of a document, as measured
+_TEXT_BYTES = 110  # ids, keys and places of a document, as measured
 
 
 class DenseModels(EncodedModels):
