@@ -16,12 +16,15 @@ from embedlab.progress import Bar, Reporter
 from retrievers import Hits
 from retrievers.indexes.chunked import merged
 from retrievers.search_types import count_of
+from retrievers.token_vectors import stacked
 
 if TYPE_CHECKING:
     from embedlab.encoding.cost import Cost
     from embedlab.encoding.encoder import Encoder
     from embedlab.encoding.schedule import Encoded
     from retrievers.indexes.base_index import Index
+
+_PIECES = 4  # of a shard at most: each costs tokenising all of it
 
 
 @dataclass
@@ -36,6 +39,10 @@ class Fleet:
     @cached_property
     def pool(self) -> Pool:
         return self.engine.workplace(Worker, self.reporter.say)
+
+    def start(self) -> None:
+        """Start the workers before there is something to do."""
+        self.pool.tell(Call("warm_up", ()))
 
     def of(self, name: str) -> "ModelFleet":
         """The same as a model sees them that was loaded by this name."""
@@ -103,24 +110,30 @@ class ModelFleet:
     ) -> "Generator[Encoded]":
         from embedlab.encoding import batches
 
-        at_work: dict[int, np.ndarray] = {}
+        shards, pool = list(parts), self.fleet.pool
+        # The last ones are divided, so that no worker is done long before the others.
+        pieces = [
+            1 if left > len(pool) else min(len(pool), _PIECES) for left in range(len(shards), 0, -1)
+        ]
 
         def calls() -> Iterator[Call]:
-            for number, part in enumerate(parts):
-                at_work[number] = part
+            for part, several in zip(shards, pieces, strict=True):
                 shard = batches.taken(texts, part)
-                yield Call("encode", (source, shard, role, prompt, layers))
+                for piece in range(several):
+                    only = piece, several
+                    yield Call("encode", (source, shard, role, prompt, layers, only))
 
         def done(answer: Answer) -> None:
             if answer.error is None:
                 bar.advance(answer.value.characters, int(answer.value.encoded.tokens.sum()))
 
-        for answer in self.fleet.pool.run(calls(), done=done):
-            shard = _value(answer)
-            for line in shard.said:
+        answers = pool.run(calls(), done=done)
+        for part, several in zip(shards, pieces, strict=True):
+            made = [_value(next(answers)) for _ in range(several)]
+            for line in (line for piece in made for line in piece.said):
                 self.fleet.reporter.say(line)
-            cost.kernels, cost.batch_tokens = shard.kernels, shard.batch_tokens
-            yield shard.encoded._replace(part=at_work.pop(answer.number))
+            cost.kernels, cost.batch_tokens = made[-1].kernels, made[-1].batch_tokens
+            yield joined(part, [piece.encoded for piece in made])
 
     def search(
         self,
@@ -146,6 +159,27 @@ class ModelFleet:
         calls = (Call("search", (make, rows, block, shared, k)) for rows, block in blocks)
         answers = map(_value, pool.run(calls, done=done))
         return merged((hits for hits, _ in answers), count_of(queries), k)
+
+
+def joined(part: np.ndarray, pieces: "list[Encoded]") -> "Encoded":
+    """A shard out of its pieces, whose `part` are places in it."""
+    pieces = [each for each in pieces if len(each.part)]
+    places = np.concatenate([each.part for each in pieces])
+    back = np.argsort(places)
+    if not np.array_equal(places[back], np.arange(len(part))):
+        raise RuntimeError("The pieces of a shard are not the whole of it.")
+    first, *others = pieces
+    for each in others:
+        first.times.add(each.times)
+    return first._replace(
+        part=part,
+        tokens=np.concatenate([each.tokens for each in pieces])[back],
+        padded=sum(each.padded for each in pieces),
+        vectors={
+            layer: stacked([each.vectors[layer] for each in pieces])[back]
+            for layer in first.vectors
+        },
+    )
 
 
 def _value(answer: Answer) -> Any:

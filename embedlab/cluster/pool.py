@@ -179,6 +179,11 @@ class Pool:
             again.extend(each for each in unfinished if each.tries < _TRIES)
         self._heed_waiting()
 
+    def tell(self, call: Call) -> None:
+        """Have every process do this, whatever comes of it."""
+        for worker in self._workers:
+            worker.actor.answer.remote(call.method, *call.arguments)
+
     def share(self, value: Any) -> Any:
         """What stands for a value in the arguments of many calls, and is sent once to each node."""
         import ray

@@ -64,6 +64,11 @@ class Worker:
         self._pool: Workers | None = None
         self._reporter = _Notes()
 
+    def warm_up(self) -> None:
+        """Import what takes seconds, while the command is busy with the task."""
+        with self._lock:  # nobody loads a model meanwhile
+            import sentence_transformers  # noqa: F401
+
     def prepare(self, source: Source, spaces: Sequence[Space]) -> None:
         """Load the model, once.
 
@@ -90,8 +95,11 @@ class Worker:
         role: str,
         prompt: str,
         layers: list[int | None],
+        only: tuple[int, int],
     ) -> Shard:
-        """The vectors of one shard, in the batches that a single process makes of it."""
+        """The vectors of one shard, or of every n-th of its batches (`Pass`): those that a single
+        process makes of it.
+        """
         from embedlab.encoding.schedule import Pass
 
         encoder = self._encoder(source)
@@ -100,11 +108,11 @@ class Worker:
         with self._reporter.phase("", len(texts)) as bar:
             passed = Pass(
                 encoder.running, pool, texts, lengths,
-                prompt=prompt, role=role, layers=layers, bar=bar,
+                prompt=prompt, role=role, layers=layers, bar=bar, only=only,
             )  # fmt: skip
             (encoded,) = passed.shards([np.arange(len(texts))])
         kernels = encoder.kernels if encoder.model.runs_elsewhere else pool.kernels
-        characters = int(lengths.sum()) + len(texts)
+        characters = int(lengths[encoded.part].sum()) + len(encoded.part)
         said = self._reporter.taken()
         return Shard(encoded, kernels, encoder.batch_tokens, characters, said)
 

@@ -45,6 +45,7 @@ class RunningModel:
         self.batch_tokens = options.batch_tokens or (
             65_536 if model.device.startswith("cuda") else 2_048
         )
+        self.first_budget = self.batch_tokens  # before any halving
         self._workers: tuple[int | None, Workers] | None = None  # by the depth that they keep
         self._lock, self._tokenising = threading.Lock(), threading.Lock()
 

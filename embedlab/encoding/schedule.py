@@ -54,6 +54,7 @@ class Pass:
         role: "query", "document" or "text".
         layers: whose vectors are kept; None is the model's own output.
         bar: moved on by the characters of each finished batch.
+        only: (i, n) does every n-th batch of each part, from the i-th on: several do one part.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class Pass:
         role: str,
         layers: list[int | None],
         bar: Bar,
+        only: tuple[int, int] = (0, 1),
     ) -> None:
         self._running, self._workers, self._texts, self._bar = running, workers, texts, bar
-        self._lengths = lengths
+        self._lengths, self._only = lengths, only
         self._prompt, self._role, self._layers = prompt, role, layers
         self._cut = partial(batches.batches, even=running.even)
 
@@ -92,10 +94,13 @@ class Pass:
 
     def _submit(self, part: np.ndarray, features: dict[str, Any]) -> _Submitted:
         tokens = batches.lengths(features)
-        budget = self._running.batch_tokens
+        first, step = self._only
+        # Who does a part with others cuts it as they do, whatever its own memory.
+        budget = self._running.batch_tokens if step == 1 else self._running.first_budget
         # Texts that stand end to end are not padded, and a bag's tokens are looked up, no more:
         # one batch will do.
         cut = [np.arange(len(part))] if "offsets" in features else list(self._cut(tokens, budget))
+        cut = cut[first::step]
         futures = [
             self._workers.submit(self._batch, part, tokens, features, batch, budget)
             for batch in cut
@@ -119,12 +124,16 @@ class Pass:
                 blocks[layer].append(block)
             characters = int(self._lengths[part[batch]].sum()) + len(batch)
             self._bar.advance(characters, int(tokens[batch].sum()))
-        back = np.argsort(np.concatenate(cut))
+        places = np.concatenate([*cut, np.empty(0, np.int64)])
+        back = np.argsort(places)
+        done = places[back]
         padded = (
-            int(tokens.sum()) if bags else sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
+            int(tokens[done].sum())
+            if bags
+            else sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
         )
-        stacked = {layer: self._stack(rows)[back] for layer, rows in blocks.items()}
-        return Encoded(part, tokens, padded, stacked, times)
+        stacked = {layer: self._stack(rows)[back] for layer, rows in blocks.items() if rows}
+        return Encoded(part[done], tokens[done], padded, stacked, times)
 
     def _batch(
         self,

@@ -127,7 +127,9 @@ class Job:
 
 
 def _fleet(request: Request, engine: Engine, reporter: Reporter) -> Fleet:
-    return Fleet(engine, request.loading, request.views.force, reporter)
+    fleet = Fleet(engine, request.loading, request.views.force, reporter)
+    fleet.start()  # while this process reads the task
+    return fleet
 
 
 def _known_by(task: "AbsTask") -> tuple[str, ...]:

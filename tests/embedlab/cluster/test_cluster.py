@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import embedlab
+from embedlab.cluster.fleet import joined
 from embedlab.cluster.worker import Source, Space, Worker
 from embedlab.encoding.encoder import Encoder
 from embedlab.errors import UserError
@@ -114,3 +115,28 @@ def test_a_worker_whose_vectors_would_stand_under_another_key_is_refused(home, t
     assert "kernels packed (plain)" in str(error.value) and "device cpu (cuda)" in str(error.value)
     with pytest.raises(UserError, match="nowhere"):
         worker.prepare(replace(source, name="nowhere"), [])
+
+
+@pytest.mark.parametrize("layers", [[None], [1, None]])
+def test_pieces_of_a_shard_are_the_whole_of_it(home, tiny_folder, layers):
+    """Whoever does them, and where there are more pieces than batches."""
+    options = EncodingOptions(batch_tokens=64)
+    source = Source(str(tiny_folder), "cpu", "float32", False, False, options, False)
+    texts = [" ".join(WORDS[n : n + 1 + n % 17]) for n in range(90)]
+    part = np.arange(1000, 1090)
+
+    def made(pieces):
+        workers = [Worker() for _ in range(2)]
+        shards = [
+            workers[piece % 2].encode(source, texts, "document", "", layers, (piece, pieces))
+            for piece in range(pieces)
+        ]
+        assert sum(shard.characters for shard in shards) == sum(map(len, texts)) + 90
+        return joined(part, [shard.encoded for shard in shards])
+
+    whole = made(1)
+    for pieces in (2, 3, 100):
+        same = made(pieces)
+        assert (same.part == part).all() and (same.tokens == whole.tokens).all()
+        assert same.padded == whole.padded and same.times.layers == whole.times.layers
+        assert all(same.vectors[at].tobytes() == whole.vectors[at].tobytes() for at in layers)
