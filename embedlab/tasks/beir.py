@@ -254,13 +254,16 @@ def id_of(row: dict[str, Any], name: str, place: str, hint: str = _LINE) -> str:
     """The id in a line, its `name`: a string, or a whole number as its digits.
 
     Raises:
-        UserError: there is none, or it is empty, null, a list or the like.
+        UserError: there is none, or it is empty, null, a list or the like, or holds the character
+            NUL, at which numpy (2.4) and trec_eval end a text.
     """
     if name not in row:
         raise UserError(f'{place} has no "{name}".', hint)
     value = row[name]
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise UserError(f'{place}: "{name}" is {json.dumps(value)}, which is no id.', hint)
+    if "\0" in str(value):
+        raise UserError(f'{place}: "{name}" holds the character NUL.', "Leave it out of ids.")
     return str(value)
 
 

@@ -241,6 +241,10 @@ def test_a_split_can_be_chosen(beir):
             r'queries\.jsonl:1: "_id" is "", which is no id',
         ),
         (
+            {"corpus_jsonl": '{"_id": "a\\u0000b", "text": "a"}\n'},
+            r'corpus\.jsonl:1: "_id" holds the character NUL',
+        ),
+        (
             {"top_ranked_jsonl": '{"query-id": "q0"}\n'},
             r"top_ranked\.jsonl:1 has no list of ids as corpus-ids",
         ),
