@@ -124,9 +124,9 @@ def test_three_nodes_of_which_one_is_killed(corpus, alone, tmp_path):
         cluster.add_node(num_cpus=1, node_name="two")
         third = cluster.add_node(num_cpus=1, node_name="three")
         process = start(tmp_path, corpus, "--cluster", "auto", RAY_ADDRESS=cluster.address)
-        until(lambda: shards_done(tmp_path) >= 4)
+        until(lambda: shards_done(tmp_path) >= 2)  # one of them of queries
         raylet = psutil.Process(third.all_processes["raylet"][0].process.pid)
-        killed = [each for each in raylet.children() if "answer" in " ".join(each.cmdline())]
+        killed = [each for each in raylet.children() if "ray::" in " ".join(each.cmdline())]
         assert killed, "no worker is on the third node"
         for each in (raylet, *raylet.children(recursive=True)):
             each.send_signal(signal.SIGKILL)
