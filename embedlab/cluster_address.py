@@ -39,9 +39,3 @@ class ClusterAddress:
         if re.fullmatch(r"ray://[^/:\s]+:[0-9]{1,5}", text):
             return cls(url=text)
         raise UserError(f"--cluster {text!r} is no cluster.", _FORMS)
-
-    @property
-    def host_and_port(self) -> tuple[str, int]:
-        """Of the url."""
-        host, _, port = self.url.removeprefix("ray://").rpartition(":")
-        return host, int(port)

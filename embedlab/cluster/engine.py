@@ -2,12 +2,10 @@
 
 import logging
 import os
-import shutil
 import socket
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 from embedlab.cluster.nodes import Node, ask, every, unlike
 from embedlab.cluster.pool import Pool
 from embedlab.cluster.process import Place
+from embedlab.cluster.secluded import secluded
 from embedlab.cluster_address import ClusterAddress
 from embedlab.errors import UserError, missing_extra
 from embedlab.hardware import MOST_CPU_WORKERS
@@ -24,7 +23,6 @@ Say = Callable[[str], None]
 
 _CONNECT = 5.0  # seconds until an address counts as out of reach
 _STORE = 1 << 30  # bytes at most for what is on its way between processes of this machine
-_LONGEST = 24  # characters of a folder below which sockets can lie
 
 
 @dataclass(frozen=True)
@@ -137,24 +135,19 @@ def opened(address: ClusterAddress, *, on_gpus: bool, say: Say) -> Iterator[Engi
             "Type auto, or end it: ray.shutdown().",
         )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent home
-    try:
+    with ExitStack() as stack:
+        folder = stack.enter_context(secluded()) if address.workers else ""
+        if not theirs:
+            stack.callback(ray.shutdown)
         if address.workers:
-            folder = tempfile.mkdtemp(prefix="ray-", dir=_short_folder())
             engine = _start(address.workers, on_gpus, folder)
         else:
             if not theirs:
                 _join(address)
             engine = _engine(_fitting(say), on_gpus, _is_client(address))
         _open.append((address, on_gpus, engine))
-        try:
-            yield engine
-        finally:
-            _open.pop()
-    finally:
-        if not theirs:
-            ray.shutdown()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        stack.callback(_open.pop)
+        yield engine
 
 
 def _start(workers: int, on_gpus: bool, folder: str) -> Engine:
@@ -279,12 +272,3 @@ def _engine(nodes: tuple[list[Node], list[Node]], on_gpus: bool, client: bool) -
 
 def _is_client(address: ClusterAddress) -> bool:
     return (address.url or os.environ.get("RAY_ADDRESS", "")).startswith("ray://")
-
-
-def _short_folder() -> str | None:
-    """A folder for temporary files whose sockets' paths are not too long for the system."""
-    for folder in (tempfile.gettempdir(), "/tmp"):
-        with suppress(OSError):
-            if len(folder) <= _LONGEST and os.access(folder, os.W_OK):
-                return folder
-    return None

@@ -9,6 +9,7 @@ import re
 import signal
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -30,7 +31,7 @@ def cluster():
     """Two workers on this machine; afterwards nothing of it runs."""
     with engine.opened(ClusterAddress(workers=2), on_gpus=False, say=print) as opened:
         yield opened
-    assert running() == []
+    assert running() == [] and "RAY_AUTH_TOKEN" not in os.environ
 
 
 def running():
@@ -87,6 +88,26 @@ def pool(cluster, tmp_path):
     pool.said = said
     yield pool
     pool.stop()
+
+
+def test_nobody_else_reaches_ray_on_this_machine(cluster, pool):
+    """Whoever did could run code."""
+    import ray
+
+    assert next(pool.run(calls("square", 1))).value == 0
+    here = psutil.Process()
+    open_at = {
+        socket.laddr.ip.removeprefix("::ffff:")
+        for process in (here, *here.children(recursive=True))
+        for socket in process.net_connections("inet")
+        if socket.status == psutil.CONN_LISTEN
+    }
+    assert open_at == {"127.0.0.1"}
+    folder = Path(ray._private.worker.global_worker.node.get_temp_dir_path()).parent
+    assert folder.name.startswith("ray-") and folder.stat().st_mode & 0o777 == 0o700
+    (head,) = (each for each in here.children() if each.name() == "gcs_server")
+    assert head.environ()["RAY_AUTH_MODE"] == "token"
+    assert len(head.environ()["RAY_AUTH_TOKEN"]) == 64
 
 
 def calls(method, number):
