@@ -92,6 +92,7 @@ def test_everybody_takes_the_same_of_two_vectors_whoever_wrote_first(tmp_path):
         (f"{os.getppid()}.user", 7200, True),  # of an earlier version, on this host
         ("4194305.user", 0, False),
     ],
+    ids=["another host", "long silent", "earlier version", "ended"],
 )
 def test_prune_spares_what_another_host_may_be_writing(tmp_path, mark, age, kept, capsys):
     space = Space(INGREDIENTS, tmp_path)
