@@ -6,6 +6,7 @@ values of the environment's keys.
 """
 
 import errno
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -52,6 +53,7 @@ class ObjectStore:
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
         scheme, slashes, place = self.address.partition("://")
+        place = re.sub("/+", "/", place)  # between two slashes s3fs finds nothing again
         if not slashes or not place or "@" in place or set(place) & set("*?["):
             hint = (
                 "Keys stand in the environment or in ~/.aws, not in the address."
@@ -69,7 +71,9 @@ class ObjectStore:
             options = (
                 {"config_kwargs": {"retries": {"total_max_attempts": 1}}} if scheme == "s3" else {}
             )
-            self._files, self._root = url_to_fs(self.address, skip_instance_cache=True, **options)
+            self._files, self._root = url_to_fs(
+                f"{scheme}://{place}", skip_instance_cache=True, **options
+            )
         except ImportError as error:
             if scheme == "s3":
                 raise missing_extra(f"EMBEDLAB_VECTORS={address}", "s3") from None

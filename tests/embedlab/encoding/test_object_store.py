@@ -131,7 +131,9 @@ def undisturbed(on, monkeypatch, known):
     return known["found"]
 
 
-def test_another_machine_encodes_nothing(s3, on, undisturbed):
+@pytest.mark.parametrize("address", ["s3://vectors/of/all", " s3://vectors//of/all/ "])
+def test_another_machine_encodes_nothing(s3, on, undisturbed, address, monkeypatch):
+    monkeypatch.setenv("EMBEDLAB_VECTORS", address)
     assert on("one")[:3] == (0, *undisturbed)
     assert len(keys(s3, ".keys.npy")) == len(keys(s3, ".json")) - 2 > 5
     stored = keys(s3)
