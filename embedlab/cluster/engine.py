@@ -180,7 +180,7 @@ def _join(address: ClusterAddress) -> None:
     if named.startswith("ray://") and find_spec("grpc") is None:
         raise UserError(
             "ray:// addresses need the package grpcio, which is not installed.",
-            "Type: pip install 'ray[client]'",
+            "Type: pip install 'embedlab[cluster]'",
         )
     _refuse_out_of_reach(named)
     if named.startswith("ray://"):

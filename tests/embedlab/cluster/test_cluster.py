@@ -1,6 +1,5 @@
 """An evaluation on a cluster is that of one process: its store, its scores, its vectors."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import embedlab
+from embedlab.cluster import engine
 from embedlab.cluster.fleet import joined
 from embedlab.cluster.worker import Source, Space, Worker
 from embedlab.encoding.encoder import Encoder
@@ -81,10 +81,13 @@ def test_a_cluster_that_cannot_be_reached(cli, home, tiny_folder, collections, m
     said = refused(cli, tiny_folder, collections, "auto")
     assert f"The cluster 127.0.0.1:{port} cannot be reached" in said
     said = refused(cli, tiny_folder, collections, f"ray://127.0.0.1:{port}")
-    if importlib.util.find_spec("grpc"):
-        assert f"The cluster ray://127.0.0.1:{port} cannot be reached" in said
-    else:
-        assert "pip install 'ray[client]'" in said
+    assert f"The cluster ray://127.0.0.1:{port} cannot be reached" in said
+
+
+def test_without_grpc(cli, home, tiny_folder, collections, monkeypatch):
+    monkeypatch.setattr(engine, "find_spec", {}.get)
+    said = refused(cli, tiny_folder, collections, "ray://127.0.0.1:10001")
+    assert "grpcio" in said and "pip install 'embedlab[cluster]'" in said
 
 
 def test_without_ray(cli, home, tiny_folder, collections, monkeypatch):
