@@ -2,10 +2,12 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,7 +74,7 @@ class Board:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         strategy = NodeAffinitySchedulingStrategy(engine.here, soft=False)
-        options = {"num_cpus": 0, "scheduling_strategy": strategy}
+        options = {"num_cpus": 0, "scheduling_strategy": strategy, "max_restarts": -1}
         self._events: Any = ray.remote(_Events).options(**options).remote()
 
     def add(self, *event: Any) -> None:
@@ -80,10 +82,13 @@ class Board:
         self._events.add.remote(event)
 
     def taken(self) -> list[tuple[Any, ...]]:
-        """The events since the last time."""
+        """The events since the last time; those of a process that was lost are not seen."""
         import ray
+        from ray.exceptions import RayActorError
 
-        events: list[tuple[Any, ...]] = ray.get(self._events.taken.remote())
+        events: list[tuple[Any, ...]] = []
+        with suppress(RayActorError):
+            events = ray.get(self._events.taken.remote())
         return events
 
     def stop(self) -> None:
@@ -138,6 +143,8 @@ def opened(address: ClusterAddress, *, on_gpus: bool, say: Say) -> Iterator[Engi
     with ExitStack() as stack:
         folder = stack.enter_context(secluded()) if address.workers else ""
         if not theirs:
+            before = signal.getsignal(signal.SIGTERM)
+            stack.callback(_at_sigterm, before or signal.SIG_DFL)
             stack.callback(ray.shutdown)
         if address.workers:
             engine = _start(address.workers, on_gpus, folder)
@@ -145,9 +152,16 @@ def opened(address: ClusterAddress, *, on_gpus: bool, say: Say) -> Iterator[Engi
             if not theirs:
                 _join(address)
             engine = _engine(_fitting(say), on_gpus, _is_client(address))
+        if not theirs:
+            _at_sigterm(signal.default_int_handler)  # as Ctrl-C: Ray's own ends with a crash
         _open.append((address, on_gpus, engine))
         stack.callback(_open.pop)
         yield engine
+
+
+def _at_sigterm(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _start(workers: int, on_gpus: bool, folder: str) -> Engine:

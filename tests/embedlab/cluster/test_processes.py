@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import signal
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,25 @@ def test_nobody_else_reaches_ray_on_this_machine(cluster, pool):
     (head,) = (each for each in here.children() if each.name() == "gcs_server")
     assert head.environ()["RAY_AUTH_MODE"] == "token"
     assert len(head.environ()["RAY_AUTH_TOKEN"]) == 64
+
+
+def test_the_process_that_passes_progress_on_may_be_lost(cluster):
+    board = engine.Board(cluster)
+    board.add(0, "say", "first")
+    assert board.taken() == [(0, "say", "first")]
+    (holder,) = (
+        each
+        for each in psutil.Process().children(recursive=True)
+        if "ray::_Events" in " ".join(each.cmdline())
+    )
+    holder.kill()
+    limit = time.monotonic() + 30
+    while not (seen := board.taken()):
+        assert time.monotonic() < limit
+        board.add(0, "say", "second")
+        time.sleep(0.1)
+    assert set(seen) == {(0, "say", "second")}
+    board.stop()
 
 
 def calls(method, number):
