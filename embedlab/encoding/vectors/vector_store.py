@@ -120,8 +120,8 @@ class Space:
         except OSError as error:
             raise UserError(
                 f"The vector store cannot be written: {error}.",
-                "Free some space (`embedlab cache prune`) or set EMBEDLAB_HOME, or EMBEDLAB_VECTORS,"
-                " to another folder; what was finished is kept.",
+                "Free some space (`embedlab cache prune`) or set EMBEDLAB_HOME, or EMBEDLAB_VECTORS"
+                ", to another folder; what was finished is kept.",
             ) from error
         self._adopt(shard)
         if self._remote:
