@@ -153,7 +153,9 @@ def opened(address: ClusterAddress, *, on_gpus: bool, say: Say) -> Iterator[Engi
                 _join(address)
             engine = _engine(_fitting(say), on_gpus, _is_client(address))
         if not theirs:
-            _at_sigterm(signal.default_int_handler)  # as Ctrl-C: Ray's own ends with a crash
+            ctrl_c = signal.getsignal(signal.SIGINT)
+            # Ray's own handler ends with a crash.
+            _at_sigterm(ctrl_c if callable(ctrl_c) else signal.default_int_handler)
         _open.append((address, on_gpus, engine))
         stack.callback(_open.pop)
         yield engine
