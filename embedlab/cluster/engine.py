@@ -24,6 +24,7 @@ from embedlab.hardware import MOST_CPU_WORKERS
 Say = Callable[[str], None]
 
 _CONNECT = 5.0  # seconds until an address counts as out of reach
+_WORKERS_PER_CORE = 4  # at most
 _STORE = 1 << 30  # bytes at most for what is on its way between processes of this machine
 
 
@@ -169,7 +170,13 @@ def _at_sigterm(handler: Any) -> None:
 def _start(workers: int, on_gpus: bool, folder: str) -> Engine:
     import ray
 
-    cores = max(1, (os.cpu_count() or 1) // workers)
+    machine = os.cpu_count() or 1
+    if workers > _WORKERS_PER_CORE * machine:
+        raise UserError(
+            f"--cluster local:{workers}: this machine has {machine} cores.",
+            f"Type --cluster local:{machine}: more would only take memory.",
+        )
+    cores = max(1, machine // workers)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     _connected(
         f"local:{workers}",

@@ -96,6 +96,11 @@ def test_without_ray(cli, home, tiny_folder, collections, monkeypatch):
     assert "pip install 'embedlab[cluster]'" in said
 
 
+def test_more_workers_than_the_machine_can_hold(cli, home, tiny_folder, collections):
+    said = refused(cli, tiny_folder, collections, "local:9999")
+    assert f"Type --cluster local:{os.cpu_count()}" in said
+
+
 def test_objects_cannot_travel(collections):
     def letters(texts):
         return np.array([[text.count(each) for each in "0123456789"] for text in texts])
