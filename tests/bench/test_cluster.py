@@ -6,9 +6,12 @@ costs beside one process.
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from tests.store_content import content, unlike
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
+RAY = str(Path(sys.executable).with_name("ray"))
 DOCUMENTS = int(os.environ.get("EMBEDLAB_BENCH_CLUSTER_DOCUMENTS", "12000"))
 MODEL = os.environ.get("EMBEDLAB_BENCH_CLUSTER_MODEL", "all-minilm-l6-v2")
 
@@ -154,6 +158,44 @@ def test_ctrl_c_leaves_nothing_running_and_the_next_run_goes_on(corpus, alone, t
     run, _ = finished(start(tmp_path, corpus, "--cluster", "local:2"))
     assert run["costs"]["encoded_now_texts"] < DOCUMENTS + 100 and done >= 4
     assert run["scores"] == expected["scores"] and vectors(tmp_path) == vectors(home)
+
+
+def test_from_outside_of_the_cluster(corpus, alone, tmp_path):
+    home, expected = alone
+    client, agent = free_port(), free_port()
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    head = subprocess.Popen(
+        [
+            RAY, "start", "--head", "--block", "--num-cpus=2",
+            "--node-ip-address=127.0.0.1", f"--port={free_port()}", "--include-dashboard=false",
+            f"--ray-client-server-port={client}", f"--runtime-env-agent-port={agent}",
+            f"--temp-dir={folder}",
+        ],
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: answers(client), 60)
+        command = start(tmp_path, corpus, "--cluster", f"ray://127.0.0.1:{client}")
+        run, _ = finished(command)
+    finally:
+        below = psutil.Process(head.pid).children(recursive=True)
+        for each in (psutil.Process(head.pid), *below):
+            each.kill()
+        head.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+    assert run["scores"] == expected["scores"] and vectors(tmp_path) == vectors(home)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def answers(port):
+    with socket.socket() as one:
+        return not one.connect_ex(("127.0.0.1", port))
 
 
 def test_what_two_workers_of_rays_cost_beside_two_of_one_process(corpus, tmp_path, capsys):
