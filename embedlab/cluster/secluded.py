@@ -4,10 +4,12 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_ENDING = 10.0  # seconds
 _LONGEST = 24  # characters of a folder below which sockets can lie
 
 
@@ -32,7 +34,15 @@ def secluded() -> Iterator[str]:
             if value is not None:
                 os.environ[name] = value
         ray_internals.read_token_again()
+        _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    """The last of Ray's processes may still write its logs while it ends."""
+    limit = time.monotonic() + _ENDING
+    while Path(folder).exists() and time.monotonic() < limit:
         shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _short_folder() -> str | None:

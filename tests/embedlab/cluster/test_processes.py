@@ -29,10 +29,17 @@ from retrievers.indexes.chunked import numbered, search_stream
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two workers on this machine; afterwards nothing of it runs."""
+    """Two workers on this machine; afterwards nothing of it runs, or lies about."""
     with engine.opened(ClusterAddress(workers=2), on_gpus=False, say=print) as opened:
+        folder = folder_of_ray()
         yield opened
-    assert running() == [] and "RAY_AUTH_TOKEN" not in os.environ
+    assert running() == [] and not folder.exists() and "RAY_AUTH_TOKEN" not in os.environ
+
+
+def folder_of_ray():
+    import ray
+
+    return Path(ray._private.worker.global_worker.node.get_temp_dir_path()).parent
 
 
 def running():
@@ -93,8 +100,6 @@ def pool(cluster, tmp_path):
 
 def test_nobody_else_reaches_ray_on_this_machine(cluster, pool):
     """Whoever did could run code."""
-    import ray
-
     assert next(pool.run(calls("square", 1))).value == 0
     here = psutil.Process()
     open_at = {
@@ -104,7 +109,7 @@ def test_nobody_else_reaches_ray_on_this_machine(cluster, pool):
         if socket.status == psutil.CONN_LISTEN
     }
     assert open_at == {"127.0.0.1"}
-    folder = Path(ray._private.worker.global_worker.node.get_temp_dir_path()).parent
+    folder = folder_of_ray()
     assert folder.name.startswith("ray-") and folder.stat().st_mode & 0o777 == 0o700
     (head,) = (each for each in here.children() if each.name() == "gcs_server")
     assert head.environ()["RAY_AUTH_MODE"] == "token"
