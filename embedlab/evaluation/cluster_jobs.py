@@ -11,7 +11,7 @@ from embedlab.cluster.relay import Relay, Screen
 from embedlab.cluster_address import ClusterAddress
 from embedlab.compat.mteb_internals import reseed
 from embedlab.errors import UserError
-from embedlab.evaluation.model_run import Made, ModelRuns, Piece, failed
+from embedlab.evaluation.model_run import Finished, ModelRuns, ModelTasks, failed
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.requested import requested_tasks
 from embedlab.hardware import choose_device
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 def done(
     request: Request,
     names: list[str],
-    pieces: list[Piece],
+    plan: list[ModelTasks],
     given: Mapping[str, LoadedModel],
     reporter: Reporter,
-) -> Generator[Made]:
-    """What comes of all pieces, in the order in which it is finished.
+) -> Generator[Finished]:
+    """What comes of a plan, in the order in which it is finished.
 
     An evaluation is one model on one task. As many run at once as there are evaluations and workers
     for them; each has a process that coordinates, on the machine of the command, and its part of
@@ -49,7 +49,7 @@ def done(
     on_gpus = device.startswith("cuda")
     address = ClusterAddress.read(request.share.cluster)
     with opened(address, on_gpus=on_gpus, say=reporter.say) as engine:
-        pairs = [piece._replace(todo=[task]) for piece in pieces for task in piece.todo]
+        pairs = [part._replace(todo=[task]) for part in plan for task in part.todo]
         alone = not engine.here or request.server.budget is not None  # one purse pays for all
         at_once = 1 if alone else min(len(pairs), engine.workers)
         if at_once > 1:
@@ -58,8 +58,8 @@ def done(
             fleet = _fleet(request, engine, reporter)
             models = ModelRuns(request, names, {}, reporter, fleet)
             try:
-                for piece in pieces:
-                    yield from models.of(piece)
+                for part in plan:
+                    yield from models.of(part)
             finally:
                 fleet.stop()
 
@@ -67,18 +67,18 @@ def done(
 def _several(
     request: Request,
     names: list[str],
-    pairs: list[Piece],
+    pairs: list[ModelTasks],
     engine: Engine,
     at_once: int,
     reporter: Reporter,
-) -> Generator[Made]:
+) -> Generator[Finished]:
     board, screen = Board(engine), Screen(reporter)
     make = partial(Job, request, names, engine.of(engine.workers // at_once), board)
     pool = engine.beside(make, at_once, reporter.say)
     # Objects of tasks stay here: a job finds its own by their places in the request.
     place = {_known_by(task): number for number, task in enumerate(requested_tasks(request))}
 
-    def call(number: int, pair: Piece) -> Call:
+    def call(number: int, pair: ModelTasks) -> Call:
         todo, fitting = (
             [place[_known_by(task)] for task in tasks] for tasks in (pair.todo, pair.fitting)
         )
@@ -116,11 +116,11 @@ class Job:
             for task in self._tasks:
                 reseed(task, request.task.seed)
 
-    def run(self, number: int, model: str, todo: list[int], fitting: list[int]) -> list[Made]:
+    def run(self, number: int, model: str, todo: list[int], fitting: list[int]) -> list[Finished]:
         """What comes of a model on the tasks at these places in the request."""
         self._number = number
         ours, all_of_them = ([self._tasks[at] for at in places] for places in (todo, fitting))
-        return list(self._models.of(Piece(model, ours, all_of_them)))
+        return list(self._models.of(ModelTasks(model, ours, all_of_them)))
 
     def _tell(self, what: str, *how: object) -> None:
         self._board.add(self._number, what, *how)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mteb import AbsTask
 
 
-class Piece(NamedTuple):
+class ModelTasks(NamedTuple):
     """A part of a plan: a model by the name that was asked for, the tasks that it does, and all
     that fit it.
     """
@@ -32,7 +32,7 @@ class Piece(NamedTuple):
     fitting: "Sequence[AbsTask]"
 
 
-class Made(NamedTuple):
+class Finished(NamedTuple):
     """What came of a model on tasks: a run to be recorded, or what went wrong."""
 
     model: str
@@ -66,19 +66,19 @@ class ModelRuns:
         self._reporter, self._fleet = reporter, fleet
         self._previous: LoadedModel | None = None
 
-    def of(self, piece: Piece) -> Iterator[Made]:
+    def of(self, part: ModelTasks) -> Iterator[Finished]:
         """What one model gives on its tasks, result by result; a failure never costs the others."""
-        name = piece.model
+        name = part.model
         try:
             began = time.perf_counter()
             model = self._model(name)
             loading = time.perf_counter() - began
-            _refuse_unused_prompts(model, piece.fitting)
+            _refuse_unused_prompts(model, part.fitting)
             protocol = protocol_for(self._request, model, self._reporter)
         except Exception as error:
-            yield failed(name, piece.todo, error)
+            yield failed(name, part.todo, error)
             return
-        for task in piece.todo:
+        for task in part.todo:
             try:
                 with self._reporter.evaluation(model.name, task.metadata.name):
                     tasks.load(task)
@@ -88,7 +88,7 @@ class ModelRuns:
                         except Exception as error:
                             yield failed(name, [task], error)
                         else:
-                            yield Made(name, [task.metadata.name], run)
+                            yield Finished(name, [task.metadata.name], run)
             except Exception as error:
                 yield failed(name, [task], error)
 
@@ -113,9 +113,9 @@ class ModelRuns:
         return model
 
 
-def failed(model: str, todo: "Sequence[AbsTask]", error: Exception) -> Made:
+def failed(model: str, todo: "Sequence[AbsTask]", error: Exception) -> Finished:
     """What went wrong with a model on these tasks."""
-    return Made(model, [task.metadata.name for task in todo], None, *reason(error, "eval"))
+    return Finished(model, [task.metadata.name for task in todo], None, *reason(error, "eval"))
 
 
 def _refuse_unused_prompts(model: LoadedModel, todo: "Sequence[AbsTask]") -> None:

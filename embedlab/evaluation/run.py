@@ -9,7 +9,7 @@ from embedlab import tasks
 from embedlab.compat.mteb_internals import reseed
 from embedlab.errors import reason
 from embedlab.evaluation import cluster_jobs
-from embedlab.evaluation.model_run import Made, ModelRuns, Piece
+from embedlab.evaluation.model_run import Finished, ModelRuns, ModelTasks
 from embedlab.evaluation.request import Request
 from embedlab.evaluation.requested import requested_tasks
 from embedlab.evaluation.shares import planned, store_of
@@ -80,7 +80,7 @@ def evaluate(
     if array:  # whoever merges finds a store of every share
         store.make()
     outcome = Outcome(alone=len(names) * len(selected) == 1 and not out_of_reach)
-    pieces = []
+    parts = []
     for name, card, own in zip(names, cards, plan, strict=True):
         if out_of_reach and any(task.metadata.name == out_of_reach.tasks[0] for task in own):
             missing = records.Failure(
@@ -96,9 +96,9 @@ def evaluate(
                     " per text."
                 )
         if todo or not array:
-            pieces.append(Piece(name, todo, fitting))
+            parts.append(ModelTasks(name, todo, fitting))
     doing = cluster_jobs.done if request.share.cluster else _done
-    with closing(doing(request, names, pieces, given, reporter)) as results:
+    with closing(doing(request, names, parts, given, reporter)) as results:
         _keep(results, outcome, store, request, reporter)
     # A request of which nothing came leaves the store as it was; of a share nobody knows yet.
     if outcome.runs or (array and not outcome.alone):
@@ -110,36 +110,42 @@ def evaluate(
 def _done(
     request: Request,
     names: list[str],
-    pieces: list[Piece],
+    parts: list[ModelTasks],
     given: Mapping[str, LoadedModel],
     reporter: Reporter,
-) -> Generator[Made]:
-    """What comes of all pieces, one after the other."""
+) -> Generator[Finished]:
+    """What comes of all parts, one after the other."""
     models = ModelRuns(request, names, given, reporter)
-    for piece in pieces:
-        yield from models.of(piece)
+    for part in parts:
+        yield from models.of(part)
 
 
 def _keep(
-    results: Iterator[Made], outcome: Outcome, store: Store, request: Request, reporter: Reporter
+    results: Iterator[Finished],
+    outcome: Outcome,
+    store: Store,
+    request: Request,
+    reporter: Reporter,
 ) -> None:
     """Record each result as it comes."""
-    for made in results:
-        if made.run:
+    for finished in results:
+        if finished.run:
             try:
-                store.add(made.run)
-                outcome.runs.append(made.run)
+                store.add(finished.run)
+                outcome.runs.append(finished.run)
                 continue
             except Exception as error:
                 problem, hint = reason(error, "eval")
-                made = made._replace(problem=problem, hint=hint)
-        for task in made.tasks:
+                finished = finished._replace(problem=problem, hint=hint)
+        for task in finished.tasks:
             failure = records.Failure(
-                made.model, task, made.problem, made.hint, asked=request.plain()
+                finished.model, task, finished.problem, finished.hint, asked=request.plain()
             )
             outcome.failures.append(failure)
         if not outcome.alone:
-            reporter.say(f"{made.model} on {', '.join(made.tasks)} failed: {made.problem}")
+            reporter.say(
+                f"{finished.model} on {', '.join(finished.tasks)} failed: {finished.problem}"
+            )
 
 
 def _applies(card: Card, task: "AbsTask") -> bool:
