@@ -24,7 +24,10 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, not
 
 @commands.command("ls")
 def ls(as_json: Json = False) -> None:
-    """List the spaces, one per model, role, prompt, layer and dtype, and the corpora."""
+    """List the corpora, and the spaces of vectors.
+
+    There is a space for each model, role, prompt, layer and dtype.
+    """
     from embedlab.encoding.vectors import upkeep
     from embedlab.tasks import kept_corpora
 
@@ -130,7 +133,10 @@ def prune(
         ),
     ] = False,
 ) -> None:
-    """Remove what interrupted runs left, old exports, and corpora whose file is gone or changed."""
+    """Remove what interrupted runs left, old exports and corpora.
+
+    A corpus is old where its file is gone or has changed.
+    """
     from embedlab.bases import disk
     from embedlab.encoders.backends import exports
     from embedlab.encoding.vectors import remote_upkeep, upkeep
@@ -165,10 +171,9 @@ def prune(
 
 @commands.command("verify")
 def verify(as_json: Json = False) -> None:
-    """Check every shard and every corpus against its checksum; in an object store whether all
-    files are there.
+    """Check every shard and every corpus against its checksum.
 
-    Exit code 1 where one is damaged.
+    Of an object store, whether all files are there. Exit code 1 where one is damaged.
     """
     from embedlab.encoding.vectors import remote_upkeep, upkeep
     from embedlab.tasks import kept_corpora

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from embedlab.cluster import signal_actions
 from embedlab.cluster.nodes import Node, ask, every, unlike
 from embedlab.cluster.pool import Pool
 from embedlab.cluster.process import Place
@@ -146,7 +147,7 @@ def opened(address: ClusterAddress, *, on_gpus: bool, say: Say) -> Iterator[Engi
         if not theirs:
             before = signal.getsignal(signal.SIGTERM)
             stack.callback(_at_sigterm, before or signal.SIG_DFL)
-            stack.callback(ray.shutdown)
+            stack.callback(_end)
         if address.workers:
             engine = _start(address.workers, on_gpus, folder)
         else:
@@ -160,6 +161,13 @@ def opened(address: ClusterAddress, *, on_gpus: bool, say: Say) -> Iterator[Engi
         _open.append((address, on_gpus, engine))
         stack.callback(_open.pop)
         yield engine
+
+
+def _end() -> None:
+    import ray
+
+    with signal_actions.kept():
+        ray.shutdown()
 
 
 def _at_sigterm(handler: Any) -> None:
@@ -237,7 +245,8 @@ def _connected(name: str, **options: Any) -> None:
 
     keep_quiet()
     try:
-        ray.init(**options)
+        with signal_actions.kept():
+            ray.init(**options)
     except Exception as error:  # of another version of Python or Ray, for one: it names both
         said = " ".join(str(error).split())
         raise UserError(

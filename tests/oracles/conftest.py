@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +55,7 @@ def stored(request, sizes, models, data_dir, tmp_path_factory):
     cells = [
         item.callspec.params
         for item in request.session.items
-        if "stored" in getattr(item, "fixturenames", ())
+        if item.path.parent == Path(__file__).parent and "stored" in item.fixturenames
     ]
     kinds = task_types.kinds()
     groups: dict[tuple, list[str]] = {}
