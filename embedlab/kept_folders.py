@@ -5,6 +5,7 @@ lost: exported models, corpora.
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import xxhash
 from filelock import FileLock, Timeout
@@ -77,10 +78,15 @@ def size(folder: Path) -> int:
 
 def checksum(file: Path) -> str:
     """xxh3 of a file's bytes."""
-    digest = xxhash.xxh3_64()
     with file.open("rb") as content:
-        while block := content.read(1 << 22):
-            digest.update(block)
+        return checksum_of(content)
+
+
+def checksum_of(content: BinaryIO) -> str:
+    """xxh3 of an open file, from where it stands to its end."""
+    digest = xxhash.xxh3_64()
+    while block := content.read(1 << 22):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -85,6 +85,7 @@ class Pool:
         self._options, self._place, self._make = options, place, make
         self._say, self._at_once, self._lost = say, at_once, 0
         self._said, self._since = set[str](), time.monotonic()
+        self._names: dict[str, str] = {}  # of nodes, by Ray's ids
         self._first = Call("", ())  # of every process, before any other
         self._workers = [self._started() for _ in range(number)]
         for worker in self._workers:
@@ -243,7 +244,7 @@ class Pool:
             return Answer(task.number, None, full, worker.node)
         except RayError:
             return None
-        return Answer(task.number, value, error, self._names().get(node, node))
+        return Answer(task.number, value, error, self._named(node))
 
     def _heed_waiting(self) -> None:
         """Say so, once, where a cluster has no room."""
@@ -257,8 +258,11 @@ class Pool:
             self._said.add(line)
             self._say(line)
 
-    def _names(self) -> dict[str, str]:
-        return {node["NodeID"]: named(node) for node in every()}
+    def _named(self, node: str) -> str:
+        """How people know the node of this id; Ray is asked about new ones alone."""
+        if node not in self._names:
+            self._names |= {each["NodeID"]: named(each) for each in every()}
+        return self._names.get(node, node)
 
     def _replace(self, worker: _Worker) -> None:
         """Another process in the place of one that was lost; Ray chooses its node.

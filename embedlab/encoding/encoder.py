@@ -166,9 +166,9 @@ class Encoder:
             layer: LayerCost(*vectors[layer].seconds(), now.get(own, 0.0))
             for layer, own in own_layers.items()
         }
-        first = next(iter(vectors.values()))
-        tokens = first.tokens()
-        cost.tokens, cost.measured_seconds = int(tokens.sum()), first.seconds().all
+        first = next(iter(vectors))
+        tokens = vectors[first].tokens()
+        cost.tokens, cost.measured_seconds = int(tokens.sum()), cost.by_layer[first].measured
         cost.truncated = int((tokens >= self.max_length).sum()) if self.max_length else 0
         return vectors, cost
 

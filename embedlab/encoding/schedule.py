@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from scipy.sparse import vstack
 from sentence_transformers import SentenceTransformer
 
 from embedlab.compat.sentence_transformers_internals import position_offset
@@ -20,7 +19,7 @@ from embedlab.encoding.forward import vectors_of
 from embedlab.encoding.replicas import Workers
 from embedlab.encoding.running_model import RunningModel
 from embedlab.progress import Bar
-from retrievers.token_vectors import Rows, TokenVectors
+from retrievers.token_vectors import Rows, stacked
 
 
 class Encoded(NamedTuple):
@@ -132,8 +131,8 @@ class Pass:
             if bags
             else sum(len(batch) * int(tokens[batch[0]]) for batch in cut)
         )
-        stacked = {layer: self._stack(rows)[back] for layer, rows in blocks.items() if rows}
-        return Encoded(part[done], tokens[done], padded, stacked, times)
+        vectors_of_all = {layer: stacked(rows)[back] for layer, rows in blocks.items() if rows}
+        return Encoded(part[done], tokens[done], padded, vectors_of_all, times)
 
     def _batch(
         self,
@@ -172,13 +171,8 @@ class Pass:
         for _, spent in pieces:
             times.add(spent)
         return {
-            layer: self._stack([vectors[layer] for vectors, _ in pieces]) for layer in self._layers
+            layer: stacked([vectors[layer] for vectors, _ in pieces]) for layer in self._layers
         }, times
-
-    def _stack(self, rows: list[Any]) -> Rows:
-        if self._running.tokens:
-            return TokenVectors.joined(rows)
-        return vstack(rows, format="csr") if self._running.sparse else np.concatenate(rows)
 
 
 def encoded(

@@ -5,11 +5,11 @@ read by memory map, checked by checksum.
 import os
 import uuid
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import xxhash
 
+from embedlab import kept_folders
 from retrievers.token_vectors import Rows, TokenVectors
 
 
@@ -75,20 +75,7 @@ def _written(path: Path, array: np.ndarray) -> tuple[int, str]:
         np.save(file, np.ascontiguousarray(array), allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())
-    return path.stat().st_size, checksum(path)
-
-
-def checksum(path: Path) -> str:
-    """xxh3 of a file's bytes."""
-    with path.open("rb") as file:
-        return _checksum(file)
-
-
-def _checksum(file: BinaryIO) -> str:
-    digest = xxhash.xxh3_64()
-    while block := file.read(1 << 22):
-        digest.update(block)
-    return digest.hexdigest()
+    return path.stat().st_size, kept_folders.checksum(path)
 
 
 def fault(folder: Path, shard: Shard, *, only: str = "") -> str:
@@ -103,7 +90,7 @@ def fault(folder: Path, shard: Shard, *, only: str = "") -> str:
                 found = os.fstat(file.fileno()).st_size
                 if found != size:
                     return f"{path.name} has {found} bytes, expected {size}"
-                if _checksum(file) != digest:
+                if kept_folders.checksum_of(file) != digest:
                     return f"{path.name} does not match its checksum"
         except FileNotFoundError:
             return f"{path.name} is missing"

@@ -25,7 +25,6 @@ from embedlab.options import LoadingOptions
 from embedlab.progress import Reporter
 from retrievers.indexes.base_index import make_index
 from retrievers.indexes.chunked import numbered, search_stream
-from tests import ready
 
 
 @pytest.fixture(scope="module")
@@ -213,22 +212,3 @@ def test_documents_searched_by_several_are_found_as_by_one(cluster, spec):
     fleet.stop()
     assert (found.rows == expected.rows).all()
     assert found.scores.tobytes() == expected.scores.tobytes()
-
-
-_FAULT = """
-import faulthandler, os, signal
-from embedlab.cluster import engine
-from embedlab.cluster_address import ClusterAddress
-
-faulthandler.enable()
-with engine.opened(ClusterAddress(workers=1), on_gpus=False, say=print):
-    pass
-os.kill(os.getpid(), signal.SIGSEGV)
-"""
-
-
-def test_a_fault_is_handled_as_before():
-    """Java's, too, which goes on where Ray's ends the process."""
-    ended = ready.run("-c", _FAULT)
-    assert ended.returncode == -signal.SIGSEGV
-    assert "Fatal Python error: Segmentation fault" in ended.stderr
